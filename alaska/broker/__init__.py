@@ -1,0 +1,1 @@
+"""The broker: sessions, routing rules and their wiring."""

@@ -1,0 +1,91 @@
+"""Every error that Alaska raises on purpose.
+
+One tree: :class:`AlaskaError` at the top. An error that a peer can be told of carries the status code of the
+protocol (``docs/protocol.md``, section 2); the text of an error is a sentence that can be shown as it is.
+"""
+
+from __future__ import annotations
+
+SUCCESS = 200
+STORED = 201
+DELIVERED = 202
+FAILED = 300
+TOO_LARGE = 301
+TIMEOUT_EXPIRED = 302
+CONNECTION_REFUSED = 303
+RESOURCE_LOCKED = 400
+ACCESS_REFUSED = 401
+NOT_FOUND = 404
+COMMAND_INVALID = 500
+NOT_IMPLEMENTED = 501
+INTERNAL_ERROR = 502
+
+
+class AlaskaError(Exception):
+    """Whatever goes wrong in Alaska that somebody can do something about."""
+
+    status = INTERNAL_ERROR
+
+
+class ConfigurationError(AlaskaError):
+    """A configuration file that cannot be used; the text names file, line and what was expected."""
+
+
+class ProtocolError(AlaskaError):
+    """A message that is no command of the protocol; nothing else is raised by the decoder."""
+
+    status = COMMAND_INVALID
+
+
+class PatternError(AlaskaError):
+    """A pattern that does not compile, or is too large to be trusted."""
+
+    status = COMMAND_INVALID
+
+
+class ValueTooLong(AlaskaError):
+    """A name, subject or tracker of more than the 255 octets that fit on the wire."""
+
+    status = COMMAND_INVALID
+
+
+class ClientError(AlaskaError):
+    """What a client of the broker can be told by its own side of the connection."""
+
+
+class ConnectTimeout(ClientError):
+    """The broker did not answer in time."""
+
+    status = TIMEOUT_EXPIRED
+
+
+class Refused(ClientError):
+    """The broker refused the connection or the command; :attr:`status` says why."""
+
+    def __init__(self, message: str, status: int = CONNECTION_REFUSED) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotConnected(ClientError):
+    """The client was closed, or has never been connected."""
+
+    status = CONNECTION_REFUSED
+
+
+class BacklogFull(ClientError):
+    """More was sent than may wait for the broker; nothing of this message was kept."""
+
+    status = TOO_LARGE
+
+
+class ScriptError(AlaskaError):
+    """A request whose script failed; the text is what the error mailbox is told."""
+
+    status = FAILED
+
+
+class ScriptNotFound(ScriptError):
+    """A subject that names no script of the scripts directory."""
+
+    status = NOT_FOUND

@@ -1,0 +1,1 @@
+"""The Malamute protocol, without sockets or clocks."""

@@ -1,0 +1,1 @@
+"""The worker: from a service request to a Lua script and back."""
