@@ -40,7 +40,7 @@ class ProtocolError(AlaskaError):
 class PatternError(AlaskaError):
     """A pattern that does not compile, or is too large to be trusted."""
 
-    status = COMMAND_INVALID
+    status = FAILED
 
 
 class ValueTooLong(AlaskaError):
@@ -89,3 +89,11 @@ class ScriptNotFound(ScriptError):
     """A subject that names no script of the scripts directory."""
 
     status = NOT_FOUND
+
+
+class CannotBind(AlaskaError):
+    """An endpoint that cannot be served; the text says which and why."""
+
+    def __init__(self, message: str, is_taken: bool = False) -> None:
+        super().__init__(message)
+        self.is_taken = is_taken

@@ -31,9 +31,7 @@ class _Form:
         greeting = _GREETING if Kind.PROTOCOL in layout.fields else b""
         self.prefix = SIGNATURE + bytes((layout.number,)) + greeting
         # 0 stands for a string, else the octets of a number.
-        self.widths = tuple(
-            _WIDTHS.get(kind, 0) for kind in layout.fields if kind not in (Kind.PROTOCOL, Kind.VERSION)
-        )
+        self.widths = tuple(_WIDTHS.get(kind, 0) for kind in layout.fields if kind not in (Kind.PROTOCOL, Kind.VERSION))
 
 
 _BY_TYPE = {layout.type: _Form(layout) for layout in LAYOUTS}

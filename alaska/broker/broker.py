@@ -1,0 +1,259 @@
+"""The broker: what each command of each client does, without a socket or a clock.
+
+A :class:`Broker` is told what arrives and what time it is, and sends commands by the function that it is given.
+:data:`alaska.mlm.session.TABLE` says which method a command leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from alaska import errors
+from alaska.broker.clients import Client, Clients
+from alaska.broker.counters import Counters
+from alaska.broker.queues import Limits, Queues
+from alaska.broker.streams import Streams
+from alaska.interfaces import IStore
+from alaska.mlm import commands as mlm
+from alaska.mlm.codec import decode
+from alaska.mlm.patterns import Pattern, compile_pattern
+from alaska.mlm.session import TABLE, Action, State
+
+CAPABILITIES = b"alaska/1 credit confirm"
+GRACE_SECONDS = 1.0
+"""A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
+
+
+class Broker:
+    """Joins clients, streams, queues and the store.
+
+    ``transmit`` sends a command to the connection with a routing id. Times are seconds of one clock, given with each
+    call.
+    """
+
+    _log = Logger()
+
+    def __init__(self, transmit: Callable[[bytes, mlm.Command], None], limits: Limits, store: IStore) -> None:
+        self._transmit = transmit
+        self._client_timeout = limits.client_timeout
+        self.clients = Clients()
+        self.counters = Counters()
+        self._streams = Streams()
+        self._queues = Queues(self.clients, self.counters, store, limits)
+        self._now = 0.0
+        self._last_tick: float | None = None
+        self._held: dict[Client, None] = {}
+        methods: dict[Action, Callable[[Client, Any], None]] = {
+            Action.PONG: self._pong,
+            Action.CLOSE: self._close,
+            Action.WRITE: self._write,
+            Action.READ: self._read,
+            Action.SEND_STREAM: self._send_stream,
+            Action.SEND_MAILBOX: self._send_mailbox,
+            Action.SEND_SERVICE: self._send_service,
+            Action.OFFER: self._offer,
+            Action.CREDIT: self._credit,
+            Action.CONFIRM: self._confirm,
+            Action.CANCEL: self._cancel,
+        }
+        self._when_open = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
+
+    # What happens to a broker
+
+    def received(self, peer: bytes, frames: list[bytes], now: float) -> None:
+        """Carry out what a peer sent; nothing is raised for anything that a peer can send."""
+        self._now = now
+        self.counters.received += 1
+        client = self.clients.at(peer)
+        try:
+            command = decode(frames)
+        except errors.ProtocolError as error:
+            self._unreadable(peer, client, error)
+            return
+        if client is None:
+            self._from_unknown(peer, command)
+            return
+        client.last_heard = now
+        method = self._when_open.get(type(command))
+        if method is None:
+            self._invalid(client, command)
+            return
+        method(client, command)
+        if client.held_until is not None:
+            self._release(client)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
+
+        To be called several times a second.
+        """
+        self._now = now
+        stopped_for = 0.0 if self._last_tick is None else abs(now - self._last_tick)
+        self._last_tick = now
+        if stopped_for > GRACE_SECONDS:
+            self._log.warn("stopped for {seconds:.1f} s; no client is blamed for that", seconds=stopped_for)
+            for client in self.clients:
+                client.last_heard = now
+        for client in list(self._held):
+            if client.held_until is not None and client.held_until <= now:
+                self._release(client)
+        self._queues.expire(now)
+        silent_since = now - self._client_timeout
+        for client in self.clients:
+            if client.last_heard < silent_since:
+                self._log.info("{client.name} is silent and expires", client=client)
+                self.counters.expired_clients += 1
+                self._forget(client)
+
+    # Opening and closing
+
+    def _from_unknown(self, peer: bytes, command: mlm.Command) -> None:
+        action = TABLE[State.UNKNOWN].get(type(command), Action.INVALID)
+        if isinstance(command, mlm.ConnectionOpen):
+            self._open(peer, command)
+        elif action is Action.CLOSE_UNKNOWN:
+            self._transmit(peer, mlm.Ok(errors.SUCCESS, b""))
+        else:
+            self.counters.invalid += 1
+            self._transmit(peer, mlm.Error(errors.COMMAND_INVALID, b""))
+
+    def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
+        client = Client(peer, command.address, self._now, self._transmit)
+        older = self.clients.add(client)
+        if older is not None:
+            self._replace(older)
+        self._held[client] = None
+        client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
+
+    def _replace(self, older: Client) -> None:
+        """Take all that an older client has, since a newer one has opened with its address."""
+        self._log.info("{client.name} is opened a second time; the newer client has the address", client=older)
+        if older.is_plain:
+            older.is_replaced = True
+            self._end(older)
+        else:
+            older.send(mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
+            self._forget(older)
+
+    def _release(self, client: Client) -> None:
+        """Open a client's mailbox to it, now that it has said, or had the time to say, whether it gives credit."""
+        client.held_until = None
+        self._held.pop(client, None)
+        self._queues.mailboxes.dispatch_to(client)
+
+    def _forget(self, client: Client) -> None:
+        self.clients.remove(client)
+        self._end(client)
+
+    def _end(self, client: Client) -> None:
+        """End what a client reads and offers, and let others have what it has not confirmed."""
+        client.held_until = None
+        self._held.pop(client, None)
+        self._streams.drop(client)
+        self._queues.take_back(client)
+
+    def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
+        client.send(mlm.Ok(errors.SUCCESS, b""))
+        self._forget(client)
+
+    def _invalid(self, client: Client, command: mlm.Command) -> None:
+        self.counters.invalid += 1
+        name = mlm.NAMES[type(command)]
+        self._log.warn("{client.name} sent {command}, which is invalid here", client=client, command=name)
+        client.send(mlm.Error(errors.COMMAND_INVALID, b""))
+        self._forget(client)
+
+    def _unreadable(self, peer: bytes, client: Client | None, error: errors.ProtocolError) -> None:
+        self.counters.malformed += 1
+        if client is not None:
+            self._log.warn("{client.name} sent {error}", client=client, error=error)
+            self._forget(client)
+        self._transmit(peer, mlm.Error(error.status, b""))
+
+    def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
+        client.send(mlm.ConnectionPong())
+
+    # Streams
+
+    def _write(self, client: Client, command: mlm.StreamWrite) -> None:
+        client.stream = command.stream
+        client.send(mlm.Ok(errors.SUCCESS, b""))
+
+    def _read(self, client: Client, command: mlm.StreamRead) -> None:
+        pattern = self._pattern(client, command.pattern)
+        if pattern is not None:
+            self._streams.read(command.stream, client, pattern)
+            client.send(mlm.Ok(errors.SUCCESS, b""))
+
+    def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
+        self._streams.cancel(command.stream, client)
+        client.send(mlm.Ok(errors.SUCCESS, b""))
+
+    def _send_stream(self, client: Client, command: mlm.StreamSend) -> None:
+        if client.stream is None:
+            self.counters.invalid += 1
+            client.send(mlm.Error(errors.FAILED, b""))
+            self._forget(client)
+            return
+        delivery = mlm.StreamDeliver(client.stream, client.address, command.subject, command.content)
+        for reader in self._streams.readers_of(client.stream, client, command.subject):
+            if reader.is_ready and not reader.backlog:
+                self._deliver(reader, delivery)
+            else:
+                reader.backlog.append(delivery)
+
+    def _deliver(self, reader: Client, delivery: mlm.StreamDeliver) -> None:
+        self.counters.delivered += 1
+        reader.spend()
+        reader.send(delivery)
+
+    # Mailboxes and services
+
+    def _send_mailbox(self, client: Client, command: mlm.MailboxSend) -> None:
+        self._queues.send_mailbox(client, command, self._now)
+
+    def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
+        self._queues.send_service(client, command, self._now)
+
+    def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
+        pattern = self._pattern(client, command.pattern)
+        if pattern is not None:
+            self._queues.services.offer(command.address, client, pattern)
+            client.send(mlm.Ok(errors.SUCCESS, b""))
+            self._queues.services.dispatch_to(client)
+
+    def _pattern(self, client: Client, source: bytes) -> Pattern | None:
+        """Compile a pattern; where it is bad, or the client has lost its address, answer and return None.
+
+        A plain client is answered OK all the same, since it cannot bear anything else.
+        """
+        refusal: errors.AlaskaError
+        try:
+            if not client.is_replaced:
+                return compile_pattern(source)
+            refusal = errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
+        except errors.PatternError as error:
+            refusal = error
+        self.counters.refused += 1
+        self._log.warn("{client.name} is refused: {refusal}", client=client, refusal=refusal)
+        if client.is_plain:
+            client.send(mlm.Ok(errors.SUCCESS, b""))
+        else:
+            client.send(mlm.Error(refusal.status, str(refusal).encode()[: mlm.MAX_STRING_OCTETS]))
+        return None
+
+    # Credit and confirmation
+
+    def _credit(self, client: Client, command: mlm.Credit) -> None:
+        client.credit = (client.credit or 0) + command.amount
+        while client.backlog and client.is_ready:
+            self._deliver(client, client.backlog.popleft())
+        if client.held_until is None:
+            self._queues.dispatch_to(client)
+
+    def _confirm(self, client: Client, command: mlm.Confirm) -> None:
+        if not self._queues.confirm(client, command):
+            self.counters.invalid += 1

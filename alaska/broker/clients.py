@@ -1,0 +1,137 @@
+"""Who is connected: one record a client, found by its connection or by its address."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from alaska.message import Message
+from alaska.mlm.commands import Command, StreamDeliver
+
+HOLD_SECONDS = 0.1
+"""How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
+
+
+class Client:
+    """An open client: its address, what it has asked for, and what it has been sent and not confirmed.
+
+    ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
+    is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
+    a newer one took goes on without it (``is_replaced``).
+    """
+
+    __slots__ = (
+        "address",
+        "backlog",
+        "credit",
+        "held_until",
+        "is_replaced",
+        "last_heard",
+        "leases",
+        "peer",
+        "stream",
+        "transmit",
+    )
+
+    def __init__(self, peer: bytes, address: bytes, now: float, transmit: Callable[[bytes, Command], None]) -> None:
+        self.peer = peer
+        self.address = address
+        self.transmit = transmit
+        self.last_heard = now
+        self.held_until: float | None = now + HOLD_SECONDS
+        self.credit: int | None = None
+        self.is_replaced = False
+        self.stream: bytes | None = None
+        self.backlog: deque[StreamDeliver] = deque()
+        self.leases: dict[bytes, deque[Message]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Client {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """What logs call the client: its address, or its routing id where it has none."""
+        return self.address.decode("utf-8", "backslashreplace") or f"anonymous {self.peer.hex()}"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the client has never sent CREDIT, and so can neither confirm nor bear a CONFIRM."""
+        return self.credit is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether one more delivery may be sent to the client."""
+        return self.credit is None or self.credit > 0
+
+    @property
+    def takes_mail(self) -> bool:
+        """Whether the client's mailbox is open to it and one more delivery may be sent."""
+        return self.held_until is None and self.is_ready
+
+    def send(self, command: Command) -> None:
+        """Send a command to the client."""
+        self.transmit(self.peer, command)
+
+    def spend(self) -> None:
+        """Note one more delivery."""
+        if self.credit is not None:
+            self.credit -= 1
+
+    def lease(self, tracker: bytes, message: Message) -> None:
+        """Note that a message is with the client until it confirms this tracker."""
+        self.leases.setdefault(tracker, deque()).append(message)
+
+    def settle(self, tracker: bytes) -> Message | None:
+        """Return the oldest message that is with the client under this tracker, and note that it is no longer."""
+        waiting = self.leases.get(tracker)
+        if waiting is None:
+            return None
+        message = waiting.popleft()
+        if not waiting:
+            del self.leases[tracker]
+        return message
+
+    def surrender(self) -> list[Message]:
+        """Return all that is with the client, oldest first, and note that nothing is."""
+        messages = sorted(
+            (message for waiting in self.leases.values() for message in waiting), key=lambda message: message.position
+        )
+        self.leases.clear()
+        return messages
+
+
+class Clients:
+    """All open clients."""
+
+    def __init__(self) -> None:
+        self._by_peer: dict[bytes, Client] = {}
+        self._by_address: dict[bytes, Client] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_peer)
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(list(self._by_peer.values()))
+
+    def at(self, peer: bytes) -> Client | None:
+        """Return the client of this connection."""
+        return self._by_peer.get(peer)
+
+    def named(self, address: bytes) -> Client | None:
+        """Return the client that has this address now."""
+        return self._by_address.get(address)
+
+    def add(self, client: Client) -> Client | None:
+        """Add a client, which takes its address; return the one that had it before."""
+        self._by_peer[client.peer] = client
+        if not client.address:
+            return None
+        older = self._by_address.get(client.address)
+        self._by_address[client.address] = client
+        return older
+
+    def remove(self, client: Client) -> None:
+        """Forget a client; the address stays with whoever has it now."""
+        self._by_peer.pop(client.peer, None)
+        if self._by_address.get(client.address) is client:
+            del self._by_address[client.address]

@@ -1,0 +1,21 @@
+"""What the broker counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """How often each thing happened since the broker started."""
+
+    received: int = 0
+    delivered: int = 0
+    malformed: int = 0
+    invalid: int = 0
+    refused: int = 0
+    over_limit: int = 0
+    timed_out: int = 0
+    expired_clients: int = 0
+    redelivered: int = 0
+    dropped: int = 0

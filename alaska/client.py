@@ -1,0 +1,387 @@
+"""A client of the broker for any Twisted program.
+
+::
+
+    client = Client("tcp://127.0.0.1:9999", "my.mailbox")
+    await client.connect(timeout=1.0)
+    await client.offer("rules", "^temp")
+    client.send_for("default", "dump", b'{"n": 1}')
+    async for delivery in client:
+        print(delivery.subject, delivery.content)
+
+The connection looks after itself: a heartbeat a second; when the broker was away, the client opens again, sets up
+again what was set up, and sends what the broker may not have. Names, subjects and trackers are text or octets; text
+goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate escapes, which go back as they came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from alaska import errors
+from alaska.interfaces import ILink, INetwork, LinkState
+from alaska.links import Network, Reactor
+from alaska.mlm import commands as mlm
+from alaska.mlm.client import ClientMachine, Delivered, Request, State
+from alaska.mlm.codec import decode, encode
+
+Text: TypeAlias = "str | bytes"
+
+TICK_SECONDS = 0.25
+MOST_MESSAGES = 100_000
+MOST_OCTETS = 256 * 2**20
+
+
+def to_octets(text: Text) -> bytes:
+    """Return text as it goes over the wire."""
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+
+
+def to_text(octets: bytes) -> str:
+    """Return octets of the wire as text."""
+    return octets.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message from a stream, a mailbox or a service; ``command`` is it as it came over the wire."""
+
+    command: Delivered
+    session: int
+
+    @property
+    def kind(self) -> str:
+        """Where it comes from: ``stream``, ``mailbox`` or ``service``."""
+        if isinstance(self.command, mlm.MailboxDeliver):
+            return "mailbox"
+        return "service" if isinstance(self.command, mlm.ServiceDeliver) else "stream"
+
+    @property
+    def address(self) -> str:
+        """The name of the stream, mailbox or service."""
+        return to_text(self.command.address)
+
+    @property
+    def sender(self) -> str:
+        """The address of the client that sent it; empty if that has none."""
+        return to_text(self.command.sender)
+
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+        return to_text(self.command.subject)
+
+    @property
+    def tracker(self) -> str:
+        """What the sender, or a broker that wants a confirmation, calls it; a stream's message has none."""
+        if isinstance(self.command, mlm.MailboxDeliver | mlm.ServiceDeliver):
+            return to_text(self.command.tracker)
+        return ""
+
+    @property
+    def content(self) -> tuple[bytes, ...]:
+        """Its frames, as the sender gave them."""
+        return self.command.content
+
+
+class Client:
+    """One connection to a broker, under one address.
+
+    Give a ``network`` to share one between several clients, else the client makes its own when it connects. With
+    ``deliver`` given, it is called with each delivery; else deliveries wait to be iterated over. A message that the
+    broker does not have yet is kept, at most ``most_messages`` of together ``most_octets``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        endpoint: str,
+        address: Text = "",
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        deliver: Callable[[Delivery], None] | None = None,
+        network: INetwork | None = None,
+        reactor: Reactor | None = None,
+        most_messages: int = MOST_MESSAGES,
+        most_octets: int = MOST_OCTETS,
+    ) -> None:
+        self.endpoint = endpoint
+        self.address = to_text(to_octets(address))
+        self._credentials = username, password
+        self._reactor = reactor if reactor is not None else _default_reactor()
+        self._network = network
+        self._own_network: INetwork | None = None
+        self._link: ILink | None = None
+        self._deliver = deliver if deliver is not None else self._queue
+        self._machine = ClientMachine(to_octets(address), self, most_messages, most_octets)
+        self._ticks = LoopingCall(self._tick)
+        self._ticks.clock = self._reactor
+        self._stream: bytes | None = None
+        self._connecting: Deferred[None] | None = None
+        self._closing: list[Deferred[None]] = []
+        self._requests: dict[Request, Deferred[None]] = {}
+        self._flushes: deque[tuple[int, Deferred[None]]] = deque()
+        self._deliveries: deque[Delivery] = deque()
+        self._waiting: deque[Deferred[Delivery]] = deque()
+        self._error: errors.ClientError | None = None
+        self.malformed = 0
+        """How many messages of the broker could not be read."""
+
+    # Connecting and closing
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has been heard within four heartbeats and knows this client."""
+        return self._machine.state is State.OPEN
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the broker has announced beyond the C protocol; nothing by the C broker."""
+        return frozenset(map(to_text, self._machine.capabilities))
+
+    def connect(self, timeout: float = 1.0) -> Deferred[None]:
+        """Connect, within so many seconds.
+
+        The Deferred fails with :exc:`ConnectTimeout` when the broker does not answer in time, or :exc:`Refused`;
+        the client is closed then, and another has to be made for another try.
+        """
+        if self._connecting is not None or self._machine.state is State.CLOSED:
+            raise errors.NotConnected("a client connects only once")
+        if self._network is None:
+            self._network = self._own_network = Network(self._reactor)
+        self._link = self._network.dealer(self.endpoint, *self._credentials)
+        connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
+        self._connecting = connecting
+        deadline = self._reactor.callLater(timeout, self._connect_timeout, timeout)
+
+        def connected(result: None) -> None:
+            if deadline.active():
+                deadline.cancel()
+            return result
+
+        connecting.addBoth(connected)
+        self._link.start(self._received, self._link_changed)
+        self._ticks.start(TICK_SECONDS, now=False)
+        return connecting
+
+    def _connect_timeout(self, timeout: float) -> None:
+        self._machine.abort(errors.ConnectTimeout(f"no broker answers at {self.endpoint} within {timeout:g} s"))
+
+    def close(self, timeout: float = 1.0) -> Deferred[None]:
+        """Leave the broker once it has all that was sent, within so many seconds.
+
+        When the Deferred fires, the connection is gone. It fails with :exc:`ConnectTimeout` when the broker did not
+        say in time that it has everything.
+        """
+        if self._machine.state is State.CLOSED or self._connecting is None:
+            return succeed(None)
+        closing: Deferred[None] = Deferred()
+        self._closing.append(closing)
+        deadline = self._reactor.callLater(timeout, self._close_timeout)
+
+        def closed(result: None) -> None:
+            if deadline.active():
+                deadline.cancel()
+            return result
+
+        closing.addBoth(closed)
+        self._machine.close()
+        return closing
+
+    def _close_timeout(self) -> None:
+        self._machine.abort(errors.ConnectTimeout(f"the broker at {self.endpoint} did not take everything in time"))
+
+    # Setting up
+
+    def produce(self, stream: Text) -> Deferred[None]:
+        """Let :meth:`send` write to this stream from now on."""
+        self._stream = to_octets(stream)
+        return self._ask(mlm.StreamWrite(self._stream))
+
+    def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
+        """Read what is written to a stream under subjects that match a pattern, from now on."""
+        return self._ask(mlm.StreamRead(to_octets(stream), to_octets(pattern)))
+
+    def cancel(self, stream: Text) -> Deferred[None]:
+        """Read a stream no longer."""
+        return self._ask(mlm.StreamCancel(to_octets(stream)))
+
+    def offer(self, service: Text, pattern: Text = "") -> Deferred[None]:
+        """Take requests for a service whose subjects match a pattern."""
+        return self._ask(mlm.ServiceOffer(to_octets(service), to_octets(pattern)))
+
+    def _ask(self, command: mlm.StreamWrite | mlm.StreamRead | mlm.StreamCancel | mlm.ServiceOffer) -> Deferred[None]:
+        """Ask for something; the Deferred fires when the broker has done it, or fails with :exc:`Refused`."""
+        self._check_open()
+        encode(command)
+        request = Request(command)
+        asked = self._requests[request] = Deferred()
+        self._machine.request(request)
+        return asked
+
+    # Sending
+
+    def send(self, subject: Text, *content: bytes) -> None:
+        """Send a message to the stream of :meth:`produce`; raises as :meth:`publish`."""
+        if self._stream is None:
+            raise errors.NotConnected("produce() has to name a stream first")
+        self.publish(self._stream, subject, *content)
+
+    def publish(self, stream: Text, subject: Text, *content: bytes) -> None:
+        """Send a message to a stream.
+
+        :raises BacklogFull: too much waits for the broker; nothing was sent.
+        :raises ValueTooLong: a name or the subject has more than 255 octets.
+        :raises NotConnected: the client is closed, or never was connected.
+        """
+        self._send(mlm.StreamSend(to_octets(subject), content), to_octets(stream))
+
+    def send_to(self, mailbox: Text, subject: Text, *content: bytes, tracker: Text = "", timeout: float = 0.0) -> None:
+        """Send a message to a mailbox; with a timeout, in seconds, it is thrown away if it is not delivered by then.
+
+        Raises as :meth:`publish`.
+        """
+        octets = to_octets(mailbox), to_octets(subject), to_octets(tracker)
+        self._send(mlm.MailboxSend(*octets, round(timeout * 1000), content))
+
+    def send_for(self, service: Text, subject: Text, *content: bytes, tracker: Text = "", timeout: float = 0.0) -> None:
+        """Send a request to a service; timeout and errors as of :meth:`send_to`."""
+        octets = to_octets(service), to_octets(subject), to_octets(tracker)
+        self._send(mlm.ServiceSend(*octets, round(timeout * 1000), content))
+
+    def _send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> None:
+        self._check_open()
+        encode(command)
+        self._machine.send(command, stream)
+
+    def flush(self) -> Deferred[None]:
+        """Return a Deferred that fires when the broker has all that was sent so far."""
+        self._check_open()
+        flushed: Deferred[None] = Deferred()
+        self._flushes.append((self._machine.flush(), flushed))
+        self.proven(self._machine.count_proven)
+        return flushed
+
+    def _check_open(self) -> None:
+        if self._connecting is None or self._machine.state is State.CLOSED:
+            raise self._error or errors.NotConnected("the client is not connected")
+
+    # Receiving
+
+    def __aiter__(self) -> Client:
+        return self
+
+    def __anext__(self) -> Deferred[Delivery]:
+        """Return the next delivery; the iteration ends when the client is closed."""
+        if self._deliveries:
+            return succeed(self._deliveries.popleft())
+        waiting: Deferred[Delivery] = Deferred(self._waiting.remove)
+        if self._machine.state is State.CLOSED:
+            waiting.errback(self._error or StopAsyncIteration())
+        else:
+            self._waiting.append(waiting)
+        return waiting
+
+    def _queue(self, delivery: Delivery) -> None:
+        if self._waiting:
+            self._waiting.popleft().callback(delivery)
+        else:
+            self._deliveries.append(delivery)
+
+    # What the link says
+
+    def _received(self, frames: list[bytes]) -> None:
+        try:
+            command = decode(frames)
+        except errors.ProtocolError as error:
+            self.malformed += 1
+            self._log.warn("{address}: the broker sent {error}", address=self.address, error=error)
+            return
+        self._machine.received(command, self._reactor.seconds())
+
+    def _link_changed(self, state: LinkState) -> None:
+        self._machine.link(state, self._reactor.seconds())
+
+    def _tick(self) -> None:
+        self._machine.tick(self._reactor.seconds())
+
+    # What the machine says
+
+    def transmit(self, command: mlm.Command) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        if self._link is not None:
+            self._link.send(encode(command))
+
+    def opened(self) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        if self._connecting is not None and not self._connecting.called:
+            self._connecting.callback(None)
+        else:
+            self._log.info("{address}: connected again", address=self.address)
+
+    def interrupted(self, state: State) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        self._log.warn("{address}: lost the broker ({state})", address=self.address, state=state.value)
+
+    def answered(self, request: Request, error: errors.ClientError | None) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        asked = self._requests.pop(request, None)
+        if asked is None:
+            if error is not None:
+                self._log.error("{address}: {error}", address=self.address, error=error)
+        elif error is None:
+            asked.callback(None)
+        else:
+            asked.errback(error)
+
+    def delivered(self, command: Delivered, session: int) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        self._deliver(Delivery(command, session))
+
+    def confirmed(self, command: mlm.Confirm) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+
+    def proven(self, count: int) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        while self._flushes and self._flushes[0][0] <= count:
+            self._flushes.popleft()[1].callback(None)
+
+    def closed(self, error: errors.ClientError | None) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        self._error = error
+        if self._ticks.running:
+            self._ticks.stop()
+        if self._link is not None:
+            self._link.close()
+        if self._own_network is not None:
+            # The context waits for what was sent, so it must not be ended from within a call of its socket.
+            self._reactor.callLater(0, self._own_network.close)
+        reason = error or errors.NotConnected("the client was closed")
+        connecting = self._connecting
+        if connecting is not None and not connecting.called:
+            connecting.errback(reason)
+        closing, self._closing = self._closing, []
+        for waiting in closing:
+            waiting.errback(error) if error is not None else waiting.callback(None)
+        requests, self._requests = self._requests, {}
+        flushes, self._flushes = self._flushes, deque()
+        for asked in (*requests.values(), *(flushed for _, flushed in flushes)):
+            asked.errback(reason)
+        waiting_for, self._waiting = self._waiting, deque()
+        for next_delivery in waiting_for:
+            next_delivery.errback(error or StopAsyncIteration())
+
+
+def _default_reactor() -> Reactor:
+    from twisted.internet import reactor  # noqa: PLC0415  # importing it at the top would install it
+
+    return cast("Reactor", reactor)

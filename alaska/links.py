@@ -1,0 +1,248 @@
+"""ZeroMQ under Twisted: the only module that touches txZMQ.
+
+The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
+not announce again. So a socket is read until it has nothing more, and once more after it was sent to. It is read at
+most :data:`READ_BUDGET` messages at a time, then everything else gets its turn: a busy peer delays nobody's heartbeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import zmq
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorFDSet, IReactorTime
+from twisted.logger import Logger
+from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from zmq.utils.monitor import parse_monitor_message
+from zope.interface import implementer
+
+from alaska.errors import CannotBind
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState
+
+READ_BUDGET = 128
+CLOSE_MILLISECONDS = 1000
+ROUTER_RECEIVE_MARK = 10_000
+"""Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+
+
+class Reactor(IReactorCore, IReactorFDSet, IReactorTime):
+    """What a link asks of a reactor."""
+
+
+class _Socket(ZmqConnection):
+    """A ZeroMQ socket that reads whole messages, within a budget."""
+
+    _log = Logger()
+
+    def __init__(self, factory: ZmqFactory, received: Callable[[list[bytes]], None]) -> None:
+        self._received = received
+        self._next_read: IDelayedCall | None = None
+        super().__init__(factory)
+
+    def doRead(self) -> None:
+        """Read what has arrived, at most the budget."""
+        if self._next_read is not None:
+            if self._next_read.active():
+                self._next_read.cancel()
+            self._next_read = None
+        for _ in range(READ_BUDGET):
+            if self.factory is None:
+                return
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                self._received(frames)
+            except Exception:  # A fault of ours with one message must not cost the others.
+                self._log.failure("a message could not be dealt with")
+        self._read_soon()
+
+    def transmit(self, frames: list[bytes]) -> None:
+        """Send a message.
+
+        :raises zmq.ZMQError: it cannot be sent; nothing of it was.
+        """
+        self.socket.send_multipart(frames, zmq.NOBLOCK)
+        self._read_soon()
+
+    def _read_soon(self) -> None:
+        if self._next_read is None and self.factory is not None:
+            self._next_read = self.factory.reactor.callLater(0, self.doRead)
+
+    def shutdown(self) -> None:
+        """Close the socket; what was sent still leaves within a second."""
+        if self._next_read is not None and self._next_read.active():
+            self._next_read.cancel()
+        super().shutdown()
+
+
+class _Dealer(_Socket):
+    socketType = zmq.DEALER
+
+
+class _Router(_Socket):
+    socketType = zmq.ROUTER
+
+
+class _Pair(_Socket):
+    socketType = zmq.PAIR
+
+
+@implementer(INetwork)
+class Network:
+    """The sockets of one process, all in one ZeroMQ context.
+
+    The context makes threads, so a network must not be made before a daemon has forked.
+    """
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._factory = ZmqFactory()
+        self._factory.reactor = reactor
+        self._factory.lingerPeriod = CLOSE_MILLISECONDS
+
+    def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
+        """See :class:`INetwork`."""
+        return DealerLink(self._factory, endpoint, username, password)
+
+    def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> RouterLink:
+        """See :class:`INetwork`."""
+        return RouterLink(self._factory, list(endpoints), domain, is_plain)
+
+    def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
+        """See :class:`INetwork`."""
+        _Authenticator(self._factory, decide)
+
+    def close(self) -> None:
+        """See :class:`INetwork`; waits for what was sent."""
+        self._factory.shutdown()
+
+
+@implementer(ILink)
+class DealerLink:
+    """A client's connection, which reconnects by itself."""
+
+    _UP = frozenset({zmq.Event.HANDSHAKE_SUCCEEDED})
+    _REFUSED = frozenset({zmq.Event.HANDSHAKE_FAILED_AUTH, zmq.Event.HANDSHAKE_FAILED_PROTOCOL})
+    _DOWN = frozenset({zmq.Event.DISCONNECTED})
+
+    def __init__(self, factory: ZmqFactory, endpoint: str, username: str | None, password: str | None) -> None:
+        self._factory = factory
+        self._endpoint = endpoint
+        self._username = username
+        self._password = password
+        self._socket: _Dealer | None = None
+        self._monitor: _Pair | None = None
+
+    def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
+        """See :class:`ILink`."""
+        socket = self._socket = _Dealer(self._factory, received)
+        # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
+        socket.socket.set(zmq.IMMEDIATE, 1)
+        socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
+        if self._username is not None and self._password is not None:
+            socket.socket.set_string(zmq.PLAIN_USERNAME, self._username)
+            socket.socket.set_string(zmq.PLAIN_PASSWORD, self._password)
+        events = f"inproc://monitor-{id(self)}"
+        socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
+        self._monitor = _Pair(self._factory, lambda frames: self._event(frames, changed))
+        self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
+        socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, self._endpoint)])
+        if self._endpoint.startswith("inproc:"):
+            self._factory.reactor.callLater(0, changed, LinkState.UP)
+
+    def _event(self, frames: list[bytes], changed: Callable[[LinkState], None]) -> None:
+        event = parse_monitor_message(frames)["event"]
+        if event in self._UP:
+            changed(LinkState.UP)
+        elif event in self._DOWN:
+            changed(LinkState.DOWN)
+        elif event in self._REFUSED:
+            changed(LinkState.REFUSED)
+
+    def send(self, frames: list[bytes]) -> None:
+        """See :class:`ILink`."""
+        if self._socket is not None:
+            # Where the connection is gone, the monitor is about to say so.
+            with suppress(zmq.Again):
+                self._socket.transmit(frames)
+
+    def close(self) -> None:
+        """See :class:`ILink`."""
+        if self._socket is not None and self._monitor is not None:
+            self._socket.socket.disable_monitor()
+            self._monitor.shutdown()
+            self._socket.shutdown()
+            self._socket = self._monitor = None
+
+
+@implementer(IRouter)
+class RouterLink:
+    """The broker's end of all connections, at one or more endpoints."""
+
+    def __init__(self, factory: ZmqFactory, endpoints: list[str], domain: str | None, is_plain: bool) -> None:
+        self._factory = factory
+        self._endpoints = endpoints
+        self._domain = domain
+        self._is_plain = is_plain
+        self._socket: _Router | None = None
+
+    def start(self, received: Callable[[bytes, list[bytes]], None]) -> None:
+        """See :class:`IRouter`."""
+        socket = self._socket = _Router(self._factory, lambda frames: received(frames[0], frames[1:]))
+        # A send to a connection that is gone is told as an error, instead of looking like any other.
+        socket.socket.set(zmq.ROUTER_MANDATORY, 1)
+        # Replies are never dropped for a mark; what clients send waits in their own memory rather than in ours.
+        socket.socket.set(zmq.RCVHWM, ROUTER_RECEIVE_MARK)
+        if self._domain is not None:
+            socket.socket.set_string(zmq.ZAP_DOMAIN, self._domain)
+        if self._is_plain:
+            socket.socket.set(zmq.PLAIN_SERVER, 1)
+        for endpoint in self._endpoints:
+            try:
+                socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
+            except zmq.ZMQError as error:
+                self.close()
+                raise CannotBind(f"cannot serve {endpoint}: {error}", error.errno == zmq.EADDRINUSE) from error
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint bound last, with the port that the system chose where it was left open."""
+        assert self._socket is not None
+        return str(self._socket.socket.get_string(zmq.LAST_ENDPOINT))
+
+    def send(self, peer: bytes, frames: list[bytes]) -> None:
+        """See :class:`IRouter`."""
+        if self._socket is not None:
+            try:
+                self._socket.transmit([peer, *frames])
+            except zmq.ZMQError as error:
+                if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                    raise
+
+    def close(self) -> None:
+        """See :class:`IRouter`."""
+        if self._socket is not None:
+            self._socket.shutdown()
+            self._socket = None
+
+
+class _Authenticator:
+    """Answers ZeroMQ's questions about credentials, in the reactor (RFC 27/ZAP)."""
+
+    def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes], bool]) -> None:
+        self._decide = decide
+        self._socket = _Router(factory, self._asked)
+        self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
+
+    def _asked(self, frames: list[bytes]) -> None:
+        at = frames.index(b"") + 1
+        version, request_id, _domain, _address, _identity, mechanism, *credentials = frames[at:]
+        may_connect = mechanism == b"NULL"
+        if mechanism == b"PLAIN" and len(credentials) == 2:
+            may_connect = self._decide(credentials[0], credentials[1])
+        status = [b"200", b"OK"] if may_connect else [b"400", b"wrong user name or password"]
+        user = credentials[0] if may_connect and credentials else b""
+        self._socket.transmit([*frames[:at], version, request_id, *status, user, b""])
