@@ -38,9 +38,23 @@ LINES = ("\n", "\n", "\n", "\n    ", "\n        ", " ", "    ")
 WORDS = ("a", "b", "a/b", "/", "$", "=", " = ", "#", "'", '"', "x y", "é", "%s", "\\", ":", "-")
 BLANKS = ("\t", "\v", "\f", "\r", "\x1c", "\x85")
 PIECES = st.lists(st.sampled_from(LINES + WORDS + BLANKS), max_size=14).map("".join)
-INDENTS = st.sampled_from(("", "", "    ", "    ", "        ", "  ", "#"))
-ASSIGNMENTS = st.sampled_from(("", " = ", "=", " =\t", "\v= ", " # ", "#", " "))
-LINE = st.builds("{}{}{}{}{}".format, INDENTS, NAMES, ASSIGNMENTS, st.text("x #'\"=\t", max_size=6), st.just("\n"))
+INDENTS = st.sampled_from(("", "", "", "    ", "    ", "        ", "#"))
+ENDS = (
+    "",
+    " = 1",
+    "=x y",
+    " =\t'q # '",
+    '\v= "d" # c',
+    " # c",
+    "#c",
+    " = #x # y",
+    "= x#",
+    " =#",
+    " = x=''",
+    "='",
+    " x",
+)
+LINE = st.builds("{}{}{}\n".format, INDENTS, NAMES, st.sampled_from(ENDS))
 TEXTS = st.one_of(PIECES, st.lists(LINE, max_size=5).map("".join))
 
 
