@@ -81,9 +81,12 @@ class Delivery:
     @property
     def tracker(self) -> str:
         """What the sender, or a broker that wants a confirmation, calls it; a stream's message has none."""
-        if isinstance(self.command, mlm.MailboxDeliver | mlm.ServiceDeliver):
-            return to_text(self.command.tracker)
-        return ""
+        return to_text(self.tracker_octets)
+
+    @property
+    def tracker_octets(self) -> bytes:
+        """The tracker as it came over the wire."""
+        return self.command.tracker if isinstance(self.command, mlm.MailboxDeliver | mlm.ServiceDeliver) else b""
 
     @property
     def content(self) -> tuple[bytes, ...]:
@@ -148,8 +151,8 @@ class Client:
         """What the broker has announced beyond the C protocol; nothing by the C broker."""
         return frozenset(map(to_text, self._machine.capabilities))
 
-    def connect(self, timeout: float = 1.0) -> Deferred[None]:
-        """Connect, within so many seconds.
+    def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
+        """Connect, within so many seconds; with None, whenever the broker is there.
 
         The Deferred fails with :exc:`ConnectTimeout` when the broker does not answer in time, or :exc:`Refused`;
         the client is closed then, and another has to be made for another try.
@@ -161,20 +164,11 @@ class Client:
         self._link = self._network.dealer(self.endpoint, *self._credentials)
         connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
         self._connecting = connecting
-        deadline = self._reactor.callLater(timeout, self._connect_timeout, timeout)
-
-        def connected(result: None) -> None:
-            if deadline.active():
-                deadline.cancel()
-            return result
-
-        connecting.addBoth(connected)
+        if timeout is not None:
+            self._within(timeout, connecting, f"no broker answers at {self.endpoint} within {timeout:g} s")
         self._link.start(self._received, self._link_changed)
         self._ticks.start(TICK_SECONDS, now=False)
         return connecting
-
-    def _connect_timeout(self, timeout: float) -> None:
-        self._machine.abort(errors.ConnectTimeout(f"no broker answers at {self.endpoint} within {timeout:g} s"))
 
     def close(self, timeout: float = 1.0) -> Deferred[None]:
         """Leave the broker once it has all that was sent, within so many seconds.
@@ -186,19 +180,20 @@ class Client:
             return succeed(None)
         closing: Deferred[None] = Deferred()
         self._closing.append(closing)
-        deadline = self._reactor.callLater(timeout, self._close_timeout)
+        self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything within {timeout:g} s")
+        self._machine.close()
+        return closing
 
-        def closed(result: None) -> None:
+    def _within(self, seconds: float, awaited: Deferred[None], complaint: str) -> None:
+        """Close the client with a complaint unless the Deferred fires in time."""
+        deadline = self._reactor.callLater(seconds, self._machine.abort, errors.ConnectTimeout(complaint))
+
+        def fired(result: None) -> None:
             if deadline.active():
                 deadline.cancel()
             return result
 
-        closing.addBoth(closed)
-        self._machine.close()
-        return closing
-
-    def _close_timeout(self) -> None:
-        self._machine.abort(errors.ConnectTimeout(f"the broker at {self.endpoint} did not take everything in time"))
+        awaited.addBoth(fired)
 
     # Setting up
 
@@ -362,22 +357,32 @@ class Client:
             self._ticks.stop()
         if self._link is not None:
             self._link.close()
+        if self._own_network is None:
+            self._tell_closed(error)
+        else:
+            # Ending a network waits for what was sent, and must not happen within a call of one of its sockets.
+            self._reactor.callLater(0, self._close_network, error)
+
+    def _close_network(self, error: errors.ClientError | None) -> None:
         if self._own_network is not None:
-            # The context waits for what was sent, so it must not be ended from within a call of its socket.
-            self._reactor.callLater(0, self._own_network.close)
+            self._own_network.close()
+        self._tell_closed(error)
+
+    def _tell_closed(self, error: errors.ClientError | None) -> None:
+        """Fire all that waits: with success only those who waited for the close that was asked for."""
         reason = error or errors.NotConnected("the client was closed")
-        connecting = self._connecting
-        if connecting is not None and not connecting.called:
-            connecting.errback(reason)
         closing, self._closing = self._closing, []
-        for waiting in closing:
-            waiting.errback(error) if error is not None else waiting.callback(None)
+        for closed in closing:
+            closed.errback(error) if error is not None else closed.callback(None)
         requests, self._requests = self._requests, {}
         flushes, self._flushes = self._flushes, deque()
-        for asked in (*requests.values(), *(flushed for _, flushed in flushes)):
-            asked.errback(reason)
-        waiting_for, self._waiting = self._waiting, deque()
-        for next_delivery in waiting_for:
+        awaited = [*requests.values(), *(flushed for _, flushed in flushes)]
+        if self._connecting is not None and not self._connecting.called:
+            awaited.append(self._connecting)
+        for failed in awaited:
+            failed.errback(reason)
+        waiting, self._waiting = self._waiting, deque()
+        for next_delivery in waiting:
             next_delivery.errback(error or StopAsyncIteration())
 
 

@@ -73,6 +73,12 @@ class NotConnected(ClientError):
     status = CONNECTION_REFUSED
 
 
+class BadEndpoint(ClientError):
+    """An endpoint that ZeroMQ cannot connect to."""
+
+    status = CONNECTION_REFUSED
+
+
 class BacklogFull(ClientError):
     """More was sent than may wait for the broker; nothing of this message was kept."""
 

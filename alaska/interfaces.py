@@ -56,6 +56,8 @@ class ILink(Interface):
 
         From now on ``received`` is called with the frames of each message that arrives, and ``changed`` when the
         link comes up, goes down, or is refused by the other side for its credentials.
+
+        :raises BadEndpoint: the endpoint is none.
         """
 
     def send(frames: list[bytes]) -> None:

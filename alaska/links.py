@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import zmq
-from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorFDSet, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
-from alaska.errors import CannotBind
+from alaska.errors import BadEndpoint, CannotBind
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState
 
 READ_BUDGET = 128
@@ -27,8 +27,8 @@ ROUTER_RECEIVE_MARK = 10_000
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 
 
-class Reactor(IReactorCore, IReactorFDSet, IReactorTime):
-    """What a link asks of a reactor."""
+class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
+    """What Alaska asks of a reactor."""
 
 
 class _Socket(ZmqConnection):
@@ -58,6 +58,11 @@ class _Socket(ZmqConnection):
                 self._received(frames)
             except Exception:  # A fault of ours with one message must not cost the others.
                 self._log.failure("a message could not be dealt with")
+        self._read_soon()
+
+    def addEndpoints(self, endpoints: list[ZmqEndpoint]) -> None:
+        """Bind or connect."""
+        super().addEndpoints(endpoints)
         self._read_soon()
 
     def transmit(self, frames: list[bytes]) -> None:
@@ -149,7 +154,11 @@ class DealerLink:
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
         self._monitor = _Pair(self._factory, lambda frames: self._event(frames, changed))
         self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
-        socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, self._endpoint)])
+        try:
+            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, self._endpoint)])
+        except zmq.ZMQError as error:
+            self.close()
+            raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
         if self._endpoint.startswith("inproc:"):
             self._factory.reactor.callLater(0, changed, LinkState.UP)
 

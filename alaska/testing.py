@@ -196,7 +196,11 @@ class ScriptedBroker:
     def send(self, *commands: Command) -> None:
         """Send commands to the client that was heard last, and let everything happen that follows."""
         for command in commands:
-            self._router.send(self._peer, encode(command))
+            self.send_frames(encode(command))
+
+    def send_frames(self, frames: list[bytes]) -> None:
+        """Send any frames to the client that was heard last, and let everything happen that follows."""
+        self._router.send(self._peer, frames)
         self._network.run()
 
     def take(self) -> list[Command]:

@@ -249,7 +249,7 @@ class ReplayTests(MachineTestCase):
     def test_replays_in_order(self) -> None:
         """At ERROR 500 the client opens again, and at the OK repeats what was set up, all at once and in order."""
         self.open()
-        setups = [mlm.StreamWrite(b"news"), READ, OFFER, mlm.StreamRead(b"news", b"b")]
+        setups: list[Any] = [mlm.StreamWrite(b"news"), READ, OFFER, mlm.StreamRead(b"news", b"b")]
         for command in setups:
             self.machine.request(Request(command))
         self.hear(OK, OK, OK, OK)

@@ -65,9 +65,9 @@ class Outbox:
 
         :raises BacklogFull: there is no room for it; nothing was done.
         """
-        is_close = isinstance(command, mlm.ConnectionClose)
-        octets = 0 if is_close else sum(map(len, command[-1]))
-        if not is_close and (len(self._kept) >= self._most_messages or self._octets + octets > self._most_octets):
+        octets = 0 if isinstance(command, mlm.ConnectionClose) else sum(map(len, command.content))
+        has_room = len(self._kept) < self._most_messages and self._octets + octets <= self._most_octets
+        if not has_room and not isinstance(command, mlm.ConnectionClose):
             raise errors.BacklogFull(
                 f"{len(self._kept)} messages of {self._octets} octets wait for the broker, more may not"
             )
