@@ -58,6 +58,7 @@ class ILink(Interface):
         link comes up, goes down, or is refused by the other side for its credentials.
 
         :raises BadEndpoint: the endpoint is none.
+        :raises Refused: user name or password cannot be used at all.
         """
 
     def send(frames: list[bytes]) -> None:

@@ -17,7 +17,7 @@ from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
-from alaska.errors import BadEndpoint, CannotBind
+from alaska.errors import BadEndpoint, CannotBind, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState
 
 READ_BUDGET = 128
@@ -147,9 +147,7 @@ class DealerLink:
         # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
         socket.socket.set(zmq.IMMEDIATE, 1)
         socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
-        if self._username is not None and self._password is not None:
-            socket.socket.set_string(zmq.PLAIN_USERNAME, self._username)
-            socket.socket.set_string(zmq.PLAIN_PASSWORD, self._password)
+        self._identify(socket.socket)
         events = f"inproc://monitor-{id(self)}"
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
         self._monitor = _Pair(self._factory, lambda frames: self._event(frames, changed))
@@ -161,6 +159,16 @@ class DealerLink:
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
         if self._endpoint.startswith("inproc:"):
             self._factory.reactor.callLater(0, changed, LinkState.UP)
+
+    def _identify(self, socket: zmq.Socket[bytes]) -> None:
+        if self._username is None or self._password is None:
+            return
+        try:
+            socket.set_string(zmq.PLAIN_USERNAME, self._username)
+            socket.set_string(zmq.PLAIN_PASSWORD, self._password)
+        except zmq.ZMQError as error:
+            self.close()
+            raise Refused("user name and password must have 1 to 255 octets each") from error
 
     def _event(self, frames: list[bytes], changed: Callable[[LinkState], None]) -> None:
         event = parse_monitor_message(frames)["event"]
@@ -180,11 +188,13 @@ class DealerLink:
 
     def close(self) -> None:
         """See :class:`ILink`."""
-        if self._socket is not None and self._monitor is not None:
+        if self._monitor is not None and self._socket is not None:
             self._socket.socket.disable_monitor()
             self._monitor.shutdown()
+            self._monitor = None
+        if self._socket is not None:
             self._socket.shutdown()
-            self._socket = self._monitor = None
+            self._socket = None
 
 
 @implementer(IRouter)

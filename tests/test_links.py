@@ -1,0 +1,223 @@
+"""Links over real sockets, at ports that the system chooses."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, cast
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from alaska import links
+from alaska.errors import BadEndpoint, CannotBind, Refused
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState
+from alaska.links import Network, Reactor, RouterLink
+
+reactor = cast("Reactor", global_reactor)
+ANY_PORT = "tcp://127.0.0.1:*"
+
+
+class Waiter:
+    """Collects what it is called with, and says when there is enough."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self._waiting: list[tuple[int, Deferred[None]]] = []
+
+    def __call__(self, *args: Any) -> None:
+        self.got.append(args[0] if len(args) == 1 else args)
+        for count, waiting in list(self._waiting):
+            if len(self.got) >= count:
+                self._waiting.remove((count, waiting))
+                waiting.callback(None)
+
+    def until(self, count: int) -> Deferred[None]:
+        """Fire when so many calls have come."""
+        waiting: Deferred[None] = Deferred()
+        if len(self.got) >= count:
+            waiting.callback(None)
+        else:
+            self._waiting.append((count, waiting))
+        return waiting
+
+
+class LinkTestCase(TestCase):
+    """A network that is closed after the test."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        self.network = Network(reactor)
+        self.addCleanup(self.network.close)
+
+    def serve(self, received: Any, **options: Any) -> RouterLink:
+        """Serve a port that was free."""
+        router = self.network.router([ANY_PORT], **options)
+        router.start(received)
+        return router
+
+
+class NetworkTests(LinkTestCase):
+    """Dealers and routers."""
+
+    def test_interfaces(self) -> None:
+        """All provide their interfaces."""
+        self.assertTrue(verifyObject(INetwork, self.network))
+        self.assertTrue(verifyObject(ILink, self.network.dealer("tcp://127.0.0.1:1")))
+        self.assertTrue(verifyObject(IRouter, self.network.router([])))
+
+    async def test_there_and_back(self) -> None:
+        """Frames arrive as they were sent, empty ones too, and the answer finds its way."""
+        at_router, at_dealer, changes = Waiter(), Waiter(), Waiter()
+        router = self.serve(at_router)
+        link = self.network.dealer(router.endpoint)
+        link.start(at_dealer, changes)
+        await changes.until(1)
+        self.assertEqual(changes.got, [LinkState.UP])
+        link.send([b"head", b"", b"\0\xff"])
+        await at_router.until(1)
+        ((peer, frames),) = at_router.got
+        self.assertEqual(frames, [b"head", b"", b"\0\xff"])
+        router.send(peer, [b"answer"])
+        await at_dealer.until(1)
+        self.assertEqual(at_dealer.got, [[b"answer"]])
+
+    async def test_many_messages(self) -> None:
+        """More messages than are read in one turn all arrive, in order, without another event to wake the reader."""
+        at_router, changes = Waiter(), Waiter()
+        router = self.serve(at_router)
+        link = self.network.dealer(router.endpoint)
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        count = 5 * links.READ_BUDGET + 3
+        for number in range(count):
+            link.send([b"%d" % number])
+        await at_router.until(count)
+        self.assertEqual([int(frames[0]) for _, frames in at_router.got], list(range(count)))
+
+    async def test_flood_leaves_time_for_others(self) -> None:
+        """While a flood is read, a timer that is due is called between two budgets."""
+        seen_at_timer: list[int] = []
+        received = Waiter()
+        router = self.serve(received)
+        link, changes = self.network.dealer(router.endpoint), Waiter()
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        count = 50 * links.READ_BUDGET
+        for _ in range(count):
+            link.send([b"x"])
+
+        def note() -> None:
+            seen_at_timer.append(len(received.got))
+            if len(received.got) < count:
+                reactor.callLater(0, note)
+
+        note()
+        await received.until(count)
+        steps = [later - earlier for earlier, later in pairwise(seen_at_timer)]
+        self.assertTrue(steps)
+        self.assertLessEqual(max(steps), 2 * links.READ_BUDGET)
+
+    async def test_down_and_up(self) -> None:
+        """A link goes down with its broker, loses what is sent meanwhile, and comes up with the next one."""
+        at_router, changes = Waiter(), Waiter()
+        router = self.serve(Waiter())
+        endpoint = router.endpoint
+        link = self.network.dealer(endpoint)
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        router.close()
+        await changes.until(2)
+        link.send([b"lost"])
+        again = self.network.router([endpoint])
+        again.start(at_router)
+        await changes.until(3)
+        link.send([b"kept"])
+        await at_router.until(1)
+        self.assertEqual(changes.got, [LinkState.UP, LinkState.DOWN, LinkState.UP])
+        self.assertEqual(at_router.got[0][1], [b"kept"])
+
+    async def test_send_to_a_connection_that_is_gone(self) -> None:
+        """A message for nobody is lost without an error."""
+        router = self.serve(Waiter())
+        router.send(b"\0nobody", [b"x"])
+        router.close()
+        router.send(b"\0nobody", [b"x"])
+
+    def test_taken_endpoint(self) -> None:
+        """An endpoint that is served already is an error that says which and why."""
+        router = self.serve(Waiter())
+        error = self.assertRaises(CannotBind, self.network.router([router.endpoint]).start, Waiter())
+        self.assertIn(router.endpoint, str(error))
+        self.assertTrue(error.is_taken)
+
+    def test_bad_endpoint(self) -> None:
+        """An endpoint that is none is an error, at either end."""
+        error = self.assertRaises(CannotBind, self.network.router(["tcp://nowhere"]).start, Waiter())
+        self.assertFalse(error.is_taken)
+        self.assertRaises(BadEndpoint, self.network.dealer("carrier-pigeon://x").start, Waiter(), Waiter())
+
+    async def test_failing_receiver(self) -> None:
+        """A receiver that raises is logged, and gets the next message."""
+        at_router = Waiter()
+
+        def receive(peer: bytes, frames: list[bytes]) -> None:
+            at_router(frames)
+            if len(at_router.got) == 1:
+                raise ZeroDivisionError
+
+        router = self.serve(receive)
+        link, changes = self.network.dealer(router.endpoint), Waiter()
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        link.send([b"1"])
+        link.send([b"2"])
+        await at_router.until(2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class PlainTests(LinkTestCase):
+    """User names and passwords."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.authenticate(lambda username, password: (username, password) == (b"ann", b"secret"))
+        self.router = self.serve(Waiter(), is_plain=True)
+
+    async def connect(self, username: str | None, password: str | None) -> LinkState:
+        """Return what becomes of a link with these credentials."""
+        changes = Waiter()
+        link = self.network.dealer(self.router.endpoint, username, password)
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        state: LinkState = changes.got[0]
+        return state
+
+    async def test_right(self) -> None:
+        """The right password connects."""
+        self.assertIs(await self.connect("ann", "secret"), LinkState.UP)
+
+    async def test_wrong(self) -> None:
+        """A wrong password, an unknown user and no password at all are refused, and the link says so."""
+        for username, password in (("ann", "wrong"), ("bob", "secret"), (None, None)):
+            self.assertIs(await self.connect(username, password), LinkState.REFUSED)
+
+    def test_empty_password(self) -> None:
+        """A password that ZeroMQ cannot carry is refused at once."""
+        for password in ("", "x" * 256):
+            link = self.network.dealer(self.router.endpoint, "ann", password)
+            self.assertRaises(Refused, link.start, Waiter(), Waiter())
+
+    async def test_refused_client_cannot_send(self) -> None:
+        """What a refused client sends never arrives."""
+        received = Waiter()
+        router = self.serve(received, is_plain=True)
+        link, changes = self.network.dealer(router.endpoint, "ann", "wrong"), Waiter()
+        link.start(Waiter(), changes)
+        await changes.until(1)
+        link.send([b"x"])
+        await deferLater(reactor, 0.1, lambda: None)
+        self.assertEqual(received.got, [])
