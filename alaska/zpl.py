@@ -196,7 +196,7 @@ def _name(text: str) -> tuple[str, str]:
     end = next((at for at, character in enumerate(text) if character not in _NAME_CHARACTERS), len(text))
     name, rest = text[:end], text[end:]
     if name.startswith("/") or name.endswith("/"):
-        raise _Fault(f"a name must neither begin nor end with /, found {_shown(name)}")
+        raise _Fault(f"a name must neither begin nor end with /, found {shown(name)}")
     if not name and not rest.lstrip(_BLANKS).startswith("#"):
         raise _Fault(_no_name(rest))
     return name, rest
@@ -207,7 +207,7 @@ def _no_name(text: str) -> str:
         return "expected a name, found a byte order mark: save the file without it"
     if text.startswith("\t"):
         return f"indentation must be made of {INDENT} spaces a level, found a tab"
-    return f"expected a name, found {_shown(text)}"
+    return f"expected a name, found {shown(text)}"
 
 
 def _value(name: str, rest: str) -> str:
@@ -229,17 +229,18 @@ def _quoted(name: str, text: str) -> str:
     quote = text[0]
     end = text.find(quote, 1)
     if end < 0:
-        raise _Fault(f"the value of {name} must end with {quote}, found {_shown(text)}")
+        raise _Fault(f"the value of {name} must end with {quote}, found {shown(text)}")
     _must_end(text[end + 1 :].lstrip(_BLANKS), f"expected nothing but a comment after the quoted value of {name}")
     return text[1:end]
 
 
 def _must_end(text: str, expected: str) -> None:
     if text and not text.startswith("#"):
-        raise _Fault(f"{expected}, found {_shown(text)}")
+        raise _Fault(f"{expected}, found {shown(text)}")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Return a text as errors quote it: on one line, and not at length."""
     return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
 
 

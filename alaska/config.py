@@ -1,0 +1,179 @@
+# ruff: noqa: RUF009 - setting() makes a new dataclass field at each call
+"""The settings of worker and broker, read from their files and the environment, checked and frozen.
+
+A setting is one line of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
+value, its default as one would write it, and what it means. That line is all there is to add for a new one, besides
+the table in README.md, which :func:`settings_table` makes.
+
+A value of the environment goes before that of the file, and that before the default. The variable of
+``worker/pool/size`` is ``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may
+stand in the file several times has exactly one value when a variable gives it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final, Generic, TypeVar
+
+from alaska import zpl
+from alaska.kinds import (
+    BIND_ENDPOINT,
+    CONNECT_ENDPOINT,
+    FLAG,
+    LINE,
+    MILLISECONDS,
+    NAME,
+    PATH,
+    PATTERN,
+    SIZE,
+    TEXT,
+    number,
+    one_of,
+)
+from alaska.settings import Settings, setting
+
+S = TypeVar("S", bound=Settings)
+
+DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:9999"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings(Settings):
+    """The settings of the worker; times are in milliseconds."""
+
+    file: ClassVar[str] = "alaska.cfg"
+    environment: ClassVar[str] = "ALASKA"
+
+    # fmt: off
+    background: bool = setting("worker/background", FLAG, "0", "Run as a daemon.", created="0")
+    workdir: Path = setting("worker/workdir", PATH, ".", "Where the daemon works.", created=".")
+    verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
+    syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
+    scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+    pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
+    broker_endpoint: str = setting(
+        "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)
+    broker_timeout: int = setting(
+        "worker/broker/timeout", MILLISECONDS, "1000", "How long the broker may take to answer; 0: any time.",
+        created="1000")
+    broker_embedded: bool = setting(
+        "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+    service_address: str = setting(
+        "worker/service/address", NAME, "default", "The service that is offered.", created="default")
+    service_filter: str = setting(
+        "worker/service/filter", PATTERN, ".*", "Which subjects are taken (docs/patterns.md).", created=".*")
+    errors_notify: bool = setting("worker/errors/notify", FLAG, "1", "Mail the errors of scripts.", created="1")
+    errors_mailbox: str = setting("worker/errors/mailbox", NAME, "aw.err", "Where they are mailed.", created="aw.err")
+    plain_username: str | None = setting("worker/auth/plain/username", TEXT, None, "The user for PLAIN security.")
+    plain_password: str | None = setting(
+        "worker/auth/plain/password", TEXT, None, "The password for PLAIN security.", secret=True)
+    lockfile: Path | None = setting("worker/lockfile", PATH, None, "A file that only one worker can hold.")
+    user: str | None = setting("worker/user", NAME, None, "The user that the daemon becomes.")
+    group: str | None = setting("worker/group", NAME, None, "The group that the daemon becomes.")
+    # fmt: on
+
+    def doubts(self) -> list[str]:
+        """Say that a user without a password, or a password without a user, is not used."""
+        if (self.plain_username is None) is (self.plain_password is None):
+            return []
+        given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
+        return [f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}"]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings(Settings):
+    """The settings of the broker; times are in milliseconds, sizes in octets with None for no limit."""
+
+    file: ClassVar[str] = "malamute.cfg"
+    environment: ClassVar[str] = "MALAMUTE"
+
+    # fmt: off
+    timeout: int = setting(
+        "server/timeout", MILLISECONDS, "60000", "How long a client may be silent before it expires; 0: for ever.",
+        created="5000")
+    background: bool = setting("server/background", FLAG, "0", "Run as a daemon.", created="0")
+    workdir: Path = setting("server/workdir", PATH, ".", "Where the daemon works.", created=".")
+    verbose: bool = setting("server/verbose", FLAG, "0", "Log in more detail.", created="0")
+    lockfile: Path | None = setting("server/lockfile", PATH, None, "A file that only one broker can hold.")
+    user: str | None = setting("server/user", NAME, None, "The user that the daemon becomes.")
+    group: str | None = setting("server/group", NAME, None, "The group that the daemon becomes.")
+    auth_verbose: bool = setting("server/auth/verbose", FLAG, "0", "Log who was let in and who was not.")
+    password_file: Path | None = setting(
+        "server/auth/plain", PATH, None, "The users for PLAIN security, a line `user=password` each.")
+    mechanism: str = setting(
+        "mlm_server/security/mechanism", one_of("null", "plain"), "null", "How clients are let in.", created="null")
+    domain: str | None = setting("mlm_server/security/domain", TEXT, None, "The ZAP domain that is asked.")
+    echo: tuple[str, ...] = setting(
+        "mlm_server/echo", LINE, None, "A line for the log at the start.", repeated=True)
+    endpoints: tuple[str, ...] = setting(
+        "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Where clients connect.", repeated=True,
+        created=DEFAULT_ENDPOINT)
+    service_size_limit: int | None = setting(
+        "mlm_server/service/queue/size-limit", SIZE, "max", "How much may wait in the queue of a service.")
+    service_size_warn: int | None = setting(
+        "mlm_server/service/queue/size-warn", SIZE, "max", "From how much on the log warns of it.")
+    mailbox_size_limit: int | None = setting(
+        "mlm_server/mailbox/size-limit", SIZE, "max", "How much may wait in a mailbox.")
+    mailbox_size_warn: int | None = setting(
+        "mlm_server/mailbox/size-warn", SIZE, "max", "From how much on the log warns of it.")
+    # fmt: on
+
+    def doubts(self) -> list[str]:
+        """Say that nobody can connect, or that no password is asked for."""
+        if self.mechanism == "plain" and self.password_file is None:
+            return ["mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"]
+        if self.mechanism != "plain" and self.password_file is not None:
+            return ["server/auth/plain has no effect: mlm_server/security/mechanism is not plain"]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """Settings, and what is to be said about them in the log.
+
+    ``created`` is whether the file was missing and has been written; ``warnings`` are sentences.
+    """
+
+    settings: S
+    created: bool
+    warnings: tuple[str, ...]
+
+
+def load_worker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Loaded[WorkerSettings]:
+    """Return the settings of the worker; a missing file is created with the defaults.
+
+    Where it cannot be created the defaults count all the same, and a warning says so.
+
+    :raises ConfigurationError: the file cannot be read, or :meth:`Settings.from_tree` refuses a value.
+    """
+    return _load(WorkerSettings, path, environ)
+
+
+def load_broker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Loaded[BrokerSettings]:
+    """Return the settings of the broker, as :func:`load_worker` does those of the worker."""
+    return _load(BrokerSettings, path, environ)
+
+
+def settings_table() -> str:
+    """Return every setting of both programs as Markdown, for README.md."""
+    return "\n".join(cls.table() for cls in (WorkerSettings, BrokerSettings))
+
+
+def _load(cls: type[S], path: str | os.PathLike[str], environ: Mapping[str, str]) -> Loaded[S]:
+    warnings: list[str] = []
+    created = False
+    try:
+        tree = zpl.load(path)
+    except FileNotFoundError:
+        tree = cls.default_tree(os.fspath(path))
+        try:
+            with Path(path).open("x", encoding="utf-8") as file:
+                file.write(zpl.dumps(tree))
+            created = True
+        except OSError as error:
+            warnings.append(f"{tree.source} is missing and cannot be created: {error.strerror}")
+    settings = cls.from_tree(tree, environ)
+    return Loaded(settings, created, (*warnings, *cls.oddities(tree), *settings.doubts()))

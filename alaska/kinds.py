@@ -1,0 +1,106 @@
+"""The kinds of values that a setting can have: each in words, and how a text becomes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.mlm.patterns import compile_pattern
+
+T = TypeVar("T")
+
+MAX_MILLISECONDS: Final = 2**31 - 1
+MAX_OCTETS: Final = 2**64 - 1
+_MAX_PORT = 2**16 - 1
+_DIGITS = re.compile("[0-9]{1,20}")
+_LOCAL = re.compile("(?:ipc|inproc)://.+")
+_TCP = re.compile(r"tcp://\S+:(?:([0-9]{1,5})|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """What a value must be: ``expected`` completes "it must be", ``parse`` makes a value of a text or raises."""
+
+    expected: str
+    parse: Callable[[str], T]
+
+    def read(self, text: str) -> T:
+        """Return the value that a text stands for.
+
+        :raises ValueError: it is not as expected, or no text that has a UTF-8 form without NUL octets.
+        :raises PatternError: a pattern was expected, and it is none.
+        """
+        if b"\0" in text.encode("utf-8"):
+            raise ValueError(text)
+        return self.parse(text)
+
+
+def _checked(good: bool, value: T) -> T:
+    if not good:
+        raise ValueError(value)
+    return value
+
+
+def _digits(text: str) -> int:
+    return int(_checked(_DIGITS.fullmatch(text) is not None, text))
+
+
+def number(least: int, most: int, unit: str = "") -> Kind[int]:
+    """Return the kind of whole numbers, in decimal digits, from the least to the most."""
+
+    def parse(text: str) -> int:
+        value = _digits(text)
+        return _checked(least <= value <= most, value)
+
+    return Kind(f"a number {f'of {unit} ' if unit else ''}from {least} to {most}", parse)
+
+
+def one_of(*words: str) -> Kind[str]:
+    """Return the kind that is one of these words."""
+    return Kind(" or ".join(words), lambda text: _checked(text in words, text))
+
+
+def _text(least_octets: int) -> Callable[[str], str]:
+    return lambda text: _checked(least_octets <= len(text.encode()) <= MAX_STRING_OCTETS, text)
+
+
+def _path(text: str) -> Path:
+    return Path(_checked(bool(text), text))
+
+
+def _pattern(text: str) -> str:
+    compile_pattern(text.encode())
+    return text
+
+
+def _size(text: str) -> int | None:
+    if text == "max":
+        return None
+    value = _digits(text)
+    return _checked(value <= MAX_OCTETS, value)
+
+
+def _endpoint(text: str, least_port: int) -> str:
+    tcp = _TCP.fullmatch(text)
+    if tcp is None:
+        return _checked(_LOCAL.fullmatch(text) is not None, text)
+    # Without a number the port is *, for any that is free.
+    port = int(tcp[1] or 0)
+    return _checked(least_port <= port <= _MAX_PORT, text)
+
+
+# No words but 0 and 1: to the C programs "true" and "yes" are 0, and one file must not mean two things.
+FLAG: Final = Kind("0 or 1", lambda text: _checked(text in ("0", "1"), text) == "1")
+MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
+SIZE: Final = Kind("a number of octets, or max", _size)
+NAME: Final = Kind(f"a text of 1 to {MAX_STRING_OCTETS} octets", _text(1))
+TEXT: Final = Kind(f"a text of at most {MAX_STRING_OCTETS} octets", _text(0))
+LINE: Final = Kind("a text", str)
+PATH: Final = Kind("a path", _path)
+PATTERN: Final = Kind("a pattern", _pattern)
+CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))
+BIND_ENDPOINT: Final = Kind("tcp://address:port, ipc://path or inproc://name", lambda text: _endpoint(text, 0))
