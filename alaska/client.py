@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
@@ -27,7 +27,7 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.interfaces import ILink, INetwork, LinkState
-from alaska.links import Network, Reactor
+from alaska.links import Network, Reactor, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine, Delivered, Request, State
 from alaska.mlm.codec import decode, encode
@@ -120,7 +120,7 @@ class Client:
         self.endpoint = endpoint
         self.address = to_text(to_octets(address))
         self._credentials = username, password
-        self._reactor = reactor if reactor is not None else _default_reactor()
+        self._reactor = reactor if reactor is not None else default_reactor()
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
@@ -384,9 +384,3 @@ class Client:
         waiting, self._waiting = self._waiting, deque()
         for next_delivery in waiting:
             next_delivery.errback(error or StopAsyncIteration())
-
-
-def _default_reactor() -> Reactor:
-    from twisted.internet import reactor  # noqa: PLC0415  # importing it at the top would install it
-
-    return cast("Reactor", reactor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import cast
 
 import zmq
 from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
@@ -29,6 +30,13 @@ ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 
 class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
     """What Alaska asks of a reactor."""
+
+
+def default_reactor() -> Reactor:
+    """Return the reactor of the process; txZMQ installs one when it is imported."""
+    from twisted.internet import reactor  # noqa: PLC0415  # where it stands, this is all that depends on it
+
+    return cast("Reactor", reactor)
 
 
 class _Socket(ZmqConnection):

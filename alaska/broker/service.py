@@ -9,8 +9,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
-from alaska.broker.passwords import Passwords
 from alaska.broker.queues import Limits
+from alaska.errors import CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore
 from alaska.links import Reactor
 from alaska.mlm.codec import encode
@@ -23,7 +23,7 @@ class BrokerService(Service):
     """Serves endpoints while it runs.
 
     Sockets and store are made by the given functions when the service starts, behind the fork of a daemon. With
-    ``passwords``, only who is in there may connect.
+    ``accept(username, password)``, only whom it accepts may connect (PLAIN).
     """
 
     _log = Logger()
@@ -35,7 +35,7 @@ class BrokerService(Service):
         make_store: Callable[[], IStore],
         endpoints: list[str],
         limits: Limits,
-        passwords: Passwords | None = None,
+        accept: Callable[[bytes, bytes], bool] | None = None,
         domain: str | None = None,
     ) -> None:
         self._reactor = reactor
@@ -43,7 +43,7 @@ class BrokerService(Service):
         self._make_store = make_store
         self._endpoints = endpoints
         self._limits = limits
-        self._passwords = passwords
+        self._accept = accept
         self._domain = domain
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = reactor
@@ -59,12 +59,17 @@ class BrokerService(Service):
         """
         super().startService()
         self._network = self._make_network()
-        if self._passwords is not None:
-            self._network.authenticate(self._passwords.accept)
-        self._router = self._network.router(self._endpoints, self._domain, self._passwords is not None)
+        if self._accept is not None:
+            self._network.authenticate(self._accept)
+        self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
+        try:
+            self._router.start(self._received)
+        except CannotBind:
+            self._network.close()
+            self._router = self._network = None
+            raise
         self._store = self._make_store()
         self.broker = Broker(self._transmit, self._limits, self._store)
-        self._router.start(self._received)
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._endpoints))
 
@@ -72,9 +77,8 @@ class BrokerService(Service):
         """Serve no longer; what was sent to clients still leaves."""
         if self._ticks.running:
             self._ticks.stop()
-        if self._router is not None:
+        if self._router is not None and self._network is not None:
             self._router.close()
-        if self._network is not None:
             self._network.close()
         if self._store is not None:
             self._store.close()
@@ -94,3 +98,21 @@ class BrokerService(Service):
                 self.broker.tick(self._reactor.seconds())
             except Exception:  # A call that raises would never be made again, and no client would expire.
                 self._log.failure("a tick of the broker failed")
+
+
+class EmbeddedBrokerService(BrokerService):
+    """A broker inside a worker's process, unless somebody serves its endpoint already."""
+
+    def startService(self) -> None:
+        """Serve the endpoints, or leave them to whoever does.
+
+        :raises CannotBind: an endpoint cannot be served for another reason.
+        """
+        try:
+            super().startService()
+        except CannotBind as error:
+            if not error.is_taken:
+                raise
+            self._log.info(
+                "{endpoints} is served already; joining the broker there", endpoints=", ".join(self._endpoints)
+            )

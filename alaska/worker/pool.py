@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from alaska.worker.lua import Outcome, Request
+from alaska.worker.request import Outcome, Request
 
 
 class Runner(Protocol):

@@ -15,13 +15,15 @@ from alaska.errors import AlaskaError, Refused
 from alaska.interfaces import INetwork
 from alaska.links import Reactor
 from alaska.names import address_of
-from alaska.worker.lua import Outcome, Request, Send, SendKind
 from alaska.worker.pool import Pool, Runner
+from alaska.worker.request import Outcome, Request, Send, SendKind
 from alaska.worker.senders import Senders
 
 DRAIN_SECONDS = 10.0
 ERROR_SENDER = b"EP"
 CALM_SECONDS = 0.05
+NO_HURRY_MS = 60_000
+"""How long a broker that may take any time is waited for before the log says so."""
 
 
 class WorkerService(Service):
@@ -69,7 +71,7 @@ class WorkerService(Service):
 
     async def _connect(self, client: Client) -> None:
         settings = self._settings
-        late = self._reactor.callLater(settings.broker_timeout / 1000, self._say_late)
+        late = self._reactor.callLater((settings.broker_timeout or NO_HURRY_MS) / 1000, self._say_late)
         await client.connect(timeout=None)
         if late.active():
             late.cancel()

@@ -1,0 +1,42 @@
+# make demo   the whole system at work, from nothing
+# make test   linter, type checks, test suite
+# Everything goes into $(VENV); nothing else on the machine is touched.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint types trial clean
+
+demo: $(VENV)/ready
+	@sh examples/demo.sh $(BIN)
+
+test: lint types trial
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+trial: $(VENV)/ready
+	$(BIN)/trial tests
+
+# The editable install has to be of the kind that links the files: with the usual kind, an import hook, Twisted does not
+# find the plugins. A file that is new is found by `alas` after `make clean`.
+$(VENV)/ready: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "Alaska needs Python 3.10 or later, $(PYTHON) is older; name another: make PYTHON=python3.12 demo" >&2; \
+	    exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' \
+	    --config-settings editable_mode=strict || { \
+	    echo "The packages could not be installed; pip has said why, and needs a package index to get them from." >&2; \
+	    exit 1; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis

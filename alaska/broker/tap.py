@@ -1,0 +1,64 @@
+"""``twistd malamute``: options and wiring of the broker."""
+
+from __future__ import annotations
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.python.usage import Options as BaseOptions
+
+from alaska import running
+from alaska.broker.passwords import Passwords
+from alaska.broker.queues import Limits, QueueLimits
+from alaska.broker.service import BrokerService
+from alaska.config import BrokerSettings, Loaded, load_broker
+from alaska.links import Network, default_reactor
+from alaska.store.memory import MemoryStore
+
+_log = Logger()
+
+
+class Options(BaseOptions):
+    """The command line of the broker."""
+
+    synopsis = "[options]"
+    longdesc = "A Malamute broker. It reads the C broker's configuration file, and creates it when it is missing."
+    optParameters = [["config", "c", BrokerSettings.file, "The configuration file."]]  # noqa: RUF012  # as Twisted has it
+
+    loaded: Loaded[BrokerSettings]
+
+    def postOptions(self) -> None:
+        """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
+        self.loaded = running.load_or_exit(load_broker, self["config"])
+        if self.parent is not None:
+            running.apply(self.loaded.settings, self.parent, "malamute")
+
+
+def limits_of(settings: BrokerSettings) -> Limits:
+    """Return the limits that the settings give."""
+    return Limits(
+        settings.timeout / 1000 if settings.timeout else float("inf"),
+        QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
+        QueueLimits(settings.service_size_limit, settings.service_size_warn),
+    )
+
+
+def makeService(options: Options) -> IService:
+    """Return the broker that the options describe; nothing is opened before it starts."""
+    settings = options.loaded.settings
+    running.report(options["config"], options.loaded)
+    for line in settings.echo:
+        _log.info("{line}", line=line)
+    accept = Passwords(settings.password_file).accept if settings.mechanism == "plain" else None
+    _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
+    reactor = default_reactor()
+    program = running.Program()
+    BrokerService(
+        reactor,
+        lambda: Network(reactor),
+        MemoryStore,
+        list(settings.endpoints),
+        limits_of(settings),
+        accept,
+        settings.domain,
+    ).setServiceParent(program)
+    return program

@@ -1,0 +1,93 @@
+"""``twistd alaska``: options and wiring of the worker, and of the broker that it may carry."""
+
+from __future__ import annotations
+
+import hmac
+import sys
+from collections.abc import Callable
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.python.usage import Options as BaseOptions
+
+from alaska import running
+from alaska.broker.queues import Limits
+from alaska.broker.service import EmbeddedBrokerService
+from alaska.config import Loaded, WorkerSettings, load_worker
+from alaska.links import Network, default_reactor
+from alaska.store.memory import MemoryStore
+from alaska.worker.runner import ScriptRunner
+from alaska.worker.service import WorkerService
+
+_log = Logger()
+
+
+class Options(BaseOptions):
+    """The command line of the worker."""
+
+    synopsis = "[options]"
+    longdesc = "A worker that runs Lua scripts for service requests. A missing configuration file is created."
+    optParameters = [["config", "c", WorkerSettings.file, "The configuration file."]]  # noqa: RUF012  # as Twisted has it
+
+    loaded: Loaded[WorkerSettings]
+    is_on_terminal = False
+
+    def postOptions(self) -> None:
+        """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
+        self.loaded = running.load_or_exit(load_worker, self["config"])
+        if self.parent is not None:
+            self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
+
+
+def makeService(options: Options) -> IService:
+    """Return the worker that the options describe; nothing is opened before it starts."""
+    settings = options.loaded.settings
+    running.report(options["config"], options.loaded)
+    reactor = default_reactor()
+    program = running.Program()
+    if settings.broker_embedded:
+        EmbeddedBrokerService(
+            reactor,
+            lambda: Network(reactor),
+            MemoryStore,
+            [settings.broker_endpoint],
+            Limits(),
+            accept_one(settings.plain_username, settings.plain_password),
+        ).setServiceParent(program)
+    WorkerService(
+        reactor,
+        settings,
+        lambda: Network(reactor),
+        lambda: ScriptRunner(settings.scripts_dir),
+        show_on_terminal if options.is_on_terminal else show_in_log,
+        lambda _error: reactor.stop(),
+    ).setServiceParent(program)
+    return program
+
+
+def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:
+    """Return what accepts this user alone; None, for everybody, where there is none."""
+    if username is None or password is None:
+        return None
+    known = username.encode(), password.encode()
+
+    def accept(name: bytes, word: bytes) -> bool:
+        # Both are compared, so that the time tells nothing about which was wrong.
+        return hmac.compare_digest(name, known[0]) & hmac.compare_digest(word, known[1])
+
+    return accept
+
+
+def show_on_terminal(output: bytes) -> None:
+    """Write what a script printed to the terminal, whole."""
+    # twistd has put its log in the place of sys.stdout.
+    stream = sys.__stdout__
+    if stream is not None:
+        stream.flush()
+        stream.buffer.write(output)
+        stream.buffer.flush()
+
+
+def show_in_log(output: bytes) -> None:
+    """Write what a script printed to the log, as one entry."""
+    _log.info("{output}", output=output.decode("utf-8", "backslashreplace").rstrip("\n"))

@@ -1,0 +1,29 @@
+"""Wait for one message in a mailbox and print it: read_mailbox.py ENDPOINT MAILBOX."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import react
+
+from alaska.client import Client
+from alaska.links import Reactor
+
+
+async def read(reactor: Reactor, endpoint: str, mailbox: str) -> None:
+    """Print the first message that a mailbox gets within ten seconds."""
+    client = Client(endpoint, mailbox, reactor=reactor)
+    await client.connect()
+    delivery = await client.__anext__().addTimeout(10, reactor)
+    print(f"{delivery.subject} from {delivery.sender}: {delivery.content[0].decode()}")
+    await client.close()
+
+
+def main(reactor: Reactor, endpoint: str, mailbox: str) -> Deferred[None]:
+    """Run :func:`read` in the reactor."""
+    return ensureDeferred(read(reactor, endpoint, mailbox))
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])

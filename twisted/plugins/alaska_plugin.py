@@ -1,0 +1,5 @@
+"""``twistd alaska``: the worker."""
+
+from twisted.application.service import ServiceMaker
+
+alaska = ServiceMaker("Alaska", "alaska.worker.tap", "Run Lua scripts for service requests.", "alaska")
