@@ -1,0 +1,137 @@
+"""From a request's subject to the script that serves it.
+
+A subject comes from the network, so it is a name and never a path: it names ``<scripts directory>/<subject>.lua``,
+a regular file whose real place is inside the scripts directory. Sub-directories cannot be named.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from alaska.errors import ScriptNotFound
+
+SUFFIX = b".lua"
+MAX_SCRIPT_OCTETS = 4 * 1024 * 1024
+_SHOWN_CHARACTERS = 80
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
+
+
+class Version(NamedTuple):
+    """Two equal versions of a file have the same content, as far as its status tells."""
+
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script as it was read: ``source`` belongs to ``version``, and ``name`` is the subject that it serves."""
+
+    name: bytes
+    path: Path
+    source: bytes
+    version: Version
+
+
+class Scripts:
+    """The scripts of one directory, which may itself be a symbolic link.
+
+    Any thread may call :meth:`find` at any time. A script is read again when its file has changed, so an edit serves
+    from the next request on.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._found: dict[bytes, tuple[str, Script]] = {}  # with the path as text: it is faster to ask for
+
+    def find(self, subject: bytes) -> Script:
+        """Return the script that a subject names, at the cost of one ``stat`` when it has not changed.
+
+        :raises ScriptNotFound: if the subject is no plain name, or names no readable regular file that really lies
+            inside the directory; the text is a sentence that shows the subject.
+        """
+        known = self._found.get(subject)
+        if known is not None:
+            path, script = known
+            if _version(path) == script.version:
+                return script
+            self._found.pop(subject, None)
+        _check_name(subject)
+        script = self._read(subject)
+        self._found[subject] = str(script.path), script
+        return script
+
+    def _read(self, subject: bytes) -> Script:
+        path = os.path.join(os.fsencode(self.directory), subject + SUFFIX)
+        try:
+            descriptor = os.open(path, _OPEN_FLAGS)
+            try:
+                status = os.fstat(descriptor)
+                self._check_file(subject, path, status)
+                with open(descriptor, "rb", closefd=False) as file:
+                    source = file.read(MAX_SCRIPT_OCTETS + 1)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
+        if len(source) > MAX_SCRIPT_OCTETS:
+            raise _not_found(subject, f"its file is larger than {MAX_SCRIPT_OCTETS} octets")
+        return Script(subject, Path(os.fsdecode(path)), source, _version_of(status))
+
+    def _check_file(self, subject: bytes, path: bytes, opened: os.stat_result) -> None:
+        """Refuse an open file that is not regular, or not inside the directory, and raise OSError if it has gone."""
+        if not stat.S_ISREG(opened.st_mode):
+            raise _not_found(subject, "what stands there is not a regular file")
+        directory = os.path.realpath(os.fsencode(self.directory))
+        real = os.path.realpath(path)
+        if os.path.commonpath([directory, real]) != directory:
+            raise _not_found(subject, "its file lies outside the scripts directory")
+        # The path may have been pointed elsewhere since the file was opened: what counts is the file that is open.
+        now = os.stat(real, follow_symlinks=False)
+        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
+            raise _not_found(subject, "its file was exchanged while it was opened")
+
+
+def _version_of(status: os.stat_result) -> Version:
+    return Version(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+
+
+def _version(path: str) -> Version | None:
+    """Return the version of the file that stands at a path now, or None if there is none.
+
+    A script that was checked once needs no second check as long as the file is the very same: what is served is what
+    was read then.
+    """
+    try:
+        return _version_of(os.stat(path))
+    except OSError:
+        return None
+
+
+def _check_name(subject: bytes) -> None:
+    """Refuse a subject that is no plain file name."""
+    try:
+        name = subject.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _not_found(subject, "a script's name is UTF-8 text") from None
+    if not name:
+        raise _not_found(subject, "a script's name is not empty")
+    if name.startswith("."):
+        raise _not_found(subject, "a script's name does not begin with a dot")
+    if "/" in name or "\\" in name:
+        raise _not_found(subject, "a script's name is not a path")
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
+        raise _not_found(subject, "a script's name has no control characters")
+
+
+def _not_found(subject: bytes, why: str) -> ScriptNotFound:
+    shown = subject.decode("utf-8", "backslashreplace")
+    if len(shown) > _SHOWN_CHARACTERS:
+        shown = shown[:_SHOWN_CHARACTERS] + "…"
+    return ScriptNotFound(f"No script serves the subject {shown!r}: {why}.")
