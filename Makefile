@@ -23,8 +23,8 @@ types: $(VENV)/ready
 trial: $(VENV)/ready
 	$(BIN)/trial tests
 
-# The editable install has to be of the kind that links the files: with the usual kind, an import hook, Twisted does not
-# find the plugins. A file that is new is found by `alas` after `make clean`.
+# An editable install puts an import hook in the place of this folder, through which Twisted does not find the plugins
+# and trial not the tests; so the folder is put on the path as well.
 $(VENV)/ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "Alaska needs Python 3.10 or later, $(PYTHON) is older; name another: make PYTHON=python3.12 demo" >&2; \
@@ -32,10 +32,10 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { \
 	    echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
 	    exit 1; }
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' \
-	    --config-settings editable_mode=strict || { \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' || { \
 	    echo "The packages could not be installed; pip has said why, and needs a package index to get them from." >&2; \
 	    exit 1; }
+	@$(BIN)/python -c 'import os, sysconfig as s; print(os.getcwd(), file=open(s.get_path("purelib") + "/alaska.pth", "w"))'
 	@touch $@
 
 clean:

@@ -92,3 +92,7 @@ def failed(failure: Failure) -> None:
     failure.trap(AlaskaError)
     print(f"alas: {failure.value}", file=sys.stderr)
     raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
