@@ -29,8 +29,9 @@ from alaska import errors
 from alaska.interfaces import ILink, INetwork, LinkState
 from alaska.links import Network, Reactor, default_reactor
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import ClientMachine, Delivered, Request, State
+from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode
+from alaska.mlm.states import State
 
 Text: TypeAlias = "str | bytes"
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from alaska.mlm.commands import Content
+from alaska.names import printable
 
 
 class QueueKind(Enum):
@@ -24,7 +25,7 @@ class QueueName(NamedTuple):
     address: bytes
 
     def __str__(self) -> str:
-        return f"{self.kind.value} {self.address.decode('utf-8', 'backslashreplace')}"
+        return f"{self.kind.value} {printable(self.address)}"
 
 
 @dataclass(slots=True, eq=False)

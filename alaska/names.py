@@ -1,4 +1,4 @@
-"""The addresses that Alaska's own clients open with."""
+"""Addresses and subjects: those that Alaska's own clients open with, and how a log shows any of them."""
 
 from __future__ import annotations
 
@@ -10,3 +10,11 @@ import socket
 def address_of(role: str) -> str:
     """Return an address that begins with a role and that no other client has: ``AW::host::pid-XXXX``."""
     return f"{role}::{socket.gethostname()}::{os.getpid()}-{secrets.randbelow(0x10000):04X}"
+
+
+def printable(name: bytes | str) -> str:
+    """Return a name as a log can show it: on one line, and without anything that a terminal would obey."""
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska import errors
 from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import TABLE, ClientMachine, Delivered, Event, Request, State
+from alaska.mlm.client import TABLE, ClientMachine, Delivered, Request
+from alaska.mlm.states import Event, State
 
 OPEN = mlm.ConnectionOpen(b"me")
 OK = mlm.Ok(200, b"")
@@ -109,6 +110,10 @@ class TableTests(MachineTestCase):
         self.machine.received(OK, self.now)
         if state is State.SILENT:
             self.pass_time(4)
+        elif state is State.AWAY:
+            self.machine.link(LinkState.DOWN, self.now)
+        elif state is State.REOPENING:
+            self.machine.received(ERROR_500, self.now)
         elif state in (State.CLOSING, State.CLOSED):
             self.machine.close()
             if state is State.CLOSED:
@@ -175,6 +180,18 @@ class OpenTests(MachineTestCase):
         self.notes.take()
         self.hear(ERROR_500, ERROR_500, OK)
         self.assertEqual(self.notes.take(), [])
+        self.assertIs(self.machine.state, State.OPEN)
+
+    def test_refused_again(self) -> None:
+        """A client that was open is not ended by a refusal, of its OPEN or of its link, and tries again."""
+        self.open()
+        self.machine.link(LinkState.DOWN, 0.0)
+        self.machine.link(LinkState.REFUSED, 1.0)
+        self.machine.link(LinkState.UP, 2.0)
+        self.hear(mlm.Error(401, b"not now"))
+        self.pass_time(4)
+        self.assertEqual(self.notes.take(), [OPEN, OPEN])
+        self.hear(OK)
         self.assertIs(self.machine.state, State.OPEN)
 
     def test_lost_open_is_repeated(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from alaska.message import Message
 from alaska.mlm.commands import Command, StreamDeliver
+from alaska.names import printable
 
 HOLD_SECONDS = 0.1
 """How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
@@ -51,7 +52,7 @@ class Client:
     @property
     def name(self) -> str:
         """What logs call the client: its address, or its routing id where it has none."""
-        return self.address.decode("utf-8", "backslashreplace") or f"anonymous {self.peer.hex()}"
+        return printable(self.address) or f"anonymous {self.peer.hex()}"
 
     @property
     def is_plain(self) -> bool:

@@ -15,6 +15,7 @@ from alaska.broker.services import Services
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
+from alaska.names import printable
 
 REFUSED_FROM = 400
 """The status from which on a confirmation says that the message is refused for good."""
@@ -181,7 +182,7 @@ class Queues:
 
     def _refuse(self, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
-        self._log.warn("a message from {sender} is not kept: {reason}", sender=message.sender, reason=reason)
+        self._log.warn("a message from {sender} is not kept: {reason}", sender=printable(message.sender), reason=reason)
         self._tell_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
 
     def _end(self, message: Message, status: int, reason: bytes) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from alaska import errors
 from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
 from alaska.mlm.outbox import Outbox
+from alaska.mlm.states import Event, State
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 4
@@ -27,33 +27,6 @@ MAX_CREDIT_STEP = 2**16 - 1
 
 Delivered = mlm.StreamDeliver | mlm.MailboxDeliver | mlm.ServiceDeliver | mlm.StreamRecord
 Setup = mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.ServiceOffer
-
-
-class State(Enum):
-    """Where a client stands with its broker."""
-
-    DOWN = "no connection"
-    OPENING = "opening"
-    OPEN = "open"
-    SILENT = "broker silent"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-class Event(Enum):
-    """What can happen to a client."""
-
-    LINK_UP = "link up"
-    LINK_DOWN = "link down"
-    LINK_REFUSED = "link refused"
-    OK = "OK"
-    LOST = "ERROR 500"
-    REFUSED = "other ERROR"
-    PONG = "PONG"
-    DELIVERY = "delivery"
-    CONFIRM = "CONFIRM"
-    BEAT = "beat"
-    SILENCE = "four beats without a word"
 
 
 class Listener(Protocol):
@@ -186,7 +159,7 @@ class ClientMachine:
             self._outbox.keep(mlm.ConnectionClose(), None)
             self._transmit_kept()
             return
-        if self.state is State.OPENING:
+        if self.state in (State.OPENING, State.REOPENING):
             self._listener.transmit(mlm.ConnectionClose())
         self._end(None)
 
@@ -389,33 +362,43 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     },
     State.OPEN: {
         Event.OK: (State.OPEN, ClientMachine._answer),
-        Event.LOST: (State.OPENING, ClientMachine._open_again),
+        Event.LOST: (State.REOPENING, ClientMachine._open_again),
         Event.REFUSED: (State.OPEN, ClientMachine._refuse),
         Event.PONG: (State.OPEN, ClientMachine._ponged),
         Event.DELIVERY: (State.OPEN, ClientMachine._deliver),
         Event.CONFIRM: (State.OPEN, ClientMachine._confirmed),
         Event.BEAT: (State.OPEN, ClientMachine._ping),
         Event.SILENCE: (State.SILENT, ClientMachine._interrupted),
-        Event.LINK_DOWN: (State.DOWN, ClientMachine._interrupted),
+        Event.LINK_DOWN: (State.AWAY, ClientMachine._interrupted),
     },
     State.SILENT: {
         Event.OK: (State.OPEN, ClientMachine._resume),
-        Event.LOST: (State.OPENING, ClientMachine._open),
+        Event.LOST: (State.REOPENING, ClientMachine._open),
         Event.REFUSED: (State.OPEN, ClientMachine._resume),
         Event.PONG: (State.OPEN, ClientMachine._resume),
         Event.DELIVERY: (State.OPEN, ClientMachine._resume),
         Event.CONFIRM: (State.OPEN, ClientMachine._resume),
         Event.BEAT: (State.SILENT, ClientMachine._ping),
-        Event.LINK_DOWN: (State.DOWN, None),
+        Event.LINK_DOWN: (State.AWAY, None),
+    },
+    # A client that was open once is not ended by a refusal: who refuses it now may accept it in a while.
+    State.AWAY: {
+        Event.LINK_UP: (State.REOPENING, ClientMachine._open),
+    },
+    State.REOPENING: {
+        Event.OK: (State.OPEN, ClientMachine._opened),
+        Event.DELIVERY: (State.REOPENING, ClientMachine._deliver),
+        Event.BEAT: (State.REOPENING, ClientMachine._knock_again),
+        Event.LINK_DOWN: (State.AWAY, None),
     },
     State.CLOSING: {
         Event.OK: (State.CLOSING, ClientMachine._answer_close),
-        Event.LOST: (State.OPENING, ClientMachine._reopen_to_close),
+        Event.LOST: (State.REOPENING, ClientMachine._reopen_to_close),
         Event.REFUSED: (State.CLOSING, ClientMachine._refuse),
         Event.PONG: (State.CLOSING, ClientMachine._ponged),
         Event.DELIVERY: (State.CLOSING, ClientMachine._deliver),
         Event.CONFIRM: (State.CLOSING, ClientMachine._confirmed),
-        Event.LINK_DOWN: (State.DOWN, ClientMachine._down_to_close),
+        Event.LINK_DOWN: (State.AWAY, ClientMachine._down_to_close),
     },
     State.CLOSED: {},
 }

@@ -14,7 +14,7 @@ from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, Refused
 from alaska.interfaces import INetwork
 from alaska.links import Reactor
-from alaska.names import address_of
+from alaska.names import address_of, printable
 from alaska.worker.pool import Pool, Runner
 from alaska.worker.request import Outcome, Request, Send, SendKind
 from alaska.worker.senders import Senders
@@ -127,9 +127,9 @@ class WorkerService(Service):
         command = delivery.command
         self._log.info(
             "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
-            address=delivery.address,
-            subject=delivery.subject,
-            sender=delivery.sender,
+            address=printable(command.address),
+            subject=printable(command.subject),
+            sender=printable(command.sender),
         )
         self._pool.submit(
             Request(command.sender, command.address, command.subject, delivery.tracker_octets, command.content)
@@ -149,8 +149,7 @@ class WorkerService(Service):
 
     def _report(self, request: Request, text: str) -> None:
         """Log that a script failed, and mail it: the error's text, then the request's context."""
-        subject = request.subject.decode("utf-8", "backslashreplace")
-        self._log.error("{subject} failed: {text}", subject=subject, text=text)
+        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=text)
         if self._settings.errors_notify:
             context = request.frames[0] if request.frames else b""
             mailbox = self._settings.errors_mailbox.encode()
@@ -166,10 +165,7 @@ class WorkerService(Service):
 
     def _send(self, send: Send) -> None:
         client = self._senders.named(send.sender)
-        names = {
-            "subject": send.subject.decode("utf-8", "backslashreplace"),
-            "topic": send.topic.decode("utf-8", "backslashreplace"),
-        }
+        names = {"subject": printable(send.subject), "topic": printable(send.topic)}
         try:
             if send.kind is SendKind.MAILBOX:
                 client.send_to(send.topic, send.subject, *send.content)

@@ -1,0 +1,34 @@
+"""The states of a client, and what can happen to it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class State(Enum):
+    """Where a client stands with its broker."""
+
+    DOWN = "never connected"
+    OPENING = "opening"
+    OPEN = "open"
+    SILENT = "broker silent"
+    AWAY = "connection lost"
+    REOPENING = "opening again"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Event(Enum):
+    """What can happen to a client."""
+
+    LINK_UP = "link up"
+    LINK_DOWN = "link down"
+    LINK_REFUSED = "link refused"
+    OK = "OK"
+    LOST = "ERROR 500"
+    REFUSED = "other ERROR"
+    PONG = "PONG"
+    DELIVERY = "delivery"
+    CONFIRM = "CONFIRM"
+    BEAT = "beat"
+    SILENCE = "four beats without a word"
