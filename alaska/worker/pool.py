@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from alaska.worker.request import Outcome, Request
 
@@ -50,18 +49,21 @@ class Pool:
         self._size = size
         self._make_runner = make_runner
         self._finished = finished
-        self._threads = ThreadPool(size, size, "alaska")
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._results: deque[tuple[Request, Outcome | None]] = deque()
         self._is_woken = False
-        self._drains: list[Deferred[None]] = []
+        self._is_abandoned = False
+        self._ends: list[Deferred[None]] = []
         self.pending = 0
         """How many requests are submitted and not finished."""
 
     def start(self) -> None:
         """Start the threads."""
-        self._threads.start()
-        self._drains = [deferToThreadPool(self._reactor, self._threads, self._drain) for _ in range(self._size)]
+        for number in range(self._size):
+            ended: Deferred[None] = Deferred()
+            self._ends.append(ended)
+            # A script that never ends must not keep the process from ending, so nothing waits for these threads then.
+            Thread(target=self._work, args=(ended,), name=f"alaska-{number}", daemon=True).start()
 
     def submit(self, request: Request) -> None:
         """Let the next free thread do this."""
@@ -70,31 +72,43 @@ class Pool:
 
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended."""
-        for _ in self._drains:
-            self._queue.put(None)
-        return DeferredList(self._drains).addCallback(self._stopped)
+        self._dismiss()
+        return DeferredList(self._ends).addCallback(lambda _: None)
 
     def abandon(self) -> int:
-        """Leave undone what no thread has begun; return how much that is."""
-        abandoned = 0
-        while not self._queue.empty():
-            abandoned += self._queue.get_nowait() is not None
-        self.pending -= abandoned
-        for _ in self._drains:
-            self._queue.put(None)
+        """Wait for nothing more: what is not finished by now never is. Return how much that is.
+
+        Threads end as soon as they are done with what they have begun.
+        """
+        self._collect()
+        self._is_abandoned = True
+        try:
+            while True:
+                self._queue.get_nowait()
+        except Empty:
+            self._dismiss()
+        abandoned, self.pending = self.pending, 0
         return abandoned
 
-    def _stopped(self, _results: object) -> None:
-        self._collect()
-        self._threads.stop()
+    def _dismiss(self) -> None:
+        for _ in self._ends:
+            self._queue.put(None)
 
     # In the threads
 
+    def _work(self, ended: Deferred[None]) -> None:
+        try:
+            self._drain()
+        finally:
+            self._reactor.callFromThread(ended.callback, None)
+
     def _drain(self) -> None:
-        runner = self._make_runner()
+        runner: Runner | None = None
         while (request := self._queue.get()) is not None:
             outcome: Outcome | None = None
             try:
+                if runner is None:
+                    runner = self._make_runner()
                 outcome = runner.run(request)
             except Exception:  # The thread must live on, and the request has to be answered.
                 self._log.failure("a runner failed")
@@ -102,7 +116,8 @@ class Pool:
             if not self._is_woken:
                 self._is_woken = True
                 self._reactor.callFromThread(self._collect)
-        runner.close()
+        if runner is not None:
+            runner.close()
 
     # In the reactor
 
@@ -111,5 +126,10 @@ class Pool:
         self._is_woken = False
         while self._results:
             request, outcome = self._results.popleft()
+            if self._is_abandoned:
+                continue
             self.pending -= 1
-            self._finished(request, outcome)
+            try:
+                self._finished(request, outcome)
+            except Exception:  # The others have to be collected all the same.
+                self._log.failure("a finished request could not be dealt with")

@@ -1,0 +1,294 @@
+"""The pool: real threads, and a reactor that does what threads ask of it when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Barrier, Event, Thread, current_thread
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.worker.pool import Pool
+from alaska.worker.request import Outcome, Request
+
+SECONDS = 20.0
+"""How long a test waits for another thread before it fails."""
+
+
+class HandReactor:
+    """Keeps what threads want called, until the test calls it."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: N802  # Twisted's name
+        """Note a call; to be used in any thread."""
+        self.calls.put(lambda: call(*arguments))
+
+    def step(self) -> None:
+        """Do the next call, once a thread has asked for one."""
+        self.calls.get(timeout=SECONDS)()
+
+
+class Workbench:
+    """What the runners of a pool do: note who did what, and what ``work`` says for a subject."""
+
+    def __init__(self) -> None:
+        self.made: list[Thread] = []
+        self.ran: list[tuple[bytes, Thread]] = []
+        self.closed: list[Thread] = []
+        self.work: dict[bytes, Callable[[], object]] = {}
+
+    def make_runner(self) -> Bench:
+        """Make a runner in the thread that calls."""
+        self.made.append(current_thread())
+        return Bench(self)
+
+
+class Bench:
+    """One runner: its output is the subject in capital letters."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._workbench = workbench
+
+    def run(self, request: Request) -> Outcome:
+        """See :class:`alaska.worker.pool.Runner`."""
+        self._workbench.ran.append((request.subject, current_thread()))
+        self._workbench.work.get(request.subject, lambda: None)()
+        return Outcome(output=request.subject.upper())
+
+    def close(self) -> None:
+        """See :class:`alaska.worker.pool.Runner`."""
+        self._workbench.closed.append(current_thread())
+
+
+class PoolTestCase(SynchronousTestCase):
+    """A workbench, and a pool that is stopped after the test."""
+
+    size = 1
+
+    def setUp(self) -> None:
+        self.reactor = HandReactor()
+        self.workbench = Workbench()
+        self.finished: list[tuple[bytes, bytes | None]] = []
+        self.pool = self.make_pool(self.workbench.make_runner, self.note)
+        self.pool.start()
+        self.addCleanup(self.pool.abandon)
+
+    def make_pool(self, make_runner: Callable[[], Bench], finished: Callable[[Request, Outcome | None], None]) -> Pool:
+        """Make a pool under the reactor in the test's hand."""
+        return Pool(cast("IReactorFromThreads", self.reactor), self.size, make_runner, finished)
+
+    def note(self, request: Request, outcome: Outcome | None) -> None:
+        """Note a finished request, by its subject, and its output."""
+        self.finished.append((request.subject, None if outcome is None else outcome.output))
+
+    def submit(self, *subjects: bytes) -> None:
+        """Submit requests."""
+        for subject in subjects:
+            self.pool.submit(Request(b"sender", b"service", subject, b"", ()))
+
+    def finish(self, count: int) -> None:
+        """Let the reactor work until so many requests are finished."""
+        while len(self.finished) < count:
+            self.reactor.step()
+
+    def stop(self) -> None:
+        """Stop the pool, and let the reactor work until it has stopped."""
+        self.work_until(self.pool.stop())
+
+    def work_until(self, awaited: Deferred[None]) -> None:
+        """Let the reactor work until a Deferred has fired."""
+        fired: list[None] = []
+        awaited.addCallback(fired.append)
+        while not fired:
+            self.reactor.step()
+
+    def hold(self, subject: bytes) -> Event:
+        """Let the request with this subject last until the returned event is set; return when it has begun."""
+        begun, release = Event(), Event()
+
+        def work() -> None:
+            begun.set()
+            release.wait(SECONDS)
+
+        self.addCleanup(release.set)
+        self.workbench.work[subject] = work
+        self.submit(subject)
+        self.assertTrue(begun.wait(SECONDS))
+        return release
+
+
+class OneThreadTests(PoolTestCase):
+    """A pool of one thread."""
+
+    def test_in_order(self) -> None:
+        """One thread finishes requests in the order in which they were submitted, each with its own outcome."""
+        self.submit(b"a", b"b", b"c")
+        self.finish(3)
+        self.assertEqual(self.finished, [(b"a", b"A"), (b"b", b"B"), (b"c", b"C")])
+
+    def test_finished_in_the_reactors_thread(self) -> None:
+        """Nothing is told to be finished before the reactor does what the threads asked it to do."""
+        self.submit(b"a")
+        call = self.reactor.calls.get(timeout=SECONDS)
+        self.assertEqual(self.finished, [])
+        call()
+        self.assertEqual(self.finished, [(b"a", b"A")])
+
+    def test_pending(self) -> None:
+        """What is submitted is pending until it is finished, also while it runs."""
+        release = self.hold(b"a")
+        self.submit(b"b")
+        self.assertEqual(self.pool.pending, 2)
+        release.set()
+        self.finish(2)
+        self.assertEqual(self.pool.pending, 0)
+
+    def test_one_wake_up_for_many(self) -> None:
+        """The reactor is woken once for all that is finished before it gets to look."""
+        self.submit(*(b"%d" % number for number in range(50)))
+        self.pool.stop()
+        collect, _the_end_of_the_thread = (self.reactor.calls.get(timeout=SECONDS) for _ in range(2))
+        collect()
+        self.assertEqual(len(self.finished), 50)
+        self.assertTrue(self.reactor.calls.empty())
+
+    def test_woken_again(self) -> None:
+        """What is finished after the reactor has looked wakes it again."""
+        for number in range(1, 4):
+            self.submit(b"again")
+            self.reactor.step()
+            self.assertEqual(len(self.finished), number)
+
+    def test_runner_fails(self) -> None:
+        """A runner that raises is logged, its request is finished without an outcome, and the thread goes on."""
+        self.workbench.work[b"bad"] = lambda: int("no number")
+        self.submit(b"bad", b"good")
+        self.finish(2)
+        self.assertEqual(self.finished, [(b"bad", None), (b"good", b"GOOD")])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_finished_fails(self) -> None:
+        """A request whose end cannot be dealt with is logged and costs no other its end."""
+        finished: list[bytes] = []
+
+        def fail_once(request: Request, _outcome: Outcome | None) -> None:
+            finished.append(request.subject)
+            if request.subject == b"a":
+                raise OSError("the terminal is gone")
+
+        self.pool = self.make_pool(self.workbench.make_runner, fail_once)
+        self.pool.start()
+        self.submit(b"a", b"b")
+        self.stop()
+        self.assertEqual(finished, [b"a", b"b"])
+        self.assertEqual(self.pool.pending, 0)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+
+class RunnerTests(PoolTestCase):
+    """Who makes, uses and closes runners."""
+
+    size = 2
+
+    def test_at_once(self) -> None:
+        """As many requests run at once as there are threads."""
+        barrier = Barrier(self.size)
+        self.workbench.work[b"meet"] = lambda: barrier.wait(SECONDS)
+        self.submit(b"meet", b"meet")
+        self.finish(2)
+        self.assertEqual(self.finished, [(b"meet", b"MEET")] * 2)
+
+    def test_one_runner_a_thread(self) -> None:
+        """Each runner is made, used and closed in one and the same thread, which has no other."""
+        barrier = Barrier(self.size)
+        self.workbench.work[b"meet"] = lambda: barrier.wait(SECONDS)
+        self.submit(*[b"meet"] * 6)
+        self.stop()
+        threads = {thread for _, thread in self.workbench.ran}
+        self.assertEqual(len(threads), 2)
+        self.assertEqual(set(self.workbench.made), threads)
+        self.assertEqual(set(self.workbench.closed), threads)
+        self.assertEqual((len(self.workbench.made), len(self.workbench.closed)), (2, 2))
+        self.assertNotIn(current_thread(), threads)
+
+    def test_runner_cannot_be_made(self) -> None:
+        """While no runner can be made, each request is finished without an outcome; later ones find a new one."""
+        makers: list[Callable[[], Bench]] = [self.workbench.make_runner, self.fail]
+
+        def make_runner() -> Bench:
+            return makers.pop()()
+
+        self.size = 1
+        self.pool = self.make_pool(make_runner, self.note)
+        self.pool.start()
+        self.submit(b"first", b"second")
+        self.stop()
+        self.assertEqual(self.finished, [(b"first", None), (b"second", b"SECOND")])
+        self.assertEqual(len(self.flushLoggedErrors(self.failureException)), 1)
+
+    def test_threads_do_not_keep_the_process(self) -> None:
+        """A script that never ends does not keep the process from ending."""
+        self.hold(b"endless")
+        ((_, thread),) = self.workbench.ran
+        self.assertTrue(thread.daemon)
+
+
+class StopTests(PoolTestCase):
+    """Ends, in order and in haste."""
+
+    def test_stop_finishes(self) -> None:
+        """Stop fires when all that was submitted is finished, not before."""
+        release = self.hold(b"a")
+        self.submit(b"b")
+        stopped = self.pool.stop()
+        self.assertNoResult(stopped)
+        release.set()
+        self.finish(2)
+        self.assertNoResult(stopped)
+        self.reactor.step()
+        self.successResultOf(stopped)
+        self.assertEqual(self.finished, [(b"a", b"A"), (b"b", b"B")])
+
+    def test_stop_with_nothing_to_do(self) -> None:
+        """A pool that was never given anything stops, without a runner having been made."""
+        self.stop()
+        self.assertEqual(self.workbench.made, [])
+
+    def test_stop_before_start(self) -> None:
+        """A pool that was never started stops at once."""
+        pool = self.make_pool(self.workbench.make_runner, self.note)
+        self.successResultOf(pool.stop())
+
+    def test_abandon(self) -> None:
+        """What is abandoned is counted, begun or not, and none of it is finished later."""
+        release = self.hold(b"begun")
+        self.submit(b"waiting", b"waiting")
+        self.assertEqual(self.pool.abandon(), 3)
+        self.assertEqual(self.pool.pending, 0)
+        release.set()
+        self.stop()
+        self.assertEqual(self.finished, [])
+        self.assertEqual([subject for subject, _ in self.workbench.ran], [b"begun"])
+        self.assertEqual(len(self.workbench.closed), 1)
+
+    def test_abandon_collects_first(self) -> None:
+        """What was done before is finished, even if the reactor had not got to it."""
+        self.submit(b"done")
+        release = self.hold(b"begun")
+        self.assertEqual(self.pool.abandon(), 1)
+        self.assertEqual(self.finished, [(b"done", b"DONE")])
+        release.set()
+
+    def test_abandon_after_stop(self) -> None:
+        """A stop that takes too long may be given up; threads end all the same when they can."""
+        release = self.hold(b"begun")
+        stopped = self.pool.stop()
+        self.assertEqual(self.pool.abandon(), 1)
+        release.set()
+        self.work_until(stopped)
+        self.assertEqual(self.finished, [])
