@@ -1,0 +1,29 @@
+"""The part of lupa's Lua 5.4 that Alaska uses, with octets for strings (``encoding=None``).
+
+What may be passed to Lua is narrower than what lupa takes: any other object would become visible to scripts.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Plain: TypeAlias = bytes | int | float | bool | None
+FromLua: TypeAlias = Any
+"""What Lua code returns, only that code knows; several values are a tuple."""
+
+class LuaError(Exception): ...
+
+class LuaObject:
+    def __call__(self, *args: Plain | LuaObject) -> FromLua: ...
+
+class LuaRuntime:
+    def __init__(
+        self,
+        encoding: None,
+        *,
+        attribute_filter: Callable[[object, object, bool], str] | None = None,
+        register_eval: bool = True,
+        register_builtins: bool = True,
+        unpack_returned_tuples: bool = False,
+    ) -> None: ...
+    def execute(self, lua_code: bytes, *args: Plain | LuaObject, mode: str | None = None) -> FromLua: ...
+    def table_from(self, items: Mapping[bytes, Plain]) -> LuaObject: ...
