@@ -1,0 +1,251 @@
+-- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
+local run, settings, EXIT = ...
+
+local limit = settings.output_limit
+local type, tostring, select, error, setmetatable = type, tostring, select, error, setmetatable
+local concat, format, gsub = table.concat, string.format, string.gsub
+local unpack = table.unpack or unpack
+local math_type = math.type or function() end
+local setmetatable_of_any = debug.setmetatable
+local real = io
+
+local pieces, count, size = {}, 0, 0
+local files -- those that the run has opened, or nil
+local input, output -- the default files of the run
+
+local function emit(text, level)
+  if run.exit then
+    error(EXIT, 0)
+  end
+  size = size + #text
+  if size > limit then
+    error(format('the script printed more than %d octets, which is the limit', limit), level + 1)
+  end
+  if text ~= '' then
+    count = count + 1
+    pieces[count] = text
+  end
+end
+
+local console = {}
+
+function console.print(...)
+  local n = select('#', ...)
+  if n == 1 then
+    local only = ...
+    emit((type(only) == 'string' and only or tostring(only)) .. '\n', 2)
+    return
+  end
+  local texts = { ... }
+  for i = 1, n do
+    texts[i] = tostring(texts[i])
+  end
+  emit(concat(texts, '\t') .. '\n', 2)
+end
+
+local warns = false
+
+function console.warn(first, ...)
+  if first == '@on' or first == '@off' then
+    warns = first == '@on'
+  elseif warns then
+    emit('Lua warning: ' .. concat({ first, ... }) .. '\n', 2)
+  end
+end
+
+-- The three standard files: Lua's own objects under a metatable of ours. They are no tables, so a script can write to
+-- one and read from it, but keep nothing in it.
+local methods = {}
+local names = {}
+local close_file = real.stdout.close
+local file_metatable = getmetatable(real.stdout)
+
+local function standard(name)
+  local file = real[name]
+  names[file] = name
+  return setmetatable_of_any(file, {
+    __index = methods,
+    __name = 'FILE*',
+    __tostring = function()
+      return 'file (' .. name .. ')'
+    end,
+  })
+end
+
+local stdin, stdout, stderr = standard 'stdin', standard 'stdout', standard 'stderr'
+
+local function as_text(value, position)
+  local kind = type(value)
+  if kind == 'string' then
+    return value
+  elseif kind ~= 'number' then
+    error(format("bad argument #%d to 'write' (string expected, got %s)", position, kind), 4)
+  end
+  return math_type(value) == 'integer' and value .. '' or format('%.14g', value)
+end
+
+local function write(...)
+  for i = 1, select('#', ...) do
+    emit(as_text((select(i, ...)), i), 3)
+  end
+end
+
+function methods.write(file, ...)
+  if file == stdin then
+    return nil, 'Bad file descriptor', 9
+  end
+  write(...)
+  return file
+end
+
+-- At the end of the input only "all that is left" can be read: nothing.
+function methods.read(file, ...)
+  if file ~= stdin then
+    return nil, 'Bad file descriptor', 9
+  end
+  local wanted = select('#', ...) == 0 and 'l' or (...)
+  if wanted ~= 'a' and wanted ~= '*a' then
+    return nil
+  end
+  return ''
+end
+
+function methods.lines(file, ...)
+  local formats = { ... }
+  return function()
+    return (file:read(unpack(formats)))
+  end
+end
+
+function methods.close()
+  return nil, 'cannot close standard file'
+end
+
+function methods.seek()
+  return nil, 'Illegal seek', 29
+end
+
+function methods.flush(file)
+  return file
+end
+
+function methods.setvbuf()
+  return true
+end
+
+-- Notes a file, to close it when the run has ended.
+local function note(file)
+  if file then
+    files = files or setmetatable({}, { __mode = 'k' })
+    files[file] = true
+  end
+end
+
+local io = {}
+for name, value in next, real do
+  io[name] = value
+end
+
+local function opener(open)
+  return function(...)
+    local file, message, code = open(...)
+    note(file)
+    return file, message, code
+  end
+end
+
+io.open = opener(real.open)
+io.popen = opener(real.popen)
+io.tmpfile = opener(real.tmpfile)
+
+function io.write(...)
+  if output == stdout then
+    write(...)
+    return stdout
+  end
+  return output:write(...)
+end
+
+function io.read(...)
+  return input:read(...)
+end
+
+function io.lines(name, ...)
+  if name == nil then
+    return input:lines(...)
+  end
+  local there, message = real.open(name)
+  if not there then
+    error(message, 2)
+  end
+  close_file(there)
+  local iterate, state, control, file = real.lines(name, ...)
+  note(file)
+  return iterate, state, control, file
+end
+
+-- Returns the file that io.input or io.output is to make the default, or nil when it was only asked for.
+local function default(file, mode)
+  if type(file) ~= 'string' then
+    return file
+  end
+  local opened, message = real.open(file, mode)
+  if not opened then
+    error(format("cannot open file '%s' (%s)", file, gsub(message, '^.-: ', '', 1)), 3)
+  end
+  note(opened)
+  return opened
+end
+
+function io.input(file)
+  input = default(file, 'r') or input
+  return input
+end
+
+function io.output(file)
+  output = default(file, 'w') or output
+  return output
+end
+
+function io.close(file)
+  return (file or output):close()
+end
+
+function io.type(value)
+  return names[value] and 'file' or real.type(value)
+end
+
+console.io = io
+console.file_metatable = file_metatable
+
+-- Starts capturing for a run.
+function console.begin()
+  if count ~= 0 then
+    pieces, count = {}, 0
+  end
+  size = 0
+  warns = false
+  input, output = stdin, stdout
+end
+
+function console.output()
+  if count == 0 then
+    return ''
+  end
+  return concat(pieces, '', 1, count)
+end
+
+function console.close_files()
+  if not files then
+    return
+  end
+  local left = files
+  files = nil
+  for file in next, left do
+    if real.type(file) == 'file' then
+      close_file(file)
+    end
+  end
+end
+
+return console

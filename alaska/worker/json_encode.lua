@@ -1,0 +1,120 @@
+-- Encodes Lua values as JSON, for our cjson: returns encode(settings, value), which raises errors without a position.
+local null = ...
+
+local error, type, next, rawget = error, type, next, rawget
+local char, format, gsub, floor, huge = string.char, string.format, string.gsub, math.floor, math.huge
+local concat = table.concat
+local math_type = math.type or function() end
+
+local escapes = { ['"'] = '\\"', ['\\'] = '\\\\', ['/'] = '\\/', ['\b'] = '\\b', ['\f'] = '\\f', ['\n'] = '\\n',
+  ['\r'] = '\\r', ['\t'] = '\\t', ['\127'] = '\\u007f' }
+for code = 0, 31 do
+  local control = char(code)
+  escapes[control] = escapes[control] or format('\\u%04x', code)
+end
+
+local function quoted(text)
+  return '"' .. gsub(text, '[%c"\\/\127]', escapes) .. '"'
+end
+
+local function fail(value, why)
+  error('Cannot serialise ' .. type(value) .. ': ' .. why, 0)
+end
+
+local function number_text(settings, value)
+  if math_type(value) == 'integer' then
+    return format('%d', value)
+  end
+  if value ~= value or value == huge or value == -huge then
+    if settings.encode_invalid_numbers == 'null' then
+      return 'null'
+    elseif not settings.encode_invalid_numbers then
+      fail(value, 'must not be NaN or Inf')
+    end
+    return value ~= value and 'nan' or value > 0 and 'inf' or '-inf'
+  end
+  return format(settings.number_format, value)
+end
+
+-- Returns how many elements a table has as an array, or nil if it is to be an object.
+local function array_length(settings, value)
+  local largest, items = 0, 0
+  for key in next, value do
+    if type(key) ~= 'number' or key < 1 or floor(key) ~= key then
+      return nil
+    end
+    items = items + 1
+    largest = key > largest and key or largest
+  end
+  local ratio = settings.sparse_ratio
+  if ratio > 0 and largest > items * ratio and largest > settings.sparse_safe then
+    if not settings.sparse_convert then
+      fail(value, 'excessively sparse array')
+    end
+    return nil
+  end
+  return largest > 0 and largest or nil
+end
+
+local encode_value
+
+local function encode_array(settings, value, length, out, depth)
+  out[#out + 1] = '['
+  for i = 1, length do
+    if i > 1 then
+      out[#out + 1] = ','
+    end
+    encode_value(settings, rawget(value, i), out, depth)
+  end
+  out[#out + 1] = ']'
+end
+
+local function encode_object(settings, value, out, depth)
+  local separator = '{'
+  for key, item in next, value do
+    local kind = type(key)
+    if kind == 'string' then
+      key = quoted(key)
+    elseif kind == 'number' then
+      key = '"' .. number_text(settings, key) .. '"'
+    else
+      fail(key, 'table key must be a number or string')
+    end
+    out[#out + 1] = separator .. key .. ':'
+    encode_value(settings, item, out, depth)
+    separator = ','
+  end
+  out[#out + 1] = separator == '{' and '{}' or '}'
+end
+
+function encode_value(settings, value, out, depth)
+  local kind = type(value)
+  if kind == 'string' then
+    out[#out + 1] = quoted(value)
+  elseif kind == 'number' then
+    out[#out + 1] = number_text(settings, value)
+  elseif kind == 'boolean' then
+    out[#out + 1] = value and 'true' or 'false'
+  elseif value == nil or value == null then
+    out[#out + 1] = 'null'
+  elseif kind == 'table' then
+    depth = depth + 1
+    if depth > settings.encode_max_depth then
+      error(format('Cannot serialise, excessive nesting (%d)', depth), 0)
+    end
+    local length = array_length(settings, value)
+    if length then
+      encode_array(settings, value, length, out, depth)
+    else
+      encode_object(settings, value, out, depth)
+    end
+  else
+    fail(value, 'type not supported')
+  end
+end
+
+return function(settings, value)
+  local out = {}
+  encode_value(settings, value, out, 0)
+  return concat(out)
+end

@@ -1,0 +1,252 @@
+-- pl.pretty for machines without Penlight: write, dump, read and load, with the output that Penlight 1.13 gives.
+local _, null, console = ...
+
+local error, getmetatable, load, next, pcall, rawget, tostring, type =
+  error, getmetatable, load, next, pcall, rawget, tostring, type
+local find, format, match, rep, sub = string.find, string.format, string.match, string.rep, string.sub
+local concat, floor, huge, sort = table.concat, math.floor, math.huge, table.sort
+local print, io_open = console.print, console.io.open
+
+local keywords = {}
+for word in string.gmatch('and break do else elseif end false for function goto if in local nil not or repeat return '
+  .. 'then true until while', '%a+') do
+  keywords[word] = true
+end
+
+-- Writing
+
+local function number_text(value)
+  if value ~= value then
+    return 'NaN'
+  elseif value == huge or value == -huge then
+    return value > 0 and 'Inf' or '-Inf'
+  elseif floor(value) == value and value >= -2 ^ 63 and value < 2 ^ 63 then
+    return format('%d', value)
+  end
+  return format('%.14g', value)
+end
+
+-- Long brackets keep lines as they are, and brackets readable; all else is quoted.
+local function quoted(text)
+  local has_lines = find(text, '\n', 1, true) and not find(text, '\r', 1, true)
+  local has_brackets = find(text, '%[=*%[') or find(text, '%]=*%]') or sub(text, -1) == ']'
+  if not has_lines and (not has_brackets or find(text, '[\n\r]')) then
+    return format('%q', text)
+  end
+  local level = sub(text, -1) == ']' and 1 or 0
+  while find(text, ']' .. rep('=', level) .. ']', 1, true) or find(text, '[' .. rep('=', level) .. '[', 1, true) do
+    level = level + 1
+  end
+  local bars = rep('=', level)
+  -- A line break right after the opening bracket does not belong to the string, so such a string gets one more.
+  return '[' .. bars .. '[' .. (sub(text, 1, 1) == '\n' and '\n' or '') .. text .. ']' .. bars .. ']'
+end
+
+-- What Lua would call lua-cjson's null, which is a null pointer.
+local function name_of(value)
+  return value == null and 'userdata: (nil)' or tostring(value)
+end
+
+local function key_text(key, is_clever)
+  if type(key) == 'number' then
+    return '[' .. number_text(key) .. ']'
+  elseif type(key) ~= 'string' then
+    return '["' .. name_of(key) .. '"]'
+  elseif is_clever and match(key, '^[%a_][%w_]*$') and not keywords[key] then
+    return key
+  end
+  local text = quoted(key)
+  return sub(text, 1, 1) == '[' and '[ ' .. text .. ' ]' or '[' .. text .. ']'
+end
+
+-- By the names of their types, and equal types by value where they have an order.
+local function precedes(one, other)
+  local kind, other_kind = type(one), type(other)
+  if kind ~= other_kind then
+    return kind < other_kind
+  end
+  return tostring(one) < tostring(other)
+end
+
+-- Returns the keys of a table that are not part of its list: numbers last, in the order that the table has them.
+local function other_keys(value, list_length)
+  local keys, numbers = {}, {}
+  for key in next, value do
+    if type(key) ~= 'number' then
+      keys[#keys + 1] = key
+    elseif floor(key) ~= key or key < 1 or key > list_length then
+      numbers[#numbers + 1] = key
+    end
+  end
+  sort(keys, precedes)
+  for i = 1, #numbers do
+    keys[#keys + 1] = numbers[i]
+  end
+  return keys
+end
+
+local write_value
+
+local function write_table(value, indent, layout, path)
+  if path[value] then
+    return '<cycle>'
+  end
+  path[value] = true
+  local inner = indent .. layout.step
+  local items, list_length = {}, 0
+  if layout.is_clever then
+    while value[list_length + 1] ~= nil do
+      list_length = list_length + 1
+      items[list_length] = inner .. write_value(value[list_length], inner, layout, path)
+    end
+  end
+  for _, key in ipairs(other_keys(value, list_length)) do
+    items[#items + 1] = inner .. key_text(key, layout.is_clever) .. layout.equals
+      .. write_value(rawget(value, key), inner, layout, path)
+  end
+  path[value] = nil
+  local last = #items > 0 and layout.line or ''
+  return '{' .. layout.line .. concat(items, ',' .. layout.line) .. last .. indent .. '}'
+end
+
+function write_value(value, indent, layout, path)
+  local kind = type(value)
+  if kind == 'table' then
+    return write_table(value, indent, layout, path)
+  elseif kind == 'string' then
+    return quoted(value)
+  elseif kind == 'number' then
+    return number_text(value)
+  elseif kind == 'boolean' then
+    return tostring(value)
+  end
+  return quoted(name_of(value))
+end
+
+local pretty = {}
+
+-- Returns a table as Lua text, each level indented by `space` more; an empty `space` puts all on one line. A value
+-- that is no table is written too, and a second result says so, except for a string.
+function pretty.write(value, space, not_clever)
+  space = space or '  '
+  local layout = { step = space, line = space == '' and '' or '\n', equals = space == '' and '=' or ' = ',
+    is_clever = not not_clever }
+  local text = write_value(value, '', layout, {})
+  if type(value) == 'table' or type(value) == 'string' then
+    return text
+  end
+  return type(value) == 'number' and text or name_of(value), 'not a table'
+end
+
+-- Prints a value as `write` returns it, or writes it to a file.
+function pretty.dump(value, filename)
+  if not filename then
+    print(pretty.write(value))
+    return true
+  end
+  local file, message = io_open(filename, 'w')
+  if not file then
+    return nil, message
+  end
+  file:write((pretty.write(value)))
+  file:close()
+  return true
+end
+
+-- Reading
+
+-- Returns Lua text with spaces for its comments and the insides of its strings.
+local function bare(text)
+  local out, position = {}, 1
+  while true do
+    local start = find(text, '[-"\'%[]', position)
+    if not start then
+      out[#out + 1] = sub(text, position)
+      return concat(out, ' ')
+    end
+    out[#out + 1] = sub(text, position, start - 1)
+    local comment = match(text, '^%-%-()', start)
+    local bars, inside = match(text, '^%[(=*)%[()', comment or start)
+    local quote = match(text, '^["\']', start)
+    if bars then
+      local _, stop = find(text, ']' .. bars .. ']', inside, true)
+      position = (stop or #text) + 1
+    elseif comment then
+      position = find(text, '\n', comment, true) or #text + 1
+    elseif quote then
+      position = start + 1
+      while match(text, '^[^' .. quote .. '\\\n]', position) or match(text, '^\\', position) do
+        position = position + (match(text, '^\\', position) and 2 or 1)
+      end
+      position = position + 1
+    else
+      out[#out + 1] = sub(text, start, start)
+      position = start + 1
+    end
+  end
+end
+
+-- Calls a chunk while strings have no methods, so that data cannot make much of them.
+local function call_without_string_methods(chunk)
+  local metatable = getmetatable ''
+  local methods = metatable.__index
+  metatable.__index = nil
+  local ok, value = pcall(chunk)
+  metatable.__index = methods
+  return ok, value
+end
+
+local function check_text(text)
+  if type(text) ~= 'string' then
+    error(format("argument 1 expected a 'string', got a '%s'", type(text)), 3)
+  end
+end
+
+-- Returns the table that a Lua table constructor stands for, or nil and why not; it may call and see nothing.
+function pretty.read(text)
+  check_text(text)
+  if not find(bare(text), '^%s*{') then
+    return nil, 'not a Lua table'
+  elseif find(bare(text), '%f[%w_]function%f[^%w_]') then
+    return nil, 'cannot have functions in table definition'
+  end
+  local chunk, message = load('return ' .. text, 'tbl', 't', {})
+  if not chunk then
+    return nil, message
+  end
+  local ok, value = call_without_string_methods(chunk)
+  if not ok then
+    return nil, value
+  end
+  return value
+end
+
+-- Runs Lua text with `env` for its globals, and returns that, or nil and why not. If `is_paranoid`, the text can
+-- neither loop nor define functions.
+function pretty.load(text, env, is_paranoid)
+  check_text(text)
+  env = env or {}
+  if is_paranoid then
+    for word in string.gmatch(bare(text), '[%a_][%w_]*') do
+      if word == 'for' or word == 'while' or word == 'repeat' or word == 'goto' or word == 'function' then
+        return nil, 'looping not allowed'
+      end
+    end
+  end
+  local chunk, message = load(text, 'tbl', 't', env)
+  if not chunk then
+    return nil, message
+  end
+  local ok, failure
+  if is_paranoid then
+    ok, failure = call_without_string_methods(chunk)
+  else
+    ok, failure = pcall(chunk)
+  end
+  if not ok then
+    return nil, failure
+  end
+  return env
+end
+
+return pretty
