@@ -6,10 +6,18 @@ import os
 import secrets
 import socket
 
+from alaska.mlm.commands import MAX_STRING_OCTETS
+
 
 def address_of(role: str) -> str:
-    """Return an address that begins with a role and that no other client has: ``AW::host::pid-XXXX``."""
-    return f"{role}::{socket.gethostname()}::{os.getpid()}-{secrets.randbelow(0x10000):04X}"
+    """Return an address that begins with a role and that no other client has: ``AW::host::pid-XXXX``.
+
+    A role with which it would not fit the wire is cut.
+    """
+    rest = f"::{socket.gethostname()}::{os.getpid()}-{secrets.randbelow(0x10000):04X}"
+    while len((role + rest).encode("utf-8", "surrogateescape")) > MAX_STRING_OCTETS:
+        role = role[:-1]
+    return role + rest
 
 
 def printable(name: bytes | str) -> str:

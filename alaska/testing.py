@@ -1,33 +1,42 @@
-"""What a test puts in the place of the network and of the broker. Part of the product, with tests of its own."""
+"""What a test puts in the place of network, broker and threads. Part of the product, with tests of its own."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from alaska.errors import CannotBind
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.commands import Command
+from alaska.worker.pool import Finished, Runner
+from alaska.worker.request import Outcome, Request
 
 
 @implementer(INetwork)
 class MemoryNetwork:
-    """Links in memory. Nothing moves until :meth:`run`, so a test sees each step."""
+    """Links in memory. Nothing moves until :meth:`run`, so a test sees each step.
+
+    To close it closes all that is open in it; a program that closes its network when it stops is given a
+    :class:`MemoryProcess`.
+    """
 
     def __init__(self) -> None:
         self._steps: deque[Callable[[], None]] = deque()
         self._routers: dict[str, MemoryRouter] = {}
-        self._links: list[MemoryLink] = []
+        self._links: dict[MemoryLink, None] = {}
         self._decide: Callable[[bytes, bytes], bool] = lambda _username, _password: False
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
         link = MemoryLink(self, endpoint, (username, password))
-        self._links.append(link)
+        self._links[link] = None
         return link
 
     def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> IRouter:
@@ -40,13 +49,19 @@ class MemoryNetwork:
 
     def close(self) -> None:
         """See :class:`INetwork`."""
-        self._links.clear()
-        self._routers.clear()
+        for link in list(self._links):
+            link.close()
+        for router in list(self._routers.values()):
+            router.close()
 
     def run(self) -> None:
         """Move messages until nothing is under way."""
         while self._steps:
-            self._steps.popleft()()
+            self.step()
+
+    def step(self) -> None:
+        """Let the next thing happen; there must be one."""
+        self._steps.popleft()()
 
     def later(self, step: Callable[[], None]) -> None:
         """Let something happen at the next :meth:`run`, after all that is to happen already."""
@@ -63,12 +78,16 @@ class MemoryNetwork:
         for link in self._links:
             link.try_to_connect()
 
-    def unbind(self, endpoint: str) -> None:
-        """Serve an endpoint no longer, as when a broker's process ends; what was under way to it is lost."""
-        router = self._routers.pop(endpoint, None)
-        if router is not None:
+    def unbind(self, endpoint: str, router: MemoryRouter) -> None:
+        """Let a router serve an endpoint no longer, as when a broker's process ends; what was under way is lost."""
+        if self._routers.get(endpoint) is router:
+            del self._routers[endpoint]
             for link in self._links:
                 link.disconnect(router)
+
+    def forget(self, link: MemoryLink) -> None:
+        """Connect a link no more."""
+        self._links.pop(link, None)
 
     def served(self, endpoint: str) -> MemoryRouter | None:
         """Return who serves an endpoint."""
@@ -80,6 +99,36 @@ class MemoryNetwork:
         if not router.is_plain:
             return True
         return username is not None and password is not None and self._decide(username.encode(), password.encode())
+
+
+@implementer(INetwork)
+class MemoryProcess:
+    """A network as one of several processes has it: to close it closes what this process has opened."""
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self._network = network
+        self._opened: list[ILink | IRouter] = []
+
+    def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
+        """See :class:`INetwork`."""
+        link = self._network.dealer(endpoint, username, password)
+        self._opened.append(link)
+        return link
+
+    def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> IRouter:
+        """See :class:`INetwork`."""
+        router = self._network.router(endpoints, domain, is_plain)
+        self._opened.append(router)
+        return router
+
+    def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
+        """See :class:`INetwork`."""
+        self._network.authenticate(decide)
+
+    def close(self) -> None:
+        """See :class:`INetwork`."""
+        while self._opened:
+            self._opened.pop().close()
 
 
 @implementer(ILink)
@@ -139,6 +188,7 @@ class MemoryLink:
         """See :class:`ILink`."""
         self._received = None
         self._changed = lambda _state: None
+        self._network.forget(self)
         if self._router is not None:
             self._router.links.pop(self._peer, None)
             self._router = None
@@ -158,8 +208,12 @@ class MemoryRouter:
     def start(self, received: Callable[[bytes, list[bytes]], None]) -> None:
         """See :class:`IRouter`."""
         self._received = received
-        for endpoint in self._endpoints:
-            self._network.bind(endpoint, self)
+        try:
+            for endpoint in self._endpoints:
+                self._network.bind(endpoint, self)
+        except CannotBind:
+            self.close()
+            raise
 
     def send(self, peer: bytes, frames: list[bytes]) -> None:
         """See :class:`IRouter`."""
@@ -176,7 +230,7 @@ class MemoryRouter:
         """See :class:`IRouter`."""
         self._received = None
         for endpoint in self._endpoints:
-            self._network.unbind(endpoint)
+            self._network.unbind(endpoint, self)
 
 
 class ScriptedBroker:
@@ -213,6 +267,68 @@ class ScriptedBroker:
         """End, as a process does."""
         self._router.close()
         self._network.run()
+
+
+class HandPool:
+    """The worker's threads, played by the test: what is submitted runs when :meth:`run` says so."""
+
+    _log = Logger()
+
+    def __init__(
+        self, _reactor: IReactorFromThreads, size: int, make_runner: Callable[[], Runner], finished: Finished
+    ) -> None:
+        self.size = size
+        self._make_runner = make_runner
+        self._finished = finished
+        self._runner: Runner | None = None
+        self._submitted: deque[Request] = deque()
+        self._stopped: Deferred[None] | None = None
+
+    @property
+    def pending(self) -> int:
+        """See :class:`alaska.worker.pool.Pool`."""
+        return len(self._submitted)
+
+    def start(self) -> None:
+        """See :class:`alaska.worker.pool.Pool`."""
+        self._runner = self._make_runner()
+
+    def submit(self, request: Request) -> None:
+        """See :class:`alaska.worker.pool.Pool`."""
+        self._submitted.append(request)
+
+    def run(self) -> None:
+        """Run and finish all that is submitted, in order."""
+        assert self._runner is not None, "the pool is not started"
+        while self._submitted:
+            request = self._submitted.popleft()
+            outcome: Outcome | None = None
+            try:
+                outcome = self._runner.run(request)
+            except Exception:  # As in the real pool.
+                self._log.failure("a runner failed")
+            self._finished(request, outcome)
+        self._tell_stopped()
+
+    def stop(self) -> Deferred[None]:
+        """See :class:`alaska.worker.pool.Pool`."""
+        stopped = self._stopped = Deferred()
+        self._tell_stopped()
+        return stopped
+
+    def abandon(self) -> int:
+        """See :class:`alaska.worker.pool.Pool`."""
+        abandoned = len(self._submitted)
+        self._submitted.clear()
+        self._tell_stopped()
+        return abandoned
+
+    def _tell_stopped(self) -> None:
+        if self._stopped is not None and not self._submitted:
+            stopped, self._stopped = self._stopped, None
+            if self._runner is not None:
+                self._runner.close()
+            stopped.callback(None)
 
 
 def run_for(clock: Clock, network: MemoryNetwork, seconds: float, step: float = 0.05) -> None:

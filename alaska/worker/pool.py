@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
@@ -29,6 +29,32 @@ class Runner(Protocol):
         """Let go of what the runner holds."""
 
 
+Finished = Callable[[Request, "Outcome | None"], None]
+
+
+class AnyPool(Protocol):
+    """What the worker asks of a pool: the one below, or one in a test's hand (:class:`alaska.testing.HandPool`)."""
+
+    @property
+    def pending(self) -> int:
+        """How many requests are submitted and not finished."""
+
+    def start(self) -> None:
+        """Start the threads."""
+
+    def submit(self, request: Request) -> None:
+        """Let the next free thread do this."""
+
+    def stop(self) -> Deferred[None]:
+        """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
+
+    def abandon(self) -> int:
+        """Wait for nothing more: what is not finished by now never is. Return how much that is."""
+
+
+MakePool = Callable[[IReactorFromThreads, int, Callable[[], Runner], Finished], AnyPool]
+
+
 class Pool:
     """So many threads, each with a runner of its own.
 
@@ -43,7 +69,7 @@ class Pool:
         reactor: IReactorFromThreads,
         size: int,
         make_runner: Callable[[], Runner],
-        finished: Callable[[Request, Outcome | None], None],
+        finished: Finished,
     ) -> None:
         self._reactor = reactor
         self._size = size
@@ -53,17 +79,17 @@ class Pool:
         self._results: deque[tuple[Request, Outcome | None]] = deque()
         self._is_woken = False
         self._is_abandoned = False
-        self._ends: list[Deferred[None]] = []
+        self._threads = 0
+        self._stopping: list[Deferred[None]] = []
         self.pending = 0
         """How many requests are submitted and not finished."""
 
     def start(self) -> None:
         """Start the threads."""
+        self._threads = self._size
         for number in range(self._size):
-            ended: Deferred[None] = Deferred()
-            self._ends.append(ended)
             # A script that never ends must not keep the process from ending, so nothing waits for these threads then.
-            Thread(target=self._work, args=(ended,), name=f"alaska-{number}", daemon=True).start()
+            Thread(target=self._work, name=f"alaska-{number}", daemon=True).start()
 
     def submit(self, request: Request) -> None:
         """Let the next free thread do this."""
@@ -71,9 +97,12 @@ class Pool:
         self._queue.put(request)
 
     def stop(self) -> Deferred[None]:
-        """Finish what is submitted, then end the threads; the Deferred fires when they have ended."""
+        """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
         self._dismiss()
-        return DeferredList(self._ends).addCallback(lambda _: None)
+        stopped: Deferred[None] = Deferred()
+        self._stopping.append(stopped)
+        self._tell_stopped()
+        return stopped
 
     def abandon(self) -> int:
         """Wait for nothing more: what is not finished by now never is. Return how much that is.
@@ -88,19 +117,20 @@ class Pool:
         except Empty:
             self._dismiss()
         abandoned, self.pending = self.pending, 0
+        self._tell_stopped()
         return abandoned
 
     def _dismiss(self) -> None:
-        for _ in self._ends:
+        for _ in range(self._threads):
             self._queue.put(None)
 
     # In the threads
 
-    def _work(self, ended: Deferred[None]) -> None:
+    def _work(self) -> None:
         try:
             self._drain()
         finally:
-            self._reactor.callFromThread(ended.callback, None)
+            self._reactor.callFromThread(self._ended)
 
     def _drain(self) -> None:
         runner: Runner | None = None
@@ -133,3 +163,13 @@ class Pool:
                 self._finished(request, outcome)
             except Exception:  # The others have to be collected all the same.
                 self._log.failure("a finished request could not be dealt with")
+
+    def _ended(self) -> None:
+        self._threads -= 1
+        self._tell_stopped()
+
+    def _tell_stopped(self) -> None:
+        if self._threads == 0 or self._is_abandoned:
+            stopping, self._stopping = self._stopping, []
+            for stopped in stopping:
+                stopped.callback(None)

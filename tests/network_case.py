@@ -1,0 +1,79 @@
+"""What tests of whole conversations in memory share: a clock, a network, our broker and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.broker.queues import Limits
+from alaska.broker.service import BrokerService
+from alaska.client import Client, Delivery
+from alaska.links import Reactor
+from alaska.store.memory import MemoryStore
+from alaska.testing import MemoryNetwork, MemoryProcess, run_for
+
+ENDPOINT = "tcp://127.0.0.1:9999"
+"""The default of the worker's settings; in memory it is a name like any other."""
+
+
+class LogCase(SynchronousTestCase):
+    """What is logged during a test, to be looked at."""
+
+    def setUp(self) -> None:
+        self.events: list[LogEvent] = []
+        observer = cast("ILogObserver", self.events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def logged(self, least: LogLevel | None = None) -> list[str]:
+        """Return the lines that were logged by Alaska, those of one level alone if one is given."""
+        return [
+            formatEvent(event)
+            for event in self.events
+            if str(event["log_namespace"]).startswith("alaska.") and least in (None, event["log_level"])
+        ]
+
+
+class NetworkCase(LogCase):
+    """A network in memory, and time that passes when the test says so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Clock()
+        self.reactor = cast("Reactor", self.clock)
+        self.network = MemoryNetwork()
+
+    def process(self) -> MemoryProcess:
+        """Return the network as one more process has it."""
+        return MemoryProcess(self.network)
+
+    def start_broker(self, accept: Callable[[bytes, bytes], bool] | None = None) -> BrokerService:
+        """Start our broker."""
+        service = BrokerService(self.reactor, self.process, MemoryStore, [ENDPOINT], Limits(), accept)
+        service.startService()
+        self.network.run()
+        return service
+
+    def client(self, address: str, deliver: Callable[[Delivery], None] | None = None, **options: Any) -> Client:
+        """Return a client that is connected."""
+        client = Client(ENDPOINT, address, network=self.network, reactor=self.reactor, deliver=deliver, **options)
+        connecting = client.connect()
+        self.network.run()
+        self.successResultOf(connecting)
+        return client
+
+    def mailbox(self, address: str, **options: Any) -> list[Delivery]:
+        """Return a list that fills with what comes to a mailbox."""
+        got: list[Delivery] = []
+        self.client(address, got.append, **options)
+        # As long as the broker holds the mail of a client that says nothing.
+        self.pass_time(0.2)
+        return got
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and messages move."""
+        run_for(self.clock, self.network, seconds)
