@@ -270,7 +270,10 @@ class ScriptedBroker:
 
 
 class HandPool:
-    """The worker's threads, played by the test: what is submitted runs when :meth:`run` says so."""
+    """The worker's threads, played by the test: what is submitted runs when :meth:`run` says so.
+
+    There are as many threads as are needed, so :meth:`begin` begins all that waits.
+    """
 
     _log = Logger()
 
@@ -282,12 +285,13 @@ class HandPool:
         self._finished = finished
         self._runner: Runner | None = None
         self._submitted: deque[Request] = deque()
+        self._begun: deque[Request] = deque()
         self._stopped: Deferred[None] | None = None
 
     @property
     def pending(self) -> int:
         """See :class:`alaska.worker.pool.Pool`."""
-        return len(self._submitted)
+        return len(self._submitted) + len(self._begun)
 
     def start(self) -> None:
         """See :class:`alaska.worker.pool.Pool`."""
@@ -297,11 +301,22 @@ class HandPool:
         """See :class:`alaska.worker.pool.Pool`."""
         self._submitted.append(request)
 
+    def withdraw(self) -> list[Request]:
+        """See :class:`alaska.worker.pool.Pool`."""
+        withdrawn = list(self._submitted)
+        self._submitted.clear()
+        return withdrawn
+
+    def begin(self) -> None:
+        """Begin all that is submitted; it ends in the next :meth:`run`."""
+        self._begun.extend(self.withdraw())
+
     def run(self) -> None:
-        """Run and finish all that is submitted, in order."""
+        """Begin and finish all that is submitted, in order."""
         assert self._runner is not None, "the pool is not started"
-        while self._submitted:
-            request = self._submitted.popleft()
+        self.begin()
+        while self._begun:
+            request = self._begun.popleft()
             outcome: Outcome | None = None
             try:
                 outcome = self._runner.run(request)
@@ -318,13 +333,14 @@ class HandPool:
 
     def abandon(self) -> int:
         """See :class:`alaska.worker.pool.Pool`."""
-        abandoned = len(self._submitted)
+        abandoned = self.pending
         self._submitted.clear()
+        self._begun.clear()
         self._tell_stopped()
         return abandoned
 
     def _tell_stopped(self) -> None:
-        if self._stopped is not None and not self._submitted:
+        if self._stopped is not None and not self.pending:
             stopped, self._stopped = self._stopped, None
             if self._runner is not None:
                 self._runner.close()
