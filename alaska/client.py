@@ -16,16 +16,17 @@ goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate esca
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.delivery import Confirmation, Delivery, Text, to_octets, to_text
 from alaska.interfaces import ILink, INetwork, LinkState
 from alaska.links import Network, Reactor, default_reactor
 from alaska.mlm import commands as mlm
@@ -33,66 +34,13 @@ from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.states import State
 
-Text: TypeAlias = "str | bytes"
+__all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
+
+Asked: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
 TICK_SECONDS = 0.25
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
-
-
-def to_octets(text: Text) -> bytes:
-    """Return text as it goes over the wire."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-
-
-def to_text(octets: bytes) -> str:
-    """Return octets of the wire as text."""
-    return octets.decode("utf-8", "surrogateescape")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message from a stream, a mailbox or a service; ``command`` is it as it came over the wire."""
-
-    command: Delivered
-    session: int
-
-    @property
-    def kind(self) -> str:
-        """Where it comes from: ``stream``, ``mailbox`` or ``service``."""
-        if isinstance(self.command, mlm.MailboxDeliver):
-            return "mailbox"
-        return "service" if isinstance(self.command, mlm.ServiceDeliver) else "stream"
-
-    @property
-    def address(self) -> str:
-        """The name of the stream, mailbox or service."""
-        return to_text(self.command.address)
-
-    @property
-    def sender(self) -> str:
-        """The address of the client that sent it; empty if that has none."""
-        return to_text(self.command.sender)
-
-    @property
-    def subject(self) -> str:
-        """What it is about."""
-        return to_text(self.command.subject)
-
-    @property
-    def tracker(self) -> str:
-        """What the sender, or a broker that wants a confirmation, calls it; a stream's message has none."""
-        return to_text(self.tracker_octets)
-
-    @property
-    def tracker_octets(self) -> bytes:
-        """The tracker as it came over the wire."""
-        return self.command.tracker if isinstance(self.command, mlm.MailboxDeliver | mlm.ServiceDeliver) else b""
-
-    @property
-    def content(self) -> tuple[bytes, ...]:
-        """Its frames, as the sender gave them."""
-        return self.command.content
 
 
 class Client:
@@ -101,6 +49,10 @@ class Client:
     Give a ``network`` to share one between several clients, else the client makes its own when it connects. With
     ``deliver`` given, it is called with each delivery; else deliveries wait to be iterated over. A message that the
     broker does not have yet is kept, at most ``most_messages`` of together ``most_octets``.
+
+    With ``credit`` given, be it 0, this is a credit client: it gets at most so many deliveries, and as many more as
+    :meth:`give_credit` says, must confirm each by :meth:`confirm`, and hears by ``confirmed`` what becomes of what it
+    sends with a tracker. At a C broker all that has no effect.
     """
 
     _log = Logger()
@@ -113,6 +65,8 @@ class Client:
         username: str | None = None,
         password: str | None = None,
         deliver: Callable[[Delivery], None] | None = None,
+        credit: int | None = None,
+        confirmed: Callable[[Confirmation], None] | None = None,
         network: INetwork | None = None,
         reactor: Reactor | None = None,
         most_messages: int = MOST_MESSAGES,
@@ -127,6 +81,10 @@ class Client:
         self._link: ILink | None = None
         self._deliver = deliver if deliver is not None else self._queue
         self._machine = ClientMachine(to_octets(address), self, most_messages, most_octets)
+        if credit is not None:
+            self._machine.give_credit(credit)
+        self._tell_confirmed = confirmed
+        self._tracked: dict[str, Deferred[Confirmation]] = {}
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor
         self._stream: bytes | None = None
@@ -146,6 +104,16 @@ class Client:
     def is_connected(self) -> bool:
         """Whether the broker has been heard within four heartbeats and knows this client."""
         return self._machine.state is State.OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client takes what is to be sent: it has begun to connect and is not closed."""
+        return self._connecting is not None and self._machine.state is not State.CLOSED
+
+    @property
+    def credit(self) -> int:
+        """How many deliveries the client is ready for and has not got."""
+        return self._machine.credit
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -203,6 +171,17 @@ class Client:
         self._stream = to_octets(stream)
         return self._ask(mlm.StreamWrite(self._stream))
 
+    def replay(self, stream: Text, pattern: Text = "", position: int = 0) -> Deferred[None]:
+        """Read a stream from a position on: 0 for the oldest record that is kept, then what is written from now on.
+
+        Deliveries have positions then; to go on after a pause, ask for the one behind the last.
+
+        :raises Refused: the broker has no journals.
+        """
+        if "replay" not in self.capabilities:
+            raise errors.Refused("the broker keeps no streams", errors.NOT_IMPLEMENTED)
+        return self._ask(mlm.StreamReplay(to_octets(stream), to_octets(pattern), position))
+
     def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
         """Read what is written to a stream under subjects that match a pattern, from now on."""
         return self._ask(mlm.StreamRead(to_octets(stream), to_octets(pattern)))
@@ -215,7 +194,7 @@ class Client:
         """Take requests for a service whose subjects match a pattern."""
         return self._ask(mlm.ServiceOffer(to_octets(service), to_octets(pattern)))
 
-    def _ask(self, command: mlm.StreamWrite | mlm.StreamRead | mlm.StreamCancel | mlm.ServiceOffer) -> Deferred[None]:
+    def _ask(self, command: Asked) -> Deferred[None]:
         """Ask for something; the Deferred fires when the broker has done it, or fails with :exc:`Refused`."""
         self._check_open()
         encode(command)
@@ -259,6 +238,33 @@ class Client:
         encode(command)
         self._machine.send(command, stream)
 
+    def track_to(self, mailbox: Text, subject: Text, *content: bytes, timeout: float = 0.0) -> Deferred[Confirmation]:
+        """Send as :meth:`send_to`; the Deferred fires when the broker knows what became of the message.
+
+        :raises Refused: the client gives no credit, or the broker confirms nothing.
+        """
+        tracker, tracked = self._track()
+        self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout)
+        return tracked
+
+    def track_for(self, service: Text, subject: Text, *content: bytes, timeout: float = 0.0) -> Deferred[Confirmation]:
+        """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
+        tracker, tracked = self._track()
+        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
+        return tracked
+
+    def _track(self) -> tuple[str, Deferred[Confirmation]]:
+        self._check_open()
+        if not self._machine.may_be_confirmed:
+            raise errors.Refused("nobody would say what became of the message", errors.NOT_IMPLEMENTED)
+        tracker = secrets.token_hex(8)
+
+        def forget(_cancelled: object) -> None:
+            self._tracked.pop(tracker, None)
+
+        tracked = self._tracked[tracker] = Deferred(forget)
+        return tracker, tracked
+
     def flush(self) -> Deferred[None]:
         """Return a Deferred that fires when the broker has all that was sent so far."""
         self._check_open()
@@ -272,6 +278,25 @@ class Client:
             raise self._error or errors.NotConnected("the client is not connected")
 
     # Receiving
+
+    def give_credit(self, amount: int) -> None:
+        """Be ready for so many more deliveries."""
+        self._machine.give_credit(amount)
+
+    def confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
+        """Say what became of a delivery.
+
+        Below 300: done. 300 to 399: not done, the broker is to offer it again. 400 and above: refused for good, the
+        broker keeps it as a dead letter. A delivery of a connection that has been lost since is not confirmed: the
+        broker has taken it back.
+        """
+        octets = to_octets(reason)[: mlm.MAX_STRING_OCTETS]
+        self.confirm_tracker(delivery.tracker_octets, status, octets, delivery.session)
+
+    def confirm_tracker(self, tracker: bytes, status: int, reason: bytes, session: int) -> None:
+        """Say what became of the delivery that came with a tracker over a connection; see :meth:`confirm`."""
+        if tracker:
+            self._machine.confirm(tracker, status, reason, session)
 
     def __aiter__(self) -> Client:
         return self
@@ -345,6 +370,12 @@ class Client:
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
+        reason = to_text(command.status_reason)
+        confirmation = Confirmation(to_text(command.tracker), command.status_code, reason)
+        if confirmation.is_final and confirmation.tracker in self._tracked:
+            self._tracked.pop(confirmation.tracker).callback(confirmation)
+        if self._tell_confirmed is not None:
+            self._tell_confirmed(confirmation)
 
     def proven(self, count: int) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
@@ -377,7 +408,8 @@ class Client:
             closed.errback(error) if error is not None else closed.callback(None)
         requests, self._requests = self._requests, {}
         flushes, self._flushes = self._flushes, deque()
-        awaited = [*requests.values(), *(flushed for _, flushed in flushes)]
+        tracked, self._tracked = self._tracked, {}
+        awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes), *tracked.values()]
         if self._connecting is not None and not self._connecting.called:
             awaited.append(self._connecting)
         for failed in awaited:

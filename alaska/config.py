@@ -22,17 +22,21 @@ from alaska import zpl
 from alaska.kinds import (
     BIND_ENDPOINT,
     CONNECT_ENDPOINT,
+    COUNT,
     FLAG,
     LINE,
     MILLISECONDS,
     NAME,
     PATH,
     PATTERN,
+    RETENTION,
+    SECONDS,
     SIZE,
     TEXT,
     number,
     one_of,
 )
+from alaska.retention import Retention
 from alaska.settings import Settings, setting
 
 S = TypeVar("S", bound=Settings)
@@ -61,12 +65,16 @@ class WorkerSettings(Settings):
         created="1000")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+    broker_store: Path | None = setting(
+        "worker/broker/store", PATH, None, "The file in which that broker keeps what it must not lose.")
     service_address: str = setting(
         "worker/service/address", NAME, "default", "The service that is offered.", created="default")
     service_filter: str = setting(
         "worker/service/filter", PATTERN, ".*", "Which subjects are taken (docs/patterns.md).", created=".*")
     errors_notify: bool = setting("worker/errors/notify", FLAG, "1", "Mail the errors of scripts.", created="1")
     errors_mailbox: str = setting("worker/errors/mailbox", NAME, "aw.err", "Where they are mailed.", created="aw.err")
+    errors_retries: int = setting(
+        "worker/errors/retries", number(0, 1000), "0", "How often a script that failed is run again.")
     plain_username: str | None = setting("worker/auth/plain/username", TEXT, None, "The user for PLAIN security.")
     plain_password: str | None = setting(
         "worker/auth/plain/password", TEXT, None, "The password for PLAIN security.", secret=True)
@@ -119,6 +127,32 @@ class BrokerSettings(Settings):
         "mlm_server/mailbox/size-limit", SIZE, "max", "How much may wait in a mailbox.")
     mailbox_size_warn: int | None = setting(
         "mlm_server/mailbox/size-warn", SIZE, "max", "From how much on the log warns of it.")
+    service_attempts: int | None = setting(
+        "mlm_server/service/attempts", COUNT, "5",
+        "How many workers a request may be lost with before it is a dead letter.")
+    total_size_limit: int | None = setting(
+        "mlm_server/size-limit", SIZE, "max", "How much may wait in all mailboxes and queues together.")
+    total_size_warn: int | None = setting(
+        "mlm_server/size-warn", SIZE, "max", "From how much on the log warns of it.")
+    content_size_limit: int | None = setting(
+        "mlm_server/content/size-limit", SIZE, "max", "How large the content of one message may be.")
+    client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "How many clients may be open.")
+    store_path: Path | None = setting(
+        "mlm_server/store/path", PATH, None, "The file in which the broker keeps what it must not lose.")
+    store_sync: str = setting(
+        "mlm_server/store/sync", one_of("full", "normal"), "full", "What is on the disk survives (docs/store.md).")
+    stream_size_limit: int | None = setting(
+        "mlm_server/stream/size-limit", SIZE, "max", "How much may be kept for readers of a stream that lag.")
+    stream_size_warn: int | None = setting(
+        "mlm_server/stream/size-warn", SIZE, "max", "From how much on the log warns of it.")
+    retain_count: int | None = setting(
+        "mlm_server/stream/retain/count", COUNT, "0", "How many records of each stream are kept.")
+    retain_size: int | None = setting(
+        "mlm_server/stream/retain/size", SIZE, "max", "How many octets of each stream are kept.")
+    retain_age: int | None = setting(
+        "mlm_server/stream/retain/age", SECONDS, "max", "How long records are kept.")
+    retain_streams: tuple[tuple[bytes, Retention], ...] = setting(
+        "mlm_server/stream/retain/stream", RETENTION, None, "Another retention for one stream.", repeated=True)
     # fmt: on
 
     def doubts(self) -> list[str]:

@@ -86,9 +86,14 @@ class BacklogFull(ClientError):
 
 
 class ScriptError(AlaskaError):
-    """A request whose script failed; the text is what the error mailbox is told."""
+    """A request whose script failed; the text is the message, and behind it the traceback."""
 
-    status = FAILED
+    status = INTERNAL_ERROR
+
+    @property
+    def message(self) -> str:
+        """What went wrong, without the traceback."""
+        return str(self).split("\nstack traceback:", 1)[0]
 
 
 class ScriptNotFound(ScriptError):
@@ -103,3 +108,7 @@ class CannotBind(AlaskaError):
     def __init__(self, message: str, is_taken: bool = False) -> None:
         super().__init__(message)
         self.is_taken = is_taken
+
+
+class StoreError(AlaskaError):
+    """A store that cannot be opened or read; the text says which file and why."""

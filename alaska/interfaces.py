@@ -2,38 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
-from alaska.message import Message, QueueName
+from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
 
 
 class IStore(Interface):
-    """Where the broker keeps the messages that wait or are not confirmed yet.
+    """Where the broker keeps what it must not lose, and what is too much for its memory.
 
-    A message is kept from :meth:`keep` until :meth:`forget`, so what is delivered and not confirmed is delivered
-    again after a restart, if the store survives it: at least once.
+    Three sorts of things: messages (of mailboxes and services), dead letters (messages that nobody could deal with)
+    and records (of streams). All methods are called in the reactor's thread and return at once; what they change is
+    seen by the next call, whether it is on the disk yet or not.
+
+    A message is kept from :meth:`keep` until :meth:`forget` or :meth:`bury`, so what is delivered and not confirmed is
+    delivered again after a restart, if the store survives it: at least once.
     """
 
-    def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
-        """Keep a message under its position, which the store has not seen before.
+    is_durable = Attribute("Whether what is kept survives the end of the process.")
+    last_position = Attribute("The highest position that a message or dead letter had when the store was opened, or 0.")
 
-        ``stored`` is called with the message, in the reactor's thread, once it is as safe as the store makes it.
+    # Messages
+
+    def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
+        """Keep a message under its position, which is higher than all before.
+
+        ``stored`` is called once, with the message, in the reactor's thread: when the message is as safe as the store
+        makes it, but at the latest from within the call that forgets or buries it.
         """
 
     def forget(message: Message) -> None:
         """Keep a message no longer; one that is not kept is no error."""
 
-    def kept(queue: QueueName) -> Iterator[Message]:
-        """Iterate over the messages kept for a queue, oldest first."""
+    def note_attempts(message: Message) -> None:
+        """Keep the message's number of attempts, which has changed; one that is not kept is no error."""
 
-    def queues() -> list[QueueName]:
-        """List the queues that have messages."""
+    def waiting(queue: QueueName, after: int, limit: int) -> list[Message]:
+        """Return messages kept for a queue with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def overdue(now: float, limit: int) -> list[Message]:
+        """Return at most ``limit`` kept messages whose time to expire (seconds since 1970) is not after now.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def queues() -> list[QueueSize]:
+        """Return each queue that has kept messages, with their number and the octets of their content.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    # Dead letters
+
+    def bury(letter: DeadLetter) -> None:
+        """Keep a message as a dead letter from now on, and no longer as a message, if it was kept as one."""
+
+    def letters(after: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def drop_letter(position: int) -> bool:
+        """Keep a dead letter no longer; return whether there was one with this position."""
+
+    # Streams
+
+    def record(record: Record) -> None:
+        """Keep a record of a stream; its position is higher than all before in its stream."""
+
+    def records(stream: bytes, after: int, limit: int) -> list[Record]:
+        """Return the records of a stream with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def trim(stream: bytes, upto: int) -> None:
+        """Keep the records of a stream with positions up to and including ``upto`` no longer."""
+
+    def streams() -> list[StreamSize]:
+        """Return each stream that a record was ever kept of, with what is kept of it now.
+
+        :raises StoreError: the store cannot be read.
+        """
 
     def close() -> None:
-        """Let go of what the store holds open; it is not used afterwards."""
+        """Write what is not written yet, and let go of all that the store holds open; it is not used afterwards."""
 
 
 class LinkState(Enum):
@@ -77,8 +136,8 @@ class IRouter(Interface):
         :raises CannotBind: an endpoint cannot be served.
         """
 
-    def send(peer: bytes, frames: list[bytes]) -> None:
-        """Hand a message for the connection with this routing id to the network; lost if it is gone."""
+    def send(peer: bytes, frames: list[bytes]) -> bool:
+        """Hand a message for the connection with this routing id to the network; return False if it is gone."""
 
     def close() -> None:
         """Serve no longer. What was sent still leaves, within a second; nothing is called any more."""

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.mlm.patterns import compile_pattern
+from alaska.retention import Retention
 
 T = TypeVar("T")
 
@@ -84,6 +85,14 @@ def _size(text: str) -> int | None:
     return _checked(value <= MAX_OCTETS, value)
 
 
+def _retention(text: str) -> tuple[bytes, Retention]:
+    name, *parts = text.split()
+    given = dict(part.split("=", 1) for part in parts)
+    _checked(len(given) == len(parts) and given.keys() <= {"count", "size", "age"}, text)
+    count, size, age = (_size(given.get(key, "max")) for key in ("count", "size", "age"))
+    return name.encode(), Retention(count, size, age)
+
+
 def _endpoint(text: str, least_port: int) -> str:
     tcp = _TCP.fullmatch(text)
     if tcp is None:
@@ -97,6 +106,9 @@ def _endpoint(text: str, least_port: int) -> str:
 FLAG: Final = Kind("0 or 1", lambda text: _checked(text in ("0", "1"), text) == "1")
 MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
 SIZE: Final = Kind("a number of octets, or max", _size)
+COUNT: Final = Kind("a number, or max", _size)
+SECONDS: Final = Kind("a number of seconds, or max", _size)
+RETENTION: Final = Kind("a stream's name and any of count=N size=N age=N", _retention)
 NAME: Final = Kind(f"a text of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a text of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a text", str)

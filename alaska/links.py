@@ -240,14 +240,17 @@ class RouterLink:
         assert self._socket is not None
         return str(self._socket.socket.get_string(zmq.LAST_ENDPOINT))
 
-    def send(self, peer: bytes, frames: list[bytes]) -> None:
+    def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
-        if self._socket is not None:
-            try:
-                self._socket.transmit([peer, *frames])
-            except zmq.ZMQError as error:
-                if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                    raise
+        if self._socket is None:
+            return False
+        try:
+            self._socket.transmit([peer, *frames])
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         """See :class:`IRouter`."""

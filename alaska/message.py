@@ -28,13 +28,21 @@ class QueueName(NamedTuple):
         return f"{self.kind.value} {printable(self.address)}"
 
 
+class QueueSize(NamedTuple):
+    """How much is kept for a queue: messages, and octets of content."""
+
+    queue: QueueName
+    messages: int
+    octets: int
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     """A mailbox message or a service request.
 
-    The position numbers the broker's messages in the order of their arrival. ``origin`` is the routing id of a
-    sender that waits to hear what becomes of the message, else empty. ``expires`` is a time of the broker's clock in
-    seconds, or None. ``attempts`` counts deliveries.
+    The position numbers the broker's messages in the order of their arrival. ``is_tracked`` says whether the sender
+    waits to hear what becomes of the message; ``origin`` is the routing id that it had then, which does not survive a
+    restart. ``expires`` is in seconds since 1970, or None. ``attempts`` counts deliveries.
     """
 
     position: int
@@ -43,6 +51,7 @@ class Message:
     subject: bytes
     tracker: bytes
     content: Content
+    is_tracked: bool = False
     origin: bytes = b""
     expires: float | None = None
     attempts: int = 0
@@ -51,6 +60,44 @@ class Message:
     def size(self) -> int:
         """The octets of the content, which is what limits count."""
         return sum(map(len, self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nobody could deal with; why, and when that was found, in seconds since 1970."""
+
+    message: Message
+    status: int
+    reason: bytes
+    time: float
+
+
+class Record(NamedTuple):
+    """A message of a stream: its place in it, and the time at which the broker received it, in ms since 1970."""
+
+    stream: bytes
+    position: int
+    time: int
+    sender: bytes
+    subject: bytes
+    content: Content
+
+    @property
+    def size(self) -> int:
+        """The octets of the content."""
+        return sum(map(len, self.content))
+
+
+class StreamSize(NamedTuple):
+    """What is kept of a stream: the positions from first to last, and the octets of their content.
+
+    Where nothing is kept any more, first is one above last, and last is the highest position that ever was.
+    """
+
+    stream: bytes
+    first: int
+    last: int
+    octets: int
 
 
 def insert_by_position(messages: deque[Message], message: Message) -> None:

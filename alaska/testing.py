@@ -215,11 +215,13 @@ class MemoryRouter:
             self.close()
             raise
 
-    def send(self, peer: bytes, frames: list[bytes]) -> None:
+    def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         link = self.links.get(peer)
-        if link is not None:
-            self._network.later(lambda: link.take(frames))
+        if link is None:
+            return False
+        self._network.later(lambda: link.take(frames))
+        return True
 
     def take(self, peer: bytes, frames: list[bytes]) -> None:
         """Receive a message."""

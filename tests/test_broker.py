@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker.broker import Broker
-from alaska.broker.queues import Limits, QueueLimits
+from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.store.memory import MemoryStore
@@ -38,14 +38,19 @@ class BrokerTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.inboxes: dict[bytes, list[mlm.Command]] = {}
+        self.gone: set[bytes] = set()
         self.now = 0.0
-        self.broker = Broker(self.transmit, self.limits, MemoryStore())
+        self.store = MemoryStore()
+        self.broker = Broker(self.transmit, self.limits, self.store)
         self.broker.tick(0.0)
 
-    def transmit(self, peer: bytes, command: mlm.Command) -> None:
-        """Put what the broker sends into an inbox."""
+    def transmit(self, peer: bytes, command: mlm.Command) -> bool:
+        """Put what the broker sends into an inbox, unless its owner's connection is gone."""
         encode(command)
+        if peer in self.gone:
+            return False
         self.inboxes.setdefault(peer, []).append(command)
+        return True
 
     def say(self, name: str, *commands: mlm.Command) -> list[mlm.Command]:
         """Let a peer send commands; return all that it got since it was last asked."""
@@ -237,6 +242,20 @@ class ExpiryTests(BrokerTestCase):
         self.pass_time(2, "p", "live")
         self.do("live", mlm.Credit(5))
         self.assertEqual(self.taken("live"), [b"1", b"2"])
+
+    def test_connection_that_is_gone(self) -> None:
+        """A worker whose connection is gone costs nothing, plain or not: what was meant for it goes to another."""
+        for credit in (None, 5):
+            self.setUp()
+            self.open("dead", OFFER, credit=credit)
+            self.open("p", request(b"1"))
+            self.open("live", OFFER, credit=5)
+            self.gone.add(b"dead")
+            self.do("p", request(b"2"), request(b"3"), request(b"4"))
+            self.pass_time(2, "p", "live")
+            lost = [b"1"] if credit is None else []
+            self.assertEqual(sorted(lost + self.taken("live")), [b"1", b"2", b"3", b"4"])
+            self.assertEqual(len(self.broker.clients), 2)
 
     def test_stopped_broker_blames_nobody(self) -> None:
         """A broker that was itself stopped for a minute gives every client its full timeout again."""

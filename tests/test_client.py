@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska import errors
-from alaska.broker.queues import Limits
+from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, to_octets, to_text
 from alaska.links import Reactor

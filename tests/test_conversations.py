@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska import errors
 from alaska.broker.broker import Broker
-from alaska.broker.queues import Limits, QueueLimits
+from alaska.broker.limits import Limits, QueueLimits
 from alaska.client import Client, Delivery
 from alaska.links import Reactor
 from alaska.mlm import commands as mlm
@@ -53,10 +53,12 @@ class BrokerTests(SynchronousTestCase):
         """Return what our broker sends to each client when they send what was recorded."""
         sent: dict[str, list[str]] = {name: [] for name in clients_of(conversation)}
 
+        def transmit(peer: bytes, command: mlm.Command) -> bool:
+            sent[peer.decode()].append(shown(command))
+            return True
+
         def new_broker() -> Broker:
-            return Broker(
-                lambda peer, command: sent[peer.decode()].append(shown(command)), limits_of(conversation), MemoryStore()
-            )
+            return Broker(transmit, limits_of(conversation), MemoryStore())
 
         broker: Broker | None = new_broker()
         unread: list[dict[str, Any]] = []

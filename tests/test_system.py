@@ -303,21 +303,39 @@ class RestartTests(SystemTestCase):
         await self.start_broker()
         await worker.until("Alaska worker ready")
 
-    async def test_stop_finishes_what_was_taken(self) -> None:
-        """A worker that is stopped runs the requests that it has, and their results arrive."""
+    async def test_stop_costs_nothing(self) -> None:
+        """A worker that is stopped ends what it has begun and hands back the rest, which the next one does."""
         self.script("slow", "local t = os.clock() while os.clock() - t < 0.05 do end sendTo('r', alaskaContext, 'box')")
         await self.start_broker()
-        worker = await self.start_worker(self.worker_config(embedded=False))
+        config = self.worker_config(embedded=False)
+        worker = await self.start_worker(config)
         got: list[Delivery] = []
         await self.client("box", got.append)
         sender = await self.client("sender")
         for number in range(20):
             sender.send_for("default", "slow", b"%d" % number)
-        await worker.until("[SREQ]", 20)
+        await worker.until("[SREQ]", 4)
         worker.send_signal(signal.SIGTERM)
         self.assertEqual(await worker.ended, -signal.SIGTERM)
-        await until(lambda: len(got) == 20)
-        self.assertEqual({delivery.content[0] for delivery in got}, {b"%d" % number for number in range(20)})
+        await self.start_worker(config)
+        await until(lambda: len(got) >= 20)
+        self.assertEqual(sorted(int(delivery.content[0]) for delivery in got), list(range(20)))
+
+    async def test_killed_worker(self) -> None:
+        """Requests that a killed worker had taken go to another one."""
+        self.script("slow", "local t = os.clock() while os.clock() - t < 0.05 do end sendTo('r', alaskaContext, 'box')")
+        await self.start_broker()
+        config = self.worker_config(embedded=False)
+        worker = await self.start_worker(config)
+        await self.start_worker(config)
+        got: list[Delivery] = []
+        await self.client("box", got.append)
+        sender = await self.client("sender")
+        for number in range(40):
+            sender.send_for("default", "slow", b"%d" % number)
+        await worker.until("[SREQ]", 4)
+        worker.send_signal(signal.SIGKILL)
+        await until(lambda: len({delivery.content[0] for delivery in got}) == 40)
 
 
 class LoadTests(SystemTestCase):

@@ -14,7 +14,8 @@ from twisted.logger import Logger
 from alaska import errors
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.queues import Limits, Queues
+from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
@@ -22,7 +23,10 @@ from alaska.mlm.codec import decode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 
-CAPABILITIES = b"alaska/1 credit confirm"
+CAPABILITIES = b"alaska/1 credit confirm replay"
+MAX_CREDIT = 2**31
+PROBE_SECONDS = 1.5
+"""After so long a silence a client that has something to confirm is looked for."""
 GRACE_SECONDS = 1.0
 """A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
 
@@ -30,19 +34,21 @@ GRACE_SECONDS = 1.0
 class Broker:
     """Joins clients, streams, queues and the store.
 
-    ``transmit`` sends a command to the connection with a routing id. Times are seconds of one clock, given with each
-    call.
+    ``transmit`` sends a command to the connection with a routing id, and returns False if that is gone. Times are
+    seconds of one clock, given with each call.
     """
 
     _log = Logger()
 
-    def __init__(self, transmit: Callable[[bytes, mlm.Command], None], limits: Limits, store: IStore) -> None:
+    def __init__(self, transmit: Callable[[bytes, mlm.Command], bool], limits: Limits, store: IStore) -> None:
         self._transmit = transmit
         self._client_timeout = limits.client_timeout
+        self._most_clients = limits.clients
+        self._gauge = Gauge()
         self.clients = Clients()
         self.counters = Counters()
-        self._streams = Streams()
-        self._queues = Queues(self.clients, self.counters, store, limits)
+        self._streams = Streams(store, limits)
+        self.queues = Queues(self.clients, self.counters, store, limits)
         self._now = 0.0
         self._last_tick: float | None = None
         self._held: dict[Client, None] = {}
@@ -58,6 +64,7 @@ class Broker:
             Action.CREDIT: self._credit,
             Action.CONFIRM: self._confirm,
             Action.CANCEL: self._cancel,
+            Action.REPLAY: self._replay,
         }
         self._when_open = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
 
@@ -81,9 +88,13 @@ class Broker:
         if method is None:
             self._invalid(client, command)
             return
-        method(client, command)
-        if client.held_until is not None:
-            self._release(client)
+        try:
+            method(client, command)
+            if client.held_until is not None:
+                self._release(client)
+        except errors.StoreError as error:
+            # What was asked for is in memory and goes on when the store can be read again.
+            self._note_store_error(error)
 
     def tick(self, now: float) -> None:
         """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
@@ -100,13 +111,32 @@ class Broker:
         for client in list(self._held):
             if client.held_until is not None and client.held_until <= now:
                 self._release(client)
-        self._queues.expire(now)
+        try:
+            self.queues.expire(now)
+            self._streams.tick(now)
+        except errors.StoreError as error:
+            self._note_store_error(error)
+        self._let_go(now)
+
+    def _let_go(self, now: float) -> None:
+        """Forget clients that are silent or whose connections are gone."""
         silent_since = now - self._client_timeout
         for client in self.clients:
-            if client.last_heard < silent_since:
+            if client.leases and now - max(client.last_heard, client.last_probed) > PROBE_SECONDS:
+                # Says nothing, to somebody who has to confirm something: if nobody is there, the send fails.
+                client.last_probed = now
+                client.send(mlm.Confirm(b"", errors.SUCCESS, b""))
+            if client.is_gone:
+                self._log.info("{client.name} is gone", client=client)
+                self._forget(client)
+            elif client.last_heard < silent_since:
                 self._log.info("{client.name} is silent and expires", client=client)
                 self.counters.expired_clients += 1
                 self._forget(client)
+
+    def _note_store_error(self, error: errors.StoreError) -> None:
+        self.counters.store_errors += 1
+        self._log.error("{error}", error=error)
 
     # Opening and closing
 
@@ -121,6 +151,12 @@ class Broker:
             self._transmit(peer, mlm.Error(errors.COMMAND_INVALID, b""))
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
+        if self._most_clients is not None and len(self.clients) >= self._most_clients:
+            self.counters.refused += 1
+            self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
+            # The one status that makes a C client's connect fail in time.
+            self._transmit(peer, mlm.Error(errors.FAILED, b"too many clients"))
+            return
         client = Client(peer, command.address, self._now, self._transmit)
         older = self.clients.add(client)
         if older is not None:
@@ -142,7 +178,7 @@ class Broker:
         """Open a client's mailbox to it, now that it has said, or had the time to say, whether it gives credit."""
         client.held_until = None
         self._held.pop(client, None)
-        self._queues.mailboxes.dispatch_to(client)
+        self.queues.dispatch_mail(client, self._now)
 
     def _forget(self, client: Client) -> None:
         self.clients.remove(client)
@@ -153,7 +189,7 @@ class Broker:
         client.held_until = None
         self._held.pop(client, None)
         self._streams.drop(client)
-        self._queues.take_back(client)
+        self.queues.take_back(client, self._now)
 
     def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
         client.send(mlm.Ok(errors.SUCCESS, b""))
@@ -188,6 +224,13 @@ class Broker:
             self._streams.read(command.stream, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
 
+    def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
+        pattern = self._pattern(client, command.pattern)
+        if pattern is not None:
+            self._streams.replay(command.stream, client, pattern, command.position)
+            client.send(mlm.Ok(errors.SUCCESS, b""))
+            self._streams.feed(client)
+
     def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
         self._streams.cancel(command.stream, client)
         client.send(mlm.Ok(errors.SUCCESS, b""))
@@ -198,32 +241,24 @@ class Broker:
             client.send(mlm.Error(errors.FAILED, b""))
             self._forget(client)
             return
-        delivery = mlm.StreamDeliver(client.stream, client.address, command.subject, command.content)
-        for reader in self._streams.readers_of(client.stream, client, command.subject):
-            if reader.is_ready and not reader.backlog:
-                self._deliver(reader, delivery)
-            else:
-                reader.backlog.append(delivery)
-
-    def _deliver(self, reader: Client, delivery: mlm.StreamDeliver) -> None:
-        self.counters.delivered += 1
-        reader.spend()
-        reader.send(delivery)
+        self.counters.delivered += self._streams.publish(
+            client.stream, client, command.subject, command.content, self._now
+        )
 
     # Mailboxes and services
 
     def _send_mailbox(self, client: Client, command: mlm.MailboxSend) -> None:
-        self._queues.send_mailbox(client, command, self._now)
+        self.queues.send_mailbox(client, command, self._now)
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
-        self._queues.send_service(client, command, self._now)
+        self.queues.send_service(client, command, self._now)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
         pattern = self._pattern(client, command.pattern)
         if pattern is not None:
-            self._queues.services.offer(command.address, client, pattern)
+            self.queues.offer(command.address, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
-            self._queues.services.dispatch_to(client)
+            self.queues.dispatch_to(client, self._now)
 
     def _pattern(self, client: Client, source: bytes) -> Pattern | None:
         """Compile a pattern; where it is bad, or the client has lost its address, answer and return None.
@@ -248,12 +283,11 @@ class Broker:
     # Credit and confirmation
 
     def _credit(self, client: Client, command: mlm.Credit) -> None:
-        client.credit = (client.credit or 0) + command.amount
-        while client.backlog and client.is_ready:
-            self._deliver(client, client.backlog.popleft())
+        client.credit = min((client.credit or 0) + command.amount, MAX_CREDIT)
+        self._streams.feed(client)
         if client.held_until is None:
-            self._queues.dispatch_to(client)
+            self.queues.dispatch_to(client, self._now)
 
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
-        if not self._queues.confirm(client, command):
+        if not self.queues.confirm(client, command, self._now):
             self.counters.invalid += 1

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from alaska.message import Message
-from alaska.mlm.commands import Command, StreamDeliver
+from alaska.mlm.commands import Command
 from alaska.names import printable
 
 HOLD_SECONDS = 0.1
@@ -23,27 +23,29 @@ class Client:
 
     __slots__ = (
         "address",
-        "backlog",
         "credit",
         "held_until",
+        "is_gone",
         "is_replaced",
         "last_heard",
+        "last_probed",
         "leases",
         "peer",
         "stream",
         "transmit",
     )
 
-    def __init__(self, peer: bytes, address: bytes, now: float, transmit: Callable[[bytes, Command], None]) -> None:
+    def __init__(self, peer: bytes, address: bytes, now: float, transmit: Callable[[bytes, Command], bool]) -> None:
         self.peer = peer
         self.address = address
         self.transmit = transmit
         self.last_heard = now
+        self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
+        self.is_gone = False
         self.stream: bytes | None = None
-        self.backlog: deque[StreamDeliver] = deque()
         self.leases: dict[bytes, deque[Message]] = {}
 
     def __repr__(self) -> str:
@@ -62,16 +64,18 @@ class Client:
     @property
     def is_ready(self) -> bool:
         """Whether one more delivery may be sent to the client."""
-        return self.credit is None or self.credit > 0
+        return (self.credit is None or self.credit > 0) and not self.is_gone
 
     @property
     def takes_mail(self) -> bool:
         """Whether the client's mailbox is open to it and one more delivery may be sent."""
         return self.held_until is None and self.is_ready
 
-    def send(self, command: Command) -> None:
-        """Send a command to the client."""
-        self.transmit(self.peer, command)
+    def send(self, command: Command) -> bool:
+        """Send a command to the client; return False if its connection is gone, which is noted."""
+        if not self.transmit(self.peer, command):
+            self.is_gone = True
+        return not self.is_gone
 
     def spend(self) -> None:
         """Note one more delivery."""

@@ -19,3 +19,5 @@ class Counters:
     expired_clients: int = 0
     redelivered: int = 0
     dropped: int = 0
+    buried: int = 0
+    store_errors: int = 0

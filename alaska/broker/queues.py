@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.mailboxes import Mailboxes
-from alaska.broker.services import Services
+from alaska.broker.limits import Gauge, Limits
+from alaska.broker.mailboxes import Owner
+from alaska.broker.queue import Queue
+from alaska.broker.services import Offers
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueKind, QueueName
+from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
+from alaska.mlm.patterns import Pattern
 from alaska.names import printable
 
 REFUSED_FROM = 400
 """The status from which on a confirmation says that the message is refused for good."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """How many octets of content may wait in one queue, and from how many on a warning is due; None: no limit."""
-
-    most_octets: int | None = None
-    warn_octets: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the broker allows: a client's silence, in seconds, and the limits of each kind of queue."""
-
-    client_timeout: float = 5.0
-    mailbox: QueueLimits = field(default_factory=QueueLimits)
-    service: QueueLimits = field(default_factory=QueueLimits)
+OVERDUE_AT_ONCE = 1000
 
 
 class Queues:
-    """All mailboxes and service queues, and what is with clients and not confirmed."""
+    """All mailboxes and service queues, what is with clients and not confirmed, and the dead letters."""
 
     _log = Logger()
 
@@ -47,16 +33,30 @@ class Queues:
         self._clients = clients
         self._counters = counters
         self._store = store
-        self.mailboxes = Mailboxes(clients, self._deliver)
-        self.services = Services(self._deliver)
-        self._of: dict[QueueKind, Mailboxes | Services] = {
-            QueueKind.MAILBOX: self.mailboxes,
-            QueueKind.SERVICE: self.services,
-        }
-        self._limits = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
-        self._positions = 0
-        self._expiring: list[tuple[float, int, Message]] = []
-        self._warned: set[QueueName] = set()
+        self._limits = limits
+        self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
+        self._gauge = Gauge()
+        self._queues: dict[QueueName, Queue] = {}
+        self._offers: dict[bytes, Offers] = {}
+        self._offered_by: dict[Client, dict[bytes, None]] = {}
+        self._positions = store.last_position
+        self._now = 0.0
+        self._octets = 0
+        for size in store.queues():
+            self._queue(size.queue).restore(size.messages, size.octets)
+            self._octets += size.octets
+
+    def _queue(self, name: QueueName) -> Queue:
+        queue = self._queues.get(name)
+        if queue is None:
+            takers = (
+                self._offers_of(name.address) if name.kind is QueueKind.SERVICE else Owner(self._clients, name.address)
+            )
+            queue = self._queues[name] = Queue(name, takers, self._store, self._deliver, self._expired)
+        return queue
+
+    def _offers_of(self, address: bytes) -> Offers:
+        return self._offers.setdefault(address, Offers())
 
     # From the sender
 
@@ -76,6 +76,7 @@ class Queues:
         self, kind: QueueKind, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float
     ) -> Message:
         self._positions += 1
+        self._now = now
         return Message(
             self._positions,
             QueueName(kind, command.address),
@@ -83,42 +84,44 @@ class Queues:
             command.subject,
             command.tracker,
             command.content,
-            origin=b"" if sender.is_plain or not command.tracker else sender.peer,
+            is_tracked=bool(command.tracker) and not sender.is_plain,
+            origin=sender.peer,
             expires=now + command.timeout / 1000 if command.timeout else None,
         )
 
     def _accept(self, message: Message) -> None:
-        queues = self._of[message.queue.kind]
-        taker = queues.next_for(message)
-        if taker is None and not self._admit(message):
-            return
-        # A plain client's message is done with when it is sent, so there is nothing to keep.
-        if taker is None or not taker.is_plain:
-            self._store.keep(message, self._tell_stored if message.origin else None)
-        elif message.origin:
-            self._tell_stored(message)
-        if taker is not None:
-            self._deliver(taker, message)
-        else:
-            self._note_timeout(message)
-            queues.wait(message)
-
-    def _admit(self, message: Message) -> bool:
-        """Return whether a message may wait; warn each time that its queue grows past its mark."""
-        limits = self._limits[message.queue.kind]
-        if limits.most_octets is None and limits.warn_octets is None:
-            return True
-        octets = self._of[message.queue.kind].octets_in(message.queue.address) + message.size
-        if limits.most_octets is not None and octets > limits.most_octets:
+        if self._limits.content_octets is not None and message.size > self._limits.content_octets:
             self._counters.over_limit += 1
-            self._refuse(message, errors.TOO_LARGE, f"{message.queue} is full")
-            return False
-        if limits.warn_octets is None or octets < limits.warn_octets:
-            self._warned.discard(message.queue)
-        elif message.queue not in self._warned:
-            self._warned.add(message.queue)
-            self._log.warn("{queue} holds {octets} octets", queue=message.queue, octets=octets)
-        return True
+            self._refuse(message, errors.TOO_LARGE, f"its content has more than {self._limits.content_octets} octets")
+            return
+        queue = self._queue(message.queue)
+        taker = queue.next_for(message)
+        if taker is None and not self._admits(queue, message):
+            self._counters.over_limit += 1
+            self._refuse(message, errors.TOO_LARGE, "there is no room for it")
+            return
+        if taker is None:
+            self._octets += message.size
+            self._keep(message)
+            queue.wait(message)
+        elif taker.is_plain:
+            # It is done with when it is sent, so there is nothing to keep.
+            if message.is_tracked:
+                self._tell_stored(message)
+            self._deliver(taker, message)
+            if taker.is_gone:
+                self._dispatch(message.queue, self._now)
+        else:
+            self._keep(message)
+            self._deliver(taker, message)
+
+    def _keep(self, message: Message) -> None:
+        self._store.keep(message, self._tell_stored if message.is_tracked else None)
+
+    def _admits(self, queue: Queue, message: Message) -> bool:
+        return self._gauge.admits(
+            queue.name, queue.octets + message.size, self._limits_of[queue.name.kind]
+        ) and self._gauge.admits("all that waits", self._octets + message.size, self._limits.total)
 
     # To the receiver
 
@@ -127,20 +130,51 @@ class Queues:
         self._counters.delivered += 1
         tracker = message.tracker
         if not client.is_plain:
-            tracker = tracker or b"broker-%d" % message.position
+            # The broker's own trackers tell a worker how often a request has been delivered.
+            tracker = tracker or b"broker-%d-%d" % (message.position, message.attempts)
             client.spend()
             client.lease(tracker, message)
         deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
-        client.send(deliver(message.sender, message.queue.address, message.subject, tracker, message.content))
-        if client.is_plain:
+        is_sent = client.send(deliver(message.sender, message.queue.address, message.subject, tracker, message.content))
+        if client.is_plain and is_sent:
             self._end(message, errors.DELIVERED, b"")
+        elif client.is_plain:
+            # Its connection is gone: the message waits as if it had never been delivered.
+            message.attempts -= 1
+            self._octets += message.size
+            self._store.keep(message, None)
+            self._queue(message.queue).put_back(message)
 
-    def dispatch_to(self, client: Client) -> None:
+    def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
+        """Add an offer; nothing is delivered yet."""
+        self._offered_by.setdefault(client, {})[address] = None
+        if self._offers_of(address).add(client, pattern):
+            self._queue(QueueName(QueueKind.SERVICE, address)).takers_changed()
+
+    def dispatch_to(self, client: Client, now: float) -> None:
         """Deliver what waits for a client, as far as it is ready."""
-        self.mailboxes.dispatch_to(client)
-        self.services.dispatch_to(client)
+        self.dispatch_mail(client, now)
+        for address in self._offered_by.get(client, ()):
+            self._dispatch(QueueName(QueueKind.SERVICE, address), now)
 
-    def confirm(self, client: Client, command: mlm.Confirm) -> bool:
+    def dispatch_mail(self, client: Client, now: float) -> None:
+        """Deliver what waits in a client's mailbox, as far as it is ready."""
+        if self._clients.named(client.address) is client:
+            self._dispatch(QueueName(QueueKind.MAILBOX, client.address), now)
+
+    def _dispatch(self, name: QueueName, now: float) -> None:
+        queue = self._queues.get(name)
+        if queue is None or not queue.waiting:
+            return
+        before = queue.octets
+        queue.dispatch(now)
+        self._octets -= before - queue.octets
+        self._gauge.sank(name, queue.octets, self._limits_of[name.kind])
+        self._gauge.sank("all that waits", self._octets, self._limits.total)
+
+    # What becomes of it
+
+    def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
         """Do what a client's confirmation says; return False if nothing with this tracker is with the client."""
         message = client.settle(command.tracker)
         if message is None:
@@ -148,55 +182,114 @@ class Queues:
         if command.status_code < errors.FAILED:
             self._end(message, errors.SUCCESS, command.status_reason)
         elif command.status_code < REFUSED_FROM:
-            self._put_back([message])
+            # It was handed back, not lost over: that is no attempt.
+            message.attempts -= 1
+            self._put_back([message], now)
         else:
-            self._end(message, command.status_code, command.status_reason)
+            self._bury(message, command.status_code, command.status_reason, now)
         return True
 
-    def take_back(self, client: Client) -> None:
+    def take_back(self, client: Client, now: float) -> None:
         """Withdraw a client's offers, and let what is with it wait again, in order, for others."""
-        self.services.withdraw(client)
-        self._put_back(client.surrender())
+        for address in self._offered_by.pop(client, ()):
+            if self._offers[address].withdraw(client):
+                self._queue(QueueName(QueueKind.SERVICE, address)).takers_changed()
+            self._tidy(QueueName(QueueKind.SERVICE, address))
+        self._put_back(client.surrender(), now)
 
-    def _put_back(self, messages: list[Message]) -> None:
+    def _put_back(self, messages: list[Message], now: float) -> None:
         for message in messages:
+            most = self._limits.attempts
+            if message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most:
+                self._bury(message, errors.INTERNAL_ERROR, b"delivered %d times in vain" % message.attempts, now)
+                continue
             self._counters.redelivered += 1
-            self._note_timeout(message)
-            self._of[message.queue.kind].put_back(message)
-        for queue in {message.queue for message in messages}:
-            self._of[queue.kind].dispatch(queue.address)
-
-    # The end of a message
+            self._octets += message.size
+            self._store.note_attempts(message)
+            self._queue(message.queue).put_back(message)
+        for name in {message.queue for message in messages}:
+            self._dispatch(name, now)
 
     def expire(self, now: float) -> None:
-        """Throw away what has waited longer than its timeout."""
-        while self._expiring and self._expiring[0][0] <= now:
-            message = heapq.heappop(self._expiring)[2]
-            if self._of[message.queue.kind].drop(message):
-                self._counters.timed_out += 1
-                self._end(message, errors.TIMEOUT_EXPIRED, b"")
+        """Throw away what has waited longer than its timeout, and go on with queues that are deep."""
+        for message in self._store.overdue(now, OVERDUE_AT_ONCE):
+            if self._queue(message.queue).expire(message):
+                self._octets -= message.size
+                self._expired(message)
+        for name in [name for name, queue in self._queues.items() if queue.is_deep]:
+            self._dispatch(name, now)
 
-    def _note_timeout(self, message: Message) -> None:
-        if message.expires is not None:
-            heapq.heappush(self._expiring, (message.expires, message.position, message))
+    def _expired(self, message: Message) -> None:
+        self._counters.timed_out += 1
+        self._end(message, errors.TIMEOUT_EXPIRED, b"")
 
     def _refuse(self, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
-        self._log.warn("a message from {sender} is not kept: {reason}", sender=printable(message.sender), reason=reason)
+        self._log.debug(
+            "a message from {sender} is not kept: {reason}", sender=printable(message.sender), reason=reason
+        )
         self._tell_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
+
+    def _bury(self, message: Message, status: int, reason: bytes, now: float) -> None:
+        """Let a message that nobody could deal with be a dead letter."""
+        self._counters.buried += 1
+        self._store.bury(DeadLetter(message, status, reason, now))
+        self._leave(message)
+        self._tell_sender(message, status, reason)
 
     def _end(self, message: Message, status: int, reason: bytes) -> None:
         self._store.forget(message)
+        self._leave(message)
         self._tell_sender(message, status, reason)
 
+    def _leave(self, message: Message) -> None:
+        queue = self._queues.get(message.queue)
+        if queue is not None:
+            queue.end(message)
+            if not queue:
+                self._tidy(message.queue)
+
+    def _tidy(self, name: QueueName) -> None:
+        """Forget a queue that nobody waits for, and a service that nobody offers."""
+        is_empty = not self._queues.get(name)
+        if is_empty and (name.kind is QueueKind.MAILBOX or not self._offers_of(name.address)):
+            self._queues.pop(name, None)
+            if name.kind is QueueKind.SERVICE:
+                self._offers.pop(name.address, None)
+
     def _tell_stored(self, message: Message) -> None:
-        takers = self._of[message.queue.kind].takers(message)
+        takers = self._queue(message.queue).takers.count(message.subject)
         self._tell_sender(message, errors.STORED, b"offers=%d" % takers)
 
     def _tell_sender(self, message: Message, status: int, reason: bytes) -> None:
         """Confirm a message to its sender, if that waits for it and is still there, be it over a new connection."""
-        if not message.origin:
-            return
-        sender = self._clients.at(message.origin) or self._clients.named(message.sender)
-        if sender is not None and not sender.is_plain:
-            sender.send(mlm.Confirm(message.tracker, status, reason))
+        if message.is_tracked:
+            sender = self._clients.at(message.origin) or self._clients.named(message.sender)
+            if sender is not None and not sender.is_plain:
+                sender.send(mlm.Confirm(message.tracker, status, reason))
+
+    # Dead letters
+
+    def letters(self, after: int, limit: int) -> Iterator[DeadLetter]:
+        """Iterate over at most so many dead letters, from the one behind a position on."""
+        return iter(self._store.letters(after, limit))
+
+    def drop_letter(self, position: int) -> bool:
+        """Throw a dead letter away; return whether there was one."""
+        return self._store.drop_letter(position)
+
+    def replay_letter(self, position: int, now: float) -> bool:
+        """Send a dead letter again, as a new message of the same sender; return whether there was one."""
+        letter = next(
+            (each for each in self._store.letters(position - 1, 1) if each.message.position == position), None
+        )
+        if letter is None:
+            return False
+        dead = letter.message
+        self._now = now
+        self._positions += 1
+        self._accept(
+            Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, dead.is_tracked)
+        )
+        self._store.drop_letter(position)
+        return True

@@ -9,7 +9,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
-from alaska.broker.queues import Limits
+from alaska.broker.limits import Limits
 from alaska.errors import CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore
 from alaska.links import Reactor
@@ -84,9 +84,8 @@ class BrokerService(Service):
             self._store.close()
         super().stopService()
 
-    def _transmit(self, peer: bytes, command: Command) -> None:
-        if self._router is not None:
-            self._router.send(peer, encode(command))
+    def _transmit(self, peer: bytes, command: Command) -> bool:
+        return self._router is not None and self._router.send(peer, encode(command))
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:

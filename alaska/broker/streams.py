@@ -1,67 +1,267 @@
-"""Streams: a message goes once to each reader whose pattern matches (docs/protocol.md, section 4)."""
+"""Streams: a message goes once to each reader whose pattern matches (docs/protocol.md, sections 4 to 6).
+
+A reader is live, or it lags. What a live reader matches it is sent at once. A reader that has no credit left lags: it
+costs the broker a position, and when credit comes it is fed from the stream's journal until it has caught up. A
+reader that asks for the past lags from the start. The journal keeps what the retention says and what lags needs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from alaska.broker.clients import Client
+from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.subjects import SubjectIndex
+from alaska.interfaces import IStore
+from alaska.message import Record
+from alaska.mlm import commands as mlm
+from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
+from alaska.names import printable
+from alaska.retention import Retention
+
+READ_RECORDS = 500
+TRIM_SECONDS = 1.0
+FEED_AT_ONCE = 2000
+"""How many records one call looks at for a reader that lags; the rest is for the next tick."""
+
+
+class Reader:
+    """A client that reads a stream: its patterns, and where it stands.
+
+    ``next`` is the position of the first record that it has not been offered, while it lags; None while it is live.
+    """
+
+    __slots__ = ("client", "next", "patterns", "wants_records")
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.patterns: dict[Pattern, None] = {}
+        self.next: int | None = None
+        self.wants_records = False
+
+    def matches(self, record: Record) -> bool:
+        """Return whether a record is for this reader; its own messages are not."""
+        if record.sender and record.sender == self.client.address:
+            return False
+        return any(pattern.matches(record.subject) for pattern in self.patterns)
+
+    def send(self, record: Record) -> None:
+        """Send a record to the reader, which has credit for it."""
+        self.client.spend()
+        stream, position, time, sender, subject, content = record
+        if self.wants_records:
+            self.client.send(mlm.StreamRecord(position, time, stream, sender, subject, content))
+        else:
+            self.client.send(mlm.StreamDeliver(stream, sender, subject, content))
 
 
 class Stream:
-    """The readers of one stream."""
+    """One stream: its readers and its journal.
 
-    def __init__(self) -> None:
+    The times of records are in ms since 1970.
+    """
+
+    def __init__(self, name: bytes, store: IStore, retention: Retention, gauge: Gauge, limits: QueueLimits) -> None:
+        self.name = name
+        self._gauge = gauge
+        self._limits = limits
+        self.refused = 0
+        """How many records were not kept for those who lag, because too much was kept already."""
+        self._store = store
+        self._retention = retention
+        self._is_kept = retention.most_records != 0
         self._index = SubjectIndex()
-        self._readers: dict[Client, dict[Pattern, None]] = {}
-        self._by_pattern: dict[Pattern, dict[Client, None]] = {}
+        self._readers: dict[Client, Reader] = {}
+        self._by_pattern: dict[Pattern, dict[Client, Reader]] = {}
+        self._lagging: dict[Client, Reader] = {}
+        self._last = 0
+        self._first = 1
+        self._octets = 0
+
+    def __str__(self) -> str:
+        return f"stream {printable(self.name)}"
 
     def __bool__(self) -> bool:
-        return bool(self._readers)
+        return bool(self._readers) or self._first <= self._last or self._is_kept
+
+    def restore(self, first: int, last: int, octets: int) -> None:
+        """Take note of what the store has of this stream from before."""
+        self._first, self._last, self._octets = first, last, octets
+
+    # Readers
 
     def read(self, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads."""
-        patterns = self._readers.setdefault(client, {})
-        if pattern not in patterns:
-            patterns[pattern] = None
-            self._by_pattern.setdefault(pattern, {})[client] = None
+        """Add a pattern to what a client reads, from now on."""
+        reader = self._readers.setdefault(client, Reader(client))
+        if pattern not in reader.patterns:
+            reader.patterns[pattern] = None
+            self._by_pattern.setdefault(pattern, {})[client] = reader
             self._index.add(pattern)
 
+    def replay(self, client: Client, pattern: Pattern, position: int) -> None:
+        """Add a pattern to what a client reads, from a position on, as records."""
+        self.read(client, pattern)
+        reader = self._readers[client]
+        reader.wants_records = True
+        if position not in (self._last + 1, mlm.LIVE_ONLY):
+            reader.next = max(position, 1)
+            self._lagging[client] = reader
+
     def cancel(self, client: Client) -> None:
-        """End all that a client reads here."""
-        for pattern in self._readers.pop(client):
+        """End all that a client reads here; a client that reads nothing is no error."""
+        reader = self._readers.pop(client, None)
+        for pattern in reader.patterns if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
             if self._index.discard(pattern):
                 del self._by_pattern[pattern]
+        self._catch_up(client)
 
-    def readers_of(self, subject: bytes) -> Iterator[Client]:
-        """Iterate over the clients that a message with this subject is for, each once."""
+    # Messages
+
+    def publish(self, sender: Client, subject: bytes, content: Content, time: int) -> int:
+        """Send a message to all who read it, and keep it for those who will; return to how many it went at once."""
+        self._last += 1
+        record = Record(self.name, self._last, time, sender.address, subject, content)
+        count = 0
+        is_needed = self._is_kept or bool(self._lagging)
+        for reader in self._readers_of(subject):
+            if reader.client is sender or reader.next is not None:
+                continue
+            if reader.client.is_ready:
+                reader.send(record)
+                count += 1
+            else:
+                reader.next = record.position
+                self._lagging[reader.client] = reader
+                is_needed = True
+        if is_needed and self._gauge.admits(self, self._octets + record.size, self._limits):
+            self._store.record(record)
+            self._octets += record.size
+        elif is_needed:
+            self.refused += 1
+        elif self._first == self._last:
+            self._first += 1
+        return count
+
+    def _readers_of(self, subject: bytes) -> Iterator[Reader]:
         matching = self._index.matching(subject)
         if len(matching) == 1:
             (pattern,) = matching
-            return iter(self._by_pattern[pattern])
-        return iter({client: None for pattern in matching for client in self._by_pattern[pattern]})
+            return iter(self._by_pattern[pattern].values())
+        return iter({reader: None for pattern in matching for reader in self._by_pattern[pattern].values()})
+
+    def feed(self, client: Client) -> None:
+        """Send a client that lags what the journal has for it, as far as it is ready."""
+        reader = self._lagging.get(client)
+        if reader is None or reader.next is None:
+            return
+        looked_at = 0
+        while client.is_ready and reader.next <= self._last and looked_at < FEED_AT_ONCE:
+            records = self._store.records(self.name, reader.next - 1, READ_RECORDS)
+            if not records:
+                reader.next = self._last + 1
+            for record in records:
+                is_for_it = reader.matches(record)
+                if is_for_it and not client.is_ready:
+                    return
+                reader.next = record.position + 1
+                looked_at += 1
+                if is_for_it:
+                    reader.send(record)
+        if reader.next == self._last + 1:
+            reader.next = None
+            self._catch_up(client)
+
+    def feed_all(self) -> None:
+        """Send all who lag what the journal has for them, as far as they are ready."""
+        for client in list(self._lagging):
+            self.feed(client)
+
+    def trim(self, now: float) -> None:
+        """Keep no longer what is beyond the retention at this time, in seconds, and what no reader lags behind."""
+        upto = self._expendable(now)
+        needed = [reader.next for reader in self._lagging.values() if reader.next is not None]
+        upto = min([upto, *(position - 1 for position in needed)])
+        if upto >= self._first:
+            self._octets -= self._octets_upto(upto) if upto < self._last else self._octets
+            self._store.trim(self.name, upto)
+            self._first = upto + 1
+            self._gauge.sank(self, self._octets, self._limits)
+
+    def _octets_upto(self, upto: int) -> int:
+        """Return the octets of content of the records up to a position."""
+        octets, after = 0, self._first - 1
+        while after < upto:
+            records = self._store.records(self.name, after, min(READ_RECORDS, upto - after))
+            octets += sum(record.size for record in records if record.position <= upto)
+            after = records[-1].position if records else upto
+        return octets
+
+    def _expendable(self, now: float) -> int:
+        """Return the position up to which the retention has no more need for records."""
+        if not self._is_kept:
+            return self._last
+        most = self._retention.most_records
+        upto = self._first - 1 if most is None else max(self._first - 1, self._last - most)
+        oldest = None if self._retention.most_seconds is None else (now - self._retention.most_seconds) * 1000
+        most_octets = self._retention.most_octets
+        if oldest is None and most_octets is None:
+            return upto
+        octets = self._octets
+        for record in self._store.records(self.name, self._first - 1, FEED_AT_ONCE):
+            is_too_old = oldest is not None and record.time < oldest
+            is_too_much = most_octets is not None and octets > most_octets
+            if record.position > upto and not is_too_old and not is_too_much:
+                break
+            upto = max(upto, record.position)
+            octets -= record.size
+        return upto
+
+    def _catch_up(self, client: Client) -> None:
+        """Note that a client does not lag any more; a journal that was kept for it alone ends."""
+        self._lagging.pop(client, None)
+        if not self._lagging and not self._is_kept:
+            self.trim(0.0)
 
 
 class Streams:
-    """All streams that somebody reads, by name."""
+    """All streams that somebody reads, or that are kept, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: IStore, limits: Limits) -> None:
+        self._store = store
+        self._retention = limits.retention
+        self._retention_of = limits.retention_of
+        self._limits = limits.stream
+        self._gauge = Gauge()
         self._streams: dict[bytes, Stream] = {}
-        self._read_by: dict[Client, set[bytes]] = {}
+        self._read_by: dict[Client, dict[bytes, None]] = {}
+        self._trimmed = 0.0
+        for size in store.streams():
+            self._at(size.stream).restore(size.first, size.last, size.octets)
+
+    def _at(self, name: bytes) -> Stream:
+        stream = self._streams.get(name)
+        if stream is None:
+            retention = self._retention_of.get(name, self._retention)
+            stream = self._streams[name] = Stream(name, self._store, retention, self._gauge, self._limits)
+        return stream
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads of a stream."""
-        self._read_by.setdefault(client, set()).add(name)
-        self._streams.setdefault(name, Stream()).read(client, pattern)
+        """Add a pattern to what a client reads of a stream, from now on."""
+        self._read_by.setdefault(client, {})[name] = None
+        self._at(name).read(client, pattern)
+
+    def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> None:
+        """Add a pattern to what a client reads of a stream, from a position on, as records."""
+        self._read_by.setdefault(client, {})[name] = None
+        self._at(name).replay(client, pattern, position)
 
     def cancel(self, name: bytes, client: Client) -> None:
         """End all that a client reads of a stream; a client that reads nothing of it is no error."""
-        names = self._read_by.get(client, set())
-        if name in names:
-            names.discard(name)
+        if name in self._read_by.get(client, ()):
+            del self._read_by[client][name]
             self._leave(name, client)
 
     def drop(self, client: Client) -> None:
@@ -75,9 +275,26 @@ class Streams:
         if not stream:
             del self._streams[name]
 
-    def readers_of(self, name: bytes, sender: Client, subject: bytes) -> Iterator[Client]:
-        """Iterate over the clients that a message is for; its sender is none of them."""
+    def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
+        """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""
         stream = self._streams.get(name)
         if stream is None:
-            return iter(())
-        return (client for client in stream.readers_of(subject) if client is not sender)
+            # Nobody reads it: it exists only if it is to be kept.
+            if self._retention_of.get(name, self._retention).most_records == 0:
+                return 0
+            stream = self._at(name)
+        return stream.publish(sender, subject, content, int(now * 1000))
+
+    def feed(self, client: Client) -> None:
+        """Send a client that lags what the journals have for it, as far as it is ready."""
+        for name in self._read_by.get(client, ()):
+            self._streams[name].feed(client)
+
+    def tick(self, now: float) -> None:
+        """Go on with readers that lag, and each second keep no longer what is not needed. The time is in seconds."""
+        for stream in self._streams.values():
+            stream.feed_all()
+        if abs(now - self._trimmed) >= TRIM_SECONDS:
+            self._trimmed = now
+            for stream in self._streams.values():
+                stream.trim(now)

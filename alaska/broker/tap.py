@@ -7,11 +7,12 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
+from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.passwords import Passwords
-from alaska.broker.queues import Limits, QueueLimits
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.links import Network, default_reactor
+from alaska.retention import Retention
 from alaska.store.memory import MemoryStore
 
 _log = Logger()
@@ -36,9 +37,16 @@ class Options(BaseOptions):
 def limits_of(settings: BrokerSettings) -> Limits:
     """Return the limits that the settings give."""
     return Limits(
-        settings.timeout / 1000 if settings.timeout else float("inf"),
-        QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
-        QueueLimits(settings.service_size_limit, settings.service_size_warn),
+        client_timeout=settings.timeout / 1000 if settings.timeout else float("inf"),
+        mailbox=QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
+        service=QueueLimits(settings.service_size_limit, settings.service_size_warn),
+        stream=QueueLimits(settings.stream_size_limit, settings.stream_size_warn),
+        total=QueueLimits(settings.total_size_limit, settings.total_size_warn),
+        content_octets=settings.content_size_limit,
+        clients=settings.client_limit,
+        attempts=settings.service_attempts,
+        retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
+        retention_of=dict(settings.retain_streams),
     )
 
 

@@ -3,7 +3,8 @@
 How it works. The link goes up and down by itself; whenever it comes up the machine opens, and when the broker answers
 it replays what the program set up and then sends what the broker is not known to have. A broker answers every PING,
 in order, so a PONG proves that it has all that was sent before its PING; what is not proven is kept. So nothing is
-lost while the program lives, and after a fault the last messages may arrive twice.
+lost while the program lives, and after a fault the last messages may arrive twice. A broker that confirms says 201
+when a message will survive it; a credit client sends what has a tracker again until it has heard that.
 
 :data:`TABLE` is the whole machine: state, event, next state, action. An event that a state does not list is ignored.
 """
@@ -79,11 +80,17 @@ class ClientMachine:
         self._outbox = Outbox(most_messages, most_octets)
         self._setups: list[Request] = []
         self._awaiting: deque[Request | None] = deque()
+        self._promises: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
         self._stream: bytes | None = None
         self._ready: int | None = None
         self._heard = self._beat = self._knock = 0.0
         self._knocks = 0
         self._now = 0.0
+
+    @property
+    def credit(self) -> int:
+        """How many deliveries the client is ready for and has not got."""
+        return self._ready or 0
 
     @property
     def count_proven(self) -> int:
@@ -142,8 +149,15 @@ class ClientMachine:
         :raises BacklogFull: too much is kept for the broker already; nothing was done.
         """
         self._outbox.keep(command, stream)
+        if not isinstance(command, mlm.StreamSend) and command.tracker and self.may_be_confirmed:
+            self._promises.setdefault(command.tracker, deque()).append((self._outbox.last, command))
         self._transmit_kept()
         return self._outbox.last
+
+    @property
+    def may_be_confirmed(self) -> bool:
+        """Whether what this client sends is, or may be when the broker is known, confirmed to it."""
+        return self._ready is not None and (not self.session or b"confirm" in self.capabilities)
 
     def flush(self) -> int:
         """Ask the broker for a proof that it has all that was sent; return the number of the last message."""
@@ -215,7 +229,16 @@ class ClientMachine:
         for request in self._setups:
             self._ask(request)
         self._listener.opened()
+        self._transmit_unpromised()
         self._transmit_kept()
+
+    def _transmit_unpromised(self) -> None:
+        """Send again what an older broker had and has not promised to keep; the rest is still in the outbox."""
+        if not self.may_be_confirmed:
+            self._promises.clear()
+        proven = [each for waiting in self._promises.values() for each in waiting if each[0] <= self._outbox.proven]
+        for _, command in sorted(proven, key=lambda each: each[0]):
+            self._listener.transmit(command)
 
     def _answer(self, _command: mlm.Command | None) -> None:
         request = self._awaiting.popleft() if self._awaiting else None
@@ -258,12 +281,17 @@ class ClientMachine:
 
     def _deliver(self, command: mlm.Command | None) -> None:
         assert isinstance(command, Delivered)
-        if self._ready is not None:
+        if self._ready:
             self._ready -= 1
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Command | None) -> None:
         assert isinstance(command, mlm.Confirm)
+        waiting = self._promises.get(command.tracker)
+        if waiting is not None:
+            waiting.popleft()
+            if not waiting:
+                del self._promises[command.tracker]
         self._listener.confirmed(command)
 
     def _resume(self, command: mlm.Command | None) -> None:

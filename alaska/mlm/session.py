@@ -33,6 +33,7 @@ class Action(Enum):
     CREDIT = "credit"
     CONFIRM = "confirm"
     CANCEL = "cancel"
+    REPLAY = "replay"
     INVALID = "invalid"
 
 
@@ -54,6 +55,7 @@ TABLE: dict[State, dict[type[mlm.Command], Action]] = {
         mlm.Credit: Action.CREDIT,
         mlm.Confirm: Action.CONFIRM,
         mlm.StreamCancel: Action.CANCEL,
+        mlm.StreamReplay: Action.REPLAY,
     },
 }
 

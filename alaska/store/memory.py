@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import islice
 
 from zope.interface import implementer
 
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueName
+from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
 
 
 @implementer(IStore)
 class MemoryStore:
-    """Keeps messages in memory: nothing survives the process, and nothing waits for a disk."""
+    """Keeps everything in memory: nothing survives the process, and nothing waits for a disk."""
+
+    is_durable = False
+    last_position = 0
 
     def __init__(self) -> None:
         self._queues: dict[QueueName, dict[int, Message]] = {}
+        self._letters: dict[int, DeadLetter] = {}
+        self._streams: dict[bytes, dict[int, Record]] = {}
+        self._last_records: dict[bytes, int] = {}
 
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""
@@ -31,14 +38,69 @@ class MemoryStore:
             if not queue:
                 del self._queues[message.queue]
 
-    def kept(self, queue: QueueName) -> Iterator[Message]:
+    def note_attempts(self, message: Message) -> None:
         """See :class:`IStore`."""
-        return iter(list(self._queues.get(queue, {}).values()))
 
-    def queues(self) -> list[QueueName]:
+    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
         """See :class:`IStore`."""
-        return list(self._queues)
+        kept = self._queues.get(queue, {})
+        return list(islice((message for message in kept.values() if message.position > after), limit))
+
+    def overdue(self, now: float, limit: int) -> list[Message]:
+        """See :class:`IStore`."""
+        kept = (message for queue in self._queues.values() for message in queue.values())
+        return list(islice((each for each in kept if each.expires is not None and each.expires <= now), limit))
+
+    def queues(self) -> list[QueueSize]:
+        """See :class:`IStore`."""
+        return [
+            QueueSize(name, len(queue), sum(message.size for message in queue.values()))
+            for name, queue in self._queues.items()
+        ]
+
+    def bury(self, letter: DeadLetter) -> None:
+        """See :class:`IStore`."""
+        self.forget(letter.message)
+        self._letters[letter.message.position] = letter
+
+    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+        """See :class:`IStore`."""
+        return [self._letters[position] for position in sorted(self._letters) if position > after][:limit]
+
+    def drop_letter(self, position: int) -> bool:
+        """See :class:`IStore`."""
+        return self._letters.pop(position, None) is not None
+
+    def record(self, record: Record) -> None:
+        """See :class:`IStore`."""
+        self._streams.setdefault(record.stream, {})[record.position] = record
+        self._last_records[record.stream] = record.position
+
+    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
+        """See :class:`IStore`."""
+        kept = self._streams.get(stream, {})
+        return list(islice((record for record in kept.values() if record.position > after), limit))
+
+    def trim(self, stream: bytes, upto: int) -> None:
+        """See :class:`IStore`."""
+        kept = self._streams.get(stream, {})
+        for position in [position for position in kept if position <= upto]:
+            del kept[position]
+
+    def streams(self) -> list[StreamSize]:
+        """See :class:`IStore`."""
+        return [
+            StreamSize(
+                name,
+                min(kept, default=self._last_records[name] + 1),
+                self._last_records[name],
+                sum(record.size for record in kept.values()),
+            )
+            for name, kept in self._streams.items()
+        ]
 
     def close(self) -> None:
         """See :class:`IStore`."""
         self._queues.clear()
+        self._letters.clear()
+        self._streams.clear()

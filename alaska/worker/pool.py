@@ -45,6 +45,9 @@ class AnyPool(Protocol):
     def submit(self, request: Request) -> None:
         """Let the next free thread do this."""
 
+    def withdraw(self) -> list[Request]:
+        """Take back what no thread has begun."""
+
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
 
@@ -95,6 +98,17 @@ class Pool:
         """Let the next free thread do this."""
         self.pending += 1
         self._queue.put(request)
+
+    def withdraw(self) -> list[Request]:
+        """Take back what no thread has begun; a pool that stops keeps it."""
+        withdrawn: list[Request] = []
+        try:
+            while not self._stopping and (request := self._queue.get_nowait()) is not None:
+                withdrawn.append(request)
+        except Empty:
+            pass
+        self.pending -= len(withdrawn)
+        return withdrawn
 
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""

@@ -11,7 +11,10 @@ from alaska.errors import ScriptError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One service request as it was delivered; ``attempt`` is 1 when it is delivered for the first time."""
+    """One service request as it was delivered.
+
+    ``attempt`` is 1 when it is run for the first time; ``session`` is the connection's, for its confirmation.
+    """
 
     sender: bytes
     address: bytes
@@ -19,6 +22,7 @@ class Request:
     tracker: bytes
     frames: tuple[bytes, ...]
     attempt: int = 1
+    session: int = 0
 
     @property
     def context(self) -> bytes:
@@ -48,14 +52,15 @@ class Send(NamedTuple):
     sender: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What a script did.
 
     ``sends`` and ``output`` are in order, and hold what a failed script did before it failed. ``output`` is all that
-    the script printed. ``error`` is None when the script came to its end.
+    the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took.
     """
 
     sends: tuple[Send, ...] = ()
     output: bytes = b""
     error: ScriptError | None = None
+    seconds: float = 0.0

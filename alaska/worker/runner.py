@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 from alaska.errors import ScriptError
 from alaska.worker.lua import LuaRunner
@@ -19,11 +20,14 @@ class ScriptRunner:
 
     def run(self, request: Request) -> Outcome:
         """Run the script of a request; one that cannot be found is an outcome like any other."""
+        started = perf_counter()
         try:
             script = self._scripts.find(request.subject)
         except ScriptError as error:
             return Outcome((), b"", error)
-        return self._lua.run(script, request)
+        outcome = self._lua.run(script, request)
+        outcome.seconds = perf_counter() - started
+        return outcome
 
     def close(self) -> None:
         """Let go of the interpreter."""

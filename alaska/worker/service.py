@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.config import WorkerSettings
-from alaska.errors import AlaskaError, ClientError, ScriptError
+from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork
 from alaska.links import Reactor
 from alaska.names import address_of, printable
+from alaska.worker.intake import Intake
 from alaska.worker.pool import MakePool, Pool, Runner
 from alaska.worker.request import Outcome, Request, Send, SendKind
 from alaska.worker.senders import Senders
 
 DRAIN_SECONDS = 10.0
 ERROR_SENDER = b"EP"
+CARE_SECONDS = 0.05
+FIRST_BACKOFF_SECONDS = 1.0
+MOST_BACKOFF_SECONDS = 300.0
 NO_HURRY_MS = 60_000
 """How long a broker that may take any time is waited for before the log says so."""
 
@@ -54,8 +63,18 @@ class WorkerService(Service):
         self._client: Client | None = None
         self._senders = Senders(self._make_client)
         self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished)
+        self._intake: Intake | None = None
+        self._retries: dict[Request, IDelayedCall] = {}
+        self._care = LoopingCall(self._look_after_pool)
+        self._care.clock = reactor
         self.executed = 0
         self.failed = 0
+
+    @property
+    def intake(self) -> Intake:
+        """What the worker asks of its broker, once it has started."""
+        assert self._intake is not None
+        return self._intake
 
     def startService(self) -> None:
         """Start the pool, and offer the service as soon as the broker is there."""
@@ -63,6 +82,9 @@ class WorkerService(Service):
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
+        self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
+        self._intake.open()
+        self._care.start(CARE_SECONDS, now=False)
         ensureDeferred(self._connect(self._client)).addErrback(self._give_up)
 
     async def _connect(self, client: Client) -> None:
@@ -103,13 +125,23 @@ class WorkerService(Service):
 
     async def _stop(self) -> None:
         """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
-        if self._client is not None:
-            # A broker that says no goodbye must not cost what was taken.
+        if self._care.running:
+            self._care.stop()
+        for retry in self._retries.values():
+            retry.cancel()
+        if self._client is not None and "confirm" not in self._client.capabilities:
+            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it.
             await self._client.close().addErrback(self._without_goodbye)
+        elif self._intake is not None:
+            self._intake.stop()
+            self._intake.hand_back(self._pool.withdraw())
         late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
         await self._pool.stop()
         if late.active():
             late.cancel()
+        if self._client is not None and self._intake is not None:
+            await self._intake.settle()
+            await self._client.close().addErrback(self._without_goodbye)
         await self._senders.close()
         if self._network is not None:
             self._network.close()
@@ -129,6 +161,8 @@ class WorkerService(Service):
     # One request's way
 
     def _take(self, delivery: Delivery) -> None:
+        if not self.intake.is_asking:
+            return  # The broker has it back when the client closes.
         command = delivery.command
         self._log.info(
             "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
@@ -136,31 +170,68 @@ class WorkerService(Service):
             subject=printable(command.subject),
             sender=printable(command.sender),
         )
-        self._pool.submit(
-            Request(command.sender, command.address, command.subject, delivery.tracker_octets, command.content)
+        request = Request(
+            command.sender,
+            command.address,
+            command.subject,
+            delivery.tracker_octets,
+            command.content,
+            session=delivery.session,
         )
+        self.intake.taken()
+        self._pool.submit(request)
 
     def _finished(self, request: Request, outcome: Outcome | None) -> None:
         self.executed += 1
         if outcome is None:
             outcome = Outcome(error=ScriptError("the worker failed to run it, its log says why"))
+        self.intake.ran(outcome.seconds)
         if outcome.output:
             self._show(outcome.output)
+        error = outcome.error
         for send in outcome.sends:
-            self._send(send)
-        if outcome.error is not None:
+            error = self._send(send) or error
+        if error is None:
+            self.intake.ended(request, errors.SUCCESS, "")
+        elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
+            self._run_again(request, error)
+        else:
             self.failed += 1
-            self._report(request, str(outcome.error))
+            self._report(request, error)
+            self.intake.ended(request, error.status, error.message)
 
-    def _report(self, request: Request, text: str) -> None:
+    def _run_again(self, request: Request, error: ScriptError) -> None:
+        """Run a script that failed once more, later and later; the request stays with this worker meanwhile."""
+        delay = backoff(request.attempt, random.random())  # noqa: S311  # the spread of retries is no secret
+        self._log.warn(
+            "{subject} failed, attempt {attempt}, and is run again in {delay:.1f} s: {text}",
+            subject=printable(request.subject),
+            attempt=request.attempt,
+            delay=delay,
+            text=error.message,
+        )
+        again = replace(request, attempt=request.attempt + 1)
+        self._retries[again] = self._reactor.callLater(delay, self._retry, again)
+
+    def _retry(self, request: Request) -> None:
+        del self._retries[request]
+        self._pool.submit(request)
+
+    def _look_after_pool(self) -> None:
+        """Hand back what waits for threads that are all busy for long."""
+        if self.intake.is_stuck():
+            self.intake.hand_back(self._pool.withdraw())
+
+    def _report(self, request: Request, error: ScriptError) -> None:
         """Log that a script failed, and mail it: the error's text, then the request's context."""
-        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=text)
+        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=str(error))
         if self._settings.errors_notify:
             mailbox = self._settings.errors_mailbox.encode()
-            content = text.encode("utf-8", "surrogateescape"), request.context
+            content = error.message.encode("utf-8", "surrogateescape"), request.context
             self._send(Send(SendKind.MAILBOX, mailbox, request.subject, content, ERROR_SENDER))
 
-    def _send(self, send: Send) -> None:
+    def _send(self, send: Send) -> ScriptError | None:
+        """Send what a script wants sent; return what kept it from being sent, if anything did."""
         names = {"subject": printable(send.subject), "topic": printable(send.topic)}
         try:
             client = self._senders.named(send.sender)
@@ -172,3 +243,13 @@ class WorkerService(Service):
                 self._log.info("[STRM]( subject: '{subject}', topic: '{topic}' )", **names)
         except AlaskaError as error:
             self._log.error("what a script sent to {topic} is lost: {error}", error=error, **names)
+            return ScriptError(f"what it sent to {names['topic']} is lost: {error}")
+        self.intake.uses(client)
+        return None
+
+
+def backoff(attempt: int, chance: float) -> float:
+    """Return how many seconds to wait after a failed attempt, the first being 1; chance is from 0 to 1."""
+    longest = min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(attempt - 1, 30))
+    # Half of it is left to chance, so that what failed together is not run together again.
+    return longest * (0.5 + chance / 2)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
-from alaska.broker.queues import Limits
+from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.links import Network, default_reactor

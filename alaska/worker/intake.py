@@ -1,0 +1,95 @@
+"""What a worker takes from its broker, and what it says of it (docs/protocol.md, section 5).
+
+A request is confirmed when its script has ended and the broker has what the script sent: not before, so that a worker
+that is killed costs nothing. What ends together is confirmed together.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+
+from alaska import errors
+from alaska.client import Client
+from alaska.delivery import to_octets
+from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.worker.request import Request
+from alaska.worker.window import Window
+
+NOT_BEGUN = "the worker has no thread for it"
+STUCK_SECONDS = 0.1
+"""After so long without a script that ended, what has not begun is handed back for others to take."""
+
+
+class Intake:
+    """One worker's side of the bargain: how much it asks for, and what it confirms."""
+
+    def __init__(self, reactor: IReactorTime, client: Client, threads: int) -> None:
+        self._reactor = reactor
+        self._client = client
+        self._threads = threads
+        self._window = Window(threads)
+        self._ended: list[tuple[Request, int, str]] = []
+        self._senders: set[Client] = set()
+        self._last_end = reactor.seconds()
+        self.is_asking = True
+        self.in_hand = 0
+        """How many requests were taken and not confirmed yet."""
+
+    def open(self) -> None:
+        """Ask for the first requests."""
+        self._client.give_credit(self._window.grant(0, 0))
+
+    def taken(self) -> None:
+        """Take note of a request that came."""
+        if not self.in_hand:
+            self._last_end = self._reactor.seconds()
+        self.in_hand += 1
+
+    def ran(self, seconds: float) -> None:
+        """Take note of how long a script ran."""
+        self._last_end = self._reactor.seconds()
+        self._window.finished(seconds)
+
+    def uses(self, sender: Client) -> None:
+        """Take note that a script of this turn has sent something by this client."""
+        self._senders.add(sender)
+
+    def ended(self, request: Request, status: int, reason: str) -> None:
+        """Confirm a request, together with all that end in this turn of the reactor."""
+        if not self._ended:
+            self._reactor.callLater(0, self.settle)
+        self._ended.append((request, status, reason))
+
+    def is_stuck(self) -> bool:
+        """Return whether requests wait for threads of which none has ended for a while."""
+        return self.in_hand > self._threads and self._reactor.seconds() - self._last_end > STUCK_SECONDS
+
+    def hand_back(self, requests: list[Request]) -> None:
+        """Let the broker offer to others what was not begun."""
+        for request in requests:
+            self.in_hand -= 1
+            self._confirm(request, errors.FAILED, NOT_BEGUN)
+
+    def stop(self) -> None:
+        """Ask for nothing more."""
+        self.is_asking = False
+
+    def settle(self) -> Deferred[None]:
+        """Confirm all that has ended, when the broker has what it sent; the Deferred fires then."""
+        ended, self._ended = self._ended, []
+        senders, self._senders = self._senders, set()
+        self.in_hand -= len(ended)
+        amount = self._window.grant(self.in_hand, self._client.credit)
+        if amount and self.is_asking:
+            self._client.give_credit(amount)
+        arrived = DeferredList([sender.flush() for sender in senders if sender.is_open], consumeErrors=True)
+        return arrived.addCallback(lambda _: self._confirm_all(ended))
+
+    def _confirm_all(self, ended: list[tuple[Request, int, str]]) -> None:
+        for request, status, reason in ended:
+            self._confirm(request, status, reason)
+
+    def _confirm(self, request: Request, status: int, reason: str) -> None:
+        octets = to_octets(reason)[:MAX_STRING_OCTETS]
+        self._client.confirm_tracker(request.tracker, status, octets, request.session)
