@@ -20,20 +20,31 @@ from twisted.python.util import gidFromString, uidFromString
 
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.errors import AlaskaError, ConfigurationError
+from alaska.zpl import shown
 
 Both = TypeVar("Both", WorkerSettings, BrokerSettings)
 
 _log = Logger()
+EX_CONFIG = 78
 DEFAULT_PIDFILE = "twistd.pid"
+DEFAULT_RUNDIR = "."
+DEFAULT_PREFIX = "twisted"
 
 
 def load_or_exit(load: Callable[[str], Loaded[Both]], path: str) -> Loaded[Both]:
-    """Return what a file gives; end with status 78 (EX_CONFIG) and a sentence for each fault where it is bad."""
+    """Return what a file gives.
+
+    :raises SystemExit: it is bad; the status is 78 (EX_CONFIG), and the standard error has a sentence for each fault.
+    """
     try:
         return load(path)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(78) from None
+        raise _unusable(str(error)) from None
+
+
+def _unusable(sentence: str) -> SystemExit:
+    print(sentence, file=sys.stderr)
+    return SystemExit(EX_CONFIG)
 
 
 def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> bool:
@@ -41,23 +52,38 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
 
     Called while options are parsed, before twistd forks and starts to log. Return whether the log goes to the standard
     output.
+
+    :raises SystemExit: this system does not know the user or the group; the status is 78 (EX_CONFIG).
     """
     if not settings.background:
         options["nodaemon"] = True
-    if not options["nodaemon"]:
+    if not options["nodaemon"] and options["rundir"] == DEFAULT_RUNDIR:
         options["rundir"] = str(settings.workdir)
-    if settings.lockfile is not None:
-        options["pidfile"] = str(settings.lockfile)
-    elif options["nodaemon"] and options["pidfile"] == DEFAULT_PIDFILE:
-        # A file left behind, or another worker's, would keep this one from starting; in the foreground nobody needs it.
-        options["pidfile"] = ""
-    if isinstance(settings, WorkerSettings) and settings.syslog:
+    if options["pidfile"] == DEFAULT_PIDFILE:
+        if settings.lockfile is not None:
+            options["pidfile"] = str(settings.lockfile)
+        elif options["nodaemon"]:
+            # A file left behind, or another worker's, would keep this one from starting, and nobody needs it here.
+            options["pidfile"] = ""
+    if options["uid"] is None and settings.user is not None:
+        options["uid"] = _number_of("user", uidFromString, settings.user)
+    if options["gid"] is None and settings.group is not None:
+        options["gid"] = _number_of("group", gidFromString, settings.group)
+    return _apply_log(settings, options, name)
+
+
+def _number_of(what: str, find: Callable[[str], int], name: str) -> int:
+    try:
+        return find(name)
+    except KeyError:
+        raise _unusable(f"this system has no {what} {shown(name)}") from None
+
+
+def _apply_log(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> bool:
+    if isinstance(settings, WorkerSettings) and settings.syslog and not (options["logfile"] or options["logger"]):
         options["syslog"] = True
+    if options["syslog"] and options["prefix"] == DEFAULT_PREFIX:
         options["prefix"] = name
-    if settings.user is not None:
-        options["uid"] = uidFromString(settings.user)
-    if settings.group is not None:
-        options["gid"] = gidFromString(settings.group)
     is_on_terminal = options["nodaemon"] and not (options["logfile"] or options["syslog"] or options["logger"])
     if is_on_terminal:
         options["logger"] = f"{__name__}.{'verbose_' * settings.verbose}terminal_observer"
@@ -80,7 +106,8 @@ def report(path: str, loaded: Loaded[Any]) -> None:
         _log.info("'{path}' is missing, created with the defaults", path=path)
     _log.info("Loading configuration from '{path}'", path=path)
     for warning in loaded.warnings:
-        _log.warn("{warning}", warning=warning)
+        # Not under the name "warning": observers of Twisted's would take it for one of Python's.
+        _log.warn("{sentence}", sentence=warning)
 
 
 class Program(MultiService):
@@ -104,4 +131,7 @@ class Program(MultiService):
 
     async def _stop(self) -> None:
         for service in reversed(self.services):
-            await maybeDeferred(service.stopService)
+            try:
+                await maybeDeferred(service.stopService)
+            except Exception:  # The others have to be stopped all the same.
+                _log.failure("a service did not stop as it should")

@@ -1,0 +1,289 @@
+"""What twistd is told, and how its services start and stop."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import LogLevel
+from twisted.python.reflect import namedAny
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from alaska import running
+from alaska.config import BrokerSettings, Loaded, WorkerSettings
+from alaska.errors import AlaskaError, CannotBind, ConfigurationError
+from tests.network_case import LogCase
+
+
+class StandardErrorCase(SynchronousTestCase):
+    """What is written to the standard error."""
+
+    def ends(self, call: Callable[[], object]) -> tuple[object, str]:
+        """Expect that a call ends the program; return the status, and what it wrote to the standard error."""
+        written = io.StringIO()
+        self.patch(sys, "stderr", written)
+        ended = self.assertRaises(SystemExit, call)
+        return ended.code, written.getvalue()
+
+
+class LoadTests(StandardErrorCase):
+    """Configuration files, good and bad."""
+
+    def test_good(self) -> None:
+        """What is loaded is returned; the path is handed on."""
+        loaded = Loaded(WorkerSettings(), False, ())
+        paths: list[str] = []
+
+        def load(path: str) -> Loaded[WorkerSettings]:
+            paths.append(path)
+            return loaded
+
+        self.assertIs(running.load_or_exit(load, "a.cfg"), loaded)
+        self.assertEqual(paths, ["a.cfg"])
+
+    def test_bad(self) -> None:
+        """A bad file ends the program with status 78 and its sentences, one a line."""
+
+        def load(_path: str) -> Loaded[WorkerSettings]:
+            raise ConfigurationError("a.cfg:1: this\na.cfg:2: that")
+
+        self.assertEqual(self.ends(lambda: running.load_or_exit(load, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n"))
+
+
+class ApplyCase(StandardErrorCase):
+    """Twistd's options."""
+
+    def options(self, *arguments: str) -> ServerOptions:
+        """Return twistd's options as they are when a program's own are parsed."""
+        options = ServerOptions()
+        options.parseOptions(arguments)
+        # What it has made of its own defaults by then is made only behind the program's options.
+        if not any("--pidfile" in argument for argument in arguments):
+            options["pidfile"] = "twistd.pid"
+        return options
+
+    def applied(self, settings: WorkerSettings | BrokerSettings, *arguments: str) -> ServerOptions:
+        """Return twistd's options with settings applied."""
+        options = self.options(*arguments)
+        running.apply(settings, options, "alaska")
+        return options
+
+
+class ApplyTests(ApplyCase):
+    """What the settings make of twistd's options."""
+
+    def test_defaults_are_twistds(self) -> None:
+        """What is taken for twistd's default is its default."""
+        options = ServerOptions()
+        self.assertEqual(
+            (options["pidfile"], options["rundir"], options["prefix"]),
+            (running.DEFAULT_PIDFILE, running.DEFAULT_RUNDIR, running.DEFAULT_PREFIX),
+        )
+
+    def test_foreground(self) -> None:
+        """Without background there is no daemon, no pid file and no other directory, for worker and broker."""
+        for settings in (WorkerSettings(workdir=Path("/w")), BrokerSettings(workdir=Path("/w"))):
+            options = self.applied(settings)
+            self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (True, "", "."))
+
+    def test_background(self) -> None:
+        """With background there is a daemon, which works in workdir and has twistd's pid file."""
+        for settings in (
+            WorkerSettings(background=True, workdir=Path("/w")),
+            BrokerSettings(background=True, workdir=Path("/w")),
+        ):
+            options = self.applied(settings)
+            self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (0, "twistd.pid", "/w"))
+
+    def test_nodaemon_wins(self) -> None:
+        """-n keeps a program with background in the foreground, where it was started."""
+        options = self.applied(WorkerSettings(background=True, workdir=Path("/w")), "-n")
+        self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (1, "", "."))
+
+    def test_lockfile(self) -> None:
+        """The lock file is the pid file, in the foreground and in the background."""
+        for background in (False, True):
+            options = self.applied(BrokerSettings(background=background, lockfile=Path("/run/lock")))
+            self.assertEqual(options["pidfile"], "/run/lock")
+
+    def test_user_and_group(self) -> None:
+        """User and group are looked up, or are numbers already."""
+        options = self.applied(WorkerSettings(user="root", group="1234"))
+        self.assertEqual((options["uid"], options["gid"]), (0, 1234))
+        options = self.applied(WorkerSettings())
+        self.assertEqual((options["uid"], options["gid"]), (None, None))
+
+    def test_unknown_user_and_group(self) -> None:
+        """A user or a group that the system does not know ends the program with status 78 and a sentence."""
+        self.assertEqual(
+            self.ends(lambda: self.applied(WorkerSettings(user="no such"))),
+            (78, "this system has no user 'no such'\n"),
+        )
+        self.assertEqual(
+            self.ends(lambda: self.applied(BrokerSettings(group="no such"))),
+            (78, "this system has no group 'no such'\n"),
+        )
+
+    def test_command_line_wins(self) -> None:
+        """What twistd's own command line says goes before what the file says."""
+        options = self.applied(
+            WorkerSettings(background=True, workdir=Path("/w"), lockfile=Path("/l"), user="1", group="1", syslog=True),
+            *("--rundir=/r", "--pidfile=/p", "--uid=2", "--gid=2", "--logfile=/f"),
+        )
+        names = ("rundir", "pidfile", "uid", "gid", "logfile", "syslog")
+        self.assertEqual([options[name] for name in names], ["/r", "/p", 2, 2, "/f", 0])
+
+
+class LogTests(ApplyCase):
+    """Where the log goes."""
+
+    def is_on_terminal(self, settings: WorkerSettings | BrokerSettings, *arguments: str) -> tuple[bool, Any]:
+        """Return whether the log goes to the standard output, and the logger that twistd is told of."""
+        options = self.options(*arguments)
+        return running.apply(settings, options, "alaska"), options["logger"]
+
+    def test_terminal(self) -> None:
+        """In the foreground the log goes to the standard output, by an observer that can be found by its name."""
+        is_on_terminal, name = self.is_on_terminal(WorkerSettings())
+        self.assertTrue(is_on_terminal)
+        self.assertIs(namedAny(name), running.terminal_observer)
+
+    def test_verbose(self) -> None:
+        """With verbose it is the one that shows more."""
+        _, name = self.is_on_terminal(BrokerSettings(verbose=True))
+        self.assertIs(namedAny(name), running.verbose_terminal_observer)
+
+    def test_elsewhere(self) -> None:
+        """A daemon's log, and one that the command line sends elsewhere, does not go to the standard output."""
+        for settings, arguments in (
+            (WorkerSettings(background=True), ()),
+            (WorkerSettings(syslog=True), ()),
+            (WorkerSettings(), ("--syslog",)),
+            (WorkerSettings(), ("--logfile=x.log",)),
+        ):
+            self.assertEqual(self.is_on_terminal(settings, *arguments), (False, None))
+
+    def test_another_logger(self) -> None:
+        """A logger of the command line is kept."""
+        options = self.options()
+        options["logger"] = "somebodys.logger"
+        self.assertFalse(running.apply(WorkerSettings(syslog=True), options, "alaska"))
+        self.assertEqual((options["logger"], options["syslog"]), ("somebodys.logger", 0))
+
+    def test_syslog(self) -> None:
+        """In syslog the program has its own name, unless the command line gives another."""
+        options = self.applied(WorkerSettings(syslog=True))
+        self.assertEqual((options["syslog"], options["prefix"]), (True, "alaska"))
+        options = self.applied(WorkerSettings(syslog=True), "--prefix=mine")
+        self.assertEqual((options["syslog"], options["prefix"]), (True, "mine"))
+
+    def test_observers(self) -> None:
+        """Both observers write to the standard output, and only the verbose one what is for developers."""
+        for make, expected in (
+            (running.terminal_observer, ["information"]),
+            (running.verbose_terminal_observer, ["detail", "information"]),
+        ):
+            output = io.StringIO()
+            self.patch(sys, "stdout", output)
+            observe = make()
+            for level, text in ((LogLevel.debug, "detail"), (LogLevel.info, "information")):
+                observe({"log_level": level, "log_format": text, "log_time": 0.0, "log_namespace": "test"})
+            self.assertEqual([line.rpartition(" ")[2] for line in output.getvalue().splitlines()], expected)
+
+
+class ReportTests(LogCase):
+    """What is said about a file."""
+
+    def test_report(self) -> None:
+        """The log says where the settings come from, and each warning."""
+        running.report("a.cfg", Loaded(WorkerSettings(), False, ("one {x}", "two")))
+        self.assertEqual(self.logged(), ["Loading configuration from 'a.cfg'", "one {x}", "two"])
+        self.assertEqual(self.logged(LogLevel.warn), ["one {x}", "two"])
+
+    def test_created(self) -> None:
+        """A file that was missing is said to have been created."""
+        running.report("a.cfg", Loaded(WorkerSettings(), True, ()))
+        self.assertEqual(self.logged()[0], "'a.cfg' is missing, created with the defaults")
+
+
+class Part(Service):
+    """A service that notes when it starts and stops, and does so as the test says."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name = name
+        self._notes = notes
+        self.error: AlaskaError | None = None
+        self.stopped: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Start, or raise the error."""
+        self._notes.append(f"{self.name} starts")
+        if self.error is not None:
+            raise self.error
+        super().startService()
+
+    def stopService(self) -> Deferred[None] | None:
+        """Stop, when the Deferred fires if there is one."""
+        super().stopService()
+        self._notes.append(f"{self.name} stops")
+        return self.stopped
+
+
+class ProgramTests(LogCase):
+    """Several services that are one program."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.notes: list[str] = []
+        self.program = running.Program()
+        self.broker, self.worker = (Part(name, self.notes) for name in ("broker", "worker"))
+        for part in (self.broker, self.worker):
+            part.setServiceParent(self.program)
+
+    def test_interface(self) -> None:
+        """A program is a service."""
+        self.assertTrue(verifyObject(IService, self.program))
+
+    def test_starts_in_order(self) -> None:
+        """Services start in the order in which they were added."""
+        self.program.startService()
+        self.assertEqual(self.notes, ["broker starts", "worker starts"])
+        self.assertTrue(self.program.running)
+
+    def test_cannot_start(self) -> None:
+        """What keeps a service from starting is logged, and ends the program with the sentence."""
+        self.broker.error = CannotBind("cannot serve tcp://*:1")
+        ended = self.assertRaises(SystemExit, self.program.startService)
+        self.assertEqual(ended.code, "cannot serve tcp://*:1")
+        self.assertEqual(self.logged(LogLevel.critical), ["cannot serve tcp://*:1"])
+        self.assertEqual(self.notes, ["broker starts"])
+
+    def test_stops_one_after_the_other(self) -> None:
+        """Services stop from the last to the first, each when the one before has stopped."""
+        self.program.startService()
+        self.notes.clear()
+        self.worker.stopped, self.broker.stopped = Deferred(), Deferred()
+        stopped = self.program.stopService()
+        self.assertEqual(self.notes, ["worker stops"])
+        self.assertFalse(self.program.running)
+        self.worker.stopped.callback(None)
+        self.assertEqual(self.notes, ["worker stops", "broker stops"])
+        self.assertNoResult(stopped)
+        self.broker.stopped.callback(None)
+        self.successResultOf(stopped)
+
+    def test_one_does_not_stop(self) -> None:
+        """A service that fails to stop is logged and keeps no other from stopping."""
+        self.program.startService()
+        self.notes.clear()
+        self.worker.stopped = fail(OSError("no"))
+        self.successResultOf(self.program.stopService())
+        self.assertEqual(self.notes, ["worker stops", "broker stops"])
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
