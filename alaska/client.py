@@ -16,7 +16,7 @@ goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate esca
 
 from __future__ import annotations
 
-import secrets
+import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -33,11 +33,13 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.states import State
+from alaska.trackers import Trackers
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
 Asked: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
+LETTERS = "alaska.letters"
 TICK_SECONDS = 0.25
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
@@ -84,7 +86,7 @@ class Client:
         if credit is not None:
             self._machine.give_credit(credit)
         self._tell_confirmed = confirmed
-        self._tracked: dict[str, Deferred[Confirmation]] = {}
+        self._trackers = Trackers()
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor
         self._stream: bytes | None = None
@@ -257,13 +259,29 @@ class Client:
         self._check_open()
         if not self._machine.may_be_confirmed:
             raise errors.Refused("nobody would say what became of the message", errors.NOT_IMPLEMENTED)
-        tracker = secrets.token_hex(8)
+        return self._trackers.track()
 
-        def forget(_cancelled: object) -> None:
-            self._tracked.pop(tracker, None)
+    def ask(self, service: Text, subject: Text, *content: bytes, timeout: float = 5.0) -> Deferred[Delivery]:
+        """Send a request, and wait so many seconds for the mail that answers it: the one with its tracker.
 
-        tracked = self._tracked[tracker] = Deferred(forget)
-        return tracker, tracked
+        The client needs an address. The Deferred fails with :exc:`Refused` as soon as it is known that no answer
+        will come, because nobody offers the service or the worker refuses the request; with a
+        :exc:`twisted.internet.defer.TimeoutError` when none came in time.
+        """
+        self._check_open()
+        tracker, asked = self._trackers.ask()
+        if self._machine.may_be_confirmed:
+            self.give_credit(1)
+        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
+        return asked.addTimeout(timeout, self._reactor)
+
+    def letters(self, what: str, **options: int) -> Deferred[dict[str, Any]]:
+        """Ask our broker about dead letters: ``list`` (after, limit), ``read``, ``replay`` or ``drop`` (position).
+
+        The Deferred fires with the answer that docs/protocol.md, section 6, describes.
+        """
+        asked = self.ask(LETTERS, what, json.dumps(options).encode())
+        return asked.addCallback(lambda delivery: json.loads(delivery.content[0]))
 
     def flush(self) -> Deferred[None]:
         """Return a Deferred that fires when the broker has all that was sent so far."""
@@ -366,14 +384,20 @@ class Client:
 
     def delivered(self, command: Delivered, session: int) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
-        self._deliver(Delivery(command, session))
+        delivery = Delivery(command, session)
+        if self._trackers.answered(delivery):
+            self.confirm(delivery)
+        else:
+            if self._machine.may_be_confirmed and self._machine.credit < self._trackers.questions:
+                # What came instead of an answer must not take its place.
+                self.give_credit(1)
+            self._deliver(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
         reason = to_text(command.status_reason)
         confirmation = Confirmation(to_text(command.tracker), command.status_code, reason)
-        if confirmation.is_final and confirmation.tracker in self._tracked:
-            self._tracked.pop(confirmation.tracker).callback(confirmation)
+        self._trackers.confirmed(confirmation)
         if self._tell_confirmed is not None:
             self._tell_confirmed(confirmation)
 
@@ -408,8 +432,8 @@ class Client:
             closed.errback(error) if error is not None else closed.callback(None)
         requests, self._requests = self._requests, {}
         flushes, self._flushes = self._flushes, deque()
-        tracked, self._tracked = self._tracked, {}
-        awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes), *tracked.values()]
+        awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
+        awaited += self._trackers.waiting()
         if self._connecting is not None and not self._connecting.called:
             awaited.append(self._connecting)
         for failed in awaited:

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker import letters
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
@@ -251,7 +252,14 @@ class Broker:
         self.queues.send_mailbox(client, command, self._now)
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
-        self.queues.send_service(client, command, self._now)
+        if command.address != letters.ADDRESS:
+            self.queues.send_service(client, command, self._now)
+            return
+        content = command.content[0] if command.content else b""
+        answer = letters.answer(self.queues, command.subject, content, self._now)
+        mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (answer,))
+        if client.address:
+            self.queues.mail(mail, letters.ADDRESS, self._now)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
         pattern = self._pattern(client, command.pattern)

@@ -72,6 +72,13 @@ class Queues:
         """Deliver a request to the client whose turn it is, or let it wait for one."""
         self._accept(self._message(QueueKind.SERVICE, sender, command, now))
 
+    def mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
+        """Send mail in the broker's own name."""
+        self._positions += 1
+        self._now = now
+        name = QueueName(QueueKind.MAILBOX, command.address)
+        self._accept(Message(self._positions, name, sender, command.subject, command.tracker, command.content))
+
     def _message(
         self, kind: QueueKind, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float
     ) -> Message:

@@ -1,0 +1,86 @@
+"""The broker's own service: what a client may ask about dead letters (docs/protocol.md, section 6).
+
+A request for the service :data:`ADDRESS` is answered by mail to the address that sent it, with its subject and
+tracker, and JSON as its content. The subject says what is wanted:
+
+- ``list`` with ``{"after": 0, "limit": 100}``: the letters behind a position, oldest first, without their content;
+- ``read`` with ``{"position": 7}``: one letter, its content frames in base64;
+- ``replay`` and ``drop`` with ``{"position": 7}``: the letter is sent again, or thrown away.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from alaska.broker.queues import Queues
+from alaska.message import DeadLetter
+
+ADDRESS = b"alaska.letters"
+MOST_AT_ONCE = 1000
+
+
+def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
+    """Return the answer to a request, as JSON; one that cannot be understood is answered with an ``error``."""
+    do = _SUBJECTS.get(subject)
+    try:
+        options = json.loads(content or b"{}")
+        if do is None or not isinstance(options, dict):
+            raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
+        result = do(queues, options, now)
+    except (ValueError, TypeError, KeyError) as error:
+        result = {"error": f"{type(error).__name__}: {error}"}
+    return json.dumps(result).encode()
+
+
+def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
+    limit = min(int(options.get("limit", 100)), MOST_AT_ONCE)
+    return {"letters": [_described(letter) for letter in queues.letters(int(options.get("after", 0)), limit)]}
+
+
+def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
+    position = int(options["position"])
+    for letter in queues.letters(position - 1, 1):
+        if letter.message.position == position:
+            content = [base64.b64encode(frame).decode() for frame in letter.message.content]
+            return {"letter": {**_described(letter), "content": content}}
+    return {"letter": None}
+
+
+def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:
+    return {"done": queues.replay_letter(int(options["position"]), now)}
+
+
+def _drop(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
+    return {"done": queues.drop_letter(int(options["position"]))}
+
+
+def _described(letter: DeadLetter) -> dict[str, Any]:
+    message = letter.message
+    return {
+        "position": message.position,
+        "queue": message.queue.kind.value,
+        "address": _text(message.queue.address),
+        "sender": _text(message.sender),
+        "subject": _text(message.subject),
+        "tracker": _text(message.tracker),
+        "attempts": message.attempts,
+        "octets": message.size,
+        "status": letter.status,
+        "reason": _text(letter.reason),
+        "time": letter.time,
+    }
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+_SUBJECTS: dict[bytes, Callable[[Queues, dict[str, Any], float], dict[str, Any]]] = {
+    b"list": _list,
+    b"read": _read,
+    b"replay": _replay,
+    b"drop": _drop,
+}
