@@ -65,8 +65,6 @@ class WorkerSettings(Settings):
         created="1000")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
-    broker_store: Path | None = setting(
-        "worker/broker/store", PATH, None, "The file in which that broker keeps what it must not lose.")
     service_address: str = setting(
         "worker/service/address", NAME, "default", "The service that is offered.", created="default")
     service_filter: str = setting(
@@ -137,10 +135,6 @@ class BrokerSettings(Settings):
     content_size_limit: int | None = setting(
         "mlm_server/content/size-limit", SIZE, "max", "How large the content of one message may be.")
     client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "How many clients may be open.")
-    store_path: Path | None = setting(
-        "mlm_server/store/path", PATH, None, "The file in which the broker keeps what it must not lose.")
-    store_sync: str = setting(
-        "mlm_server/store/sync", one_of("full", "normal"), "full", "What is on the disk survives (docs/store.md).")
     stream_size_limit: int | None = setting(
         "mlm_server/stream/size-limit", SIZE, "max", "How much may be kept for readers of a stream that lag.")
     stream_size_warn: int | None = setting(

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.queues import Limits
+from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
 from alaska.links import Reactor

@@ -146,14 +146,15 @@ class SendTests(ServedCase):
         self.assertEqual([delivery.subject for delivery in self.got], ["half"])
 
     def test_backlog_is_full(self) -> None:
-        """What is too much for the memory is lost with a line in the log; what comes later is not."""
+        """What is too much for the memory is lost, which is a failure of its script; what comes later is not."""
         self.script(b"job", mail(b"large", bytes(257 * 2**20)), mail(b"small"))
         self.start()
         self.ask("job")
         self.run_scripts()
         self.assertEqual([delivery.subject for delivery in self.got], ["small"])
-        (line,) = self.logged(LogLevel.error)
-        self.assertTrue(line.startswith("what a script sent to box is lost: "), line)
+        lost, failed = self.logged(LogLevel.error)
+        self.assertTrue(lost.startswith("what a script sent to box is lost: "), lost)
+        self.assertTrue(failed.startswith("job failed: what it sent to box is lost: "), failed)
 
 
 class ErrorTests(ServedCase):

@@ -17,6 +17,7 @@ from alaska.worker.request import Request
 from alaska.worker.window import Window
 
 NOT_BEGUN = "the worker has no thread for it"
+SENDS_LOST = "what it sent is lost"
 STUCK_SECONDS = 0.1
 """After so long without a script that ended, what has not begun is handed back for others to take."""
 
@@ -31,6 +32,7 @@ class Intake:
         self._window = Window(threads)
         self._ended: list[tuple[Request, int, str]] = []
         self._senders: set[Client] = set()
+        self._settling: set[Deferred[None]] = set()
         self._last_end = reactor.seconds()
         self.is_asking = True
         self.in_hand = 0
@@ -69,14 +71,21 @@ class Intake:
         """Let the broker offer to others what was not begun."""
         for request in requests:
             self.in_hand -= 1
-            self._confirm(request, errors.FAILED, NOT_BEGUN)
+            self.decline(request)
+
+    def decline(self, request: Request) -> None:
+        """Let the broker offer to others what was not even taken."""
+        self._confirm(request, errors.FAILED, NOT_BEGUN)
 
     def stop(self) -> None:
         """Ask for nothing more."""
         self.is_asking = False
 
     def settle(self) -> Deferred[None]:
-        """Confirm all that has ended, when the broker has what it sent; the Deferred fires then."""
+        """Confirm all that has ended, when the broker has what it sent.
+
+        The Deferred fires when that is done, also for what had ended before the last calls.
+        """
         ended, self._ended = self._ended, []
         senders, self._senders = self._senders, set()
         self.in_hand -= len(ended)
@@ -84,11 +93,18 @@ class Intake:
         if amount and self.is_asking:
             self._client.give_credit(amount)
         arrived = DeferredList([sender.flush() for sender in senders if sender.is_open], consumeErrors=True)
-        return arrived.addCallback(lambda _: self._confirm_all(ended))
+        settled = arrived.addCallback(self._confirm_all, ended)
+        self._settling.add(settled)
+        settled.addCallback(lambda _: self._settling.discard(settled))
+        return DeferredList(list(self._settling)).addCallback(lambda _: None)
 
-    def _confirm_all(self, ended: list[tuple[Request, int, str]]) -> None:
+    def _confirm_all(self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str]]) -> None:
+        have_arrived = all(is_flushed for is_flushed, _ in flushes)
         for request, status, reason in ended:
-            self._confirm(request, status, reason)
+            if have_arrived:
+                self._confirm(request, status, reason)
+            else:
+                self._confirm(request, errors.INTERNAL_ERROR, SENDS_LOST)
 
     def _confirm(self, request: Request, status: int, reason: str) -> None:
         octets = to_octets(reason)[:MAX_STRING_OCTETS]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -64,7 +64,7 @@ class WorkerService(Service):
         self._senders = Senders(self._make_client)
         self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished)
         self._intake: Intake | None = None
-        self._retries: dict[Request, IDelayedCall] = {}
+        self._retries: set[IDelayedCall] = set()
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
         self.executed = 0
@@ -127,7 +127,7 @@ class WorkerService(Service):
         """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
         if self._care.running:
             self._care.stop()
-        for retry in self._retries.values():
+        for retry in self._retries:
             retry.cancel()
         if self._client is not None and "confirm" not in self._client.capabilities:
             # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it.
@@ -139,10 +139,12 @@ class WorkerService(Service):
         await self._pool.stop()
         if late.active():
             late.cancel()
-        if self._client is not None and self._intake is not None:
-            await self._intake.settle()
-            await self._client.close().addErrback(self._without_goodbye)
+        settled = self._intake.settle() if self._intake is not None else succeed(None)
+        # That ends, one way or the other, with those who send, and for them a broker that is away has its time.
         await self._senders.close()
+        await settled
+        if self._client is not None:
+            await self._client.close().addErrback(self._without_goodbye)
         if self._network is not None:
             self._network.close()
 
@@ -161,15 +163,7 @@ class WorkerService(Service):
     # One request's way
 
     def _take(self, delivery: Delivery) -> None:
-        if not self.intake.is_asking:
-            return  # The broker has it back when the client closes.
         command = delivery.command
-        self._log.info(
-            "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
-            address=printable(command.address),
-            subject=printable(command.subject),
-            sender=printable(command.sender),
-        )
         request = Request(
             command.sender,
             command.address,
@@ -177,6 +171,16 @@ class WorkerService(Service):
             delivery.tracker_octets,
             command.content,
             session=delivery.session,
+        )
+        if not self.intake.is_asking:
+            # What is left of the credit is used up by this, and the request is with somebody else the sooner.
+            self.intake.decline(request)
+            return
+        self._log.info(
+            "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
+            address=printable(command.address),
+            subject=printable(command.subject),
+            sender=printable(command.sender),
         )
         self.intake.taken()
         self._pool.submit(request)
@@ -211,11 +215,13 @@ class WorkerService(Service):
             text=error.message,
         )
         again = replace(request, attempt=request.attempt + 1)
-        self._retries[again] = self._reactor.callLater(delay, self._retry, again)
 
-    def _retry(self, request: Request) -> None:
-        del self._retries[request]
-        self._pool.submit(request)
+        def run() -> None:
+            self._retries.discard(retry)
+            self._pool.submit(again)
+
+        retry = self._reactor.callLater(delay, run)
+        self._retries.add(retry)
 
     def _look_after_pool(self) -> None:
         """Hand back what waits for threads that are all busy for long."""
