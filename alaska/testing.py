@@ -272,10 +272,7 @@ class ScriptedBroker:
 
 
 class HandPool:
-    """The worker's threads, played by the test: what is submitted runs when :meth:`run` says so.
-
-    There are as many threads as are needed, so :meth:`begin` begins all that waits.
-    """
+    """The worker's threads, played by the test: what is submitted begins and ends when the test says so."""
 
     _log = Logger()
 
@@ -309,9 +306,10 @@ class HandPool:
         self._submitted.clear()
         return withdrawn
 
-    def begin(self) -> None:
-        """Begin all that is submitted; it ends in the next :meth:`run`."""
-        self._begun.extend(self.withdraw())
+    def begin(self, most: int | None = None) -> None:
+        """Begin what is submitted, or so many of it; that ends in the next :meth:`run`."""
+        while self._submitted and (most is None or len(self._begun) < most):
+            self._begun.append(self._submitted.popleft())
 
     def run(self) -> None:
         """Begin and finish all that is submitted, in order."""

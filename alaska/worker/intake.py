@@ -20,6 +20,8 @@ NOT_BEGUN = "the worker has no thread for it"
 SENDS_LOST = "what it sent is lost"
 STUCK_SECONDS = 0.1
 """After so long without a script that ended, what has not begun is handed back for others to take."""
+MOST_RESTING = 1000
+"""So many requests may wait to be run again without a share of what the worker asks for."""
 
 
 class Intake:
@@ -33,6 +35,8 @@ class Intake:
         self._ended: list[tuple[Request, int, str]] = []
         self._senders: set[Client] = set()
         self._settling: set[Deferred[None]] = set()
+        self._is_due = False
+        self._resting = 0
         self._last_end = reactor.seconds()
         self.is_asking = True
         self.in_hand = 0
@@ -59,13 +63,26 @@ class Intake:
 
     def ended(self, request: Request, status: int, reason: str) -> None:
         """Confirm a request, together with all that end in this turn of the reactor."""
-        if not self._ended:
-            self._reactor.callLater(0, self.settle)
         self._ended.append((request, status, reason))
+        self._settle_soon()
+
+    def rests(self) -> None:
+        """Take note that a request waits to be run again, and needs no thread meanwhile: others may come."""
+        self._resting += 1
+        self._settle_soon()
+
+    def wakes(self) -> None:
+        """Take note that a request which waited is run again."""
+        self._resting -= 1
+
+    @property
+    def _busy(self) -> int:
+        """How many requests need a thread."""
+        return self.in_hand - min(self._resting, MOST_RESTING)
 
     def is_stuck(self) -> bool:
         """Return whether requests wait for threads of which none has ended for a while."""
-        return self.in_hand > self._threads and self._reactor.seconds() - self._last_end > STUCK_SECONDS
+        return self._busy > self._threads and self._reactor.seconds() - self._last_end > STUCK_SECONDS
 
     def hand_back(self, requests: list[Request]) -> None:
         """Let the broker offer to others what was not begun."""
@@ -81,15 +98,21 @@ class Intake:
         """Ask for nothing more."""
         self.is_asking = False
 
+    def _settle_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._reactor.callLater(0, self.settle)
+
     def settle(self) -> Deferred[None]:
         """Confirm all that has ended, when the broker has what it sent.
 
         The Deferred fires when that is done, also for what had ended before the last calls.
         """
+        self._is_due = False
         ended, self._ended = self._ended, []
         senders, self._senders = self._senders, set()
         self.in_hand -= len(ended)
-        amount = self._window.grant(self.in_hand, self._client.credit)
+        amount = self._window.grant(self._busy, self._client.credit)
         if amount and self.is_asking:
             self._client.give_credit(amount)
         arrived = DeferredList([sender.flush() for sender in senders if sender.is_open], consumeErrors=True)

@@ -218,10 +218,12 @@ class WorkerService(Service):
 
         def run() -> None:
             self._retries.discard(retry)
+            self.intake.wakes()
             self._pool.submit(again)
 
         retry = self._reactor.callLater(delay, run)
         self._retries.add(retry)
+        self.intake.rests()
 
     def _look_after_pool(self) -> None:
         """Hand back what waits for threads that are all busy for long."""
