@@ -7,18 +7,22 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
+from alaska.names import printable
+
 
 class Passwords:
     """The users of a password file, read again when the file has changed.
 
-    Without a file, or while it cannot be read, nobody is accepted.
+    Without a file, or while it cannot be read, nobody is accepted. With ``is_verbose`` the log says of everybody who
+    asked whether he was let in.
     """
 
     _log = Logger()
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, is_verbose: bool = False) -> None:
         self._path = path
-        self._version: tuple[int, int] | None = None
+        self._is_verbose = is_verbose
+        self._version: tuple[int, ...] | None = None
         self._users: dict[bytes, bytes] = {}
 
     def accept(self, username: bytes, password: bytes) -> bool:
@@ -26,14 +30,19 @@ class Passwords:
         self._refresh()
         known = self._users.get(username)
         # Compared in constant time, also for a user that does not exist.
-        return hmac.compare_digest(password, known if known is not None else b"") and known is not None
+        is_accepted = hmac.compare_digest(password, known if known is not None else b"") and known is not None
+        if self._is_verbose:
+            words = "{user} is let in" if is_accepted else "{user} is not let in"
+            self._log.info(words, user=printable(username))
+        return is_accepted
 
     def _refresh(self) -> None:
         if self._path is None:
             return
         try:
             found = self._path.stat()
-            version = found.st_mtime_ns, found.st_size
+            # The time of the content can be set to any; that of the status, or another file, tells all the same.
+            version = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
             if version != self._version:
                 self._users = parse(self._path.read_bytes())
                 self._version = version
@@ -43,10 +52,13 @@ class Passwords:
 
 
 def parse(text: bytes) -> dict[bytes, bytes]:
-    """Return users and passwords; a line that is empty, begins with ``#`` or has no ``=`` says nothing."""
+    """Return users and passwords, blanks being part of them; of several lines for one user the last counts.
+
+    A line that is empty, begins with ``#`` or has no ``=``, or nothing before it, says nothing.
+    """
     users = {}
-    for line in text.splitlines():
-        name, equals, password = line.partition(b"=")
-        if equals and not line.startswith(b"#"):
-            users[name.strip()] = password.strip()
+    for line in text.split(b"\n"):
+        name, equals, password = line.removesuffix(b"\r").partition(b"=")
+        if name and equals and not line.startswith(b"#"):
+            users[name] = password
     return users

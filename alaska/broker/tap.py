@@ -56,7 +56,8 @@ def makeService(options: Options) -> IService:
     running.report(options["config"], options.loaded)
     for line in settings.echo:
         _log.info("{line}", line=line)
-    accept = Passwords(settings.password_file).accept if settings.mechanism == "plain" else None
+    passwords = Passwords(settings.password_file, settings.auth_verbose)
+    accept = passwords.accept if settings.mechanism == "plain" else None
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
     reactor = default_reactor()
     program = running.Program()

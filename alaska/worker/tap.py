@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -14,7 +15,7 @@ from alaska import running
 from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
-from alaska.links import Network, default_reactor
+from alaska.links import Network, Reactor, default_reactor
 from alaska.store.memory import MemoryStore
 from alaska.worker.runner import ScriptRunner
 from alaska.worker.service import WorkerService
@@ -60,9 +61,14 @@ def makeService(options: Options) -> IService:
         lambda: Network(reactor),
         lambda: ScriptRunner(settings.scripts_dir),
         show_on_terminal if options.is_on_terminal else show_in_log,
-        lambda _error: reactor.stop(),
+        lambda _error: end(reactor),
     ).setServiceParent(program)
     return program
+
+
+def end(reactor: Reactor) -> None:
+    """End the program, as soon as it runs: a worker may be refused before that."""
+    reactor.callWhenRunning(reactor.stop)
 
 
 def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:
@@ -79,13 +85,14 @@ def accept_one(username: str | None, password: str | None) -> Callable[[bytes, b
 
 
 def show_on_terminal(output: bytes) -> None:
-    """Write what a script printed to the terminal, whole."""
+    """Write what a script printed to the terminal, whole; where that is gone, nobody is there to miss it."""
     # twistd has put its log in the place of sys.stdout.
     stream = sys.__stdout__
     if stream is not None:
-        stream.flush()
-        stream.buffer.write(output)
-        stream.buffer.flush()
+        with suppress(OSError, ValueError):
+            stream.flush()
+            stream.buffer.write(output)
+            stream.buffer.flush()
 
 
 def show_in_log(output: bytes) -> None:

@@ -1,0 +1,253 @@
+"""The worker's command line, and the service that it makes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.application.service import IService, MultiService
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactor
+from twisted.logger import LogLevel
+from twisted.python.usage import UsageError
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from alaska.broker.service import EmbeddedBrokerService
+from alaska.client import Client
+from alaska.config import WorkerSettings
+from alaska.errors import Refused
+from alaska.links import Reactor
+from alaska.worker import tap
+from alaska.worker.service import WorkerService
+from tests.network_case import LogCase
+from tests.ports import free_endpoint
+
+reactor = cast("Reactor", global_reactor)
+
+
+class FolderCase(LogCase):
+    """A directory of its own, in which a configuration file may stand."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.path = self.folder / "alaska.cfg"
+
+    def options(self, text: str | None = None) -> tap.Options:
+        """Return the options for a configuration file that holds this; for a missing one if there is no text."""
+        if text is not None:
+            self.path.write_text(text, encoding="utf-8")
+        options = tap.Options()
+        options.parseOptions(["--config", str(self.path)])
+        return options
+
+
+class OptionsTests(FolderCase):
+    """The command line."""
+
+    def test_default_file(self) -> None:
+        """Without --config the file is alaska.cfg in the working directory."""
+        here = Path.cwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(self.folder)
+        options = tap.Options()
+        options.parseOptions([])
+        self.assertEqual(options["config"], "alaska.cfg")
+        self.assertTrue(self.path.exists())
+
+    def test_file(self) -> None:
+        """--config, or -c, names the file, whose settings are loaded."""
+        options = self.options('worker\n    pool\n        size = "7"\n')
+        self.assertEqual(options.loaded.settings.pool_size, 7)
+        short = tap.Options()
+        short.parseOptions(["-c", str(self.path)])
+        self.assertEqual(short.loaded.settings, options.loaded.settings)
+
+    def test_missing_file(self) -> None:
+        """A missing file is created, and means the same when it is there the next time."""
+        created = self.options()
+        self.assertTrue(created.loaded.created)
+        again = self.options()
+        self.assertFalse(again.loaded.created)
+        self.assertEqual(again.loaded.settings, created.loaded.settings)
+        self.assertTrue(again.loaded.settings.broker_embedded)
+
+    def test_bad_file(self) -> None:
+        """A bad file ends the program with status 78, and a sentence for each fault on the standard error."""
+        written = io.StringIO()
+        self.patch(sys, "stderr", written)
+        text = 'worker\n    pool\n        size = "0"\n    syslog = "maybe"\n'
+        ended = self.assertRaises(SystemExit, self.options, text)
+        self.assertEqual(ended.code, 78)
+        self.assertRegex(written.getvalue(), r"^\S+alaska\.cfg:\d: [^\n]+\n\S+alaska\.cfg:\d: [^\n]+\n$")
+
+    def test_unknown_option(self) -> None:
+        """An option that there is not is an error of usage, and no file is created."""
+        self.assertRaises(UsageError, tap.Options().parseOptions, ["--pool=3"])
+
+    def test_twistd_is_told(self) -> None:
+        """Behind twistd the settings become twistd's options, and -n still wins."""
+        self.path.write_text('worker\n    background = "1"\n    lockfile = "/run/a.pid"\n', encoding="utf-8")
+        for arguments, nodaemon in (([], 0), (["-n"], 1)):
+            twistd = ServerOptions()
+            twistd.parseOptions([*arguments, "alaska", "--config", str(self.path)])
+            self.assertEqual((twistd["nodaemon"], twistd["pidfile"]), (nodaemon, "/run/a.pid"))
+            self.assertEqual(twistd.subOptions.is_on_terminal, bool(nodaemon))
+
+    def test_help(self) -> None:
+        """The help says what the program is, and names its option."""
+        text = tap.Options().getUsage()
+        self.assertIn("runs Lua scripts", text)
+        self.assertIn("--config", text)
+
+
+class MakeServiceTests(FolderCase):
+    """From options to services, none of which has opened anything."""
+
+    def made(self, text: str | None = None) -> list[IService]:
+        """Make the service, and return its parts."""
+        program = tap.makeService(self.options(text))
+        self.assertTrue(verifyObject(IService, program))
+        assert isinstance(program, MultiService)
+        self.assertFalse(program.running)
+        return list(program.services)
+
+    def test_worker_alone(self) -> None:
+        """Without an embedded broker there is a worker."""
+        (worker,) = self.made('worker\n    broker\n        embedded = "0"\n')
+        self.assertIsInstance(worker, WorkerService)
+
+    def test_with_broker(self) -> None:
+        """With one, there is a broker before it."""
+        broker, worker = self.made('worker\n    broker\n        embedded = "1"\n')
+        self.assertIsInstance(broker, EmbeddedBrokerService)
+        self.assertIsInstance(worker, WorkerService)
+
+    def test_report(self) -> None:
+        """The log says where the settings come from, that the file was created, and what is odd in it."""
+        self.made()
+        missing, loading = self.logged()
+        self.assertEqual(missing, f"'{self.path}' is missing, created with the defaults")
+        self.assertEqual(loading, f"Loading configuration from '{self.path}'")
+        self.made('worker\n    pools\n        size = "4"\n')
+        (odd,) = self.logged(LogLevel.warn)
+        self.assertIn("did you mean worker/pool?", odd)
+
+
+class ShowTests(FolderCase):
+    """Where the output of scripts goes."""
+
+    def terminal(self) -> io.BytesIO:
+        """Put a buffer in the place of the terminal."""
+        octets = io.BytesIO()
+        self.patch(sys, "__stdout__", io.TextIOWrapper(octets, encoding="utf-8"))
+        return octets
+
+    def test_terminal(self) -> None:
+        """On the terminal the output stands as it is."""
+        octets = self.terminal()
+        tap.show_on_terminal(b"1\n\xff")
+        tap.show_on_terminal(b"2\n")
+        self.assertEqual(octets.getvalue(), b"1\n\xff2\n")
+
+    def test_terminal_is_gone(self) -> None:
+        """A terminal that is closed, or broken, or not there at all, is no error."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        broken = os.fdopen(writing, "w", encoding="utf-8", buffering=1)
+        closed = io.TextIOWrapper(io.BytesIO())
+        closed.close()
+        for stream in (broken, closed, None):
+            self.patch(sys, "__stdout__", stream)
+            tap.show_on_terminal(b"lost")
+        self.assertRaises(BrokenPipeError, broken.close)
+
+    def test_log(self) -> None:
+        """In the log the output is one entry, with what is no text escaped and without the last line's end."""
+        tap.show_in_log(b"{1}\n\xff\n")
+        self.assertEqual(self.logged(LogLevel.info), ["{1}\n\\xff"])
+
+
+class AcceptTests(LogCase):
+    """Whom an embedded broker lets in."""
+
+    def test_everybody(self) -> None:
+        """Without both user and password in the settings, nobody is asked for them."""
+        for given in ((None, None), ("joe", None), (None, "secret")):
+            self.assertIsNone(tap.accept_one(*given))
+
+    def test_one(self) -> None:
+        """With them, only this user with this password is let in."""
+        accept = tap.accept_one("jöe", "secret")
+        assert accept is not None
+        self.assertTrue(accept("jöe".encode(), b"secret"))
+        for name, password in (("jöe".encode(), b"Secret"), (b"joe", b"secret"), (b"", b"")):
+            self.assertFalse(accept(name, password))
+
+
+class EndTests(LogCase):
+    """A worker that the broker will not have."""
+
+    def test_before_the_reactor_runs(self) -> None:
+        """A program that is to end before its reactor runs ends as soon as that runs."""
+        memory: Any = MemoryReactor()
+        tap.end(memory)
+        self.assertFalse(memory.hasStopped)
+        memory.run()
+        self.assertTrue(memory.hasStopped)
+
+
+class WholeTests(TestCase):
+    """The worker that the options make, with sockets and threads."""
+
+    timeout = 60
+
+    async def test_embedded_broker(self) -> None:
+        """Worker and broker of one program find each other, with the credentials of the settings; others stay out."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "hello.lua").write_text("sendTo('done', alaskaContext, 'box')", encoding="utf-8")
+        endpoint = free_endpoint()
+        (folder / "a.cfg").write_text(
+            f"""worker
+    scripts
+        dir = "{folder}"
+    broker
+        endpoint = "{endpoint}"
+        embedded = "1"
+    auth
+        plain
+            username = "joe"
+            password = "secret"
+""",
+            encoding="utf-8",
+        )
+        options = tap.Options()
+        options.parseOptions(["-c", str(folder / "a.cfg")])
+        program = tap.makeService(options)
+        program.startService()
+        self.addCleanup(self.stop, program)
+        box = Client(endpoint, "box", username="joe", password="secret")
+        await box.connect(timeout=20)
+        self.addCleanup(box.close)
+        box.send_for("default", "hello", b"context")
+        delivery = await box.__anext__().addTimeout(20, reactor)
+        self.assertEqual((delivery.subject, delivery.content), ("done", (b"context",)))
+        await self.assertFailure(Client(endpoint, "eve", username="joe", password="guess").connect(timeout=20), Refused)
+
+    def stop(self, program: IService) -> Deferred[None]:
+        """Stop the program."""
+        return cast("Deferred[None]", program.stopService())
+
+    def test_defaults(self) -> None:
+        """The defaults of a file that is missing are those that the settings have, but for the broker."""
+        options = tap.Options()
+        options.parseOptions(["-c", self.mktemp()])
+        self.assertEqual(options.loaded.settings, WorkerSettings(broker_embedded=True))
