@@ -27,8 +27,8 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.delivery import Confirmation, Delivery, Text, to_octets, to_text
-from alaska.interfaces import ILink, INetwork, LinkState
-from alaska.links import Network, Reactor, default_reactor
+from alaska.interfaces import ILink, INetwork, LinkState, Reactor
+from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode

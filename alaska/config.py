@@ -65,6 +65,10 @@ class WorkerSettings(Settings):
         created="1000")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+    broker_store: Path | None = setting(
+        "worker/broker/store", PATH, None, "Where the embedded broker keeps what must survive it.")
+    broker_store_sync: str = setting(
+        "worker/broker/store-sync", one_of("full", "normal"), "full", "What that survives (docs/operation.md).")
     service_address: str = setting(
         "worker/service/address", NAME, "default", "The service that is offered.", created="default")
     service_filter: str = setting(
@@ -82,11 +86,14 @@ class WorkerSettings(Settings):
     # fmt: on
 
     def doubts(self) -> list[str]:
-        """Say that a user without a password, or a password without a user, is not used."""
-        if (self.plain_username is None) is (self.plain_password is None):
-            return []
-        given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
-        return [f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}"]
+        """Say that half of the credentials, or a store without a broker, is not used."""
+        doubts = []
+        if (self.plain_username is None) is not (self.plain_password is None):
+            given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
+            doubts.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
+        if self.broker_store is not None and not self.broker_embedded:
+            doubts.append("worker/broker/store has no effect: worker/broker/embedded is not 1")
+        return doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,10 @@ class BrokerSettings(Settings):
     endpoints: tuple[str, ...] = setting(
         "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Where clients connect.", repeated=True,
         created=DEFAULT_ENDPOINT)
+    store_path: Path | None = setting(
+        "mlm_server/store/path", PATH, None, "Where what must survive the broker is kept; else nothing does.")
+    store_sync: str = setting(
+        "mlm_server/store/sync", one_of("full", "normal"), "full", "What it survives (docs/operation.md).")
     service_size_limit: int | None = setting(
         "mlm_server/service/queue/size-limit", SIZE, "max", "How much may wait in the queue of a service.")
     service_size_warn: int | None = setting(

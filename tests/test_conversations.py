@@ -14,7 +14,7 @@ from alaska import errors
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.client import Client, Delivery
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode
 from alaska.store.memory import MemoryStore

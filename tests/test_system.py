@@ -23,7 +23,8 @@ from twisted.trial.unittest import TestCase
 
 from alaska.client import Client, Delivery
 from alaska.errors import ClientError
-from alaska.links import Network, Reactor
+from alaska.interfaces import Reactor
+from alaska.links import Network
 from tests.ports import free_endpoint
 
 reactor = cast("Reactor", global_reactor)

@@ -22,7 +22,7 @@ from alaska.broker.service import EmbeddedBrokerService
 from alaska.client import Client
 from alaska.config import WorkerSettings
 from alaska.errors import Refused
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.worker import tap
 from alaska.worker.service import WorkerService
 from tests.network_case import LogCase

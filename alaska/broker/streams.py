@@ -21,6 +21,8 @@ from alaska.names import printable
 from alaska.retention import Retention
 
 READ_RECORDS = 500
+LEAST_RECORDS = 16
+"""So many records are read at least, since some may be for others, however little credit there is."""
 TRIM_SECONDS = 1.0
 FEED_AT_ONCE = 2000
 """How many records one call looks at for a reader that lags; the rest is for the next tick."""
@@ -136,7 +138,8 @@ class Stream:
                 reader.next = record.position
                 self._lagging[reader.client] = reader
                 is_needed = True
-        if is_needed and self._gauge.admits(self, self._octets + record.size, self._limits):
+        has_room = is_needed and self._store.has_room
+        if has_room and self._gauge.admits(self, self._octets + record.size, self._limits):
             self._store.record(record)
             self._octets += record.size
         elif is_needed:
@@ -159,7 +162,8 @@ class Stream:
             return
         looked_at = 0
         while client.is_ready and reader.next <= self._last and looked_at < FEED_AT_ONCE:
-            records = self._store.records(self.name, reader.next - 1, READ_RECORDS)
+            at_most = READ_RECORDS if client.credit is None else max(LEAST_RECORDS, min(READ_RECORDS, client.credit))
+            records = self._store.records(self.name, reader.next - 1, at_most)
             if not records:
                 reader.next = self._last + 1
             for record in records:

@@ -17,8 +17,7 @@ from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
-from alaska.interfaces import INetwork
-from alaska.links import Reactor
+from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of, printable
 from alaska.worker.intake import Intake
 from alaska.worker.pool import MakePool, Pool, Runner

@@ -15,8 +15,9 @@ from alaska import running
 from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
-from alaska.links import Network, Reactor, default_reactor
-from alaska.store.memory import MemoryStore
+from alaska.interfaces import Reactor
+from alaska.links import Network, default_reactor
+from alaska.store.sqlite import store_at
 from alaska.worker.runner import ScriptRunner
 from alaska.worker.service import WorkerService
 
@@ -50,7 +51,7 @@ def makeService(options: Options) -> IService:
         EmbeddedBrokerService(
             reactor,
             lambda: Network(reactor),
-            MemoryStore,
+            lambda: store_at(reactor, settings.broker_store, settings.broker_store_sync),
             [settings.broker_endpoint],
             Limits(),
             accept_one(settings.plain_username, settings.plain_password),
