@@ -24,6 +24,7 @@ JOBS = QueueName(QueueKind.SERVICE, b"jobs")
 MAIL = QueueName(QueueKind.MAILBOX, b"jobs")
 OTHER = QueueName(QueueKind.SERVICE, b"\x00\xff other")
 EVERYTHING = 1000
+FIRST = (0.0, 0)
 OPERATIONS = (
     "keep",
     "keep",
@@ -91,7 +92,7 @@ class StoreContract(_Case):
 
     def overdue(self, now: float) -> list[int]:
         """Return the positions of all messages whose time has passed."""
-        return sorted(each.position for each in self.store.overdue(now, EVERYTHING))
+        return sorted(each.position for each in self.store.overdue(now, FIRST, EVERYTHING))
 
     def records(self, stream: bytes = b"s", after: int = 0, limit: int = EVERYTHING) -> list[int]:
         """Return the positions of the records that are kept of a stream."""
@@ -117,7 +118,7 @@ class StoreContract(_Case):
             self.store.letters(0, EVERYTHING),
             self.store.waiting(JOBS, 0, EVERYTHING),
             self.store.records(b"s", 0, EVERYTHING),
-            self.store.overdue(1e12, EVERYTHING),
+            self.store.overdue(1e12, FIRST, EVERYTHING),
         ):
             self.assertEqual(found, [])
 
@@ -126,7 +127,7 @@ class StoreContract(_Case):
         mine = Message(3, MAIL, b"joe", b"s", b"t", (b"x", b""), is_tracked=True, expires=1e9 + 0.125)
         self.keep(mine, message(4), message(5))
         mine.attempts = 2
-        self.store.note_attempts(mine)
+        self.store.note_attempts(mine, None)
         self.store.bury(letter(message(4)))
         self.store.record(record(1, b"abc"))
         self.restart()
@@ -207,10 +208,10 @@ class StoreContract(_Case):
         self.keep(mine)
         for attempts in (1, 2, 7):
             mine.attempts = attempts
-            self.store.note_attempts(mine)
+            self.store.note_attempts(mine, None)
             (found,) = self.store.waiting(JOBS, 0, EVERYTHING)
             self.assertEqual(found.attempts, attempts)
-        self.store.note_attempts(message(2))
+        self.store.note_attempts(message(2), None)
         self.assertEqual(self.positions(), [1])
 
     def test_queues(self) -> None:
@@ -274,7 +275,7 @@ class StoreContract(_Case):
         self.assertEqual(self.overdue(5.0), [4])
         self.assertEqual(self.overdue(20.49), [1, 4])
         self.assertEqual(self.overdue(1e12), [1, 3, 4])
-        (found,) = self.store.overdue(6.0, EVERYTHING)
+        (found,) = self.store.overdue(6.0, FIRST, EVERYTHING)
         self.assertEqual(told(found), told(message(4, OTHER, expires=5.0)))
 
     def test_overdue_at_most(self) -> None:
@@ -282,7 +283,7 @@ class StoreContract(_Case):
         self.keep(*(message(position, expires=float(position % 7)) for position in range(1, 51)))
         seen: list[int] = []
         for _ in range(10):
-            found = self.store.overdue(6.0, 8)
+            found = self.store.overdue(6.0, FIRST, 8)
             self.assertLessEqual(len(found), 8)
             for each in found:
                 seen.append(each.position)

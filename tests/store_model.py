@@ -64,7 +64,7 @@ class StoreModel:
     def _attempt(self, store: IStore, number: int) -> None:
         message = self._some(number)
         message.attempts += 1
-        store.note_attempts(message)
+        store.note_attempts(message, None)
 
     def _bury(self, store: IStore, number: int) -> None:
         message = self._some(number)
@@ -130,7 +130,7 @@ class StoreModel:
         for queue in QUEUES:
             for after, limit in ((0, EVERYTHING), (3, 2)):
                 seen[queue, after] = [told(message) for message in store.waiting(queue, after, limit)]
-        seen["overdue"] = sorted(told(message) for message in store.overdue(6.0, EVERYTHING))
+        seen["overdue"] = sorted(told(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
         seen["queues"] = set(store.queues())
         seen["letters"] = [shown(letter) for letter in store.letters(2, 3)]
         for stream in STREAMS:

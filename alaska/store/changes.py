@@ -18,11 +18,12 @@ class Changes:
 
     ``kept`` are messages to be written, by queue and position; ``gone`` those to be deleted, with their queues;
     ``attempts`` those that are written already and have been delivered since. A letter or None says that a dead letter
-    is to be written or deleted. ``trimmed`` says up to which position records of a stream are to be deleted. ``told``
-    are called when all this is written, ``waiting`` likewise, each with its message.
+    is to be written or deleted. ``lasts`` are the highest positions of streams; ``trimmed`` says up to which position
+    their records are to be deleted. When all this is written, ``told`` are called, and ``waiting``, each with its
+    message.
     """
 
-    __slots__ = ("attempts", "gone", "kept", "letters", "records", "told", "trimmed", "waiting", "weight")
+    __slots__ = ("attempts", "gone", "kept", "lasts", "letters", "records", "told", "trimmed", "waiting", "weight")
 
     def __init__(self) -> None:
         self.kept: dict[QueueName, dict[int, Message]] = {}
@@ -30,6 +31,7 @@ class Changes:
         self.attempts: dict[int, Message] = {}
         self.letters: dict[int, DeadLetter | None] = {}
         self.records: dict[bytes, dict[int, Record]] = {}
+        self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
         self.waiting: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.told: list[Callable[[], None]] = []
@@ -72,6 +74,7 @@ class Changes:
     def record(self, record: Record) -> None:
         """Let a record be written."""
         self.records.setdefault(record.stream, {})[record.position] = record
+        self.lasts[record.stream] = record.position
         self.weight += record.size + MESSAGE_OCTETS
 
     def trim(self, stream: bytes, upto: int) -> None:
@@ -122,8 +125,10 @@ class Unwritten:
                 if message.position in layer.gone:
                     break
                 if layer.has(message):
-                    # Newer, and with what only lives in memory.
                     seen.append(layer.kept[message.queue][message.position])
+                    break
+                if message.position in layer.attempts:
+                    seen.append(layer.attempts[message.position])
                     break
             else:
                 seen.append(message)

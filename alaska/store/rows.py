@@ -14,7 +14,7 @@ MESSAGE_COLUMNS = (
     "kind, address, position, sender, subject, tracker, content, octets, is_tracked, origin, expires, attempts"
 )
 LETTER_COLUMNS = (
-    "position, kind, address, sender, subject, tracker, content, is_tracked, attempts, status, reason, time"
+    "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time"
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets"
 _LENGTH_OCTETS = 4
@@ -83,6 +83,7 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
         message.tracker,
         pack(message.content),
         message.is_tracked,
+        message.expires,
         message.attempts,
         letter.status,
         letter.reason,
@@ -92,9 +93,13 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
 
 def to_letter(row: Sequence[Any]) -> DeadLetter:
     """Return the dead letter of a row."""
-    position, kind, address, sender, subject, tracker, content, is_tracked, attempts, status, reason, time = row
+    position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, *why = row
     queue = QueueName(KINDS[kind], address)
-    message = Message(position, queue, sender, subject, tracker, unpack(content), bool(is_tracked), attempts=attempts)
+    frames = unpack(content)
+    message = Message(
+        position, queue, sender, subject, tracker, frames, bool(is_tracked), expires=expires, attempts=attempts
+    )
+    status, reason, time = why
     return DeadLetter(message, status, reason, time)
 
 

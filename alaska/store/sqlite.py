@@ -42,10 +42,10 @@ class SqliteStore:
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting = WritingThread) -> None:
+    def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting | None = None) -> None:
         self._reactor = reactor
-        self._file = file
-        self._make_writing = make_writing
+        self.file = file
+        self._make_writing = make_writing or self._make_thread
         self.is_durable = not isinstance(file, TemporaryFile)
         self.last_position = 0
         self.complaint: str | None = None
@@ -58,14 +58,18 @@ class SqliteStore:
         self._first_expiry = NEVER
         if self.is_durable:
             self._reader = self._open()
+            self.last_position = self._highest_written
+            self._first_expiry = self._look_for_first_expiry()
 
     def _open(self) -> Reader:
-        self._file.open()
-        reader = Reader(self._file)
-        self.last_position = self._highest_written = reader.last_position()
-        self._first_expiry = reader.first_expiry() or NEVER
-        self._writing = self._make_writing(self._file, lambda: self._reactor.callFromThread(self._collect))
+        self.file.open()
+        reader = Reader(self.file)
+        self._highest_written = reader.last_position()
+        self._writing = self._make_writing(self.file, self._collect)
         return reader
+
+    def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:
+        return WritingThread(file, lambda: self._reactor.callFromThread(wake))
 
     # Messages
 
@@ -201,8 +205,13 @@ class SqliteStore:
         return self.complaint is None or not self.is_durable or not self._is_heavy
 
     @property
+    def unwritten_octets(self) -> int:
+        """How much waits for its turn to be written, roughly."""
+        return self._unwritten.current.weight
+
+    @property
     def _is_heavy(self) -> bool:
-        return self._unwritten.current.weight > MOST_UNWRITTEN_OCTETS
+        return self.unwritten_octets > MOST_UNWRITTEN_OCTETS
 
     def _changed(self) -> None:
         """See to it that what has changed is written in time."""
@@ -258,11 +267,11 @@ class SqliteStore:
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
             return
         if self.complaint is not None:
-            self._log.info("the store {path} is written again", path=self._file.path)
+            self._log.info("the store {path} is written again", path=self.file.path)
             self.complaint = None
         self._unwritten.writing = None
-        if isinstance(self._file, TemporaryFile):
-            self._file.hide()
+        if isinstance(self.file, TemporaryFile):
+            self.file.hide()
         for message, stored in changes.waiting.values():
             stored(message)
         for noted in changes.told:
@@ -308,7 +317,7 @@ class SqliteStore:
             self._writing.close()
         if self._reader is not None:
             self._reader.close()
-        self._file.close()
+        self.file.close()
 
 
 def _expiry(message: Message) -> tuple[float, int]:

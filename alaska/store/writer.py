@@ -75,18 +75,14 @@ class Writer:
     def _write_records(self, changes: Changes) -> None:
         for stream, upto in changes.trimmed.items():
             self._connection.execute("DELETE FROM record WHERE stream = ? AND position <= ?", (stream, upto))
-            self._note_last(stream, upto)
-        for stream, records in changes.records.items():
+        for records in changes.records.values():
             self._insert("record", rows.RECORD_COLUMNS, [rows.of_record(record) for record in records.values()])
-            if records:
-                self._note_last(stream, next(reversed(records)))
-
-    def _note_last(self, stream: bytes, last: int) -> None:
-        self._connection.execute(
-            "INSERT INTO stream (name, last) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET last = max(last, excluded.last)",
-            (stream, last),
-        )
+        for stream, last in changes.lasts.items():
+            self._connection.execute(
+                "INSERT INTO stream (name, last) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET last = max(last, excluded.last)",
+                (stream, last),
+            )
 
     def _insert(self, table: str, columns: str, values: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows, many with each statement: at every statement the other threads may take their turn."""

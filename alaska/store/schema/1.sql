@@ -35,6 +35,7 @@ CREATE TABLE letter (
     tracker    BLOB    NOT NULL,
     content    BLOB    NOT NULL,
     is_tracked INTEGER NOT NULL,
+    expires    REAL,
     attempts   INTEGER NOT NULL,
     status     INTEGER NOT NULL,            -- of the protocol; with the reason, why it is here
     reason     BLOB    NOT NULL,
