@@ -95,8 +95,11 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def trim(stream: bytes, upto: int) -> None:
-        """Keep the records of a stream with positions up to and including ``upto`` no longer."""
+    def trim(stream: bytes, upto: int) -> int:
+        """Keep the records of a stream with positions up to and including ``upto`` no longer; return their octets.
+
+        :raises StoreError: the store cannot be read.
+        """
 
     def streams() -> list[StreamSize]:
         """Return each stream that a record was ever kept of, with what is kept of it now.

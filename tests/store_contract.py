@@ -362,13 +362,15 @@ class StoreContract(_Case):
     def test_trim(self) -> None:
         """What is trimmed is kept no longer, up to and including the position; other streams are as they were."""
         for position in range(1, 6):
-            self.store.record(record(position))
+            self.store.record(record(position, b"x" * position))
             self.store.record(record(position, stream=b"other"))
-        self.store.trim(b"s", 3)
-        self.store.trim(b"never seen", 3)
+        self.assertEqual(self.store.trim(b"s", 3), 1 + 2 + 3)
+        self.assertEqual(self.store.trim(b"never seen", 3), 0)
         self.assertEqual((self.records(), self.records(b"other")), ([4, 5], [1, 2, 3, 4, 5]))
-        self.store.trim(b"s", 2)
+        self.assertEqual(self.store.trim(b"s", 2), 0)
         self.assertEqual(self.records(), [4, 5])
+        self.settle()
+        self.assertEqual(self.store.trim(b"s", 5), 4 + 5)
 
     def test_streams(self) -> None:
         """Each stream is listed with its first and last position and its octets, and so is one that is trimmed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, takewhile
 
 from alaska.message import DeadLetter, Message, QueueName, Record
 
@@ -82,6 +82,8 @@ class Changes:
         records = self.records.get(stream, {})
         for position in [position for position in records if position <= upto]:
             self.weight -= records.pop(position).size + MESSAGE_OCTETS
+        if not records:
+            self.records.pop(stream, None)
         self.trimmed[stream] = max(upto, self.trimmed.get(stream, 0))
 
 
@@ -174,14 +176,22 @@ class Unwritten:
         """Return records of a stream behind a position that are to be written, in order."""
         found: list[Record] = []
         for layer in self.layers():
-            records = layer.records.get(stream)
-            if records:
-                start = max(next(iter(records)), (found[-1].position if found else after) + 1)
-                found += islice(_from(records, start), limit - len(found))
+            records = layer.records.get(stream, {})
+            found += islice(_behind(records, found[-1].position if found else after), limit - len(found))
         return found
 
+    def octets_of_records(self, stream: bytes, after: int, upto: int) -> int:
+        """Return the octets of the records of a stream behind a position, up to another, that are to be written."""
+        return sum(
+            record.size
+            for layer in self.layers()
+            for record in takewhile(lambda each: each.position <= upto, _behind(layer.records.get(stream, {}), after))
+        )
 
-def _from(records: dict[int, Record], start: int) -> Iterator[Record]:
-    """Iterate over records from a position on; they are in order and nearly all positions are there."""
-    last = next(reversed(records))
-    return (records[position] for position in range(start, last + 1) if position in records)
+
+def _behind(records: dict[int, Record], after: int) -> Iterator[Record]:
+    """Iterate over records behind a position; they are in order, and nearly all positions are there."""
+    if not records:
+        return iter(())
+    start = max(next(iter(records)), after + 1)
+    return (records[position] for position in range(start, next(reversed(records)) + 1) if position in records)

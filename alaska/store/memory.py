@@ -88,11 +88,10 @@ class MemoryStore:
         kept = self._streams.get(stream, {})
         return list(islice((record for record in kept.values() if record.position > after), limit))
 
-    def trim(self, stream: bytes, upto: int) -> None:
+    def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
         kept = self._streams.get(stream, {})
-        for position in [position for position in kept if position <= upto]:
-            del kept[position]
+        return sum(kept.pop(position).size for position in [position for position in kept if position <= upto])
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""

@@ -77,6 +77,17 @@ class Reader:
         )  # fmt: skip
         return list(map(rows.to_record, found))
 
+    def octets_of_records(self, stream: bytes, after: int, upto: int) -> tuple[int, int]:
+        """Return the octets of the records of a stream behind a position, up to another; and the last one's position.
+
+        Where there are none, the latter is the position behind which they would be.
+        """
+        ((octets, last),) = self._rows(
+            "SELECT ifnull(sum(octets), 0), max(position) FROM record WHERE stream = ? AND position BETWEEN ? AND ?",
+            stream, after + 1, upto,
+        )  # fmt: skip
+        return octets, after if last is None else last
+
     def streams(self) -> list[StreamSize]:
         """Return the sizes of all streams."""
         found: Iterable[tuple[bytes, int | None, int, int]] = self._rows(

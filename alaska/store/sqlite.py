@@ -187,10 +187,15 @@ class SqliteStore:
             found += self._unwritten.records(stream, found[-1].position if found else after, limit - len(found))
         return found
 
-    def trim(self, stream: bytes, upto: int) -> None:
+    def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
+        octets, last = 0, self._unwritten.trimmed(stream)
+        if self._reader is not None:
+            octets, last = self._reader.octets_of_records(stream, last, upto)
+        octets += self._unwritten.octets_of_records(stream, last, upto)
         self._unwritten.current.trim(stream, upto)
         self._changed()
+        return octets
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
