@@ -242,7 +242,7 @@ class FailureTests(FileTestCase):
     def test_no_room(self) -> None:
         """When much cannot be written there is no room for more, and nobody waits for the disk."""
         store = self.open()
-        self.patch(sqlite, "MOST_UNWRITTEN_OCTETS", 10_000)
+        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
         self.keep(store, 1)
         self.clock.advance(0)
         self.writing.run("database or disk is full")

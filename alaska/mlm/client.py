@@ -24,6 +24,7 @@ from alaska.mlm.states import Event, State
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 4
+MOST_KNOCK_SECONDS = 4.0
 MAX_CREDIT_STEP = 2**16 - 1
 
 Delivered = mlm.StreamDeliver | mlm.MailboxDeliver | mlm.ServiceDeliver | mlm.StreamRecord
@@ -60,9 +61,13 @@ class Listener(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A command that is answered by OK or ERROR. One that sets something up is replayed to a new broker."""
+    """A command that is answered by OK or ERROR. One that sets something up is replayed to a new broker.
+
+    One that was done once is replayed even if a broker has refused it since: the next may do it.
+    """
 
     command: Setup | mlm.StreamCancel
+    was_done: bool = False
 
 
 class ClientMachine:
@@ -217,7 +222,7 @@ class ClientMachine:
 
     def _knock_again(self, _command: mlm.Command | None) -> None:
         """Introduce the client again, less and less often, to a broker that may have lost the first."""
-        if self._now - self._knock >= BEAT_SECONDS * 2**self._knocks:
+        if self._now - self._knock >= min(BEAT_SECONDS * 2**self._knocks, MOST_KNOCK_SECONDS):
             self._transmit_open()
 
     def _opened(self, command: mlm.Command | None) -> None:
@@ -243,13 +248,14 @@ class ClientMachine:
     def _answer(self, _command: mlm.Command | None) -> None:
         request = self._awaiting.popleft() if self._awaiting else None
         if request is not None:
+            request.was_done = True
             self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Command | None) -> None:
         assert isinstance(command, mlm.Error)
         request = self._awaiting.popleft() if self._awaiting else None
         if request is not None:
-            if request in self._setups:
+            if request in self._setups and not request.was_done:
                 self._setups.remove(request)
             self._listener.answered(request, _refusal(command))
 

@@ -24,9 +24,12 @@ from alaska.store.writing import AnyWriting, WritingThread
 
 LAZY_SECONDS = 0.02
 """How long changes that nobody waits for may stay unwritten."""
-SPILL_OCTETS = 8 * 2**20
+SPILL_OCTETS = 2**20
 """From how much on a temporary store uses its file."""
-MOST_UNWRITTEN_OCTETS = 16 * 2**20
+MOST_UNWRITTEN_OCTETS = 2 * 2**20
+"""How much may wait while a group is written. It is the next group, so it is also how long one can take."""
+MOST_UNSAFE_OCTETS = 16 * 2**20
+"""How much is kept in memory while the file cannot be written; more is refused."""
 RETRY_SECONDS = 1.0
 NEVER = float("inf")
 
@@ -207,7 +210,7 @@ class SqliteStore:
     @property
     def has_room(self) -> bool:
         """See :class:`IStore`."""
-        return self.complaint is None or not self.is_durable or not self._is_heavy
+        return self.complaint is None or not self.is_durable or self.unwritten_octets < MOST_UNSAFE_OCTETS
 
     @property
     def unwritten_octets(self) -> int:
