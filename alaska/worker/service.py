@@ -128,7 +128,7 @@ class WorkerService(Service):
             self._care.stop()
         for retry in self._retries:
             retry.cancel()
-        if self._client is not None and "confirm" not in self._client.capabilities:
+        if self._client is not None and not self._can_hand_back:
             # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it.
             await self._client.close().addErrback(self._without_goodbye)
         elif self._intake is not None:
@@ -224,9 +224,14 @@ class WorkerService(Service):
         self._retries.add(retry)
         self.intake.rests()
 
+    @property
+    def _can_hand_back(self) -> bool:
+        """Whether the broker lets others run what this worker does not: otherwise all that it gives must be run."""
+        return self._client is not None and "confirm" in self._client.capabilities
+
     def _look_after_pool(self) -> None:
         """Hand back what waits for threads that are all busy for long."""
-        if self.intake.is_stuck():
+        if self._can_hand_back and self.intake.is_stuck():
             self.intake.hand_back(self._pool.withdraw())
 
     def _report(self, request: Request, error: ScriptError) -> None:
