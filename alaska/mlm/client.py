@@ -88,7 +88,9 @@ class ClientMachine:
         self._promises: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
         self._stream: bytes | None = None
         self._ready: int | None = None
-        self._heard = self._beat = self._knock = 0.0
+        self.heard = 0.0
+        """When the broker sent something last."""
+        self._beat = self._knock = 0.0
         self._knocks = 0
         self._now = 0.0
 
@@ -111,7 +113,7 @@ class ClientMachine:
 
     def received(self, command: mlm.Command, now: float) -> None:
         """Take note of a command of the broker; one that a broker does not send is ignored."""
-        self._now = self._heard = now
+        self._now = self.heard = now
         if isinstance(command, mlm.Error):
             is_lost = command.status_code == errors.COMMAND_INVALID
             self._happen(Event.LOST if is_lost else Event.REFUSED, command)
@@ -123,7 +125,7 @@ class ClientMachine:
     def tick(self, now: float) -> None:
         """Do what is due; to be called several times a second."""
         self._now = now
-        if now - self._heard >= SILENT_BEATS * BEAT_SECONDS:
+        if now - self.heard >= SILENT_BEATS * BEAT_SECONDS:
             self._happen(Event.SILENCE, None)
         if now - self._beat >= BEAT_SECONDS:
             self._happen(Event.BEAT, None)
@@ -210,7 +212,7 @@ class ClientMachine:
     def _transmit_open(self) -> None:
         self._knocks += 1
         self._knock = self._beat = self._now
-        self._heard = self._now
+        self.heard = self._now
         self._listener.transmit(mlm.ConnectionOpen(self._address))
         if self._ready is not None:
             # Behind OPEN, so that what waits for the client comes to be confirmed (docs/protocol.md, section 5).

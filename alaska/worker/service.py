@@ -63,7 +63,7 @@ class WorkerService(Service):
         self._senders = Senders(self._make_client)
         self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished)
         self._intake: Intake | None = None
-        self._retries: set[IDelayedCall] = set()
+        self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
         self.executed = 0
@@ -126,11 +126,11 @@ class WorkerService(Service):
         """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
         if self._care.running:
             self._care.stop()
-        for retry in self._retries:
-            retry.cancel()
+        self._end_retries()
         if self._client is not None and not self._can_hand_back:
-            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it.
-            await self._client.close().addErrback(self._without_goodbye)
+            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it. Its
+            # goodbye comes behind all that it has sent.
+            await self._client.close(longest=DRAIN_SECONDS).addErrback(self._without_goodbye)
         elif self._intake is not None:
             self._intake.stop()
             self._intake.hand_back(self._pool.withdraw())
@@ -146,6 +146,14 @@ class WorkerService(Service):
             await self._client.close().addErrback(self._without_goodbye)
         if self._network is not None:
             self._network.close()
+
+    def _end_retries(self) -> None:
+        """Run nothing again; a broker that takes a request back has others run it, else it has failed now."""
+        retries, self._retries = self._retries, {}
+        for retry, (request, error) in retries.items():
+            retry.cancel()
+            if not self._can_hand_back:
+                self._fail(request, error)
 
     def _without_goodbye(self, failure: Failure) -> None:
         failure.trap(ClientError)
@@ -199,9 +207,13 @@ class WorkerService(Service):
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
             self._run_again(request, error)
         else:
-            self.failed += 1
-            self._report(request, error)
-            self.intake.ended(request, error.status, error.message)
+            self._fail(request, error)
+
+    def _fail(self, request: Request, error: ScriptError) -> None:
+        """Give a request up for good."""
+        self.failed += 1
+        self._report(request, error)
+        self.intake.ended(request, error.status, error.message)
 
     def _run_again(self, request: Request, error: ScriptError) -> None:
         """Run a script that failed once more, later and later; the request stays with this worker meanwhile."""
@@ -216,12 +228,12 @@ class WorkerService(Service):
         again = replace(request, attempt=request.attempt + 1)
 
         def run() -> None:
-            self._retries.discard(retry)
+            del self._retries[retry]
             self.intake.wakes()
             self._pool.submit(again)
 
         retry = self._reactor.callLater(delay, run)
-        self._retries.add(retry)
+        self._retries[retry] = request, error
         self.intake.rests()
 
     @property
