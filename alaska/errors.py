@@ -90,6 +90,9 @@ class ScriptError(AlaskaError):
 
     status = INTERNAL_ERROR
 
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
     @property
     def message(self) -> str:
         """What went wrong, without the traceback."""
@@ -100,6 +103,17 @@ class ScriptNotFound(ScriptError):
     """A subject that names no script of the scripts directory."""
 
     status = NOT_FOUND
+
+
+class LimitExceeded(ScriptError):
+    """A script that wanted more than it may have; the text ends with the setting that says how much that is."""
+
+    def __init__(self, text: str, setting: str) -> None:
+        super().__init__(text, setting)
+        self.setting = setting
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} ({self.setting})"
 
 
 class CannotBind(AlaskaError):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from alaska.errors import ScriptError
 
+TIMEOUT = "worker/scripts/timeout"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
