@@ -59,7 +59,12 @@ class WorkerSettings(Settings):
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
     scripts_timeout: int = setting(
         "worker/scripts/timeout", MILLISECONDS, "0", "How long a script may take; 0: any time.")
+    scripts_memory: int = setting(
+        "worker/scripts/memory", number(0, 1024 * 1024, "megabytes"), "0", "How much a script may use; 0: any amount.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
+    pool_isolation: str = setting(
+        "worker/pool/isolation", one_of("thread", "process"), "thread",
+        "Whether each of them has a thread or a process (docs/isolation.md).")
     broker_endpoint: str = setting(
         "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)
     broker_timeout: int = setting(

@@ -86,7 +86,10 @@ class BacklogFull(ClientError):
 
 
 class ScriptError(AlaskaError):
-    """A request whose script failed; the text is the message, and behind it the traceback."""
+    """A request whose script failed; the text is the message, and behind it the traceback.
+
+    Errors of this kind cross from process to process: one is made again of its class and its ``args``, which are texts.
+    """
 
     status = INTERNAL_ERROR
 
@@ -114,6 +117,10 @@ class LimitExceeded(ScriptError):
 
     def __str__(self) -> str:
         return f"{self.args[0]} ({self.setting})"
+
+
+class InterpreterLost(ScriptError):
+    """A script whose interpreter ended under it, or could not be started; the text says how."""
 
 
 class CannotBind(AlaskaError):

@@ -249,7 +249,7 @@ class WorkerService(Service):
     def _pause(self) -> None:
         self._log.critical(
             "too many scripts hold threads that nothing can end: the worker takes no more requests until some have "
-            "ended or it is started again"
+            'ended or it is started again; with worker/pool/isolation = "process" they would be killed'
         )
         if self._can_hand_back:
             self.intake.stop()
