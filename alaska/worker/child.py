@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alaska.errors import ScriptError
+from alaska.memory import give_back_large
 from alaska.worker.pipes import (
     MOST_OCTETS,
     READ_OCTETS,
@@ -174,6 +175,7 @@ def keep_apart(parent: int, address_space: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(_OUT_OF_MEMORY_FIRST)
+    give_back_large()
     if address_space:
         most = _mapped_octets() + address_space
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

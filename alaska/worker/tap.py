@@ -18,6 +18,7 @@ from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
+from alaska.memory import give_back_large
 from alaska.store.sqlite import store_at
 from alaska.worker.isolated import IsolatedRunner
 from alaska.worker.pool import Runner
@@ -50,6 +51,7 @@ def makeService(options: Options) -> IService:
     """Return the worker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
+    give_back_large()
     reactor = default_reactor()
     program = running.Program()
     if settings.broker_embedded:
