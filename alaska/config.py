@@ -57,7 +57,14 @@ class WorkerSettings(Settings):
     verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+    scripts_timeout: int = setting(
+        "worker/scripts/timeout", MILLISECONDS, "0", "How long a script may take; 0: any time.")
+    scripts_memory: int = setting(
+        "worker/scripts/memory", number(0, 1024 * 1024, "megabytes"), "0", "How much a script may use; 0: any amount.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
+    pool_isolation: str = setting(
+        "worker/pool/isolation", one_of("thread", "process"), "thread",
+        "Whether each of them has a thread or a process (docs/isolation.md).")
     broker_endpoint: str = setting(
         "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)
     broker_timeout: int = setting(
@@ -84,6 +91,11 @@ class WorkerSettings(Settings):
     user: str | None = setting("worker/user", NAME, None, "The user that the daemon becomes.")
     group: str | None = setting("worker/group", NAME, None, "The group that the daemon becomes.")
     # fmt: on
+
+    @property
+    def scripts_limit(self) -> float | None:
+        """How many seconds a script may take, None for any number."""
+        return self.scripts_timeout / 1000 if self.scripts_timeout else None
 
     def doubts(self) -> list[str]:
         """Say that half of the credentials, or a store without a broker, is not used."""

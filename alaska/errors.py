@@ -86,9 +86,15 @@ class BacklogFull(ClientError):
 
 
 class ScriptError(AlaskaError):
-    """A request whose script failed; the text is the message, and behind it the traceback."""
+    """A request whose script failed; the text is the message, and behind it the traceback.
+
+    Errors of this kind cross from process to process: one is made again of its class and its ``args``, which are texts.
+    """
 
     status = INTERNAL_ERROR
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
     @property
     def message(self) -> str:
@@ -100,6 +106,21 @@ class ScriptNotFound(ScriptError):
     """A subject that names no script of the scripts directory."""
 
     status = NOT_FOUND
+
+
+class LimitExceeded(ScriptError):
+    """A script that wanted more than it may have; the text ends with the setting that says how much that is."""
+
+    def __init__(self, text: str, setting: str) -> None:
+        super().__init__(text, setting)
+        self.setting = setting
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} ({self.setting})"
+
+
+class InterpreterLost(ScriptError):
+    """A script whose interpreter ended under it, or could not be started; the text says how."""
 
 
 class CannotBind(AlaskaError):

@@ -280,9 +280,17 @@ class HandPool:
     _log = Logger()
 
     def __init__(
-        self, _reactor: IReactorFromThreads, size: int, make_runner: Callable[[], Runner], finished: Finished
+        self,
+        _reactor: IReactorFromThreads,
+        size: int,
+        make_runner: Callable[[], Runner],
+        finished: Finished,
+        limit: float | None = None,
     ) -> None:
         self.size = size
+        self.limit = limit
+        self.is_exhausted = False
+        self.watched: list[float] = []
         self._make_runner = make_runner
         self._finished = finished
         self._runner: Runner | None = None
@@ -308,6 +316,10 @@ class HandPool:
         withdrawn = list(self._submitted)
         self._submitted.clear()
         return withdrawn
+
+    def watch(self, now: float) -> None:
+        """Note when the worker looked after the pool; see :class:`alaska.worker.pool.Pool`."""
+        self.watched.append(now)
 
     def begin(self, most: int | None = None) -> None:
         """Begin what is submitted, or so many of it; that ends in the next :meth:`run`."""

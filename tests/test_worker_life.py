@@ -188,16 +188,21 @@ class StopAloneTests(WorkerCase):
         self.pass_time(30)
 
     def test_broker_that_takes_nothing_back(self) -> None:
-        """What such a broker gives is run, however long it has to wait for a thread."""
+        """What such a broker gives is run, however long it has to wait for a thread, and whatever state they are in."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.script(b"job")
         self.start()
         broker.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
-        broker.send(*[mlm.ServiceDeliver(b"requester", b"default", b"job", b"", ())] * 10)
+        request = mlm.ServiceDeliver(b"requester", b"default", b"job", b"", ())
+        broker.send(*[request] * 10)
         self.pool.begin(4)
         self.pass_time(1)
+        self.pool.is_exhausted = True
+        broker.send(request)
+        self.pass_time(1)
+        self.assertEqual(len(self.logged(LogLevel.critical)), 1)
         self.pool.run()
-        self.assertEqual(len(self.scripts.requests), 10)
+        self.assertEqual(len(self.scripts.requests), 11)
 
     def test_before_the_broker_came(self) -> None:
         """A worker that waits for its broker stops at once, without a complaint and without a timer."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from alaska.errors import ScriptError
+
+TIMEOUT = "worker/scripts/timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +67,11 @@ class Outcome:
     output: bytes = b""
     error: ScriptError | None = None
     seconds: float = 0.0
+
+
+Call = Callable[[Request, bytes], bytes]
+"""What a script asks of the worker while it runs, and the answer; called in the thread of the pool that runs it.
+
+The octets mean something to who asks and who answers, and to nobody between them. The time until the answer is the
+script's own: who answers should do so before its limit. To raise is a fault of the worker, not of the script.
+"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -9,6 +11,24 @@ from alaska.errors import ScriptError
 from alaska.worker.lua import LuaRunner
 from alaska.worker.request import Outcome, Request
 from alaska.worker.scripts import Scripts
+from alaska.worker.values import Coder
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSettings:
+    """What a runner of scripts is made from: plain values, which can cross to another process.
+
+    ``directory`` is that of the scripts, as octets.
+    """
+
+    directory: bytes
+
+    def make_runner(self) -> ScriptRunner:
+        """Return a runner, to be used in the thread that calls."""
+        return ScriptRunner(Path(os.fsdecode(self.directory)))
+
+
+SETTINGS = Coder(ScriptSettings)
 
 
 class ScriptRunner:

@@ -61,8 +61,9 @@ class WorkerService(Service):
         self._network: INetwork | None = None
         self._client: Client | None = None
         self._senders = Senders(self._make_client)
-        self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished)
+        self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished, settings.scripts_limit)
         self._intake: Intake | None = None
+        self._is_exhausted = False
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
@@ -74,6 +75,11 @@ class WorkerService(Service):
         """What the worker asks of its broker, once it has started."""
         assert self._intake is not None
         return self._intake
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the worker has started, and should be given requests."""
+        return bool(self.running) and self._intake is not None and not self._is_exhausted
 
     def startService(self) -> None:
         """Start the pool, and offer the service as soon as the broker is there."""
@@ -124,8 +130,6 @@ class WorkerService(Service):
 
     async def _stop(self) -> None:
         """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
-        if self._care.running:
-            self._care.stop()
         self._end_retries()
         if self._client is not None and not self._can_hand_back:
             # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it. Its
@@ -138,6 +142,8 @@ class WorkerService(Service):
         await self._pool.stop()
         if late.active():
             late.cancel()
+        if self._care.running:
+            self._care.stop()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
         # That ends, one way or the other, with those who send, and for them a broker that is away has its time.
         await self._senders.close()
@@ -242,9 +248,28 @@ class WorkerService(Service):
         return self._client is not None and "confirm" in self._client.capabilities
 
     def _look_after_pool(self) -> None:
-        """Hand back what waits for threads that are all busy for long."""
-        if self._can_hand_back and self.intake.is_stuck():
+        """Replace stuck threads, and hand back what waits for threads that are all busy for long."""
+        self._pool.watch(self._reactor.seconds())
+        if not self.running:
+            return
+        if self._pool.is_exhausted is not self._is_exhausted:
+            self._is_exhausted = self._pool.is_exhausted
+            self._pause() if self._is_exhausted else self._resume()
+        if self._can_hand_back and (self.intake.is_stuck() or self._is_exhausted):
             self.intake.hand_back(self._pool.withdraw())
+
+    def _pause(self) -> None:
+        self._log.critical(
+            "too many scripts hold threads that nothing can end: the worker takes no more requests until some have "
+            'ended or it is started again; with worker/pool/isolation = "process" they would be killed'
+        )
+        if self._can_hand_back:
+            self.intake.stop()
+
+    def _resume(self) -> None:
+        self._log.info("enough of the stuck threads have ended: the worker takes requests again")
+        if self._can_hand_back:
+            self.intake.resume()
 
     def _report(self, request: Request, error: ScriptError) -> None:
         """Log that a script failed, and mail it: the error's text, then the request's context."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +18,16 @@ from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
+from alaska.memory import give_back_large
 from alaska.store.sqlite import store_at
-from alaska.worker.runner import ScriptRunner
+from alaska.worker.isolated import IsolatedRunner
+from alaska.worker.pool import Runner
+from alaska.worker.process import child_command
+from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.service import WorkerService
 
 _log = Logger()
+ADDRESS_SPACE_MEGABYTES = 128
 
 
 class Options(BaseOptions):
@@ -45,6 +51,7 @@ def makeService(options: Options) -> IService:
     """Return the worker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
+    give_back_large()
     reactor = default_reactor()
     program = running.Program()
     if settings.broker_embedded:
@@ -60,11 +67,32 @@ def makeService(options: Options) -> IService:
         reactor,
         settings,
         lambda: Network(reactor),
-        lambda: ScriptRunner(settings.scripts_dir),
+        runner_maker(settings),
         show_on_terminal if options.is_on_terminal else show_in_log,
         lambda _error: end(reactor),
     ).setServiceParent(program)
     return program
+
+
+def runner_maker(settings: WorkerSettings) -> Callable[[], Runner]:
+    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them."""
+    scripts = ScriptSettings(os.fsencode(settings.scripts_dir))
+    if settings.pool_isolation == "thread":
+        return scripts.make_runner
+    return lambda: IsolatedRunner(
+        child_command(),
+        SETTINGS.encode(scripts),
+        settings.scripts_limit,
+        address_space(settings.scripts_memory),
+    )
+
+
+def address_space(megabytes: int) -> int:
+    """Return how many octets a process may map for a script that may use so many megabytes, 0 for any number.
+
+    What Lua refuses to give is less: this is for what gets past it, and must leave room for what is read and sent.
+    """
+    return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0
 
 
 def end(reactor: Reactor) -> None:

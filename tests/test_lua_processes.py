@@ -1,0 +1,54 @@
+"""Same scripts, same results: all tests of scripts once more, in a child process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import ModuleType
+
+from alaska.worker.isolated import IsolatedRunner
+from alaska.worker.process import child_command
+from alaska.worker.request import Outcome, Request
+from alaska.worker.scripts import Script
+from tests import children, test_lua, test_lua_isolation, test_lua_modules
+from tests.lua_case import LuaCase
+
+
+class ElsewhereRunner:
+    """What stands in the place of a LuaRunner: it runs the script in a child process."""
+
+    def __init__(self, runner: IsolatedRunner) -> None:
+        self._runner = runner
+
+    def run(self, script: Script, request: Request) -> Outcome:
+        """See :class:`alaska.worker.lua.LuaRunner`."""
+        told = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
+        return self._runner.run(replace(request, address=told.encode()))
+
+    def close(self) -> None:
+        """See :class:`alaska.worker.lua.LuaRunner`."""
+        self._runner.close()
+
+
+class Elsewhere(LuaCase):
+    """Runs the scripts of a test in a child process."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        runner = IsolatedRunner(child_command(children.program("lua")), b"system" * self.system_modules)
+        self.addCleanup(runner.close)
+        self.runner = ElsewhereRunner(runner)  # type: ignore[assignment]  # to tests it is the same
+
+
+def elsewhere(module: ModuleType) -> dict[str, type]:
+    """Return the test classes of a module, each as one that runs its scripts in child processes."""
+    prefix = module.__name__.rpartition("_")[2].title()
+    return {
+        f"{prefix}{name}": type(f"{prefix}{name}", (Elsewhere, cls), {"__module__": __name__})
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, LuaCase) and cls.__module__ == module.__name__
+    }
+
+
+for _module in (test_lua, test_lua_isolation, test_lua_modules):
+    globals().update(elsewhere(_module))
