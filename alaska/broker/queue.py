@@ -256,7 +256,10 @@ class Queue:
         if lane is None:
             lane = self._lanes[key] = _Lane(message.position - 1)
         if key == NOBODY or lane.is_behind or not lane.has_room:
-            lane.is_behind = True
+            if not lane.is_behind:
+                # What was put back may be above what was sorted in last, and is in memory all the same.
+                lane.is_behind = True
+                lane.upto = message.position - 1
             return
         lane.append(message)
         self._held.add(message.position)
