@@ -107,6 +107,7 @@ class BrokerModel:
         self.letters: set[int] = set()
         self.streams = StreamsModel(store, limits.retention_of)
         self._replies: list[tuple[Peer, mlm.Command]] = []
+        self._said_last = b""
         self._may_leave: set[Peer] = set()
         self._ended: list[Sent] = []
         self.count = 0
@@ -137,6 +138,9 @@ class BrokerModel:
                 self.streams.delivered(peer, command)
             case mlm.Confirm():
                 self._confirmed(peer, command)
+            case mlm.Ok(_, reason) if reason.startswith(b"last="):
+                self._said_last = reason
+                self._replies.append((peer, OK))
             case _ if not peer.is_gone:
                 self._replies.append((peer, command))
         peer.is_known_gone = peer.is_gone
@@ -315,7 +319,9 @@ class BrokerModel:
             position = mlm.LIVE_ONLY if position == mlm.LIVE_ONLY else 0
         if not peer.is_replaced:
             self.streams.replay(peer, stream, pattern, position)
+        last = b"last=%d" % self.streams.last(stream)
         self.call(peer, mlm.StreamReplay(stream, pattern, position), self.answer(peer))
+        assert peer.is_replaced or stream not in self.limits.retention_of or self._said_last == last
 
     def cancel(self, peer: Peer, stream: bytes) -> None:
         """Let a peer read a stream no longer."""

@@ -111,7 +111,7 @@ class ReplayTests(StreamTestCase):
         """Position 0 is the oldest record that is kept; positions count from 1."""
         self.do("w", *write(*numbers(5)))
         self.open("r", credit=100)
-        self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b""))
+        self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b"last=5"))
         self.open("r2", credit=100)
         self.do("r2", mlm.StreamReplay(b"s", b"", 0))
         self.assertEqual(self.records("r2"), list(enumerate(numbers(5), 1)))

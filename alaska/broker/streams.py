@@ -318,10 +318,15 @@ class Streams:
         self._read_by.setdefault(client, {})[name] = None
         self._at(name).read(client, pattern)
 
-    def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> None:
-        """Add a pattern to what a client reads of a stream, from a position on, as records."""
+    def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> int:
+        """Add a pattern to what a client reads of a stream, from a position on, as records; return the last position.
+
+        A client that knows of a higher one has read another stream of that name.
+        """
         self._read_by.setdefault(client, {})[name] = None
-        self._at(name).replay(client, pattern, position)
+        stream = self._at(name)
+        stream.replay(client, pattern, position)
+        return stream.last
 
     def cancel(self, name: bytes, client: Client) -> None:
         """End all that a client reads of a stream; a client that reads nothing of it is no error."""
