@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Hashable
 
 from twisted.logger import LogLevel
 
@@ -85,6 +86,24 @@ class LongQueueTests(BrokerTestCase):
         self.pass_time(1, "p", "w")
         self.assertEqual(self.taken("w"), [b"job"] * 500)
         self.assertEqual(store.reads, before)
+
+    def test_cost_of_many_patterns(self) -> None:
+        """However many patterns requests wait under, nobody looks at all of them when one may go."""
+        looks: list[Hashable] = []
+        next_of = Offers.next_of
+
+        def noted(offers: Offers, lane: Hashable) -> Client | None:
+            looks.append(lane)
+            return next_of(offers, lane)
+
+        self.patch(Offers, "next_of", noted)
+        self.open("w", *(mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(200)), credit=0)
+        self.open("p", *(request(b"%d" % (number % 200)) for number in range(400)))
+        looks.clear()
+        for number in range(400):
+            self.do("w", mlm.Credit(1))
+            self.assertEqual(self.taken("w"), [b"%d" % (number % 200)])
+        self.assertLessEqual(len(looks), 1000)
 
 
 class SteadyTests(BrokerTestCase):
