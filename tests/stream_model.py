@@ -91,11 +91,14 @@ class StreamsModel:
     def replay(self, reader: Hashable, stream: bytes, pattern: bytes, position: int) -> None:
         """Let somebody read from a position on; what it gets under another pattern does not come again.
 
+        Who asks for the same pattern again has no use for what it asked for before.
+
         Of a stream that is not kept the position is :data:`LIVE_ONLY` or 0.
         """
         reading = self._readings.setdefault((stream, reader), Reading())
         reading.wants_records = True
         start = reading.since[pattern] = self.last(stream) + 1 if position == mlm.LIVE_ONLY else max(position, 1)
+        reading.pending = {at: each for at, each in reading.pending.items() if reading.wants(each, but=pattern)}
         for record in self.store.records(stream, start - 1 if stream in self._kept else 0, EVERYTHING):
             written = self.written[stream][int(record.content[0])]
             is_wanted = written.position >= start and compile_pattern(pattern).matches(record.subject)
