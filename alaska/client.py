@@ -195,7 +195,8 @@ class Client:
     def replay(self, stream: Text, pattern: Text = "", position: int = 0) -> Deferred[None]:
         """Read a stream from a position on: 0 for the oldest record that is kept, then what is written from now on.
 
-        Deliveries have positions then; to go on after a pause, ask for the one behind the last.
+        Deliveries have positions then; to go on after a pause, ask for the one behind the last, as the client itself
+        does when the broker was away.
 
         :raises Refused: the broker has no journals.
         """

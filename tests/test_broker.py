@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits, QueueLimits
+from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.store.memory import MemoryStore
@@ -40,9 +41,13 @@ class BrokerTestCase(SynchronousTestCase):
         self.inboxes: dict[bytes, list[mlm.Command]] = {}
         self.gone: set[bytes] = set()
         self.now = 0.0
-        self.store = MemoryStore()
+        self.store = self.make_store()
         self.broker = Broker(self.transmit, self.limits, self.store)
         self.broker.tick(0.0)
+
+    def make_store(self) -> IStore:
+        """Return the broker's store."""
+        return MemoryStore()
 
     def transmit(self, peer: bytes, command: mlm.Command) -> bool:
         """Put what the broker sends into an inbox, unless its owner's connection is gone."""

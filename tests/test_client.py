@@ -12,8 +12,9 @@ from alaska import errors
 from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, to_octets, to_text
-from alaska.interfaces import Reactor
+from alaska.interfaces import IStore, Reactor
 from alaska.mlm import commands as mlm
+from alaska.retention import Retention
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker, run_for
 
@@ -245,10 +246,12 @@ class IteratorTests(ClientTestCase):
 class RestartTests(ClientTestCase):
     """Our broker, killed and started again under our clients."""
 
-    def start_broker(self) -> BrokerService:
-        """Start a broker that knows nothing."""
+    limits = Limits(client_timeout=5.0, retention_of={b"kept": Retention(100)})
+
+    def start_broker(self, store: IStore | None = None) -> BrokerService:
+        """Start a broker that knows nothing, or what the store knows."""
         service = BrokerService(
-            cast("Reactor", self.clock), lambda: self.network, MemoryStore, [ENDPOINT], Limits(client_timeout=5.0)
+            cast("Reactor", self.clock), lambda: self.network, lambda: store or MemoryStore(), [ENDPOINT], self.limits
         )
         service._network = None
         service.startService()
@@ -283,6 +286,39 @@ class RestartTests(ClientTestCase):
         producer.send_for("svc", "4")
         self.network.run()
         self.assertEqual(seen, ["1", "2", "3", "4"])
+
+    def read_over_a_restart(self, keep: bool) -> list[tuple[int | None, str]]:
+        """Return the records that a reader gets of a stream whose broker is killed and started again."""
+        store = MemoryStore()
+        service = self.start_broker(store)
+        seen: list[tuple[int | None, str]] = []
+        reader = self.client("reader", deliver=lambda delivery: seen.append((delivery.position, delivery.subject)))
+        writer = self.client("writer")
+        for client in (reader, writer):
+            client.connect()
+        self.network.run()
+        writer.publish("kept", "0")
+        reader.replay("kept")
+        for subject in ("1", "2"):
+            writer.publish("kept", subject)
+        run_for(self.clock, self.network, 1)
+        self.kill_broker(service)
+        run_for(self.clock, self.network, 3)
+        service = self.start_broker(store if keep else None)
+        assert service.broker is not None
+        for subject in ("3", "4"):
+            writer.publish("kept", subject)
+        run_for(self.clock, self.network, 5)
+        return seen
+
+    def test_stream_goes_on(self) -> None:
+        """A reader gets each record once over a restart of a broker that keeps them."""
+        self.assertEqual(self.read_over_a_restart(keep=True), [(n + 1, f"{n}") for n in range(5)])
+
+    def test_stream_begins_anew(self) -> None:
+        """With a broker that has forgotten the stream a reader gets the new one from its start."""
+        expected = [(1, "0"), (2, "1"), (3, "2"), (1, "3"), (2, "4")]
+        self.assertEqual(self.read_over_a_restart(keep=False), expected)
 
     def test_ten_one_shot_producers(self) -> None:
         """Ten producers that connect, send and close at once: all ten requests arrive."""

@@ -343,6 +343,97 @@ class ReplayTests(MachineTestCase):
         self.assertEqual(self.notes.told, [(READ, None), (MAIL, 1), (OFFER, None)])
 
 
+class ResumeTests(MachineTestCase):
+    """Streams that are replayed, and a broker that comes again."""
+
+    REPLAY = mlm.StreamReplay(b"news", b"a", 0)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open()
+
+    def record(self, position: int, stream: bytes = b"news") -> mlm.StreamRecord:
+        """A record as it is delivered."""
+        return mlm.StreamRecord(position, 0, stream, b"s", b"a", ())
+
+    def ask(self, *commands: mlm.StreamReplay, last: int = 9) -> None:
+        """Ask for streams, and let the broker answer."""
+        for command in commands:
+            self.machine.request(Request(command))
+            self.hear(mlm.Ok(200, b"last=%d" % last))
+        self.notes.take()
+
+    def open_again(self) -> list[mlm.Command]:
+        """Let the broker know the client no longer; return what it asks for when it has opened again."""
+        self.hear(ERROR_500)
+        self.notes.take()
+        self.hear(OK)
+        return self.notes.take()
+
+    def test_goes_on_where_it_was(self) -> None:
+        """What was delivered is not asked for again, however often the client opens again."""
+        self.ask(self.REPLAY)
+        self.hear(self.record(1), self.record(4))
+        for _ in range(2):
+            self.assertEqual(self.open_again(), [self.REPLAY._replace(position=5)])
+        self.hear(mlm.Ok(200, b"last=9"), self.record(7))
+        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=8)])
+
+    def test_nothing_came(self) -> None:
+        """Of what nothing has come is asked for again as the program did."""
+        self.ask(self.REPLAY, self.REPLAY._replace(stream=b"other", position=3))
+        self.hear(self.record(5))
+        asked = [self.REPLAY._replace(position=6), self.REPLAY._replace(stream=b"other", position=3)]
+        self.assertEqual(self.open_again(), asked)
+
+    def test_from_now_on(self) -> None:
+        """Who wants only what comes from now on misses nothing that is written while the client opens again."""
+        self.ask(self.REPLAY._replace(position=mlm.LIVE_ONLY))
+        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=10)])
+
+    def test_another_pattern_asked_for_later(self) -> None:
+        """Each pattern goes on where it was: what another is behind with does not move it, nor is it skipped."""
+        self.ask(self.REPLAY)
+        self.hear(self.record(8))
+        self.ask(self.REPLAY._replace(pattern=b"b"))
+        self.assertEqual([each.position for each in self.open_again()], [9, 0])  # type: ignore[union-attr]
+        self.hear(mlm.Ok(200, b"last=9"), mlm.Ok(200, b"last=9"), self.record(2))
+        self.assertEqual([each.position for each in self.open_again()], [9, 3])  # type: ignore[union-attr]
+
+    def test_stream_began_anew(self) -> None:
+        """A stream that ends before the record to come is another one, and is read from its start."""
+        self.ask(self.REPLAY._replace(position=5))
+        self.hear(self.record(9))
+        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=10)])
+        self.hear(mlm.Ok(200, b"last=3"))
+        self.assertEqual(self.notes.take(), [self.REPLAY])
+        self.hear(mlm.Ok(200, b"last=3"), self.record(1))
+        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=2)])
+
+    def test_position_to_come(self) -> None:
+        """A position beyond the stream's end that the program asks for itself is waited for."""
+        self.ask(self.REPLAY._replace(position=50))
+        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=50)])
+
+    def test_nothing_more_behind_a_close(self) -> None:
+        """A client that is closing asks for nothing again."""
+        self.ask(self.REPLAY)
+        self.hear(self.record(9))
+        self.open_again()
+        self.machine.close()
+        self.notes.take()
+        self.hear(mlm.Ok(200, b"last=3"))
+        self.assertEqual(self.notes.take(), [])
+
+    def test_cancelled(self) -> None:
+        """A stream that is cancelled and asked for again is read as the program says."""
+        self.ask(self.REPLAY)
+        self.hear(self.record(5))
+        self.machine.request(Request(mlm.StreamCancel(b"news")))
+        self.ask(self.REPLAY)
+        self.assertEqual(self.open_again(), [self.REPLAY])
+
+
 class SendTests(MachineTestCase):
     """Nothing that was sent is lost while the machine lives."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alaska.broker import queue
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
 from tests.test_broker import ERROR_500, OFFER, PING, BrokerTestCase, mail, request
@@ -238,6 +239,18 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(list(self.broker.queues.letters(0, 10)), [])
         self.assertFalse(self.broker.queues.replay_letter(position, self.now))
 
+    def test_replay_is_not_told(self) -> None:
+        """The sender, who has heard how its message ended, hears nothing of a replay."""
+        self.open("p", credit=0)
+        self.open("a", OFFER, credit=2)
+        self.do("p", request(tracker=b"t"))
+        self.do("a", confirm(b"t", 404))
+        self.assertEqual([each[:2] for each in self.take("p")], [(b"t", 201), (b"t", 404)])
+        (letter,) = self.broker.queues.letters(0, 10)
+        self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
+        self.do("a", confirm(b"t"))
+        self.assertEqual(self.take("p"), [])
+
     def test_dropped(self) -> None:
         """A dead letter that is dropped is gone."""
         position = self.refuse_one()
@@ -268,8 +281,58 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(list(self.broker.queues.letters(0, 10)), [])
 
 
+class RoomTests(BrokerTestCase):
+    """How much may wait, when what waits comes and goes in unusual ways."""
+
+    limits = Limits(service=QueueLimits(30), total=QueueLimits(40))
+
+    def test_replay_without_room(self) -> None:
+        """A dead letter for which there is no room is not sent again, and stays."""
+        self.open("a", OFFER, credit=1)
+        self.open("p", request(tracker=b"t", content=b"x" * 20))
+        self.do("a", confirm(b"t", 404), mlm.ConnectionClose())
+        self.do("p", request(content=b"x" * 20))
+        (letter,) = self.broker.queues.letters(0, 10)
+        self.assertFalse(self.broker.queues.replay_letter(letter.message.position, self.now))
+        self.assertEqual(len(list(self.broker.queues.letters(0, 10))), 1)
+
+    def test_connection_that_is_gone(self) -> None:
+        """What could not be sent to a plain client whose connection is gone counts once while it waits."""
+        self.open("w", OFFER, credit=1)
+        self.open("p", request(content=b"x" * 20))
+        for name in ("d0", "d1", "d2"):
+            self.open(name, OFFER)
+            self.gone.add(name.encode())
+        self.do("w", mlm.ConnectionClose())
+        self.do("p", mlm.ServiceSend(b"other", b"", b"", 0, (b"x" * 20,)))
+        self.assertEqual(self.broker.counters.over_limit, 0)
+        self.do("p", mlm.ServiceSend(b"other", b"", b"", 0, (b"x",)))
+        self.assertEqual(self.broker.counters.over_limit, 1)
+
+    def test_nothing_is_left_of_what_was_refused(self) -> None:
+        """A queue that was made for a message that is refused is forgotten again."""
+        self.open("p", *(mlm.ServiceSend(b"s%d" % number, b"", b"", 0, (b"x" * 31,)) for number in range(9)))
+        self.assertEqual(self.broker.counters.over_limit, 9)
+        self.assertEqual((self.broker.queues._queues, self.broker.queues._offers), ({}, {}))
+
+
 class LongQueueTests(BrokerTestCase):
     """Queues longer than what is held in memory."""
+
+    def test_put_back_beyond_the_window(self) -> None:
+        """More mail than the window holds, put back when its owner leaves, is in order with what came meanwhile."""
+        self.patch(queue, "WINDOW_MESSAGES", 4)
+        self.open("late", credit=6)
+        self.open("p", *(mail(b"%d" % number) for number in range(6)))
+        self.do("late", mlm.ConnectionClose())
+        self.do("p", *(mail(b"%d" % number) for number in range(6, 9)))
+        for count in (3, 2, 1):
+            self.do("late", mlm.ConnectionOpen(b"late"), mlm.Credit(count))
+            self.assertEqual(self.taken("late")[-count:], [b"0", b"1", b"2"][:count])
+            self.do("late", mlm.ConnectionClose())
+        self.do("late", mlm.ConnectionOpen(b"late"), mlm.Credit(20))
+        self.pass_time(0.5, "p", "late")
+        self.assertEqual(self.taken("late")[-9:], [b"%d" % number for number in range(9)])
 
     def test_in_order(self) -> None:
         """Of five thousand requests all come, once and in order, as credit is given."""

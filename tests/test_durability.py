@@ -56,7 +56,6 @@ class DurableTestCase(BrokerTestCase):
     def crash(self) -> None:
         """End the broker as kill -9 does: what is not written is gone."""
         self.durable._unwritten = type(self.durable._unwritten)()
-        self.durable._writing = None
         self.durable.close()
         self.begin()
 

@@ -58,6 +58,23 @@ class LagTests(StreamTestCase):
         self.do("r", mlm.StreamSend(b"own 1", ()), mlm.Credit(10))
         self.assertEqual(self.taken("r"), [b"1", b"11", b"21"])
 
+    def test_own_messages_without_an_address(self) -> None:
+        """A reader without address does not get its own messages either, whether it lags or not."""
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
+        self.do("w", *write(b"1"))
+        self.do("r", mlm.StreamSend(b"own", ()), mlm.Credit(5), mlm.StreamSend(b"own", ()))
+        self.assertEqual(self.taken("r"), [b"1"])
+
+    def test_positions_are_not_given_again(self) -> None:
+        """A stream that nobody read for a while goes on with its positions, if the store ever had records of it."""
+        for _ in range(2):
+            self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+            self.do("w", *write(*numbers(5)))
+            self.do("r", mlm.Credit(5))
+            self.assertEqual(self.taken("r"), numbers(5))
+            self.do("r", mlm.ConnectionClose())
+        self.assertEqual([size.last for size in self.store.streams()], [10])
+
     def test_others_are_live(self) -> None:
         """A reader that lags holds nobody up."""
         self.open("slow", mlm.StreamRead(b"s", b""), credit=0)
@@ -94,7 +111,7 @@ class ReplayTests(StreamTestCase):
         """Position 0 is the oldest record that is kept; positions count from 1."""
         self.do("w", *write(*numbers(5)))
         self.open("r", credit=100)
-        self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b""))
+        self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b"last=5"))
         self.open("r2", credit=100)
         self.do("r2", mlm.StreamReplay(b"s", b"", 0))
         self.assertEqual(self.records("r2"), list(enumerate(numbers(5), 1)))
@@ -152,6 +169,55 @@ class ReplayTests(StreamTestCase):
         self.assertEqual(len(self.records("r")), 2)
         self.do("r", mlm.Credit(1))
         self.assertEqual(self.records("r"), [(3, b"2")])
+
+
+class SeveralPatternsTests(StreamTestCase):
+    """A client that reads one stream under several patterns, each from a position of its own."""
+
+    limits = Limits(retention=Retention(most_records=100))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.do("w", *write(b"a1", b"b2", b"ab3", b"a4"))
+        self.open("r", credit=100)
+
+    def replay(self, pattern: bytes, position: int) -> list[int]:
+        """Let r ask for the past; return the positions that it gets."""
+        self.do("r", mlm.StreamReplay(b"s", pattern, position))
+        return [position for position, _ in self.records("r")]
+
+    def test_one_after_the_other(self) -> None:
+        """What came under one pattern does not come again under another."""
+        self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
+        self.assertEqual(self.replay(b"b", 0), [2])
+        self.do("w", *write(b"ab5"))
+        self.assertEqual(self.records("r"), [(5, b"ab5")])
+
+    def test_later_position_leaves_no_gap(self) -> None:
+        """That one pattern is wanted from a later position on takes nothing from another that lags."""
+        self.do("r", mlm.StreamReplay(b"s", b"a", LIVE))
+        self.open("slow", credit=1)
+        self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamReplay(b"s", b"b", 3))
+        self.do("slow", mlm.StreamReplay(b"s", b"^$", 50), mlm.Credit(100))
+        self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4])
+
+    def test_from_now_while_another_lags(self) -> None:
+        """A pattern that is read from now on matches nothing of what another still has to get."""
+        self.open("slow", credit=0)
+        self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamRead(b"s", b"b"), mlm.Credit(100))
+        self.do("w", *write(b"b5"))
+        self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4, 5])
+
+    def test_position_to_come(self) -> None:
+        """A position that is not there yet is waited for, while what is read besides comes at once."""
+        self.do("r", mlm.StreamRead(b"s", b"b"), mlm.StreamReplay(b"s", b"a", 7))
+        self.do("w", *write(b"a5", b"b6", b"a7", b"a8"))
+        self.assertEqual([position for position, _ in self.records("r")], [6, 7, 8])
+
+    def test_again(self) -> None:
+        """Who asks for the same pattern again gets it again from that position on."""
+        self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
+        self.assertEqual(self.replay(b"a", 3), [3, 4])
 
 
 class RetentionTests(StreamTestCase):

@@ -233,8 +233,8 @@ class Broker:
     def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
         pattern = self._pattern(client, command.pattern)
         if pattern is not None:
-            self._streams.replay(command.stream, client, pattern, command.position)
-            client.send(mlm.Ok(errors.SUCCESS, b""))
+            last = self._streams.replay(command.stream, client, pattern, command.position)
+            client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
             self._streams.feed(client)
 
     def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
 from alaska.broker.clients import Client
@@ -203,10 +204,11 @@ class Queue:
         self._has_unsorted = True
 
     def _deliver_lanes(self, now: float) -> None:
-        candidates = {key: lane for key, lane in self._lanes.items() if lane.messages}
-        while candidates:
-            key = min(candidates, key=lambda key: candidates[key].messages[0].position)
-            lane = candidates[key]
+        heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
+        heapify(heads)
+        while heads:
+            _, key = heads[0]
+            lane = self._lanes[key]
             is_late = self._drop_if_late(lane, now)
             client = None if is_late else self.takers.next_of(key)
             if client is not None:
@@ -214,10 +216,12 @@ class Queue:
                 self._in_memory -= 1
                 self._count_out(message)
                 self._deliver(client, message)
-            elif not is_late:
-                del candidates[key]
-            if not lane.messages:
-                candidates.pop(key, None)
+            elif not is_late and not self.takers.has_ready():
+                return
+            if lane.messages and (is_late or client is not None):
+                heapreplace(heads, (lane.messages[0].position, key))
+            else:
+                heappop(heads)
                 self._tidy(key)
 
     def _drop_if_late(self, lane: _Lane, now: float) -> bool:
@@ -256,7 +260,10 @@ class Queue:
         if lane is None:
             lane = self._lanes[key] = _Lane(message.position - 1)
         if key == NOBODY or lane.is_behind or not lane.has_room:
-            lane.is_behind = True
+            if not lane.is_behind:
+                # What was put back may be above what was sorted in last, and is in memory all the same.
+                lane.is_behind = True
+                lane.upto = message.position - 1
             return
         lane.append(message)
         self._held.add(message.position)

@@ -98,20 +98,22 @@ class Queues:
             expires=now + command.timeout / 1000 if command.timeout else None,
         )
 
-    def _accept(self, message: Message) -> None:
+    def _accept(self, message: Message) -> bool:
+        """Deliver a message or let it wait; return False if there is no room for it, which its sender is told."""
         if self._limits.content_octets is not None and message.size > self._limits.content_octets:
             self._counters.over_limit += 1
             self._refuse(message, errors.TOO_LARGE, f"its content has more than {self._limits.content_octets} octets")
-            return
+            return False
         if not self._store.has_room:
             self._refuse(message, errors.INTERNAL_ERROR, self._store.complaint or "")
-            return
+            return False
         queue = self._queue(message.queue)
         taker = queue.next_for(message)
         if taker is None and not self._admits(queue, message):
             self._counters.over_limit += 1
             self._refuse(message, errors.TOO_LARGE, "there is no room for it")
-            return
+            self._tidy(message.queue)
+            return False
         if taker is None:
             self._octets += message.size
             self._keep(message)
@@ -122,10 +124,12 @@ class Queues:
                 self._tell_stored(message)
             self._deliver(taker, message)
             if taker.is_gone:
+                self._octets += message.size
                 self._dispatch(message.queue, self._now)
         else:
             self._keep(message)
             self._deliver(taker, message)
+        return True
 
     def _keep(self, message: Message) -> None:
         self._store.keep(message, self._tell_stored if message.is_tracked else None)
@@ -154,7 +158,6 @@ class Queues:
         else:
             # Its connection is gone: the message waits as if it had never been delivered.
             message.attempts -= 1
-            self._octets += message.size
             self._store.keep(message, None)
             self._queue(message.queue).put_back(message)
 
@@ -164,13 +167,14 @@ class Queues:
         client.spend()
         client.lease(tracker, message)
         delivery = _delivery(message, tracker)
-        if message.position > self._restored_upto:
+        if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
+            # Mail ends no process, and comes in order.
             self._store.note_attempts(message, None)
             client.send(delivery)
             return
 
         def noted() -> None:
-            if client.holds(tracker, message):
+            if client.holds(tracker, message) and not client.is_gone:
                 client.send(delivery)
 
         # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
@@ -320,7 +324,10 @@ class Queues:
         return self._store.drop_letter(position)
 
     def replay_letter(self, position: int, now: float) -> bool:
-        """Send a dead letter again, as a new message of the same sender; return whether there was one."""
+        """Send a dead letter again, as a new message of the same sender; return False if there is none, or no room.
+
+        Its sender is not told what becomes of it: it has heard how its message ended.
+        """
         letter = next(
             (each for each in self._store.letters(position - 1, 1) if each.message.position == position), None
         )
@@ -329,9 +336,9 @@ class Queues:
         dead = letter.message
         self._now = now
         self._positions += 1
-        self._accept(
-            Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, dead.is_tracked)
-        )
+        again = Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
+        if not self._accept(again):
+            return False
         self._store.drop_letter(position)
         return True
 

@@ -8,6 +8,7 @@ reader that asks for the past lags from the start. The journal keeps what the re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Gauge, Limits, QueueLimits
@@ -30,25 +31,54 @@ FEED_AT_ONCE = 2000
 """How many records one call looks at for a reader that lags; the rest is for the next tick."""
 
 
+@dataclass(slots=True)
+class Wish:
+    """What a reader wants under one pattern: records from ``since`` on. Those below ``offered`` it has been offered."""
+
+    since: int
+    offered: int
+
+
 class Reader:
     """A client that reads a stream: its patterns, and where it stands.
 
     ``next`` is the position of the first record that it has not been offered, while it lags; None while it is live.
+    ``latest`` is the highest position that it wants something from.
     """
 
-    __slots__ = ("client", "next", "patterns", "wants_records")
+    __slots__ = ("client", "latest", "next", "own", "wants_records", "wishes")
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self.patterns: dict[Pattern, None] = {}
+        self.wishes: dict[Pattern, Wish] = {}
         self.next: int | None = None
+        self.latest = 0
         self.wants_records = False
+        self.own: set[int] = set()
+        """What a client without address wrote while it lagged."""
 
-    def matches(self, record: Record) -> bool:
-        """Return whether a record is for this reader; its own messages are not."""
-        if record.sender and record.sender == self.client.address:
+    def wish(self, pattern: Pattern, since: int, upto: int) -> None:
+        """Want what a pattern matches from a position on; below another all has been offered under the others."""
+        for wish in self.wishes.values():
+            wish.offered = max(wish.offered, upto)
+        self.wishes[pattern] = Wish(since, since)
+        self.latest = max(self.latest, since)
+
+    def is_own(self, sender: bytes) -> bool:
+        """Return whether this is its address."""
+        return bool(sender) and sender == self.client.address
+
+    def wants(self, record: Record) -> bool:
+        """Return whether a record is for this reader, and has not been offered to it; its own messages are not."""
+        if self.is_own(record.sender) or record.position in self.own:
             return False
-        return any(pattern.matches(record.subject) for pattern in self.patterns)
+        is_wanted = False
+        for pattern, wish in self.wishes.items():
+            if record.position >= wish.since and pattern.matches(record.subject):
+                if record.position < wish.offered:
+                    return False
+                is_wanted = True
+        return is_wanted
 
     def send(self, record: Record) -> None:
         """Send a record to the reader, which has credit for it."""
@@ -83,6 +113,8 @@ class Stream:
         self._first = 1
         self._octets = 0
         self._untrimmed = 0
+        self.has_kept = False
+        """Whether the store ever had a record of this stream, so that their positions must not be given again."""
 
     def __str__(self) -> str:
         return f"stream {printable(self.name)}"
@@ -93,30 +125,45 @@ class Stream:
     def restore(self, first: int, last: int, octets: int) -> None:
         """Take note of what the store has of this stream from before."""
         self._first, self._last, self._octets = first, last, octets
+        self.has_kept = True
+
+    @property
+    def last(self) -> int:
+        """The position of the last record."""
+        return self._last
 
     # Readers
 
     def read(self, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads, from now on."""
-        reader = self._readers.setdefault(client, Reader(client))
-        if pattern not in reader.patterns:
-            reader.patterns[pattern] = None
-            self._by_pattern.setdefault(pattern, {})[client] = reader
-            self._index.add(pattern)
+        """Add a pattern to what a client reads, from now on; if it reads it already, nothing changes."""
+        reader = self._readers.get(client)
+        if reader is None or pattern not in reader.wishes:
+            self._wish(client, pattern, self._last + 1)
 
     def replay(self, client: Client, pattern: Pattern, position: int) -> None:
-        """Add a pattern to what a client reads, from a position on, as records."""
-        self.read(client, pattern)
-        reader = self._readers[client]
-        reader.wants_records = True
-        if position not in (self._last + 1, mlm.LIVE_ONLY):
-            reader.next = max(position, 1)
+        """Add a pattern to what a client reads, from a position on, as records.
+
+        What it has been sent under another pattern is not sent again.
+        """
+        since = self._last + 1 if position == mlm.LIVE_ONLY else max(position, 1)
+        self._wish(client, pattern, since).wants_records = True
+
+    def _wish(self, client: Client, pattern: Pattern, since: int) -> Reader:
+        reader = self._readers.setdefault(client, Reader(client))
+        if pattern not in reader.wishes:
+            self._by_pattern.setdefault(pattern, {})[client] = reader
+            self._index.add(pattern)
+        upto = self._last + 1 if reader.next is None else reader.next
+        reader.wish(pattern, since, upto)
+        if since < upto:
+            reader.next = since
             self._lagging[client] = reader
+        return reader
 
     def cancel(self, client: Client) -> None:
         """End all that a client reads here; a client that reads nothing is no error."""
         reader = self._readers.pop(client, None)
-        for pattern in reader.patterns if reader else ():
+        for pattern in reader.wishes if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
             if self._index.discard(pattern):
@@ -132,9 +179,12 @@ class Stream:
         count = 0
         is_needed = self._is_kept or bool(self._lagging)
         for reader in self._readers_of(subject):
-            if reader.client is sender or reader.next is not None:
+            if reader.client is sender or reader.is_own(sender.address):
+                if reader.next is not None and not sender.address:
+                    reader.own.add(record.position)
+            elif reader.next is not None or (record.position < reader.latest and not reader.wants(record)):
                 continue
-            if reader.client.is_ready:
+            elif reader.client.is_ready:
                 reader.send(record)
                 count += 1
             else:
@@ -144,6 +194,7 @@ class Stream:
         has_room = is_needed and self._store.has_room
         if has_room and self._gauge.admits(self, self._octets + record.size, self._limits):
             self._store.record(record)
+            self.has_kept = True
             self._octets += record.size
             self._untrimmed += 1
         elif is_needed:
@@ -171,7 +222,7 @@ class Stream:
             if not records:
                 reader.next = self._last + 1
             for record in records:
-                is_for_it = reader.matches(record)
+                is_for_it = reader.wants(record)
                 if is_for_it and not client.is_ready:
                     return
                 reader.next = record.position + 1
@@ -180,6 +231,7 @@ class Stream:
                     reader.send(record)
         if reader.next == self._last + 1:
             reader.next = None
+            reader.own.clear()
             self._catch_up(client)
 
     def feed_all(self) -> None:
@@ -245,6 +297,8 @@ class Streams:
         self._gauge = Gauge()
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
+        self._lasts: dict[bytes, int] = {}
+        """Where the streams ended that nobody reads any more, and that the store has had records of."""
         self._trimmed = 0.0
         for size in store.streams():
             self._at(size.stream).restore(size.first, size.last, size.octets)
@@ -254,6 +308,9 @@ class Streams:
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
             stream = self._streams[name] = Stream(name, self._store, retention, self._gauge, self._limits)
+            if name in self._lasts:
+                last = self._lasts.pop(name)
+                stream.restore(last + 1, last, 0)
         return stream
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
@@ -261,10 +318,15 @@ class Streams:
         self._read_by.setdefault(client, {})[name] = None
         self._at(name).read(client, pattern)
 
-    def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> None:
-        """Add a pattern to what a client reads of a stream, from a position on, as records."""
+    def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> int:
+        """Add a pattern to what a client reads of a stream, from a position on, as records; return the last position.
+
+        A client that knows of a higher one has read another stream of that name.
+        """
         self._read_by.setdefault(client, {})[name] = None
-        self._at(name).replay(client, pattern, position)
+        stream = self._at(name)
+        stream.replay(client, pattern, position)
+        return stream.last
 
     def cancel(self, name: bytes, client: Client) -> None:
         """End all that a client reads of a stream; a client that reads nothing of it is no error."""
@@ -282,6 +344,8 @@ class Streams:
         stream.cancel(client)
         if not stream:
             del self._streams[name]
+            if stream.has_kept:
+                self._lasts[name] = stream.last
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
         """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""

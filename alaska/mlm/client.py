@@ -20,6 +20,7 @@ from alaska import errors
 from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
 from alaska.mlm.outbox import Outbox
+from alaska.mlm.resuming import Resuming
 from alaska.mlm.states import Event, State
 
 BEAT_SECONDS = 1.0
@@ -84,6 +85,7 @@ class ClientMachine:
         self._listener = listener
         self._outbox = Outbox(most_messages, most_octets)
         self._setups: list[Request] = []
+        self._resuming: dict[Request, Resuming] = {}
         self._awaiting: deque[Request | None] = deque()
         self._promises: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
         self._stream: bytes | None = None
@@ -139,10 +141,13 @@ class ClientMachine:
         command = request.command
         if isinstance(command, mlm.StreamCancel):
             self._setups = [known for known in self._setups if not _reads(known.command, command.stream)]
+            self._resuming = {known: each for known, each in self._resuming.items() if known in self._setups}
         elif isinstance(command, mlm.StreamWrite):
             self._setups = [known for known in self._setups if not isinstance(known.command, mlm.StreamWrite)]
         if not isinstance(command, mlm.StreamCancel):
             self._setups.append(request)
+        if isinstance(command, mlm.StreamReplay):
+            self._resuming[request] = Resuming(command)
         if self.state is State.OPEN:
             self._ask(request)
         elif isinstance(command, mlm.StreamCancel):
@@ -233,6 +238,8 @@ class ClientMachine:
         words = command.status_reason.split()
         self.capabilities = frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
         self._stream = None
+        for resuming in self._resuming.values():
+            resuming.reopened()
         for request in self._setups:
             self._ask(request)
         self._listener.opened()
@@ -247,11 +254,17 @@ class ClientMachine:
         for _, command in sorted(proven, key=lambda each: each[0]):
             self._listener.transmit(command)
 
-    def _answer(self, _command: mlm.Command | None) -> None:
+    def _answer(self, command: mlm.Command | None) -> None:
         request = self._awaiting.popleft() if self._awaiting else None
-        if request is not None:
-            request.was_done = True
-            self._listener.answered(request, None)
+        if request is None:
+            return
+        request.was_done = True
+        self._listener.answered(request, None)
+        resuming = self._resuming.get(request)
+        if resuming is not None and isinstance(command, mlm.Ok):
+            is_known = resuming.begun(command.status_reason)
+            if not is_known and self.state is State.OPEN:
+                self._ask(request)
 
     def _refuse(self, command: mlm.Command | None) -> None:
         assert isinstance(command, mlm.Error)
@@ -259,6 +272,7 @@ class ClientMachine:
         if request is not None:
             if request in self._setups and not request.was_done:
                 self._setups.remove(request)
+                self._resuming.pop(request, None)
             self._listener.answered(request, _refusal(command))
 
     def _answer_close(self, command: mlm.Command | None) -> None:
@@ -291,6 +305,9 @@ class ClientMachine:
         assert isinstance(command, Delivered)
         if self._ready:
             self._ready -= 1
+        if isinstance(command, mlm.StreamRecord):
+            for resuming in self._resuming.values():
+                resuming.delivered(command)
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Command | None) -> None:
@@ -333,7 +350,8 @@ class ClientMachine:
         if isinstance(request.command, mlm.StreamWrite):
             self._stream = request.command.stream
         self._awaiting.append(request)
-        self._listener.transmit(request.command)
+        resuming = self._resuming.get(request)
+        self._listener.transmit(request.command if resuming is None else resuming.command)
 
     def _transmit_kept(self) -> None:
         """Send what was not sent since the client opened; a CLOSE among it is the last."""

@@ -1,0 +1,274 @@
+"""Any history of a broker: clients come, work, crash and go, time passes, the broker restarts.
+
+``ALASKA_MODEL_EXAMPLES`` says how many histories are tried; the more the better.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.broker import queue, streams
+from alaska.broker.limits import Limits, QueueLimits
+from alaska.message import QueueKind, QueueName
+from alaska.mlm import commands as mlm
+from alaska.mlm.codec import encode
+from alaska.retention import Retention
+from alaska.store import sqlite
+from tests.broker_model import BrokerModel, Peer
+from tests.store_kinds import FileKind, MemoryKind, SpillingKind, StoreKind
+
+EXAMPLES = int(os.environ.get("ALASKA_MODEL_EXAMPLES", "50"))
+STEPS = 60
+BEAT_SECONDS = 0.25
+ROOM = 100_000
+ADDRESSES = (b"a", b"b", b"")
+SERVICES = (b"jobs", b"other")
+QUEUES = (
+    *[QueueName(QueueKind.SERVICE, SERVICES[0])] * 3,
+    QueueName(QueueKind.SERVICE, SERVICES[1]),
+    *(QueueName(QueueKind.MAILBOX, address) for address in (b"a", b"b", b"c")),
+)
+SUBJECTS = (b"x1", b"x2", b"y1", b"z")
+PATTERNS = (b"", b"^x", b"1$", b"^y", b"^nobody")
+TIMEOUTS = (0, 0, 0, 250, 1500)
+DEPARTURES = ("close", "vanish", "fall silent", "garble", "open again")
+CHANCES = (*["settle", "write"] * 3, "sleep", "set back", "crash", "restart")
+STATUSES = (200, 200, 200, 299, 300, 399, 400, 404, 502)
+LIMITS = Limits(
+    client_timeout=5.0,
+    total=QueueLimits(ROOM),
+    attempts=3,
+    retention_of={b"kept": Retention(6), b"aged": Retention(None, most_seconds=3.0), b"all": Retention(None)},
+)
+STREAMS = (b"live", *LIMITS.retention_of)
+
+pick = st.integers(0, 5)
+patterns = st.sampled_from(PATTERNS)
+streams_or_none = st.one_of(st.none(), st.sampled_from(STREAMS))
+positions = st.one_of(st.just(0), st.integers(0, 12), st.just(mlm.LIVE_ONLY))
+
+
+class BrokerMachine(RuleBasedStateMachine):
+    """Steps in the life of a broker; :class:`BrokerModel` checks what it sends at each.
+
+    Each rule does a whole thing, and the rules are few: a history that leaves some of them out has to make sense.
+    """
+
+    def __init__(self, kind: StoreKind) -> None:
+        super().__init__()
+        self._kind = kind
+        self.model = BrokerModel(kind.make(), LIMITS, kind.settle)
+
+    def peer(self, pick: int) -> Peer:
+        """Return one of the clients that can say something."""
+        connected = self.model.connected
+        return connected[-1 - pick % len(connected)]
+
+    def has_peers(self) -> bool:
+        """Return whether there is one."""
+        return bool(self.model.connected)
+
+    # Clients come and go
+
+    @initialize()
+    def begin(self) -> None:
+        """There are somebody who asks and two who work."""
+        self.model.open(b"", 0)
+        self.arrive(b"a", 2, b"", None, 0)
+        self.arrive(b"b", 5, b"^x", b"all", 0)
+
+    @rule(
+        address=st.sampled_from(ADDRESSES),
+        credit=st.sampled_from([None, 0, 1, 3, 40]),
+        pattern=patterns,
+        stream=streams_or_none,
+        position=positions,
+    )
+    def arrive(self, address: bytes, credit: int | None, pattern: bytes, stream: bytes | None, position: int) -> None:
+        """A client comes, offers something and reads something."""
+        peer = self.model.open(address, credit)
+        if pattern != PATTERNS[-1]:
+            self.model.offer(peer, SERVICES[0], pattern)
+        if stream is not None:
+            self.model.replay(peer, stream, b"", position)
+
+    @precondition(has_peers)
+    @rule(pick=pick, how=st.sampled_from(DEPARTURES))
+    def depart(self, pick: int, how: str) -> None:
+        """A client leaves, sends what it must not, or is killed; its connection is gone then, or seems to be there."""
+        peer = self.peer(pick)
+        if how == "close":
+            self.model.close(peer)
+        elif how == "vanish":
+            peer.is_silent = peer.is_gone = True
+        elif how == "fall silent":
+            peer.is_silent = True
+        else:
+            self.model.misbehave(peer, {"garble": [b""], "open again": encode(mlm.ConnectionOpen(b"a"))}[how])
+
+    # Requests and mail
+
+    @precondition(has_peers)
+    @rule(
+        pick=pick,
+        queue=st.sampled_from(QUEUES),
+        subjects=st.lists(st.sampled_from(SUBJECTS), min_size=1, max_size=12),
+        has_tracker=st.booleans(),
+        timeout=st.sampled_from(TIMEOUTS),
+    )
+    def send(self, pick: int, queue: QueueName, subjects: list[bytes], has_tracker: bool, timeout: int) -> None:
+        """A client sends some requests or mails, each with a tracker of its own, or none."""
+        for subject in subjects:
+            tracker = b"t%d" % self.model.count if has_tracker else b""
+            self.model.send(self.peer(pick), queue, subject, tracker, timeout)
+
+    def has_leases(self) -> bool:
+        """Return whether a client has something to confirm."""
+        return any(peer.leases for peer in self.model.connected)
+
+    @precondition(has_leases)
+    @rule(
+        pick=pick,
+        confirmations=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(STATUSES)), min_size=1, max_size=5),
+        credit=st.integers(0, 5),
+    )
+    def work(self, pick: int, confirmations: list[tuple[int, int]], credit: int) -> None:
+        """A client confirms deliveries, not always the oldest, and is ready for more."""
+        holders = [peer for peer in self.model.connected if peer.leases]
+        holder = holders[pick % len(holders)]
+        for which, status in confirmations:
+            if holder.leases:
+                self.model.confirm(holder, list(holder.leases)[which % len(holder.leases)], status)
+        self.model.credit(holder, credit)
+
+    @precondition(has_peers)
+    @rule(pick=pick, service=st.sampled_from(SERVICES), pattern=patterns)
+    def offer(self, pick: int, service: bytes, pattern: bytes) -> None:
+        """A client offers a service."""
+        self.model.offer(self.peer(pick), service, pattern)
+
+    @precondition(has_peers)
+    @rule(pick=pick, amount=st.integers(0, 6))
+    def credit(self, pick: int, amount: int) -> None:
+        """A client is ready for more; it confirms what it does not have, too, which changes nothing."""
+        self.model.credit(self.peer(pick), amount)
+        self.model.call(self.peer(pick), mlm.Confirm(b"unknown", 200, b""))
+
+    def has_letters(self) -> bool:
+        """Return whether there are dead letters."""
+        return bool(self.model.letters)
+
+    @precondition(has_letters)
+    @rule(pick=pick, is_dropped=st.booleans())
+    def settle_letter(self, pick: int, is_dropped: bool) -> None:
+        """A dead letter is sent again, or thrown away."""
+        self.model.settle_letter(pick, is_dropped)
+
+    # Streams
+
+    @precondition(has_peers)
+    @rule(pick=pick, stream=st.sampled_from(STREAMS), subjects=st.lists(st.sampled_from(SUBJECTS), max_size=8))
+    def write(self, pick: int, stream: bytes, subjects: list[bytes]) -> None:
+        """A client writes to a stream."""
+        self.model.write(self.peer(pick), stream, subjects)
+
+    @precondition(has_peers)
+    @rule(pick=pick, stream=st.sampled_from(STREAMS), pattern=patterns, how=st.one_of(positions, st.booleans()))
+    def read(self, pick: int, stream: bytes, pattern: bytes, how: int) -> None:
+        """A client reads a stream, from now or from a position on, or does no longer."""
+        if how is True:
+            self.model.read(self.peer(pick), stream, pattern)
+        elif how is False:
+            self.model.cancel(self.peer(pick), stream)
+        else:
+            self.model.replay(self.peer(pick), stream, pattern, how)
+
+    # Time and chance
+
+    @rule(beats=st.integers(1, 12))
+    def pass_time(self, beats: int) -> None:
+        """Time passes, and those who live say so."""
+        for _ in range(beats):
+            self.model.now += BEAT_SECONDS
+            for peer in self.model.connected:
+                if not peer.is_silent:
+                    self.model.call(peer, mlm.ConnectionPing(), mlm.ConnectionPong())
+            self.model.tick()
+
+    @rule(chance=st.sampled_from(CHANCES))
+    def chance(self, chance: str) -> None:
+        """The machine sleeps, its clock is set, or the broker restarts; or all goes on, and what is due is done."""
+        if chance in ("sleep", "set back"):
+            self.model.now += 30 if chance == "sleep" else -30
+            self.model.check_settled()
+        elif chance in ("crash", "restart"):
+            is_clean = chance == "restart"
+            self.model.restart(self._kind.reopen(self.model.store, is_clean), is_clean)
+        elif chance == "write":
+            self.model.settle()
+        else:
+            self.model.check_settled()
+
+    # The end
+
+    def teardown(self) -> None:
+        """In the end everybody is gone, somebody takes everything, and nothing is left and nothing lost."""
+        model = self.model
+        model.check_settled()
+        for peer in model.connected:
+            model.close(peer)
+        while any(peer.is_open for peer in model.peers.values()):
+            self.pass_time(4)
+        for address in (b"a", b"b", b"c"):
+            self.model.open(address, 1000)
+        model.offer(self.peer(0), SERVICES[0], b"")
+        model.offer(self.peer(0), SERVICES[1], b"")
+        model.check_settled()
+        for peer in model.connected:
+            while peer.leases:
+                model.confirm(peer, next(iter(peer.leases)), 200)
+        model.check_kept()
+        assert all(message.final is not None for message in model.messages.values())
+        model.check_room(ROOM)
+        model.store.close()
+        self._kind.clean_up()
+
+
+class BrokerModelTests(SynchronousTestCase):
+    """The rules of a broker, with each store; queues and journals are read in the smallest of steps."""
+
+    def setUp(self) -> None:
+        for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "READ_MESSAGES": 3, "READS_IN_A_TURN": 2}.items():
+            self.patch(queue, name, size)
+        for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
+            self.patch(streams, name, size)
+
+    def try_histories(self, kind: type[StoreKind], count: int) -> None:
+        """Try so many histories with a store."""
+
+        class Machine(BrokerMachine):
+            def __init__(self) -> None:
+                super().__init__(kind())
+
+        checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+        run_state_machine_as_test(
+            Machine, settings=settings(max_examples=count, stateful_step_count=STEPS, suppress_health_check=checks)
+        )
+
+    def test_memory(self) -> None:
+        """Whatever happens, a broker that forgets all when it ends keeps its promises."""
+        self.try_histories(MemoryKind, EXAMPLES)
+
+    def test_file(self) -> None:
+        """Whatever happens, a broker with a file keeps its promises, also over its own end."""
+        self.try_histories(FileKind, EXAMPLES)
+
+    def test_temporary_file(self) -> None:
+        """Whatever happens, a broker that has most of it in a temporary file keeps its promises."""
+        self.patch(sqlite, "SPILL_OCTETS", 300)
+        self.try_histories(SpillingKind, EXAMPLES)
