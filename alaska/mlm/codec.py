@@ -8,7 +8,7 @@ does; everything else that is not as the table says is a :exc:`ProtocolError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from alaska.errors import ProtocolError, ValueTooLong
@@ -67,7 +67,7 @@ class _Form:
         return "def made(header, frames):\n" + "".join(f"    {line}\n" for line in lines)
 
 
-def _made(source: str, known: dict[str, object]) -> object:
+def _made(source: str, known: Mapping[str, object]) -> object:
     """Return the function ``made`` of a source that we have written ourselves, from nothing but the table."""
     space: dict[str, object] = dict(known)
     exec(source, space)  # noqa: S102  # nothing from outside is in it
