@@ -440,7 +440,7 @@ class BrokerModel:
         assert letters == self.letters, f"letters {letters} instead of {self.letters}"
 
     def kept(self) -> dict[int, int]:
-        """Return the numbers of the messages that the store has, and how often each was delivered."""
+        """Return the numbers of the messages that the store has, in order, and how often each was delivered."""
         queues = {message.queue for message in self.messages.values()}
         return {
             int(message.content[0]): message.attempts
@@ -500,6 +500,9 @@ class BrokerModel:
         self.owners.clear()
         self.start(store)
         kept = self.kept()
+        for place, number in enumerate(kept, -len(kept)):
+            # A letter that was sent again may be back where it was at first.
+            self.messages[number].place = place
         for message in self.messages.values():
             if message.number in kept:
                 assert message.final is None or not is_clean, f"{message} is there again"
