@@ -37,7 +37,7 @@ from alaska.kinds import (
     one_of,
 )
 from alaska.retention import Retention
-from alaska.settings import Settings, setting
+from alaska.settings import Section, Settings, section, setting
 
 S = TypeVar("S", bound=Settings)
 
@@ -57,6 +57,12 @@ class WorkerSettings(Settings):
     verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+    scripts_keep: bool = setting(
+        "worker/scripts/keep-last-good", FLAG, "0", "Go on with the last good version of a script that is broken.")
+    scripts_env: Section = section("worker/scripts/env", "What scripts find in `alaska.config` (docs/lua.md).")
+    kv_store: Path | None = setting(
+        "worker/kv/store", PATH, None, "The file of `alaska.kv`; without one it is in memory, and lasts as long.")
+    kv_limit: int | None = setting("worker/kv/size-limit", SIZE, "67108864", "How large that may become.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
     broker_endpoint: str = setting(
         "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)

@@ -102,6 +102,14 @@ class ScriptNotFound(ScriptError):
     status = NOT_FOUND
 
 
+class ScriptBroken(ScriptError):
+    """A script that does not compile."""
+
+
+class KeyValueError(AlaskaError):
+    """What the scripts' key-value store cannot do; the text tells a script why."""
+
+
 class CannotBind(AlaskaError):
     """An endpoint that cannot be served; the text says which and why."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.store.kv import KeyValues
+from alaska.worker.calls import Calls
 from alaska.worker.lua import LuaRunner
 from alaska.worker.request import Outcome, Request
 from alaska.worker.scripts import Scripts
@@ -20,9 +22,24 @@ class LuaCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
-        self.scripts = Scripts(self.directory)
-        self.runner = LuaRunner(system_modules=self.system_modules)
+        self.scripts = Scripts(self.directory, rest=0)
+        self.kv = KeyValues(None)
+        self.addCleanup(self.kv.close)
+        self.asked: list[tuple[bytes, bytes, bytes, float]] = []
+        self.answers: list[tuple[bytes, ...]] = []
+        self.now = 1000.0
+        self.runner = self.make_runner()
         self.addCleanup(self.runner.close)
+
+    def make_runner(self, **options: Any) -> LuaRunner:
+        """Make a runner whose worker is played by the test."""
+        call = Calls(self.kv, self, lambda: self.now)
+        return LuaRunner(system_modules=self.system_modules, call=call, **options)
+
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
+        """Answer what a script asks of a service, with the next answer that the test has written down."""
+        self.asked.append((service, subject, content, seconds))
+        return self.answers.pop(0)
 
     def write(self, name: str, source: str | bytes) -> None:
         """Write a file of the scripts directory."""
@@ -38,7 +55,8 @@ class LuaCase(SynchronousTestCase):
     def outcome_of(self, name: str, *frames: bytes) -> Outcome:
         """Run the script that stands in a file already."""
         subject = name.encode()
-        return self.runner.run(self.scripts.find(subject), Request(b"sender", b"default", subject, b"", frames))
+        request = Request(b"sender", b"default", subject, b"track-1", frames, worker=b"AW::here")
+        return self.runner.run(self.scripts.find(subject), request)
 
     def output(self, source: str | bytes, *frames: bytes) -> str:
         """Return what a script prints, which must come to its end."""

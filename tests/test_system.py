@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -243,7 +244,8 @@ class ErrorTests(SystemTestCase):
             await self.alas("-s", subject, stdin=b"context of " + subject.encode())
             delivery = await errors.__anext__().addTimeout(10, reactor)
             self.assertEqual(delivery.subject, subject)
-            text, context = delivery.content
+            text, context, described = delivery.content
+            self.assertIn(json.loads(described)["message"], text.decode())
             self.assertIn(part, text)
             self.assertEqual(context, b"context of " + subject.encode())
         self.assertTrue(delivery.sender.startswith("EP::"))

@@ -55,7 +55,7 @@ class WorkerCase(NetworkCase):
             self.reactor,
             WorkerSettings(**settings),
             self.process,
-            lambda: self.scripts,
+            lambda _call: self.scripts,
             self.shown.append,
             self.refusals.append,
             self.make_pool,

@@ -2,7 +2,7 @@
 --
 -- Copying all libraries costs more than a small script does. So a script gets those that its text names, or all of
 -- them if it names anything by which globals can be reached otherwise. No script can tell the difference.
-local run, settings, EXIT, console, sending, modules = ...
+local run, settings, EXIT, CALL, console, sending, modules, api = ...
 
 local error, type, rawget, tonumber = error, type, rawget, tonumber
 local getmetatable, setmetatable = getmetatable, setmetatable
@@ -27,7 +27,7 @@ for name, value in next, _G do
   end
 end
 base.print, base.warn = console.print, console.warn
-base.send, base.sendTo = sending.send, sending.sendTo
+base.send, base.sendTo, base.sendFor = sending.send, sending.sendTo, sending.sendFor
 base.load, base.loadfile, base.dofile, base.require = modules.load, modules.loadfile, modules.dofile, modules.require
 
 local libraries = {
@@ -160,22 +160,37 @@ function libraries.os.exit(code)
   leave()
 end
 
--- A coroutine that called os.exit yields EXIT to the one that resumed it, which has to leave as well.
-local function resumed(ok, ...)
-  if (...) == EXIT then
+-- Hands on what a coroutine asks the worker for, and returns the answer.
+local function ask(...)
+  if not isyieldable() then
+    return false, 'there is no answer: the coroutine that waits for it was resumed by table.sort, string.gsub or a C module'
+  end
+  return yield(...)
+end
+
+-- A coroutine that called os.exit yields EXIT to the one that resumed it, which has to leave as well. One that asks the
+-- worker for something yields CALL, and goes on with the answer.
+local function resumed(thread, ok, ...)
+  local first = ...
+  if first == EXIT then
     leave()
+  elseif first == CALL then
+    return resumed(thread, resume(thread, ask(...)))
   end
   return ok, ...
 end
 
-function libraries.coroutine.resume(...)
-  return resumed(resume(...))
+function libraries.coroutine.resume(thread, ...)
+  return resumed(thread, resume(thread, ...))
 end
 
 -- The same for coroutine.wrap, which raises what went wrong, with the place where it was called.
 local function unwrapped(thread, ok, ...)
-  if (...) == EXIT then
+  local first = ...
+  if first == EXIT then
     leave()
+  elseif first == CALL then
+    return unwrapped(thread, resume(thread, ask(...)))
   elseif ok then
     return ...
   end
@@ -212,13 +227,15 @@ for word in gmatch('_G _ENV load loadstring loadfile dofile require module packa
   ways_to_all[word] = true
 end
 
--- Returns the names of the libraries that a script may use, and whether that is all of them.
+-- Returns the names of the libraries that a script may use, whether that is all of them, and whether it may use the
+-- table `alaska`.
 local function libraries_in(source)
-  local named = {}
+  local named, has_api = {}, false
   for word in gmatch(source, '[%a_][%w_]*') do
     if ways_to_all[word] then
-      return names_of_all, true
+      return names_of_all, true, true
     end
+    has_api = has_api or word == 'alaska'
     named[word] = libraries[word] and true
   end
   local names = {}
@@ -227,7 +244,7 @@ local function libraries_in(source)
       names[#names + 1] = name
     end
   end
-  return names, false
+  return names, false, has_api
 end
 
 -- Writes a table constructor: one that names its fields makes a table in a third of the time that a loop takes.
@@ -242,28 +259,31 @@ end
 
 local makers = {}
 
-local function make_maker(names, has_package)
+local function make_maker(names, has_package, has_api)
   local locals, items = {}, {}
   for i, name in ipairs(names) do
     locals[i] = format('local %s = libraries.%s', name, name)
     items[i] = format('%s = { %s },', name, constructor(name, libraries[name]))
   end
-  local source = 'local base, libraries, string_metatable, make_package, names = ...\n' .. concat(locals, '\n')
+  local source = 'local base, libraries, string_metatable, make_package, names, make_api = ...\n'
+    .. concat(locals, '\n')
     .. '\nreturn function(context)\n  local env = { alaskaContext = context, ' .. concat(items, ' ')
     .. constructor('base', base) .. ' }\n  env._G = env\n'
     .. '  string_metatable.__index = env.string or libraries.string\n'
+    .. (has_api and '  env.alaska = make_api()\n' or '')
     .. (has_package and '  env.package = make_package(env, names)\n' or '') .. '  return env\nend'
-  return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, names)
+  return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, names, api.make)
 end
 
 local environment = {}
 
--- Returns the function that makes the globals for a script, given its source: it takes the request's context.
+-- Returns the function that makes the globals for a script, given its source, and whether it needs to know the request.
+-- The function takes the request's context.
 function environment.maker(source)
-  local names, is_all = libraries_in(source)
-  local key = is_all and 'all' or concat(names, ' ')
-  makers[key] = makers[key] or make_maker(names, is_all)
-  return makers[key]
+  local names, is_all, has_api = libraries_in(source)
+  local key = is_all and 'all' or concat(names, ' ') .. (has_api and ' alaska' or '')
+  makers[key] = makers[key] or make_maker(names, is_all, has_api)
+  return makers[key], has_api
 end
 
 -- Undoes what a run did to what all runs share.

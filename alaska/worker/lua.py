@@ -15,14 +15,17 @@ import platform
 import secrets
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, NoReturn
 
 import lupa
 
-from alaska.errors import ScriptError
-from alaska.worker.request import Outcome, Request, Send, SendKind
+from alaska import __version__
+from alaska.errors import ScriptBroken, ScriptError
+from alaska.settings import Section
+from alaska.worker.calls import ERROR, NONE, OK, pack, unpack
+from alaska.worker.request import Call, LogLine, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Script, Version
 
 # Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
@@ -33,8 +36,12 @@ with lupa.allow_lua_module_loading():
 __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind", "module_paths"]
 
 OUTPUT_LIMIT_OCTETS = 1024 * 1024
-_PARTS = ("console", "sending", "modules", "environment", "cjson", "json_encode", "json_decode", "pretty")
-_FIELDS_OF_A_SEND = 6
+_PARTS = ("console", "sending", "modules", "api", "environment", "cjson", "json_encode", "json_decode", "pretty")
+_FIELDS_OF_A_SEND = 5  # and the frames
+_LOG = b"log"
+_KINDS = {kind.value.encode(): kind for kind in SendKind}
+_FRAMES_AT_ONCE = 200  # Lua's stack has an end
+_IS_GOOD = {OK: True, NONE: None, ERROR: False}
 _LUA_VERSION = "5.4"
 
 
@@ -43,12 +50,22 @@ class LuaRunner:
 
     No script sees anything of the ones before it. ``output_limit`` is how many octets a script may print; with
     ``system_modules`` false, scripts find no Lua modules of the system, so they get Alaska's own ``cjson`` and
-    ``pl.pretty``.
+    ``pl.pretty``. ``call`` answers what scripts ask of the worker, and ``config`` is what they find in
+    ``alaska.config``.
     """
 
-    def __init__(self, *, output_limit: int = OUTPUT_LIMIT_OCTETS, system_modules: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        output_limit: int = OUTPUT_LIMIT_OCTETS,
+        system_modules: bool = True,
+        call: Call | None = None,
+        config: Section = (),
+    ) -> None:
         self._output_limit = output_limit
         self._paths = module_paths(os.environ) if system_modules else ("", "")
+        self._call = call if call is not None else _nobody_answers
+        self._config = config
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -57,9 +74,9 @@ class LuaRunner:
         Modules that the script requires are looked for next to it first.
         """
         if self._lua is None:
-            self._lua = _Interpreter(self._output_limit, self._paths)
+            self._lua = _Interpreter(self._output_limit, self._paths, self._config)
         try:
-            outcome, is_fit = self._lua.run(script, request.context)
+            outcome, is_fit = self._lua.run(script, request, self._call)
         except (lua54.LuaError, MemoryError) as error:
             # The Lua side catches what scripts do, so this is a want of memory at the worst possible moment.
             outcome, is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
@@ -75,7 +92,7 @@ class LuaRunner:
 class _Interpreter:
     """One Lua state and the scripts that are compiled in it."""
 
-    def __init__(self, output_limit: int, paths: tuple[str, str]) -> None:
+    def __init__(self, output_limit: int, paths: tuple[str, str], config: Section) -> None:
         lua = lua54.LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -89,48 +106,90 @@ class _Interpreter:
                 b"path": os.fsencode(paths[0]),
                 b"cpath": os.fsencode(paths[1]),
                 b"seed": secrets.randbits(63),
+                b"version": __version__.encode(),
+                b"config": _table(lua, config),
             }
         )
         sources = lua.table_from({name.encode(): _part(name) for name in _PARTS})
         functions = lua.execute(_part("prologue"), settings, sources, mode="b")
-        self._compile, self._run, self._more = functions
-        self._compiled: dict[bytes, Version] = {}
+        self._compile, self._run, self._answer, self._more, self._describe, self._add_frames = functions
+        self._compiled: dict[bytes, tuple[Version, bool]] = {}
 
-    def run(self, script: Script, context: bytes) -> tuple[Outcome, bool]:
+    def run(self, script: Script, request: Request, call: Call) -> tuple[Outcome, bool]:
         """Run a script; return what came of it, and whether this interpreter can run another."""
         name = script.name
-        if self._compiled.get(name) != script.version:
-            failure = self._load(script)
+        version, has_api = self._compiled.get(name, (None, False))
+        if version != script.version:
+            failure, has_api = self._load(script)
             if failure is not None:
                 return Outcome(error=failure), True
-        is_fit, message, output, count, *values = self._run(name, context)
-        error = None if message is None else _script_error(message)
+        if has_api:
+            self._tell(request)
+        is_fit, *result = self._run(name, request.context)
+        while is_fit is None:
+            is_fit, *result = self._answer(*_answer(request, result, call))
+        message, output, count, *values = result
+        error = None if message is None else ScriptError(_text(message))
         if not count:
             return Outcome((), output, error), is_fit
         while len(values) < count:
             values.extend(self._more(len(values)))
-        return Outcome(tuple(_sends(values)), output, error), is_fit
+        sends, log = _written_down(values)
+        return Outcome(sends, output, error, log=log), is_fit
 
-    def _load(self, script: Script) -> ScriptError | None:
+    def _load(self, script: Script) -> tuple[ScriptError | None, bool]:
         self._compiled.pop(script.name, None)
         path = os.fsencode(script.path)
-        message = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
+        message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
         if message is not None:
-            return _script_error(message)
-        self._compiled[script.name] = script.version
-        return None
+            return ScriptBroken(_text(message)), False
+        self._compiled[script.name] = script.version, has_api
+        return None, has_api
+
+    def _tell(self, request: Request) -> None:
+        frames = request.frames
+        fields = request.subject, request.address, request.sender, request.sender_tracker, request.worker
+        self._describe(*fields, request.attempt, None, *frames[:_FRAMES_AT_ONCE])
+        for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
+            self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
 
 
-def _sends(values: list[Any]) -> Iterator[Send]:
-    for start in range(0, len(values), _FIELDS_OF_A_SEND):
-        is_stream, topic, subject, sender, content, attachment = values[start : start + _FIELDS_OF_A_SEND]
-        kind = SendKind.STREAM if is_stream else SendKind.MAILBOX
-        frames = (content,) if attachment is False else (content, attachment)
-        yield Send(kind, topic, subject, frames, sender)
+def _answer(request: Request, question: list[bytes], call: Call) -> tuple[Any, ...]:
+    """Return the answer to what a script asks of its worker, as Lua is to be given it."""
+    word, *values = unpack(call(request, pack((b"", *question))))
+    return _IS_GOOD[word], *values
 
 
-def _script_error(message: bytes) -> ScriptError:
-    return ScriptError(message.decode("utf-8", "backslashreplace"))
+def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
+    return pack((ERROR, b"there is no worker to ask"))
+
+
+def _written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
+    """Return what a script wants sent, and logged."""
+    sends: list[Send] = []
+    log: list[LogLine] = []
+    start = 0
+    while start < len(values):
+        kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
+        start += _FIELDS_OF_A_SEND
+        frames = tuple(values[start : start + count])
+        start += count
+        if kind == _LOG:
+            log.append(LogLine(topic.decode(), frames[0]))
+        else:
+            sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
+    return tuple(sends), tuple(log)
+
+
+def _table(lua: lua54.LuaRuntime, section: Section) -> lua54.LuaObject:
+    """Return a section of the configuration as a Lua table, with further ones in it."""
+    return lua.table_from(
+        {name.encode(): value.encode() if isinstance(value, str) else _table(lua, value) for name, value in section}
+    )
+
+
+def _text(message: bytes) -> str:
+    return message.decode("utf-8", "backslashreplace")
 
 
 def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoReturn:

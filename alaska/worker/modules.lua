@@ -195,12 +195,16 @@ local from_c_file, from_c_package = from_c(real.searchers[3]), from_c(real.searc
 -- A value that is nothing else, cannot be changed and is no table, as lua-cjson's null is: the identity of a variable.
 local null = debug.upvalueid(released, 1)
 
+modules.null = null
+
 local shared_values = {} -- what parts of our modules return, made once: functions that keep nothing
 
 local function shared(name)
   shared_values[name] = shared_values[name] or part(name)(null)
   return shared_values[name]
 end
+
+modules.shared = shared
 
 local function from_builtins(name)
   local file = builtins[name]

@@ -2,12 +2,16 @@
 
 A subject comes from the network, so it is a name and never a path: it names ``<scripts directory>/<subject>.lua``,
 a regular file whose real place is inside the scripts directory. Sub-directories cannot be named.
+
+A file that somebody is writing is not a script yet: one that has only just changed is waited for until it rests.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +20,12 @@ from alaska.errors import ScriptNotFound
 
 SUFFIX = b".lua"
 MAX_SCRIPT_OCTETS = 4 * 1024 * 1024
+REST_SECONDS = 0.1
+"""So long a file must not have changed to count as written; who writes in pieces and pauses longer is not noticed."""
+MOST_SECONDS = 2.0
+"""So long a file is waited for that changes all the time, or that is missing though it served before."""
+BROKEN_SECONDS = 1.0
+"""So old a version must be that does not compile, to count as one that its author has finished."""
 _SHOWN_CHARACTERS = 80
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
 
@@ -27,6 +37,11 @@ class Version(NamedTuple):
     ctime_ns: int
     size: int
     inode: int
+
+    @property
+    def changed(self) -> float:
+        """When the file last changed, in seconds since 1970."""
+        return max(self.mtime_ns, self.ctime_ns) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +61,17 @@ class Scripts:
     from the next request on.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        rest: float = REST_SECONDS,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.directory = directory
+        self._rest = rest
+        self._now = now
+        self._sleep = sleep
         self._found: dict[bytes, tuple[str, Script]] = {}  # with the path as text: it is faster to ask for
 
     def find(self, subject: bytes) -> Script:
@@ -63,9 +87,43 @@ class Scripts:
                 return script
             self._found.pop(subject, None)
         _check_name(subject)
-        script = self._read(subject)
+        script = self._rested(subject, known is not None)
         self._found[subject] = str(script.path), script
         return script
+
+    def replaced(self, script: Script) -> Script | None:
+        """Return the version that takes the place of one that does not compile, if its author was just writing it.
+
+        That may take until the script is a second old.
+
+        :raises ScriptNotFound: as of :meth:`find`.
+        """
+        for _ in range(round(BROKEN_SECONDS / REST_SECONDS)):
+            if abs(self._now() - script.version.changed) >= BROKEN_SECONDS:
+                break
+            self._sleep(REST_SECONDS)
+            newer = self.find(script.name)
+            if newer.version != script.version:
+                return newer
+        return None
+
+    def _rested(self, subject: bytes, is_known: bool) -> Script:
+        """Return a script once its file rests; one that was known may be missing for a moment, while it is replaced."""
+        for _ in range(round(MOST_SECONDS / REST_SECONDS)):
+            try:
+                script = self._read(subject)
+            except ScriptNotFound:
+                if not is_known:
+                    raise
+                is_known = False
+                self._sleep(self._rest)
+                continue
+            age = self._now() - script.version.changed
+            # A clock that is far behind the file's says nothing of its age.
+            if abs(age) >= self._rest and len(script.source) == script.version.size:
+                return script
+            self._sleep(max(self._rest - age, self._rest / 10))
+        raise _not_found(subject, "its file changes all the time")
 
     def _read(self, subject: bytes) -> Script:
         path = os.path.join(os.fsencode(self.directory), subject + SUFFIX)

@@ -17,7 +17,7 @@ from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.links import Network, Reactor, default_reactor
 from alaska.store.memory import MemoryStore
-from alaska.worker.runner import ScriptRunner
+from alaska.worker.runner import make_runner
 from alaska.worker.service import WorkerService
 
 _log = Logger()
@@ -59,7 +59,7 @@ def makeService(options: Options) -> IService:
         reactor,
         settings,
         lambda: Network(reactor),
-        lambda: ScriptRunner(settings.scripts_dir),
+        lambda call: make_runner(settings, call),
         show_on_terminal if options.is_on_terminal else show_in_log,
         lambda _error: end(reactor),
     ).setServiceParent(program)
