@@ -128,14 +128,14 @@ class _Interpreter:
         is_fit, *result = self._run(name, request.context)
         while is_fit is None:
             is_fit, *result = self._answer(*_answer(request, result, call))
-        message, output, count, *values = result
+        message, kilobytes, output, count, *values = result
         error = None if message is None else ScriptError(_text(message))
         if not count:
-            return Outcome((), output, error), is_fit
+            return Outcome((), output, error, memory=round(kilobytes * 1024)), is_fit
         while len(values) < count:
             values.extend(self._more(len(values)))
         sends, log = _written_down(values)
-        return Outcome(sends, output, error, log=log), is_fit
+        return Outcome(sends, output, error, log=log, memory=round(kilobytes * 1024)), is_fit
 
     def _load(self, script: Script) -> tuple[ScriptError | None, bool]:
         self._compiled.pop(script.name, None)

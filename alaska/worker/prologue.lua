@@ -132,13 +132,14 @@ local function advance(ok, ...)
     failure = verdict(thread, ok, first)
     close(thread) -- its pending to-be-closed variables
   end
+  local kilobytes = collect 'count'
   finish(script)
   thread, run.request = nil, nil
-  return not run.odd, failure, console.output(), sending.results()
+  return not run.odd, failure, kilobytes, console.output(), sending.results()
 end
 
--- Runs a compiled script. Returns whether the interpreter is still fit for use, the error's text or nil, the output,
--- the number of values that describe sends, and the first of them; `more` returns the others. When the script wants
+-- Runs a compiled script. Returns whether the interpreter is still fit for use, the error's text or nil, the memory in
+-- use, the output, the number of values that describe sends, and the first of them; `more` returns the others. When the script wants
 -- something of the worker, it returns nil and what that is, and `answer` goes on.
 local function go(name, context)
   script = scripts[name]

@@ -87,7 +87,8 @@ class Outcome:
     """What a script did.
 
     ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed. ``output`` is
-    all that the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took.
+    all that the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took,
+    ``memory`` how many octets Lua had in use when it ended.
     """
 
     sends: tuple[Send, ...] = ()
@@ -96,6 +97,7 @@ class Outcome:
     seconds: float = 0.0
     log: tuple[LogLine, ...] = ()
     broken: Broken | None = None
+    memory: int = 0
 
 
 Call = Callable[[Request, bytes], bytes]
