@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alaska.errors import ScriptError
+from alaska.worker.calls import OK
 from alaska.worker.lua import LuaRunner, module_paths
 from alaska.worker.request import Send, SendKind
 from alaska.worker.scripts import Scripts
@@ -517,6 +518,7 @@ class DocumentedTests(LuaCase):
         examples = re.findall(r"^```lua\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
         self.assertGreater(len(examples), 3)
         for example in examples:
+            self.answers = [(OK, b'{"price":12.5}')]
             self.output(example, b'{"item":"lamp"}')
 
     def test_example_prints(self) -> None:

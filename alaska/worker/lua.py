@@ -125,10 +125,10 @@ class _Interpreter:
                 return Outcome(error=failure), True
         if has_api:
             self._tell(request)
-        is_fit, *result = self._run(name, request.context)
-        while is_fit is None:
-            is_fit, *result = self._answer(*_answer(request, result, call))
-        message, kilobytes, output, count, *values = result
+        result = self._run(name, request.context)
+        while result[0] is None:
+            result = self._answer(*_answer(request, result[1:], call))
+        is_fit, message, kilobytes, output, count, *values = result
         error = None if message is None else ScriptError(_text(message))
         if not count:
             return Outcome((), output, error, memory=round(kilobytes * 1024)), is_fit
@@ -154,7 +154,7 @@ class _Interpreter:
             self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
 
 
-def _answer(request: Request, question: list[bytes], call: Call) -> tuple[Any, ...]:
+def _answer(request: Request, question: tuple[bytes, ...], call: Call) -> tuple[Any, ...]:
     """Return the answer to what a script asks of its worker, as Lua is to be given it."""
     word, *values = unpack(call(request, pack((b"", *question))))
     return _IS_GOOD[word], *values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -97,7 +97,7 @@ class Outcome:
     seconds: float = 0.0
     log: tuple[LogLine, ...] = ()
     broken: Broken | None = None
-    memory: int = 0
+    memory: int = field(default=0, compare=False)
 
 
 Call = Callable[[Request, bytes], bytes]
