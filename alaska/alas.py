@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from alaska import __version__
 from alaska.client import Client, to_text
 from alaska.errors import AlaskaError
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.names import address_of
 
 ROLE = "alas_producer"

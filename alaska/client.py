@@ -22,13 +22,14 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska import errors
 from alaska.delivery import Confirmation, Delivery, Text, to_octets, to_text
-from alaska.interfaces import ILink, INetwork, LinkState
-from alaska.links import Network, Reactor, default_reactor
+from alaska.interfaces import ILink, INetwork, LinkState, Reactor
+from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode
@@ -136,13 +137,16 @@ class Client:
         connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
         self._connecting = connecting
         if timeout is not None:
-            self._within(timeout, connecting, f"no broker answers at {self.endpoint} within {timeout:g} s")
+            self._within(timeout, connecting, f"no broker answers at {self.endpoint}")
         self._link.start(self._received, self._link_changed)
         self._ticks.start(TICK_SECONDS, now=False)
         return connecting
 
-    def close(self, timeout: float = 1.0) -> Deferred[None]:
+    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
         """Leave the broker once it has all that was sent, within so many seconds.
+
+        With ``longest`` given, the time begins anew as long as the broker sends anything, and ends after that many
+        seconds at the latest: what the broker has sent before its goodbye comes first.
 
         When the Deferred fires, the connection is gone. It fails with :exc:`ConnectTimeout` when the broker did not
         say in time that it has everything.
@@ -151,13 +155,28 @@ class Client:
             return succeed(None)
         closing: Deferred[None] = Deferred()
         self._closing.append(closing)
-        self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything within {timeout:g} s")
+        latest = self._reactor.seconds() + (timeout if longest is None else longest)
+        self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
         self._machine.close()
         return closing
 
-    def _within(self, seconds: float, awaited: Deferred[None], complaint: str) -> None:
-        """Close the client with a complaint unless the Deferred fires in time."""
-        deadline = self._reactor.callLater(seconds, self._machine.abort, errors.ConnectTimeout(complaint))
+    def _within(self, seconds: float, awaited: Deferred[None], complaint: str, latest: float = 0.0) -> None:
+        """Close the client with a complaint unless the Deferred fires in time.
+
+        Until the latest time, that is within so many seconds of the broker's last word.
+        """
+        deadline: IDelayedCall
+
+        def is_late() -> None:
+            nonlocal deadline
+            now = self._reactor.seconds()
+            left = min(self._machine.heard + seconds, latest) - now
+            if left > 0:
+                deadline = self._reactor.callLater(left, is_late)
+            else:
+                self._machine.abort(errors.ConnectTimeout(f"{complaint} within {seconds:g} s"))
+
+        deadline = self._reactor.callLater(seconds, is_late)
 
         def fired(result: None) -> None:
             if deadline.active():

@@ -33,6 +33,7 @@ from alaska.kinds import (
     SECONDS,
     SIZE,
     TEXT,
+    WORDS,
     number,
     one_of,
 )
@@ -63,7 +64,31 @@ class WorkerSettings(Settings):
     kv_store: Path | None = setting(
         "worker/kv/store", PATH, None, "The file of `alaska.kv`; without one it is in memory, and lasts as long.")
     kv_limit: int | None = setting("worker/kv/size-limit", SIZE, "67108864", "How large that may become.")
+    scripts_timeout: int = setting(
+        "worker/scripts/timeout", MILLISECONDS, "10000", "How long a script may run; 0: for ever.")
+    scripts_memory: int = setting(
+        "worker/scripts/memory", number(0, 1048576, "megabytes"), "128", "How much memory a script may use; 0: any.")
+    scripts_output: int | None = setting(
+        "worker/scripts/output", SIZE, "1048576", "How much a script may print.")
+    scripts_sends: int | None = setting(
+        "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
+    scripts_sends_size: int | None = setting(
+        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
+    scripts_sandbox: bool = setting(
+        "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
+    scripts_modules: tuple[str, ...] = setting(
+        "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
+        "The system's modules that a script in the sandbox may require.")
+    lua_version: str = setting(
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts.")
+    lua_path: str = setting(
+        "worker/lua/path", LINE, "", "Where to look for Lua modules besides the usual places, as `/opt/?.lua`.")
+    lua_cpath: str = setting(
+        "worker/lua/cpath", LINE, "", "Where to look for C modules besides the usual places, as `/opt/?.so`.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
+    pool_isolation: str = setting(
+        "worker/pool/isolation", one_of("thread", "process"), "thread",
+        "Whether each of them has a thread or a process (docs/isolation.md).")
     broker_endpoint: str = setting(
         "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)
     broker_timeout: int = setting(
@@ -71,6 +96,10 @@ class WorkerSettings(Settings):
         created="1000")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+    broker_store: Path | None = setting(
+        "worker/broker/store", PATH, None, "Where the embedded broker keeps what must survive it.")
+    broker_store_sync: str = setting(
+        "worker/broker/store-sync", one_of("full", "normal"), "full", "What that survives (docs/operation.md).")
     service_address: str = setting(
         "worker/service/address", NAME, "default", "The service that is offered.", created="default")
     service_filter: str = setting(
@@ -87,12 +116,20 @@ class WorkerSettings(Settings):
     group: str | None = setting("worker/group", NAME, None, "The group that the daemon becomes.")
     # fmt: on
 
+    @property
+    def scripts_limit(self) -> float | None:
+        """How many seconds a script may take, None for any number."""
+        return self.scripts_timeout / 1000 if self.scripts_timeout else None
+
     def doubts(self) -> list[str]:
-        """Say that a user without a password, or a password without a user, is not used."""
-        if (self.plain_username is None) is (self.plain_password is None):
-            return []
-        given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
-        return [f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}"]
+        """Say that half of the credentials, or a store without a broker, is not used."""
+        doubts = []
+        if (self.plain_username is None) is not (self.plain_password is None):
+            given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
+            doubts.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
+        if self.broker_store is not None and not self.broker_embedded:
+            doubts.append("worker/broker/store has no effect: worker/broker/embedded is not 1")
+        return doubts
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +160,10 @@ class BrokerSettings(Settings):
     endpoints: tuple[str, ...] = setting(
         "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Where clients connect.", repeated=True,
         created=DEFAULT_ENDPOINT)
+    store_path: Path | None = setting(
+        "mlm_server/store/path", PATH, None, "Where what must survive the broker is kept; else nothing does.")
+    store_sync: str = setting(
+        "mlm_server/store/sync", one_of("full", "normal"), "full", "What it survives (docs/operation.md).")
     service_size_limit: int | None = setting(
         "mlm_server/service/queue/size-limit", SIZE, "max", "How much may wait in the queue of a service.")
     service_size_warn: int | None = setting(

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
+from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
 from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+
+
+class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
+    """What Alaska asks of a reactor."""
 
 
 class IStore(Interface):
@@ -23,6 +28,8 @@ class IStore(Interface):
 
     is_durable = Attribute("Whether what is kept survives the end of the process.")
     last_position = Attribute("The highest position that a message or dead letter had when the store was opened, or 0.")
+    complaint = Attribute("Why what is kept is not made safe at present, as a sentence; None when it is.")
+    has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
 
     # Messages
 
@@ -36,8 +43,11 @@ class IStore(Interface):
     def forget(message: Message) -> None:
         """Keep a message no longer; one that is not kept is no error."""
 
-    def note_attempts(message: Message) -> None:
-        """Keep the message's number of attempts, which has changed; one that is not kept is no error."""
+    def note_attempts(message: Message, noted: Callable[[], None] | None) -> None:
+        """Keep the message's number of attempts, which has changed; one that is not kept is no error.
+
+        ``noted`` is called once, in the reactor's thread, when the number is as safe as the store makes it.
+        """
 
     def waiting(queue: QueueName, after: int, limit: int) -> list[Message]:
         """Return messages kept for a queue with positions above ``after``, oldest first, at most ``limit`` of them.
@@ -45,8 +55,11 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def overdue(now: float, limit: int) -> list[Message]:
+    def overdue(now: float, after: tuple[float, int], limit: int) -> list[Message]:
         """Return at most ``limit`` kept messages whose time to expire (seconds since 1970) is not after now.
+
+        They come in the order of that time and of their positions, from the first on for which both together are above
+        ``after``.
 
         :raises StoreError: the store cannot be read.
         """
@@ -82,8 +95,11 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def trim(stream: bytes, upto: int) -> None:
-        """Keep the records of a stream with positions up to and including ``upto`` no longer."""
+    def trim(stream: bytes, upto: int) -> int:
+        """Keep the records of a stream with positions up to and including ``upto`` no longer; return their octets.
+
+        :raises StoreError: the store cannot be read.
+        """
 
     def streams() -> list[StreamSize]:
         """Return each stream that a record was ever kept of, with what is kept of it now.

@@ -12,24 +12,20 @@ from contextlib import suppress
 from typing import cast
 
 import zmq
-from twisted.internet.interfaces import IDelayedCall, IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
 from alaska.errors import BadEndpoint, CannotBind, Refused
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
 
 READ_BUDGET = 128
 CLOSE_MILLISECONDS = 1000
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
-
-
-class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
-    """What Alaska asks of a reactor."""
 
 
 def default_reactor() -> Reactor:

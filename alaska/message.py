@@ -14,6 +14,9 @@ from alaska.names import printable
 class QueueKind(Enum):
     """The two sorts of queue that a message waits in."""
 
+    # Members are what they are: their names need not be hashed for each look-up of a queue, several a message.
+    __hash__ = object.__hash__
+
     MAILBOX = "mailbox"
     SERVICE = "service"
 

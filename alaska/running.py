@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar
@@ -118,6 +119,9 @@ class Program(MultiService):
 
     def startService(self) -> None:
         """Start the services."""
+        # What a program begins with stays to its end: to look for garbage in it each time would only take time.
+        gc.collect()
+        gc.freeze()
         try:
             super().startService()
         except AlaskaError as error:

@@ -11,10 +11,13 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from alaska.errors import CannotBind
+from alaska.errors import CannotBind, StoreError
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.commands import Command
+from alaska.store.changes import Changes
+from alaska.store.database import File
+from alaska.store.writer import Writer
 from alaska.worker.pool import Finished, Runner
 from alaska.worker.request import Outcome, Request
 
@@ -277,9 +280,17 @@ class HandPool:
     _log = Logger()
 
     def __init__(
-        self, _reactor: IReactorFromThreads, size: int, make_runner: Callable[[], Runner], finished: Finished
+        self,
+        _reactor: IReactorFromThreads,
+        size: int,
+        make_runner: Callable[[], Runner],
+        finished: Finished,
+        limit: float | None = None,
     ) -> None:
         self.size = size
+        self.limit = limit
+        self.is_exhausted = False
+        self.watched: list[float] = []
         self._make_runner = make_runner
         self._finished = finished
         self._runner: Runner | None = None
@@ -305,6 +316,10 @@ class HandPool:
         withdrawn = list(self._submitted)
         self._submitted.clear()
         return withdrawn
+
+    def watch(self, now: float) -> None:
+        """Note when the worker looked after the pool; see :class:`alaska.worker.pool.Pool`."""
+        self.watched.append(now)
 
     def begin(self, most: int | None = None) -> None:
         """Begin what is submitted, or so many of it; that ends in the next :meth:`run`."""
@@ -345,6 +360,49 @@ class HandPool:
             if self._runner is not None:
                 self._runner.close()
             stopped.callback(None)
+
+
+class HandWriting:
+    """Writes a store's file when the test says so, or fails to."""
+
+    def __init__(self, file: File, wake: Callable[[], None]) -> None:
+        self._file = file
+        self._wake = wake
+        self._results: deque[tuple[StoreError | None]] = deque()
+        self._writer: Writer | None = None
+        self.begun: Changes | None = None
+        """What is being written."""
+        self.groups = 0
+        """How many groups were written."""
+
+    def write(self, changes: Changes) -> None:
+        """See :class:`alaska.store.writing.AnyWriting`."""
+        self.begun = changes
+
+    def run(self, failure: str | None = None) -> None:
+        """Write what is begun, or fail to for this reason, and say so."""
+        self._end(failure)
+        self._wake()
+
+    def _end(self, failure: str | None) -> None:
+        assert self.begun is not None, "nothing is being written"
+        changes, self.begun = self.begun, None
+        if failure is None:
+            self._writer = self._writer or Writer(self._file)
+            self._writer.write(changes)
+            self.groups += 1
+        self._results.append((None if failure is None else StoreError(failure),))
+
+    def result(self, is_waited_for: bool) -> tuple[StoreError | None] | None:
+        """See :class:`alaska.store.writing.AnyWriting`; what is waited for is written."""
+        if is_waited_for and not self._results:
+            self._end(None)
+        return self._results.popleft() if self._results else None
+
+    def close(self) -> None:
+        """See :class:`alaska.store.writing.AnyWriting`."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 def run_for(clock: Clock, network: MemoryNetwork, seconds: float, step: float = 0.05) -> None:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import react
 
 from alaska.client import Client
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 
 
 async def read(reactor: Reactor, endpoint: str, mailbox: str) -> None:

@@ -207,3 +207,49 @@ DEVIATIONS: dict[str, Deviation] = {
         {"x": ["OK", "ERROR 500"]},
     ),
 }
+
+
+class ClientDeviation(NamedTuple):
+    """One recorded client: the reason, what ours sends beyond what C's sent, and what its program is told."""
+
+    why: str
+    sends: list[str] = []  # noqa: RUF012  # a tuple's field, and nobody changes it
+    failures: list[str] = []  # noqa: RUF012  # likewise
+
+
+CLIENT_DEVIATIONS: dict[tuple[str, str], ClientDeviation] = {
+    ("broker_restart_after_stream_cancel", "c"): ClientDeviation(
+        "C's replay hangs at its STREAM-CANCEL; ours goes on to the offer behind it", ["SERVICE-OFFER"]
+    ),
+    ("broker_restart_replay", "pub"): ClientDeviation(
+        "what the old broker is not known to have had is sent again", ["STREAM-SEND"]
+    ),
+    ("c_client_offer_refused_300", "c"): ClientDeviation(
+        "C's client stops for good; ours says why", failures=["the broker refuses: invalid pattern"]
+    ),
+    ("c_client_offer_refused_400", "c"): ClientDeviation(
+        "C's client stops for good; ours says why", failures=["the broker refuses: invalid pattern"]
+    ),
+    ("c_client_offer_refused_500", "c"): ClientDeviation(
+        "ours opens again at the last ERROR 500 too", ["CONNECTION-OPEN"]
+    ),
+    ("c_client_ok_with_extra_frame", "c"): ClientDeviation(
+        "C's client stops for good; ours drops what it cannot read, and knocks again", ["CONNECTION-OPEN"]
+    ),
+    ("c_client_open_answered_500_then_ok", "c"): ClientDeviation(
+        "ours opens again at each ERROR 500", ["CONNECTION-OPEN"] * 4
+    ),
+    ("c_client_open_refused_300", "c"): ClientDeviation(
+        "a program is told why it cannot connect", failures=["the broker refuses: refused"]
+    ),
+    ("c_client_open_refused_401", "c"): ClientDeviation(
+        "C's connect hangs; ours fails and says why", failures=["the broker refuses: refused"]
+    ),
+    ("confirm_to_broker", "x"): ClientDeviation("after its ERROR ours opens again", ["CONNECTION-OPEN"]),
+    ("duplicate_address", "one"): ClientDeviation("ours sets up again what it had set up", ["SERVICE-OFFER"]),
+    ("duplicate_address", "two"): ClientDeviation("after its ERROR ours opens again", ["CONNECTION-OPEN"]),
+    ("duplicate_address_send_and_close", "one"): ClientDeviation(
+        "after its ERROR ours opens again", ["CONNECTION-OPEN"]
+    ),
+}
+"""Where our client sends, or tells its program, more than C's did in the recorded conversations, and why."""

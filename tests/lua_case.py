@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.settings import Section
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 from alaska.worker.lua import LuaRunner
-from alaska.worker.request import Outcome, Request
+from alaska.worker.options import LuaOptions
+from alaska.worker.request import Call, Outcome, Request
 from alaska.worker.scripts import Scripts
+
+VERSION = os.environ.get("ALASKA_TEST_LUA", LuaOptions().version)
+"""One process runs one Lua; tests/test_lua_versions.py runs the tests again with the other one."""
+TRUSTED = LuaOptions(version=VERSION, sandbox=False, system_modules=False)
+SANDBOXED = replace(TRUSTED, sandbox=True)
+IS_JIT = VERSION == "luajit"
+
+
+# Marks a test of what LuaJIT does not have.
+only_in_5_4 = skipIf(IS_JIT, "LuaJIT is Lua 5.1")
 
 
 class LuaCase(SynchronousTestCase):
     """Each test has a scripts directory of its own, and a runner that runs what it writes there."""
 
-    system_modules: ClassVar[bool] = False
+    options: ClassVar[LuaOptions] = TRUSTED
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())
@@ -28,13 +43,17 @@ class LuaCase(SynchronousTestCase):
         self.asked: list[tuple[bytes, bytes, bytes, float]] = []
         self.answers: list[tuple[bytes, ...]] = []
         self.now = 1000.0
-        self.runner = self.make_runner()
+        self.use()
+
+    def use(self, config: Section = (), **changes: Any) -> None:
+        """Run what follows with other options."""
+        call = Calls(self.kv, self, lambda: self.now)
+        self.runner = self.make_runner(replace(self.options, **changes), call, config)
         self.addCleanup(self.runner.close)
 
-    def make_runner(self, **options: Any) -> LuaRunner:
-        """Make a runner whose worker is played by the test."""
-        call = Calls(self.kv, self, lambda: self.now)
-        return LuaRunner(system_modules=self.system_modules, call=call, **options)
+    def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
+        """Make what runs the scripts of this test; elsewhere that may be something in its place."""
+        return LuaRunner(options, call, config)
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
         """Answer what a script asks of a service, with the next answer that the test has written down."""
@@ -69,3 +88,9 @@ class LuaCase(SynchronousTestCase):
         outcome = self.outcome(source, *frames)
         assert outcome.error is not None, outcome
         return str(outcome.error)
+
+
+def limit_of(outcome: Outcome) -> str | None:
+    """Return the setting whose limit a script that failed has exceeded."""
+    assert outcome.error is not None, outcome
+    return outcome.error.limit

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, MemoryProcess, run_for
 

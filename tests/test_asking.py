@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.client import Client, Delivery
 from alaska.worker.asking import MOST_FRAMES, Asking
-from alaska.worker.calls import NONE, OK, Frames
+from alaska.worker.questions import NONE, OK, Frames
 from tests.network_case import NetworkCase
 
 SECONDS = 20.0

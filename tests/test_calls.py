@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.store.kv import KeyValues
-from alaska.worker.calls import ERROR, OK, Calls, Frames, pack, unpack
+from alaska.worker.calls import Calls
+from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
 from alaska.worker.request import Request
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())

@@ -12,7 +12,7 @@ from alaska import errors
 from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, to_octets, to_text
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker, run_for

@@ -195,11 +195,11 @@ class OpenTests(MachineTestCase):
         self.assertIs(self.machine.state, State.OPEN)
 
     def test_lost_open_is_repeated(self) -> None:
-        """Without an answer the client introduces itself again after 2, 6 and 14 seconds."""
+        """Without an answer the client introduces itself again after 2 and 6 seconds, then every 4."""
         self.machine.link(LinkState.UP, 0.0)
         self.notes.take()
         self.pass_time(15)
-        self.assertEqual(self.notes.take(), [OPEN] * 3)
+        self.assertEqual(self.notes.take(), [OPEN] * 4)
 
     def test_delivery_before_ok(self) -> None:
         """What is delivered before the OK is not thrown away."""
@@ -317,6 +317,15 @@ class ReplayTests(MachineTestCase):
         self.notes.take()
         self.hear(OK)
         self.assertEqual(self.notes.take(), [])
+
+    def test_setup_that_was_done_once_is_replayed(self) -> None:
+        """What one broker did and the next refuses is told, and asked for again of the one behind that."""
+        self.open()
+        self.machine.request(Request(READ))
+        self.hear(OK, ERROR_500, OK)
+        self.notes.take()
+        self.hear(mlm.Error(400, b"not now"), ERROR_500, OK)
+        self.assertEqual(self.notes.take(), [OPEN, READ])
 
     def test_setup_while_down(self) -> None:
         """What is asked for without a connection is asked of the broker when it is there, and then answered."""

@@ -14,12 +14,12 @@ from alaska import errors
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.client import Client, Delivery
-from alaska.links import Reactor
+from alaska.interfaces import Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker
-from tests.deviations import DEVIATIONS
+from tests.deviations import CLIENT_DEVIATIONS, DEVIATIONS, ClientDeviation
 from tests.recorded import conversations
 
 CONVERSATIONS = conversations()
@@ -196,6 +196,11 @@ class Replay:
             self.collect()
         self.unmatched.remove(command)
 
+    def left_over(self) -> list[str]:
+        """Return the names of the commands that our client sent, unasked, and C's did not."""
+        self.collect()
+        return [mlm.NAMES[type(each)] for each in self.unmatched if type(each) not in BY_ITSELF]
+
     def collect(self) -> None:
         """Note what our client has sent."""
         self.unmatched += [each for each in self.broker.take() if not isinstance(each, mlm.ConnectionPing)]
@@ -214,7 +219,9 @@ class ClientTests(SynchronousTestCase):
                 if event["dir"] == "to_client" and isinstance(command := read(event["frames"]), DELIVERIES)
             ]
             self.assertEqual([shown(each.command) for each in replay.deliveries], offered, name)
-            self.flushLoggedErrors()
+            expected = CLIENT_DEVIATIONS.get((name, events[0]["client"]), ClientDeviation("as C"))
+            self.assertEqual(replay.left_over(), expected.sends, name)
+            self.assertEqual([each.getErrorMessage() for each in replay.failures], expected.failures, name)
 
 
 def events_by_client(conversation: dict[str, Any]) -> list[list[dict[str, Any]]]:

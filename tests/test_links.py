@@ -13,8 +13,8 @@ from zope.interface.verify import verifyObject
 
 from alaska import links
 from alaska.errors import BadEndpoint, CannotBind, Refused
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState
-from alaska.links import Network, Reactor, RouterLink
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.links import Network, RouterLink
 
 reactor = cast("Reactor", global_reactor)
 ANY_PORT = "tcp://127.0.0.1:*"

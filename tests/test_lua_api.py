@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alaska import __version__
-from alaska.worker.calls import NONE, OK
+from alaska.worker.questions import NONE, OK
 from alaska.worker.request import LogLine, Request, Send, SendKind
 from tests.lua_case import LuaCase
 
@@ -50,7 +50,7 @@ class RequestTests(LuaCase):
 
     def test_nothing_is_kept(self) -> None:
         """What a script changes in the table, or in the tables in it, the next one does not find."""
-        self.runner = self.make_runner(config=(("deep", (("name", "value"),)),))
+        self.use(config=(("deep", (("name", "value"),)),))
         self.output(
             "alaska.subject = 1 alaska.mine = 1 alaska.log.info = 1 alaska.json.encode = 1 alaska.kv.get = 1 "
             "alaska.config.deep.name = 1 alaska.frames[1] = 1"
@@ -61,7 +61,7 @@ class RequestTests(LuaCase):
 
     def test_config(self) -> None:
         """Values and sections of the configuration are texts and tables."""
-        self.runner = self.make_runner(config=(("host", "db"), ("mail", (("port", "25"),))))
+        self.use(config=(("host", "db"), ("mail", (("port", "25"),))))
         self.assertEqual(self.output("print(alaska.config.host, alaska.config.mail.port + 1)"), "db\t26\n")
 
 
@@ -181,10 +181,10 @@ class LogTests(LuaCase):
 
     def test_limit(self) -> None:
         """What a script logs has the limit of what it prints."""
-        self.runner = self.make_runner(output_limit=10)
+        self.use(output=10)
         self.assertIn(
             "script.lua:2: the script logged more than 10",
-            self.error("alaska.log.info(('x'):rep(10))\nalaska.log.info('y')"),
+            self.error("alaska.log.info(('x'):rep(9))\nalaska.log.info('y')"),
         )
 
 
@@ -289,7 +289,7 @@ class KeyValueTests(LuaCase):
     def test_shared(self) -> None:
         """What one script sets, another finds, in whatever runner."""
         self.output("alaska.kv.set('key', 'value')")
-        self.runner = self.make_runner()
+        self.use()
         self.assertEqual(self.output("print(alaska.kv.get('key'))"), "value\n")
 
     def test_incr(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any, cast
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.worker.pool import Pool
+from alaska.errors import LimitExceeded
+from alaska.worker.pool import MOST_LOST, PATIENCE_SECONDS, Pool
 from alaska.worker.request import Outcome, Request
 
 SECONDS = 20.0
@@ -68,6 +69,7 @@ class PoolTestCase(SynchronousTestCase):
     """A workbench, and a pool that is stopped after the test."""
 
     size = 1
+    limit: float | None = None
 
     def setUp(self) -> None:
         self.reactor = HandReactor()
@@ -79,7 +81,7 @@ class PoolTestCase(SynchronousTestCase):
 
     def make_pool(self, make_runner: Callable[[], Bench], finished: Callable[[Request, Outcome | None], None]) -> Pool:
         """Make a pool under the reactor in the test's hand."""
-        return Pool(cast("IReactorFromThreads", self.reactor), self.size, make_runner, finished)
+        return Pool(cast("IReactorFromThreads", self.reactor), self.size, make_runner, finished, self.limit)
 
     def note(self, request: Request, outcome: Outcome | None) -> None:
         """Note a finished request, by its subject, and its output."""
@@ -292,3 +294,128 @@ class StopTests(PoolTestCase):
         release.set()
         self.work_until_ended(1)
         self.assertEqual(self.finished, [])
+
+
+class StuckTests(PoolTestCase):
+    """Threads that do not come back."""
+
+    limit: float | None = 1.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 1000.0
+        self.pool.watch(self.now)
+        self.outcomes: dict[bytes, Outcome | None] = {}
+
+    def note(self, request: Request, outcome: Outcome | None) -> None:
+        """Note a finished request with all that came of it."""
+        super().note(request, outcome)
+        self.outcomes[request.subject] = outcome
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the pool be looked after for so long."""
+        for _ in range(round(seconds / 0.05)):
+            self.now += 0.05
+            self.pool.watch(self.now)
+
+    def lose(self, subject: bytes) -> Event:
+        """Let a thread be stuck for so long that it is given up; return what frees it."""
+        release = self.hold(subject)
+        self.pass_time(0.1)
+        self.pass_time(self.limit or 0.0)
+        self.pass_time(PATIENCE_SECONDS)
+        return release
+
+    def test_reported(self) -> None:
+        """A request is reported when its time is over and some more; not before, and with the limit named."""
+        self.hold(b"stuck")
+        self.pass_time(1.4)
+        self.assertEqual((self.finished, self.pool.replaced), ([], 0))
+        self.pass_time(0.2)
+        outcome = self.outcomes[b"stuck"]
+        assert outcome is not None
+        self.assertIsInstance(outcome.error, LimitExceeded)
+        self.assertEqual(
+            str(outcome.error), "it did not end within 1 s, and nothing could end it (worker/scripts/timeout)"
+        )
+        self.assertGreater(outcome.seconds, 1.4)
+        self.assertEqual((self.pool.pending, self.pool.replaced, self.pool.lost), (0, 1, 1))
+
+    def test_replaced(self) -> None:
+        """Another thread with another runner does what comes next."""
+        self.lose(b"stuck")
+        self.submit(b"next")
+        self.finish(2)
+        self.assertEqual(self.finished[1:], [(b"next", b"NEXT")])
+        self.assertEqual(len(self.workbench.made), 2)
+
+    def test_comes_back(self) -> None:
+        """What comes of it after all is dropped; the thread closes its runner and ends, and is counted no longer."""
+        release = self.lose(b"stuck")
+        release.set()
+        self.work_until_ended(1)
+        self.assertEqual(self.finished, [(b"stuck", b"")])
+        self.assertEqual((self.pool.replaced, self.pool.lost), (1, 0))
+        self.submit(b"next")
+        self.finish(2)
+        self.assertNotEqual(self.workbench.ran[1][1], self.workbench.ran[0][1])
+
+    def test_slow_ones(self) -> None:
+        """The time is that of one request: a thread that ends one after the other is not stuck."""
+        for number in range(5):
+            release = self.hold(b"%d" % number)
+            self.pass_time(1.3)
+            release.set()
+            self.finish(number + 1)
+        self.assertEqual((self.pool.replaced, len(self.finished)), (0, 5))
+
+    def test_at_rest(self) -> None:
+        """A thread with nothing to do is not stuck, however long that takes."""
+        self.pass_time(10)
+        self.submit(b"next")
+        self.finish(1)
+        self.assertEqual(self.pool.replaced, 0)
+
+    def test_clock_is_set(self) -> None:
+        """A clock that is set, or a machine that slept, costs nobody a thread."""
+        self.hold(b"work")
+        self.pool.watch(self.now)
+        self.pool.watch(self.now + 3600)
+        self.pool.watch(self.now - 3600)
+        self.assertEqual(self.pool.replaced, 0)
+
+    def test_no_limit(self) -> None:
+        """Without a limit, scripts may take any time."""
+        self.limit = None
+        self.pool = self.make_pool(self.workbench.make_runner, self.note)
+        self.pool.start()
+        self.hold(b"long")
+        self.pass_time(100)
+        self.assertEqual(self.pool.replaced, 0)
+
+    def test_stop(self) -> None:
+        """A pool stops without waiting for threads that were given up."""
+        self.lose(b"stuck")
+        self.submit(b"last")
+        self.stop()
+        self.assertEqual([subject for subject, _ in self.finished], [b"stuck", b"last"])
+
+    def test_stuck_while_it_stops(self) -> None:
+        """A thread that is stuck while the pool stops is given up as well, and what waits is finished."""
+        self.hold(b"stuck")
+        self.submit(b"last")
+        stopped: list[None] = []
+        self.pool.stop().addCallback(stopped.append)
+        self.pass_time(2)
+        while not stopped:
+            self.reactor.step()
+        self.assertEqual([subject for subject, _ in self.finished], [b"stuck", b"last"])
+
+    def test_exhausted(self) -> None:
+        """With so many threads given up and still running there are too many; with one less there are not."""
+        releases = [self.lose(b"%d" % number) for number in range(MOST_LOST)]
+        self.assertTrue(self.pool.is_exhausted)
+        releases[0].set()
+        self.work_until_ended(1)
+        self.assertFalse(self.pool.is_exhausted)
+        self.assertEqual(self.pool.lost, MOST_LOST - 1)

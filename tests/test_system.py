@@ -24,8 +24,10 @@ from twisted.trial.unittest import TestCase
 
 from alaska.client import Client, Delivery
 from alaska.errors import ClientError
-from alaska.links import Network, Reactor
+from alaska.interfaces import Reactor
+from alaska.links import Network
 from tests.ports import free_endpoint
+from tests.processes import children_of, is_alive
 
 reactor = cast("Reactor", global_reactor)
 ROOT = Path(__file__).parent.parent
@@ -340,6 +342,70 @@ class RestartTests(SystemTestCase):
         await until(lambda: len({delivery.content[0] for delivery in got}) == 40)
 
 
+class IsolationTests(SystemTestCase):
+    """Scripts that are stuck, in processes and in threads."""
+
+    PATTERN = "string.find(('a'):rep(200), ('a-'):rep(60) .. 'b')"
+
+    def isolated_config(self, isolation: str, timeout: int) -> Path:
+        """Write the configuration of a worker with this isolation."""
+        for name, value in (("SCRIPTS_TIMEOUT", str(timeout)), ("POOL_ISOLATION", isolation)):
+            os.environ[f"ALASKA_WORKER_{name}"] = value
+            self.addCleanup(os.environ.pop, f"ALASKA_WORKER_{name}", None)
+        return self.worker_config()
+
+    async def test_no_orphans(self) -> None:
+        """Of a worker that is killed no child is left a second later, whether it had something to do or not."""
+        self.script("endless", self.PATTERN)
+        self.script("hello", "print('hello')")
+        worker = await self.start_worker(self.isolated_config("process", 60_000))
+        for _ in range(8):
+            await self.alas("-s", "hello")
+        await worker.until("hello", 8)
+        await self.alas("-s", "endless")
+        await worker.until("[SREQ]", 9)
+        children = children_of(worker.pid)
+        self.assertGreater(len(children), 1)
+        worker.send_signal(signal.SIGKILL)
+        await worker.ended
+        await until(lambda: not any(map(is_alive, children)), seconds=1)
+
+    async def test_stuck(self) -> None:
+        """In threads and in processes alike, stuck scripts are reported, others served, and the worker can stop."""
+        self.script("endless", self.PATTERN)
+        self.script("hello", "print('hello')")
+        for isolation in ("thread", "process"):
+            worker = await self.start_worker(self.isolated_config(isolation, 300))
+            errors = await self.client("awerr")
+            for _ in range(4):
+                await self.alas("-s", "endless")
+            await self.alas("-s", "hello")
+            await worker.until("hello\n")
+            for _ in range(4):
+                delivery = await errors.__anext__().addTimeout(10, reactor)
+                self.assertIn(b"(worker/scripts/timeout)", delivery.content[0])
+            await errors.close()
+            worker.send_signal(signal.SIGTERM)
+            await worker.ended.addTimeout(8, reactor)
+
+    async def test_stop_while_one_runs(self) -> None:
+        """A worker that stops lets the script that runs in a child come to its end, and leaves no child."""
+        self.script("slow", "local t = os.clock() while os.clock() - t < 1 do end sendTo('r', 'done', 'box')")
+        await self.start_broker()
+        self.isolated_config("process", 5000)
+        worker = await self.start_worker(self.worker_config(embedded=False))
+        got: list[Delivery] = []
+        await self.client("box", got.append)
+        await self.alas("-s", "slow")
+        await worker.until("[SREQ]")
+        await until(lambda: bool(children_of(worker.pid)))
+        children = children_of(worker.pid)
+        worker.send_signal(signal.SIGTERM)
+        self.assertEqual(await worker.ended, -signal.SIGTERM)
+        self.assertFalse(any(map(is_alive, children)))
+        await until(lambda: len(got) == 1)
+
+
 class LoadTests(SystemTestCase):
     """Many requests."""
 
@@ -347,6 +413,8 @@ class LoadTests(SystemTestCase):
         """Of 20 000 requests each is executed once: none is lost, none comes twice."""
         log = self.folder / "executed"
         self.script("note", f"local f = io.open('{log}', 'a') f:write(alaskaContext, '\\n') f:close()")
+        # The script is trusted: it writes to a file.
+        self.patch(os, "environ", {**os.environ, "ALASKA_WORKER_SCRIPTS_SANDBOX": "0"})
         await self.start_worker(self.worker_config())
         sender = await self.client("sender")
         count = 20_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from alaska.client import Client, Delivery
@@ -131,3 +132,20 @@ class ReloadTests(AskingCase):
         self.assertEqual(worker.said.count("the last good version of this script goes on"), 1)
         self.script("job", "return 6")
         self.assertEqual(await self.ask(client, "job"), "6")
+
+
+class ElsewhereTests(ApiTests):
+    """The same with everything else that can be chosen: LuaJIT, in a process for each slot."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        variables = {"ALASKA_WORKER_LUA_VERSION": "luajit", "ALASKA_WORKER_POOL_ISOLATION": "process"}
+        self.patch(os, "environ", {**os.environ, **variables})
+
+
+class ElsewhereReloadTests(ReloadTests):
+    """Scripts that change, in processes that each read them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(os, "environ", {**os.environ, "ALASKA_WORKER_POOL_ISOLATION": "process"})

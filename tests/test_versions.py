@@ -11,11 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import ScriptBroken, ScriptNotFound
 from alaska.store.kv import KeyValues
-from alaska.worker.calls import NONE, Calls, Frames
+from alaska.worker.calls import Calls
 from alaska.worker.lua import LuaRunner
+from alaska.worker.questions import NONE, Frames
 from alaska.worker.request import Outcome, Request
 from alaska.worker.runner import ScriptRunner, Versions
 from alaska.worker.scripts import BROKEN_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
+from tests.lua_case import SANDBOXED
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
 
@@ -124,7 +126,7 @@ class BrokenTests(VersionsCase):
     def runner(self, keep_last_good: bool = False) -> ScriptRunner:
         """Return a runner like those of the worker."""
         versions = Versions(self.make_scripts(), keep_last_good, self.calls)
-        runner = ScriptRunner(versions, LuaRunner(system_modules=False, call=self.calls))
+        runner = ScriptRunner(versions, LuaRunner(SANDBOXED, self.calls))
         self.addCleanup(runner.close)
         return runner
 

@@ -110,7 +110,7 @@ class BrokenTests(ServedCase):
         got = self.mailbox("aw.err")
         self.start()
         for number in (1, 1, 2):
-            error = ScriptBroken(f"job.lua:{number}: unexpected symbol")
+            error = ScriptBroken(f"job.lua:{number}: unexpected symbol", file="job.lua", line=number)
             self.scripts.outcomes[b"job"] = Outcome(broken=Broken(Version(number, 0, 0, 0), error))
             self.ask("job", b"context")
             self.run_scripts()

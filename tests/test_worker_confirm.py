@@ -9,7 +9,7 @@ from twisted.logger import LogLevel
 
 from alaska.client import Client
 from alaska.delivery import Confirmation, Delivery
-from alaska.errors import ScriptNotFound
+from alaska.errors import ScriptError, ScriptNotFound
 from alaska.worker.request import Outcome
 from alaska.worker.service import MOST_BACKOFF_SECONDS, backoff
 from tests.worker_case import WorkerCase, mail
@@ -82,7 +82,7 @@ class ConfirmTests(ConfirmCase):
 
     def test_failed(self) -> None:
         """A script that failed is refused for good, with the message as the reason and without the traceback."""
-        self.script(b"job", error="oh no\nstack traceback:\n\t[C]: in ?")
+        self.script(b"job", error=ScriptError("oh no", traceback=("job.lua:1: in main chunk",)))
         self.start()
         asked = self.ask("job")
         self.run_scripts()
@@ -271,3 +271,51 @@ class StuckTests(ConfirmCase):
         self.assertEqual(got, [])
         self.pass_time(0.3)
         self.assertEqual(sorted(delivery.subject for delivery in got), ["slow 2", "slow 3"])
+
+    def test_pool_is_looked_after(self) -> None:
+        """The pool is told the limit of scripts, and looked after as long as the worker runs, also while it stops."""
+        self.worker = self.make_worker(scripts_timeout=1500)
+        self.script(b"job")
+        self.start()
+        self.assertEqual(self.pool.limit, 1.5)
+        self.ask("job")
+        self.pool.begin()
+        self.pass_time(1)
+        self.assertEqual(len(self.pool.watched), 20)
+        stopped = self.worker.stopService()
+        self.pass_time(1)
+        self.assertEqual(len(self.pool.watched), 40)
+        self.run_scripts()
+        self.pass_time(1)
+        self.successResultOf(stopped)
+        self.assertEqual(len(self.pool.watched), 40)
+
+    def test_exhausted(self) -> None:
+        """A worker with too many stuck threads says so once, and others do what it was asked and has not begun."""
+        self.script(b"begun")
+        self.start()
+        self.assertTrue(self.worker.is_ready)
+        self.ask("begun")
+        self.pool.begin()
+        self.ask("waiting")
+        self.pool.is_exhausted = True
+        got = self.offer()
+        self.pass_time(1)
+        self.ask("late")
+        self.assertEqual([delivery.subject for delivery in got], ["waiting", "late"])
+        self.assertFalse(self.worker.is_ready)
+        (line,) = self.logged(LogLevel.critical)
+        self.assertIn("takes no more requests", line)
+
+    def test_recovered(self) -> None:
+        """When enough of the stuck threads have ended, the worker takes requests again."""
+        self.script(b"job")
+        self.start()
+        self.pool.is_exhausted = True
+        self.pass_time(0.1)
+        asked = self.ask("job")
+        self.pool.is_exhausted = False
+        self.pass_time(1)
+        self.run_scripts()
+        self.assertEqual(self.confirmed(asked), (200, ""))
+        self.assertTrue(self.worker.is_ready)

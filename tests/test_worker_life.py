@@ -157,6 +157,53 @@ class StopAloneTests(WorkerCase):
         self.successResultOf(stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_goodbye_behind_a_backlog(self) -> None:
+        """As long as such a broker goes on to send what it had sent, it is not left, and all of it is run."""
+        broker = ScriptedBroker(self.network, ENDPOINT)
+        self.script(b"job")
+        self.start()
+        broker.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+        stopped = self.worker.stopService()
+        for _ in range(5):
+            self.pass_time(0.8)
+            broker.send(mlm.ServiceDeliver(b"requester", b"default", b"job", b"", ()))
+        broker.send(mlm.Ok(200, b""))
+        self.pool.run()
+        self.pass_time(1.1)
+        self.assertEqual((len(self.scripts.requests), self.logged(LogLevel.warn)), (5, []))
+        self.successResultOf(stopped)
+
+    def test_retry_that_nobody_else_will_make(self) -> None:
+        """What waits to be run again when the worker stops has failed, where no other worker will get it."""
+        broker = ScriptedBroker(self.network, ENDPOINT)
+        self.worker = self.make_worker(errors_retries=3)
+        self.script(b"job", error="no luck")
+        self.start()
+        broker.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+        broker.send(mlm.ServiceDeliver(b"requester", b"default", b"job", b"", (b"context",)))
+        self.pool.run()
+        self.assertEqual(self.worker.failed, 0)
+        self.worker.stopService()
+        self.assertEqual((self.worker.failed, self.logged(LogLevel.error)), (1, ["job failed: no luck"]))
+        self.pass_time(30)
+
+    def test_broker_that_takes_nothing_back(self) -> None:
+        """What such a broker gives is run, however long it has to wait for a thread, and whatever state they are in."""
+        broker = ScriptedBroker(self.network, ENDPOINT)
+        self.script(b"job")
+        self.start()
+        broker.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+        request = mlm.ServiceDeliver(b"requester", b"default", b"job", b"", ())
+        broker.send(*[request] * 10)
+        self.pool.begin(4)
+        self.pass_time(1)
+        self.pool.is_exhausted = True
+        broker.send(request)
+        self.pass_time(1)
+        self.assertEqual(len(self.logged(LogLevel.critical)), 1)
+        self.pool.run()
+        self.assertEqual(len(self.scripts.requests), 11)
+
     def test_before_the_broker_came(self) -> None:
         """A worker that waits for its broker stops at once, without a complaint and without a timer."""
         self.start()

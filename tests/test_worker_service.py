@@ -10,7 +10,8 @@ import socket
 from twisted.logger import LogLevel
 
 from alaska.client import Delivery
-from alaska.worker.request import Send, SendKind
+from alaska.errors import ScriptError
+from alaska.worker.request import Outcome, Send, SendKind
 from tests.worker_case import ServedCase, mail
 
 HOST = re.escape(socket.gethostname())
@@ -167,7 +168,8 @@ class ErrorTests(ServedCase):
 
     def test_logged_and_mailed(self) -> None:
         """A failure is logged, and mailed under the request's subject: the error's text, the context, and JSON."""
-        self.script(b"job", error="job.lua:1: oh no")
+        error = ScriptError("job.lua:1: oh no", file="job.lua", line=1, traceback=("job.lua:1: in main chunk",))
+        self.scripts.outcomes[b"job"] = Outcome(error=error)
         self.start()
         self.ask("job", b"context", b"more")
         self.run_scripts()
@@ -178,7 +180,8 @@ class ErrorTests(ServedCase):
         self.assertEqual((described["sender"], described["attempt"], described["status"]), ("requester", 1, 502))
         self.assertEqual(len(delivery.content), 3)
         self.assertRegex(delivery.sender, rf"^EP::{HOST}::{os.getpid()}-[0-9A-F]{{4}}$")
-        self.assertEqual(self.logged(LogLevel.error), ["job failed: job.lua:1: oh no"])
+        text = "job failed: job.lua:1: oh no\nstack traceback:\n\tjob.lua:1: in main chunk"
+        self.assertEqual(self.logged(LogLevel.error), [text])
 
     def test_without_context(self) -> None:
         """A request without content has an empty context, and any octets may be its subject."""

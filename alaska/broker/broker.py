@@ -30,6 +30,7 @@ PROBE_SECONDS = 1.5
 """After so long a silence a client that has something to confirm is looked for."""
 GRACE_SECONDS = 1.0
 """A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
+STORE_ERROR_SECONDS = 60.0
 
 
 class Broker:
@@ -52,6 +53,7 @@ class Broker:
         self.queues = Queues(self.clients, self.counters, store, limits)
         self._now = 0.0
         self._last_tick: float | None = None
+        self._told_store_error = float("-inf")
         self._held: dict[Client, None] = {}
         methods: dict[Action, Callable[[Client, Any], None]] = {
             Action.PONG: self._pong,
@@ -137,7 +139,10 @@ class Broker:
 
     def _note_store_error(self, error: errors.StoreError) -> None:
         self.counters.store_errors += 1
-        self._log.error("{error}", error=error)
+        # What cannot be read now is tried again at every tick, and told once a minute.
+        if self._now - self._told_store_error >= STORE_ERROR_SECONDS:
+            self._told_store_error = self._now
+            self._log.error("{error}", error=error)
 
     # Opening and closing
 

@@ -86,6 +86,10 @@ class Client:
         """Note that a message is with the client until it confirms this tracker."""
         self.leases.setdefault(tracker, deque()).append(message)
 
+    def holds(self, tracker: bytes, message: Message) -> bool:
+        """Return whether a message is with the client under this tracker."""
+        return message in self.leases.get(tracker, ())
+
     def settle(self, tracker: bytes) -> Message | None:
         """Return the oldest message that is with the client under this tracker, and note that it is no longer."""
         waiting = self.leases.get(tracker)

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 from alaska.broker.queues import Queues
+from alaska.errors import StoreError
 from alaska.message import DeadLetter
 
 ADDRESS = b"alaska.letters"
 MOST_AT_ONCE = 1000
+MAX_POSITION = 2**63 - 1
 
 
 def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
@@ -30,18 +32,21 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
         if do is None or not isinstance(options, dict):
             raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
         result = do(queues, options, now)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}
+    except StoreError as error:
+        result = {"error": str(error)}
     return json.dumps(result).encode()
 
 
 def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    limit = min(int(options.get("limit", 100)), MOST_AT_ONCE)
-    return {"letters": [_described(letter) for letter in queues.letters(int(options.get("after", 0)), limit)]}
+    limit = max(0, min(int(options.get("limit", 100)), MOST_AT_ONCE))
+    after = _position(options.get("after", 0))
+    return {"letters": [_described(letter) for letter in queues.letters(after, limit)]}
 
 
 def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    position = int(options["position"])
+    position = _position(options["position"])
     for letter in queues.letters(position - 1, 1):
         if letter.message.position == position:
             content = [base64.b64encode(frame).decode() for frame in letter.message.content]
@@ -50,11 +55,15 @@ def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any
 
 
 def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:
-    return {"done": queues.replay_letter(int(options["position"]), now)}
+    return {"done": queues.replay_letter(_position(options["position"]), now)}
 
 
 def _drop(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    return {"done": queues.drop_letter(int(options["position"]))}
+    return {"done": queues.drop_letter(_position(options["position"]))}
+
+
+def _position(value: str | float) -> int:
+    return max(0, min(int(value), MAX_POSITION))
 
 
 def _described(letter: DeadLetter) -> dict[str, Any]:

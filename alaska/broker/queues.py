@@ -22,6 +22,7 @@ from alaska.names import printable
 REFUSED_FROM = 400
 """The status from which on a confirmation says that the message is refused for good."""
 OVERDUE_AT_ONCE = 1000
+FIRST_EXPIRY = (0.0, 0)
 
 
 class Queues:
@@ -39,7 +40,8 @@ class Queues:
         self._queues: dict[QueueName, Queue] = {}
         self._offers: dict[bytes, Offers] = {}
         self._offered_by: dict[Client, dict[bytes, None]] = {}
-        self._positions = store.last_position
+        self._positions = self._restored_upto = store.last_position
+        self._expired_upto = FIRST_EXPIRY
         self._now = 0.0
         self._octets = 0
         for size in store.queues():
@@ -101,6 +103,9 @@ class Queues:
             self._counters.over_limit += 1
             self._refuse(message, errors.TOO_LARGE, f"its content has more than {self._limits.content_octets} octets")
             return
+        if not self._store.has_room:
+            self._refuse(message, errors.INTERNAL_ERROR, self._store.complaint or "")
+            return
         queue = self._queue(message.queue)
         taker = queue.next_for(message)
         if taker is None and not self._admits(queue, message):
@@ -133,24 +138,48 @@ class Queues:
     # To the receiver
 
     def _deliver(self, client: Client, message: Message) -> None:
+        if self._is_spent(message) and message.position <= self._restored_upto:
+            self._bury(message, errors.INTERNAL_ERROR, _in_vain(message), self._now)
+            return
         message.attempts += 1
         self._counters.delivered += 1
-        tracker = message.tracker
-        if not client.is_plain:
-            # The broker's own trackers tell a worker how often a request has been delivered.
-            tracker = tracker or b"broker-%d-%d" % (message.position, message.attempts)
-            client.spend()
-            client.lease(tracker, message)
-        deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
-        is_sent = client.send(deliver(message.sender, message.queue.address, message.subject, tracker, message.content))
-        if client.is_plain and is_sent:
+        if client.is_plain:
+            self._deliver_unconfirmed(client, message)
+        else:
+            self._deliver_to_confirm(client, message)
+
+    def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
+        if client.send(_delivery(message, message.tracker)):
             self._end(message, errors.DELIVERED, b"")
-        elif client.is_plain:
+        else:
             # Its connection is gone: the message waits as if it had never been delivered.
             message.attempts -= 1
             self._octets += message.size
             self._store.keep(message, None)
             self._queue(message.queue).put_back(message)
+
+    def _deliver_to_confirm(self, client: Client, message: Message) -> None:
+        # The broker's own trackers tell a worker how often a request has been delivered.
+        tracker = message.tracker or b"broker-%d-%d" % (message.position, message.attempts)
+        client.spend()
+        client.lease(tracker, message)
+        delivery = _delivery(message, tracker)
+        if message.position > self._restored_upto:
+            self._store.note_attempts(message, None)
+            client.send(delivery)
+            return
+
+        def noted() -> None:
+            if client.holds(tracker, message):
+                client.send(delivery)
+
+        # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
+        self._store.note_attempts(message, noted)
+
+    def _is_spent(self, message: Message) -> bool:
+        """Return whether a request has been lost with as many workers as it may be."""
+        most = self._limits.attempts
+        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
 
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add an offer; nothing is delivered yet."""
@@ -206,20 +235,23 @@ class Queues:
 
     def _put_back(self, messages: list[Message], now: float) -> None:
         for message in messages:
-            most = self._limits.attempts
-            if message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most:
-                self._bury(message, errors.INTERNAL_ERROR, b"delivered %d times in vain" % message.attempts, now)
+            if self._is_spent(message):
+                self._bury(message, errors.INTERNAL_ERROR, _in_vain(message), now)
                 continue
             self._counters.redelivered += 1
             self._octets += message.size
-            self._store.note_attempts(message)
+            self._store.note_attempts(message, None)
             self._queue(message.queue).put_back(message)
         for name in {message.queue for message in messages}:
             self._dispatch(name, now)
 
     def expire(self, now: float) -> None:
         """Throw away what has waited longer than its timeout, and go on with queues that are deep."""
-        for message in self._store.overdue(now, OVERDUE_AT_ONCE):
+        late = self._store.overdue(now, self._expired_upto, OVERDUE_AT_ONCE)
+        # Those that are with clients stay in the store, and must not hide what comes behind them.
+        is_all = len(late) < OVERDUE_AT_ONCE
+        self._expired_upto = FIRST_EXPIRY if is_all else (late[-1].expires or 0.0, late[-1].position)
+        for message in late:
             if self._queue(message.queue).expire(message):
                 self._octets -= message.size
                 self._expired(message)
@@ -271,7 +303,9 @@ class Queues:
     def _tell_sender(self, message: Message, status: int, reason: bytes) -> None:
         """Confirm a message to its sender, if that waits for it and is still there, be it over a new connection."""
         if message.is_tracked:
-            sender = self._clients.at(message.origin) or self._clients.named(message.sender)
+            # A connection of before a restart is nobody's now, or a stranger's.
+            origin = message.origin if message.position > self._restored_upto else b""
+            sender = self._clients.at(origin) or self._clients.named(message.sender)
             if sender is not None and not sender.is_plain:
                 sender.send(mlm.Confirm(message.tracker, status, reason))
 
@@ -300,3 +334,12 @@ class Queues:
         )
         self._store.drop_letter(position)
         return True
+
+
+def _delivery(message: Message, tracker: bytes) -> mlm.Command:
+    deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
+    return deliver(message.sender, message.queue.address, message.subject, tracker, message.content)
+
+
+def _in_vain(message: Message) -> bytes:
+    return b"delivered %d times in vain" % message.attempts

@@ -10,9 +10,8 @@ from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
-from alaska.errors import CannotBind
-from alaska.interfaces import INetwork, IRouter, IStore
-from alaska.links import Reactor
+from alaska.errors import AlaskaError, CannotBind
+from alaska.interfaces import INetwork, IRouter, IStore, Reactor
 from alaska.mlm.codec import encode
 from alaska.mlm.commands import Command
 
@@ -56,6 +55,7 @@ class BrokerService(Service):
         """Serve the endpoints.
 
         :raises CannotBind: one of them cannot be served.
+        :raises StoreError: the store cannot be used.
         """
         super().startService()
         self._network = self._make_network()
@@ -64,12 +64,13 @@ class BrokerService(Service):
         self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
         try:
             self._router.start(self._received)
-        except CannotBind:
+            # Behind the endpoints: where another broker serves them, the store is that one's.
+            self._store = self._make_store()
+            self.broker = Broker(self._transmit, self._limits, self._store)
+        except AlaskaError:
             self._network.close()
             self._router = self._network = None
             raise
-        self._store = self._make_store()
-        self.broker = Broker(self._transmit, self._limits, self._store)
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._endpoints))
 

@@ -21,7 +21,11 @@ from alaska.names import printable
 from alaska.retention import Retention
 
 READ_RECORDS = 500
+LEAST_RECORDS = 16
+"""So many records are read at least, since some may be for others, however little credit there is."""
 TRIM_SECONDS = 1.0
+TRIM_RECORDS = 1000
+"""A stream that grew by so many records is looked at before its time, so that no look takes long."""
 FEED_AT_ONCE = 2000
 """How many records one call looks at for a reader that lags; the rest is for the next tick."""
 
@@ -78,6 +82,7 @@ class Stream:
         self._last = 0
         self._first = 1
         self._octets = 0
+        self._untrimmed = 0
 
     def __str__(self) -> str:
         return f"stream {printable(self.name)}"
@@ -136,9 +141,11 @@ class Stream:
                 reader.next = record.position
                 self._lagging[reader.client] = reader
                 is_needed = True
-        if is_needed and self._gauge.admits(self, self._octets + record.size, self._limits):
+        has_room = is_needed and self._store.has_room
+        if has_room and self._gauge.admits(self, self._octets + record.size, self._limits):
             self._store.record(record)
             self._octets += record.size
+            self._untrimmed += 1
         elif is_needed:
             self.refused += 1
         elif self._first == self._last:
@@ -159,7 +166,8 @@ class Stream:
             return
         looked_at = 0
         while client.is_ready and reader.next <= self._last and looked_at < FEED_AT_ONCE:
-            records = self._store.records(self.name, reader.next - 1, READ_RECORDS)
+            at_most = READ_RECORDS if client.credit is None else max(LEAST_RECORDS, min(READ_RECORDS, client.credit))
+            records = self._store.records(self.name, reader.next - 1, at_most)
             if not records:
                 reader.next = self._last + 1
             for record in records:
@@ -181,42 +189,42 @@ class Stream:
 
     def trim(self, now: float) -> None:
         """Keep no longer what is beyond the retention at this time, in seconds, and what no reader lags behind."""
-        upto = self._expendable(now)
-        needed = [reader.next for reader in self._lagging.values() if reader.next is not None]
-        upto = min([upto, *(position - 1 for position in needed)])
+        self._untrimmed = 0
+        needed = (reader.next for reader in self._lagging.values() if reader.next is not None)
+        upto = self._expendable(now, min([self._last, *(position - 1 for position in needed)]))
         if upto >= self._first:
-            self._octets -= self._octets_upto(upto) if upto < self._last else self._octets
-            self._store.trim(self.name, upto)
+            self._octets -= self._store.trim(self.name, upto)
             self._first = upto + 1
             self._gauge.sank(self, self._octets, self._limits)
 
-    def _octets_upto(self, upto: int) -> int:
-        """Return the octets of content of the records up to a position."""
-        octets, after = 0, self._first - 1
-        while after < upto:
-            records = self._store.records(self.name, after, min(READ_RECORDS, upto - after))
-            octets += sum(record.size for record in records if record.position <= upto)
-            after = records[-1].position if records else upto
-        return octets
+    @property
+    def has_grown(self) -> bool:
+        """Whether so much was kept since the last :meth:`trim` that it should not wait."""
+        return self._untrimmed >= TRIM_RECORDS
 
-    def _expendable(self, now: float) -> int:
-        """Return the position up to which the retention has no more need for records."""
+    def _expendable(self, now: float, limit: int) -> int:
+        """Return the position up to which the retention has no more need for records, at most the limit."""
         if not self._is_kept:
-            return self._last
+            return limit
         most = self._retention.most_records
-        upto = self._first - 1 if most is None else max(self._first - 1, self._last - most)
+        upto = self._first - 1 if most is None else max(self._first - 1, min(self._last - most, limit))
         oldest = None if self._retention.most_seconds is None else (now - self._retention.most_seconds) * 1000
         most_octets = self._retention.most_octets
         if oldest is None and most_octets is None:
             return upto
         octets = self._octets
-        for record in self._store.records(self.name, self._first - 1, FEED_AT_ONCE):
-            is_too_old = oldest is not None and record.time < oldest
-            is_too_much = most_octets is not None and octets > most_octets
-            if record.position > upto and not is_too_old and not is_too_much:
-                break
-            upto = max(upto, record.position)
-            octets -= record.size
+        after = self._first - 1
+        while after < limit:
+            records = self._store.records(self.name, after, READ_RECORDS)
+            for record in records:
+                is_too_old = oldest is not None and record.time < oldest
+                is_too_much = most_octets is not None and octets > most_octets
+                is_needed = record.position > upto and not is_too_old and not is_too_much
+                if is_needed or record.position > limit:
+                    return upto
+                upto = max(upto, record.position)
+                octets -= record.size
+            after = records[-1].position if records else limit
         return upto
 
     def _catch_up(self, client: Client) -> None:
@@ -291,10 +299,11 @@ class Streams:
             self._streams[name].feed(client)
 
     def tick(self, now: float) -> None:
-        """Go on with readers that lag, and each second keep no longer what is not needed. The time is in seconds."""
+        """Go on with readers that lag, and at times keep no longer what is not needed. The time is in seconds."""
+        is_time = abs(now - self._trimmed) >= TRIM_SECONDS
+        if is_time:
+            self._trimmed = now
         for stream in self._streams.values():
             stream.feed_all()
-        if abs(now - self._trimmed) >= TRIM_SECONDS:
-            self._trimmed = now
-            for stream in self._streams.values():
+            if is_time or stream.has_grown:
                 stream.trim(now)

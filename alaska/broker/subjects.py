@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from alaska.mlm.patterns import Pattern
 
 MAX_REMEMBERED_SUBJECTS = 10_000
@@ -9,41 +11,67 @@ MAX_REMEMBERED_SUBJECTS = 10_000
 Matches = frozenset[Pattern]
 
 
+class _Seen(NamedTuple):
+    """What is remembered of a subject: its matches among the first so many patterns, when so many had gone."""
+
+    matches: Matches
+    added: int
+    removed: int
+
+
 class SubjectIndex:
     """The patterns of a stream or a service, and the subjects seen under them.
 
-    The first message with a subject costs one match a pattern, each later one a look-up, however many patterns
-    there are. What is remembered is forgotten when a pattern comes or goes, and when too many subjects are known.
+    The first message with a subject costs one match a pattern, each later one a look-up, however many patterns there
+    are. A pattern that comes or goes costs one match, or one look, for each subject that is seen again.
     """
 
     def __init__(self) -> None:
-        self._patterns: dict[Pattern, int] = {}
-        self._seen: dict[bytes, Matches] = {}
+        self._uses: dict[Pattern, int] = {}
+        self._added: list[Pattern] = []
+        self._removed = 0
+        self._seen: dict[bytes, _Seen] = {}
 
     def add(self, pattern: Pattern) -> bool:
         """Count one more use of a pattern; return whether it is the first."""
-        uses = self._patterns.get(pattern, 0)
-        self._patterns[pattern] = uses + 1
+        uses = self._uses.get(pattern, 0)
+        self._uses[pattern] = uses + 1
         if not uses:
-            self._seen.clear()
+            self._added.append(pattern)
         return not uses
 
     def discard(self, pattern: Pattern) -> bool:
         """Count one use of a pattern less; return whether it was the last."""
-        uses = self._patterns[pattern] - 1
+        uses = self._uses[pattern] - 1
         if uses:
-            self._patterns[pattern] = uses
+            self._uses[pattern] = uses
             return False
-        del self._patterns[pattern]
-        self._seen.clear()
+        del self._uses[pattern]
+        self._removed += 1
+        if self._removed > len(self._uses):
+            # Most of what was added has gone: begin anew, before the list of it costs more than it is worth.
+            self._added, self._removed = list(self._uses), 0
+            self._seen.clear()
         return True
 
     def matching(self, subject: bytes) -> Matches:
         """Return the patterns that match a subject."""
-        found = self._seen.get(subject)
-        if found is None:
-            found = frozenset(pattern for pattern in self._patterns if pattern.matches(subject))
+        seen = self._seen.get(subject)
+        if seen is None or seen.added != len(self._added) or seen.removed != self._removed:
+            seen = self._look(subject, seen)
+        return seen.matches
+
+    def _look(self, subject: bytes, seen: _Seen | None) -> _Seen:
+        """Work out what matches a subject, from what was known of it."""
+        if seen is None:
+            seen = _Seen(frozenset(), 0, 0)
             if len(self._seen) >= MAX_REMEMBERED_SUBJECTS:
                 self._seen.clear()
-            self._seen[subject] = found
-        return found
+        matches = seen.matches
+        if seen.removed != self._removed:
+            matches = frozenset(pattern for pattern in matches if pattern in self._uses)
+        if seen.added != len(self._added):
+            new = self._added[seen.added :]
+            matches |= {pattern for pattern in new if pattern in self._uses and pattern.matches(subject)}
+        seen = self._seen[subject] = _Seen(matches, len(self._added), self._removed)
+        return seen

@@ -13,7 +13,7 @@ from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.links import Network, default_reactor
 from alaska.retention import Retention
-from alaska.store.memory import MemoryStore
+from alaska.store.sqlite import store_at
 
 _log = Logger()
 
@@ -64,7 +64,7 @@ def makeService(options: Options) -> IService:
     BrokerService(
         reactor,
         lambda: Network(reactor),
-        MemoryStore,
+        lambda: store_at(reactor, settings.store_path, settings.store_sync),
         list(settings.endpoints),
         limits_of(settings),
         accept,

@@ -10,9 +10,10 @@ from threading import Thread
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.store.kv import KeyValues
-from alaska.worker.calls import NONE, Calls, Frames
+from alaska.worker.calls import Calls
+from alaska.worker.questions import NONE, Frames
 from alaska.worker.request import Outcome, Request
-from alaska.worker.runner import make_runner
+from alaska.worker.tap import runner_maker
 
 
 class Nobody:
@@ -50,7 +51,7 @@ class Bench:
         self._requests.put(None)
 
     def _work(self) -> None:
-        runner = make_runner(self._settings, Calls(self._kv, Nobody()))
+        runner = runner_maker(self._settings)(Calls(self._kv, Nobody()))
         while (request := self._requests.get()) is not None:
             try:
                 self._outcomes.put(runner.run(request))

@@ -24,6 +24,7 @@ from alaska.mlm.states import Event, State
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 4
+MOST_KNOCK_SECONDS = 4.0
 MAX_CREDIT_STEP = 2**16 - 1
 
 Delivered = mlm.StreamDeliver | mlm.MailboxDeliver | mlm.ServiceDeliver | mlm.StreamRecord
@@ -60,9 +61,13 @@ class Listener(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A command that is answered by OK or ERROR. One that sets something up is replayed to a new broker."""
+    """A command that is answered by OK or ERROR. One that sets something up is replayed to a new broker.
+
+    One that was done once is replayed even if a broker has refused it since: the next may do it.
+    """
 
     command: Setup | mlm.StreamCancel
+    was_done: bool = False
 
 
 class ClientMachine:
@@ -83,7 +88,9 @@ class ClientMachine:
         self._promises: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
         self._stream: bytes | None = None
         self._ready: int | None = None
-        self._heard = self._beat = self._knock = 0.0
+        self.heard = 0.0
+        """When the broker sent something last."""
+        self._beat = self._knock = 0.0
         self._knocks = 0
         self._now = 0.0
 
@@ -106,7 +113,7 @@ class ClientMachine:
 
     def received(self, command: mlm.Command, now: float) -> None:
         """Take note of a command of the broker; one that a broker does not send is ignored."""
-        self._now = self._heard = now
+        self._now = self.heard = now
         if isinstance(command, mlm.Error):
             is_lost = command.status_code == errors.COMMAND_INVALID
             self._happen(Event.LOST if is_lost else Event.REFUSED, command)
@@ -118,7 +125,7 @@ class ClientMachine:
     def tick(self, now: float) -> None:
         """Do what is due; to be called several times a second."""
         self._now = now
-        if now - self._heard >= SILENT_BEATS * BEAT_SECONDS:
+        if now - self.heard >= SILENT_BEATS * BEAT_SECONDS:
             self._happen(Event.SILENCE, None)
         if now - self._beat >= BEAT_SECONDS:
             self._happen(Event.BEAT, None)
@@ -205,7 +212,7 @@ class ClientMachine:
     def _transmit_open(self) -> None:
         self._knocks += 1
         self._knock = self._beat = self._now
-        self._heard = self._now
+        self.heard = self._now
         self._listener.transmit(mlm.ConnectionOpen(self._address))
         if self._ready is not None:
             # Behind OPEN, so that what waits for the client comes to be confirmed (docs/protocol.md, section 5).
@@ -217,7 +224,7 @@ class ClientMachine:
 
     def _knock_again(self, _command: mlm.Command | None) -> None:
         """Introduce the client again, less and less often, to a broker that may have lost the first."""
-        if self._now - self._knock >= BEAT_SECONDS * 2**self._knocks:
+        if self._now - self._knock >= min(BEAT_SECONDS * 2**self._knocks, MOST_KNOCK_SECONDS):
             self._transmit_open()
 
     def _opened(self, command: mlm.Command | None) -> None:
@@ -243,13 +250,14 @@ class ClientMachine:
     def _answer(self, _command: mlm.Command | None) -> None:
         request = self._awaiting.popleft() if self._awaiting else None
         if request is not None:
+            request.was_done = True
             self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Command | None) -> None:
         assert isinstance(command, mlm.Error)
         request = self._awaiting.popleft() if self._awaiting else None
         if request is not None:
-            if request in self._setups:
+            if request in self._setups and not request.was_done:
                 self._setups.remove(request)
             self._listener.answered(request, _refusal(command))
 

@@ -17,6 +17,8 @@ class MemoryStore:
 
     is_durable = False
     last_position = 0
+    complaint = None
+    has_room = True
 
     def __init__(self) -> None:
         self._queues: dict[QueueName, dict[int, Message]] = {}
@@ -38,18 +40,23 @@ class MemoryStore:
             if not queue:
                 del self._queues[message.queue]
 
-    def note_attempts(self, message: Message) -> None:
+    def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
+        if noted is not None:
+            noted()
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
         """See :class:`IStore`."""
         kept = self._queues.get(queue, {})
         return list(islice((message for message in kept.values() if message.position > after), limit))
 
-    def overdue(self, now: float, limit: int) -> list[Message]:
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
         """See :class:`IStore`."""
         kept = (message for queue in self._queues.values() for message in queue.values())
-        return list(islice((each for each in kept if each.expires is not None and each.expires <= now), limit))
+        late = {
+            (each.expires, each.position): each for each in kept if each.expires is not None and each.expires <= now
+        }
+        return [late[key] for key in sorted(late) if key > after][:limit]
 
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
@@ -81,11 +88,10 @@ class MemoryStore:
         kept = self._streams.get(stream, {})
         return list(islice((record for record in kept.values() if record.position > after), limit))
 
-    def trim(self, stream: bytes, upto: int) -> None:
+    def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
         kept = self._streams.get(stream, {})
-        for position in [position for position in kept if position <= upto]:
-            del kept[position]
+        return sum(kept.pop(position).size for position in [position for position in kept if position <= upto])
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""

@@ -2,13 +2,13 @@
 --
 -- No Python function is ever handed to Lua. What only the worker can do is asked for by a yield that carries CALL up to
 -- Python, through all coroutines of the script, and the run goes on with the answer.
-local run, settings, EXIT, CALL, sending, modules = ...
+local run, settings, limits, CALL, sending, modules = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local concat, floor, format, huge, sub = table.concat, math.floor, string.format, math.huge, string.sub
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
 local math_type = math.type or function() end
-local unpack = table.unpack or unpack
+local unpack = table.unpack
 local as_text, LIMIT = sending.as_text, sending.LIMIT
 
 local DEFAULT_SECONDS = 5
@@ -91,20 +91,13 @@ end
 
 -- The log
 
-local logged
-
 local function logger(level)
   return function(...)
     local texts = { ... }
     for i = 1, select('#', ...) do
       texts[i] = tostring(texts[i])
     end
-    local text = concat(texts, ' ')
-    logged = logged + #text
-    if logged > settings.output_limit then
-      error(format('the script logged more than %d octets, which is the limit', settings.output_limit), 2)
-    end
-    sending.log(level, text)
+    sending.log(level, concat(texts, ' '))
   end
 end
 
@@ -113,6 +106,7 @@ local log = { info = logger 'info', warn = logger 'warn', error = logger 'error'
 -- What the worker is asked
 
 local function answered(call, level, is_good, ...)
+  limits.patience()
   if is_good == nil then
     return nil, (...)
   elseif not is_good then
@@ -123,12 +117,13 @@ end
 
 -- Asks the worker and returns its answer; an error has the place of the script, which is so many levels up.
 local function ask(call, level, ...)
-  if run.exit then
-    error(EXIT, 0)
+  if run.over then
+    error(run.over, 0)
   elseif not isyieldable() then
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
   end
+  limits.patience() -- the script's time passes while it waits
   return answered(call, level, yield(CALL, ...))
 end
 
@@ -243,7 +238,6 @@ local api = {}
 
 -- Returns the table for a run whose request is in `run.request`.
 function api.make()
-  logged = 0
   local asked = run.request
   local frames = {}
   for i = 1, #asked.frames do
@@ -259,14 +253,14 @@ function api.make()
   }
 end
 
--- Answers the request with what its script has returned; returns why that cannot be, or nil.
+-- Answers the request with what its script has returned.
 function api.returned(value)
   if value == nil then
-    return nil
+    return
   end
   local text, why = frame(value)
   if not text then
-    return 'what the script returned cannot be mailed: ' .. why
+    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
   end
   sending.reply(1, text)
 end

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from alaska.client import Client, Delivery
 from alaska.errors import AlaskaError, ClientError
 from alaska.names import printable
-from alaska.worker.calls import NONE, OK, Frames
+from alaska.worker.questions import NONE, OK, Frames
 
 MOST_FRAMES = 1000
 """An answer with more content frames than that is refused: Lua's stack has an end."""

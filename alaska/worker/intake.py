@@ -98,6 +98,11 @@ class Intake:
         """Ask for nothing more."""
         self.is_asking = False
 
+    def resume(self) -> None:
+        """Ask again."""
+        self.is_asking = True
+        self._settle_soon()
+
     def _settle_soon(self) -> None:
         if not self._is_due:
             self._is_due = True

@@ -2,32 +2,34 @@
 
 One hop between reactor and threads for each request would cost more than a small script. So the threads drain one
 shared queue, and the reactor is woken once for all that was finished meanwhile.
+
+A thread cannot be killed. One that does not come back in time is given up: its request is reported, another thread
+takes its place, and should it come back after all, nobody listens to it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Thread
+from itertools import count
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from alaska.worker.request import Outcome, Request
+from alaska.errors import LimitExceeded
+from alaska.worker.request import TIMEOUT, Outcome, Request
+from alaska.worker.slot import Ended, Queue, Runner, Slot
 
+__all__ = ["AnyPool", "Finished", "MakePool", "Pool", "Runner"]
 
-class Runner(Protocol):
-    """What one thread of the pool does; made, used and closed in that thread alone."""
-
-    def run(self, request: Request) -> Outcome:
-        """Run the script of a request; to raise is a fault of the runner, not of the script."""
-
-    def close(self) -> None:
-        """Let go of what the runner holds."""
-
+PATIENCE_SECONDS = 0.5
+"""A script is ended at its limit by Lua; one that is still there so long after it will not be."""
+MOST_LOST = 64
+"""So many threads may be given up and still run before the worker should take nothing more."""
+LONGEST_STEP_SECONDS = 1.0
+"""More than that between two looks is no time that scripts have had: the clock was set, or the machine slept."""
 
 Finished = Callable[[Request, "Outcome | None"], None]
 
@@ -39,6 +41,10 @@ class AnyPool(Protocol):
     def pending(self) -> int:
         """How many requests are submitted and not finished."""
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether so many threads were given up and still run that no more should be risked."""
+
     def start(self) -> None:
         """Start the threads."""
 
@@ -48,6 +54,9 @@ class AnyPool(Protocol):
     def withdraw(self) -> list[Request]:
         """Take back what no thread has begun."""
 
+    def watch(self, now: float) -> None:
+        """Replace threads that are stuck; to be called every so often, with the time in seconds."""
+
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
 
@@ -55,14 +64,14 @@ class AnyPool(Protocol):
         """Wait for nothing more: what is not finished by now never is. Return how much that is."""
 
 
-MakePool = Callable[[IReactorFromThreads, int, Callable[[], Runner], Finished], AnyPool]
+MakePool = Callable[[IReactorFromThreads, int, Callable[[], Runner], Finished, "float | None"], AnyPool]
 
 
 class Pool:
     """So many threads, each with a runner of its own.
 
     ``finished`` is called in the reactor's thread with each request and its outcome, or None where the runner
-    itself failed.
+    itself failed. ``limit`` is how many seconds a script has; without one, a thread may be stuck for ever.
     """
 
     _log = Logger()
@@ -73,26 +82,46 @@ class Pool:
         size: int,
         make_runner: Callable[[], Runner],
         finished: Finished,
+        limit: float | None = None,
     ) -> None:
         self._reactor = reactor
         self._size = size
         self._make_runner = make_runner
         self._finished = finished
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
-        self._results: deque[tuple[Request, Outcome | None]] = deque()
+        self._limit = limit
+        self._queue = Queue()
+        self._results: deque[Ended] = deque()
         self._is_woken = False
         self._is_abandoned = False
-        self._threads = 0
+        self._numbers = count()
+        self._slots: set[Slot] = set()
+        self._lost: set[Slot] = set()
+        self._watched: float | None = None
         self._stopping: list[Deferred[None]] = []
         self.pending = 0
         """How many requests are submitted and not finished."""
+        self.replaced = 0
+        """How many threads were given up since the start."""
+
+    @property
+    def lost(self) -> int:
+        """How many threads were given up and still run."""
+        return len(self._lost)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """See :class:`AnyPool`."""
+        return self.lost >= MOST_LOST
 
     def start(self) -> None:
         """Start the threads."""
-        self._threads = self._size
-        for number in range(self._size):
-            # A script that never ends must not keep the process from ending, so nothing waits for these threads then.
-            Thread(target=self._work, name=f"alaska-{number}", daemon=True).start()
+        for _ in range(self._size):
+            self._start_slot()
+
+    def _start_slot(self) -> None:
+        slot = Slot(self._queue, self._size, self._make_runner, self._deliver, self._going)
+        self._slots.add(slot)
+        slot.start(f"alaska-{next(self._numbers)}")
 
     def submit(self, request: Request) -> None:
         """Let the next free thread do this."""
@@ -101,14 +130,34 @@ class Pool:
 
     def withdraw(self) -> list[Request]:
         """Take back what no thread has begun; a pool that stops keeps it."""
-        withdrawn: list[Request] = []
-        try:
-            while not self._stopping and (request := self._queue.get_nowait()) is not None:
-                withdrawn.append(request)
-        except Empty:
-            pass
+        withdrawn = [] if self._stopping else self._queue.take(len(self._queue))
         self.pending -= len(withdrawn)
         return withdrawn
+
+    def watch(self, now: float) -> None:
+        """See :class:`AnyPool`."""
+        elapsed = 0.0 if self._watched is None else min(max(now - self._watched, 0.0), LONGEST_STEP_SECONDS)
+        self._watched = now
+        if self._limit is None:
+            return
+        for slot in list(self._slots):
+            overdue = slot.overdue(elapsed, self._limit, PATIENCE_SECONDS)
+            if overdue is not None:
+                self._replace(slot, *overdue)
+
+    def _replace(self, slot: Slot, request: Request, seconds: float) -> None:
+        self._slots.discard(slot)
+        self._lost.add(slot)
+        self.replaced += 1
+        self._log.error(
+            "a thread is stuck and was replaced; {lost} such threads still run, {replaced} were replaced in all",
+            lost=self.lost,
+            replaced=self.replaced,
+        )
+        error = LimitExceeded(f"it did not end within {self._limit:g} s, and nothing could end it", TIMEOUT)
+        self._results.append((request, Outcome(error=error, seconds=seconds)))
+        self._collect()
+        self._start_slot()
 
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
@@ -121,47 +170,32 @@ class Pool:
     def abandon(self) -> int:
         """Wait for nothing more: what is not finished by now never is. Return how much that is.
 
-        Threads end as soon as they are done with what they have begun.
+        Threads end as soon as they are done with what they have begun; what can be killed is killed.
         """
         self._collect()
         self._is_abandoned = True
-        try:
-            while True:
-                self._queue.get_nowait()
-        except Empty:
-            self._dismiss()
+        self._queue.clear()
+        for slot in self._slots:
+            slot.abandon()
+        self._dismiss()
         abandoned, self.pending = self.pending, 0
         self._tell_stopped()
         return abandoned
 
     def _dismiss(self) -> None:
-        for _ in range(self._threads):
+        for _ in self._slots:
             self._queue.put(None)
 
     # In the threads
 
-    def _work(self) -> None:
-        try:
-            self._drain()
-        finally:
-            self._reactor.callFromThread(self._ended)
+    def _deliver(self, ended: list[Ended]) -> None:
+        self._results.extend(ended)
+        if not self._is_woken:
+            self._is_woken = True
+            self._reactor.callFromThread(self._collect)
 
-    def _drain(self) -> None:
-        runner: Runner | None = None
-        while (request := self._queue.get()) is not None:
-            outcome: Outcome | None = None
-            try:
-                if runner is None:
-                    runner = self._make_runner()
-                outcome = runner.run(request)
-            except Exception:  # The thread must live on, and the request has to be answered.
-                self._log.failure("a runner failed")
-            self._results.append((request, outcome))
-            if not self._is_woken:
-                self._is_woken = True
-                self._reactor.callFromThread(self._collect)
-        if runner is not None:
-            runner.close()
+    def _going(self, slot: Slot) -> None:
+        self._reactor.callFromThread(self._gone, slot)
 
     # In the reactor
 
@@ -178,12 +212,13 @@ class Pool:
             except Exception:  # The others have to be collected all the same.
                 self._log.failure("a finished request could not be dealt with")
 
-    def _ended(self) -> None:
-        self._threads -= 1
+    def _gone(self, slot: Slot) -> None:
+        self._slots.discard(slot)
+        self._lost.discard(slot)
         self._tell_stopped()
 
     def _tell_stopped(self) -> None:
-        if self._threads == 0 or self._is_abandoned:
+        if not self._slots or self._is_abandoned:
             stopping, self._stopping = self._stopping, []
             for stopped in stopping:
                 stopped.callback(None)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from alaska import __version__
 from alaska.errors import ScriptError
 from alaska.worker.request import Request
-
-_PLACE = re.compile(r"(?P<file>[^\n]*?):(?P<line>[0-9]+): (?P<message>.*)", re.DOTALL)
-_TRACEBACK = "\nstack traceback:\n"
 
 
 def report(request: Request, error: ScriptError) -> tuple[bytes, bytes, bytes]:
@@ -22,13 +18,13 @@ def report(request: Request, error: ScriptError) -> tuple[bytes, bytes, bytes]:
 
 def described(request: Request, error: ScriptError) -> dict[str, Any]:
     """Return what is known of a failure; docs/lua.md lists the names. What is not known is None."""
-    place = _PLACE.match(error.message)
     return {
         "subject": _shown(request.subject),
-        "message": place["message"] if place else error.message,
-        "file": place["file"] if place else None,
-        "line": int(place["line"]) if place else None,
-        "traceback": [line.strip() for line in str(error).partition(_TRACEBACK)[2].splitlines()],
+        "message": _without_place(error),
+        "file": error.file,
+        "line": error.line,
+        "traceback": list(error.traceback),
+        "limit": error.limit,
         "status": error.status,
         "attempt": request.attempt,
         "service": _shown(request.address),
@@ -37,6 +33,14 @@ def described(request: Request, error: ScriptError) -> dict[str, Any]:
         "worker": _shown(request.worker),
         "version": __version__,
     }
+
+
+def _without_place(error: ScriptError) -> str:
+    """Return an error's message without the place that Lua writes in front of it."""
+    if error.line is None:
+        return error.message
+    place, found, message = error.message.partition(f":{error.line}: ")
+    return message if found and "\n" not in place else error.message
 
 
 def _shown(octets: bytes) -> str:

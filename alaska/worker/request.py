@@ -13,6 +13,8 @@ from alaska.worker.scripts import Version
 
 _MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 
+TIMEOUT = "worker/scripts/timeout"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from alaska.config import WorkerSettings
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound
-from alaska.worker.calls import pack, unpack
 from alaska.worker.lua import LuaRunner
+from alaska.worker.options import LuaOptions
+from alaska.worker.questions import pack, unpack
 from alaska.worker.request import Broken, Call, Outcome, Request
 from alaska.worker.scripts import Script, Scripts, Version
+from alaska.worker.values import Coder
+
+if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
+    from alaska.config import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSettings:
+    """What a runner of scripts is made from: plain values, which can cross to another process.
+
+    ``directory`` is that of the scripts, as octets; ``config`` what they find in ``alaska.config``, as JSON.
+    """
+
+    directory: bytes
+    lua: LuaOptions = field(default_factory=LuaOptions)
+    keep_last_good: bool = False
+    config: bytes = b"[]"
+
+    @classmethod
+    def from_settings(cls, settings: WorkerSettings) -> ScriptSettings:
+        """Return what the settings of a worker say."""
+        return cls(
+            os.fsencode(settings.scripts_dir),
+            LuaOptions.from_settings(settings),
+            settings.scripts_keep,
+            json.dumps(settings.scripts_env).encode(),
+        )
+
+    def make_runner(self, call: Call) -> ScriptRunner:
+        """Return a runner, to be used in the thread that calls; ``call`` answers what scripts ask of the worker."""
+        versions = Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
+        return ScriptRunner(versions, LuaRunner(self.lua, call, json.loads(self.config)))
+
+
+SETTINGS = Coder(ScriptSettings)
 
 
 class Versions:
@@ -102,9 +140,3 @@ class ScriptRunner:
     def close(self) -> None:
         """Let go of the interpreter."""
         self._lua.close()
-
-
-def make_runner(settings: WorkerSettings, call: Call) -> ScriptRunner:
-    """Return what runs the scripts of a worker with these settings; ``call`` answers what they ask."""
-    versions = Versions(Scripts(settings.scripts_dir), settings.scripts_keep, call)
-    return ScriptRunner(versions, LuaRunner(call=call, config=settings.scripts_env))

@@ -1,6 +1,6 @@
 -- send, sendTo, sendFor and what else a script leaves behind: it is written down here, and leaves when the script has
 -- ended.
-local run, EXIT = ...
+local run, settings, limits = ...
 
 local LIMIT = 255 -- octets of a string on the wire
 local BATCH = 300 -- values handed to Python at once; a Lua stack has an end
@@ -8,11 +8,13 @@ local DEFAULT_SENDER = 'LU'
 local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
 local error, type, select, format = error, type, select, string.format
-local unpack = table.unpack or unpack
+local unpack = table.unpack
+local most, most_octets, most_logged = settings.sends, settings.sends_size, settings.output
 
 -- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each line of the log:
 -- 'log', the level, '', '', 1, and the text.
 local values, count = {}, 0
+local messages, octets, logged = 0, 0, 0 -- how many messages, and how much they and the lines of the log hold
 
 -- Returns an argument as text; a number becomes text by Lua's own rule. An error has the place of the script, which is
 -- so many levels up: 2 for who called the caller of this.
@@ -33,11 +35,7 @@ end
 
 -- Writes down a message of these frames.
 local function note(kind, topic, subject, sender, frames, ...)
-  if run.exit then
-    error(EXIT, 0)
-  end
   local n = count
-  count = n + 5 + frames
   values[n + 1], values[n + 2], values[n + 3], values[n + 4], values[n + 5] = kind, topic, subject, sender, frames
   if frames == 1 then
     values[n + 6] = ...
@@ -45,6 +43,21 @@ local function note(kind, topic, subject, sender, frames, ...)
     for i = 1, frames do
       values[n + 5 + i] = (select(i, ...))
     end
+  end
+  run.touched = true
+  count = n + 5 + frames -- last, since memory may be short before
+end
+
+-- Counts a message that holds so many octets.
+local function take_note(size)
+  if run.over then
+    error(run.over, 0)
+  end
+  messages, octets = messages + 1, octets + size
+  if most > 0 and messages > most then
+    limits.exceed('worker/scripts/sends', 'the script sends more than %d messages', most)
+  elseif most_octets > 0 and octets > most_octets then
+    limits.exceed('worker/scripts/sends-size', 'the script sends more than %d octets', most_octets)
   end
 end
 
@@ -58,6 +71,7 @@ local function record(call, place, given, subject, content, topic, attachment, s
   topic = topic == nil and default_topics[place] or as_text(topic, 3, place, call, LIMIT, 3)
   attachment = attachment ~= nil and as_text(attachment, 4, 'attachment', call, nil, 3)
   sender = sender == nil and DEFAULT_SENDER or as_text(sender, 5, 'sender', call, LIMIT, 3)
+  take_note(#content + (attachment and #attachment or 0))
   note(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
   return 0
 end
@@ -82,11 +96,23 @@ end
 
 -- Writes down an answer to the request; the frames are text.
 function sending.reply(frames, ...)
+  local size = 0
+  for i = 1, frames do
+    size = size + #(select(i, ...))
+  end
+  take_note(size)
   note('reply', '', '', DEFAULT_SENDER, frames, ...)
 end
 
 -- Writes down a line for the log.
 function sending.log(level, text)
+  if run.over then
+    error(run.over, 0)
+  end
+  logged = logged + #text + 1
+  if most_logged > 0 and logged > most_logged then
+    limits.exceed('worker/scripts/output', 'the script logged more than %d octets', most_logged)
+  end
   note('log', level, '', '', 1, text)
 end
 
@@ -94,6 +120,7 @@ function sending.begin()
   if count ~= 0 then
     values, count = {}, 0
   end
+  messages, octets, logged = 0, 0, 0
 end
 
 -- Returns the number of values and the first batch of them.

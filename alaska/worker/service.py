@@ -17,8 +17,7 @@ from alaska import errors
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
-from alaska.interfaces import INetwork
-from alaska.links import Reactor
+from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of, printable
 from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
@@ -74,10 +73,11 @@ class WorkerService(Service):
         self._kv: KeyValues | None = None
         self._call: Call | None = None
         self._make_runner = make_runner
-        self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished)
+        self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
         self._reported: dict[bytes, Version] = {}
         self._intake: Intake | None = None
-        self._retries: set[IDelayedCall] = set()
+        self._is_exhausted = False
+        self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
         self.executed = 0
@@ -88,6 +88,11 @@ class WorkerService(Service):
         """What the worker asks of its broker, once it has started."""
         assert self._intake is not None
         return self._intake
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the worker has started, and should be given requests."""
+        return bool(self.running) and self._intake is not None and not self._is_exhausted
 
     def startService(self) -> None:
         """Start the pool, and offer the service as soon as the broker is there.
@@ -161,13 +166,11 @@ class WorkerService(Service):
 
     async def _stop(self) -> None:
         """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
-        if self._care.running:
-            self._care.stop()
-        for retry in self._retries:
-            retry.cancel()
-        if self._client is not None and "confirm" not in self._client.capabilities:
-            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it.
-            await self._client.close().addErrback(self._without_goodbye)
+        self._end_retries()
+        if self._client is not None and not self._can_hand_back:
+            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it. Its
+            # goodbye comes behind all that it has sent.
+            await self._client.close(longest=DRAIN_SECONDS).addErrback(self._without_goodbye)
         elif self._intake is not None:
             self._intake.stop()
             self._intake.hand_back(self._pool.withdraw())
@@ -177,6 +180,8 @@ class WorkerService(Service):
         for call in (late, unanswered):
             if call.active():
                 call.cancel()
+        if self._care.running:
+            self._care.stop()
         await self._asking.close()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
         # That ends, one way or the other, with those who send, and for them a broker that is away has its time.
@@ -188,6 +193,14 @@ class WorkerService(Service):
             self._network.close()
         if self._kv is not None:
             self._kv.close()
+
+    def _end_retries(self) -> None:
+        """Run nothing again; a broker that takes a request back has others run it, else it has failed now."""
+        retries, self._retries = self._retries, {}
+        for retry, (request, error) in retries.items():
+            retry.cancel()
+            if not self._can_hand_back:
+                self._fail(request, error)
 
     def _without_goodbye(self, failure: Failure) -> None:
         failure.trap(ClientError)
@@ -246,9 +259,13 @@ class WorkerService(Service):
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
             self._run_again(request, error)
         else:
-            self.failed += 1
-            self._report(request, error)
-            self.intake.ended(request, error.status, error.message)
+            self._fail(request, error)
+
+    def _fail(self, request: Request, error: ScriptError) -> None:
+        """Give a request up for good."""
+        self.failed += 1
+        self._report(request, error)
+        self.intake.ended(request, error.status, error.message)
 
     def _run_again(self, request: Request, error: ScriptError) -> None:
         """Run a script that failed once more, later and later; the request stays with this worker meanwhile."""
@@ -263,18 +280,42 @@ class WorkerService(Service):
         again = replace(request, attempt=request.attempt + 1)
 
         def run() -> None:
-            self._retries.discard(retry)
+            del self._retries[retry]
             self.intake.wakes()
             self._pool.submit(again)
 
         retry = self._reactor.callLater(delay, run)
-        self._retries.add(retry)
+        self._retries[retry] = request, error
         self.intake.rests()
 
+    @property
+    def _can_hand_back(self) -> bool:
+        """Whether the broker lets others run what this worker does not: otherwise all that it gives must be run."""
+        return self._client is not None and "confirm" in self._client.capabilities
+
     def _look_after_pool(self) -> None:
-        """Hand back what waits for threads that are all busy for long."""
-        if self.intake.is_stuck():
+        """Replace stuck threads, and hand back what waits for threads that are all busy for long."""
+        self._pool.watch(self._reactor.seconds())
+        if not self.running:
+            return
+        if self._pool.is_exhausted is not self._is_exhausted:
+            self._is_exhausted = self._pool.is_exhausted
+            self._pause() if self._is_exhausted else self._resume()
+        if self._can_hand_back and (self.intake.is_stuck() or self._is_exhausted):
             self.intake.hand_back(self._pool.withdraw())
+
+    def _pause(self) -> None:
+        self._log.critical(
+            "too many scripts hold threads that nothing can end: the worker takes no more requests until some have "
+            'ended or it is started again; with worker/pool/isolation = "process" they would be killed'
+        )
+        if self._can_hand_back:
+            self.intake.stop()
+
+    def _resume(self) -> None:
+        self._log.info("enough of the stuck threads have ended: the worker takes requests again")
+        if self._can_hand_back:
+            self.intake.resume()
 
     def _report(self, request: Request, error: ScriptError) -> None:
         """Log that a script failed, and mail it."""
@@ -287,7 +328,9 @@ class WorkerService(Service):
         """Say that an older version of a script is run, once for each version that is broken."""
         if self._reported.get(request.subject) != broken.version:
             self._reported[request.subject] = broken.version
-            self._report(request, ScriptError(f"{broken.error}\n(the last good version of this script goes on)"))
+            error = broken.error
+            text = f"{error.message}\n(the last good version of this script goes on)"
+            self._report(request, ScriptError(text, file=error.file, line=error.line))
 
     def _log_for(self, request: Request, line: LogLine) -> None:
         """Log what a script wants logged."""

@@ -15,12 +15,19 @@ from alaska import running
 from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
-from alaska.links import Network, Reactor, default_reactor
-from alaska.store.memory import MemoryStore
-from alaska.worker.runner import make_runner
+from alaska.interfaces import Reactor
+from alaska.links import Network, default_reactor
+from alaska.memory import give_back_large
+from alaska.store.sqlite import store_at
+from alaska.worker.isolated import IsolatedRunner
+from alaska.worker.pool import Runner
+from alaska.worker.process import child_command
+from alaska.worker.request import Call
+from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.service import WorkerService
 
 _log = Logger()
+ADDRESS_SPACE_MEGABYTES = 128
 
 
 class Options(BaseOptions):
@@ -44,13 +51,14 @@ def makeService(options: Options) -> IService:
     """Return the worker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
+    give_back_large()
     reactor = default_reactor()
     program = running.Program()
     if settings.broker_embedded:
         EmbeddedBrokerService(
             reactor,
             lambda: Network(reactor),
-            MemoryStore,
+            lambda: store_at(reactor, settings.broker_store, settings.broker_store_sync),
             [settings.broker_endpoint],
             Limits(),
             accept_one(settings.plain_username, settings.plain_password),
@@ -59,11 +67,36 @@ def makeService(options: Options) -> IService:
         reactor,
         settings,
         lambda: Network(reactor),
-        lambda call: make_runner(settings, call),
+        runner_maker(settings),
         show_on_terminal if options.is_on_terminal else show_in_log,
         lambda _error: end(reactor),
     ).setServiceParent(program)
     return program
+
+
+def runner_maker(settings: WorkerSettings) -> Callable[[Call], Runner]:
+    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them.
+
+    It is given what answers the questions of scripts.
+    """
+    scripts = ScriptSettings.from_settings(settings)
+    if settings.pool_isolation == "thread":
+        return scripts.make_runner
+    return lambda call: IsolatedRunner(
+        child_command(),
+        SETTINGS.encode(scripts),
+        settings.scripts_limit,
+        address_space(settings.scripts_memory),
+        call,
+    )
+
+
+def address_space(megabytes: int) -> int:
+    """Return how many octets a process may map for a script that may use so many megabytes, 0 for any number.
+
+    What Lua refuses to give is less: this is for what gets past it, and must leave room for what is read and sent.
+    """
+    return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0
 
 
 def end(reactor: Reactor) -> None:

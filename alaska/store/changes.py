@@ -1,0 +1,197 @@
+"""What has changed since the store's file was last written: kept together, written together, seen meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
+
+from alaska.message import DeadLetter, Message, QueueName, Record
+
+MESSAGE_OCTETS = 256
+"""What a message or record is reckoned to take in memory beside its content."""
+GONE_OCTETS = 128
+"""The same for a message that is to be deleted."""
+
+
+class Changes:
+    """A group of changes, which one transaction writes.
+
+    ``kept`` are messages to be written, by queue and position; ``gone`` those to be deleted, with their queues;
+    ``attempts`` those that are written already and have been delivered since. A letter or None says that a dead letter
+    is to be written or deleted. ``lasts`` are the highest positions of streams; ``trimmed`` says up to which position
+    their records are to be deleted. When all this is written, ``told`` are called, and ``waiting``, each with its
+    message.
+    """
+
+    __slots__ = ("attempts", "gone", "kept", "lasts", "letters", "records", "told", "trimmed", "waiting", "weight")
+
+    def __init__(self) -> None:
+        self.kept: dict[QueueName, dict[int, Message]] = {}
+        self.gone: dict[int, QueueName] = {}
+        self.attempts: dict[int, Message] = {}
+        self.letters: dict[int, DeadLetter | None] = {}
+        self.records: dict[bytes, dict[int, Record]] = {}
+        self.lasts: dict[bytes, int] = {}
+        self.trimmed: dict[bytes, int] = {}
+        self.waiting: dict[int, tuple[Message, Callable[[Message], None]]] = {}
+        self.told: list[Callable[[], None]] = []
+        self.weight = 0
+        """The octets that all this takes in memory, roughly."""
+
+    def __bool__(self) -> bool:
+        return bool(self.kept or self.gone or self.attempts or self.letters or self.records or self.trimmed)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for this to be written."""
+        return bool(self.waiting or self.told)
+
+    def keep(self, message: Message) -> None:
+        """Let a message be written."""
+        if self.gone.pop(message.position, None) is not None:
+            self.weight -= GONE_OCTETS
+        self.kept.setdefault(message.queue, {})[message.position] = message
+        self.weight += message.size + MESSAGE_OCTETS
+
+    def drop(self, message: Message) -> None:
+        """Write a message no more."""
+        self.attempts.pop(message.position, None)
+        queue = self.kept.get(message.queue)
+        if queue is not None and queue.pop(message.position, None) is not None:
+            self.weight -= message.size + MESSAGE_OCTETS
+            if not queue:
+                del self.kept[message.queue]
+
+    def delete(self, message: Message) -> None:
+        """Let a message that is written be deleted."""
+        self.gone[message.position] = message.queue
+        self.weight += GONE_OCTETS
+
+    def has(self, message: Message) -> bool:
+        """Return whether a message is to be written."""
+        return message.position in self.kept.get(message.queue, ())
+
+    def record(self, record: Record) -> None:
+        """Let a record be written."""
+        self.records.setdefault(record.stream, {})[record.position] = record
+        self.lasts[record.stream] = record.position
+        self.weight += record.size + MESSAGE_OCTETS
+
+    def trim(self, stream: bytes, upto: int) -> None:
+        """Let the records of a stream up to a position be deleted, or not be written."""
+        records = self.records.get(stream, {})
+        for position in [position for position in records if position <= upto]:
+            self.weight -= records.pop(position).size + MESSAGE_OCTETS
+        if not records:
+            self.records.pop(stream, None)
+        self.trimmed[stream] = max(upto, self.trimmed.get(stream, 0))
+
+
+class Unwritten:
+    """All changes that are not known to be in the file: those being written, and the current ones.
+
+    What is read from the file is seen through them. The newer layer counts where both say something.
+    """
+
+    def __init__(self) -> None:
+        self.current = Changes()
+        self.writing: Changes | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.writing or self.current)
+
+    def layers(self) -> tuple[Changes, ...]:
+        """Return the layers, the older first."""
+        return (self.current,) if self.writing is None else (self.writing, self.current)
+
+    def hand_over(self) -> Changes:
+        """Begin to write the current changes; there must be none being written."""
+        self.writing, self.current = self.current, Changes()
+        return self.writing
+
+    def settle(self, position: int) -> None:
+        """Tell whoever waits for a message to be written, whether it is or not."""
+        for layer in self.layers():
+            if position in layer.waiting:
+                message, stored = layer.waiting.pop(position)
+                stored(message)
+
+    # Messages
+
+    def seen(self, read: Iterable[Message]) -> list[Message]:
+        """Return what is still so of messages that were read from the file."""
+        newest_first = self.layers()[::-1]
+        seen: list[Message] = []
+        for message in read:
+            for layer in newest_first:
+                if message.position in layer.gone:
+                    break
+                if layer.has(message):
+                    seen.append(layer.kept[message.queue][message.position])
+                    break
+                if message.position in layer.attempts:
+                    seen.append(layer.attempts[message.position])
+                    break
+            else:
+                seen.append(message)
+        return seen
+
+    def of_queue(self, queue: QueueName, after: int) -> dict[int, Message]:
+        """Return the messages of a queue behind a position that are to be written."""
+        return self._still(
+            {position: message for position, message in layer.kept.get(queue, {}).items() if position > after}
+            for layer in self.layers()
+        )
+
+    def expiring(self) -> dict[int, Message]:
+        """Return the messages that expire some time and are to be written."""
+        return self._still(
+            {each.position: each for kept in layer.kept.values() for each in kept.values() if each.expires is not None}
+            for layer in self.layers()
+        )
+
+    def _still(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
+        """Return what is kept by any layer, given the older first, and not gone in a newer one."""
+        still: dict[int, Message] = {}
+        for layer, kept in zip(self.layers(), kept_of_layers, strict=True):
+            if layer.gone:
+                still = {position: message for position, message in still.items() if position not in layer.gone}
+            still.update(kept)
+        return still
+
+    # Dead letters and records
+
+    def letters(self) -> dict[int, DeadLetter | None]:
+        """Return the dead letters that are to be written, and None for those to be deleted, by position."""
+        found: dict[int, DeadLetter | None] = {}
+        for layer in self.layers():
+            found.update(layer.letters)
+        return found
+
+    def trimmed(self, stream: bytes) -> int:
+        """Return up to which position the records of a stream are no longer kept, as far as the file does not know."""
+        return max(layer.trimmed.get(stream, 0) for layer in self.layers())
+
+    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
+        """Return records of a stream behind a position that are to be written, in order."""
+        found: list[Record] = []
+        for layer in self.layers():
+            records = layer.records.get(stream, {})
+            found += islice(_behind(records, found[-1].position if found else after), limit - len(found))
+        return found
+
+    def octets_of_records(self, stream: bytes, after: int, upto: int) -> int:
+        """Return the octets of the records of a stream behind a position, up to another, that are to be written."""
+        return sum(
+            record.size
+            for layer in self.layers()
+            for record in takewhile(lambda each: each.position <= upto, _behind(layer.records.get(stream, {}), after))
+        )
+
+
+def _behind(records: dict[int, Record], after: int) -> Iterator[Record]:
+    """Iterate over records behind a position; they are in order, and nearly all positions are there."""
+    if not records:
+        return iter(())
+    start = max(next(iter(records)), after + 1)
+    return (records[position] for position in range(start, next(reversed(records)) + 1) if position in records)

@@ -1,0 +1,342 @@
+"""The store in a file: written in groups by a thread of its own, read in between.
+
+What changes is seen at once and written soon: the changes of a moment are one transaction, so one ``fsync`` serves all
+that arrived while the one before went on. A message that is done with before its turn to be written never costs a disk
+access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from alaska.errors import StoreError
+from alaska.interfaces import IStore, Reactor
+from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+from alaska.store.changes import Changes, Unwritten
+from alaska.store.database import File, TemporaryFile
+from alaska.store.reader import Reader
+from alaska.store.writing import AnyWriting, WritingThread
+
+LAZY_SECONDS = 0.02
+"""How long changes that nobody waits for may stay unwritten."""
+SPILL_OCTETS = 2**20
+"""From how much on a temporary store uses its file."""
+MOST_UNWRITTEN_OCTETS = 2 * 2**20
+"""How much may wait while a group is written. It is the next group, so it is also how long one can take."""
+MOST_UNSAFE_OCTETS = 16 * 2**20
+"""How much is kept in memory while the file cannot be written; more is refused."""
+RETRY_SECONDS = 1.0
+NEVER = float("inf")
+
+MakeWriting = Callable[[File, Callable[[], None]], AnyWriting]
+
+
+@implementer(IStore)
+class SqliteStore:
+    """Keeps everything in a file: a given one, or a temporary one that is used only for what is too much for memory.
+
+    :raises StoreError: the file cannot be used.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting | None = None) -> None:
+        self._reactor = reactor
+        self.file = file
+        self._make_writing = make_writing or self._make_thread
+        self.is_durable = not isinstance(file, TemporaryFile)
+        self.last_position = 0
+        self.complaint: str | None = None
+        self._unwritten = Unwritten()
+        self._writing: AnyWriting | None = None
+        self._reader: Reader | None = None
+        self._due: IDelayedCall | None = None
+        self._retry: IDelayedCall | None = None
+        self._highest_written = 0
+        self._first_expiry = NEVER
+        if self.is_durable:
+            self._reader = self._open()
+            self.last_position = self._highest_written
+            self._first_expiry = self._look_for_first_expiry()
+
+    def _open(self) -> Reader:
+        self.file.open()
+        reader = Reader(self.file)
+        self._highest_written = reader.last_position()
+        self._writing = self._make_writing(self.file, self._collect)
+        return reader
+
+    def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:
+        return WritingThread(file, lambda: self._reactor.callFromThread(wake))
+
+    # Messages
+
+    def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
+        """See :class:`IStore`."""
+        current = self._unwritten.current
+        current.keep(message)
+        if message.expires is not None and message.expires < self._first_expiry:
+            self._first_expiry = message.expires
+        if stored is not None and self.is_durable:
+            current.waiting[message.position] = message, stored
+        elif stored is not None:
+            stored(message)
+        self._changed()
+
+    def forget(self, message: Message) -> None:
+        """See :class:`IStore`."""
+        self._unwritten.current.drop(message)
+        if message.position <= self._highest_written:
+            self._unwritten.current.delete(message)
+        self._unwritten.settle(message.position)
+        self._changed()
+
+    def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
+        """See :class:`IStore`."""
+        current = self._unwritten.current
+        if message.position <= self._highest_written and not current.has(message):
+            current.attempts[message.position] = message
+        if noted is not None and self.is_durable:
+            current.told.append(noted)
+        elif noted is not None:
+            noted()
+        self._changed()
+
+    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
+        """See :class:`IStore`."""
+        found, end = self._written_for(queue, after, limit)
+        unwritten = self._unwritten.of_queue(queue, after)
+        found.update((position, message) for position, message in unwritten.items() if position <= end)
+        return [found[position] for position in sorted(found)[:limit]]
+
+    def _written_for(self, queue: QueueName, after: int, limit: int) -> tuple[dict[int, Message], float]:
+        """Return what the file has for a queue and is still so, and up to which position it has been read."""
+        found: dict[int, Message] = {}
+        at = after
+        while self._reader is not None:
+            read = self._reader.waiting(queue, at, limit)
+            found.update((message.position, message) for message in self._unwritten.seen(read))
+            if len(read) < limit:
+                break
+            at = read[-1].position
+            if len(found) >= limit:
+                return found, at
+        return found, NEVER
+
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
+        """See :class:`IStore`."""
+        if now < self._first_expiry:
+            return []
+        read = self._reader.overdue(now, after, limit) if self._reader is not None else []
+        found = {_expiry(message): message for message in self._unwritten.seen(read)}
+        end = _expiry(read[-1]) if len(read) == limit else (NEVER, 0)
+        for message in self._unwritten.expiring().values():
+            if after < _expiry(message) <= end and _expiry(message)[0] <= now:
+                found[_expiry(message)] = message
+        if not found and len(read) < limit:
+            self._first_expiry = self._look_for_first_expiry()
+        return [found[key] for key in sorted(found)[:limit]]
+
+    def _look_for_first_expiry(self) -> float:
+        written = self._reader.first_expiry() if self._reader is not None else None
+        unwritten = (_expiry(message)[0] for message in self._unwritten.expiring().values())
+        return min([NEVER if written is None else written, *unwritten])
+
+    def queues(self) -> list[QueueSize]:
+        """See :class:`IStore`."""
+        self._write_all()
+        return self._reader.queues() if self._reader is not None else []
+
+    # Dead letters
+
+    def bury(self, letter: DeadLetter) -> None:
+        """See :class:`IStore`."""
+        self._unwritten.current.letters[letter.message.position] = letter
+        self.forget(letter.message)
+
+    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+        """See :class:`IStore`."""
+        unwritten = {position: letter for position, letter in self._unwritten.letters().items() if position > after}
+        read = self._reader.letters(after, limit + len(unwritten)) if self._reader is not None else []
+        seen: dict[int, DeadLetter | None] = {letter.message.position: letter for letter in read}
+        seen.update(unwritten)
+        return [letter for _, letter in sorted(seen.items()) if letter is not None][:limit]
+
+    def drop_letter(self, position: int) -> bool:
+        """See :class:`IStore`."""
+        is_there = any(letter.message.position == position for letter in self.letters(position - 1, 1))
+        if is_there:
+            self._unwritten.current.letters[position] = None
+            self._changed()
+        return is_there
+
+    # Streams
+
+    def record(self, record: Record) -> None:
+        """See :class:`IStore`."""
+        self._unwritten.current.record(record)
+        self._changed()
+
+    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
+        """See :class:`IStore`."""
+        after = max(after, self._unwritten.trimmed(stream))
+        found = self._reader.records(stream, after, limit) if self._reader is not None else []
+        if len(found) < limit:
+            found += self._unwritten.records(stream, found[-1].position if found else after, limit - len(found))
+        return found
+
+    def trim(self, stream: bytes, upto: int) -> int:
+        """See :class:`IStore`."""
+        octets, last = 0, self._unwritten.trimmed(stream)
+        if self._reader is not None:
+            octets, last = self._reader.octets_of_records(stream, last, upto)
+        octets += self._unwritten.octets_of_records(stream, last, upto)
+        self._unwritten.current.trim(stream, upto)
+        self._changed()
+        return octets
+
+    def streams(self) -> list[StreamSize]:
+        """See :class:`IStore`."""
+        self._write_all()
+        return self._reader.streams() if self._reader is not None else []
+
+    # Writing
+
+    @property
+    def has_room(self) -> bool:
+        """See :class:`IStore`."""
+        return self.complaint is None or not self.is_durable or self.unwritten_octets < MOST_UNSAFE_OCTETS
+
+    @property
+    def unwritten_octets(self) -> int:
+        """How much waits for its turn to be written, roughly."""
+        return self._unwritten.current.weight
+
+    @property
+    def _is_heavy(self) -> bool:
+        return self.unwritten_octets > MOST_UNWRITTEN_OCTETS
+
+    def _changed(self) -> None:
+        """See to it that what has changed is written in time."""
+        current = self._unwritten.current
+        if self._unwritten.writing is not None:
+            if self._is_heavy and self.complaint is None:
+                # More arrives than the disk takes: whoever sends it has to wait, and so do all.
+                self._wait()
+        elif not self.is_durable:
+            if current.weight > SPILL_OCTETS:
+                self._write()
+        elif self._due is None:
+            self._due = self._reactor.callLater(0 if current.is_awaited else LAZY_SECONDS, self._write)
+        elif current.is_awaited and self._due.getTime() > self._reactor.seconds():
+            self._due.reset(0)
+
+    def _write(self) -> None:
+        """Begin to write the current changes, unless others are being written."""
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+        self._due = None
+        if self._unwritten.writing is not None or not self._unwritten.current:
+            return
+        if self._writing is None:
+            self._reader = self._open()
+        changes = self._unwritten.hand_over()
+        self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
+        self._begin(changes)
+
+    def _begin(self, changes: Changes) -> None:
+        assert self._writing is not None
+        self._retry = None
+        self._writing.write(changes)
+
+    def _collect(self) -> None:
+        """Take note of what was written."""
+        result = None if self._writing is None else self._writing.result(is_waited_for=False)
+        if result is not None:
+            self._written(*result)
+
+    def _wait(self) -> None:
+        """Take note of what is being written when that is done."""
+        assert self._writing is not None
+        result = self._writing.result(is_waited_for=True)
+        assert result is not None
+        self._written(*result)
+
+    def _written(self, error: StoreError | None) -> None:
+        changes = self._unwritten.writing
+        assert changes is not None
+        if error is not None:
+            self._complain(str(error))
+            self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
+            return
+        if self.complaint is not None:
+            self._log.info("the store {path} is written again", path=self.file.path)
+            self.complaint = None
+        self._unwritten.writing = None
+        if isinstance(self.file, TemporaryFile):
+            self.file.hide()
+        for message, stored in changes.waiting.values():
+            stored(message)
+        for noted in changes.told:
+            noted()
+        if self._unwritten.current.is_awaited:
+            self._write()
+        elif self._unwritten.current:
+            self._changed()
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self.complaint:
+            self.complaint = complaint
+            self._log.critical(
+                "{complaint}; until it can be, what arrives is kept in memory alone and not confirmed as stored",
+                complaint=complaint,
+            )
+
+    def _write_all(self) -> None:
+        """Write all there is, and wait for it.
+
+        :raises StoreError: it cannot be written.
+        """
+        while self._unwritten:
+            if self._retry is not None and self._unwritten.writing is not None:
+                self._retry.cancel()
+                self._begin(self._unwritten.writing)
+            self._write()
+            self._wait()
+            if self.complaint is not None:
+                raise StoreError(self.complaint)
+
+    def close(self) -> None:
+        """See :class:`IStore`."""
+        if self.is_durable:
+            try:
+                self._write_all()
+            except StoreError as error:
+                self._log.critical("{error}; what was not written yet is lost", error=error)
+        for call in (self._due, self._retry):
+            if call is not None and call.active():
+                call.cancel()
+        if self._writing is not None:
+            self._writing.close()
+        if self._reader is not None:
+            self._reader.close()
+        self.file.close()
+
+
+def _expiry(message: Message) -> tuple[float, int]:
+    return NEVER if message.expires is None else message.expires, message.position
+
+
+def store_at(reactor: Reactor, path: Path | None, sync: str) -> SqliteStore:
+    """Return the store in the file at a path; without one, a store that lives as long as its broker.
+
+    ``sync`` is ``full`` or ``normal`` (docs/operation.md).
+
+    :raises StoreError: the file cannot be used.
+    """
+    return SqliteStore(reactor, TemporaryFile() if path is None else File(path, sync))

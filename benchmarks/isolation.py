@@ -1,0 +1,116 @@
+"""Requests a second to a script that does nothing, through the pool: in threads, and in a process for each thread.
+
+    python benchmarks/isolation.py [requests] [threads] [5.4 | luajit]
+
+The runs take turns, and the best of three counts: what else the machine does makes a run slower, and none faster. The
+first requests, which start threads and processes, are not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReactorFromThreads
+
+from alaska.config import WorkerSettings
+from alaska.worker.pool import Pool
+from alaska.worker.request import Outcome, Request
+from alaska.worker.tap import runner_maker
+
+RUNS = 3
+FIRST = 1000
+MOST_IN_HAND = 4096  # as a worker asks for at most
+
+
+class Loop:
+    """As much of a reactor as a pool needs."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401, N802  # Twisted's name
+        """Note a call."""
+        self._calls.put(lambda: call(*arguments))
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Do the calls until something holds."""
+        while not holds():
+            self._calls.get()()
+
+
+def nobody(_request: Request, _octets: bytes) -> bytes:
+    """Answer nothing: the script asks nothing."""
+    return b""
+
+
+class Run:
+    """One pool, and the requests that it is given."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._loop = Loop()
+        self._pool = Pool(
+            cast("IReactorFromThreads", self._loop),
+            settings.pool_size,
+            lambda: runner_maker(settings)(nobody),
+            self._finished,
+            settings.scripts_limit,
+        )
+        self._left = 0
+
+    def _finished(self, _request: Request, outcome: Outcome | None) -> None:
+        if outcome is None or outcome.error is not None:
+            raise SystemExit(f"a script that does nothing failed: {outcome}")
+        if self._left:
+            self._submit()
+
+    def _submit(self) -> None:
+        self._left -= 1
+        self._pool.submit(Request(b"sender", b"default", b"noop", b"tracker", (b'{"n":1}',)))
+
+    def _serve(self, count: int) -> None:
+        self._left = count
+        for _ in range(min(count, MOST_IN_HAND)):
+            self._submit()
+        self._loop.until(lambda: self._pool.pending == 0)
+
+    def rate(self, count: int) -> float:
+        """Return how many of so many requests are served a second."""
+        self._pool.start()
+        self._serve(FIRST)
+        started = time.perf_counter()
+        self._serve(count)
+        seconds = time.perf_counter() - started
+        stopped: list[None] = []
+        self._pool.stop().addCallback(stopped.append)
+        self._loop.until(lambda: bool(stopped))
+        return count / seconds
+
+
+def main() -> None:
+    """Print the rates."""
+    given = sys.argv[1:] + ["20000", "4", "5.4"][len(sys.argv) - 1 :]
+    count, threads, version = int(given[0]), int(given[1]), given[2]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "noop.lua").touch()
+        rates: dict[str, list[float]] = {"thread": [], "process": []}
+        for _ in range(RUNS):
+            for isolation, found in rates.items():
+                settings = WorkerSettings(
+                    scripts_dir=Path(folder), pool_size=threads, pool_isolation=isolation, lua_version=version
+                )
+                found.append(Run(settings).rate(count))
+    print(f"{count} requests, {threads} threads, {os.cpu_count()} cores, Lua {version}")
+    for isolation, found in rates.items():
+        print(f"{isolation:8} {max(found):8.0f}/s  (runs: {', '.join(f'{rate:.0f}' for rate in found)})")
+    print(f"process to thread: {max(rates['process']) / max(rates['thread']):.2f}")
+
+
+if __name__ == "__main__":
+    main()

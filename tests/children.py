@@ -1,0 +1,144 @@
+"""Programs for child processes that are not what they should be; run as files, so that they start as fast as the real.
+
+What the runner of :func:`odd` does is what the subject of a request says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from alaska.worker import child
+from alaska.worker.request import Call, Outcome, Request
+
+
+class Odd:
+    """A runner of no scripts: an action for each subject, and for all others the output is the subject in capitals.
+
+    Each request is noted in a file as it begins, by its tracker.
+    """
+
+    def __init__(self, log: str, call: Call) -> None:
+        self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC) if log else -1
+        self._call = call
+        self._actions: dict[bytes, Callable[[Request], bytes]] = {
+            b"pid": lambda _request: b"%d" % os.getpid(),
+            b"abort": lambda _request: os.abort(),
+            b"exit": lambda request: os._exit(int(request.context)),
+            b"signal": self._signal,
+            b"sleep": self._sleep,
+            b"nap": self._nap,
+            b"call": lambda request: self._call(request, request.context),
+            b"raise": lambda _request: b"%d" % int("no number"),
+            b"same": lambda request: request.context,
+            b"much": lambda request: b"x" * int(request.context),
+            b"garbage": self._garbage,
+            b"rings": self._rings,
+            b"closes": self._closes,
+            b"deaf": self._deaf,
+            b"forks": self._forks,
+            b"descriptors": self._descriptors,
+            b"program": self._program,
+            b"session": lambda _request: b"%d %d" % (os.getsid(0), os.getpgid(0)),
+        }
+
+    def run(self, request: Request) -> Outcome:
+        """See :class:`alaska.worker.slot.Runner`."""
+        if self._log >= 0:
+            os.write(self._log, request.tracker + b"\n")
+        action = self._actions.get(request.subject, lambda request: request.subject.upper())
+        return Outcome(output=action(request))
+
+    def _signal(self, request: Request) -> bytes:
+        os.kill(os.getpid(), int(request.context))
+        return b"lives"
+
+    def _sleep(self, _request: Request) -> bytes:
+        while True:
+            signal.pause()
+
+    def _nap(self, request: Request) -> bytes:
+        time.sleep(float(request.context))
+        return b"slept"
+
+    def _garbage(self, request: Request) -> bytes:
+        os.write(int(sys.argv[5]), request.context)
+        return b""
+
+    def _rings(self, _request: Request) -> bytes:
+        while True:
+            os.write(int(sys.argv[6]), b"!" * 100)
+
+    def _closes(self, request: Request) -> bytes:
+        for descriptor in map(int, sys.argv[3:]):
+            os.close(descriptor)
+        return self._sleep(request)
+
+    def _forks(self, request: Request) -> bytes:
+        """End, and leave a process that holds the pipes."""
+        process = os.fork()
+        if not process:
+            self._sleep(request)
+        os.write(self._log, b"%d\n" % process)
+        os._exit(3)
+
+    def _deaf(self, _request: Request) -> bytes:
+        """End well, and never look at what comes next."""
+        child.Child._draw = self._sleep  # type: ignore[assignment,method-assign]  # that is what hostile code can do
+        return b"deaf"
+
+    def _descriptors(self, _request: Request) -> bytes:
+        found = {}
+        for name in os.listdir("/proc/self/fd"):
+            target = Path("/proc/self/fd", name)
+            if target.is_symlink():
+                found[int(name)] = str(target.readlink())
+        return json.dumps(found).encode()
+
+    def _program(self, _request: Request) -> bytes:
+        """Start a program that stays, and wait for it."""
+        program = subprocess.Popen(["sleep", "1000"])
+        os.write(self._log, b"%d\n" % program.pid)
+        program.wait()
+        return b""
+
+
+def odd() -> None:
+    """Be a child that does what subjects say; its settings are the path of a log, or nothing."""
+    child.main(lambda settings, call: Odd(settings.decode(), call), sys.argv[1:])
+
+
+def lua() -> None:
+    """Be a child that runs the scripts which tests give it, in the last content frame of each request.
+
+    Its settings are those of a runner of scripts.
+    """
+    from alaska.worker.lua import LuaRunner  # noqa: PLC0415  # the others start without Lua
+    from alaska.worker.runner import SETTINGS  # noqa: PLC0415
+    from alaska.worker.scripts import Script, Version  # noqa: PLC0415
+
+    class Scripted:
+        def __init__(self, octets: bytes, call: Call) -> None:
+            settings = SETTINGS.decode(octets)
+            self._runner = LuaRunner(settings.lua, call, json.loads(settings.config))
+
+        def run(self, request: Request) -> Outcome:
+            """See :class:`alaska.worker.slot.Runner`."""
+            *frames, told = request.frames
+            name, path, source, version = json.loads(told)
+            script = Script(bytes.fromhex(name), Path(path), bytes.fromhex(source), Version(*version))
+            return self._runner.run(script, replace(request, frames=tuple(frames)))
+
+    child.main(Scripted, sys.argv[1:])
+
+
+def program(name: str) -> str:
+    """Return the program of a child that calls one of the functions above, for ``child_command``."""
+    return f"exec(compile(open({__file__!r}).read(), {__file__!r}, 'exec')); {name}()"

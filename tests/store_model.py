@@ -1,0 +1,149 @@
+"""A store in a few dictionaries, to compare real ones with."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import astuple, replace
+from typing import Any
+
+from alaska.interfaces import IStore
+from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
+
+QUEUES = (QueueName(QueueKind.SERVICE, b"a"), QueueName(QueueKind.MAILBOX, b"a"), QueueName(QueueKind.SERVICE, b"b"))
+STREAMS = (b"s", b"t")
+EVERYTHING = 1000
+
+
+class StoreModel:
+    """What a store must hold, and the operations on both. A number says which of the possible operands is meant."""
+
+    def __init__(self) -> None:
+        self.messages: dict[int, Message] = {}
+        self.letters: dict[int, DeadLetter] = {}
+        self.records: dict[bytes, dict[int, Record]] = {}
+        self.last_records: dict[bytes, int] = {}
+        self.position = 0
+        self.heard: list[int] = []
+        self.to_hear: list[int] = []
+
+    def reopened(self, is_durable: bool) -> None:
+        """Take note of a restart."""
+        if not is_durable:
+            self.messages, self.letters, self.records, self.last_records = {}, {}, {}, {}
+        # Who was not told before the restart never is.
+        self.heard = list(self.to_hear)
+
+    def do(self, store: IStore, operation: str, number: int) -> None:
+        """Do something to the store and to the model."""
+        getattr(self, "_" + operation)(store, number)
+
+    def _keep(self, store: IStore, number: int) -> None:
+        self.position += 1
+        expires = None if number % 4 == 0 else float(number)
+        content = (b"x" * number, b"")[: number % 3]
+        message = Message(self.position, QUEUES[number % 3], b"joe", b"s%d" % number, b"", content, expires=expires)
+        self.messages[self.position] = message
+        if number % 2:
+            self.to_hear.append(self.position)
+        store.keep(message, self._hear if number % 2 else None)
+
+    def _hear(self, message: Message) -> None:
+        self.heard.append(message.position)
+
+    def _some(self, number: int) -> Message:
+        """Return a message that is kept, or one that is not."""
+        known = list(self.messages.values())
+        return known[number % len(known)] if known and number else Message(10**6, QUEUES[0], b"", b"", b"", ())
+
+    def _forget(self, store: IStore, number: int) -> None:
+        message = self._some(number)
+        self.messages.pop(message.position, None)
+        store.forget(replace(message))
+        assert message.position not in self.to_hear or message.position in self.heard
+
+    def _attempt(self, store: IStore, number: int) -> None:
+        message = self._some(number)
+        message.attempts += 1
+        store.note_attempts(message, None)
+
+    def _bury(self, store: IStore, number: int) -> None:
+        message = self._some(number)
+        if message.position in self.messages:
+            letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4)
+            del self.messages[message.position]
+            self.letters[message.position] = letter
+            store.bury(letter)
+            assert message.position not in self.to_hear or message.position in self.heard
+
+    def _drop(self, store: IStore, number: int) -> None:
+        position = ([*self.letters, 0])[number % (len(self.letters) + 1)]
+        assert store.drop_letter(position) is (self.letters.pop(position, None) is not None)
+
+    def _record(self, store: IStore, number: int) -> None:
+        stream = STREAMS[number % 2]
+        position = self.last_records[stream] = self.last_records.get(stream, 0) + 1 + number % 3 // 2
+        record = Record(stream, position, number, b"joe", b"s", (b"y" * number,))
+        self.records.setdefault(stream, {})[position] = record
+        store.record(record)
+
+    def _trim(self, store: IStore, number: int) -> None:
+        stream = STREAMS[number % 2]
+        store.trim(stream, number)
+        kept = self.records.get(stream, {})
+        self.records[stream] = {position: record for position, record in kept.items() if position > number}
+
+    # What can be seen of either
+
+    def expected(self) -> Any:
+        """Return what is to be seen."""
+        seen: dict[Hashable, Any] = {}
+        for queue in QUEUES:
+            kept = [told(message) for message in self.messages.values() if message.queue == queue]
+            for after, limit in ((0, EVERYTHING), (3, 2)):
+                seen[queue, after] = [each for each in kept if each[0] > after][:limit]
+        seen["overdue"] = sorted(
+            told(message) for message in self.messages.values() if message.expires is not None and message.expires <= 6
+        )
+        seen["queues"] = {
+            QueueSize(queue, len(sizes), sum(sizes))
+            for queue in QUEUES
+            if (sizes := [message.size for message in self.messages.values() if message.queue == queue])
+        }
+        letters = [self.letters[position] for position in sorted(self.letters)]
+        seen["letters"] = [shown(letter) for letter in letters if letter.message.position > 2][:3]
+        for stream in STREAMS:
+            seen[stream] = [each for each in self.records.get(stream, {}).values() if each.position > 2][:4]
+        seen["streams"] = {
+            StreamSize(
+                stream,
+                min(self.records[stream], default=last + 1),
+                last,
+                sum(record.size for record in self.records[stream].values()),
+            )
+            for stream, last in self.last_records.items()
+        }
+        return seen
+
+    def seen_in(self, store: IStore) -> Any:
+        """Return what is seen in a store."""
+        seen: dict[Hashable, Any] = {}
+        for queue in QUEUES:
+            for after, limit in ((0, EVERYTHING), (3, 2)):
+                seen[queue, after] = [told(message) for message in store.waiting(queue, after, limit)]
+        seen["overdue"] = sorted(told(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
+        seen["queues"] = set(store.queues())
+        seen["letters"] = [shown(letter) for letter in store.letters(2, 3)]
+        for stream in STREAMS:
+            seen[stream] = store.records(stream, 2, 4)
+        seen["streams"] = set(store.streams())
+        return seen
+
+
+def told(message: Message) -> tuple[Any, ...]:
+    """All of a message that a store keeps."""
+    return astuple(replace(message, origin=b""))
+
+
+def shown(letter: DeadLetter) -> tuple[Any, ...]:
+    """All of a dead letter that a store keeps."""
+    return told(letter.message), letter.status, letter.reason, letter.time

@@ -1,0 +1,301 @@
+"""The store's file: what is written when, what is refused, and what happens when it cannot be written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from alaska.errors import StoreError
+from alaska.interfaces import Reactor
+from alaska.message import Message, QueueKind, QueueName, Record
+from alaska.store import sqlite
+from alaska.store.changes import Changes
+from alaska.store.database import APPLICATION_ID, File, TemporaryFile
+from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
+from alaska.store.writing import WritingThread
+from alaska.testing import HandWriting
+
+JOBS = QueueName(QueueKind.SERVICE, b"jobs")
+
+
+def message(position: int, content: bytes = b"x") -> Message:
+    """A request."""
+    return Message(position, JOBS, b"joe", b"job", b"t", (content,), is_tracked=True)
+
+
+class FileTestCase(SynchronousTestCase):
+    """A store in a file, written by hand."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.path = Path(self.mktemp())
+        self.stored: list[int] = []
+        self.said: list[LogEvent] = []
+        observer = cast("ILogObserver", self.said.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def open(self, file: File | None = None) -> SqliteStore:
+        """Return a store, to be closed at the end."""
+
+        def make_writing(file: File, wake: Callable[[], None]) -> HandWriting:
+            self.writing = HandWriting(file, wake)
+            return self.writing
+
+        store = SqliteStore(cast("Reactor", self.clock), file or File(self.path, "FULL"), make_writing)
+        self.addCleanup(store.close)
+        return store
+
+    def keep(self, store: SqliteStore, *positions: int) -> None:
+        """Keep messages whose senders wait to hear that they are safe."""
+        for position in positions:
+            store.keep(message(position), lambda kept: self.stored.append(kept.position))
+
+
+class WritingTests(FileTestCase):
+    """What is written when."""
+
+    def test_stored_behind_the_commit(self) -> None:
+        """Nobody is told that a message is safe before it is in the file, and a lone one is written at once."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.assertEqual(self.stored, [])
+        self.writing.run()
+        self.assertEqual(self.stored, [1])
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT position FROM message").fetchall(), [(1,)])
+
+    def test_in_groups(self) -> None:
+        """All that comes while one group is being written is the next group."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.keep(store, *range(2, 500))
+        self.writing.run()
+        self.writing.run()
+        self.assertEqual((self.writing.groups, self.stored), (2, list(range(1, 500))))
+
+    def test_nobody_waits(self) -> None:
+        """What nobody waits for is written a moment later."""
+        store = self.open()
+        store.keep(message(1), None)
+        self.clock.advance(LAZY_SECONDS / 2)
+        self.assertIsNone(self.writing.begun)
+        self.clock.advance(LAZY_SECONDS / 2)
+        self.assertIsNotNone(self.writing.begun)
+
+    def test_done_before_its_turn(self) -> None:
+        """A message that is done with before its turn to be written is never written."""
+        store = self.open()
+        self.keep(store, 1)
+        store.forget(message(1))
+        self.clock.advance(1)
+        self.assertIsNone(self.writing.begun)
+        self.assertEqual(self.stored, [1])
+
+    def test_done_while_it_is_written(self) -> None:
+        """A message that is done with while it is written is deleted by the next group, and is not seen meanwhile."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        store.forget(message(1))
+        self.assertEqual(store.waiting(JOBS, 0, 10), [])
+        self.writing.run()
+        self.assertEqual(store.waiting(JOBS, 0, 10), [])
+        self.clock.advance(1)
+        self.writing.run()
+        self.assertEqual((store.queues(), self.stored), ([], [1]))
+
+    def test_attempts_are_told_behind_the_commit(self) -> None:
+        """Who waits for the number of attempts to be safe is told when it is in the file."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.writing.run()
+        tried = message(1)
+        tried.attempts = 3
+        store.note_attempts(tried, lambda: self.stored.append(-1))
+        self.clock.advance(0)
+        self.assertEqual(self.stored, [1])
+        self.writing.run()
+        self.assertEqual(self.stored, [1, -1])
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(3,)])
+
+    def test_disk_is_slower(self) -> None:
+        """When too much is unwritten the next change waits for the disk, so memory does not grow."""
+        store = self.open()
+        self.patch(sqlite, "MOST_UNWRITTEN_OCTETS", 10_000)
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.keep(store, *range(2, 1000))
+        self.assertGreater(self.writing.groups, 10)
+        self.assertLessEqual(store.unwritten_octets, 11_000)
+
+    def test_temporary(self) -> None:
+        """Without a file of its own, a store writes nothing until there is much, and leaves nothing behind."""
+        file = TemporaryFile()
+        store = self.open(file)
+        self.patch(sqlite, "SPILL_OCTETS", 10_000)
+        self.keep(store, *range(1, 30))
+        self.assertEqual(self.stored, list(range(1, 30)))
+        self.assertFalse(hasattr(self, "writing"))
+        self.keep(store, *range(30, 100))
+        self.writing.run()
+        self.assertFalse(file.path.exists())
+        self.keep(store, 100)
+        self.assertEqual([each.position for each in store.waiting(JOBS, 0, 200)], list(range(1, 101)))
+
+
+class RefusalTests(FileTestCase):
+    """Files that are no store, or not for us."""
+
+    def assert_refused(self, pattern: str) -> None:
+        """A store cannot be opened, for this reason, and its file is as it was."""
+        before = self.path.read_bytes()
+        with self.assertRaisesRegex(StoreError, pattern):
+            SqliteStore(cast("Reactor", self.clock), File(self.path, "FULL"))
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def make(self, *statements: str) -> None:
+        """Make a database."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+
+    def test_newer(self) -> None:
+        """A store that was written by a newer version is refused."""
+        self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 1")
+
+    def test_stranger(self) -> None:
+        """A database of another program is refused."""
+        self.make("CREATE TABLE theirs (x)")
+        self.assert_refused("database of another program")
+
+    def test_no_database(self) -> None:
+        """A file that is no database is refused."""
+        self.path.write_text("worker\n    background = 0\n" * 100)
+        self.assert_refused("file is not a database")
+
+    def test_damaged(self) -> None:
+        """A file that is damaged where the queues are is refused."""
+        store = self.open()
+        self.keep(store, *range(1, 2000))
+        store.close()
+        octets = bytearray(self.path.read_bytes())
+        octets[8192:] = b"\xee" * (len(octets) - 8192)
+        self.path.write_bytes(octets)
+        self.assert_refused("cannot be (read|used): database disk image is malformed")
+
+    def test_in_use(self) -> None:
+        """A store that another broker uses is refused."""
+        self.open()
+        self.assert_refused("in use by another broker")
+
+    def test_no_folder(self) -> None:
+        """A path in a folder that is not there is refused."""
+        self.path = self.path / "store"
+        with self.assertRaisesRegex(StoreError, "cannot be used: No such file or directory"):
+            SqliteStore(cast("Reactor", self.clock), File(self.path, "FULL"))
+
+
+class FailureTests(FileTestCase):
+    """A disk that fails."""
+
+    def test_nothing_is_promised(self) -> None:
+        """While the store cannot be written nobody is told that a message is safe, and the log says why once."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        for _ in range(3):
+            self.writing.run("database or disk is full")
+            self.clock.advance(RETRY_SECONDS)
+        self.assertEqual((self.stored, store.complaint), ([], "database or disk is full"))
+        self.assertEqual([each["complaint"] for each in self.said if "complaint" in each], ["database or disk is full"])
+
+    def test_nothing_is_lost(self) -> None:
+        """When it can be written again, all that was kept meanwhile is, and its senders are told."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.writing.run("disk I/O error")
+        self.keep(store, 2)
+        store.record(Record(b"s", 1, 0, b"", b"", ()))
+        self.assertEqual([each.position for each in store.waiting(JOBS, 0, 10)], [1, 2])
+        self.clock.advance(RETRY_SECONDS)
+        self.writing.run()
+        self.writing.run()
+        self.assertEqual((self.stored, store.complaint), ([1, 2], None))
+
+    def test_no_room(self) -> None:
+        """When much cannot be written there is no room for more, and nobody waits for the disk."""
+        store = self.open()
+        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.writing.run("database or disk is full")
+        self.keep(store, *range(2, 10))
+        self.assertTrue(store.has_room)
+        self.keep(store, *range(10, 100))
+        self.assertFalse(store.has_room)
+
+    def test_really_full(self) -> None:
+        """SQLite's own refusal to grow is such a failure, and what was written before is still there."""
+        store = self.open()
+        self.keep(store, 1)
+        store.queues()
+        self.writing.begun = None
+        writer = WritingThread(store.file, lambda: None)
+        self.addCleanup(writer.close)
+        full = Changes()
+        full.keep(message(2, b"x" * 10**6))
+        self.patch(File, "connect", _connect_small)
+        writer.write(full)
+        self.assertRegex(str(writer.result(is_waited_for=True)), "cannot be written: database or disk is full")
+        self.assertEqual([each.position for each in store.waiting(JOBS, 0, 10)], [1])
+
+
+def _connect_small(file: File) -> sqlite3.Connection:
+    connection = sqlite3.connect(file.path, isolation_level=None)
+    connection.execute("PRAGMA max_page_count = 20")
+    return connection
+
+
+class ThreadTests(TestCase):
+    """The real thread under the real reactor."""
+
+    async def test_written(self) -> None:
+        """Messages are written, their senders told, and all is there when the file is opened again."""
+        path = Path(self.mktemp())
+        store = store_at(cast("Reactor", global_reactor), path, "full")
+        done: Deferred[None] = Deferred()
+        for position in range(1, 1001):
+            store.keep(message(position), lambda kept: done.callback(None) if kept.position == 1000 else None)
+        await done
+        store.close()
+        again = store_at(cast("Reactor", global_reactor), path, "normal")
+        self.addCleanup(again.close)
+        self.assertEqual((again.last_position, len(again.waiting(JOBS, 0, 2000))), (1000, 1000))
+
+    def test_temporary_file_is_hidden(self) -> None:
+        """A temporary store goes on when its file has no name any more."""
+        self.patch(sqlite, "SPILL_OCTETS", 1000)
+        self.patch(sqlite, "MOST_UNWRITTEN_OCTETS", 2000)
+        store = store_at(cast("Reactor", global_reactor), None, "full")
+        self.addCleanup(store.close)
+        for position in range(1, 2001):
+            store.keep(message(position), None)
+        self.assertFalse(store.file.path.exists())
+        self.assertEqual([each.position for each in store.waiting(JOBS, 500, 5000)], list(range(501, 2001)))

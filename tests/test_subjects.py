@@ -1,0 +1,48 @@
+"""The index of subjects: what it remembers is what a look at every pattern would find."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.broker.subjects import SubjectIndex
+from alaska.mlm.patterns import compile_pattern
+
+SUBJECTS = [b"a", b"b", b"ab", b""]
+SOURCES = [b"", b"a", b"^b", b"b$", b"c", b"^a$"]
+
+
+class SubjectIndexTests(SynchronousTestCase):
+    """Patterns that come and go between look-ups."""
+
+    @given(st.lists(st.tuples(st.sampled_from(["add", "discard", "look"]), st.integers(0, 5))))
+    def test_any_operations(self, operations: list[tuple[str, int]]) -> None:
+        """Whatever comes and goes, a subject's patterns are those that are in use and match it."""
+        index = SubjectIndex()
+        uses: Counter[bytes] = Counter()
+        for operation, number in operations:
+            source = SOURCES[number]
+            if operation == "add":
+                self.assertEqual(index.add(compile_pattern(source)), not uses[source])
+                uses[source] += 1
+            elif operation == "discard" and uses[source]:
+                uses[source] -= 1
+                self.assertEqual(index.discard(compile_pattern(source)), not uses[source])
+            else:
+                subject = SUBJECTS[number % len(SUBJECTS)]
+                patterns = {compile_pattern(each) for each in +uses}
+                self.assertEqual(index.matching(subject), {each for each in patterns if each.matches(subject)})
+
+    def test_forgets(self) -> None:
+        """Patterns that come and go leave nothing behind."""
+        index = SubjectIndex()
+        index.add(compile_pattern(b"a"))
+        for number in range(1000):
+            index.add(compile_pattern(b"%d" % number))
+            index.matching(b"%d" % number)
+            index.discard(compile_pattern(b"%d" % number))
+        self.assertLess(len(index._added), 10)
+        self.assertEqual(index.matching(b"a7"), {compile_pattern(b"a")})

@@ -1,0 +1,114 @@
+"""Values on their way between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.errors import InterpreterLost, LimitExceeded, ScriptBroken, ScriptError, ScriptNotFound
+from alaska.worker.options import LuaOptions
+from alaska.worker.request import Outcome, Request, Send, SendKind
+from alaska.worker.runner import SETTINGS, ScriptSettings
+from alaska.worker.values import OUTCOMES, REQUESTS, BadValue
+
+FRAMES = st.lists(st.binary()).map(tuple)
+SENDS = st.builds(Send, st.sampled_from(SendKind), st.binary(), st.binary(), FRAMES, st.binary())
+NUMBERS = st.integers(0, 2**63)
+OUTCOMES_WITHOUT_ERROR = st.builds(
+    Outcome, st.lists(SENDS).map(tuple), st.binary(), st.none(), st.floats(allow_nan=False)
+)
+TEXTS = st.text(st.characters(), max_size=50)
+
+
+class RoundTripTests(SynchronousTestCase):
+    """What comes out is what went in."""
+
+    @given(st.builds(Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS))
+    def test_requests(self, request: Request) -> None:
+        """Any request."""
+        self.assertEqual(REQUESTS.decode(REQUESTS.encode(request)), request)
+
+    @given(OUTCOMES_WITHOUT_ERROR)
+    def test_outcomes(self, outcome: Outcome) -> None:
+        """Any outcome that is no error."""
+        self.assertEqual(OUTCOMES.decode(OUTCOMES.encode(outcome)), outcome)
+
+    @given(TEXTS | st.binary().map(lambda octets: octets.decode("utf-8", "surrogateescape")), TEXTS)
+    def test_errors(self, text: str, setting: str) -> None:
+        """Errors of every kind, with texts that are no UTF-8 among them."""
+        errors = ScriptError(text), ScriptNotFound(text), InterpreterLost(text), LimitExceeded(text, setting)
+        for error in errors:
+            decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
+            assert decoded is not None
+            self.assertEqual((type(decoded), str(decoded), decoded.args), (type(error), str(error), error.args))
+        assert isinstance(decoded, LimitExceeded)
+        self.assertEqual(decoded.limit, setting)
+
+    def test_all_of_an_error(self) -> None:
+        """An error crosses with its place, its traceback and its limit."""
+        error = ScriptBroken("a: b", file="\udcff.lua", line=3, traceback=("x", "y"), limit="l")
+        decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
+        assert isinstance(decoded, ScriptBroken)
+        for name in ("message", "file", "line", "traceback", "limit"):
+            self.assertEqual(getattr(decoded, name), getattr(error, name))
+
+    def test_settings(self) -> None:
+        """What a runner is made from crosses whole."""
+        settings = ScriptSettings(b"services", LuaOptions(timeout=7, modules=("a", "b")), True, b"[1]")
+        self.assertEqual(SETTINGS.decode(SETTINGS.encode(settings)), settings)
+
+
+class RefusalTests(SynchronousTestCase):
+    """What is no value is refused."""
+
+    @given(st.binary())
+    def test_any_octets(self, octets: bytes) -> None:
+        """Any octets are a value or refused; nothing else is raised."""
+        try:
+            OUTCOMES.decode(octets)
+        except BadValue as error:
+            self.assertTrue(str(error))
+
+    @given(OUTCOMES_WITHOUT_ERROR, st.data())
+    def test_damaged(self, outcome: Outcome, data: st.DataObject) -> None:
+        """An outcome with an octet changed, or cut short, is another outcome or refused."""
+        octets = bytearray(OUTCOMES.encode(outcome))
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+        for damaged in (bytes(octets), bytes(octets[: data.draw(st.integers(0, len(octets)))])):
+            with contextlib.suppress(BadValue):
+                self.assertIsInstance(OUTCOMES.decode(damaged), Outcome)
+
+    def test_wrong_types(self) -> None:
+        """Each field has its type: a text is not taken for octets, nor a request for an outcome."""
+        request = Request(b"", b"", b"", b"", ())
+        self.assertRaises(BadValue, OUTCOMES.decode, REQUESTS.encode(request))
+        for field, value in (("output", "text"), ("output", 1), ("seconds", "1"), ("sends", ((1, 2, 3, 4, 5),))):
+            outcome = Outcome()
+            setattr(outcome, field, value)
+            self.assertRaises(BadValue, OUTCOMES.decode, OUTCOMES.encode(outcome))
+
+    def test_deep(self) -> None:
+        """What is nested deeper than anything of ours is refused, not a crash."""
+        self.assertRaises(BadValue, OUTCOMES.decode, b"\x91" * 1_000_000)
+
+    def test_errors_of_other_kinds(self) -> None:
+        """An error is one of a script's: no other class of this process is made, and none of other values."""
+
+        def octets(kind: str, message: bytes | int = b"x") -> bytes:
+            """Return an outcome with an error."""
+            failure = (kind, message, None, None, (), None)
+            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0))
+
+        for kind in ("AlaskaError", "SystemExit", "Popen"):
+            self.assertRaises(BadValue, OUTCOMES.decode, octets(kind))
+        self.assertRaises(BadValue, OUTCOMES.decode, octets("ScriptError", 1))
+        self.assertEqual(str(OUTCOMES.decode(octets("ScriptError")).error), "x")
+
+    def test_no_number(self) -> None:
+        """What is no number in the time that a script took can be decoded: it is for the runner to look at."""
+        self.assertTrue(math.isnan(OUTCOMES.decode(OUTCOMES.encode(Outcome(seconds=math.nan))).seconds))
