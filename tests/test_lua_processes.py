@@ -47,12 +47,12 @@ class Elsewhere(LuaCase):
 
 def elsewhere(module: ModuleType) -> dict[str, type]:
     """Return the test classes of a module, each as one that runs its scripts in child processes."""
-    found = {}
-    for name, cls in vars(module).items():
-        if isinstance(cls, type) and issubclass(cls, LuaCase) and cls.__module__ == module.__name__:
-            new = f"{module.__name__.rpartition('_')[2].title()}{name}"
-            found[new] = type(new, (Elsewhere, cls), {"__module__": __name__, "__doc__": cls.__doc__})
-    return found
+    prefix = module.__name__.rpartition("_")[2].title()
+    return {
+        f"{prefix}{name}": type(f"{prefix}{name}", (Elsewhere, cls), {"__module__": __name__})
+        for name, cls in vars(module).items()
+        if isinstance(cls, type) and issubclass(cls, LuaCase) and cls.__module__ == module.__name__
+    }
 
 
 for _module in (test_lua, test_lua_api, test_lua_isolation, test_lua_modules):

@@ -272,6 +272,25 @@ class StuckTests(ConfirmCase):
         self.pass_time(0.3)
         self.assertEqual(sorted(delivery.subject for delivery in got), ["slow 2", "slow 3"])
 
+    def test_all_handed_back(self) -> None:
+        """A worker that has handed back all that it had asks for more: its threads were only held up."""
+        self.worker = self.make_worker(pool_size=2)
+        for subject in (b"quick", b"late"):
+            self.script(subject)
+        self.start()
+        for _ in range(8):
+            self.ask("quick")
+        while self.pool.pending:
+            self.pool.run()
+            self.clock.advance(0)
+            self.network.run()
+        trackers = [self.ask("late") for _ in range(4)]
+        self.pass_time(1)
+        while self.pool.pending:
+            self.pool.run()
+            self.pass_time(0.05)
+        self.assertEqual([self.confirmed(tracker) for tracker in trackers], [(200, "")] * 4)
+
     def test_pool_is_looked_after(self) -> None:
         """The pool is told the limit of scripts, and looked after as long as the worker runs, also while it stops."""
         self.worker = self.make_worker(scripts_timeout=1500)

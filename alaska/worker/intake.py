@@ -86,9 +86,12 @@ class Intake:
 
     def hand_back(self, requests: list[Request]) -> None:
         """Let the broker offer to others what was not begun."""
+        self._window.shrink()
         for request in requests:
             self.in_hand -= 1
             self.decline(request)
+        # Perhaps nothing is left that would end, and ask for more then.
+        self._settle_soon()
 
     def decline(self, request: Request) -> None:
         """Let the broker offer to others what was not even taken."""

@@ -36,6 +36,10 @@ class Window:
             self._mean_seconds = seconds
         self._mean_seconds += WEIGHT_OF_NEW * (seconds - self._mean_seconds)
 
+    def shrink(self) -> None:
+        """Take note that the threads are held up, whatever their scripts took before: ask for one request a thread."""
+        self._size = self._threads
+
     def _largest(self) -> int:
         """Return how many requests last the moment that may be in hand."""
         if self._mean_seconds is None:
