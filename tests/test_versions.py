@@ -16,7 +16,7 @@ from alaska.worker.lua import LuaRunner
 from alaska.worker.questions import NONE, Frames
 from alaska.worker.request import Outcome, Request
 from alaska.worker.runner import ScriptRunner, Versions
-from alaska.worker.scripts import BROKEN_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
+from alaska.worker.scripts import BROKEN_SECONDS, HELD_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
 from tests.lua_case import SANDBOXED
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
@@ -65,6 +65,25 @@ class RestTests(VersionsCase):
         self.meanwhile = [lambda: self.write("print(1) print(2)"), lambda: self.write("print(1) print(2) print(3)")]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1) print(2) print(3)")
         self.assertGreaterEqual(len(self.slept), 3)
+
+    def test_open_for_writing(self) -> None:
+        """A script that somebody has open for writing is waited for until it is closed, or rests for a second."""
+        self.write("print(1)")
+        writer = self.file.open("a", encoding="utf-8")
+        self.addCleanup(writer.close)
+        self.now += 2 * REST_SECONDS
+        self.meanwhile = [lambda: None, writer.close]
+        self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
+        self.assertEqual(len(self.slept), 2)
+
+    def test_open_for_long(self) -> None:
+        """What an editor keeps open is served after a second without a change."""
+        self.write("print(1)")
+        writer = self.file.open("a", encoding="utf-8")
+        self.addCleanup(writer.close)
+        self.now += HELD_SECONDS
+        self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
+        self.assertEqual(self.slept, [])
 
     def test_edit_serves_the_next_request(self) -> None:
         """An edit is served to the next request, however soon that comes after it."""
