@@ -118,7 +118,7 @@ end
 -- Asks the worker and returns its answer; an error has the place of the script, which is so many levels up.
 local function ask(call, level, ...)
   if run.over then
-    error(run.over, 0)
+    limits.leave()
   elseif not isyieldable() then
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)

@@ -8,12 +8,14 @@ has ended, or when it waits for something that the worker is asked for.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import os
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -37,6 +39,7 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
     *("limits", "clock", "instrument", "chunks", "trace", "describe", "console", "sending", "modules", "leaving"),
+    "guards",
     *("globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
@@ -46,6 +49,7 @@ _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
 _SHORT_OCTETS = 64 * 1024
+_UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 2
 
 
 class Lupa(Protocol):
@@ -73,7 +77,7 @@ class LuaRunner:
         self._options = options
         self._call = call if call is not None else _nobody_answers
         self._config = config
-        self._module = _lupa_module(options.version)
+        self._module = lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -84,17 +88,35 @@ class LuaRunner:
         lua = self._lua
         if lua is None:
             lua = self._lua = _Interpreter(self._module, self._options, self._config)
+        context = request.context
         try:
-            outcome = lua.run(script, request, self._call)
+            # First what is most frequent: a small script that comes to its end and leaves nothing to be told.
+            if lua.compiled.get(script.name) is script and len(context) <= _SHORT_OCTETS:
+                values = lua.run(script.name, context)
+                if values is True:
+                    return Outcome()
+                outcome = lua.outcome(values)
+            else:
+                outcome = lua.prepare_and_run(script, request, self._call)
         except (self._module.LuaError, MemoryError) as error:
-            # The Lua side catches what scripts do, so this is a fault of ours, or a want of memory at a bad moment.
-            outcome, lua.is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
+            outcome = self._rescued(lua, script, error)
         except BaseException:  # Who answers has failed, and left a run that has not ended.
             self._lua = None
             raise
         if not lua.is_fit:
-            self._lua = None
+            self._lua = lua = None
+            _trim_memory()
         return outcome
+
+    def _rescued(self, lua: _Interpreter, script: Script, error: Exception) -> Outcome:
+        """Return what can be told of a run that ended outside of its script."""
+        lua.is_fit = False
+        try:
+            if isinstance(error, MemoryError):  # in our own part, while memory was limited
+                return lua.outcome(None)
+        except (self._module.LuaError, MemoryError) as another:
+            error = another
+        return Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}"))
 
     def close(self) -> None:
         """Let go of the interpreter; a later :meth:`run` makes a new one."""
@@ -102,7 +124,10 @@ class LuaRunner:
 
 
 class _Interpreter:
-    """One Lua state and the scripts that are compiled in it. ``is_fit`` tells whether it can run another one.
+    """One Lua state. ``is_fit`` tells whether it can run another script.
+
+    ``compiled`` are the scripts that ``run(name, context)`` can run, unless they have the table ``alaska``; for None it
+    takes the context that was handed over before.
 
     Its memory is not limited while anything but a short context is handed over: that is not guarded, and a failure
     would end the process. The Lua side sees to it that between two runs there is room for a short one.
@@ -121,33 +146,32 @@ class _Interpreter:
         sources |= {name.encode(): _source(name) for name in _PARTS_AS_TEXT}
         settings = lua.table_from({**_lua_settings(options), b"config": _table(lua, config)})
         functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
-        self._compile, self._hold, self._run, self._go_on, self._hold_answer, self._rescue, *others = functions
+        self._compile, self._hold, self.run, self._go_on, self._hold_answer, self._rescue, *others = functions
         self._details, self._more, self._describe, self._add_frames = others
         self._seconds = options.timeout / 1000 if options.timeout else None
-        self._compiled: dict[bytes, Script] = {}
-        self._with_api: set[bytes] = set()
+        self.compiled: dict[bytes, Script] = {}
+        self._with_api: dict[bytes, Script] = {}
         self.is_fit = True
         used = lua.get_memory_used(total=True)
         self._limit = used + options.memory_octets if options.memory else 0
         lua.set_max_memory(self._limit, total=True)
 
-    def run(self, script: Script, request: Request, call: Call) -> Outcome:
-        """Run a script and return what came of it."""
-        context = request.context
-        if self._compiled.get(script.name) is not script or len(context) > _SHORT_OCTETS:
-            self._lua.set_max_memory(0)
-            failure = self._prepare(script, context)
-            self._lua.set_max_memory(self._limit, total=True)
-            if failure is not None:
-                return Outcome(error=failure)
-        values: Any
-        try:
-            if script.name in self._with_api:
-                values = self._run_with_api(script.name, request, call)
-            else:
-                values = self._run(script.name, context if len(context) <= _SHORT_OCTETS else None)
-        except MemoryError:
-            values = None
+    def prepare_and_run(self, script: Script, request: Request, call: Call) -> Outcome:
+        """Run a script that may be new, or have the table ``alaska``, with a context of any length."""
+        self._lua.set_max_memory(0)
+        self._hold(request.context)
+        failure = self._prepare(script)
+        self._lua.set_max_memory(self._limit, total=True)
+        if failure is not None:
+            return Outcome(error=failure)
+        if script.name in self._with_api:
+            return self.outcome(self._run_with_api(script.name, request, call))
+        return self.outcome(self.run(script.name, None))
+
+    def outcome(self, values: Any) -> Outcome:  # noqa: ANN401  # whatever Lua has returned
+        """Return what came of a run, given what Lua told of it: True if there is nothing to tell, None if memory was
+        short.
+        """
         if values is True:
             return Outcome()
         memory = self._lua.get_memory_used()
@@ -168,7 +192,7 @@ class _Interpreter:
         for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
             self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
         self._lua.set_max_memory(self._limit, total=True)
-        values: object = self._run(name, request.context if len(request.context) <= _SHORT_OCTETS else None)
+        values: object = self.run(name, None)
         while isinstance(values, tuple) and values[0] is None:
             left = b"" if self._seconds is None else b"%.6f" % (started + self._seconds - time.monotonic())
             word, *answer = unpack(call(request, pack((left, *values[1:]))))
@@ -178,25 +202,25 @@ class _Interpreter:
             values = self._go_on()
         return values
 
-    def _prepare(self, script: Script, context: bytes) -> ScriptError | None:
-        """Compile a script that is new, and hand over a context that is long."""
-        if len(context) > _SHORT_OCTETS:
-            self._hold(context)
-        known = self._compiled.get(script.name)
+    def _prepare(self, script: Script) -> ScriptError | None:
+        """Compile a script unless its very version is compiled already."""
+        known = self.compiled.get(script.name) or self._with_api.get(script.name)
+        has_api = script.name in self._with_api
         if known is None or known.version != script.version:
-            self._compiled.pop(script.name, None)
-            self._with_api.discard(script.name)
+            self.compiled.pop(script.name, None)
+            self._with_api.pop(script.name, None)
             path = os.fsencode(script.path)
             message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
             if message is not None:
                 return self._script_error(message, ScriptBroken)
-            if has_api:
-                self._with_api.add(script.name)
-        self._compiled[script.name] = script
+        (self._with_api if has_api else self.compiled)[script.name] = script
         return None
 
     def _outcome(self, values: tuple[Any, ...]) -> Outcome:
-        self.is_fit, message, output, count, *fields = values
+        fitness, message, output, count, *fields = values
+        self.is_fit = fitness != _UNFIT
+        if fitness == _FIT_WITH_MEMORY_TO_GIVE_BACK:
+            _trim_memory()
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._more(len(fields)))
@@ -212,6 +236,17 @@ class _Interpreter:
             traceback=tuple(_text(traceback).split("\n")) if traceback else (),
             limit=None if limit is None else _text(limit),
         )
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], object]:
+    """Return what gives memory that is free back to the system, where the C library has that."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+
+
+def _trim_memory() -> None:
+    """Give back what was let go of; the C library would keep it for what comes next."""
+    _malloc_trim()(0)
 
 
 def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
@@ -267,7 +302,7 @@ def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoRet
     raise AttributeError(f"no access to {name!r}")
 
 
-def _lupa_module(version: str) -> Lupa:
+def lupa_module(version: str) -> Lupa:
     """Return lupa's module for a version of Lua.
 
     Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
@@ -293,6 +328,6 @@ def _part(version: str, name: str) -> bytes:
     """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
     dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
     compiled: bytes = (
-        _lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
+        lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
     )
     return compiled
