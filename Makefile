@@ -1,12 +1,16 @@
 # make demo   the whole system at work, from nothing
 # make test   linter, type checks, test suite
+# make bench  Alaska beside others: benchmarks/RESULTS.md (RUNS=5 N=20000 ONLY=alaska_memory,floor QUICK=1)
 # Everything goes into $(VENV); nothing else on the machine is touched.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types trial clean
+RUNS ?= 5
+N ?= 20000
+
+.PHONY: demo test lint types trial bench clean
 
 demo: $(VENV)/ready
 	@sh examples/demo.sh $(BIN)
@@ -22,6 +26,15 @@ types: $(VENV)/ready
 
 trial: $(VENV)/ready
 	$(BIN)/trial tests
+
+bench: $(VENV)/ready-bench
+	@$(BIN)/python -m benchmarks --runs $(RUNS) --count $(N) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+$(VENV)/ready-bench: $(VENV)/ready
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]' || { \
+	    echo "The packages of the contenders could not be installed; pip has said why." >&2; \
+	    exit 1; }
+	@touch $@
 
 # An editable install puts an import hook in the place of this folder, through which Twisted does not find the plugins
 # and trial not the tests; so the folder is put on the path as well.

@@ -405,13 +405,14 @@ class Client:
     def delivered(self, command: Delivered, session: int) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
         delivery = Delivery(command, session)
-        if self._trackers.answered(delivery):
-            self.confirm(delivery)
-        else:
+        if self._trackers.questions:
+            if self._trackers.answered(delivery):
+                self.confirm(delivery)
+                return
             if self._machine.may_be_confirmed and self._machine.credit < self._trackers.questions:
                 # What came instead of an answer must not take its place.
                 self.give_credit(1)
-            self._deliver(delivery)
+        self._deliver(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.client.Listener`."""

@@ -1,8 +1,9 @@
 """ZeroMQ under Twisted: the only module that touches txZMQ.
 
 The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
-not announce again. So a socket is read until it has nothing more, and once more after it was sent to. It is read at
-most :data:`READ_BUDGET` messages at a time, then everything else gets its turn: a busy peer delays nobody's heartbeat.
+not announce again. So a socket is read until it has nothing more, and once more after it was sent to at another time.
+It is read at most :data:`READ_BUDGET` messages at a time, then everything else gets its turn: a busy peer delays
+nobody's heartbeat.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ CLOSE_MILLISECONDS = 1000
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+# pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
+_send = zmq.backend.Socket.send
+_LAST = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 def default_reactor() -> Reactor:
@@ -33,6 +38,19 @@ def default_reactor() -> Reactor:
     from twisted.internet import reactor  # noqa: PLC0415  # where it stands, this is all that depends on it
 
     return cast("Reactor", reactor)
+
+
+def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
+    """Return the frames of the next message.
+
+    :raises zmq.Again: there is none.
+    """
+    frame = socket.recv(_LAST, copy=False)
+    frames = [frame.bytes]
+    while frame.more:
+        frame = socket.recv(_LAST, copy=False)
+        frames.append(frame.bytes)
+    return frames
 
 
 class _Socket(ZmqConnection):
@@ -43,6 +61,7 @@ class _Socket(ZmqConnection):
     def __init__(self, factory: ZmqFactory, received: Callable[[list[bytes]], None]) -> None:
         self._received = received
         self._next_read: IDelayedCall | None = None
+        self._is_reading = False
         super().__init__(factory)
 
     def doRead(self) -> None:
@@ -51,18 +70,29 @@ class _Socket(ZmqConnection):
             if self._next_read.active():
                 self._next_read.cancel()
             self._next_read = None
+        # What is sent meanwhile is followed by a read that finds nothing more.
+        self._is_reading = True
+        try:
+            is_dry = self._read()
+        finally:
+            self._is_reading = False
+        if not is_dry:
+            self._read_soon()
+
+    def _read(self) -> bool:
+        """Read what has arrived; return False if that was more than the budget."""
         for _ in range(READ_BUDGET):
             if self.factory is None:
-                return
+                return True
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                frames = _receive(self.socket)
             except zmq.Again:
-                return
+                return True
             try:
                 self._received(frames)
             except Exception:  # A fault of ours with one message must not cost the others.
                 self._log.failure("a message could not be dealt with")
-        self._read_soon()
+        return False
 
     def addEndpoints(self, endpoints: list[ZmqEndpoint]) -> None:
         """Bind or connect."""
@@ -74,8 +104,17 @@ class _Socket(ZmqConnection):
 
         :raises zmq.ZMQError: it cannot be sent; nothing of it was.
         """
-        self.socket.send_multipart(frames, zmq.NOBLOCK)
-        self._read_soon()
+        socket = self.socket
+        for frame in frames[:-1]:
+            _send(socket, frame, _MORE)
+        _send(socket, frames[-1], _LAST)
+        if self._next_read is None and not self._is_reading:
+            self._read_soon()
+
+    def transmit_to(self, peer: bytes, frames: list[bytes]) -> None:
+        """Send a message to the connection with this routing id; raises as :meth:`transmit`."""
+        _send(self.socket, peer, _MORE)
+        self.transmit(frames)
 
     def _read_soon(self) -> None:
         if self._next_read is None and self.factory is not None:
@@ -241,7 +280,7 @@ class RouterLink:
         if self._socket is None:
             return False
         try:
-            self._socket.transmit([peer, *frames])
+            self._socket.transmit_to(peer, frames)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise

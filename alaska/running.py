@@ -9,18 +9,12 @@ from typing import Any, TypeVar
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.logger import (
-    FilteringLogObserver,
-    ILogObserver,
-    Logger,
-    LogLevel,
-    LogLevelFilterPredicate,
-    textFileLogObserver,
-)
+from twisted.logger import ILogObserver, Logger
 from twisted.python.util import gidFromString, uidFromString
 
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.errors import AlaskaError, ConfigurationError
+from alaska.lines import LineObserver
 from alaska.zpl import shown
 
 Both = TypeVar("Both", WorkerSettings, BrokerSettings)
@@ -93,12 +87,12 @@ def _apply_log(settings: WorkerSettings | BrokerSettings, options: MutableMappin
 
 def terminal_observer() -> ILogObserver:
     """Return what writes the log to the standard output, debug messages left out."""
-    return FilteringLogObserver(verbose_terminal_observer(), [LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)])
+    return LineObserver(sys.stdout)
 
 
 def verbose_terminal_observer() -> ILogObserver:
     """Return what writes the whole log to the standard output."""
-    return textFileLogObserver(sys.stdout)
+    return LineObserver(sys.stdout, is_verbose=True)
 
 
 def report(path: str, loaded: Loaded[Any]) -> None:

@@ -72,4 +72,8 @@ class Offers:
 
     def count(self, subject: bytes) -> int:
         """See :class:`alaska.broker.queue.Takers`."""
-        return len({client for pattern in self._index.matching(subject) for client in self._offers[pattern]})
+        patterns = self._index.matching(subject)
+        if len(patterns) == 1:
+            # Nobody is counted twice, and a service with many workers is not gone through for each request.
+            return sum(len(self._offers[pattern]) for pattern in patterns)
+        return len({client for pattern in patterns for client in self._offers[pattern]})

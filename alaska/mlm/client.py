@@ -116,13 +116,12 @@ class ClientMachine:
     def received(self, command: mlm.Command, now: float) -> None:
         """Take note of a command of the broker; one that a broker does not send is ignored."""
         self._now = self.heard = now
-        if isinstance(command, mlm.Error):
-            is_lost = command.status_code == errors.COMMAND_INVALID
-            self._happen(Event.LOST if is_lost else Event.REFUSED, command)
-            return
         event = _EVENTS.get(type(command))
         if event is not None:
             self._happen(event, command)
+        elif isinstance(command, mlm.Error):
+            is_lost = command.status_code == errors.COMMAND_INVALID
+            self._happen(Event.LOST if is_lost else Event.REFUSED, command)
 
     def tick(self, now: float) -> None:
         """Do what is due; to be called several times a second."""

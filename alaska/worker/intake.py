@@ -18,8 +18,10 @@ from alaska.worker.window import Window
 
 NOT_BEGUN = "the worker has no thread for it"
 SENDS_LOST = "what it sent is lost"
-STUCK_SECONDS = 0.1
-"""After so long without a script that ended, what has not begun is handed back for others to take."""
+STUCK_LOOKS = 3
+"""After so many looks without a script that ended in between, what has not begun is handed back for others to take.
+
+Looks, not seconds: on a machine that is busy with other things, both come late."""
 MOST_RESTING = 1000
 """So many requests may wait to be run again without a share of what the worker asks for."""
 
@@ -37,7 +39,7 @@ class Intake:
         self._settling: set[Deferred[None]] = set()
         self._is_due = False
         self._resting = 0
-        self._last_end = reactor.seconds()
+        self._looks = 0
         self.is_asking = True
         self.in_hand = 0
         """How many requests were taken and not confirmed yet."""
@@ -49,12 +51,12 @@ class Intake:
     def taken(self) -> None:
         """Take note of a request that came."""
         if not self.in_hand:
-            self._last_end = self._reactor.seconds()
+            self._looks = 0
         self.in_hand += 1
 
     def ran(self, seconds: float) -> None:
         """Take note of how long a script ran."""
-        self._last_end = self._reactor.seconds()
+        self._looks = 0
         self._window.finished(seconds)
 
     def uses(self, sender: Client) -> None:
@@ -80,9 +82,10 @@ class Intake:
         """How many requests need a thread."""
         return self.in_hand - min(self._resting, MOST_RESTING)
 
-    def is_stuck(self) -> bool:
-        """Return whether requests wait for threads of which none has ended for a while."""
-        return self._busy > self._threads and self._reactor.seconds() - self._last_end > STUCK_SECONDS
+    def look(self) -> bool:
+        """Return whether requests wait for threads of which none has ended for a while; to be called at intervals."""
+        self._looks += 1
+        return self._busy > self._threads and self._looks > STUCK_LOOKS
 
     def hand_back(self, requests: list[Request]) -> None:
         """Let the broker offer to others what was not begun."""

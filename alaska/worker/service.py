@@ -26,7 +26,7 @@ from alaska.worker.senders import Senders
 
 DRAIN_SECONDS = 10.0
 ERROR_SENDER = b"EP"
-CARE_SECONDS = 0.05
+CARE_SECONDS = 0.04
 FIRST_BACKOFF_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 300.0
 NO_HURRY_MS = 60_000
@@ -255,7 +255,8 @@ class WorkerService(Service):
         if self._pool.is_exhausted is not self._is_exhausted:
             self._is_exhausted = self._pool.is_exhausted
             self._pause() if self._is_exhausted else self._resume()
-        if self._can_hand_back and (self.intake.is_stuck() or self._is_exhausted):
+        is_stuck = self.intake.look()
+        if self._can_hand_back and (is_stuck or self._is_exhausted):
             self.intake.hand_back(self._pool.withdraw())
 
     def _pause(self) -> None:

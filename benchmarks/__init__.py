@@ -1,0 +1,1 @@
+"""Alaska beside what people use today, on one machine, in one run: ``make bench`` (benchmarks/README.md)."""

@@ -1,0 +1,14 @@
+"""NATS JetStream as in ``nats_jetstream.py``, but the worker fetches requests, many at a time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from benchmarks.contenders import nats_jetstream
+
+
+class Subject(nats_jetstream.Subject):
+    """What is recommended for new programs."""
+
+    name = "NATS JetStream, pulled"
+    worker: ClassVar[str] = "pull"

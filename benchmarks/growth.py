@@ -1,0 +1,230 @@
+"""How the cost grows: subscriptions, clients, depth of a queue, size of content, threads; and what idling costs."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from alaska.mlm import commands
+from benchmarks import mlm
+from benchmarks.measure import ask
+from benchmarks.room import Program, Room, Unavailable
+from benchmarks.statistics import Spread
+from benchmarks.usage import resident_of
+from benchmarks.wire import Peer, new_context
+from benchmarks.work import FIRST
+
+MESSAGES = 4000
+SUBJECTS = 16
+IDLE_SECONDS = 10.0
+STARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A table of its own: what grows, and for each step what was measured, in words with units."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def all_series(note: Callable[[str], None], quick: bool) -> list[Series]:
+    """Measure all series; a quick run leaves out the last, long step of each."""
+    found = []
+    for measure, steps in (
+        (subscriptions, [1, 10, 100, 1_000, 10_000]),
+        (clients, [10, 100, 500, 1_000, 2_000]),
+        (depth, [1_000, 10_000, 100_000, 1_000_000]),
+        (content, [10, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]),
+        (threads, [1, 2, 4, 8]),
+    ):
+        try:
+            found.append(measure(steps[:-1] if quick else steps))
+        except Unavailable as reason:
+            note(f"series {measure.__name__}: skipped, {reason}")
+    found.append(idle())
+    return found
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _megabytes(octets: float) -> str:
+    return f"{octets / 2**20:.0f} MB"
+
+
+def subscriptions(steps: list[int]) -> Series:
+    """Messages a second to one reader that has so many patterns, of which each message matches one."""
+
+    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        context = new_context()
+        with Peer(context, endpoint) as reader, Peer(context, endpoint) as writer:
+            for number in range(step):
+                reader.send(commands.StreamRead(b"growth", b"^subject-%d$" % number))
+            reader.await_type(commands.Ok, step)
+            writer.send(commands.StreamWrite(b"growth"))
+            writer.await_type(commands.Ok)
+            start = time.perf_counter()
+            for number in range(MESSAGES):
+                subject = b"subject-%d" % (number % min(step, SUBJECTS))
+                writer.send(commands.StreamSend(subject, (b"12345678",)))
+            reader.await_type(commands.StreamDeliver, MESSAGES)
+            yield _number(MESSAGES / (time.perf_counter() - start))
+        context.term()
+        yield _megabytes(resident_of(broker.process.pid))
+
+    return _with_brokers("Subscriptions of a reader", ("messages/s", "broker"), steps, measure)
+
+
+def clients(steps: list[int]) -> Series:
+    """Requests a second of so many open clients that take turns; each is confirmed."""
+
+    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        context = new_context()
+        with ExitStack() as stack:
+            peers = [stack.enter_context(Peer(context, endpoint, 0)) for _ in range(step)]
+            taker = stack.enter_context(Peer(context, endpoint, step))
+            taker.send(commands.ServiceOffer(b"growth", b""))
+            taker.await_type(commands.Ok)
+            start = time.perf_counter()
+            done = 0
+            while done < MESSAGES:
+                turn = peers[: MESSAGES - done]
+                for number, peer in enumerate(turn):
+                    peer.send(commands.ServiceSend(b"growth", b"x", b"%d" % number, 0, (b"12345678",)))
+                for _ in turn:
+                    delivery = taker.receive()
+                    assert isinstance(delivery, commands.ServiceDeliver)
+                    taker.send(commands.Confirm(delivery.tracker, 200, b""))
+                taker.send(commands.Credit(len(turn)))
+                for peer in turn:
+                    peer.await_final(1)
+                done += len(turn)
+            yield _number(MESSAGES / (time.perf_counter() - start))
+        context.term()
+        yield _megabytes(resident_of(broker.process.pid))
+
+    return _with_brokers("Open clients", ("requests/s", "broker"), steps, measure, has_c=False)
+
+
+def depth(steps: list[int]) -> Series:
+    """Requests a second into a queue that nobody empties, then out of it again."""
+
+    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        told = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "x", str(FIRST), str(step), "0"], room, "depth")
+        yield _number(step / (told.stop - told.start) * 1e9)
+        yield _megabytes(resident_of(broker.process.pid))
+        taker = [mlm.peer(), "take", endpoint, mlm.SERVICE, str(step), "4000"]
+        told = ask(taker, room, "depth")
+        yield _number(step / (told.stop - told.start) * 1e9)
+
+    columns = "in, requests/s", "broker when full", "out, requests/s"
+    return _with_brokers("Depth of a queue", columns, steps, measure, has_c=False)
+
+
+def content(steps: list[int]) -> Series:
+    """Requests a second with content of so many octets, through broker, worker and a script that does nothing."""
+
+    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        worker = mlm.our_worker(room, endpoint)
+        context = new_context()
+        count = max(8, min(MESSAGES, 100_000_000 // step))
+        octets = b"x" * step
+        with Peer(context, endpoint, 0) as peer:
+            start = time.perf_counter()
+            for number in range(count):
+                peer.send(commands.ServiceSend(b"bench", b"noop", b"%d" % number, 0, (octets,)))
+                if number >= 4:
+                    peer.await_final(1)
+            peer.await_final(4)
+            seconds = time.perf_counter() - start
+        context.term()
+        yield _number(count / seconds)
+        yield f"{count * step / seconds / 1e6:.1f} MB/s"
+        yield _megabytes(broker.usage.peak_octets)
+        yield _megabytes(worker.usage.peak_octets)
+
+    columns = "requests/s", "content", "broker, peak", "worker, peak"
+    return _with_brokers("Octets of content, four requests under way", columns, steps, measure, has_c=False)
+
+
+def threads(steps: list[int]) -> Series:
+    """Requests a second of a script that computes, with so many threads in the pool."""
+    rows = []
+    first = 0.0
+    for step in steps:
+        endpoint = mlm.new_endpoint()
+        with Room() as room:
+            mlm.write_scripts(room)
+            mlm.our_broker(room, endpoint)
+            mlm.our_worker(room, endpoint, threads=step)
+            rates = []
+            for run in range(4):
+                numbers = str(FIRST + run * 1000), str(200), "64"
+                told = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "compute", *numbers], room, "threads")
+                rates.append(200 / (told.stop - told.start) * 1e9)
+            median = Spread.of(rates[1:]).median
+            first = first or median
+            rows.append((str(step), _number(median), f"{median / first:.2f}"))
+    return Series("Threads of the pool, a script that computes", ("", "requests/s", "times one thread"), tuple(rows))
+
+
+def idle() -> Series:
+    """What a worker with a broker in its process costs while nothing happens, and how soon it is ready."""
+    seconds = []
+    for _ in range(STARTS):
+        with Room() as room:
+            mlm.write_scripts(room)
+            start = time.perf_counter()
+            worker = mlm.our_worker(room, mlm.new_endpoint(), embedded=True)
+            seconds.append(time.perf_counter() - start)
+            if len(seconds) == STARTS:
+                time.sleep(1)
+                before = worker.usage.cpu_seconds
+                time.sleep(IDLE_SECONDS)
+                share = (worker.usage.cpu_seconds - before) / IDLE_SECONDS
+                resident = resident_of(worker.process.pid)
+    ready = Spread.of(seconds)
+    rows = (
+        ("resident memory", _megabytes(resident)),
+        ("share of a core", f"{share:.2%}"),
+        ("start to ready, minimum, median, maximum", " / ".join(f"{each:.2f} s" for each in ready)),
+    )
+    return Series("An idle worker with its broker embedded", ("", "measured"), rows)
+
+
+def _with_brokers(
+    title: str,
+    columns: tuple[str, ...],
+    steps: list[int],
+    measure: Callable[[Room, str, int, Program], Iterator[str]],
+    *,
+    has_c: bool = True,
+) -> Series:
+    """Measure each step with a new broker of ours, and with one in C where that is there and can do the same."""
+    brokers: list[Callable[[Room, str], Program]] = [mlm.our_broker, *([mlm.c_broker] if has_c else [])]
+    rows = []
+    heads = list(columns)
+    for step in steps:
+        row = [_number(step)]
+        for start in brokers:
+            endpoint = mlm.new_endpoint()
+            with Room() as room:
+                mlm.write_scripts(room)
+                try:
+                    broker = start(room, endpoint)
+                except Unavailable:
+                    row += ["-"] * len(columns)
+                    continue
+                row += measure(room, endpoint, step, broker)
+        rows.append(tuple(row))
+    if has_c:
+        heads += [f"C broker: {column}" for column in columns]
+    return Series(title, ("", *heads), tuple(rows))

@@ -1,0 +1,315 @@
+/* A peer of an MLM broker that costs next to nothing, so that what is measured is the other end: it knows ZeroMQ and
+ * the few frames that it needs. Requests are numbered; request n has the 8 digits of n as its content and its tracker.
+ *
+ *     peer send ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
+ *         sends requests; with a window, at most so many of them unconfirmed at a time, and waits until all are confirmed
+ *     peer mark ENDPOINT SERVICE SUBJECT FIRST COUNT 0
+ *         sends requests, then some whose script answers by mail, and waits for the first answer: by then the others
+ *         have been executed, too, on a system that confirms nothing
+ *     peer ask ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
+ *         sends requests, so many at a time, and waits for the mail that answers each with its content
+ *     peer take ENDPOINT SERVICE COUNT CREDIT
+ *         offers a service, takes and confirms requests; a credit of 0 makes a plain client, which confirms nothing
+ *     peer count ENDPOINT MAILBOX STREAM COUNT
+ *         waits until so many messages have come from a mailbox and from a stream each
+ *
+ * Each prints "ready" when it is open, at its end "start NS stop NS cpu NS" (the monotonic clock, the processor's), and
+ * then a line of latencies in microseconds, empty but for ask.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <zmq.h>
+
+enum { SILENCE = 0, OPEN = 1, PING = 2, PONG = 3, READ = 6, STREAM_DELIVER = 8, MAILBOX_DELIVER = 10, SERVICE_SEND = 11, OFFER = 12,
+       DELIVER = 13, OK = 14, ERROR = 15, CREDIT = 16, CONFIRM = 17 };
+enum { MARKS = 64, FIRST_OF_ALL = 10000000, NUMBERS = 90000000 };
+
+static void *sock;
+static uint8_t header[1024];
+static int length;
+
+static int64_t clock_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t now(void)
+{
+    return clock_of(CLOCK_MONOTONIC);
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "peer: %s\n", what);
+    exit(1);
+}
+
+static void begin(int command)
+{
+    header[0] = 0xAA, header[1] = 0xA8, header[2] = (uint8_t)command;
+    length = 3;
+}
+
+static void octets(const void *text, size_t size)
+{
+    header[length++] = (uint8_t)size;
+    memcpy(header + length, text, size);
+    length += (int)size;
+}
+
+static void string(const char *text)
+{
+    octets(text, strlen(text));
+}
+
+static void number(uint32_t value, int width)
+{
+    while (width--)
+        header[length++] = (uint8_t)(value >> 8 * width);
+}
+
+static void leave(void)
+{
+    if (zmq_send(sock, header, (size_t)length, 0) < 0)
+        fail("cannot send");
+}
+
+static void open_as(const char *address, int credit)
+{
+    begin(OPEN), string("MALAMUTE"), number(1, 2), string(address), leave();
+    if (credit >= 0)
+        begin(CREDIT), number((uint32_t)credit, 2), leave();
+}
+
+static void request(const char *service, const char *subject, long n, int is_tracked)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%08ld", n);
+    begin(SERVICE_SEND), string(service), string(subject), string(is_tracked ? text : ""), number(0, 4);
+    if (zmq_send(sock, header, (size_t)length, ZMQ_SNDMORE) < 0 || zmq_send(sock, text, 8, 0) < 0)
+        fail("cannot send");
+}
+
+/* Receive a command; its header, and the last frame of its content if it has any. Return its number. */
+static uint8_t got[4096], last[65536];
+static int got_size, last_size;
+
+static int receive(void)
+{
+    int more;
+    size_t size = sizeof more;
+    got_size = zmq_recv(sock, got, sizeof got, 0);
+    if (got_size < 0 && zmq_errno() == EAGAIN)
+        return SILENCE;
+    if (got_size < 3)
+        fail("cannot receive");
+    last_size = 0;
+    for (;;) {
+        zmq_getsockopt(sock, ZMQ_RCVMORE, &more, &size);
+        if (!more)
+            break;
+        last_size = zmq_recv(sock, last, sizeof last, 0);
+    }
+    if (got[2] == ERROR)
+        fail("the broker answers ERROR");
+    return got[2];
+}
+
+static int answer(void)
+{
+    int command = receive();
+    if (command == SILENCE)
+        fail("nothing has come for long");
+    return command;
+}
+
+static void ready(int count)
+{
+    while (count)
+        count -= answer() == OK;
+    puts("ready");
+    fflush(stdout);
+}
+
+static uint8_t *seen;
+static long distinct;
+
+static long parse(const uint8_t *text, int size, long first, long count)
+{
+    char digits[16] = "";
+    if (size != 8)
+        fail("a content that was never sent");
+    memcpy(digits, text, 8);
+    long n = atol(digits) - first;
+    if (n < 0 || n >= count)
+        fail("a number that was never sent");
+    distinct += !seen[n];
+    seen[n] = 1;
+    return n;
+}
+
+static int64_t started, started_cpu;
+
+static void start(void)
+{
+    started = now();
+    started_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void stop(void)
+{
+    printf("start %lld stop %lld cpu %lld\n", (long long)started, (long long)now(),
+           (long long)(clock_of(CLOCK_PROCESS_CPUTIME_ID) - started_cpu));
+}
+
+static void send_all(const char *service, const char *subject, long first, long count, long window)
+{
+    open_as("", window ? 0 : -1);
+    ready(1);
+    start();
+    long sent = 0;
+    while (!window && sent < count)
+        request(service, subject, first + sent++, 0);
+    if (!window)
+        begin(PING), leave(), answer();
+    while (window && distinct < count) {
+        while (sent < count && sent - distinct < window)
+            request(service, subject, first + sent++, 1);
+        if (answer() == CONFIRM) {
+            int at = 4 + got[3], status = got[at] << 8 | got[at + 1];
+            if (status >= 300)
+                fail("a request was refused");
+            if (status != 201)
+                parse(got + 4, got[3], first, count);
+        }
+    }
+    stop();
+    puts("");
+}
+
+static void mark(const char *service, const char *subject, long first, long count)
+{
+    open_as("bench.reply", -1);
+    ready(1);
+    start();
+    for (long sent = 0; sent < count; sent++)
+        request(service, subject, first + sent, 0);
+    for (int sent = 0; sent < MARKS; sent++)
+        request(service, "reply", FIRST_OF_ALL, 0);
+    while (answer() != MAILBOX_DELIVER)
+        continue;
+    stop();
+    puts("");
+}
+
+static void ask_all(const char *service, const char *subject, long first, long count, long window)
+{
+    int64_t *began = calloc((size_t)count, sizeof *began);
+    double *took = calloc((size_t)count, sizeof *took);
+    open_as("bench.reply", -1);
+    ready(1);
+    start();
+    long sent = 0;
+    while (distinct < count) {
+        while (sent < count && sent - distinct < window) {
+            began[sent] = now();
+            request(service, subject, first + sent, 0);
+            sent++;
+        }
+        int command = receive();
+        if (command == SILENCE)
+            break; /* The C worker loses requests; what came is measured. */
+        if (command == MAILBOX_DELIVER) {
+            long n = parse(last, last_size, first, count);
+            took[n] = (double)(now() - began[n]) / 1000;
+        }
+    }
+    stop();
+    for (long n = 0; n < count; n++)
+        if (took[n] > 0)
+            printf("%.1f ", took[n]);
+    puts("");
+}
+
+static void count_all(const char *mailbox, const char *stream, long count)
+{
+    long mails = 0, records = 0;
+    open_as(mailbox, -1);
+    begin(READ), string(stream), string(""), leave();
+    ready(2);
+    start();
+    while (mails < count || records < count) {
+        int command = answer();
+        mails += command == MAILBOX_DELIVER;
+        records += command == STREAM_DELIVER;
+    }
+    stop();
+    puts("");
+}
+
+static void take_all(const char *service, long count, int credit)
+{
+    open_as("bench.worker", credit ? credit : -1);
+    begin(OFFER), string(service), string(""), leave();
+    ready(2);
+    start();
+    int used = 0;
+    while (distinct < count) {
+        if (answer() != DELIVER)
+            continue;
+        parse(last, last_size, FIRST_OF_ALL, NUMBERS);
+        if (!credit)
+            continue;
+        int at = 3;
+        for (int field = 0; field < 3; field++)
+            at += 1 + got[at];
+        begin(CONFIRM), octets(got + at + 1, got[at]), number(200, 2), string(""), leave();
+        if (++used == credit / 2)
+            begin(CREDIT), number((uint32_t)used, 2), leave(), used = 0;
+    }
+    stop();
+    puts("");
+    /* What was confirmed has arrived before this process ends. */
+    begin(PING), leave();
+    while (answer() != PONG)
+        continue;
+}
+
+int main(int argc, char **argv)
+{
+    int unlimited = 0, linger = 1000, patience = 20000;
+    if (argc < 6)
+        fail("what to do? The head of peer.c says what there is");
+    void *context = zmq_ctx_new();
+    sock = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(sock, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt(sock, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
+    zmq_setsockopt(sock, ZMQ_LINGER, &linger, sizeof linger);
+    if (!strcmp(argv[1], "ask"))
+        patience = 2000;
+    zmq_setsockopt(sock, ZMQ_RCVTIMEO, &patience, sizeof patience);
+    if (zmq_connect(sock, argv[2]))
+        fail("cannot connect");
+    seen = calloc(NUMBERS, 1);
+    if (argc == 6 && !strcmp(argv[1], "take"))
+        take_all(argv[3], atol(argv[4]), atoi(argv[5]));
+    else if (argc == 6 && !strcmp(argv[1], "count"))
+        count_all(argv[3], argv[4], atol(argv[5]));
+    else if (argc == 8 && !strcmp(argv[1], "send"))
+        send_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), atol(argv[7]));
+    else if (argc == 8 && !strcmp(argv[1], "mark"))
+        mark(argv[3], argv[4], atol(argv[5]), atol(argv[6]));
+    else if (argc == 8 && !strcmp(argv[1], "ask"))
+        ask_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), atol(argv[7]));
+    else
+        fail("what to do? The head of peer.c says what there is");
+    zmq_close(sock);
+    zmq_ctx_term(context);
+    return 0;
+}

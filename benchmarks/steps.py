@@ -1,0 +1,123 @@
+"""``python -m benchmarks.steps``: what single steps of a request cost, each alone, in µs of processor time.
+
+The figures of [PROFILE.md](PROFILE.md) come from here. A step is repeated many times; the best of several rounds
+counts, since everything that disturbs makes it longer.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import zmq
+from twisted.logger import Logger, LogPublisher
+
+from alaska.broker.broker import Broker
+from alaska.broker.limits import Limits
+from alaska.lines import LineObserver
+from alaska.mlm import commands as mlm
+from alaska.mlm.codec import decode, encode
+from alaska.store.memory import MemoryStore
+from alaska.worker.request import Request
+from alaska.worker.runner import ScriptRunner
+
+ROUNDS = 7
+TIMES = 5000
+
+Step = tuple[str, Callable[[], object]]
+
+_SEND = mlm.ServiceSend(b"bench", b"noop", b"10000000", 0, (b"12345678",))
+_DELIVER = mlm.ServiceDeliver(b"", b"bench", b"noop", b"10000000", (b"12345678",))
+_CONFIRM = mlm.Confirm(b"10000000", 200, b"")
+
+
+def cost(step: Callable[[], object]) -> float:
+    """Return what a step costs, in µs."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.thread_time()
+        for _ in range(TIMES):
+            step()
+        best = min(best, time.thread_time() - start)
+    return best / TIMES * 1e6
+
+
+def codec_steps() -> Iterator[Step]:
+    """Write and read the three commands of a request."""
+    for command in (_SEND, _DELIVER, _CONFIRM):
+        frames = encode(command)
+        name = mlm.NAMES[type(command)]
+        yield f"write {name}", partial(encode, command)
+        yield f"read {name}", partial(decode, frames)
+
+
+def socket_steps() -> Iterator[Step]:
+    """Send two frames by pyzmq's own function and frame by frame, as ``alaska/links.py`` does."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    for name, send in (("pyzmq's send_multipart", _send_multipart), ("frame by frame", _send_frames)):
+        receiver, sender = context.socket(zmq.PULL), context.socket(zmq.PUSH)
+        sender.set(zmq.SNDHWM, 0)
+        receiver.set(zmq.RCVHWM, 0)
+        receiver.bind(f"inproc://{id(receiver)}")
+        sender.connect(f"inproc://{id(receiver)}")
+        frames = encode(_SEND)
+        yield f"send two frames, {name}", partial(send, sender, frames)
+        receiver.close(0)
+        sender.close(0)
+    context.destroy(0)
+
+
+def _send_multipart(sender: zmq.Socket[bytes], frames: list[bytes]) -> None:
+    sender.send_multipart(frames, zmq.NOBLOCK)
+
+
+def _send_frames(sender: zmq.Socket[bytes], frames: list[bytes]) -> None:
+    zmq.backend.Socket.send(sender, frames[0], int(zmq.NOBLOCK | zmq.SNDMORE))
+    zmq.backend.Socket.send(sender, frames[1], int(zmq.NOBLOCK))
+
+
+def worker_steps() -> Iterator[Step]:
+    """Log a request, and run a script that does nothing."""
+    log = Logger("alaska.worker", observer=LogPublisher(LineObserver(io.StringIO())))
+    words = "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )"
+    yield "log a request", lambda: log.info(words, address="bench", subject="noop", sender="x")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "noop.lua").write_text("-- does nothing\n")
+        runner = ScriptRunner(Path(folder))
+        request = Request(b"", b"bench", b"noop", b"10000000", (b"12345678",))
+        yield "find and run a script that does nothing", lambda: runner.run(request)
+        runner.close()
+
+
+def broker_steps() -> Iterator[Step]:
+    """Take a request, deliver it and take its confirmation, without what sockets and writing commands cost."""
+    broker = Broker(lambda _peer, _command: True, Limits(), MemoryStore())
+    for peer, commands in (
+        (b"producer", (mlm.ConnectionOpen(b""), mlm.Credit(0))),
+        (b"worker", (mlm.ConnectionOpen(b"w"), mlm.Credit(60_000), mlm.ServiceOffer(b"bench", b".*"))),
+    ):
+        for command in commands:
+            broker.received(peer, encode(command), 0.0)
+    asked, confirmed = encode(_SEND), encode(_CONFIRM)
+
+    def serve() -> None:
+        broker.received(b"producer", asked, 0.0)
+        broker.received(b"worker", confirmed, 0.0)
+
+    yield "the broker's rules for a request", serve
+
+
+def main() -> None:
+    """Print a table."""
+    print("| step | µs |\n| --- | --- |")
+    for steps in (codec_steps, socket_steps, worker_steps, broker_steps):
+        for name, step in steps():
+            print(f"| {name} | {cost(step):.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
