@@ -428,7 +428,9 @@ class BrokerModel:
         letters = {int(letter.message.content[0]) for letter in self.store.letters(0, EVERYTHING)}
         for message in self.messages.values():
             if message.waits and message.is_restored and message.number in letters:
-                self._bury(message, 502)
+                # Nobody knows when that was, and so who was to be told.
+                self.letters.add(message.number)
+                message.final = 502
             if message.final is None and message.number not in kept:
                 assert message.waits and message.is_late(self.now), f"{message} is lost"
                 listener = self._hears(message)
