@@ -191,7 +191,8 @@ class BrokerModel:
     def _confirmed(self, peer: Peer, command: mlm.Confirm) -> None:
         assert peer.is_open and peer.credit is not None, f"{peer.name!r} is sent {command}"
         if not command.tracker:
-            assert peer.leases, "only who has something to confirm is looked for"
+            may_hold = peer.leases or any(each.is_restored and each.final is None for each in self.messages.values())
+            assert may_hold, "only who has something to confirm is looked for"
             return
         status = command.status_code
         told = [each for each in self.messages.values() if each.tracker == command.tracker and each.is_tracked]
