@@ -1,9 +1,13 @@
-"""The ``alas`` command: send a service request whose content is the standard input."""
+"""The ``alas`` command: send a service request whose content is the standard input.
+
+``alas send`` is the same; ``alas run`` and ``alas check`` are for who writes scripts.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import react
@@ -19,12 +23,16 @@ ROLE = "alas_producer"
 """What the address begins with; the C producer opens with just this, so that two at a time disturb each other."""
 
 
+COMMANDS = {"run": "alaska.commands.run", "check": "alaska.commands.check"}
+"""Imported when they are asked for: who sends must not wait for Lua."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     result = argparse.ArgumentParser(
         prog="alas",
         description="Send a service request; its content is the standard input.",
-        epilog="""example: echo '{"n":1}' | alas -s dump""",
+        epilog="""example: echo '{"n":1}' | alas -s dump; other commands: alas run -h, alas check -h""",
     )
     result.add_argument("-e", "--endpoint", default="tcp://127.0.0.1:9999", help="the broker (%(default)s)")
     result.add_argument("-a", "--address", default="default", help="the service that is asked (%(default)s)")
@@ -70,8 +78,18 @@ def describe(options: argparse.Namespace, content: bytes) -> str:
 
 
 def main() -> None:
-    """Run the command; the exit status is 1 when the broker did not take the request, 2 for a wrong command line."""
-    options = parser().parse_args()
+    """Run the command that is named, or send."""
+    arguments = sys.argv[1:]
+    command = arguments[0] if arguments else "send"
+    if command in COMMANDS:
+        import_module(COMMANDS[command]).main(arguments[1:])
+    else:
+        send_from_input(arguments[1:] if command == "send" else arguments)
+
+
+def send_from_input(arguments: list[str]) -> None:
+    """Send; the exit status is 1 when the broker did not take the request, 2 for a wrong command line."""
+    options = parser().parse_args(arguments)
     content = sys.stdin.buffer.read()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper here
     print(describe(options, content), flush=True)

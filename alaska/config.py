@@ -33,11 +33,12 @@ from alaska.kinds import (
     SECONDS,
     SIZE,
     TEXT,
+    WORDS,
     number,
     one_of,
 )
 from alaska.retention import Retention
-from alaska.settings import Settings, setting
+from alaska.settings import Section, Settings, section, setting
 
 S = TypeVar("S", bound=Settings)
 
@@ -57,10 +58,33 @@ class WorkerSettings(Settings):
     verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+    scripts_keep: bool = setting(
+        "worker/scripts/keep-last-good", FLAG, "0", "Go on with the last good version of a script that is broken.")
+    scripts_env: Section = section("worker/scripts/env", "What scripts find in `alaska.config` (docs/lua.md).")
+    kv_store: Path | None = setting(
+        "worker/kv/store", PATH, None, "The file of `alaska.kv`; without one it is in memory, and lasts as long.")
+    kv_limit: int | None = setting("worker/kv/size-limit", SIZE, "8388608", "How large that may become.")
     scripts_timeout: int = setting(
-        "worker/scripts/timeout", MILLISECONDS, "0", "How long a script may take; 0: any time.")
+        "worker/scripts/timeout", MILLISECONDS, "10000", "How long a script may run; 0: for ever.")
     scripts_memory: int = setting(
-        "worker/scripts/memory", number(0, 1024 * 1024, "megabytes"), "0", "How much a script may use; 0: any amount.")
+        "worker/scripts/memory", number(0, 1048576, "megabytes"), "128", "How much memory a script may use; 0: any.")
+    scripts_output: int | None = setting(
+        "worker/scripts/output", SIZE, "1048576", "How much a script may print.")
+    scripts_sends: int | None = setting(
+        "worker/scripts/sends", COUNT, "1000", "How many messages a script may send.")
+    scripts_sends_size: int | None = setting(
+        "worker/scripts/sends-size", SIZE, "16777216", "How much the messages of a script may hold together.")
+    scripts_sandbox: bool = setting(
+        "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
+    scripts_modules: tuple[str, ...] = setting(
+        "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
+        "The system's modules that a script in the sandbox may require.")
+    lua_version: str = setting(
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts.")
+    lua_path: str = setting(
+        "worker/lua/path", LINE, "", "Where to look for Lua modules besides the usual places, as `/opt/?.lua`.")
+    lua_cpath: str = setting(
+        "worker/lua/cpath", LINE, "", "Where to look for C modules besides the usual places, as `/opt/?.so`.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
     pool_isolation: str = setting(
         "worker/pool/isolation", one_of("thread", "process"), "thread",

@@ -88,18 +88,34 @@ class BacklogFull(ClientError):
 class ScriptError(AlaskaError):
     """A request whose script failed; the text is the message, and behind it the traceback.
 
-    Errors of this kind cross from process to process: one is made again of its class and its ``args``, which are texts.
+    ``message`` says what went wrong, as Lua does: behind the place. ``file`` and ``line`` are that place, where there
+    is one. ``traceback`` has the script's frames, the innermost first. ``limit`` is the setting whose limit the script
+    has exceeded, such as ``worker/scripts/timeout``, or None. Errors of this kind cross from process to process: one is
+    made again of its class and these attributes.
     """
 
     status = INTERNAL_ERROR
 
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        traceback: tuple[str, ...] = (),
+        limit: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.traceback = traceback
+        self.limit = limit
 
-    @property
-    def message(self) -> str:
-        """What went wrong, without the traceback."""
-        return str(self).split("\nstack traceback:", 1)[0]
+    def __str__(self) -> str:
+        if not self.traceback:
+            return self.message
+        return "\n".join([self.message, "stack traceback:", *(f"\t{frame}" for frame in self.traceback)])
 
 
 class ScriptNotFound(ScriptError):
@@ -108,15 +124,23 @@ class ScriptNotFound(ScriptError):
     status = NOT_FOUND
 
 
+class ScriptBroken(ScriptError):
+    """A script that does not compile."""
+
+
+class KeyValueError(AlaskaError):
+    """What the scripts' key-value store cannot do; the text tells a script why."""
+
+
+class WrongLua(AlaskaError):
+    """A version of Lua that this process cannot run; the text says why."""
+
+
 class LimitExceeded(ScriptError):
     """A script that wanted more than it may have; the text ends with the setting that says how much that is."""
 
     def __init__(self, text: str, setting: str) -> None:
-        super().__init__(text, setting)
-        self.setting = setting
-
-    def __str__(self) -> str:
-        return f"{self.args[0]} ({self.setting})"
+        super().__init__(f"{text} ({setting})", limit=setting)
 
 
 class InterpreterLost(ScriptError):

@@ -11,14 +11,17 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar, Literal, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
 from alaska import zpl
 from alaska.errors import ConfigurationError, PatternError
-from alaska.kinds import Kind
+from alaska.kinds import LINE, Kind
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")
+
+Section: TypeAlias = "tuple[tuple[str, str | Section], ...]"
+"""The names of a free section, each with its value or with what stands below it."""
 
 _CLOSE_ENOUGH = 0.7
 _KEY = "alaska.setting"
@@ -30,6 +33,7 @@ class Entry:
 
     ``default`` counts where the setting is absent, None being no value at all. ``created`` is written into a file that
     is missing. ``repeated`` settings have a tuple of values, from every place below the first top-level section.
+    ``free`` ones are a section, in which any names may stand.
     """
 
     path: str
@@ -39,6 +43,7 @@ class Entry:
     created: str | None = None
     repeated: bool = False
     secret: bool = False
+    free: bool = False
 
     def value(self, text: str | None) -> object:
         """Return what a text stands for, or None for none."""
@@ -46,7 +51,7 @@ class Entry:
 
     def default_value(self) -> object:
         """Return the value where the setting is absent."""
-        if self.repeated:
+        if self.repeated or self.free:
             return () if self.default is None else (self.value(self.default),)
         return self.value(self.default)
 
@@ -56,7 +61,8 @@ class Entry:
         if self.created not in (None, self.default):
             default += f", in a new file `{self.created}`"
         repeated = "; may be repeated" if self.repeated else ""
-        return f"| `{self.path}` | {self.kind.expected}{repeated} | {default} | {self.doc} |"
+        expected = "a section with any names" if self.free else self.kind.expected
+        return f"| `{self.path}` | {expected}{repeated} | {default} | {self.doc} |"
 
 
 @overload
@@ -84,6 +90,14 @@ def setting(
     """Declare a setting; the arguments are those of :class:`Entry`. A secret is left out of texts and errors."""
     entry = Entry(path, kind, default, doc, created, repeated, secret)
     return dataclasses.field(default=entry.default_value(), repr=not secret, metadata={_KEY: entry})
+
+
+def section(path: str, doc: str) -> Section:
+    """Declare a section in which any names may stand, with values or further names below them."""
+    entry = Entry(path, LINE, None, doc, free=True)
+    field: Any = dataclasses.field(default=(), metadata={_KEY: entry})
+    value: Section = field
+    return value
 
 
 class Settings:
@@ -116,7 +130,10 @@ class Settings:
         faults: list[str] = []
         for name, entry in cls.entries().items():
             try:
-                values[name] = _read(entry, list(cls._given(entry, tree, environ or {})))
+                if entry.free:
+                    values[name] = cls._section(entry.path, tree.find(entry.path), environ or {})
+                else:
+                    values[name] = _read(entry, list(cls._given(entry, tree, environ or {})))
             except ConfigurationError as fault:
                 faults.append(str(fault))
         if faults:
@@ -166,6 +183,20 @@ class Settings:
         for item in _places(entry, tree):
             yield f"{item.where}: {entry.path}", item.value or ""
 
+    @classmethod
+    def _section(cls, path: str, item: zpl.Item | None, environ: Mapping[str, str]) -> Section:
+        """Return what stands below an item; of a name that is given again, the first counts."""
+        values: dict[str, str | Section] = {}
+        for child in item.children if item is not None else ():
+            below = f"{path}/{child.name}"
+            if child.name in values or "/" in child.name:
+                continue
+            if child.children:
+                values[child.name] = cls._section(below, child, environ)
+            else:
+                values[child.name] = environ.get(cls.variable(below), child.value or "")
+        return tuple(values.items())
+
 
 def _places(entry: Entry, tree: zpl.Item) -> list[zpl.Item]:
     if not entry.repeated:
@@ -202,29 +233,35 @@ class _Names:
         self._values: set[str] = set()
         self._sections: set[str] = set()
         self._repeated: set[str] = set()
+        self._free: set[str] = set()
         for entry in entries:
-            self._values.add(entry.path)
+            if entry.free:
+                self._free.add(entry.path)
+                self._sections.add(entry.path)
+            else:
+                self._values.add(entry.path)
             above = list(accumulate(entry.path.split("/"), "{}/{}".format))[:-1]
             self._sections.update(above)
             if entry.repeated:
                 self._repeated.update([*above[1:], entry.path])
 
-    def oddities(self, item: zpl.Item, above: str = "") -> Iterator[str]:
-        """Yield a sentence for each line below an item that has no effect."""
+    def oddities(self, item: zpl.Item, above: str = "", is_free: bool = False) -> Iterator[str]:
+        """Yield a sentence for each line below an item that has no effect; in a free section all names have one."""
         first: dict[str, zpl.Item] = {}
         for child in item.children:
             path = above + child.name
             before = first.setdefault(child.name, child)
             if "/" in child.name:
                 yield f"{child.where}: the name {zpl.shown(child.name)} has no effect: write sections instead of the /"
-            elif path not in self._values | self._sections:
+            elif not is_free and path not in self._values | self._sections:
                 yield f"{child.where}: {zpl.shown(path)} is not known and has no effect{self._hint(path)}"
             elif before is not child and path not in self._repeated:
                 yield f"{child.where}: {path} is given again and has no effect: line {before.line} counts"
             else:
-                if child.value and path not in self._values:
+                is_section = bool(child.children) if is_free else path not in self._values
+                if child.value and is_section:
                     yield f"{child.where}: {path} is a section, its value has no effect"
-                yield from self.oddities(child, f"{path}/")
+                yield from self.oddities(child, f"{path}/", is_free or path in self._free)
 
     def _hint(self, path: str) -> str:
         """Return what to say of the name beside it that looks most like it, else of the same name elsewhere."""

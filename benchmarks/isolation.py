@@ -1,6 +1,6 @@
 """Requests a second to a script that does nothing, through the pool: in threads, and in a process for each thread.
 
-    python benchmarks/isolation.py [requests] [threads]
+    python benchmarks/isolation.py [requests] [threads] [5.4 | luajit]
 
 The runs take turns, and the best of three counts: what else the machine does makes a run slower, and none faster. The
 first requests, which start threads and processes, are not counted.
@@ -45,6 +45,11 @@ class Loop:
             self._calls.get()()
 
 
+def nobody(_request: Request, _octets: bytes) -> bytes:
+    """Answer nothing: the script asks nothing."""
+    return b""
+
+
 class Run:
     """One pool, and the requests that it is given."""
 
@@ -53,7 +58,7 @@ class Run:
         self._pool = Pool(
             cast("IReactorFromThreads", self._loop),
             settings.pool_size,
-            runner_maker(settings),
+            lambda: runner_maker(settings)(nobody),
             self._finished,
             settings.scripts_limit,
         )
@@ -90,17 +95,18 @@ class Run:
 
 def main() -> None:
     """Print the rates."""
-    count, threads = (int(argument) for argument in (sys.argv[1:] + ["20000", "4"][len(sys.argv) - 1 :])[:2])
+    given = sys.argv[1:] + ["20000", "4", "5.4"][len(sys.argv) - 1 :]
+    count, threads, version = int(given[0]), int(given[1]), given[2]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "noop.lua").touch()
         rates: dict[str, list[float]] = {"thread": [], "process": []}
         for _ in range(RUNS):
             for isolation, found in rates.items():
                 settings = WorkerSettings(
-                    scripts_dir=Path(folder), scripts_timeout=10_000, pool_size=threads, pool_isolation=isolation
+                    scripts_dir=Path(folder), pool_size=threads, pool_isolation=isolation, lua_version=version
                 )
                 found.append(Run(settings).rate(count))
-    print(f"{count} requests, {threads} threads, {os.cpu_count()} cores")
+    print(f"{count} requests, {threads} threads, {os.cpu_count()} cores, Lua {version}")
     for isolation, found in rates.items():
         print(f"{isolation:8} {max(found):8.0f}/s  (runs: {', '.join(f'{rate:.0f}' for rate in found)})")
     print(f"process to thread: {max(rates['process']) / max(rates['thread']):.2f}")

@@ -7,6 +7,7 @@ counts, since everything that disturbs makes it longer.
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.store.memory import MemoryStore
 from alaska.worker.request import Request
-from alaska.worker.runner import ScriptRunner
+from alaska.worker.runner import ScriptSettings
 
 ROUNDS = 7
 TIMES = 5000
@@ -87,7 +88,7 @@ def worker_steps() -> Iterator[Step]:
     yield "log a request", lambda: log.info(words, address="bench", subject="noop", sender="x")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "noop.lua").write_text("-- does nothing\n")
-        runner = ScriptRunner(Path(folder))
+        runner = ScriptSettings(os.fsencode(folder)).make_runner(lambda _request, _question: b"")
         request = Request(b"", b"bench", b"noop", b"10000000", (b"12345678",))
         yield "find and run a script that does nothing", lambda: runner.run(request)
         runner.close()

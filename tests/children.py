@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from alaska.worker import child
@@ -115,22 +116,25 @@ def odd() -> None:
 
 
 def lua() -> None:
-    """Be a child that runs the scripts which tests give it, in the place of a request's address.
+    """Be a child that runs the scripts which tests give it, in the last content frame of each request.
 
-    Its settings are whether scripts find the modules that the system has: nothing for no.
+    Its settings are those of a runner of scripts.
     """
     from alaska.worker.lua import LuaRunner  # noqa: PLC0415  # the others start without Lua
+    from alaska.worker.runner import SETTINGS  # noqa: PLC0415
     from alaska.worker.scripts import Script, Version  # noqa: PLC0415
 
     class Scripted:
-        def __init__(self, settings: bytes, _call: Call) -> None:
-            self._runner = LuaRunner(system_modules=bool(settings))
+        def __init__(self, octets: bytes, call: Call) -> None:
+            settings = SETTINGS.decode(octets)
+            self._runner = LuaRunner(settings.lua, call, json.loads(settings.config))
 
         def run(self, request: Request) -> Outcome:
             """See :class:`alaska.worker.slot.Runner`."""
-            name, path, source, version = json.loads(request.address)
+            *frames, told = request.frames
+            name, path, source, version = json.loads(told)
             script = Script(bytes.fromhex(name), Path(path), bytes.fromhex(source), Version(*version))
-            return self._runner.run(script, request)
+            return self._runner.run(script, replace(request, frames=tuple(frames)))
 
     child.main(Scripted, sys.argv[1:])
 

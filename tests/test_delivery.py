@@ -60,6 +60,14 @@ class CreditTests(BrokerTestCase):
         self.pass_time(0.5)
         self.assertEqual(len(self.taken("x")), 2500)
 
+    def test_mail_goes_before_what_is_asked_for_next(self) -> None:
+        """What waited in a mailbox comes before the answer to the first command behind OPEN, as C sends it at OPEN."""
+        self.open("p", mail(b"1"), request(b"2"))
+        self.do("late", mlm.ConnectionOpen(b"late"), OFFER)
+        self.assertEqual(
+            [type(each) for each in self.take("late")], [mlm.Ok, mlm.MailboxDeliver, mlm.Ok, mlm.ServiceDeliver]
+        )
+
     def test_mail_waits_for_credit_in_order(self) -> None:
         """Mail comes in order, as credit is given."""
         self.open("late", credit=0)

@@ -316,9 +316,14 @@ class ScriptTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
+        self.runner = self.make_runner(0.3)
+
+    def make_runner(self, limit: float) -> IsolatedRunner:
+        """Make a runner whose scripts have so many seconds."""
         settings = SETTINGS.encode(ScriptSettings(os.fsencode(self.directory)))
-        self.runner = HastyRunner(child_command(), settings, 0.3)
-        self.addCleanup(self.runner.close)
+        runner = HastyRunner(child_command(), settings, limit)
+        self.addCleanup(runner.close)
+        return runner
 
     def outcome(self, name: str, source: str, context: bytes = b"") -> Outcome:
         """Run a script."""
@@ -334,6 +339,7 @@ class ScriptTests(SynchronousTestCase):
 
     def test_context_of_ten_megabytes(self) -> None:
         """A script gets a context of ten megabytes, and sends it."""
+        self.runner = self.make_runner(60.0)
         context = os.urandom(TEN_MEGABYTES)
         outcome = self.outcome("send", "sendTo('subject', alaskaContext)", context)
         self.assertIsNone(outcome.error)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from types import ModuleType
+from typing import cast
 
+from alaska.settings import Section
 from alaska.worker.isolated import IsolatedRunner
+from alaska.worker.lua import LuaRunner
+from alaska.worker.options import LuaOptions
 from alaska.worker.process import child_command
-from alaska.worker.request import Outcome, Request
+from alaska.worker.request import Call, Outcome, Request
+from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.scripts import Script
-from tests import children, test_lua, test_lua_isolation, test_lua_modules
+from tests import children, test_lua, test_lua_api, test_lua_isolation, test_lua_modules
 from tests.lua_case import LuaCase
 
 
 class ElsewhereRunner:
     """What stands in the place of a LuaRunner: it runs the script in a child process."""
 
-    def __init__(self, runner: IsolatedRunner) -> None:
-        self._runner = runner
+    def __init__(self, options: LuaOptions, call: Call, config: Section) -> None:
+        settings = ScriptSettings(b"", options, config=json.dumps(config).encode())
+        command = child_command(children.program("lua"))
+        self._runner = IsolatedRunner(command, SETTINGS.encode(settings), call=call)
 
     def run(self, script: Script, request: Request) -> Outcome:
         """See :class:`alaska.worker.lua.LuaRunner`."""
         told = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
-        return self._runner.run(replace(request, address=told.encode()))
+        return self._runner.run(replace(request, frames=(*request.frames, told.encode())))
 
     def close(self) -> None:
         """See :class:`alaska.worker.lua.LuaRunner`."""
@@ -33,11 +40,9 @@ class ElsewhereRunner:
 class Elsewhere(LuaCase):
     """Runs the scripts of a test in a child process."""
 
-    def setUp(self) -> None:
-        super().setUp()
-        runner = IsolatedRunner(child_command(children.program("lua")), b"system" * self.system_modules)
-        self.addCleanup(runner.close)
-        self.runner = ElsewhereRunner(runner)  # type: ignore[assignment]  # to tests it is the same
+    def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
+        """See :meth:`LuaCase.make_runner`."""
+        return cast("LuaRunner", ElsewhereRunner(options, call, config))  # to tests it is the same
 
 
 def elsewhere(module: ModuleType) -> dict[str, type]:
@@ -50,5 +55,5 @@ def elsewhere(module: ModuleType) -> dict[str, type]:
     }
 
 
-for _module in (test_lua, test_lua_isolation, test_lua_modules):
+for _module in (test_lua, test_lua_api, test_lua_isolation, test_lua_modules):
     globals().update(elsewhere(_module))

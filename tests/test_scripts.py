@@ -26,7 +26,7 @@ class ScriptsCase(SynchronousTestCase):
         self.directory.mkdir(parents=True)
         (self.directory / "hello.lua").write_bytes(SOURCE)
         (self.outside / "secret.lua").write_bytes(b"os.exit()")
-        self.scripts = Scripts(self.directory)
+        self.scripts = Scripts(self.directory, rest=0)
 
     def assert_refused(self, subject: bytes, why: str) -> None:
         """Expect no script for this subject, and a sentence that says why."""
@@ -57,7 +57,7 @@ class FindTests(ScriptsCase):
         """The scripts directory may be a symbolic link, and be pointed elsewhere later."""
         link = self.outside / "current"
         link.symlink_to("services")
-        found = Scripts(link)
+        found = Scripts(link, rest=0)
         self.assertEqual(found.find(b"hello").source, SOURCE)
         (self.outside / "next").mkdir()
         (self.outside / "next" / "hello.lua").write_bytes(b"-- next")
@@ -79,7 +79,7 @@ class FindTests(ScriptsCase):
 
     def test_relative_directory(self) -> None:
         """The directory may be given relative to the working directory."""
-        relative = Scripts(Path(os.path.relpath(self.directory)))
+        relative = Scripts(Path(os.path.relpath(self.directory)), rest=0)
         self.assertEqual(relative.find(b"hello").source, SOURCE)
 
 

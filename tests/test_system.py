@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -245,7 +246,8 @@ class ErrorTests(SystemTestCase):
             await self.alas("-s", subject, stdin=b"context of " + subject.encode())
             delivery = await errors.__anext__().addTimeout(10, reactor)
             self.assertEqual(delivery.subject, subject)
-            text, context = delivery.content
+            text, context, described = delivery.content
+            self.assertIn(json.loads(described)["message"], text.decode())
             self.assertIn(part, text)
             self.assertEqual(context, b"context of " + subject.encode())
         self.assertTrue(delivery.sender.startswith("EP::"))
@@ -411,6 +413,8 @@ class LoadTests(SystemTestCase):
         """Of 20 000 requests each is executed once: none is lost, none comes twice."""
         log = self.folder / "executed"
         self.script("note", f"local f = io.open('{log}', 'a') f:write(alaskaContext, '\\n') f:close()")
+        # The script is trusted: it writes to a file.
+        self.patch(os, "environ", {**os.environ, "ALASKA_WORKER_SCRIPTS_SANDBOX": "0"})
         await self.start_worker(self.worker_config())
         sender = await self.client("sender")
         count = 20_000

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.errors import InterpreterLost, LimitExceeded, ScriptError, ScriptNotFound
+from alaska.errors import InterpreterLost, LimitExceeded, ScriptBroken, ScriptError, ScriptNotFound
+from alaska.worker.options import LuaOptions
 from alaska.worker.request import Outcome, Request, Send, SendKind
 from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.values import OUTCOMES, REQUESTS, BadValue
@@ -45,11 +47,19 @@ class RoundTripTests(SynchronousTestCase):
             assert decoded is not None
             self.assertEqual((type(decoded), str(decoded), decoded.args), (type(error), str(error), error.args))
         assert isinstance(decoded, LimitExceeded)
-        self.assertEqual(decoded.setting, setting)
+        self.assertEqual(decoded.limit, setting)
 
-    def test_a_dataclass_of_one_field(self) -> None:
-        """A dataclass with a single field crosses as others do."""
-        settings = ScriptSettings(b"services")
+    def test_all_of_an_error(self) -> None:
+        """An error crosses with its place, its traceback and its limit."""
+        error = ScriptBroken("a: b", file="\udcff.lua", line=3, traceback=("x", "y"), limit="l")
+        decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
+        assert isinstance(decoded, ScriptBroken)
+        for name in ("message", "file", "line", "traceback", "limit"):
+            self.assertEqual(getattr(decoded, name), getattr(error, name))
+
+    def test_settings(self) -> None:
+        """What a runner is made from crosses whole."""
+        settings = ScriptSettings(b"services", LuaOptions(timeout=7, modules=("a", "b")), True, b"[1]")
         self.assertEqual(SETTINGS.decode(SETTINGS.encode(settings)), settings)
 
 
@@ -87,13 +97,17 @@ class RefusalTests(SynchronousTestCase):
         self.assertRaises(BadValue, OUTCOMES.decode, b"\x91" * 1_000_000)
 
     def test_errors_of_other_kinds(self) -> None:
-        """An error is one of a script's: no other class of this process is made, and none with other arguments."""
-        for name in (b"AlaskaError", b"SystemExit", b"Popen", b"LimitExceeded"):
-            # An outcome without sends, output and error, and the error in its place.
-            octets = b"\x94\x90\xc4\x00\x92" + bytes([0xA0 + len(name)]) + name + b"\x91\xc4\x01x" + b"\xca\0\0\0\0"
-            self.assertRaises(BadValue, OUTCOMES.decode, octets)
-        known = b"\x94\x90\xc4\x00\x92\xabScriptError\x91\xc4\x01x\xca\0\0\0\0"
-        self.assertEqual(str(OUTCOMES.decode(known).error), "x")
+        """An error is one of a script's: no other class of this process is made, and none of other values."""
+
+        def octets(kind: str, message: bytes | int = b"x") -> bytes:
+            """Return an outcome with an error."""
+            failure = (kind, message, None, None, (), None)
+            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0))
+
+        for kind in ("AlaskaError", "SystemExit", "Popen"):
+            self.assertRaises(BadValue, OUTCOMES.decode, octets(kind))
+        self.assertRaises(BadValue, OUTCOMES.decode, octets("ScriptError", 1))
+        self.assertEqual(str(OUTCOMES.decode(octets("ScriptError")).error), "x")
 
     def test_no_number(self) -> None:
         """What is no number in the time that a script took can be decoded: it is for the runner to look at."""

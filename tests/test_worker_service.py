@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -9,7 +10,8 @@ import socket
 from twisted.logger import LogLevel
 
 from alaska.client import Delivery
-from alaska.worker.request import Send, SendKind
+from alaska.errors import ScriptError
+from alaska.worker.request import Outcome, Send, SendKind
 from tests.worker_case import ServedCase, mail
 
 HOST = re.escape(socket.gethostname())
@@ -165,15 +167,21 @@ class ErrorTests(ServedCase):
         self.got: list[Delivery] = self.mailbox("aw.err")
 
     def test_logged_and_mailed(self) -> None:
-        """A failure is logged, and mailed under the request's subject: the error's text, then the context."""
-        self.script(b"job", error="job.lua:1: oh no")
+        """A failure is logged, and mailed under the request's subject: the error's text, the context, and JSON."""
+        error = ScriptError("job.lua:1: oh no", file="job.lua", line=1, traceback=("job.lua:1: in main chunk",))
+        self.scripts.outcomes[b"job"] = Outcome(error=error)
         self.start()
         self.ask("job", b"context", b"more")
         self.run_scripts()
         (delivery,) = self.got
-        self.assertEqual((delivery.subject, delivery.content), ("job", (b"job.lua:1: oh no", b"context")))
+        self.assertEqual((delivery.subject, delivery.content[:2]), ("job", (b"job.lua:1: oh no", b"context")))
+        described = json.loads(delivery.content[2])
+        self.assertEqual((described["file"], described["line"], described["message"]), ("job.lua", 1, "oh no"))
+        self.assertEqual((described["sender"], described["attempt"], described["status"]), ("requester", 1, 502))
+        self.assertEqual(len(delivery.content), 3)
         self.assertRegex(delivery.sender, rf"^EP::{HOST}::{os.getpid()}-[0-9A-F]{{4}}$")
-        self.assertEqual(self.logged(LogLevel.error), ["job failed: job.lua:1: oh no"])
+        text = "job failed: job.lua:1: oh no\nstack traceback:\n\tjob.lua:1: in main chunk"
+        self.assertEqual(self.logged(LogLevel.error), [text])
 
     def test_without_context(self) -> None:
         """A request without content has an empty context, and any octets may be its subject."""
@@ -182,7 +190,8 @@ class ErrorTests(ServedCase):
         self.ask("\udcff")
         self.run_scripts()
         (delivery,) = self.got
-        self.assertEqual((delivery.command.subject, delivery.content), (b"\xff", (b"oh no", b"")))
+        self.assertEqual((delivery.command.subject, delivery.content[:2]), (b"\xff", (b"oh no", b"")))
+        self.assertEqual(json.loads(delivery.content[2])["subject"], r"\xff")
 
     def test_another_mailbox(self) -> None:
         """The mailbox is that of the settings."""
@@ -213,5 +222,5 @@ class ErrorTests(ServedCase):
         self.run_scripts()
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
         (delivery,) = self.got
-        self.assertEqual(delivery.content, (b"the worker failed to run it, its log says why", b"context"))
+        self.assertEqual(delivery.content[:2], (b"the worker failed to run it, its log says why", b"context"))
         self.assertEqual((self.worker.executed, self.worker.failed, self.shown), (2, 1, [b"good"]))

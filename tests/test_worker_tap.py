@@ -144,12 +144,17 @@ class MakeServiceTests(FolderCase):
         self.assertIn("did you mean worker/pool?", odd)
 
 
+def nobody(_request: Request, _octets: bytes) -> bytes:
+    """Answer nothing that a script asks."""
+    return b""
+
+
 class RunnerTests(FolderCase):
     """What runs scripts, by the settings."""
 
     def test_thread(self) -> None:
         """By default, threads of the worker do."""
-        self.assertIsInstance(tap.runner_maker(WorkerSettings())(), ScriptRunner)
+        self.assertIsInstance(tap.runner_maker(WorkerSettings())(nobody), ScriptRunner)
 
     def test_process(self) -> None:
         """With isolation by process, children of the worker do, within the limits of the settings."""
@@ -158,7 +163,7 @@ class RunnerTests(FolderCase):
         settings = WorkerSettings(
             scripts_dir=self.folder, pool_isolation="process", scripts_timeout=200, scripts_memory=64
         )
-        runner = tap.runner_maker(settings)()
+        runner = tap.runner_maker(settings)(nobody)
         self.addCleanup(runner.close)
         self.assertEqual(runner.run(Request(b"", b"", b"hello", b"", ())).output, b"hello\n")
         self.assertEqual(len(children_of(os.getpid())), 1)

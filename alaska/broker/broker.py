@@ -92,6 +92,9 @@ class Broker:
             self._invalid(client, command)
             return
         try:
+            if client.held_until is not None and not isinstance(command, mlm.Credit | mlm.ConnectionClose):
+                # C delivers it at OPEN, so before whatever this command brings.
+                self._release(client)
             method(client, command)
             if client.held_until is not None:
                 self._release(client)

@@ -199,9 +199,9 @@ def main(make_runner: MakeRunner, arguments: list[str]) -> None:
         Child(down, tickets, up, bell).serve(make_runner)
 
 
-def run_scripts(settings: bytes, _call: Call) -> ScriptsRun:
+def run_scripts(settings: bytes, call: Call) -> ScriptsRun:
     """Return what runs scripts with these settings."""
-    return SETTINGS.decode(settings).make_runner()
+    return SETTINGS.decode(settings).make_runner(call)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 -- Encodes Lua values as JSON, for our cjson: returns encode(settings, value), which raises errors without a position.
 local null = ...
 
-local error, type, next, rawget = error, type, next, rawget
-local char, format, gsub, floor, huge = string.char, string.format, string.gsub, math.floor, math.huge
+local error, type, next, rawget, tonumber = error, type, next, rawget, tonumber
+local char, find, format, gsub, floor, huge =
+  string.char, string.find, string.format, string.gsub, math.floor, math.huge
 local concat = table.concat
 local math_type = math.type or function() end
 
@@ -21,6 +22,16 @@ local function fail(value, why)
   error('Cannot serialise ' .. type(value) .. ': ' .. why, 0)
 end
 
+-- Returns the shortest text that gives the same number again; it keeps a fraction or an exponent, where integers differ.
+local function shortest(value)
+  for digits = 15, 17 do
+    local text = format('%.' .. digits .. 'g', value)
+    if tonumber(text) == value then
+      return math_type(value) == 'float' and find(text, '^-?%d+$') and text .. '.0' or text
+    end
+  end
+end
+
 local function number_text(settings, value)
   if math_type(value) == 'integer' then
     return format('%d', value)
@@ -33,7 +44,7 @@ local function number_text(settings, value)
     end
     return value ~= value and 'nan' or value > 0 and 'inf' or '-inf'
   end
-  return format(settings.number_format, value)
+  return settings.shortest and shortest(value) or format(settings.number_format, value)
 end
 
 -- Returns how many elements a table has as an array, or nil if it is to be an object.

@@ -1,54 +1,79 @@
 """Lua: the only module that imports lupa.
 
 A script runs in an interpreter that its thread keeps; the Lua side of that (``prologue.lua`` and its parts) gives each
-request a world of its own. Nothing of Python is reachable from a script, because nothing of Python is ever handed to
-Lua: octets and numbers go in, octets and numbers come back when the script has ended.
-
-Scripts are trusted: they may use files and programs, and nothing stops one that never ends.
+request a world of its own, and ends scripts that go beyond a limit. Nothing of Python is reachable from a script,
+because nothing of Python is ever handed to Lua: octets and numbers go in, octets and numbers come back when the script
+has ended, or when it waits for something that the worker is asked for.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
-import platform
 import secrets
 import sys
-import sysconfig
-from collections.abc import Iterator, Mapping
+import time
 from importlib import resources
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import lupa
 
-from alaska.errors import ScriptError
-from alaska.worker.request import Outcome, Request, Send, SendKind
-from alaska.worker.scripts import Script, Version
+from alaska import __version__
+from alaska.errors import ScriptBroken, ScriptError, WrongLua
+from alaska.worker.options import LuaOptions
+from alaska.worker.paths import join_paths, module_paths
+from alaska.worker.questions import ERROR, NONE, OK, pack, unpack
+from alaska.worker.request import Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.scripts import Script
 
-# Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
-# to be loaded in this way, and at its first import. Only one Lua may be loaded so: two would mix up their symbols.
-with lupa.allow_lua_module_loading():
+if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from lupa import lua54
 
-__all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind", "module_paths"]
+    from alaska.settings import Section
 
-OUTPUT_LIMIT_OCTETS = 1024 * 1024
-_PARTS = ("console", "sending", "modules", "environment", "cjson", "json_encode", "json_decode", "pretty")
-_FIELDS_OF_A_SEND = 6
-_LUA_VERSION = "5.4"
+__all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
+
+MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
+_PARTS = (
+    *("limits", "clock", "instrument", "chunks", "trace", "describe", "console", "sending", "modules", "leaving"),
+    *("globals", "fenv", "sandbox", "trusted", "api", "environment"),
+)
+_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
+_FIELDS_OF_A_SEND = 5  # and the frames
+_LOG = b"log"
+_KINDS = {kind.value.encode(): kind for kind in SendKind}
+_FRAMES_AT_ONCE = 200  # Lua's stack has an end
+_IS_GOOD = {OK: True, NONE: None, ERROR: False}
+_SHORT_OCTETS = 64 * 1024
+
+
+class Lupa(Protocol):
+    """A module of lupa: one version of Lua."""
+
+    LuaRuntime: type[lua54.LuaRuntime]
+    LuaError: type[Exception]
 
 
 class LuaRunner:
     """Runs scripts for one thread: never two at once, and any number one after the other.
 
-    No script sees anything of the ones before it. ``output_limit`` is how many octets a script may print; with
-    ``system_modules`` false, scripts find no Lua modules of the system, so they get Alaska's own ``cjson`` and
-    ``pl.pretty``.
+    No script sees anything of the ones before it. All runners of a process have the same version of Lua. ``call``
+    answers what scripts ask of the worker, and ``config`` is what they find in ``alaska.config``.
+
+    :raises WrongLua: another version runs in this process.
     """
 
-    def __init__(self, *, output_limit: int = OUTPUT_LIMIT_OCTETS, system_modules: bool = True) -> None:
-        self._output_limit = output_limit
-        self._paths = module_paths(os.environ) if system_modules else ("", "")
+    def __init__(
+        self,
+        options: LuaOptions = LuaOptions(),  # noqa: B008  # it is frozen
+        call: Call | None = None,
+        config: Section = (),
+    ) -> None:
+        self._options = options
+        self._call = call if call is not None else _nobody_answers
+        self._config = config
+        self._module = _lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -56,14 +81,18 @@ class LuaRunner:
 
         Modules that the script requires are looked for next to it first.
         """
-        if self._lua is None:
-            self._lua = _Interpreter(self._output_limit, self._paths)
+        lua = self._lua
+        if lua is None:
+            lua = self._lua = _Interpreter(self._module, self._options, self._config)
         try:
-            outcome, is_fit = self._lua.run(script, request.context)
-        except (lua54.LuaError, MemoryError) as error:
-            # The Lua side catches what scripts do, so this is a want of memory at the worst possible moment.
-            outcome, is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
-        if not is_fit:
+            outcome = lua.run(script, request, self._call)
+        except (self._module.LuaError, MemoryError) as error:
+            # The Lua side catches what scripts do, so this is a fault of ours, or a want of memory at a bad moment.
+            outcome, lua.is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
+        except BaseException:  # Who answers has failed, and left a run that has not ended.
+            self._lua = None
+            raise
+        if not lua.is_fit:
             self._lua = None
         return outcome
 
@@ -73,102 +102,197 @@ class LuaRunner:
 
 
 class _Interpreter:
-    """One Lua state and the scripts that are compiled in it."""
+    """One Lua state and the scripts that are compiled in it. ``is_fit`` tells whether it can run another one.
 
-    def __init__(self, output_limit: int, paths: tuple[str, str]) -> None:
-        lua = lua54.LuaRuntime(
+    Its memory is not limited while anything but a short context is handed over: that is not guarded, and a failure
+    would end the process. The Lua side sees to it that between two runs there is room for a short one.
+    """
+
+    def __init__(self, module: Lupa, options: LuaOptions, config: Section) -> None:
+        self._lua = lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_filter=_refuse_attribute,
+            max_memory=0,
         )
-        settings = lua.table_from(
-            {
-                b"output_limit": output_limit,
-                b"path": os.fsencode(paths[0]),
-                b"cpath": os.fsencode(paths[1]),
-                b"seed": secrets.randbits(63),
-            }
-        )
-        sources = lua.table_from({name.encode(): _part(name) for name in _PARTS})
-        functions = lua.execute(_part("prologue"), settings, sources, mode="b")
-        self._compile, self._run, self._more = functions
-        self._compiled: dict[bytes, Version] = {}
+        sources = {name.encode(): _part(options.version, name) for name in _PARTS}
+        sources |= {name.encode(): _source(name) for name in _PARTS_AS_TEXT}
+        settings = lua.table_from({**_lua_settings(options), b"config": _table(lua, config)})
+        functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
+        self._compile, self._hold, self._run, self._go_on, self._hold_answer, self._rescue, *others = functions
+        self._details, self._more, self._describe, self._add_frames = others
+        self._seconds = options.timeout / 1000 if options.timeout else None
+        self._compiled: dict[bytes, Script] = {}
+        self._with_api: set[bytes] = set()
+        self.is_fit = True
+        used = lua.get_memory_used(total=True)
+        self._limit = used + options.memory_octets if options.memory else 0
+        lua.set_max_memory(self._limit, total=True)
 
-    def run(self, script: Script, context: bytes) -> tuple[Outcome, bool]:
-        """Run a script; return what came of it, and whether this interpreter can run another."""
-        name = script.name
-        if self._compiled.get(name) != script.version:
-            failure = self._load(script)
+    def run(self, script: Script, request: Request, call: Call) -> Outcome:
+        """Run a script and return what came of it."""
+        context = request.context
+        if self._compiled.get(script.name) is not script or len(context) > _SHORT_OCTETS:
+            self._lua.set_max_memory(0)
+            failure = self._prepare(script, context)
+            self._lua.set_max_memory(self._limit, total=True)
             if failure is not None:
-                return Outcome(error=failure), True
-        is_fit, message, output, count, *values = self._run(name, context)
-        error = None if message is None else _script_error(message)
-        if not count:
-            return Outcome((), output, error), is_fit
-        while len(values) < count:
-            values.extend(self._more(len(values)))
-        return Outcome(tuple(_sends(values)), output, error), is_fit
+                return Outcome(error=failure)
+        values: Any
+        try:
+            if script.name in self._with_api:
+                values = self._run_with_api(script.name, request, call)
+            else:
+                values = self._run(script.name, context if len(context) <= _SHORT_OCTETS else None)
+        except MemoryError:
+            values = None
+        if values is True:
+            return Outcome()
+        memory = self._lua.get_memory_used()
+        self._lua.set_max_memory(0)
+        outcome = self._outcome(self._rescue() if values is None else values)
+        self._lua.set_max_memory(self._limit, total=True)
+        outcome.memory = memory
+        return outcome
 
-    def _load(self, script: Script) -> ScriptError | None:
-        self._compiled.pop(script.name, None)
-        path = os.fsencode(script.path)
-        message = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
-        if message is not None:
-            return _script_error(message)
-        self._compiled[script.name] = script.version
+    def _run_with_api(self, name: bytes, request: Request, call: Call) -> object:
+        """Run a script that may ask what its request is, and the worker for more; as the Lua side does."""
+        started = time.monotonic()
+        deadline = None if self._seconds is None else time.time() + self._seconds
+        fields = request.subject, request.address, request.sender, request.sender_tracker, request.worker
+        frames = request.frames
+        self._lua.set_max_memory(0)
+        self._describe(*fields, request.attempt, deadline, *frames[:_FRAMES_AT_ONCE])
+        for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
+            self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
+        self._lua.set_max_memory(self._limit, total=True)
+        values: object = self._run(name, request.context if len(request.context) <= _SHORT_OCTETS else None)
+        while isinstance(values, tuple) and values[0] is None:
+            left = b"" if self._seconds is None else b"%.6f" % (started + self._seconds - time.monotonic())
+            word, *answer = unpack(call(request, pack((left, *values[1:]))))
+            self._lua.set_max_memory(0)
+            self._hold_answer(_IS_GOOD[word], *answer)
+            self._lua.set_max_memory(self._limit, total=True)
+            values = self._go_on()
+        return values
+
+    def _prepare(self, script: Script, context: bytes) -> ScriptError | None:
+        """Compile a script that is new, and hand over a context that is long."""
+        if len(context) > _SHORT_OCTETS:
+            self._hold(context)
+        known = self._compiled.get(script.name)
+        if known is None or known.version != script.version:
+            self._compiled.pop(script.name, None)
+            self._with_api.discard(script.name)
+            path = os.fsencode(script.path)
+            message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
+            if message is not None:
+                return self._script_error(message, ScriptBroken)
+            if has_api:
+                self._with_api.add(script.name)
+        self._compiled[script.name] = script
         return None
 
+    def _outcome(self, values: tuple[Any, ...]) -> Outcome:
+        self.is_fit, message, output, count, *fields = values
+        error = None if message is None else self._script_error(message)
+        while len(fields) < count:
+            fields.extend(self._more(len(fields)))
+        sends, log = _written_down(fields)
+        return Outcome(sends, output, error, log=log)
 
-def _sends(values: list[Any]) -> Iterator[Send]:
-    for start in range(0, len(values), _FIELDS_OF_A_SEND):
-        is_stream, topic, subject, sender, content, attachment = values[start : start + _FIELDS_OF_A_SEND]
-        kind = SendKind.STREAM if is_stream else SendKind.MAILBOX
-        frames = (content,) if attachment is False else (content, attachment)
-        yield Send(kind, topic, subject, frames, sender)
+    def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
+        file, line, limit, traceback = self._details(message)
+        return cls(
+            _text(message),
+            file=None if file is None else _text(file),
+            line=None if line is None else int(line),
+            traceback=tuple(_text(traceback).split("\n")) if traceback else (),
+            limit=None if limit is None else _text(limit),
+        )
 
 
-def _script_error(message: bytes) -> ScriptError:
-    return ScriptError(message.decode("utf-8", "backslashreplace"))
+def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
+    path, cpath = module_paths(os.environ, options.version) if options.system_modules else ("", "")
+    return {
+        b"sandbox": options.sandbox,
+        b"timeout": options.timeout,
+        b"memory": options.memory,
+        b"output": options.output,
+        b"sends": options.sends,
+        b"sends_size": options.sends_size,
+        b"modules": os.fsencode(" ".join(options.modules)),
+        b"path": os.fsencode(join_paths(options.path, path)),
+        b"cpath": os.fsencode(join_paths(options.cpath, cpath)),
+        b"seed": secrets.randbits(63),
+        b"version": __version__.encode(),
+    }
+
+
+def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
+    return pack((ERROR, b"there is no worker to ask"))
+
+
+def _written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
+    """Return what a script wants sent, and logged."""
+    sends: list[Send] = []
+    log: list[LogLine] = []
+    start = 0
+    while start < len(values):
+        kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
+        start += _FIELDS_OF_A_SEND
+        frames = tuple(values[start : start + count])
+        start += count
+        if kind == _LOG:
+            log.append(LogLine(topic.decode(), frames[0]))
+        else:
+            sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
+    return tuple(sends), tuple(log)
+
+
+def _table(lua: lua54.LuaRuntime, section: Section) -> lua54.LuaObject:
+    """Return a section of the configuration as a Lua table, with further ones in it."""
+    return lua.table_from(
+        {name.encode(): value.encode() if isinstance(value, str) else _table(lua, value) for name, value in section}
+    )
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
 
 
 def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoReturn:
     raise AttributeError(f"no access to {name!r}")
 
 
-@functools.cache
-def _part(name: str) -> bytes:
-    """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
-    source = resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
-    dump = b"local name, source = ... return string.dump(assert(load(source, name, 't')))"
-    compiled: bytes = lua54.LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), source)
-    return compiled
+def _lupa_module(version: str) -> Lupa:
+    """Return lupa's module for a version of Lua.
 
-
-def module_paths(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return where Lua modules and C modules are looked for, as Lua writes ``package.path`` and ``package.cpath``.
-
-    These are the places where Lua, LuaRocks and Debian install them, or what ``LUA_PATH_5_4``, ``LUA_PATH``,
-    ``LUA_CPATH_5_4`` and ``LUA_CPATH`` say, where ``;;`` stands for those places. Unlike Lua's own, they do not
-    contain the working directory.
+    Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
+    to be loaded in this way, and at its first import. Only one Lua may be loaded so: two would mix up their symbols.
     """
-    home = environ.get("HOME", "")
-    roots = ["/usr/local", "/usr", *([f"{home}/.luarocks"] if home.startswith("/") else [])]
-    lua = [
-        f"{root}/{folder}/lua/{_LUA_VERSION}/{file}"
-        for root in roots
-        for folder in ("share", "lib")
-        for file in ("?.lua", "?/init.lua")
-    ]
-    # Debian keeps libraries in a folder for each kind of machine.
-    triplet = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-{sys.platform}-gnu"
-    c = [f"{root}/{folder}/lua/{_LUA_VERSION}/?.so" for root in roots for folder in ("lib", f"lib/{triplet}")]
-    return _path(environ, "LUA_PATH", lua), _path(environ, "LUA_CPATH", c)
+    wanted = MODULES[version]
+    for name in MODULES.values():
+        if name != wanted and name in sys.modules:
+            raise WrongLua(f"this process runs {name} already, and cannot run {wanted} as well")
+    try:
+        with lupa.allow_lua_module_loading():
+            return cast(Lupa, importlib.import_module(wanted))
+    except ImportError as error:
+        raise WrongLua(f"the installed lupa has no {wanted}: {error}") from error
 
 
-def _path(environ: Mapping[str, str], variable: str, places: list[str]) -> str:
-    default = ";".join(places)
-    versioned = f"{variable}_{_LUA_VERSION.replace('.', '_')}"
-    given = environ.get(versioned, environ.get(variable, ";;"))
-    return given.replace(";;", f";{default};").strip(";")
+def _source(name: str) -> bytes:
+    return resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+
+
+@functools.cache
+def _part(version: str, name: str) -> bytes:
+    """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
+    dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
+    compiled: bytes = (
+        _lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
+    )
+    return compiled

@@ -1,8 +1,9 @@
 -- pl.pretty for machines without Penlight: write, dump, read and load, with the output that Penlight 1.13 gives.
-local _, null, console = ...
+local _, null, console, _, modules = ...
 
-local error, getmetatable, load, next, pcall, rawget, tostring, type =
-  error, getmetatable, load, next, pcall, rawget, tostring, type
+local error, getmetatable, next, pcall, rawget, tostring, type =
+  error, getmetatable, next, pcall, rawget, tostring, type
+local load = modules.load
 local find, format, match, rep, sub = string.find, string.format, string.match, string.rep, string.sub
 local concat, floor, huge, sort = table.concat, math.floor, math.huge, table.sort
 local print, io_open = console.print, console.io.open
@@ -43,8 +44,10 @@ local function quoted(text)
 end
 
 -- What Lua would call lua-cjson's null, which is a null pointer.
+local NULL = jit and 'userdata: NULL' or 'userdata: (nil)'
+
 local function name_of(value)
-  return value == null and 'userdata: (nil)' or tostring(value)
+  return value == null and NULL or tostring(value)
 end
 
 local function key_text(key, is_clever)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from alaska.errors import ScriptError
+from alaska.worker.scripts import Version
+
+_MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 
 TIMEOUT = "worker/scripts/timeout"
 
@@ -17,6 +21,7 @@ class Request:
     """One service request as it was delivered.
 
     ``attempt`` is 1 when it is run for the first time; ``session`` is the connection's, for its confirmation.
+    ``worker`` is the address of the worker that took it.
     """
 
     sender: bytes
@@ -26,6 +31,12 @@ class Request:
     frames: tuple[bytes, ...]
     attempt: int = 1
     session: int = 0
+    worker: bytes = b""
+
+    @property
+    def sender_tracker(self) -> bytes:
+        """The tracker that the sender gave; empty if it gave none, and the broker made one up (docs/protocol.md)."""
+        return b"" if _MADE_BY_A_BROKER.fullmatch(self.tracker) else self.tracker
 
     @property
     def context(self) -> bytes:
@@ -38,14 +49,17 @@ class SendKind(Enum):
 
     STREAM = "stream"
     MAILBOX = "mailbox"
+    SERVICE = "service"
+    REPLY = "reply"
 
 
 class Send(NamedTuple):
     """A message that a script wants sent.
 
-    ``topic`` is the stream or the mailbox. ``content`` has one frame, or two when the script gave an attachment.
-    ``sender`` is the prefix of the address that the message is sent from. Topic, subject and sender fit the wire:
-    255 octets at most each.
+    ``topic`` is the stream, the mailbox or the service, empty for the service that was asked. ``content`` has one
+    frame, or two when the script gave an attachment. ``sender`` is the prefix of the address that the message is sent
+    from. Topic, subject and sender fit the wire: 255 octets at most each. A reply has any number of frames and neither
+    topic nor subject: where it goes is known from its request.
     """
 
     kind: SendKind
@@ -55,18 +69,37 @@ class Send(NamedTuple):
     sender: bytes
 
 
+class LogLine(NamedTuple):
+    """What a script wants logged: at which level (``info``, ``warn`` or ``error``), and the text."""
+
+    level: str
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The newest version of a script, which does not compile; the last good one was run in its place."""
+
+    version: Version
+    error: ScriptError
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a script did.
 
-    ``sends`` and ``output`` are in order, and hold what a failed script did before it failed. ``output`` is all that
-    the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took.
+    ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed. ``output`` is
+    all that the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took,
+    ``memory`` how many octets Lua had in use when it ended.
     """
 
     sends: tuple[Send, ...] = ()
     output: bytes = b""
     error: ScriptError | None = None
     seconds: float = 0.0
+    log: tuple[LogLine, ...] = ()
+    broken: Broken | None = None
+    memory: int = field(default=0, compare=False)
 
 
 Call = Callable[[Request, bytes], bytes]

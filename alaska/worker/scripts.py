@@ -2,12 +2,18 @@
 
 A subject comes from the network, so it is a name and never a path: it names ``<scripts directory>/<subject>.lua``,
 a regular file whose real place is inside the scripts directory. Sub-directories cannot be named.
+
+A file that somebody is writing is not a script yet: one that has only just changed is waited for until it rests.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +22,14 @@ from alaska.errors import ScriptNotFound
 
 SUFFIX = b".lua"
 MAX_SCRIPT_OCTETS = 4 * 1024 * 1024
+REST_SECONDS = 0.1
+"""So long a file must not have changed to count as written, where nobody is known to have it open for writing."""
+HELD_SECONDS = 1.0
+"""The same where somebody has it open: it may be an editor that never closes it."""
+MOST_SECONDS = 2.0
+"""So long a file is waited for that changes all the time, or that is missing though it served before."""
+BROKEN_SECONDS = 1.0
+"""So old a version must be that does not compile, to count as one that its author has finished."""
 _SHOWN_CHARACTERS = 80
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
 
@@ -27,6 +41,11 @@ class Version(NamedTuple):
     ctime_ns: int
     size: int
     inode: int
+
+    @property
+    def changed(self) -> float:
+        """When the file last changed, in seconds since 1970."""
+        return max(self.mtime_ns, self.ctime_ns) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +65,17 @@ class Scripts:
     from the next request on.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        rest: float = REST_SECONDS,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.directory = directory
+        self._rest = rest
+        self._now = now
+        self._sleep = sleep
         self._found: dict[bytes, tuple[str, Script]] = {}  # with the path as text: it is faster to ask for
 
     def find(self, subject: bytes) -> Script:
@@ -63,26 +91,64 @@ class Scripts:
                 return script
             self._found.pop(subject, None)
         _check_name(subject)
-        script = self._read(subject)
+        script = self._rested(subject, known is not None)
         self._found[subject] = str(script.path), script
         return script
 
-    def _read(self, subject: bytes) -> Script:
+    def replaced(self, script: Script) -> Script | None:
+        """Return the version that takes the place of one that does not compile, if its author was just writing it.
+
+        That may take until the script is a second old.
+
+        :raises ScriptNotFound: as of :meth:`find`.
+        """
+        for _ in range(round(BROKEN_SECONDS / REST_SECONDS)):
+            if abs(self._now() - script.version.changed) >= BROKEN_SECONDS:
+                break
+            self._sleep(REST_SECONDS)
+            newer = self.find(script.name)
+            if newer.version != script.version:
+                return newer
+        return None
+
+    def _rested(self, subject: bytes, is_known: bool) -> Script:
+        """Return a script once its file rests; one that was known may be missing for a moment, while it is replaced."""
+        for _ in range(round(MOST_SECONDS / REST_SECONDS)):
+            try:
+                script, is_held = self._read(subject)
+            except ScriptNotFound:
+                if not is_known:
+                    raise
+                is_known = False
+                self._sleep(self._rest)
+                continue
+            age = self._now() - script.version.changed
+            # A clock that is far behind the file's says nothing of its age.
+            needed = max(self._rest, HELD_SECONDS) if is_held else self._rest
+            if abs(age) >= needed and len(script.source) == script.version.size:
+                return script
+            self._sleep(self._rest if is_held else max(self._rest - age, self._rest / 10))
+        raise _not_found(subject, "its file changes all the time")
+
+    def _read(self, subject: bytes) -> tuple[Script, bool]:
+        """Return a script as it stands there now, and whether somebody has its file open for writing."""
         path = os.path.join(os.fsencode(self.directory), subject + SUFFIX)
         try:
             descriptor = os.open(path, _OPEN_FLAGS)
             try:
                 status = os.fstat(descriptor)
                 self._check_file(subject, path, status)
+                is_held = _is_held(descriptor)
                 with open(descriptor, "rb", closefd=False) as file:
                     source = file.read(MAX_SCRIPT_OCTETS + 1)
+                status = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
         if len(source) > MAX_SCRIPT_OCTETS:
             raise _not_found(subject, f"its file is larger than {MAX_SCRIPT_OCTETS} octets")
-        return Script(subject, Path(os.fsdecode(path)), source, _version_of(status))
+        return Script(subject, Path(os.fsdecode(path)), source, _version_of(status)), is_held
 
     def _check_file(self, subject: bytes, path: bytes, opened: os.stat_result) -> None:
         """Refuse an open file that is not regular, or not inside the directory, and raise OSError if it has gone."""
@@ -96,6 +162,25 @@ class Scripts:
         now = os.stat(real, follow_symlinks=False)
         if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
             raise _not_found(subject, "its file was exchanged while it was opened")
+
+
+def _is_held(descriptor: int) -> bool:
+    """Return whether an open file is open for writing elsewhere, as far as this system tells.
+
+    Linux gives a lease on a file to its owner, as long as nobody writes to it. It is given back at once; whoever opens
+    the file in between waits for that, and of the signal that says so nobody hears.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:  # The file is somebody else's, or on a file system without leases.
+        return False
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
 def _version_of(status: os.stat_result) -> Version:

@@ -10,18 +10,23 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from alaska import errors
-from alaska.client import Client, Delivery
+from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of, printable
+from alaska.store.kv import KeyValues
+from alaska.worker.asking import Asking
+from alaska.worker.calls import Calls
 from alaska.worker.intake import Intake
 from alaska.worker.pool import MakePool, Pool, Runner
-from alaska.worker.request import Outcome, Request, Send, SendKind
+from alaska.worker.reports import report
+from alaska.worker.request import Broken, Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.scripts import Version
 from alaska.worker.senders import Senders
 
 DRAIN_SECONDS = 10.0
@@ -29,6 +34,8 @@ ERROR_SENDER = b"EP"
 CARE_SECONDS = 0.04
 FIRST_BACKOFF_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 300.0
+ASK_SECONDS = 2.0
+"""So long scripts may wait for the answers of other services when the worker stops."""
 NO_HURRY_MS = 60_000
 """How long a broker that may take any time is waited for before the log says so."""
 
@@ -36,7 +43,8 @@ NO_HURRY_MS = 60_000
 class WorkerService(Service):
     """Offers a service and runs a script for each request.
 
-    ``make_network`` and ``make_runner`` are called when the service has started, behind the fork of a daemon.
+    ``make_network`` and ``make_runner`` are called when the service has started, behind the fork of a daemon; the
+    latter is given what answers the questions of scripts.
     ``show`` is given, whole, what each script printed. ``refused`` is called when the broker will not have this
     worker, or there can be none at its endpoint; the worker then has nothing left to do.
     """
@@ -48,7 +56,7 @@ class WorkerService(Service):
         reactor: Reactor,
         settings: WorkerSettings,
         make_network: Callable[[], INetwork],
-        make_runner: Callable[[], Runner],
+        make_runner: Callable[[Call], Runner],
         show: Callable[[bytes], None],
         refused: Callable[[AlaskaError], None],
         make_pool: MakePool = Pool,
@@ -60,8 +68,13 @@ class WorkerService(Service):
         self._refused = refused
         self._network: INetwork | None = None
         self._client: Client | None = None
-        self._senders = Senders(self._make_client)
-        self._pool = make_pool(reactor, settings.pool_size, make_runner, self._finished, settings.scripts_limit)
+        self._senders = Senders(self._make_sender)
+        self._asking = Asking(reactor, self._make_asker, settings.pool_size)
+        self._kv: KeyValues | None = None
+        self._call: Call | None = None
+        self._make_runner = make_runner
+        self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
+        self._reported: dict[bytes, Version] = {}
         self._intake: Intake | None = None
         self._is_exhausted = False
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
@@ -82,8 +95,13 @@ class WorkerService(Service):
         return bool(self.running) and self._intake is not None and not self._is_exhausted
 
     def startService(self) -> None:
-        """Start the pool, and offer the service as soon as the broker is there."""
+        """Start the pool, and offer the service as soon as the broker is there.
+
+        :raises StoreError: the file of the key-value store cannot be used.
+        """
         super().startService()
+        self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
+        self._call = Calls(self._kv, self._asking)
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
@@ -116,7 +134,24 @@ class WorkerService(Service):
             self._log.critical("the worker cannot work: {error}", error=failure.value)
             self._refused(failure.value)
 
-    def _make_client(self, address: str, deliver: Callable[[Delivery], None] | None = None) -> Client:
+    def _new_runner(self) -> Runner:
+        assert self._call is not None, "the service is not started"
+        return self._make_runner(self._call)
+
+    def _make_sender(self, address: str) -> Client:
+        return self._make_client(address, self._unread)
+
+    def _make_asker(self, deliver: Callable[[Delivery], None]) -> Client:
+        return self._make_client(address_of("AQ"), deliver, credit=0)
+
+    def _unread(self, delivery: Delivery) -> None:
+        """Drop mail for an address that scripts only send from."""
+        names = {"address": printable(delivery.address), "sender": printable(delivery.sender)}
+        self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
+
+    def _make_client(
+        self, address: str, deliver: Callable[[Delivery], None] | None = None, credit: int | None = None
+    ) -> Client:
         settings = self._settings
         return Client(
             settings.broker_endpoint,
@@ -124,6 +159,7 @@ class WorkerService(Service):
             username=settings.plain_username,
             password=settings.plain_password,
             deliver=deliver,
+            credit=credit,
             network=self._network,
             reactor=self._reactor,
         )
@@ -139,11 +175,14 @@ class WorkerService(Service):
             self._intake.stop()
             self._intake.hand_back(self._pool.withdraw())
         late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
+        unanswered = self._reactor.callLater(ASK_SECONDS, self._asking.close)
         await self._pool.stop()
-        if late.active():
-            late.cancel()
+        for call in (late, unanswered):
+            if call.active():
+                call.cancel()
         if self._care.running:
             self._care.stop()
+        await self._asking.close()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
         # That ends, one way or the other, with those who send, and for them a broker that is away has its time.
         await self._senders.close()
@@ -152,6 +191,8 @@ class WorkerService(Service):
             await self._client.close().addErrback(self._without_goodbye)
         if self._network is not None:
             self._network.close()
+        if self._kv is not None:
+            self._kv.close()
 
     def _end_retries(self) -> None:
         """Run nothing again; a broker that takes a request back has others run it, else it has failed now."""
@@ -184,6 +225,7 @@ class WorkerService(Service):
             delivery.tracker_octets,
             command.content,
             session=delivery.session,
+            worker=to_octets(self._client.address) if self._client is not None else b"",
         )
         if not self.intake.is_asking:
             # What is left of the credit is used up by this, and the request is with somebody else the sooner.
@@ -205,9 +247,13 @@ class WorkerService(Service):
         self.intake.ran(outcome.seconds)
         if outcome.output:
             self._show(outcome.output)
+        for line in outcome.log:
+            self._log_for(request, line)
+        if outcome.broken is not None:
+            self._report_broken(request, outcome.broken)
         error = outcome.error
         for send in outcome.sends:
-            error = self._send(send) or error
+            error = self._send(send, request) or error
         if error is None:
             self.intake.ended(request, errors.SUCCESS, "")
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
@@ -273,27 +319,61 @@ class WorkerService(Service):
             self.intake.resume()
 
     def _report(self, request: Request, error: ScriptError) -> None:
-        """Log that a script failed, and mail it: the error's text, then the request's context."""
+        """Log that a script failed, and mail it."""
         self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=str(error))
         if self._settings.errors_notify:
             mailbox = self._settings.errors_mailbox.encode()
-            content = error.message.encode("utf-8", "surrogateescape"), request.context
-            self._send(Send(SendKind.MAILBOX, mailbox, request.subject, content, ERROR_SENDER))
+            self._send(Send(SendKind.MAILBOX, mailbox, request.subject, report(request, error), ERROR_SENDER), request)
 
-    def _send(self, send: Send) -> ScriptError | None:
+    def _report_broken(self, request: Request, broken: Broken) -> None:
+        """Say that an older version of a script is run, once for each version that is broken."""
+        if self._reported.get(request.subject) != broken.version:
+            self._reported[request.subject] = broken.version
+            error = broken.error
+            text = f"{error.message}\n(the last good version of this script goes on)"
+            self._report(request, ScriptError(text, file=error.file, line=error.line))
+
+    def _log_for(self, request: Request, line: LogLine) -> None:
+        """Log what a script wants logged."""
+        level = LogLevel.lookupByName(line.level)
+        self._log.emit(level, "{subject}: {text}", subject=printable(request.subject), text=printable(line.text))
+
+    def _send(self, send: Send, request: Request) -> ScriptError | None:
         """Send what a script wants sent; return what kept it from being sent, if anything did."""
+        if send.kind is SendKind.REPLY:
+            return self._reply(send, request)
         names = {"subject": printable(send.subject), "topic": printable(send.topic)}
         try:
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
                 client.send_to(send.topic, send.subject, *send.content)
                 self._log.info("[MBOX]( subject: '{subject}', mailbox: '{topic}' )", **names)
+            elif send.kind is SendKind.SERVICE:
+                client.send_for(send.topic or request.address, send.subject, *send.content)
+                names["topic"] = printable(send.topic or request.address)
+                self._log.info("[SERV]( subject: '{subject}', service: '{topic}' )", **names)
             else:
                 client.publish(send.topic, send.subject, *send.content)
                 self._log.info("[STRM]( subject: '{subject}', topic: '{topic}' )", **names)
         except AlaskaError as error:
             self._log.error("what a script sent to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"what it sent to {names['topic']} is lost: {error}")
+        self.intake.uses(client)
+        return None
+
+    def _reply(self, send: Send, request: Request) -> ScriptError | None:
+        """Mail an answer to who sent the request; one without an address has no mailbox, and gets none."""
+        names = {"subject": printable(request.subject), "sender": printable(request.sender)}
+        if not request.sender:
+            self._log.warn("the answer of {subject} is dropped: its sender has no address", **names)
+            return None
+        try:
+            client = self._senders.named(send.sender)
+            client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
+        except AlaskaError as error:
+            self._log.error("the answer of {subject} to {sender} is lost: {error}", error=error, **names)
+            return ScriptError(f"its answer to {names['sender']} is lost: {error}")
+        self._log.info("[RPLY]( subject: '{subject}', mailbox: '{sender}' )", **names)
         self.intake.uses(client)
         return None
 

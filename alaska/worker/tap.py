@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from alaska.store.sqlite import store_at
 from alaska.worker.isolated import IsolatedRunner
 from alaska.worker.pool import Runner
 from alaska.worker.process import child_command
+from alaska.worker.request import Call
 from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.service import WorkerService
 
@@ -74,16 +74,20 @@ def makeService(options: Options) -> IService:
     return program
 
 
-def runner_maker(settings: WorkerSettings) -> Callable[[], Runner]:
-    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them."""
-    scripts = ScriptSettings(os.fsencode(settings.scripts_dir))
+def runner_maker(settings: WorkerSettings) -> Callable[[Call], Runner]:
+    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them.
+
+    It is given what answers the questions of scripts.
+    """
+    scripts = ScriptSettings.from_settings(settings)
     if settings.pool_isolation == "thread":
         return scripts.make_runner
-    return lambda: IsolatedRunner(
+    return lambda call: IsolatedRunner(
         child_command(),
         SETTINGS.encode(scripts),
         settings.scripts_limit,
         address_space(settings.scripts_memory),
+        call,
     )
 
 

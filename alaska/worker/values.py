@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -58,19 +58,54 @@ class Coder(Generic[T]):
             raise BadValue(f"no {getattr(self._cls, '__name__', self._cls)}: {error}") from error
 
 
-def _plain(value: object) -> tuple[str, list[bytes]]:
+class _Failure(NamedTuple):
+    """An error as it crosses; texts are octets, since one may hold a file's name that is no UTF-8."""
+
+    kind: str
+    message: bytes
+    file: bytes | None
+    line: int | None
+    traceback: tuple[bytes, ...]
+    limit: bytes | None
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogatepass")
+
+
+def _plain(value: object) -> _Failure:
     if isinstance(value, ScriptError):
-        # As octets: a text may hold the name of a file that is no UTF-8, and such a text is none for MessagePack.
-        return type(value).__name__, [str(each).encode("utf-8", "surrogatepass") for each in value.args]
+        return _Failure(
+            type(value).__name__,
+            _octets(value.message),
+            None if value.file is None else _octets(value.file),
+            value.line,
+            tuple(map(_octets, value.traceback)),
+            None if value.limit is None else _octets(value.limit),
+        )
     raise TypeError(f"a {type(value).__name__} cannot cross")
 
 
 def _made(cls: type, value: object) -> ScriptError:
-    name, arguments = msgspec.convert(value, tuple[str, list[bytes]])
-    found = _kinds(ScriptError).get(name)
+    failure = msgspec.convert(value, _Failure)
+    found = _kinds(ScriptError).get(failure.kind)
     if cls is not ScriptError or found is None:
         raise ValueError("an error of a kind that scripts do not have")
-    return found(*(each.decode("utf-8", "surrogatepass") for each in arguments))
+    error = found.__new__(found)
+    # Kinds of error differ in what they are made of, and not in what they hold.
+    ScriptError.__init__(
+        error,
+        _text(failure.message),
+        file=None if failure.file is None else _text(failure.file),
+        line=failure.line,
+        traceback=tuple(map(_text, failure.traceback)),
+        limit=None if failure.limit is None else _text(failure.limit),
+    )
+    return error
 
 
 def _kinds(cls: type[ScriptError]) -> dict[str, type[ScriptError]]:

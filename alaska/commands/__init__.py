@@ -1,0 +1,1 @@
+"""What ``alas`` does beside sending: each command in a file of its own."""

@@ -1,0 +1,95 @@
+"""``alas run``: run one script here, as a worker would, and show what it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from alaska.commands import settings
+from alaska.commands.trial import Bench
+from alaska.names import printable
+from alaska.worker.request import Outcome, Request, Send, SendKind
+
+SUFFIX = ".lua"
+MOST_SHOWN = 1000
+PATIENCE_SECONDS = 1.0
+"""A script is ended at its limit; one that is still there so long after it cannot be."""
+_VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE: "request"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    result = argparse.ArgumentParser(
+        prog="alas run",
+        description="Run a script here, with the limits of a worker; the content of its request is the standard input. "
+        "Nothing is sent: what would be is shown.",
+        epilog="""example: echo '{"n":1}' | alas run services/dump.lua""",
+    )
+    result.add_argument("script", type=Path, help="the script, a .lua file")
+    settings.add_option(result)
+    result.add_argument("--sender", default="alas", help="the address of who asks (%(default)s)")
+    result.add_argument("--tracker", default="", help="the request's tracker (none)")
+    result.add_argument("--attempt", type=int, default=1, help="the number of the attempt (%(default)s)")
+    result.add_argument("--frame", action="append", default=[], metavar="TEXT", help="another frame of the content")
+    return result
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command; the exit status is 1 when the script failed, 2 for a wrong command line."""
+    reader = parser()
+    options = reader.parse_args(arguments)
+    path: Path = options.script
+    if path.suffix != SUFFIX:
+        reader.error(f"a script is a {SUFFIX} file, and {path} is none")
+    loaded = settings.load(options.config)
+    frames = (sys.stdin.buffer.read(), *map(os.fsencode, options.frame))
+    request = Request(
+        os.fsencode(options.sender),
+        loaded.service_address.encode(),
+        os.fsencode(path.stem),
+        os.fsencode(options.tracker),
+        frames,
+        options.attempt,
+        worker=b"alas",
+    )
+    bench = Bench(loaded, path.parent)
+    limit = loaded.scripts_timeout / 1000
+    outcome = bench.run(request, limit + PATIENCE_SECONDS if limit else None)
+    show(outcome, request)
+    raise SystemExit(outcome.error is not None)
+
+
+def show(outcome: Outcome, request: Request) -> None:
+    """Write what a script printed to the standard output as it is, and everything else below it, a line each."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(outcome.output)
+    sys.stdout.buffer.flush()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper here
+    for line in outcome.log:
+        print(f"log {line.level}: {printable(line.text)}")
+    for send in outcome.sends:
+        print(describe(send, request))
+    if outcome.error is not None:
+        print(f"alas: {outcome.error}", file=sys.stderr)
+    print(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
+
+
+def describe(send: Send, request: Request) -> str:
+    """Return a message as one line."""
+    content = " | ".join(shown(frame) for frame in send.content)
+    if send.kind is SendKind.REPLY:
+        to = f"to {printable(request.sender)}" if request.sender else "to nobody, the sender has no address"
+        return f"reply {to}: {content}"
+    topic = send.topic or request.address
+    return (
+        f"{_VERBS[send.kind]} {printable(topic)}, subject {printable(send.subject)}, from {printable(send.sender)}: "
+        f"{content}"
+    )
+
+
+def shown(frame: bytes) -> str:
+    """Return a frame as text on one line, cut where it is long."""
+    text = printable(frame[:MOST_SHOWN])
+    return text if len(frame) <= MOST_SHOWN else f"{text}… ({len(frame)} octets)"

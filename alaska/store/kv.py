@@ -1,0 +1,160 @@
+"""The small store that the scripts of a worker share: keys, values, and times at which they are over.
+
+It is one SQLite file, or a database in memory where none is named. Several workers may have the same file open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from math import inf
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+from alaska.errors import KeyValueError, StoreError
+
+Value: TypeAlias = "bytes | int | float"
+
+LAYOUT = 1
+BUSY_SECONDS = 5.0
+MAX_KEY_OCTETS = 255
+MAX_VALUE_OCTETS = 1024 * 1024
+LEAST_OCTETS = 64 * 1024
+_MOST_PAGES = 2**32 - 2
+
+
+class KeyValues:
+    """Keys and their values. Any thread may call any method; the time is an argument, in seconds since 1970.
+
+    What a call has changed is on the disk when the call returns, if there is a file. The file, or the memory, has at
+    most ``size_limit`` octets, None for no limit.
+
+    :raises StoreError: the file cannot be opened, or holds something else.
+    """
+
+    def __init__(self, path: Path | None, size_limit: int | None = None) -> None:
+        self._name = "the key-value store" if path is None else str(path)
+        self._lock = Lock()
+        try:
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._name} cannot be opened: {error}") from error
+        try:
+            self._prepare(size_limit)
+        except StoreError:
+            self._connection.close()
+            raise
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise StoreError(f"{self._name} cannot be used: {error}") from error
+
+    def _prepare(self, size_limit: int | None) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        (layout,) = execute("PRAGMA user_version").fetchone()
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if layout == 0 and tables == 0:
+            schema = resources.files(__package__).joinpath("schema/kv.sql").read_text(encoding="utf-8")
+            self._connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
+        elif layout != LAYOUT:
+            raise StoreError(f"{self._name} has the layout {layout} of something else, not {LAYOUT}")
+        if size_limit is not None:
+            (page_size,) = execute("PRAGMA page_size").fetchone()
+            pages = min(_MOST_PAGES, max(size_limit, LEAST_OCTETS) // page_size)
+            execute(f"PRAGMA max_page_count = {pages}")
+
+    def close(self) -> None:
+        """Let go of the file; what is called afterwards raises :exc:`KeyValueError`."""
+        with self._lock:
+            self._connection.close()
+
+    def get(self, key: bytes, now: float) -> Value | None:
+        """Return the value of a key, or None if it has none, or had one that is over."""
+        with self._changing(is_reading=True) as execute:
+            row = execute(
+                "SELECT value FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, inf, now)
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def set(self, key: bytes, value: Value, now: float, ttl: float | None = None) -> None:
+        """Give a key a value, for so many seconds or for good.
+
+        :raises KeyValueError: key or value is too long, or the store is full; nothing has changed.
+        """
+        _check(key, value)
+        expires = None if ttl is None else now + ttl
+        with self._changing() as execute:
+            execute("DELETE FROM entries WHERE expires <= ?", (now,))
+            execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (key, value, expires))
+
+    def increase(self, key: bytes, by: int | float, now: float) -> int | float:
+        """Add to the number of a key, 0 if it has no value; return the sum. When it is over does not change.
+
+        :raises KeyValueError: what the key has is no number, or as of :meth:`set`.
+        """
+        _check(key, by)
+        with self._changing() as execute:
+            execute("DELETE FROM entries WHERE expires <= ?", (now,))
+            row = execute("SELECT typeof(value) FROM entries WHERE key = ?", (key,)).fetchone()
+            if row is not None and row[0] == "blob":
+                raise KeyValueError("what the key has is no number")
+            execute(
+                "INSERT INTO entries VALUES (?, ?, NULL)"
+                " ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
+                (key, by),
+            )
+            (total,) = execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
+        assert isinstance(total, int | float)
+        return total
+
+    def ttl(self, key: bytes, now: float) -> float | None:
+        """Return after how many seconds a key is over, infinity for never, or None if it has no value."""
+        with self._changing(is_reading=True) as execute:
+            row = execute(
+                "SELECT expires FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, inf, now)
+            ).fetchone()
+        if row is None:
+            return None
+        return inf if row[0] is None else float(row[0]) - now
+
+    def delete(self, key: bytes, now: float) -> bool:
+        """Let a key have no value; return whether it had one."""
+        with self._changing() as execute:
+            execute("DELETE FROM entries WHERE expires <= ?", (now,))
+            return execute("DELETE FROM entries WHERE key = ?", (key,)).rowcount > 0
+
+    @contextmanager
+    def _changing(self, is_reading: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Do what is in the block as one transaction of one thread; what fails has changed nothing."""
+        with self._lock:
+            try:
+                if is_reading:
+                    yield self._connection.execute
+                    return
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection.execute
+                    self._connection.execute("COMMIT")
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                # Python 3.10 knows no codes of SQLite's.
+                is_full = "full" in str(error)
+                raise KeyValueError("the store is full" if is_full else f"the store failed: {error}") from error
+
+
+def _check(key: bytes, value: Value) -> None:
+    if len(key) > MAX_KEY_OCTETS:
+        raise KeyValueError(f"the key has {len(key)} octets, and {MAX_KEY_OCTETS} is the limit")
+    if isinstance(value, bytes) and len(value) > MAX_VALUE_OCTETS:
+        raise KeyValueError(f"the value has {len(value)} octets, and {MAX_VALUE_OCTETS} is the limit")

@@ -1,0 +1,268 @@
+-- The table `alaska` of a run: what its request says, and what the worker does for it.
+--
+-- No Python function is ever handed to Lua. What only the worker can do is asked for by a yield that carries CALL up to
+-- Python, through all coroutines of the script, and the run goes on with the answer.
+local run, settings, limits, CALL, sending, modules = ...
+
+local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
+local concat, floor, format, huge, sub = table.concat, math.floor, string.format, math.huge, string.sub
+local isyieldable, yield = coroutine.isyieldable, coroutine.yield
+local math_type = math.type or function() end
+local unpack = table.unpack
+local as_text, LIMIT = sending.as_text, sending.LIMIT
+
+local DEFAULT_SECONDS = 5
+local MOST_FRAMES = 250 -- of a reply: Lua's stack has an end
+local EXACT = 2 ^ 53 -- from here on a float is no whole number that can be relied on
+
+-- JSON: Alaska's own, whatever the system has, with numbers that come back as they went
+
+local json_settings = { encode_max_depth = 1000, decode_max_depth = 1000, number_format = '%.17g', shortest = true,
+  encode_invalid_numbers = false, decode_invalid_numbers = false, sparse_convert = true, sparse_ratio = 2,
+  sparse_safe = 10 }
+local encode_text, decode_text -- made when they are first needed
+
+local function encode(value)
+  encode_text = encode_text or modules.shared 'json_encode'
+  return encode_text(json_settings, value)
+end
+
+local json = {}
+
+function json.encode(...)
+  if select('#', ...) ~= 1 then
+    error("bad argument #1 to 'encode' (1 value expected)", 2)
+  end
+  local ok, text = pcall(encode, (...))
+  if not ok then
+    error(text, 2)
+  end
+  return text
+end
+
+function json.decode(text)
+  if type(text) ~= 'string' then
+    error("bad argument #1 to 'decode' (string expected, got " .. type(text) .. ')', 2)
+  end
+  decode_text = decode_text or modules.shared 'json_decode'
+  local ok, value = pcall(decode_text, json_settings, text)
+  if not ok then
+    error(value, 2)
+  end
+  return value
+end
+
+-- Answers
+
+-- Returns a value as the text of a frame, or nil and why it cannot be one.
+local function frame(value)
+  local kind = type(value)
+  if kind == 'string' then
+    return value
+  elseif kind == 'number' then
+    return value .. ''
+  elseif kind == 'boolean' then
+    return tostring(value)
+  elseif kind == 'table' or value == modules.null then
+    local ok, text = pcall(encode, value)
+    if ok then
+      return text
+    end
+    return nil, text
+  end
+  return nil, 'it must be a string, a number, a boolean or a table, not ' .. (kind == 'nil' and kind or 'a ' .. kind)
+end
+
+local function reply(...)
+  local n = select('#', ...)
+  if n == 0 or n > MOST_FRAMES then
+    error(format("'reply' needs 1 to %d arguments, and was given %d", MOST_FRAMES, n), 2)
+  end
+  local frames = { ... }
+  for i = 1, n do
+    local text, why = frame(frames[i])
+    if not text then
+      error(format("bad argument #%d to 'reply' (%s)", i, why), 2)
+    end
+    frames[i] = text
+  end
+  sending.reply(n, unpack(frames, 1, n))
+end
+
+-- The log
+
+local function logger(level)
+  return function(...)
+    local texts = { ... }
+    for i = 1, select('#', ...) do
+      texts[i] = tostring(texts[i])
+    end
+    sending.log(level, concat(texts, ' '))
+  end
+end
+
+local log = { info = logger 'info', warn = logger 'warn', error = logger 'error' }
+
+-- What the worker is asked
+
+local function answered(call, level, is_good, ...)
+  limits.patience()
+  if is_good == nil then
+    return nil, (...)
+  elseif not is_good then
+    error(call .. ': ' .. (...), level)
+  end
+  return ...
+end
+
+-- Asks the worker and returns its answer; an error has the place of the script, which is so many levels up.
+local function ask(call, level, ...)
+  if run.over then
+    error(run.over, 0)
+  elseif not isyieldable() then
+    error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
+      .. 'module', level)
+  end
+  limits.patience() -- the script's time passes while it waits
+  return answered(call, level, yield(CALL, ...))
+end
+
+local function seconds(value, position, call)
+  if type(value) ~= 'number' or value ~= value or value <= 0 then
+    error(format("bad argument #%d to '%s' (a number of seconds above 0 is expected)", position, call), 3)
+  end
+  return format('%.6f', value < 1e9 and value or 1e9)
+end
+
+local function request(service, subject, content, timeout)
+  service = as_text(service, 1, 'service', 'request', LIMIT, 2)
+  subject = as_text(subject, 2, 'subject', 'request', LIMIT, 2)
+  content = content == nil and '' or as_text(content, 3, 'content', 'request', nil, 2)
+  timeout = seconds(timeout == nil and DEFAULT_SECONDS or timeout, 4, 'request')
+  return ask('alaska.request', 2, 'request', service, subject, content, timeout)
+end
+
+-- The key-value store. A value goes over as a letter for its kind and a text.
+
+local function to_octets(value, position, call)
+  local kind = type(value)
+  if kind == 'string' then
+    return 's' .. value
+  elseif kind == 'boolean' then
+    return value and 'b1' or 'b0'
+  elseif kind == 'number' and value == value then
+    if math_type(value) == 'integer' or not math.type and floor(value) == value and value < EXACT and value > -EXACT then
+      return format('i%d', value)
+    end
+    return format('d%.17g', value)
+  elseif kind == 'table' then
+    local ok, text = pcall(encode, value)
+    if ok then
+      return 'j' .. text
+    end
+    error(format("bad argument #%d to '%s' (%s)", position, call, text), 3)
+  end
+  error(format("bad argument #%d to '%s' (a string, a number, a boolean or a table is expected, got %s)", position,
+    call, kind == 'number' and 'not a number' or kind), 3)
+end
+
+local infinities = { inf = huge, ['-inf'] = -huge }
+
+local function from_octets(octets)
+  if octets == nil then
+    return nil
+  end
+  local kind, text = sub(octets, 1, 1), sub(octets, 2)
+  if kind == 's' then
+    return text
+  elseif kind == 'i' then
+    return tonumber(text)
+  elseif kind == 'd' then
+    return infinities[text] or tonumber(text) + 0.0
+  elseif kind == 'b' then
+    return text == '1'
+  end
+  return json.decode(text)
+end
+
+local kv = {}
+
+function kv.get(key)
+  key = as_text(key, 1, 'key', 'get', LIMIT, 2)
+  local octets = ask('alaska.kv.get', 3, 'kv.get', key)
+  return from_octets(octets)
+end
+
+function kv.set(key, value, ttl)
+  key = as_text(key, 1, 'key', 'set', LIMIT, 2)
+  ttl = ttl == nil and '' or seconds(ttl, 3, 'set')
+  if value == nil then
+    ask('alaska.kv.set', 3, 'kv.delete', key)
+    return
+  end
+  value = to_octets(value, 2, 'set')
+  ask('alaska.kv.set', 3, 'kv.set', key, value, ttl)
+end
+
+function kv.incr(key, by)
+  key = as_text(key, 1, 'key', 'incr', LIMIT, 2)
+  if by ~= nil and type(by) ~= 'number' then
+    error(format("bad argument #2 to 'incr' (number expected, got %s)", type(by)), 2)
+  end
+  by = to_octets(by or 1, 2, 'incr')
+  local octets = ask('alaska.kv.incr', 3, 'kv.incr', key, by)
+  return from_octets(octets)
+end
+
+function kv.ttl(key)
+  key = as_text(key, 1, 'key', 'ttl', LIMIT, 2)
+  local octets = ask('alaska.kv.ttl', 3, 'kv.ttl', key)
+  return from_octets(octets)
+end
+
+function kv.delete(key)
+  key = as_text(key, 1, 'key', 'delete', LIMIT, 2)
+  local was_there = ask('alaska.kv.delete', 3, 'kv.delete', key)
+  return was_there ~= nil
+end
+
+local function copy(library)
+  local new = {}
+  for name, value in next, library do
+    new[name] = type(value) == 'table' and copy(value) or value
+  end
+  return new
+end
+
+local api = {}
+
+-- Returns the table for a run whose request is in `run.request`.
+function api.make()
+  local asked = run.request
+  local frames = {}
+  for i = 1, #asked.frames do
+    frames[i] = asked.frames[i]
+  end
+  return {
+    subject = asked.subject, address = asked.address, sender = asked.sender, tracker = asked.tracker,
+    frames = frames, attempt = asked.attempt, deadline = asked.deadline, worker = asked.worker,
+    version = settings.version,
+    config = copy(settings.config),
+    json = { encode = json.encode, decode = json.decode, null = modules.null },
+    kv = copy(kv), log = copy(log), reply = reply, request = request,
+  }
+end
+
+-- Answers the request with what its script has returned.
+function api.returned(value)
+  if value == nil then
+    return
+  end
+  local text, why = frame(value)
+  if not text then
+    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
+  end
+  sending.reply(1, text)
+end
+
+return api

@@ -1,0 +1,104 @@
+"""What a running script asks of its worker, and waits for; see :mod:`alaska.worker.questions`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from alaska.errors import KeyValueError
+from alaska.store.kv import KeyValues, Value
+from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
+from alaska.worker.request import Request
+
+INTEGERS = range(-(2**63), 2**63)
+
+
+class Asks(Protocol):
+    """Who can ask other services; see :class:`alaska.worker.asking.Asking`."""
+
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+        """Wait so many seconds for an answer, in a thread of the pool."""
+
+
+class Calls:
+    """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call."""
+
+    _log = Logger()
+
+    def __init__(self, kv: KeyValues, asking: Asks, now: Callable[[], float] = time.time) -> None:
+        self._kv = kv
+        self._asking = asking
+        self._now = now
+        self._known: dict[bytes, Callable[..., Frames]] = {
+            b"request": self._request,
+            b"kv.get": self._get,
+            b"kv.set": self._set,
+            b"kv.incr": self._incr,
+            b"kv.ttl": self._ttl,
+            b"kv.delete": self._delete,
+            b"good.get": self._good_version,
+            b"good.set": self._set_good_version,
+        }
+        self._good: dict[bytes, Frames] = {}
+
+    def __call__(self, request: Request, octets: bytes) -> bytes:
+        """Return the answer to a question of the script that serves a request; whatever it is, nothing is raised."""
+        try:
+            left, what, *arguments = unpack(octets)
+            if what == b"request":
+                return pack(self._request(float(left or inf), *arguments))
+            return pack(self._known[what](*arguments))
+        except KeyValueError as error:
+            return pack((ERROR, str(error).encode()))
+        except Exception:  # The script has to be answered, and the others must not hear of it.
+            self._log.failure("{subject!r} asked what cannot be answered", subject=request.subject)
+            return pack((ERROR, b"the worker failed to answer, its log says why"))
+
+    def _request(self, left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
+        return self._asking.ask(service, subject, content, max(0.0, min(left, float(timeout))))
+
+    def _get(self, key: bytes) -> Frames:
+        value = self._kv.get(key, self._now())
+        return (OK,) if value is None else (OK, to_octets(value))
+
+    def _set(self, key: bytes, value: bytes, ttl: bytes) -> Frames:
+        self._kv.set(key, to_value(value), self._now(), float(ttl) if ttl else None)
+        return (OK,)
+
+    def _incr(self, key: bytes, by: bytes) -> Frames:
+        number = to_value(by)
+        assert not isinstance(number, bytes)
+        return OK, to_octets(self._kv.increase(key, number, self._now()))
+
+    def _ttl(self, key: bytes) -> Frames:
+        seconds = self._kv.ttl(key, self._now())
+        return (OK,) if seconds is None else (OK, to_octets(seconds))
+
+    def _delete(self, key: bytes) -> Frames:
+        return (OK, b"1") if self._kv.delete(key, self._now()) else (OK,)
+
+    def _good_version(self, subject: bytes) -> Frames:
+        return (OK, *self._good.get(subject, ()))
+
+    def _set_good_version(self, subject: bytes, version: bytes, path: bytes, source: bytes) -> Frames:
+        self._good[subject] = version, path, source
+        return (OK,)
+
+
+def to_value(octets: bytes) -> Value:
+    """Return what is kept for a value as ``api.lua`` writes it: numbers as numbers, everything else as it is."""
+    kind = octets[:1]
+    if kind == b"i" and (number := int(octets[1:])) in INTEGERS:
+        return number
+    return float(octets[1:]) if kind in (b"i", b"d") else octets
+
+
+def to_octets(value: Value) -> bytes:
+    """Return a value as ``api.lua`` reads it."""
+    if isinstance(value, bytes):
+        return value
+    return b"i%d" % value if isinstance(value, int) else b"d" + repr(value).encode()

@@ -1,0 +1,54 @@
+"""What a running script asks of its worker: the questions as octets, and their answers."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.store.kv import KeyValues
+from alaska.worker.calls import Calls
+from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
+from alaska.worker.request import Request
+
+REQUEST = Request(b"sender", b"default", b"job", b"", ())
+
+
+class CallsTests(SynchronousTestCase):
+    """Questions and answers."""
+
+    def setUp(self) -> None:
+        self.kv = KeyValues(None)
+        self.addCleanup(self.kv.close)
+        self.asked: list[tuple[bytes, bytes, bytes, float]] = []
+        self.calls = Calls(self.kv, self, lambda: 0.0)
+
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+        """Note what is asked."""
+        self.asked.append((service, subject, content, seconds))
+        return OK, b"answer"
+
+    def answer(self, *frames: bytes) -> Frames:
+        """Return the answer to a question."""
+        return unpack(self.calls(REQUEST, pack(frames)))
+
+    def test_time_that_is_left(self) -> None:
+        """A question to a service waits as long as it says, and never longer than the request's time."""
+        for left, timeout in ((b"", b"5"), (b"2.5", b"5"), (b"9", b"5"), (b"-1", b"5")):
+            self.assertEqual(self.answer(left, b"request", b"svc", b"job", b"x", timeout), (OK, b"answer"))
+        self.assertEqual([seconds for *_, seconds in self.asked], [5.0, 2.5, 5.0, 0.0])
+
+    def test_numbers_of_any_size(self) -> None:
+        """A whole number that fits no store is kept as a fraction, and not refused."""
+        self.answer(b"", b"kv.set", b"key", b"i9223372036854775808", b"")
+        self.assertEqual(self.answer(b"", b"kv.get", b"key"), (OK, b"d9.223372036854776e+18"))
+
+    def test_no_question(self) -> None:
+        """What is no question is answered by an error and logged, and nothing is raised."""
+        for octets in (b"", b"\xc1", pack(()), pack((b"", b"unknown")), pack((b"", b"kv.get"))):
+            self.assertEqual(unpack(self.calls(REQUEST, octets))[0], ERROR)
+        self.assertEqual(len(self.flushLoggedErrors()), 5)
+
+    def test_last_good_version(self) -> None:
+        """What one runner has said of a script's last good version, another is told."""
+        self.assertEqual(self.answer(b"", b"good.get", b"job"), (OK,))
+        self.answer(b"", b"good.set", b"job", b"1 2 3 4", b"path", b"source")
+        self.assertEqual(self.answer(b"", b"good.get", b"job"), (OK, b"1 2 3 4", b"path", b"source"))
