@@ -191,7 +191,8 @@ class BrokerModel:
     def _confirmed(self, peer: Peer, command: mlm.Confirm) -> None:
         assert peer.is_open and peer.credit is not None, f"{peer.name!r} is sent {command}"
         if not command.tracker:
-            assert peer.leases, "only who has something to confirm is looked for"
+            may_hold = peer.leases or any(each.is_restored and each.final is None for each in self.messages.values())
+            assert may_hold, "only who has something to confirm is looked for"
             return
         status = command.status_code
         told = [each for each in self.messages.values() if each.tracker == command.tracker and each.is_tracked]
@@ -428,7 +429,9 @@ class BrokerModel:
         letters = {int(letter.message.content[0]) for letter in self.store.letters(0, EVERYTHING)}
         for message in self.messages.values():
             if message.waits and message.is_restored and message.number in letters:
-                self._bury(message, 502)
+                # Nobody knows when that was, and so who was to be told.
+                self.letters.add(message.number)
+                message.final = 502
             if message.final is None and message.number not in kept:
                 assert message.waits and message.is_late(self.now), f"{message} is lost"
                 listener = self._hears(message)

@@ -207,6 +207,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.now += 30 if chance == "sleep" else -30
             self.model.check_settled()
         elif chance in ("crash", "restart"):
+            self.model.check_kept()
             is_clean = chance == "restart"
             self.model.restart(self._kind.reopen(self.model.store, is_clean), is_clean)
         elif chance == "write":

@@ -227,3 +227,17 @@ class WorkerTests(ServedCase):
             self.run_scripts()
             self.pass_time(0.05)
         self.assertEqual([request.subject for request in self.scripts.requests], [b"bad"] * 300 + [b"good"])
+
+
+class LettersTests(BrokerTestCase):
+    """The broker's own service, and content that nobody in their senses would send it."""
+
+    def test_hostile_content(self) -> None:
+        """Numbers without bound, and JSON without end, are answered with an error, or with nothing found."""
+        for content in (b'{"position": 1e999}', b'{"position": -1e30}', b'{"position": NaN}', b"[" * 10**6, b"\xff"):
+            for what in (b"read", b"list", b"replay", b"drop"):
+                self.open("p", mlm.ServiceSend(b"alaska.letters", what, b"t", 0, (content,)))
+                (answer,) = (each for each in self.take("p") if isinstance(each, mlm.MailboxDeliver))
+                self.assertRegex(answer.content[0], rb'"error": |"letter": null|"letters": \[\]|"done": false')
+                self.do("p", CLOSE)
+                self.take("p")

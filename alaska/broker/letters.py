@@ -32,7 +32,7 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
         if do is None or not isinstance(options, dict):
             raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
         result = do(queues, options, now)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}
     except StoreError as error:
         result = {"error": str(error)}
