@@ -29,7 +29,7 @@ def rates(runs: int, count: int, note: Callable[[str], None]) -> list[Rate]:
     found: list[Rate] = []
     for name in PAIRS:
         try:
-            found += _rates_of(name, runs, count)
+            found += _rates_of(name, runs, count, note)
         except Unavailable as reason:
             note(f"{name}, scripts: skipped, {reason}")
     for system, start in (("C broker", mlm.c_broker), ("our broker", mlm.our_broker)):
@@ -40,24 +40,27 @@ def rates(runs: int, count: int, note: Callable[[str], None]) -> list[Rate]:
     return found
 
 
-def _rates_of(name: str, runs: int, count: int) -> list[Rate]:
+def _rates_of(name: str, runs: int, count: int, note: Callable[[str], None]) -> list[Rate]:
     contender = load(name)
     assert isinstance(contender, mlm.Mlm)
+    found = []
     with Room() as room:
         contender.start(room)
-        figures: dict[str, list[float]] = {"no-op": [], "append to a file": [], "pi.lua": []}
-        few = max(200, count // 20)
-        for run in range(runs + 1):
-            first = FIRST + run * 2 * count
-            rates = (
-                count / _noop(contender, room, first, count),
-                run_once(contender, room, first, count).rate,
-                few / _pi(contender, room, first + count, few),
-            )
-            # The first run is for warming up.
-            for each, rate in zip(figures.values(), rates if run else (), strict=False):
-                each.append(rate)
-        return [Rate(work, contender.name, Spread.of(each)) for work, each in figures.items()]
+        numbers = iter(range(FIRST, FIRST + 10 * (runs + 1) * count, count))
+        for work, measure, share in (("no-op", _noop, 1), ("append to a file", _append, 1), ("pi.lua", _pi, 20)):
+            few = max(200, count // share)
+            try:
+                # The first run is for warming up.
+                figures = [few / measure(contender, room, next(numbers), few) for _ in range(runs + 1)][1:]
+            except Unavailable as reason:
+                note(f"{contender.name}, {work}: skipped, {reason}")
+                continue
+            found.append(Rate(work, contender.name, Spread.of(figures)))
+    return found
+
+
+def _append(contender: mlm.Mlm, room: Room, first: int, count: int) -> float:
+    return run_once(contender, room, first, count).seconds
 
 
 def _noop(contender: mlm.Mlm, room: Room, first: int, count: int) -> float:
