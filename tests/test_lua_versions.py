@@ -40,7 +40,7 @@ class VersionTests(SynchronousTestCase):
             if importlib.util.find_spec(module) is None:
                 raise SkipTest(f"this lupa has no {module}")
             finished = subprocess.run(
-                [sys.executable, "-m", "twisted.trial", "--temp-directory", self.mktemp(), *TESTS],
+                [sys.executable, "-m", "twisted.trial", "--temp-directory", os.path.abspath(self.mktemp()), *TESTS],
                 cwd=ROOT,
                 env={**os.environ, "ALASKA_TEST_LUA": version},
                 capture_output=True,
