@@ -33,6 +33,7 @@ from alaska.kinds import (
     SECONDS,
     SIZE,
     TEXT,
+    WORDS,
     number,
     one_of,
 )
@@ -57,6 +58,27 @@ class WorkerSettings(Settings):
     verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+    scripts_timeout: int = setting(
+        "worker/scripts/timeout", MILLISECONDS, "10000", "How long a script may run; 0: for ever.")
+    scripts_memory: int = setting(
+        "worker/scripts/memory", number(0, 1048576, "megabytes"), "128", "How much memory a script may use; 0: any.")
+    scripts_output: int | None = setting(
+        "worker/scripts/output", SIZE, "1048576", "How much a script may print.")
+    scripts_sends: int | None = setting(
+        "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
+    scripts_sends_size: int | None = setting(
+        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
+    scripts_sandbox: bool = setting(
+        "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
+    scripts_modules: tuple[str, ...] = setting(
+        "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
+        "The system's modules that a script in the sandbox may require.")
+    lua_version: str = setting(
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts.")
+    lua_path: str = setting(
+        "worker/lua/path", LINE, "", "Where to look for Lua modules besides the usual places, as `/opt/?.lua`.")
+    lua_cpath: str = setting(
+        "worker/lua/cpath", LINE, "", "Where to look for C modules besides the usual places, as `/opt/?.so`.")
     pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
     broker_endpoint: str = setting(
         "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)

@@ -86,20 +86,45 @@ class BacklogFull(ClientError):
 
 
 class ScriptError(AlaskaError):
-    """A request whose script failed; the text is the message, and behind it the traceback."""
+    """A request whose script failed; the text is the message, and behind it the traceback.
+
+    ``message`` says what went wrong, as Lua does: behind the place. ``file`` and ``line`` are that place, where there
+    is one. ``traceback`` has the script's frames, the innermost first. ``limit`` is the setting whose limit the script
+    has exceeded, such as ``worker/scripts/timeout``, or None.
+    """
 
     status = INTERNAL_ERROR
 
-    @property
-    def message(self) -> str:
-        """What went wrong, without the traceback."""
-        return str(self).split("\nstack traceback:", 1)[0]
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        traceback: tuple[str, ...] = (),
+        limit: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.traceback = traceback
+        self.limit = limit
+
+    def __str__(self) -> str:
+        if not self.traceback:
+            return self.message
+        return "\n".join([self.message, "stack traceback:", *(f"\t{frame}" for frame in self.traceback)])
 
 
 class ScriptNotFound(ScriptError):
     """A subject that names no script of the scripts directory."""
 
     status = NOT_FOUND
+
+
+class WrongLua(AlaskaError):
+    """A version of Lua that this process cannot run; the text says why."""
 
 
 class CannotBind(AlaskaError):

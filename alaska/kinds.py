@@ -112,6 +112,7 @@ RETENTION: Final = Kind("a stream's name and any of count=N size=N age=N", _rete
 NAME: Final = Kind(f"a text of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a text of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a text", str)
+WORDS: Final = Kind("words with blanks between them", lambda text: tuple(text.split()))
 PATH: Final = Kind("a path", _path)
 PATTERN: Final = Kind("a pattern", _pattern)
 CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))

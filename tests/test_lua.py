@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alaska.errors import ScriptError
-from alaska.worker.lua import LuaRunner, module_paths
+from alaska.worker.paths import module_paths
 from alaska.worker.request import Send, SendKind
 from alaska.worker.scripts import Scripts
-from tests.lua_case import LuaCase
+from tests.lua_case import IS_JIT, LuaCase, limit_of, only_in_5_4
 
 SERVICES = Path(__file__).parent.parent / "services"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "lua.md"
@@ -90,7 +90,7 @@ class SendTests(LuaCase):
     def test_numbers(self) -> None:
         """A number is sent as Lua writes it."""
         sent = self.sends("for _, n in ipairs { 1, 1.0, 1.5, 3.14158241824767, -7, 1e100, 2^53 } do send(n, n) end")
-        texts = [b"1", b"1.0", b"1.5", b"3.1415824182477", b"-7", b"1e+100", b"9.007199254741e+15"]
+        texts = [b"1", b"1" if IS_JIT else b"1.0", b"1.5", b"3.1415824182477", b"-7", b"1e+100", b"9.007199254741e+15"]
         self.assertEqual([send.content for send in sent], [(text,) for text in texts])
         self.assertEqual([send.subject for send in sent], texts)
 
@@ -143,6 +143,7 @@ class SendTests(LuaCase):
 
     def test_many(self) -> None:
         """Any number of messages is kept, in order."""
+        self.use(sends=0)
         sent = self.sends("for i = 1, 20000 do send('n', i, nil, i % 2 == 0 and 'even' or nil) end")
         self.assertEqual([int(send.content[0]) for send in sent], list(range(1, 20001)))
         self.assertEqual([len(send.content) for send in sent[:4]], [1, 2, 1, 2])
@@ -173,7 +174,8 @@ class OutputTests(LuaCase):
     def test_print(self) -> None:
         """Print writes its arguments as Lua does: separated by tabs, with a line end."""
         source = "print('a', 1, 1.0, nil, true) print() print(nil) print('\\0')"
-        self.assertEqual(self.output(source), "a\t1\t1.0\tnil\ttrue\n\nnil\n\0\n")
+        whole = "1" if IS_JIT else "1.0"
+        self.assertEqual(self.output(source), f"a\t1\t{whole}\tnil\ttrue\n\nnil\n\0\n")
 
     def test_print_tostring(self) -> None:
         """Print shows an object as its __tostring says."""
@@ -194,21 +196,24 @@ class OutputTests(LuaCase):
 
     def test_limit(self) -> None:
         """A script that prints more than the limit fails, with what fitted kept and the limit named."""
-        self.runner = LuaRunner(output_limit=100)
+        self.use(output=100)
         outcome = self.outcome("while true do print('123456789') end")
         self.assertEqual(outcome.output, b"123456789\n" * 10)
         self.assertIn("script.lua:1: the script printed more than 100 octets", str(outcome.error))
+        self.assertEqual(limit_of(outcome), "worker/scripts/output")
 
     def test_limit_is_for_each_request(self) -> None:
         """What one request printed leaves the next its whole limit."""
-        self.runner = LuaRunner(output_limit=10)
+        self.use(output=10)
         for _ in range(3):
             self.assertEqual(self.output("print('123456789')"), "123456789\n")
 
     def test_limit_caught(self) -> None:
-        """Catching that error does not let more through."""
-        self.runner = LuaRunner(output_limit=10)
-        self.assertEqual(self.output("pcall(print, ('x'):rep(10)) for i = 1, 10 do pcall(io.write, 'y') end"), "")
+        """Catching that error does not let more through, and does not save the request."""
+        self.use(output=10)
+        outcome = self.outcome("pcall(print, ('x'):rep(10)) for i = 1, 10 do pcall(io.write, 'y') end")
+        self.assertEqual(outcome.output, b"")
+        self.assertEqual(limit_of(outcome), "worker/scripts/output")
 
     def test_default_limit(self) -> None:
         """A megabyte may be printed, and no more."""
@@ -296,7 +301,7 @@ class ErrorTests(LuaCase):
             ("error(1.5)", "1.5"),
             ("error()", "(error object is a nil value)"),
             ("error(false)", "(error object is a boolean value)"),
-            ("error({})", "(error object is a table value)"),
+            ("error({})", "(error object is a table value) {}"),
             ("error(print)", "(error object is a function value)"),
             ("error(setmetatable({}, { __tostring = function() return 'an object' end }))", "an object"),
             ("error(setmetatable({}, { __tostring = function() return {} end }))", "(error object is a table value)"),
@@ -327,6 +332,7 @@ class ErrorTests(LuaCase):
         """A script that yields to nobody fails, as it does without Alaska."""
         self.assertIn("attempt to yield from outside a coroutine", self.error("coroutine.yield()"))
 
+    @only_in_5_4
     def test_pending_close(self) -> None:
         """Variables to be closed are closed when the script fails, and what that sends is sent."""
         outcome = self.outcome(
@@ -417,6 +423,10 @@ class LoadTests(LuaCase):
         """Loaded code shares the script's globals, unless it is given others."""
         self.assertEqual(self.output("x = 1 load('x = x + 1 print(x)')() print(x)"), "2\n2\n")
         self.assertEqual(self.output("print(load('return x', 'n', 't', { x = 5 })())"), "5\n")
+
+    @only_in_5_4
+    def test_load_without_globals(self) -> None:
+        """Loaded code may be given no globals at all."""
         self.assertEqual(self.output("print(pcall(load('return x', 'n', 't', nil)))")[:5], "false")
         self.assertEqual(
             self.output("local t = { 'return ', '7' } local i = 0 print(load(function() i = i + 1 return t[i] end)())"),

@@ -7,7 +7,7 @@ import threading
 from alaska.worker.lua import LuaRunner
 from alaska.worker.request import Outcome, Request
 from alaska.worker.scripts import Scripts
-from tests.lua_case import LuaCase
+from tests.lua_case import LuaCase, only_in_5_4
 
 WALK = """
 local seen, count, found, tables = {}, 0, {}, {}
@@ -47,7 +47,7 @@ function walk(value, path)
       walk(item, path .. '^' .. name)
     end
   elseif kind == 'userdata' then
-    walk(debug.getuservalue(value, 1), path .. '<user value>')
+    if debug.getuservalue then walk(debug.getuservalue(value, 1), path .. '<user value>') end
   elseif kind == 'thread' then
     local level = 0
     while walk_frame(value, level, path .. '@' .. level) do level = level + 1 end
@@ -144,13 +144,13 @@ class IsolationTests(LuaCase):
             "debug.getmetatable(io.stdout).__index.write = nil",
             "getmetatable(io.stdout).__index = nil",
             "debug.setmetatable(io.stdout, {})",
-            "debug.setuservalue(io.stdout, {}, 1)",
+            "if debug.setuservalue then debug.setuservalue(io.stdout, {}, 1) end",
         ):
-            self.assert_forgotten(change, "print(io.type(io.tmpfile():write('x'))) io.stdout:write('y')", "file\ny")
+            self.assert_forgotten(change, "print(io.tmpfile():write('x') ~= nil) io.stdout:write('y')", "true\ny")
 
     def test_standard_files(self) -> None:
         """Nothing can be kept in a standard file."""
-        self.assertIn("attempt to index a FILE* value", self.error("io.stdout.x = 1"))
+        self.assertIn("attempt to index", self.error("io.stdout.x = 1"))
         self.assertIn("table expected", self.error("rawset(io.stdout, 'x', 1)"))
 
     def test_modules(self) -> None:
@@ -168,7 +168,7 @@ class IsolationTests(LuaCase):
 
     def test_hooks(self) -> None:
         """A debug hook ends with its script."""
-        self.assert_forgotten("debug.sethook(function() n = 1 end, 'crl')", "print(debug.gethook())", "nil\n")
+        self.assert_forgotten("debug.sethook(function() n = 1 end, 'crl')", "print((debug.gethook()))", "nil\n")
 
     def test_functions_cannot_be_rewired(self) -> None:
         """Changing the insides of a function that all scripts share changes nothing for the next script."""
@@ -181,9 +181,9 @@ class IsolationTests(LuaCase):
     def test_random(self) -> None:
         """A script that seeds the random numbers does not make those of the next predictable."""
         self.output("math.randomseed(42)")
-        first = self.output("print(math.random(1 << 62))")
+        first = self.output("print(math.random(2 ^ 53))")
         self.output("math.randomseed(42)")
-        self.assertNotEqual(first, self.output("print(math.random(1 << 62))"))
+        self.assertNotEqual(first, self.output("print(math.random(2 ^ 53))"))
 
     def test_warnings(self) -> None:
         """Warnings are off for each script until it turns them on."""
@@ -200,12 +200,16 @@ class IsolationTests(LuaCase):
     def test_collector(self) -> None:
         """A script that stops the collector stops it for itself only."""
         self.assert_forgotten("collectgarbage('stop')", "print(collectgarbage('isrunning'))", "true\n")
-        self.assert_forgotten("collectgarbage('generational')", "print(collectgarbage('incremental'))", "incremental\n")
+        for option in ("setpause", "setstepmul"):
+            self.assert_forgotten(
+                f"collectgarbage('{option}', 77)", f"print(collectgarbage('{option}', 200) == 77)", "false\n"
+            )
 
     def test_locale(self) -> None:
         """The locale is the process's, so it can be asked for only."""
         self.assertEqual(self.output("print(os.setlocale(), os.setlocale('C'), os.setlocale('de_DE'))"), "C\tC\tnil\n")
 
+    @only_in_5_4
     def test_finalizers(self) -> None:
         """A finalizer runs when its script ends, and what it sends and prints belongs to this script."""
         source = "object = setmetatable({}, { __gc = function() send('gc', '') print('gone') end })"
@@ -252,7 +256,7 @@ class EscapeTests(LuaCase):
         outcome = self.outcome_of("walk")
         self.assertIsNone(outcome.error, str(outcome.error))
         count, *found = outcome.output.decode().split()
-        self.assertGreater(int(count), 250)
+        self.assertGreater(int(count), 150)
         self.assertEqual(found, [])
 
     def test_true_globals_cannot_be_broken(self) -> None:
@@ -271,7 +275,7 @@ class EscapeTests(LuaCase):
     def test_forged_file(self) -> None:
         """A file cannot be passed off as one of Lupa's objects: their metatable is out of reach."""
         self.output(
-            "for _, v in pairs { io.stdout, io.tmpfile() } do assert(debug.getmetatable(v).__name == 'FILE*') end"
+            "for _, v in pairs { io.stdout, io.tmpfile() } do assert(debug.getmetatable(v).__index.setvbuf) end"
         )
 
 
@@ -296,7 +300,7 @@ class RunnerTests(LuaCase):
         results: dict[bytes, list[Outcome]] = {}
 
         def work(context: bytes) -> None:
-            runner = LuaRunner()
+            runner = LuaRunner(self.options)
             scripts = Scripts(self.directory)
             request = Request(b"", b"", b"echo", b"", (context,))
             results[context] = [runner.run(scripts.find(b"echo"), request) for _ in range(100)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest
 
-from alaska.worker.lua import LuaRunner
 from alaska.worker.request import Request
 from alaska.worker.scripts import Script, Version
-from tests.lua_case import LuaCase
+from tests.lua_case import IS_JIT, TRUSTED, LuaCase, only_in_5_4
 
 JSON = st.recursive(
     st.none()
@@ -25,6 +25,11 @@ JSON = st.recursive(
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda children: st.lists(children) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), children),
     max_leaves=20,
+)
+NULL = "userdata: NULL" if IS_JIT else "userdata: (nil)"
+EOF = "'<eof>'" if IS_JIT else "<eof>"
+CALLS_PRINT = 'nil\t[string "tbl"]:1: attempt to call ' + (
+    "global 'print' (a nil value)" if IS_JIT else "a nil value (global 'print')"
 )
 # A property that a test class and the one derived from it check, each against its own implementation.
 TWO_IMPLEMENTATIONS = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
@@ -118,7 +123,8 @@ class RequireTests(LuaCase):
 
     def test_searchers(self) -> None:
         """A script may add a searcher."""
-        source = "table.insert(package.searchers, 1, function(n) return function() return n .. '!' end end)"
+        searcher = "function(n) return function() return n .. '!' end end"
+        source = f"table.insert(package.searchers or package.loaders, 1, {searcher})"
         self.assertEqual(self.output(f"{source} print((require('any')))"), "any!\n")
 
     def test_searchpath(self) -> None:
@@ -141,7 +147,7 @@ class RequireTests(LuaCase):
         (self.directory / "cjson.so").write_bytes(b"no library")
         (self.directory / "other.so").write_bytes(b"no library")
         self.patch(os, "environ", {"LUA_CPATH": f"{self.directory.absolute()}/?.so"})
-        self.runner = LuaRunner()
+        self.use(system_modules=True)
         self.assertEqual(
             self.output("print(select(2, require 'cjson'), require('cjson').encode({ 1 }))"), ":alaska:\t[1]\n"
         )
@@ -156,7 +162,7 @@ class CjsonTests(LuaCase):
     def setUp(self) -> None:
         super().setUp()
         place = self.output(f"print((select(2, require '{self.module}')))")
-        if self.system_modules == (place == ":alaska:\n"):
+        if self.options.system_modules == (place == ":alaska:\n"):
             raise SkipTest(f"no {self.module} is installed for Lua 5.4")
 
     def check(self, *cases: tuple[str, str]) -> None:
@@ -426,18 +432,20 @@ def are_alike(one: Any, other: Any) -> bool:
 class SystemCjsonTests(CjsonTests):
     """The system's lua-cjson, where it is installed."""
 
-    system_modules = True
+    options = replace(TRUSTED, system_modules=True)
 
 
 class OwnModulesTests(LuaCase):
     """Where Alaska's modules do more than those of the system."""
 
+    @only_in_5_4
     def test_integers(self) -> None:
         """Integers keep all their digits, in both directions."""
         source = "local c = require 'cjson' print(c.encode(c.decode(alaskaContext)), math.type(c.decode('1')))"
         for text in ("9223372036854775807", "-9223372036854775808", "9007199254740993", "0"):
             self.assertEqual(self.output(source, text.encode()), f"{text}\tinteger\n")
 
+    @only_in_5_4
     def test_floats(self) -> None:
         """A number with a fraction or an exponent, or too large for an integer, is a float."""
         source = "print(math.type(require('cjson').decode(alaskaContext)))"
@@ -464,7 +472,7 @@ class PrettyTests(LuaCase):
     def setUp(self) -> None:
         super().setUp()
         place = self.output("print((select(2, require 'pl.pretty')))")
-        if self.system_modules == (place == ":alaska:\n"):
+        if self.options.system_modules == (place == ":alaska:\n"):
             raise SkipTest("no Penlight is installed for Lua 5.4")
 
     def check(self, *cases: tuple[str, str]) -> None:
@@ -515,7 +523,7 @@ class PrettyTests(LuaCase):
         """Whole numbers have no fraction, others 14 digits."""
         self.check(
             ("w({ 1, 1.0, -0.0, 0.1, 1/3 })", "{1,1,0,0.1,0.33333333333333}"),
-            ("w({ 2^53, 1e15, math.maxinteger })", "{9007199254740992,1000000000000000,9223372036854775807}"),
+            ("w({ 2^53, 1e15, 2^62 })", "{9007199254740992,1000000000000000,4611686018427387904}"),
             ("w({ 1/0, -1/0, 0/0 })", "{Inf,-Inf,NaN}"),
         )
 
@@ -537,7 +545,7 @@ class PrettyTests(LuaCase):
             ("w({ print }):gsub('0x%x+', 'P')", '{"function: P"}\t1'),
             ("w((function() local t = {} t.t = { t } return t end)())", "{t={<cycle>}}"),
             ("w((function() local t = {} return { t, t } end)())", "{{},{}}"),
-            ("w({ require('cjson').null })", '{"userdata: (nil)"}'),
+            ("w({ require('cjson').null })", f'{{"{NULL}"}}'),
             ("w({ a = false })", "{a=false}"),
             ("pretty.write('x')", '"x"'),
             ("pretty.write(1.0)", "1\tnot a table"),
@@ -569,8 +577,8 @@ class PrettyTests(LuaCase):
             ("pretty.read('')", "nil\tnot a Lua table"),
             ("pretty.read('return {1}')", "nil\tnot a Lua table"),
             ("pretty.read('{f = function() end}')", "nil\tcannot have functions in table definition"),
-            ("pretty.read('{print()}')", "nil\t[string \"tbl\"]:1: attempt to call a nil value (global 'print')"),
-            ("pretty.read('{1,2')", "nil\t[string \"tbl\"]:1: '}' expected near <eof>"),
+            ("pretty.read('{print()}')", CALLS_PRINT),
+            ("pretty.read('{1,2')", f"nil\t[string \"tbl\"]:1: '}}' expected near {EOF}"),
             ("""pretty.read('{("x"):rep(3)}') == nil, ('x'):rep(3)""", "true\txxx"),
             ("(pcall(pretty.read, nil))", "false"),
         )
@@ -586,8 +594,8 @@ class PrettyTests(LuaCase):
                 """w(pretty.load('a = "while"', nil, true)), w(pretty.load('a = 1 -- while', nil, true))""",
                 '{a="while"}\t{a=1}',
             ),
-            ("pretty.load('print(1)')", "nil\t[string \"tbl\"]:1: attempt to call a nil value (global 'print')"),
-            ("pretty.load('a =')", 'nil\t[string "tbl"]:1: unexpected symbol near <eof>'),
+            ("pretty.load('print(1)')", CALLS_PRINT),
+            ("pretty.load('a =')", f'nil\t[string "tbl"]:1: unexpected symbol near {EOF}'),
             ("""pretty.load('a = ("x"):rep(3)', nil, true) == nil, ('x'):rep(3)""", "true\txxx"),
         )
 
@@ -595,7 +603,7 @@ class PrettyTests(LuaCase):
 class SystemPrettyTests(PrettyTests):
     """The system's Penlight, where it is installed."""
 
-    system_modules = True
+    options = replace(TRUSTED, system_modules=True)
 
     @given(JSON)
     @settings(deadline=None)
@@ -605,7 +613,8 @@ class SystemPrettyTests(PrettyTests):
         content = json.dumps(value).encode()
         theirs = self.outcome_of("dump", content)
         assume(theirs.error is None)
-        self.runner = LuaRunner(system_modules=False)
+        assume(b"-9223372036854775808" not in theirs.output)  # what Penlight makes of all large numbers in LuaJIT
+        self.use(system_modules=False)
         ours = self.outcome_of("dump", content)
-        self.runner = LuaRunner()
+        self.use(system_modules=True)
         self.assertEqual(ours.output.decode(), theirs.output.decode())

@@ -9,7 +9,7 @@ from twisted.logger import LogLevel
 
 from alaska.client import Client
 from alaska.delivery import Confirmation, Delivery
-from alaska.errors import ScriptNotFound
+from alaska.errors import ScriptError, ScriptNotFound
 from alaska.worker.request import Outcome
 from alaska.worker.service import MOST_BACKOFF_SECONDS, backoff
 from tests.worker_case import WorkerCase, mail
@@ -82,7 +82,7 @@ class ConfirmTests(ConfirmCase):
 
     def test_failed(self) -> None:
         """A script that failed is refused for good, with the message as the reason and without the traceback."""
-        self.script(b"job", error="oh no\nstack traceback:\n\t[C]: in ?")
+        self.script(b"job", error=ScriptError("oh no", traceback=("job.lua:1: in main chunk",)))
         self.start()
         asked = self.ask("job")
         self.run_scripts()

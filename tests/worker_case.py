@@ -71,9 +71,9 @@ class WorkerCase(NetworkCase):
         self.worker.startService()
         self.network.run()
 
-    def script(self, subject: bytes, *sends: Send, output: bytes = b"", error: str | None = None) -> None:
+    def script(self, subject: bytes, *sends: Send, output: bytes = b"", error: str | ScriptError | None = None) -> None:
         """Say what the script of a subject does."""
-        self.scripts.outcomes[subject] = Outcome(sends, output, None if error is None else ScriptError(error))
+        self.scripts.outcomes[subject] = Outcome(sends, output, ScriptError(error) if isinstance(error, str) else error)
 
 
 class ServedCase(WorkerCase):

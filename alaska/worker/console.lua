@@ -1,7 +1,9 @@
 -- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
-local run, settings, EXIT = ...
+local run, settings, limits = ...
 
-local limit = settings.output_limit
+local OUTPUT = 'worker/scripts/output'
+local limit = settings.output
+local too_much = limits.text(OUTPUT, 'the script printed more than %d octets', limit)
 local type, tostring, select, error, setmetatable = type, tostring, select, error, setmetatable
 local concat, format, gsub = table.concat, string.format, string.gsub
 local unpack = table.unpack or unpack
@@ -13,17 +15,18 @@ local pieces, count, size = {}, 0, 0
 local files -- those that the run has opened, or nil
 local input, output -- the default files of the run
 
-local function emit(text, level)
-  if run.exit then
-    error(EXIT, 0)
+local function emit(text)
+  if run.over then
+    limits.leave()
   end
   size = size + #text
-  if size > limit then
-    error(format('the script printed more than %d octets, which is the limit', limit), level + 1)
+  if limit > 0 and size > limit then
+    limits.exceed(OUTPUT, too_much)
   end
   if text ~= '' then
+    run.touched = true
+    pieces[count + 1] = text
     count = count + 1
-    pieces[count] = text
   end
 end
 
@@ -33,23 +36,23 @@ function console.print(...)
   local n = select('#', ...)
   if n == 1 then
     local only = ...
-    emit((type(only) == 'string' and only or tostring(only)) .. '\n', 2)
+    emit((type(only) == 'string' and only or tostring(only)) .. '\n')
     return
   end
   local texts = { ... }
   for i = 1, n do
     texts[i] = tostring(texts[i])
   end
-  emit(concat(texts, '\t') .. '\n', 2)
+  emit(concat(texts, '\t') .. '\n')
 end
 
 local warns = false
 
 function console.warn(first, ...)
   if first == '@on' or first == '@off' then
-    warns = first == '@on'
+    run.touched, warns = true, first == '@on'
   elseif warns then
-    emit('Lua warning: ' .. concat({ first, ... }) .. '\n', 2)
+    emit('Lua warning: ' .. concat({ first, ... }) .. '\n')
   end
 end
 
@@ -63,13 +66,14 @@ local file_metatable = getmetatable(real.stdout)
 local function standard(name)
   local file = real[name]
   names[file] = name
-  return setmetatable_of_any(file, {
+  setmetatable_of_any(file, {
     __index = methods,
     __name = 'FILE*',
     __tostring = function()
       return 'file (' .. name .. ')'
     end,
   })
+  return file
 end
 
 local stdin, stdout, stderr = standard 'stdin', standard 'stdout', standard 'stderr'
@@ -86,7 +90,7 @@ end
 
 local function write(...)
   for i = 1, select('#', ...) do
-    emit(as_text((select(i, ...)), i), 3)
+    emit(as_text((select(i, ...)), i))
   end
 end
 
@@ -136,6 +140,7 @@ end
 -- Notes a file, to close it when the run has ended.
 local function note(file)
   if file then
+    run.touched = true
     files = files or setmetatable({}, { __mode = 'k' })
     files[file] = true
   end
@@ -198,11 +203,13 @@ local function default(file, mode)
 end
 
 function io.input(file)
+  run.touched = true
   input = default(file, 'r') or input
   return input
 end
 
 function io.output(file)
+  run.touched = true
   output = default(file, 'w') or output
   return output
 end
@@ -218,7 +225,7 @@ end
 console.io = io
 console.file_metatable = file_metatable
 
--- Starts capturing for a run.
+-- Gets ready for another run.
 function console.begin()
   if count ~= 0 then
     pieces, count = {}, 0
@@ -227,6 +234,8 @@ function console.begin()
   warns = false
   input, output = stdin, stdout
 end
+
+console.begin()
 
 function console.output()
   if count == 0 then

@@ -1,54 +1,66 @@
 """Lua: the only module that imports lupa.
 
 A script runs in an interpreter that its thread keeps; the Lua side of that (``prologue.lua`` and its parts) gives each
-request a world of its own. Nothing of Python is reachable from a script, because nothing of Python is ever handed to
-Lua: octets and numbers go in, octets and numbers come back when the script has ended.
-
-Scripts are trusted: they may use files and programs, and nothing stops one that never ends.
+request a world of its own, and ends scripts that go beyond a limit. Nothing of Python is reachable from a script,
+because nothing of Python is ever handed to Lua: octets and numbers go in, octets and numbers come back when the script
+has ended.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import importlib
 import os
-import platform
 import secrets
 import sys
-import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import resources
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import lupa
 
-from alaska.errors import ScriptError
+from alaska.errors import ScriptError, WrongLua
+from alaska.worker.options import LuaOptions
+from alaska.worker.paths import join_paths, module_paths
 from alaska.worker.request import Outcome, Request, Send, SendKind
-from alaska.worker.scripts import Script, Version
+from alaska.worker.scripts import Script
 
-# Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
-# to be loaded in this way, and at its first import. Only one Lua may be loaded so: two would mix up their symbols.
-with lupa.allow_lua_module_loading():
+if TYPE_CHECKING:
     from lupa import lua54
 
-__all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind", "module_paths"]
+__all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
-OUTPUT_LIMIT_OCTETS = 1024 * 1024
-_PARTS = ("console", "sending", "modules", "environment", "cjson", "json_encode", "json_decode", "pretty")
+MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
+_PARTS = (
+    *("limits", "clock", "instrument", "chunks", "trace", "describe", "console", "sending", "modules", "leaving"),
+    "guards",
+    *("globals", "fenv", "sandbox", "trusted", "environment"),
+)
+_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
 _FIELDS_OF_A_SEND = 6
-_LUA_VERSION = "5.4"
+_SHORT_OCTETS = 64 * 1024
+_UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 2
+
+
+class Lupa(Protocol):
+    """A module of lupa: one version of Lua."""
+
+    LuaRuntime: type[lua54.LuaRuntime]
+    LuaError: type[Exception]
 
 
 class LuaRunner:
     """Runs scripts for one thread: never two at once, and any number one after the other.
 
-    No script sees anything of the ones before it. ``output_limit`` is how many octets a script may print; with
-    ``system_modules`` false, scripts find no Lua modules of the system, so they get Alaska's own ``cjson`` and
-    ``pl.pretty``.
+    No script sees anything of the ones before it. All runners of a process have the same version of Lua.
+
+    :raises WrongLua: another version runs in this process.
     """
 
-    def __init__(self, *, output_limit: int = OUTPUT_LIMIT_OCTETS, system_modules: bool = True) -> None:
-        self._output_limit = output_limit
-        self._paths = module_paths(os.environ) if system_modules else ("", "")
+    def __init__(self, options: LuaOptions = LuaOptions()) -> None:  # noqa: B008  # it is frozen
+        self._options = options
+        self._module = _lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -56,15 +68,17 @@ class LuaRunner:
 
         Modules that the script requires are looked for next to it first.
         """
-        if self._lua is None:
-            self._lua = _Interpreter(self._output_limit, self._paths)
+        lua = self._lua
+        if lua is None:
+            lua = self._lua = _Interpreter(self._module, self._options)
         try:
-            outcome, is_fit = self._lua.run(script, request.context)
-        except (lua54.LuaError, MemoryError) as error:
-            # The Lua side catches what scripts do, so this is a want of memory at the worst possible moment.
-            outcome, is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
-        if not is_fit:
-            self._lua = None
+            outcome = lua.run(script, request.context)
+        except (self._module.LuaError, MemoryError) as error:
+            # The Lua side catches what scripts do, so this is a fault of ours, or a want of memory at a bad moment.
+            outcome, lua.is_fit = Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}")), False
+        if not lua.is_fit:
+            self._lua = lua = None
+            _trim_memory()
         return outcome
 
     def close(self) -> None:
@@ -73,52 +87,113 @@ class LuaRunner:
 
 
 class _Interpreter:
-    """One Lua state and the scripts that are compiled in it."""
+    """One Lua state and the scripts that are compiled in it. ``is_fit`` tells whether it can run another one.
 
-    def __init__(self, output_limit: int, paths: tuple[str, str]) -> None:
-        lua = lua54.LuaRuntime(
+    Its memory is not limited while anything but a short context is handed over: that is not guarded, and a failure
+    would end the process. The Lua side sees to it that between two runs there is room for a short one.
+    """
+
+    def __init__(self, module: Lupa, options: LuaOptions) -> None:
+        self._lua = lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_filter=_refuse_attribute,
+            max_memory=0,
         )
-        settings = lua.table_from(
-            {
-                b"output_limit": output_limit,
-                b"path": os.fsencode(paths[0]),
-                b"cpath": os.fsencode(paths[1]),
-                b"seed": secrets.randbits(63),
-            }
-        )
-        sources = lua.table_from({name.encode(): _part(name) for name in _PARTS})
-        functions = lua.execute(_part("prologue"), settings, sources, mode="b")
-        self._compile, self._run, self._more = functions
-        self._compiled: dict[bytes, Version] = {}
+        sources = {name.encode(): _part(options.version, name) for name in _PARTS}
+        sources |= {name.encode(): _source(name) for name in _PARTS_AS_TEXT}
+        settings = lua.table_from(_lua_settings(options))
+        functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
+        self._compile, self._hold, self._run, self._rescue, self._details, self._more = functions
+        self._compiled: dict[bytes, Script] = {}
+        self.is_fit = True
+        used = lua.get_memory_used(total=True)
+        self._limit = used + options.memory_octets if options.memory else 0
+        lua.set_max_memory(self._limit, total=True)
 
-    def run(self, script: Script, context: bytes) -> tuple[Outcome, bool]:
-        """Run a script; return what came of it, and whether this interpreter can run another."""
+    def run(self, script: Script, context: bytes) -> Outcome:
+        """Run a script and return what came of it."""
         name = script.name
-        if self._compiled.get(name) != script.version:
-            failure = self._load(script)
+        given: bytes | None = context
+        if self._compiled.get(name) is not script or len(context) > _SHORT_OCTETS:
+            self._lua.set_max_memory(0)
+            failure = self._prepare(script, context)
+            self._lua.set_max_memory(self._limit, total=True)
             if failure is not None:
-                return Outcome(error=failure), True
-        is_fit, message, output, count, *values = self._run(name, context)
-        error = None if message is None else _script_error(message)
-        if not count:
-            return Outcome((), output, error), is_fit
-        while len(values) < count:
-            values.extend(self._more(len(values)))
-        return Outcome(tuple(_sends(values)), output, error), is_fit
+                return Outcome(error=failure)
+            given = None
+        try:
+            values = self._run(name, given)
+        except MemoryError:
+            values = None
+        if values is True:
+            return Outcome()
+        self._lua.set_max_memory(0)
+        outcome = self._outcome(self._rescue() if values is None else values)
+        self._lua.set_max_memory(self._limit, total=True)
+        return outcome
 
-    def _load(self, script: Script) -> ScriptError | None:
-        self._compiled.pop(script.name, None)
-        path = os.fsencode(script.path)
-        message = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
-        if message is not None:
-            return _script_error(message)
-        self._compiled[script.name] = script.version
+    def _prepare(self, script: Script, context: bytes) -> ScriptError | None:
+        """Hand over a context and compile a script that is new."""
+        self._hold(context)
+        known = self._compiled.get(script.name)
+        if known is None or known.version != script.version:
+            self._compiled.pop(script.name, None)
+            path = os.fsencode(script.path)
+            message = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
+            if message is not None:
+                return self._script_error(message)
+        self._compiled[script.name] = script
         return None
+
+    def _outcome(self, values: tuple[Any, ...]) -> Outcome:
+        fitness, message, output, count, *fields = values
+        self.is_fit = fitness != _UNFIT
+        if fitness == _FIT_WITH_MEMORY_TO_GIVE_BACK:
+            _trim_memory()
+        error = None if message is None else self._script_error(message)
+        while len(fields) < count:
+            fields.extend(self._more(len(fields)))
+        return Outcome(tuple(_sends(fields)), output, error)
+
+    def _script_error(self, message: bytes) -> ScriptError:
+        file, line, limit, traceback = self._details(message)
+        return ScriptError(
+            _text(message),
+            file=None if file is None else _text(file),
+            line=None if line is None else int(line),
+            traceback=tuple(_text(traceback).split("\n")) if traceback else (),
+            limit=None if limit is None else _text(limit),
+        )
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], object]:
+    """Return what gives memory that is free back to the system, where the C library has that."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+
+
+def _trim_memory() -> None:
+    """Give back what was let go of; the C library would keep it for what comes next."""
+    _malloc_trim()(0)
+
+
+def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
+    path, cpath = module_paths(os.environ, options.version) if options.system_modules else ("", "")
+    return {
+        b"sandbox": options.sandbox,
+        b"timeout": options.timeout,
+        b"memory": options.memory,
+        b"output": options.output,
+        b"sends": options.sends,
+        b"sends_size": options.sends_size,
+        b"modules": os.fsencode(" ".join(options.modules)),
+        b"path": os.fsencode(join_paths(options.path, path)),
+        b"cpath": os.fsencode(join_paths(options.cpath, cpath)),
+        b"seed": secrets.randbits(63),
+    }
 
 
 def _sends(values: list[Any]) -> Iterator[Send]:
@@ -129,46 +204,40 @@ def _sends(values: list[Any]) -> Iterator[Send]:
         yield Send(kind, topic, subject, frames, sender)
 
 
-def _script_error(message: bytes) -> ScriptError:
-    return ScriptError(message.decode("utf-8", "backslashreplace"))
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
 
 
 def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoReturn:
     raise AttributeError(f"no access to {name!r}")
 
 
-@functools.cache
-def _part(name: str) -> bytes:
-    """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
-    source = resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
-    dump = b"local name, source = ... return string.dump(assert(load(source, name, 't')))"
-    compiled: bytes = lua54.LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), source)
-    return compiled
+def _lupa_module(version: str) -> Lupa:
+    """Return lupa's module for a version of Lua.
 
-
-def module_paths(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return where Lua modules and C modules are looked for, as Lua writes ``package.path`` and ``package.cpath``.
-
-    These are the places where Lua, LuaRocks and Debian install them, or what ``LUA_PATH_5_4``, ``LUA_PATH``,
-    ``LUA_CPATH_5_4`` and ``LUA_CPATH`` say, where ``;;`` stands for those places. Unlike Lua's own, they do not
-    contain the working directory.
+    Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
+    to be loaded in this way, and at its first import. Only one Lua may be loaded so: two would mix up their symbols.
     """
-    home = environ.get("HOME", "")
-    roots = ["/usr/local", "/usr", *([f"{home}/.luarocks"] if home.startswith("/") else [])]
-    lua = [
-        f"{root}/{folder}/lua/{_LUA_VERSION}/{file}"
-        for root in roots
-        for folder in ("share", "lib")
-        for file in ("?.lua", "?/init.lua")
-    ]
-    # Debian keeps libraries in a folder for each kind of machine.
-    triplet = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-{sys.platform}-gnu"
-    c = [f"{root}/{folder}/lua/{_LUA_VERSION}/?.so" for root in roots for folder in ("lib", f"lib/{triplet}")]
-    return _path(environ, "LUA_PATH", lua), _path(environ, "LUA_CPATH", c)
+    wanted = MODULES[version]
+    for name in MODULES.values():
+        if name != wanted and name in sys.modules:
+            raise WrongLua(f"this process runs {name} already, and cannot run {wanted} as well")
+    try:
+        with lupa.allow_lua_module_loading():
+            return cast(Lupa, importlib.import_module(wanted))
+    except ImportError as error:
+        raise WrongLua(f"the installed lupa has no {wanted}: {error}") from error
 
 
-def _path(environ: Mapping[str, str], variable: str, places: list[str]) -> str:
-    default = ";".join(places)
-    versioned = f"{variable}_{_LUA_VERSION.replace('.', '_')}"
-    given = environ.get(versioned, environ.get(variable, ";;"))
-    return given.replace(";;", f";{default};").strip(";")
+def _source(name: str) -> bytes:
+    return resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+
+
+@functools.cache
+def _part(version: str, name: str) -> bytes:
+    """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
+    dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
+    compiled: bytes = (
+        _lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
+    )
+    return compiled

@@ -1,69 +1,87 @@
 -- load and require: code that a script brings in runs in the script's world, and each run loads its modules anew.
 --
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
-local run, settings, part, console = ...
+local run, settings, part_with_checks, chunks, limits, console = ...
 
-local error, load, type, pcall, tostring, select = error, load, type, pcall, tostring, select
-local open, searchpath = io.open, package.searchpath
-local concat, format, gsub, unpack = table.concat, string.format, string.gsub, table.unpack or unpack
-local upvaluejoin = debug.upvaluejoin
-local real = package
+local error, ipairs, type, pcall, tostring, select =
+  error, ipairs, type, pcall, tostring, select
+local open, searchpath, setmetatable = io.open, package.searchpath, setmetatable
+local concat, find, format, gsub, unpack = table.concat, string.find, string.format, string.gsub, table.unpack
+local compile, open_chunk = chunks.compile, chunks.open
+local real, is_5_1 = package, setfenv ~= nil
 local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> part
 
 real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
 
 local modules = {}
 
--- Makes the globals of a chunk those of a run. The chunk gets a new variable for them, so functions that it made
--- in an earlier run keep theirs.
-local function join(chunk, env)
-  upvaluejoin(chunk, 1, function()
-    return env
-  end, 1)
-end
-
-modules.join = join
-
-local nothing = nil
-local function released()
-  return nothing
-end
-
-local joined, joined_count = {}, 0
-
 -- Lets go of the run's globals.
-function modules.finish(chunk)
-  upvaluejoin(chunk, 1, released, 1)
-  for i = 1, joined_count do
-    upvaluejoin(joined[i], 1, released, 1)
-    joined[i] = nil
-  end
-  joined_count = 0
-  run.env, run.loaded, run.preload, run.package = nil, nil, nil, nil
+function modules.finish()
+  run.loaded, run.preload, run.package = nil, nil, nil
 end
-
--- Lua ignores a first line that begins with '#', for Unix, and a byte order mark.
-local function without_first_line_comment(source)
-  source = gsub(source, '^\239\187\191', '', 1)
-  return (gsub(source, '^#[^\n]*', '', 1))
-end
-
-modules.without_first_line_comment = without_first_line_comment
 
 local function globals()
   return run.env or error('the script has ended', 3)
 end
 
+-- Returns all that a function that is given to load returns, piece by piece.
+local function pieces_of(reader)
+  local pieces, count = {}, 0
+  while true do
+    limits.patience()
+    local piece = reader()
+    if piece == nil or piece == '' then
+      return concat(pieces)
+    elseif type(piece) ~= 'string' and type(piece) ~= 'number' then
+      error('reader function must return a string', 0)
+    end
+    count = count + 1
+    pieces[count] = piece
+  end
+end
+
 -- Precompiled code is refused: Lua does not check it, and the wrong octets end the process.
-function modules.load(chunk, name, mode, ...)
+function modules.load(source, name, mode, ...)
+  local kind = type(source)
+  if kind == 'function' then
+    local ok, text = pcall(pieces_of, source)
+    if not ok then
+      if type(text) == 'string' and find(text, 'not enough memory$') then
+        error(text, 0)
+      end
+      return nil, text
+    end
+    source, name = text, name or '=(load)'
+  elseif kind == 'number' then
+    source = source .. ''
+  elseif kind ~= 'string' then
+    error(format("bad argument #1 to 'load' (function expected, got %s)", kind == 'nil' and 'no value' or kind), 2)
+  end
   if mode == 'b' then
     return nil, 'attempt to load a binary chunk (only text is loaded)'
   end
   local env = ...
-  if select('#', ...) == 0 then
+  if select('#', ...) == 0 or env == nil and is_5_1 then
     env = globals()
   end
-  return load(chunk, name, 't', env)
+  local chunk, message = compile(source, name or source)
+  if not chunk then
+    return nil, message
+  end
+  return open_chunk(chunk, env)
+end
+
+-- Lua 5.1 has load for functions, and this for strings.
+function modules.loadstring(source, name)
+  return modules.load(source, name)
+end
+
+-- What our own modules open files with.
+function modules.open(path, mode)
+  if settings.sandbox then
+    return nil, path .. ': there are no files in the sandbox'
+  end
+  return console.io.open(path, mode)
 end
 
 local function read(path)
@@ -72,7 +90,7 @@ local function read(path)
     return nil, message
   end
   local source
-  source, message = file:read('a')
+  source, message = file:read('*a')
   file:close()
   return source, message
 end
@@ -85,7 +103,7 @@ function modules.loadfile(path, mode, ...)
   if not source then
     return nil, 'cannot open ' .. tostring(message)
   end
-  return modules.load(without_first_line_comment(source), '@' .. path, mode, ...)
+  return modules.load(chunks.without_first_line_comment(source), '@' .. path, mode, ...)
 end
 
 function modules.dofile(path)
@@ -98,25 +116,56 @@ end
 
 -- Finding modules
 
-local own = {} -- name of a file of ours -> its chunk
+local own = {} -- name of a file of ours -> its function
 local compiled = {} -- path -> { source =, chunk = }
 local system = {} -- name of a module -> { path =, once compiled, or missing = }
 
--- Returns the chunk of a module's file, ready for this run, and the path; raises an error if it does not compile.
-local function chunk_of(name, path, source)
+-- Returns the main function of a module's file and the path; raises an error if it does not compile.
+local function chunk_of(name, path, source, env)
   local known = compiled[path]
   if not known or source and known.source ~= source then
-    local chunk, message = load(without_first_line_comment(source), '@' .. path, 't', nil)
+    local chunk, message = chunks.compile_file(source, path)
     if not chunk then
       error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
     end
     known = { source = source, chunk = chunk }
     compiled[path] = known
   end
-  join(known.chunk, globals())
-  joined_count = joined_count + 1
-  joined[joined_count] = known.chunk
-  return known.chunk, path
+  return open_chunk(known.chunk, env), path
+end
+
+-- What the system has installed may expect libraries that a script in the sandbox does not have: its modules see
+-- those that only write to the output and tell where the script is.
+local function globals_of_system()
+  local env = globals()
+  if not settings.sandbox then
+    return env
+  end
+  local io = { write = console.io.write, stdout = console.io.stdout, stderr = console.io.stderr }
+  local seen = { io = io }
+  seen._G = seen
+  return setmetatable(seen, { __index = env, __newindex = env })
+end
+
+-- Tells whether a script in the sandbox may have a module of the system: `modules` has names, and beginnings of names
+-- with a star behind them.
+local allowed = {}
+for word in string.gmatch(settings.modules, '%S+') do
+  allowed[word] = true
+end
+
+local function is_allowed(name)
+  if not settings.sandbox or allowed[name] or allowed['*'] then
+    return true
+  end
+  local prefix = name
+  repeat
+    prefix = gsub(prefix, '%.?[^.]*$', '')
+    if allowed[prefix .. '.*'] then
+      return true
+    end
+  until prefix == ''
+  return false
 end
 
 local function from_preload(name)
@@ -129,12 +178,15 @@ end
 
 -- The modules that stand next to the scripts are read each time: an edit serves from the next request on.
 local function from_directory(name)
-  local base = run.directory .. '/' .. gsub(name, '%.', '/')
+  if find(name, '%c') then
+    return 'no module has a name with control characters'
+  end
+  local base = run.script.directory .. '/' .. gsub(name, '%.', '/')
   local missing = {}
   for i, path in ipairs { base .. '.lua', base .. '/init.lua' } do
     local source, message = read(path)
     if source then
-      return chunk_of(name, path, source)
+      return chunk_of(name, path, source, globals())
     end
     missing[i] = format("no file '%s'", path)
   end
@@ -143,14 +195,16 @@ end
 
 -- What was looked for in the places of the system is remembered, found or not, as long as the interpreter lives.
 local function from_path(name)
-  local paths = run.package.path
+  local paths = settings.sandbox and settings.path or run.package.path
   if type(paths) ~= 'string' then
     error("'package.path' must be a string", 0)
+  elseif not is_allowed(name) then
+    return format("the sandbox does not allow the system's module '%s'", name)
   end
   local is_default = paths == settings.path
   local known = is_default and system[name]
   if known and known.path then
-    return chunk_of(name, known.path)
+    return chunk_of(name, known.path, nil, globals_of_system())
   elseif known then
     return known.missing
   end
@@ -166,22 +220,25 @@ local function from_path(name)
   if not source then
     error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
   end
-  local chunk = chunk_of(name, path, source)
+  local main = chunk_of(name, path, source, globals_of_system())
   if is_default then
     system[name] = { path = path }
   end
-  return chunk, path
+  return main, path
 end
 
 -- A C module that cannot be loaded counts as one that is not there: perhaps a later searcher has a replacement.
 local function from_c(searcher)
   local known = {}
   return function(name)
+    if not is_allowed(name) then
+      return nil
+    end
     local answer = known[name]
     if not answer then
       local ok, loader, path = pcall(searcher, name)
       if not ok or type(loader) ~= 'function' then
-        loader, path = gsub(tostring(loader), '^\n\t', ''), nil
+        loader, path = gsub(tostring(loader or ''), '^\n\t', ''), nil
       end
       answer = { loader, path }
       known[name] = answer
@@ -190,15 +247,16 @@ local function from_c(searcher)
   end
 end
 
-local from_c_file, from_c_package = from_c(real.searchers[3]), from_c(real.searchers[4])
+local real_searchers = real.searchers or real.loaders
+local from_c_file, from_c_package = from_c(real_searchers[3]), from_c(real_searchers[4])
 
 -- A value that is nothing else, cannot be changed and is no table, as lua-cjson's null is: the identity of a variable.
-local null = debug.upvalueid(released, 1)
+local null = debug.upvalueid(globals, 1)
 
 local shared_values = {} -- what parts of our modules return, made once: functions that keep nothing
 
 local function shared(name)
-  shared_values[name] = shared_values[name] or part(name)(null)
+  shared_values[name] = shared_values[name] or part_with_checks(name)(null)
   return shared_values[name]
 end
 
@@ -207,16 +265,19 @@ local function from_builtins(name)
   if not file then
     return format("no module of Alaska's own '%s'", name)
   end
-  own[file] = own[file] or part(file)
+  own[file] = own[file] or part_with_checks(file)
   return function()
-    return own[file](name, null, console, shared)
+    return own[file](name, null, console, shared, modules)
   end, ':alaska:'
 end
 
 local searchers = { from_preload, from_directory, from_path, from_c_file, from_c_package, from_builtins }
 
 local function loader_of(name)
-  local places = run.package.searchers
+  local places = searchers
+  if not settings.sandbox then
+    places = run.package.searchers or run.package.loaders
+  end
   if type(places) ~= 'table' then
     error("'package.searchers' must be a table", 3)
   end
@@ -225,7 +286,7 @@ local function loader_of(name)
     local loader, extra = places[i](name)
     if type(loader) == 'function' then
       return loader, extra
-    elseif type(loader) == 'string' then
+    elseif type(loader) == 'string' and loader ~= '' then
       missing = missing .. '\n\t' .. loader
     end
   end
@@ -256,23 +317,34 @@ local function refuse_loadlib()
   return nil, 'a C library is loaded by require, and from the places of the system only', 'absent'
 end
 
--- Makes the package library of a run; `env` has all the other libraries.
-function modules.package(env, libraries)
-  local loaded = { _G = env }
-  for i = 1, #libraries do
-    loaded[libraries[i]] = env[libraries[i]]
-  end
+local function package_of_sandbox(loaded)
+  return { path = '', cpath = '', config = real.config, loaded = loaded, preload = {} }
+end
+
+local function package_of_trusted(loaded)
   local package = {
     path = settings.path,
     cpath = settings.cpath,
     config = real.config,
     loaded = loaded,
     preload = {},
-    searchers = { unpack(searchers) },
     searchpath = searchpath,
     loadlib = refuse_loadlib,
+    seeall = modules.seeall,
   }
+  package[is_5_1 and 'loaders' or 'searchers'] = { unpack(searchers) }
+  return package
+end
+
+-- Makes the package library of a run; `env` has all the other libraries.
+function modules.package(env, libraries)
+  local loaded = { _G = env }
+  for name in next, libraries do
+    loaded[name] = env[name]
+  end
+  local package = settings.sandbox and package_of_sandbox(loaded) or package_of_trusted(loaded)
   loaded.package = package
+  run.touched = true
   run.loaded, run.preload, run.package = loaded, package.preload, package
   return package
 end

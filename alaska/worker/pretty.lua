@@ -1,11 +1,12 @@
 -- pl.pretty for machines without Penlight: write, dump, read and load, with the output that Penlight 1.13 gives.
-local _, null, console = ...
+local _, null, console, _, modules = ...
 
-local error, getmetatable, load, next, pcall, rawget, tostring, type =
-  error, getmetatable, load, next, pcall, rawget, tostring, type
+local error, getmetatable, next, pcall, rawget, tostring, type =
+  error, getmetatable, next, pcall, rawget, tostring, type
+local load = modules.load
 local find, format, match, rep, sub = string.find, string.format, string.match, string.rep, string.sub
 local concat, floor, huge, sort = table.concat, math.floor, math.huge, table.sort
-local print, io_open = console.print, console.io.open
+local print, open = console.print, modules.open
 
 local keywords = {}
 for word in string.gmatch('and break do else elseif end false for function goto if in local nil not or repeat return '
@@ -43,8 +44,10 @@ local function quoted(text)
 end
 
 -- What Lua would call lua-cjson's null, which is a null pointer.
+local NULL = jit and 'userdata: NULL' or 'userdata: (nil)'
+
 local function name_of(value)
-  return value == null and 'userdata: (nil)' or tostring(value)
+  return value == null and NULL or tostring(value)
 end
 
 local function key_text(key, is_clever)
@@ -144,7 +147,7 @@ function pretty.dump(value, filename)
     print(pretty.write(value))
     return true
   end
-  local file, message = io_open(filename, 'w')
+  local file, message = open(filename, 'w')
   if not file then
     return nil, message
   end

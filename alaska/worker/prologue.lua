@@ -1,7 +1,7 @@
 -- The Lua side of LuaRunner: runs one script after the other in one interpreter, each in a world of its own.
 --
 -- Python calls this file once for each interpreter, with its settings and the sources of the other parts, and gets
--- back three functions: compile, run, more. No Python object is ever passed in, and none is left behind.
+-- back the functions that it calls. No Python object is ever passed in, and none is left behind.
 --
 -- Names: a *run* is one script serving one request. What a run may leave behind for the next one is listed in
 -- `finish`; what cannot be undone sets `run.odd`, and Python makes a new interpreter.
@@ -13,130 +13,221 @@ package.loaded.python = nil
 debug.getregistry().Py_None = nil
 collectgarbage()
 
+-- LuaJIT's ways to C and to its compiler are no script's: what they change would stay.
+local has_ffi, ffi = pcall(require, 'ffi')
+debug.getregistry().alaska_ffi = ffi -- the compiler counts on it: without it, whatever it compiles may crash
+for _, name in ipairs { 'ffi', 'jit.opt', 'jit.util', 'jit.profile', 'string.buffer', 'table.new', 'table.clear' } do
+  package.loaded[name], package.preload[name] = nil, nil
+end
+
 -- Our own parts see a copy of the globals, so no function of ours leads to the true ones, however a script gets hold
 -- of it: lupa reads those, and the registry, without protection, and a metatable on them would end the process.
 debug.getregistry = nil
 debug.debug = nil -- waits for a terminal
-local private = {}
+local true_globals, private = _G, {}
 for name, value in next, _G do
   private[name] = value
 end
 private._G = private
 package.loaded._G = private
 debug = nil
+local setfenv = setfenv
+if setfenv then
+  setfenv(1, private)
+end
 local _ENV = private
 
 local function part(name)
-  return assert(load(sources[name], name, 'b', private))
+  return assert(load(sources[name], '=[alaska ' .. name .. ']', 'bt', private))
 end
 
 -- The state of the run, shared by all parts.
 local run = { odd = false, finalizers = false }
 local EXIT = {} -- what a script that called os.exit yields, or raises where it cannot yield
 
-local console = part 'console'(run, settings, EXIT)
-local sending = part 'sending'(run, EXIT)
-local modules = part 'modules'(run, settings, part, console)
-local environment = part 'environment'(run, settings, EXIT, console, sending, modules)
+local limits = part 'limits'(run, settings, EXIT, part 'clock'(has_ffi and ffi))
+local chunks = part 'chunks'(limits, part 'instrument'(), private)
+
+-- A part that works on what a script gives it may work for long, so it is checked as the script is.
+local function part_with_checks(name)
+  return chunks.open(assert(chunks.compile(sources[name], '=[alaska ' .. name .. ']')), private)
+end
+
+if not utf8 then
+  utf8 = part_with_checks 'utf8'()
+end
+if not table.unpack then
+  table.unpack = unpack
+  function table.pack(...)
+    return { n = select('#', ...), ... }
+  end
+end
+
+local trace = part 'trace'(run, chunks.last_lines)
+local describe = part 'describe'(debug.getmetatable)
+local console = part 'console'(run, settings, limits)
+local sending = part 'sending'(run, settings, limits)
+local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, console)
+local guards = jit and part 'guards'(run, trace.note)
+local leaving = part 'leaving'(run, EXIT, limits.leave, guards and guards.resume or coroutine.resume, trace)
+local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards)
+local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
+part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules)
+local environment = part 'environment'(globals, modules)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
-local traceback, metatable_of = debug.traceback, debug.getmetatable
-local collect, load, rawget, tostring, type = collectgarbage, load, rawget, tostring, type
+local collect, count, tostring, type = collectgarbage, collectgarbage, tostring, type
 -- Our parts call no methods of strings: while a run lasts, strings have those that its script gave them.
-local concat, find, gmatch, gsub = table.concat, string.find, string.gmatch, string.gsub
+local concat, find, format = table.concat, string.find, string.format
+local open = chunks.open
+
+run.tracer = trace.frames
 
 local scripts = {}
+local most -- from how many kilobytes on there is too much garbage
+local has_tidied = false
+local current -- the thread of the script that is run
 
 local function compile(name, source, path, directory)
-  local chunk, message = load(modules.without_first_line_comment(source), '@' .. path, 't', nil)
+  local chunk, message = chunks.compile_file(source, path)
   if not chunk then
-    scripts[name] = nil
+    scripts[name], run.script, run.frames, run.limit = nil, { path = path }, nil, nil
     return message
   end
-  scripts[name] = { chunk = chunk, directory = directory, make_environment = environment.maker(source) }
+  scripts[name] = { chunk = chunk, path = path, directory = directory, make_environment = environment.maker(source) }
 end
 
--- Makes text of any error value.
-local function describe(value)
-  local kind = type(value)
-  if kind == 'string' then
-    return (gsub(value, '^%[alaska [^%]]*%]:%d+: ', '')) -- where in our parts it was noticed helps nobody
-  end
-  local metatable = metatable_of(value)
-  if kind == 'number' or type(metatable) == 'table' and rawget(metatable, '__tostring') ~= nil then
-    -- In a coroutine like the script itself: __tostring is the script's too, and may fail or never end.
-    local ok, text = resume(create(tostring), value)
-    if ok and type(text) == 'string' then
-      return text
+local MEMORY = 'not enough memory$'
+
+-- Tells how a script failed: its error's text and frames.
+local function failure_of(thread, ok, value)
+  local text = not ok and not run.over and describe(value)
+  if run.over then -- perhaps only now, by a __tostring
+    if run.exit then
+      return run.exit.text, {}
     end
+    return run.over, run.trace
+  elseif text then
+    return text, trace.of_error(value, thread)
   end
-  return '(error object is a ' .. kind .. ' value)'
-end
-
--- Keeps of a traceback what the script's author can do something about: the lines of Lua files that are not ours.
-local function trace(thread)
-  local kept = {}
-  for line in gmatch(traceback(thread), '\n(\t[^\n]*)') do
-    if not find(line, '^\t%[C%]') and not find(line, '^\t%[alaska ') and not find(line, '^\t%(%.%.%.tail') then
-      kept[#kept + 1] = line
-    end
-  end
-  return #kept > 0 and '\nstack traceback:\n' .. concat(kept, '\n') or ''
-end
-
--- Tells how a script ended: nil for well, or the text of the error.
-local function verdict(thread, ok, value)
-  if run.exit then
-    return run.exit.text
-  end
-  if not ok then
-    return describe(value) .. trace(thread)
-  end
-  if status(thread) ~= 'dead' then
-    return 'attempt to yield from outside a coroutine' .. trace(thread)
-  end
-end
-
--- Runs a script in its world; returns the error's text, or nil.
-local function execute(script, context)
-  local env = script.make_environment(context)
-  run.env = env
-  modules.join(script.chunk, env)
-  -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
-  local thread = create(script.chunk)
-  local ok, value = resume(thread)
-  if ok and not run.exit and status(thread) == 'dead' then
-    return nil
-  end
-  local failure = verdict(thread, ok, value)
-  close(thread) -- its pending to-be-closed variables
-  return failure
+  return 'attempt to yield from outside a coroutine', trace.frames(thread)
 end
 
 -- Leaves the interpreter as it was before the run.
-local function finish(script)
-  modules.finish(script.chunk)
-  if run.finalizers or run.odd then
-    -- Twice: the finalizers that the first collection calls may leave objects that have one themselves.
-    collect()
-    collect()
+local function finish()
+  run.env, current = nil, nil
+  modules.finish()
+  -- The finalizers that a collection calls may leave objects that have one themselves.
+  local rounds = 0
+  while run.finalizers and not run.odd do
     run.finalizers = false
+    collect()
+    rounds = rounds + 1
+    run.odd = rounds == 10
   end
   console.close_files()
-  environment.restore()
+  globals.restore()
+  if count 'count' > most then
+    most, has_tidied = limits.tidy(), true
+  end
 end
 
--- Runs a compiled script. Returns whether the interpreter is still fit for use, the error's text or nil, the output,
--- the number of values that describe sends, and the first of them; `more` returns the others.
-local function go(name, context)
-  local script = scripts[name]
-  run.directory = script.directory
-  run.exit = nil
+-- The first result tells what becomes of the interpreter.
+local UNFIT, FIT, FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 1, 2
+
+local function results(message)
+  local fitness = run.odd and UNFIT or has_tidied and FIT_WITH_MEMORY_TO_GIVE_BACK or FIT
+  has_tidied = false
+  return fitness, message, console.output(), sending.results()
+end
+
+-- Returns what is told of a run that has ended: the fitness of the interpreter, the error's text or nil, the output,
+-- the number of values that describe sends, and the first of them; `more` returns the others, and
+-- `details` what else there is to say of the error.
+local function conclude(thread, ok, value)
+  run.touched = true
+  if ok and not run.over and status(thread) == 'dead' then
+    finish()
+    -- A finalizer may have gone beyond a limit.
+    run.frames = run.trace
+    return results(run.limit and run.over)
+  end
+  local message
+  message, run.frames = failure_of(thread, ok, value)
+  if close and not run.limit then
+    close(thread) -- its pending to-be-closed variables
+    if run.limit then
+      message, run.frames = run.over, run.trace
+    end
+  end
+  finish()
+  return results(message)
+end
+
+local held -- a context that is too large to be handed over while memory is limited
+
+local function hold(context)
+  held = context
+end
+
+local function begin()
+  limits.begin()
   console.begin()
   sending.begin()
-  local failure = execute(script, context)
-  finish(script)
-  return not run.odd, failure, console.output(), sending.results()
+  if guards then
+    guards.begin()
+  end
+  run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
 end
 
-return compile, go, sending.more
+-- Runs a compiled script, with the context that is held unless there is one. Returns true if the script came to its
+-- end and did nothing that there is anything to do about, nothing if memory was short, else what `conclude` does.
+local function go(name, context)
+  if run.touched then
+    begin()
+  end
+  local script = scripts[name]
+  run.script = script
+  local env = script.make_environment(context or held)
+  held, run.env = nil, env
+  -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
+  local thread = create(open(script.chunk, env))
+  current = thread
+  local ok, value = resume(thread)
+  if ok and not run.touched and not run.odd and status(thread) == 'dead' then
+    run.env, current = nil, nil
+    if count 'count' <= most then
+      return true
+    end
+    most, has_tidied = limits.tidy(), true
+    return results()
+  elseif not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
+    return
+  end
+  return conclude(thread, ok, value)
+end
+
+-- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.
+local function rescue()
+  run.odd, run.touched = true, true
+  run.limit = 'worker/scripts/memory'
+  run.frames = current and trace.frames(current) or {}
+  run.env, current = nil, nil
+  local innermost = run.frames[1]
+  local where = innermost and innermost.line and format('%s:%d: ', innermost.short_src, innermost.line) or ''
+  return results(where .. limits.text(run.limit, 'not enough memory: the script needs more than %d MB', settings.memory))
+end
+
+-- Returns what there is to say of the latest error: file, line and limit, each nil where there is none, and the
+-- traceback, a line for each frame.
+local function details(message)
+  local lines = {}
+  for i, frame in ipairs(run.frames or {}) do
+    lines[i] = tostring(frame)
+  end
+  local file, line = trace.place(message, run.frames or {}, run.script.path)
+  return file or run.script.path, line, run.limit, concat(lines, '\n')
+end
+
+most = limits.settle()
+return compile, hold, go, rescue, details, sending.more

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from alaska.errors import ScriptError
 from alaska.worker.lua import LuaRunner
+from alaska.worker.options import LuaOptions
 from alaska.worker.request import Outcome, Request
 from alaska.worker.scripts import Scripts
 
@@ -14,9 +15,9 @@ from alaska.worker.scripts import Scripts
 class ScriptRunner:
     """What a thread of the pool does: it finds the script of a request and runs it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: LuaOptions) -> None:
         self._scripts = Scripts(directory)
-        self._lua = LuaRunner()
+        self._lua = LuaRunner(options)
 
     def run(self, request: Request) -> Outcome:
         """Run the script of a request; one that cannot be found is an outcome like any other."""

@@ -17,6 +17,7 @@ from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.links import Network, Reactor, default_reactor
 from alaska.store.memory import MemoryStore
+from alaska.worker.options import LuaOptions
 from alaska.worker.runner import ScriptRunner
 from alaska.worker.service import WorkerService
 
@@ -46,6 +47,7 @@ def makeService(options: Options) -> IService:
     running.report(options["config"], options.loaded)
     reactor = default_reactor()
     program = running.Program()
+    lua = LuaOptions.from_settings(settings)
     if settings.broker_embedded:
         EmbeddedBrokerService(
             reactor,
@@ -59,7 +61,7 @@ def makeService(options: Options) -> IService:
         reactor,
         settings,
         lambda: Network(reactor),
-        lambda: ScriptRunner(settings.scripts_dir),
+        lambda: ScriptRunner(settings.scripts_dir, lua),
         show_on_terminal if options.is_on_terminal else show_in_log,
         lambda _error: end(reactor),
     ).setServiceParent(program)

@@ -1,0 +1,186 @@
+-- What scripts find in their globals: Lua's own functions and libraries, with what could reach beyond the run
+-- replaced. `base` has the functions, `libraries` the libraries; each run gets copies.
+local run, settings, console, sending, modules, leaving, guards = ...
+
+local error, pcall, rawget, type = error, pcall, rawget, type
+local getmetatable, setmetatable = getmetatable, setmetatable
+local raw_debug, raw_collectgarbage, raw_randomseed = debug, collectgarbage, math.randomseed
+local gsub, rep, move = string.gsub, string.rep, table.move
+local random_takes_two = math.type ~= nil
+
+local function copy(library)
+  local new = {}
+  for name, value in next, library do
+    new[name] = value
+  end
+  return new
+end
+
+local base = {}
+for name, value in next, _G do
+  if type(value) ~= 'table' then
+    base[name] = value
+  end
+end
+base.print, base.warn = console.print, console.warn
+base.send, base.sendTo = sending.send, sending.sendTo
+base.load, base.loadfile, base.dofile, base.require = modules.load, modules.loadfile, modules.dofile, modules.require
+base.loadstring = loadstring and modules.loadstring
+
+local libraries = {
+  string = copy(string),
+  table = copy(table),
+  math = copy(math),
+  utf8 = copy(utf8),
+  io = console.io,
+  os = copy(os),
+  coroutine = copy(coroutine),
+  debug = copy(debug),
+  bit = bit,
+  -- What scripts ask LuaJIT about itself; what they might tell it would stay.
+  jit = jit and { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch },
+}
+
+if guards then
+  base.xpcall = guards.xpcall
+  libraries.string.gsub, libraries.string.format, libraries.table.sort = guards.gsub, guards.format, guards.sort
+end
+
+libraries.os.exit = leaving.exit
+libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
+
+-- Two functions of C that can be told to do nothing for ever.
+
+-- Returns what a function that was called with pcall returned, or raises its error where the script called ours.
+local function placed(name, ok, ...)
+  if not ok then
+    error((gsub(..., "to '[^']*'", "to '" .. name .. "'")), 3)
+  end
+  return ...
+end
+
+local MOST_MOVED = 2 ^ 26
+
+function libraries.string.rep(text, times, ...)
+  if text == '' and (... == nil or ... == '') and type(times) == 'number' then
+    return ''
+  elseif type(text) == 'string' and type(times) == 'number' then
+    return rep(text, times, ...)
+  end
+  local result = placed('rep', pcall(rep, text, times, ...))
+  return result
+end
+
+if move then
+  function libraries.table.move(from, first, last, ...)
+    if type(first) == 'number' and type(last) == 'number' and last - first > MOST_MOVED then
+      error("bad argument #3 to 'move' (too many elements to move)", 2)
+    end
+    local result = placed('move', pcall(move, from, first, last, ...))
+    return result
+  end
+end
+
+local globals = { base = base, libraries = libraries }
+
+-- Metatables
+
+-- All strings share one metatable. The one that stands in `string_metatable` is never shown: a script that asks for
+-- it gets a copy, which is in force until its run ends. That of files is shown as a copy too, to compare it with.
+local string_metatable = getmetatable ''
+local is_copy_in_force = false
+local copy_for_files
+
+globals.string_metatable = string_metatable
+
+local function show_string_metatable()
+  if not is_copy_in_force then
+    raw_debug.setmetatable('', copy(string_metatable))
+    is_copy_in_force, run.touched = true, true
+  end
+  return getmetatable ''
+end
+
+local function show_file_metatable()
+  if not copy_for_files then
+    run.touched = true
+    copy_for_files = copy(console.file_metatable)
+    copy_for_files.__index = copy(console.file_metatable.__index)
+  end
+  return copy_for_files
+end
+
+function base.getmetatable(...)
+  local value = ...
+  local kind = type(value)
+  if kind == 'string' then
+    return show_string_metatable()
+  elseif kind ~= 'table' and kind ~= 'nil' then
+    if kind == 'userdata' and console.io.type(value) then
+      return show_file_metatable()
+    end
+    run.odd = run.odd or getmetatable(value) ~= nil -- that of a C module's object: all runs share it
+  end
+  return getmetatable(...)
+end
+
+function base.setmetatable(value, metatable, ...)
+  if type(metatable) == 'table' and rawget(metatable, '__gc') ~= nil then
+    run.finalizers, run.touched = true, true
+  end
+  return setmetatable(value, metatable, ...)
+end
+
+-- What changes the interpreter for good
+
+local harmless = { collect = true, count = true, step = true, isrunning = true }
+
+function base.collectgarbage(option, ...)
+  if option ~= nil and not harmless[option] then
+    run.odd = true
+  end
+  return raw_collectgarbage(option, ...)
+end
+
+-- Each seed is new, and cannot be known from the numbers that another one gave.
+local seeds_used = 0
+local is_reseeded = true
+
+local function reseed()
+  if is_reseeded then
+    seeds_used = seeds_used + 1
+    if random_takes_two then
+      raw_randomseed(settings.seed, seeds_used)
+    else
+      raw_randomseed(settings.seed % 2 ^ 48 + seeds_used)
+    end
+    is_reseeded = false
+  end
+end
+
+reseed()
+
+function libraries.math.randomseed(...)
+  is_reseeded, run.touched = true, true
+  return raw_randomseed(...)
+end
+
+-- The locale belongs to the process, and numbers are written by it.
+function libraries.os.setlocale(locale)
+  if locale == nil or locale == '' or locale == 'C' or locale == 'POSIX' then
+    return 'C'
+  end
+  return nil
+end
+
+-- Undoes what a run did to what all runs share.
+function globals.restore()
+  if is_copy_in_force then
+    raw_debug.setmetatable('', string_metatable)
+    is_copy_in_force = false
+  end
+  copy_for_files = nil
+  reseed()
+end
+
+return globals

@@ -1,0 +1,161 @@
+-- What a run may use of time, output and messages. One that uses more fails, whatever its script catches: `run.over`
+-- is what every further check, print and send raises, and `run.limit` tells the setting.
+--
+-- `clock` tells the time, in a hurry `quick` does.
+local run, settings, EXIT, clock, quick = ...
+
+local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
+local isyieldable, yield = coroutine.isyieldable, coroutine.yield
+local getinfo, collect, count = debug.getinfo, collectgarbage, collectgarbage
+
+-- How many checks pass between two looks at the clock: fewer where they take long.
+local FIRST, MOST = 64, 256
+local SHORT, LONG = 0.001, 0.005 -- seconds between two looks
+
+local timeout = settings.timeout / 1000
+local memory = settings.memory * 1024 -- kilobytes, 0 for no limit
+local base = 0 -- kilobytes that our parts have
+local keep = memory > 0 and math.min(memory / 4, 4096) or 4096 -- kilobytes of garbage that a run may leave behind
+local collects_late = not coroutine.close -- LuaJIT does not collect garbage when memory is short
+
+local limits = { first = FIRST }
+
+-- Returns the place in the script that is being run, as Lua writes it.
+local function where()
+  local level = 2
+  while true do
+    local at = getinfo(level, 'Sl')
+    if not at then
+      return ''
+    elseif at.currentline > 0 and not find(at.short_src, '^%[alaska ') then
+      return format('%s:%d: ', at.short_src, at.currentline)
+    end
+    level = level + 1
+  end
+end
+
+-- Leaves the script: by a yield, which nothing catches, or where that cannot be, by an error.
+local function leave()
+  if isyieldable() then
+    yield(EXIT)
+  end
+  error(run.over, 0)
+end
+
+limits.leave = leave
+
+local function tell_where(text)
+  run.over = where() .. text
+  run.trace = run.tracer(nil)
+end
+
+-- Returns the text of the error for a limit. It is made beforehand: when it is needed there may be no stack left.
+function limits.text(setting, what, ...)
+  return format(what, ...) .. ', the limit that ' .. setting .. ' sets'
+end
+
+-- Ends the run for a limit.
+function limits.exceed(setting, text)
+  if not run.over then
+    run.over, run.limit, run.touched = text, setting, true
+    pcall(tell_where, text)
+  end
+  leave()
+end
+
+local exceed = limits.exceed
+local TIMEOUT = 'worker/scripts/timeout'
+local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settings.timeout)
+
+-- Time
+
+local deadline, last, second, budget
+
+-- In LuaJIT, garbage can fill the memory that a script may use: it is collected sooner, all at once, and before it does.
+local collect_above = 0
+
+if collects_late and memory > 0 then
+  collect('setpause', 150)
+  collect('setstepmul', 1000000)
+end
+
+local function collect_garbage()
+  collect()
+  local used = count 'count'
+  collect_above = used + (base + memory - used) * 0.6
+  return used
+end
+
+-- A chunk calls this when it has passed as many checks as it might; returns how many it may pass now.
+local function check()
+  if run.over then
+    leave()
+  end
+  local now = quick()
+  local spent = last and now - last or LONG
+  if spent < SHORT then
+    budget = budget < MOST and budget * 2 or MOST
+    -- Nothing can have been missed, unless a C function slept.
+    if time() == second then
+      return budget
+    end
+  elseif spent > LONG then
+    budget = budget > 4 and floor(budget / 4) or 1
+  end
+  local seen = clock()
+  if not deadline then
+    deadline = seen + timeout
+    run.touched = true
+  elseif seen >= deadline then
+    exceed(TIMEOUT, too_long)
+  end
+  last, second = now, time() -- not before: where the stack is short, all of this may fail half-way
+  if collects_late and memory > 0 and count 'count' > collect_above then
+    collect_garbage()
+  end
+  return budget
+end
+
+-- Called where our own parts do a script's work; nil if the time is not limited.
+limits.check = timeout > 0 and check or nil
+
+function limits.patience()
+  if timeout > 0 then
+    check()
+  end
+end
+
+-- Gets ready for another run: its time begins with the first look at the clock, since short scripts should not pay
+-- for one.
+function limits.begin()
+  deadline, last, budget = nil, nil, FIRST
+  run.over, run.limit, run.trace = nil, nil, nil
+end
+
+limits.begin()
+
+-- Memory
+
+-- A second collection gets what the finalizers that the first one calls let go of.
+local function collect_twice()
+  collect()
+  return collect_garbage()
+end
+
+-- Called when a run has let go of all that it had, and there is much garbage; returns how much may be there in future.
+function limits.tidy()
+  local kept = collect_twice()
+  -- The next request must find room for itself, since handing it over is not guarded.
+  if memory > 0 and kept > base + memory / 2 then
+    run.odd = true
+  end
+  return kept + keep
+end
+
+-- Called when all parts are there; returns the same.
+function limits.settle()
+  base = collect_twice()
+  return base + keep
+end
+
+return limits

@@ -1,0 +1,86 @@
+-- What is left of the globals for scripts that are not trusted: what is named here, and nothing else.
+local globals = ...
+
+local base, libraries = globals.base, globals.libraries
+local error, type, select, next, pcall, tostring = error, type, select, next, pcall, tostring
+local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
+local gmatch, gsub, format = string.gmatch, string.gsub, string.format
+local count, traceback = collectgarbage, debug.traceback
+
+local function keep(given, names)
+  local kept = {}
+  for name in gmatch(names, '%S+') do
+    kept[name] = given[name]
+  end
+  for name in next, given do
+    given[name] = kept[name]
+  end
+end
+
+-- Files, programs, the environment, precompiled code and the insides of functions are not reached from these.
+keep(base, '_VERSION assert collectgarbage error getfenv getmetatable ipairs load loadstring next pairs pcall print '
+  .. 'rawequal rawget rawlen rawset require select send sendTo setfenv setmetatable tonumber tostring type unpack '
+  .. 'warn xpcall')
+keep(libraries, 'string table math utf8 os coroutine debug bit jit')
+keep(libraries.os, 'clock date difftime exit time')
+keep(libraries.debug, 'traceback')
+libraries.string.dump = nil
+
+local get_string_metatable = base.getmetatable
+
+-- What is no table and no string has a metatable that all runs share, if any.
+function base.getmetatable(...)
+  local kind = type((...))
+  if kind == 'string' then
+    return get_string_metatable(...)
+  elseif kind == 'table' or select('#', ...) == 0 then
+    return getmetatable(...)
+  end
+  return nil
+end
+
+-- There are no finalizers: they would run in the request of somebody else. An object gets one only if its metatable
+-- has a __gc when it is set.
+function base.setmetatable(value, metatable, ...)
+  local finalizer = type(metatable) == 'table' and rawget(metatable, '__gc')
+  if not finalizer then
+    return setmetatable(value, metatable, ...)
+  end
+  rawset(metatable, '__gc', nil)
+  local ok, message = pcall(setmetatable, value, metatable, ...)
+  rawset(metatable, '__gc', finalizer)
+  if not ok then
+    error(message, 2)
+  end
+  return value
+end
+
+-- The collector is the worker's; scripts that ask it to work may go on as if it had.
+function base.collectgarbage(option)
+  if option == 'count' then
+    return count 'count'
+  elseif option == nil or option == 'collect' or option == 'step' then
+    return 0
+  end
+  error(format("bad argument #1 to 'collectgarbage' (only 'count' is for scripts in the sandbox, not '%s')",
+    tostring(option)), 2)
+end
+
+-- Shows the lines of Lua files that are not ours.
+function libraries.debug.traceback(...)
+  local thread, message, level = ...
+  local has_thread = type(thread) == 'thread'
+  if not has_thread then
+    message, level = ...
+  end
+  if message ~= nil and type(message) ~= 'string' and type(message) ~= 'number' then
+    return message
+  end
+  local text
+  if has_thread then
+    text = traceback(thread, message, level or 0)
+  else
+    text = traceback(message, (level or 1) + 1)
+  end
+  return (gsub(text, '\n\t%[alaska [^\n]*', ''))
+end

@@ -1,0 +1,128 @@
+-- Where a script was when something went wrong: the lines of Lua files that are not ours, since these are what the
+-- script's author can do something about.
+local run, last_lines = ...
+
+local getinfo, find, format, match, sub = debug.getinfo, string.find, string.format, string.match, string.sub
+local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs, coroutine.running, setmetatable, tonumber, type
+
+local PLACE = '^([^\n]-):(%d+): ' -- what an error begins with, mostly
+local FIRST, LAST = 12, 10 -- how many lines are kept of a long trace
+
+local function is_main(at)
+  return at.linedefined == 1 and at.lastlinedefined == last_lines[at.source]
+end
+
+local function name_of(at)
+  if is_main(at) then
+    return 'main chunk'
+  elseif at.name and at.namewhat == 'global' then
+    return format("function '%s'", at.name)
+  elseif at.name and at.namewhat ~= '' then
+    return format("%s '%s'", at.namewhat, at.name)
+  end
+  return format('function <%s:%d>', at.short_src, at.linedefined)
+end
+
+-- Returns how many levels a thread has, as quickly as a deep one needs.
+local function depth_of(thread, first)
+  local low, high = first, first + 1
+  while getinfo(thread, high, 'l') do
+    low, high = high, high * 2
+  end
+  while high - low > 1 do
+    local middle = floor((low + high) / 2)
+    if getinfo(thread, middle, 'l') then
+      low = middle
+    else
+      high = middle
+    end
+  end
+  return high
+end
+
+local Frame = {}
+
+function Frame.__tostring(frame)
+  local line = frame.line and format('%d:', frame.line) or ''
+  return format('%s:%s in %s', frame.short_src, line, frame.name)
+end
+
+local function frame_of(at)
+  local line = at.currentline > 0 and at.currentline or nil
+  return setmetatable({ short_src = at.short_src, source = at.source, line = line, name = name_of(at) }, Frame)
+end
+
+local trace = {}
+
+-- Returns the frames of a thread, or of the one that is running; as a text, each is a line of a traceback.
+function trace.frames(thread)
+  local first = thread and 0 or 2
+  thread = thread or running()
+  if not thread then
+    return {}
+  end
+  local frames, level, depth = {}, first, depth_of(thread, first)
+  while level < depth do
+    local at = getinfo(thread, level, 'Sln')
+    if at and at.what ~= 'C' and at.what ~= 'tail' and not find(at.short_src, '^%[alaska ') then
+      frames[#frames + 1] = frame_of(at)
+      if #frames == FIRST and depth - level > 2 * LAST then
+        frames[FIRST + 1] = format('...\t(skipping %d levels)', depth - LAST - level - 1)
+        level = depth - LAST - 1
+      end
+    end
+    level = level + 1
+  end
+  return frames
+end
+
+-- Notes where an error was raised that is to be raised again, and returns it; `frames` are those of a coroutine that it
+-- has ended.
+function trace.note(value, frames)
+  local noted = run.noted
+  if not noted or noted.value ~= value then
+    noted = { value = value, frames = frames or {} }
+    run.noted, run.touched = noted, true
+    for _, frame in ipairs(trace.frames(nil)) do
+      noted.frames[#noted.frames + 1] = frame
+    end
+  end
+  return value
+end
+
+-- Returns the frames of an error that has ended a thread.
+function trace.of_error(value, thread)
+  local noted = run.noted
+  if noted and noted.value == value then
+    return noted.frames
+  end
+  local frames = trace.frames(thread)
+  local innermost = frames[1]
+  if innermost and not innermost.line and type(value) == 'string' then
+    -- LuaJIT forgets where it was when it fails itself, but has told it.
+    local short_src, line = match(value, PLACE)
+    innermost.line = short_src == innermost.short_src and tonumber(line) or nil
+  end
+  return frames
+end
+
+-- Returns file and line of an error: those that its text begins with, else those of the innermost frame. Lua shortens
+-- the names of files that are long; `path` is that of the script, which may have no frame.
+function trace.place(text, frames, path)
+  local short_src, line = match(text, PLACE)
+  if short_src then
+    for i = 1, #frames do
+      if frames[i].short_src == short_src then
+        return sub(frames[i].source, 2), line
+      end
+    end
+    local rest = match(short_src, '^%.%.%.(.+)')
+    return rest and sub(path, -#rest) == rest and path or short_src, line
+  end
+  local innermost = frames[1]
+  if innermost then
+    return match(innermost.source, '^@(.*)') or innermost.short_src, innermost.line and format('%d', innermost.line)
+  end
+end
+
+return trace

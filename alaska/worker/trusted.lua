@@ -1,0 +1,111 @@
+-- What is different for scripts that are trusted. They have all of Lua's libraries, but what they do with the debug
+-- library may change the interpreter for good, and our own functions are closed to it: behind them are the true
+-- globals and, in LuaJIT, the way to C.
+local globals, run, fenv, modules = ...
+
+local base, libraries = globals.base, globals.libraries
+local error, type, setmetatable, select = error, type, setmetatable, select
+local find, gmatch, sub = string.find, string.gmatch, string.sub
+local getinfo = debug.getinfo
+
+local function is_ours(at)
+  return at and find(at.source, '^=%[alaska ')
+end
+
+local function is_our_function(value)
+  return type(value) == 'function' and is_ours(getinfo(value, 'S'))
+end
+
+local harmless = { traceback = true, getinfo = true, gethook = true }
+for name, raw in next, debug do
+  libraries.debug[name] = harmless[name] and raw or function(...)
+    if is_our_function((...)) then
+      return nil
+    end
+    run.odd = true
+    return raw(...) -- a tail call, so levels are counted as ever
+  end
+end
+
+local raw_join, raw_getlocal, raw_setlocal = debug.upvaluejoin, debug.getlocal, debug.setlocal
+
+function libraries.debug.upvaluejoin(one, number, other, ...)
+  if is_our_function(one) or is_our_function(other) then
+    error("bad argument #1 to 'upvaluejoin' (a function of Alaska)", 2)
+  end
+  run.odd = true
+  return raw_join(one, number, other, ...)
+end
+
+-- Returns what getlocal and setlocal do, for all frames but ours.
+local function for_frames(raw)
+  return function(...)
+    local thread, level = ...
+    local at
+    if type(thread) == 'thread' then
+      at = type(level) == 'number' and getinfo(thread, level, 'S')
+    elseif type(thread) == 'number' then
+      at = getinfo(thread + 1, 'S')
+    end
+    if is_ours(at) or is_our_function(thread) or is_our_function(level) then
+      return nil
+    end
+    run.odd = true
+    return raw(...)
+  end
+end
+
+libraries.debug.getlocal, libraries.debug.setlocal = for_frames(raw_getlocal), for_frames(raw_setlocal)
+
+if not fenv then
+  return
+end
+
+local raw_getfenv, raw_setfenv, raw_newproxy, set_level = debug.getfenv, debug.setfenv, newproxy, setfenv
+
+function libraries.debug.getfenv(value)
+  local env = raw_getfenv(value)
+  return fenv.is_ours(env) and run.env or env
+end
+
+function libraries.debug.setfenv(value, env)
+  if fenv.is_ours(raw_getfenv(value)) then
+    error("'setfenv' cannot change environment of given object", 2)
+  end
+  run.odd = true
+  return raw_setfenv(value, env)
+end
+
+function base.newproxy(...)
+  run.finalizers, run.touched = true, true -- its metatable may get a __gc
+  return raw_newproxy(...)
+end
+
+-- Makes a module of Lua 5.1: a table that is a global, is in package.loaded, and is the caller's globals.
+function base.module(name, ...)
+  local module = run.loaded[name]
+  if type(module) ~= 'table' then
+    module = run.env
+    for word in gmatch(name, '[^.]+') do
+      if module[word] == nil then
+        module[word] = {}
+      elseif type(module[word]) ~= 'table' then
+        error("name conflict for module '" .. name .. "'", 2)
+      end
+      module = module[word]
+    end
+    run.loaded[name] = module
+  end
+  local last_dot = find(name, '%.[^.]*$')
+  if module._NAME == nil then
+    module._M, module._NAME, module._PACKAGE = module, name, last_dot and sub(name, 1, last_dot) or ''
+  end
+  set_level(2, module)
+  for i = 1, select('#', ...) do
+    select(i, ...)(module)
+  end
+end
+
+function modules.seeall(module)
+  setmetatable(module, { __index = run.env })
+end

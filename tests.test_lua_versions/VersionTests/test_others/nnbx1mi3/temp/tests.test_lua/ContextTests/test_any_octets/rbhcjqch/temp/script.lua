@@ -1,0 +1,1 @@
+io.write(alaskaContext) send('s', alaskaContext, 't', alaskaContext)

@@ -1,0 +1,7 @@
+
+local function check(order)
+  if not order.item then
+    error('no item')
+  end
+end
+check({})

@@ -1,0 +1,1 @@
+error(setmetatable({}, setmetatable({}, { __index = error })))

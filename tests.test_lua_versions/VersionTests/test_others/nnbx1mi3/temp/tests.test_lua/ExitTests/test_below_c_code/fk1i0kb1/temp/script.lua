@@ -1,0 +1,1 @@
+pcall(string.gsub, 'x', 'x', function() os.exit(4) end) pcall(print, 'b') pcall(send, 'a', 'b')

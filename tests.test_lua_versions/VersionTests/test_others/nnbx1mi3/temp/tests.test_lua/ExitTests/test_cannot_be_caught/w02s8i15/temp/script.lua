@@ -1,0 +1,1 @@
+print('a') local x = setmetatable({}, { __index = function() os.exit() end }).x io.open('tests.test_lua/ExitTests/test_cannot_be_caught/w02s8i15/temp/marker', 'w')

@@ -1,0 +1,1 @@
+print('a') os.exit(0.0) print('b')

@@ -1,0 +1,2 @@
+
+io.output('/nowhere/x')

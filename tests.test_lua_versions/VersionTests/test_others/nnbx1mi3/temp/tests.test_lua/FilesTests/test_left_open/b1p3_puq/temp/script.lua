@@ -1,0 +1,1 @@
+io.open('tests.test_lua/FilesTests/test_left_open/b1p3_puq/temp/data.txt', 'w'):write('kept')

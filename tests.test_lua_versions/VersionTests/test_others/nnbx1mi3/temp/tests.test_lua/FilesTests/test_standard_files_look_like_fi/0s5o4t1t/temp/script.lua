@@ -1,0 +1,1 @@
+print(io.stdout:flush() == io.stdout, io.stdout:setvbuf('no'))

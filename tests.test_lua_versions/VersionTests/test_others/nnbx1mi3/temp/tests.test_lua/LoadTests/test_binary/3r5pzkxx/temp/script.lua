@@ -1,0 +1,1 @@
+print(load(string.dump(function() end), 'n', 'bt', {}))

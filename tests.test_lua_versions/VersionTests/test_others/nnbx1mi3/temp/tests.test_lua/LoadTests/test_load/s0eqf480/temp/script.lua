@@ -1,0 +1,1 @@
+print(load('return x', 'n', 't', { x = 5 })())

@@ -1,0 +1,1 @@
+while true do print('123456789') end

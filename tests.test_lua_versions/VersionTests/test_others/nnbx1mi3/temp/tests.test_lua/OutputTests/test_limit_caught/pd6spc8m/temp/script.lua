@@ -1,0 +1,1 @@
+pcall(print, ('x'):rep(10)) for i = 1, 10 do pcall(io.write, 'y') end

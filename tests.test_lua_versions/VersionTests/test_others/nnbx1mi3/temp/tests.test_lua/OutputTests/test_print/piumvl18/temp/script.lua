@@ -1,0 +1,1 @@
+print('a', 1, 1.0, nil, true) print() print(nil) print('\0')

@@ -1,0 +1,1 @@
+print(setmetatable({}, { __tostring = function() return 'me' end }))

@@ -1,0 +1,1 @@
+send('a', 'b', 's', 'x', 'ME') sendTo('c', 'd', 'm', 'y', 'YOU')

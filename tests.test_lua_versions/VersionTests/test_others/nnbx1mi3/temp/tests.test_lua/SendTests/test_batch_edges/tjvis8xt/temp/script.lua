@@ -1,0 +1,1 @@
+for i = 1, 101 do send('n', i) end

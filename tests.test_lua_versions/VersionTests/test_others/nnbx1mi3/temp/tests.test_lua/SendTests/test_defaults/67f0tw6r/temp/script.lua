@@ -1,0 +1,1 @@
+send('a', 'b') sendTo('c', 'd')

@@ -1,0 +1,1 @@
+pcall(send, 'a', {})  send('c', 'd')

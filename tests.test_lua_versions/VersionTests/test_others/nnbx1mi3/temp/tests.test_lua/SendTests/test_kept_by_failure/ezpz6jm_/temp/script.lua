@@ -1,0 +1,1 @@
+send('a', 'b') error('no more') send('c', 'd')

@@ -1,0 +1,1 @@
+local n = ('x'):rep(255) send(n, ('y'):rep(100000), n, ('z'):rep(100000), n)

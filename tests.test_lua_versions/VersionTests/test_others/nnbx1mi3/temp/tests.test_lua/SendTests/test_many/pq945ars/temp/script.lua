@@ -1,0 +1,1 @@
+for i = 1, 20000 do send('n', i, nil, i % 2 == 0 and 'even' or nil) end

@@ -1,0 +1,1 @@
+send('a', 'b', nil, nil, 'ME') sendTo('c', 'd', nil, 'x', nil)

@@ -1,0 +1,1 @@
+print(send('a', 'b')) print(sendTo('a', 'b'))

@@ -1,0 +1,1 @@
+send('a', setmetatable({}, { __tostring = function() return 'x' end }))

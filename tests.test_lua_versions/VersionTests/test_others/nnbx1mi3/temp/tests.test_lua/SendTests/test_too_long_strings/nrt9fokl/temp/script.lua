@@ -1,0 +1,1 @@
+local n = ('x'):rep(256) send('a', 'b', nil, nil, n)

@@ -1,0 +1,1 @@
+alaska_check_left = 7 local function f() alaska_check_left = alaska_check_left + 1 end for i = 1, 1000 do f() end print(alaska_check_left)

@@ -1,0 +1,1 @@
+local x local function f() while x do end end print((debug.getupvalue(f, 1)), (debug.getupvalue(f, 2)))

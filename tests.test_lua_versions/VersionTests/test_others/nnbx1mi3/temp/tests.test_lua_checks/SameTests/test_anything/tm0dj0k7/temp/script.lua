@@ -1,0 +1,1 @@
+if true then return end # ' do return end :: . if ... ' --[[

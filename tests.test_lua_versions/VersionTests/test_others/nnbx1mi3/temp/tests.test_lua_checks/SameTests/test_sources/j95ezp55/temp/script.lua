@@ -1,0 +1,1 @@
+print(loadfile('tests.test_lua_checks/SameTests/test_sources/j95ezp55/temp/file.lua') ~= nil)

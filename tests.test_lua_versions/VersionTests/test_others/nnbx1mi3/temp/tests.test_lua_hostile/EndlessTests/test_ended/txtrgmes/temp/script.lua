@@ -1,0 +1,1 @@
+while true do local f = function() return f end end

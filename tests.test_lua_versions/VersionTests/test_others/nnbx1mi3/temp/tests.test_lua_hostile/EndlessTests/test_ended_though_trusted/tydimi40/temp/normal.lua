@@ -1,0 +1,1 @@
+sendTo('answer', alaskaContext) print(('x'):rep(3), 2 + 2)

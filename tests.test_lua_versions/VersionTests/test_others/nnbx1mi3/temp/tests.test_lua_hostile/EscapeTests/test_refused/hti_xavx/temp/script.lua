@@ -1,0 +1,1 @@
+local found = (function() setmetatable({}, { __gc = function() print('late') end }) collectgarbage() return nil end)() print(found and 'escaped' or 'refused')

@@ -1,0 +1,1 @@
+local found = (function() return package.loadlib end)() print(found ~= nil and found ~= false)

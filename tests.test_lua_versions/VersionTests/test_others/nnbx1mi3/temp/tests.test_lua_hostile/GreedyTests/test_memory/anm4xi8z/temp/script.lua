@@ -1,0 +1,1 @@
+return require('cjson').decode('[' .. ('[],'):rep(5e6) .. '1]')

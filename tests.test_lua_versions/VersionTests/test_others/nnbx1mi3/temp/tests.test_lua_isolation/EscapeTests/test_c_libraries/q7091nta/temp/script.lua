@@ -1,0 +1,1 @@
+package.cpath = '/usr/lib/x86_64-linux-gnu/?.so.6' print(pcall(require, 'libc'))

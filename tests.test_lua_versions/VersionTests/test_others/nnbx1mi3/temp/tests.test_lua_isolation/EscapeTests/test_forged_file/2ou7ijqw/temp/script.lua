@@ -1,0 +1,1 @@
+for _, v in pairs { io.stdout, io.tmpfile() } do assert(debug.getmetatable(v).__index.setvbuf) end

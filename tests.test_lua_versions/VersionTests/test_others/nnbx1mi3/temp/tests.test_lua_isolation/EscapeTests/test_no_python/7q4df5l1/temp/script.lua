@@ -1,0 +1,1 @@
+print(python, package.loaded.python, (pcall(require, 'python')))

@@ -1,0 +1,1 @@
+print(debug.getregistry, debug.debug, package.loaded.debug.getregistry)

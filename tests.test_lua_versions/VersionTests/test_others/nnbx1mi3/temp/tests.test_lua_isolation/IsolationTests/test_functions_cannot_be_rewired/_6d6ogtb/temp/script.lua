@@ -1,0 +1,1 @@
+print('x') io.write('y') print(send('a', 'b'))

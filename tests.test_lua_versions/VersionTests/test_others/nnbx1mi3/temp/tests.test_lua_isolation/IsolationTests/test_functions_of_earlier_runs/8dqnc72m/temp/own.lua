@@ -1,0 +1,1 @@
+local mine = {} f = function() return mine == g end g = mine print(f())

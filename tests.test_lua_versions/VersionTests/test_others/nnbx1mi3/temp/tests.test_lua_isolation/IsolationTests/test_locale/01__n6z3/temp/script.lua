@@ -1,0 +1,1 @@
+print(os.setlocale(), os.setlocale('C'), os.setlocale('de_DE'))

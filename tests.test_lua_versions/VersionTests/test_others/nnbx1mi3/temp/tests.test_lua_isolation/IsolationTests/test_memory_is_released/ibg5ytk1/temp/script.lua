@@ -1,0 +1,1 @@
+collectgarbage() collectgarbage() print(collectgarbage('count'))

@@ -1,0 +1,1 @@
+local m = { n = 0 } function m.next() m.n = m.n + 1 return m.n end return m

@@ -1,0 +1,1 @@
+local _ = _G print(io.tmpfile():write('x') ~= nil) io.stdout:write('y')

@@ -1,0 +1,1 @@
+n = (n or 0) + 1 print(n)

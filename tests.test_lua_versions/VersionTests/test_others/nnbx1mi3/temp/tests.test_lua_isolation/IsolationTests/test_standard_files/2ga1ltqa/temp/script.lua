@@ -1,0 +1,1 @@
+rawset(io.stdout, 'x', 1)

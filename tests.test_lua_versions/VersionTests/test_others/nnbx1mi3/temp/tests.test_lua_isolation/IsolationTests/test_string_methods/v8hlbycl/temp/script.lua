@@ -1,0 +1,1 @@
+local _ = _G print(('x'):upper(), ('x').hi)

@@ -1,0 +1,1 @@
+t = {} for i = 1, 100 do t[i] = { i } end print(collectgarbage('count'))

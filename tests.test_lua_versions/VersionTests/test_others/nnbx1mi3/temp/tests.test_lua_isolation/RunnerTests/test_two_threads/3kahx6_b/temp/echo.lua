@@ -1,0 +1,1 @@
+for i = 1, 50 do print(alaskaContext) send(alaskaContext, i) end x = alaskaContext

@@ -1,0 +1,5 @@
+local f = coroutine.wrap(function()
+  local x = nil
+  return x.y
+end)
+f()

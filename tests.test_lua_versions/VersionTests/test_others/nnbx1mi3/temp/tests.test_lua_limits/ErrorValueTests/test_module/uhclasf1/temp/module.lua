@@ -1,0 +1,3 @@
+local m = {}
+function m.f() error('inside') end
+return m

@@ -1,0 +1,1 @@
+error(setmetatable({ x = 1 }, { __index = error, __pairs = error, __len = error }))

@@ -1,0 +1,3 @@
+
+local function f() error('oh no', 0) end
+f() return 1

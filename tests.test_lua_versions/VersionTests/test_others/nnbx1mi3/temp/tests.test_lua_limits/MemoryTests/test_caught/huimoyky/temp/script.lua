@@ -1,0 +1,1 @@
+print((pcall(string.rep, 'x', 1e8))) print(#('x'):rep(1e6))

@@ -1,0 +1,1 @@
+local keep = ('x'):rep(5e6) for i = 1, 3e5 do local t = { i, i } end print('fine')

@@ -1,0 +1,1 @@
+local s = alaskaContext .. '!' print(#s)

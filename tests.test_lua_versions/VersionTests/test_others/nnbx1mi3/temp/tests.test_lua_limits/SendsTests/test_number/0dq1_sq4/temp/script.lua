@@ -1,0 +1,1 @@
+for i = 1, 4 do pcall(send, 'a', i) end

@@ -1,0 +1,1 @@
+send('a', '') print('before') pcall(function() while true do end end) print('after')

@@ -1,0 +1,1 @@
+for i = 1, 1000 do end print('fine')

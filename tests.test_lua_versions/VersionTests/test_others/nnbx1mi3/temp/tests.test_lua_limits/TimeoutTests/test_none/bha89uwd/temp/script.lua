@@ -1,0 +1,1 @@
+local n = 0 for i = 1, 1e6 do n = n + 1 end print(n == 1e6)

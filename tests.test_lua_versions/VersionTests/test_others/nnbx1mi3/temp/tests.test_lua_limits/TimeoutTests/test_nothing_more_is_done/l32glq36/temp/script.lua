@@ -1,0 +1,1 @@
+('x'):gsub('x', function() pcall(function() while true do end end) pcall(print, 'late') pcall(send, 'late', '') end) print('after')

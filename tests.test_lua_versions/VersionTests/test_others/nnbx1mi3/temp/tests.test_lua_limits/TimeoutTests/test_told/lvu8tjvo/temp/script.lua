@@ -1,0 +1,5 @@
+local function f()
+  while true do
+  end
+end
+f()

@@ -1,0 +1,4 @@
+
+            local cjson = require 'cjson'
+            io.write(cjson.encode(cjson.decode(alaskaContext)))
+        

@@ -1,0 +1,1 @@
+require 'leaving' print('after')

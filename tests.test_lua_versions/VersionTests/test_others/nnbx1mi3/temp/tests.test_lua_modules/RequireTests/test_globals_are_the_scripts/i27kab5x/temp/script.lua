@@ -1,0 +1,1 @@
+question = 'q' require 'shared' print(answer)

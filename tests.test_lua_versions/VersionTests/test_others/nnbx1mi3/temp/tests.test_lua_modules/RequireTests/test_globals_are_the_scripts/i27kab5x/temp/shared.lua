@@ -1,0 +1,1 @@
+answer = question .. alaskaContext send('from', 'module')

@@ -1,0 +1,1 @@
+print(package.loaded.package == package, package.config:sub(1, 1))

@@ -1,0 +1,1 @@
+print(require('one').name, require('lib.two'), (require('three')))

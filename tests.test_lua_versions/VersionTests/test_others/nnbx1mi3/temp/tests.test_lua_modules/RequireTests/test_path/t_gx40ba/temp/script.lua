@@ -1,0 +1,1 @@
+package.searchers = 1 require('far')

@@ -1,0 +1,1 @@
+package.preload.mine = function(...) return { ... } end print(table.concat(require('mine'), ' '))

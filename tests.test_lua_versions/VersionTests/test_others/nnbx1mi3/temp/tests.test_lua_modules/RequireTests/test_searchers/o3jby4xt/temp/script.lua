@@ -1,0 +1,1 @@
+table.insert(package.searchers or package.loaders, 1, function(n) return function() return n .. '!' end end) print((require('any')))

@@ -1,0 +1,1 @@
+print(package.searchpath('found', 'tests.test_lua_modules/RequireTests/test_searchpath/ne6aarmx/temp/?.lua') ~= nil, (package.searchpath('x', '?')))

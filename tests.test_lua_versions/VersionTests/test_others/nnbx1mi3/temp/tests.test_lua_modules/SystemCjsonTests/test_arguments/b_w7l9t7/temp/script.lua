@@ -1,0 +1,2 @@
+local cjson = require 'cjson'
+local x = cjson.decode({})

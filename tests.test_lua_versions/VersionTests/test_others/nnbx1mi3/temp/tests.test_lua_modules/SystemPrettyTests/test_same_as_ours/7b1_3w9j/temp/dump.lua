@@ -1,0 +1,1 @@
+require('pl.pretty').dump((require('cjson').decode(alaskaContext)))

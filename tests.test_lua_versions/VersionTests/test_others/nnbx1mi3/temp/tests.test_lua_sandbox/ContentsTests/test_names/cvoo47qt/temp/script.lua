@@ -1,0 +1,1 @@
+for name in ('config cpath loaded path preload'):gmatch('%S+') do if package[name] == nil then print(name) end end

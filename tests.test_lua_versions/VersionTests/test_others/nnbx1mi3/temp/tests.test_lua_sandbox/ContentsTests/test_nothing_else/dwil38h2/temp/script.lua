@@ -1,0 +1,1 @@
+local n = 0 for _ in pairs(package) do n = n + 1 end print(n)

@@ -1,0 +1,1 @@
+print(('x').twice, (pcall(function() return ('x')() end)))

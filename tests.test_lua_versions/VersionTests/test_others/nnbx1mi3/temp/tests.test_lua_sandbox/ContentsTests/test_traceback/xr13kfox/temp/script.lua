@@ -1,0 +1,1 @@
+print(debug.traceback({}) ~= nil, type(debug.traceback({})))

@@ -1,0 +1,1 @@
+return { io, os.execute, x }

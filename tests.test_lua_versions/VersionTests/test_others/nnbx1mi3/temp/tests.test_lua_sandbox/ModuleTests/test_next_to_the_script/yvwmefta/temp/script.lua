@@ -1,0 +1,1 @@
+x = 1 print(#require('lib.one'), require('lib.one')[3])

@@ -1,0 +1,1 @@
+print(require('pl.pretty').dump({}, 'x'))

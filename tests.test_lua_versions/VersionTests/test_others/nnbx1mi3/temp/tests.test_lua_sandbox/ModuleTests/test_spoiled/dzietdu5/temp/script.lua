@@ -1,0 +1,1 @@
+print(require('cjson').encode({ { { 1 } } }))

@@ -1,0 +1,1 @@
+print(require('cjson').encode({ 1 }), require('pl.List')({ 1, 2 }):map('+', 1))

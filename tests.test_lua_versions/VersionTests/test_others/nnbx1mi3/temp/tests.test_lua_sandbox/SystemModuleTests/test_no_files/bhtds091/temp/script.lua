@@ -1,0 +1,1 @@
+print(pcall(require('pl.utils').readfile, '/etc/passwd'))

@@ -1,0 +1,1 @@
+print(require('cjson').encode_max_depth())
