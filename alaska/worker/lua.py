@@ -60,7 +60,7 @@ class LuaRunner:
 
     def __init__(self, options: LuaOptions = LuaOptions()) -> None:  # noqa: B008  # it is frozen
         self._options = options
-        self._module = _lupa_module(options.version)
+        self._module = lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -212,7 +212,7 @@ def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoRet
     raise AttributeError(f"no access to {name!r}")
 
 
-def _lupa_module(version: str) -> Lupa:
+def lupa_module(version: str) -> Lupa:
     """Return lupa's module for a version of Lua.
 
     Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
@@ -238,6 +238,6 @@ def _part(version: str, name: str) -> bytes:
     """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
     dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
     compiled: bytes = (
-        _lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
+        lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
     )
     return compiled
