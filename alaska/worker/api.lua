@@ -118,7 +118,7 @@ end
 -- Asks the worker and returns its answer; an error has the place of the script, which is so many levels up.
 local function ask(call, level, ...)
   if run.over then
-    error(run.over, 0)
+    limits.leave()
   elseif not isyieldable() then
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
@@ -259,8 +259,10 @@ function api.returned(value)
     return
   end
   local text, why = frame(value)
-  if not text then
-    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
+  if run.over then
+    limits.leave()
+  elseif not text then
+    error(run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
   end
   sending.reply(1, text)
 end

@@ -1,7 +1,9 @@
 -- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
 local run, settings, limits = ...
 
+local OUTPUT = 'worker/scripts/output'
 local limit = settings.output
+local too_much = limits.text(OUTPUT, 'the script printed more than %d octets', limit)
 local type, tostring, select, error, setmetatable = type, tostring, select, error, setmetatable
 local concat, format, gsub = table.concat, string.format, string.gsub
 local unpack = table.unpack or unpack
@@ -15,11 +17,11 @@ local input, output -- the default files of the run
 
 local function emit(text)
   if run.over then
-    error(run.over, 0)
+    limits.leave()
   end
   size = size + #text
   if limit > 0 and size > limit then
-    limits.exceed('worker/scripts/output', 'the script printed more than %d octets', limit)
+    limits.exceed(OUTPUT, too_much)
   end
   if text ~= '' then
     run.touched = true

@@ -63,13 +63,15 @@ local function field(name, locals)
 end
 
 local function make_maker(names, is_all)
-  local locals, items = {}, {}
+  local locals, items, has_string = {}, {}, false
   for i, name in ipairs(names) do
+    has_string = has_string or name == 'string'
     items[i] = field(name, locals)
   end
-  local source = 'local base, libraries, string_metatable, make_package, make_api = ...\n' .. concat(locals)
+  local source = 'local base, libraries, string_metatable, make_package, make_api = ...\n'
+    .. 'local methods = libraries.string\n' .. concat(locals)
     .. 'return function(context)\n  local env = { ' .. concat(items, ', ') .. ' }\n'
-    .. '  string_metatable.__index = env.string or libraries.string\n'
+    .. '  string_metatable.__index = ' .. (has_string and 'env.string\n' or 'methods\n')
     .. (is_all and '  env._G = env\n  env.package = make_package(env, libraries)\n' or '') .. '  return env\nend'
   return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, api.make)
 end

@@ -1,10 +1,11 @@
 -- What scripts find in their globals: Lua's own functions and libraries, with what could reach beyond the run
 -- replaced. `base` has the functions, `libraries` the libraries; each run gets copies.
-local run, settings, console, sending, modules, leaving = ...
+local run, settings, console, sending, modules, leaving, guards = ...
 
-local error, type, rawget = error, type, rawget
+local error, pcall, rawget, type = error, pcall, rawget, type
 local getmetatable, setmetatable = getmetatable, setmetatable
 local raw_debug, raw_collectgarbage, raw_randomseed = debug, collectgarbage, math.randomseed
+local gsub, rep, move = string.gsub, string.rep, table.move
 local random_takes_two = math.type ~= nil
 
 local function copy(library)
@@ -40,8 +41,45 @@ local libraries = {
   jit = jit and { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch },
 }
 
+if guards then
+  base.xpcall = guards.xpcall
+  libraries.string.gsub, libraries.string.format, libraries.table.sort = guards.gsub, guards.format, guards.sort
+end
+
 libraries.os.exit = leaving.exit
 libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
+
+-- Two functions of C that can be told to do nothing for ever.
+
+-- Returns what a function that was called with pcall returned, or raises its error where the script called ours.
+local function placed(name, ok, ...)
+  if not ok then
+    error((gsub(..., "to '[^']*'", "to '" .. name .. "'")), 3)
+  end
+  return ...
+end
+
+local MOST_MOVED = 2 ^ 26
+
+function libraries.string.rep(text, times, ...)
+  if text == '' and (... == nil or ... == '') and type(times) == 'number' then
+    return ''
+  elseif type(text) == 'string' and type(times) == 'number' then
+    return rep(text, times, ...)
+  end
+  local result = placed('rep', pcall(rep, text, times, ...))
+  return result
+end
+
+if move then
+  function libraries.table.move(from, first, last, ...)
+    if type(first) == 'number' and type(last) == 'number' and last - first > MOST_MOVED then
+      error("bad argument #3 to 'move' (too many elements to move)", 2)
+    end
+    local result = placed('move', pcall(move, from, first, last, ...))
+    return result
+  end
+end
 
 local globals = { base = base, libraries = libraries }
 

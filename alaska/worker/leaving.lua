@@ -2,26 +2,26 @@
 --
 -- os.exit ends the request and not the process, whatever is around it: it yields EXIT. What asks the worker for
 -- something yields CALL and what it wants, and goes on with the answer.
-local run, EXIT, CALL = ...
+local run, EXIT, CALL, raw_leave, resume, trace = ...
+
+local note, frames_of_error = trace.note, trace.of_error
 
 local error, type, tonumber, format = error, type, tonumber, string.format
 local getinfo = debug.getinfo
-local isyieldable, yield, create, resume = coroutine.isyieldable, coroutine.yield, coroutine.create, coroutine.resume
+local isyieldable, yield, create = coroutine.isyieldable, coroutine.yield, coroutine.create
 local status, close = coroutine.status, coroutine.close
 
 local leaving = {}
 
 local function leave()
-  if isyieldable() then
-    yield(EXIT)
-  end
-  run.odd = true -- a pcall may catch EXIT, and keep something in it
-  error(EXIT, 0)
+  -- Where this is an error, a pcall may catch EXIT, and keep something in it.
+  run.odd = run.odd or not isyieldable()
+  raw_leave()
 end
 
 function leaving.exit(code)
   if run.over then
-    error(run.over, 0)
+    leave()
   end
   if code == nil or code == true then
     code = 0
@@ -70,11 +70,16 @@ local function unwrapped(thread, ok, ...)
     return ...
   end
   local value = ...
+  local frames = frames_of_error(value, thread) -- before it is closed
   if close and status(thread) == 'dead' then
     local is_closed, latest = close(thread)
     value = is_closed and value or latest
   end
-  error(value, 2)
+  if type(value) == 'string' then
+    local at = getinfo(2, 'Sl')
+    value = (at and at.currentline > 0 and format('%s:%d: ', at.short_src, at.currentline) or '') .. value
+  end
+  error(note(value, frames), 0)
 end
 
 function leaving.wrap(body)

@@ -1,13 +1,16 @@
 -- What a run may use of time, output and messages. One that uses more fails, whatever its script catches: `run.over`
 -- is what every further check, print and send raises, and `run.limit` tells the setting.
-local run, settings, clock = ...
+--
+-- `clock` tells the time, in a hurry `quick` does.
+local run, settings, EXIT, clock, quick = ...
 
-local error, find, format = error, string.find, string.format
+local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
+local isyieldable, yield = coroutine.isyieldable, coroutine.yield
 local getinfo, collect, count = debug.getinfo, collectgarbage, collectgarbage
 
--- How many checks pass between two looks at the clock: few at first, more while they pass quickly.
-local FIRST, MOST = 200, 12800
-local SHORT, LONG = 0.001, 0.02 -- seconds between two looks
+-- How many checks pass between two looks at the clock: fewer where they take long.
+local FIRST, MOST = 64, 256
+local SHORT, LONG = 0.001, 0.005 -- seconds between two looks
 
 local timeout = settings.timeout / 1000
 local memory = settings.memory * 1024 -- kilobytes, 0 for no limit
@@ -22,7 +25,7 @@ local function where()
   local level = 2
   while true do
     local at = getinfo(level, 'Sl')
-    if not at then
+    if not at or level == 250 then -- deeper, what is looked for takes too long
       return ''
     elseif at.currentline > 0 and not find(at.short_src, '^%[alaska ') then
       return format('%s:%d: ', at.short_src, at.currentline)
@@ -31,25 +34,50 @@ local function where()
   end
 end
 
--- Ends the run for a limit; `setting` is its name, and `...` completes the text.
-function limits.exceed(setting, text, ...)
-  if not run.over then
-    run.touched = true
-    run.limit = setting
-    run.over = where() .. format(text, ...) .. ', the limit that ' .. setting .. ' sets'
-    run.trace = run.tracer(nil)
+-- Leaves the script: by a yield, which nothing catches, or where that cannot be, by an error.
+local function leave()
+  if isyieldable() then
+    yield(EXIT)
   end
   error(run.over, 0)
 end
 
+limits.leave = leave
+
+local function tell_where(text)
+  run.over = where() .. text
+  run.trace = run.tracer(nil)
+end
+
+-- Returns the text of the error for a limit. It is made beforehand: when it is needed there may be no stack left.
+function limits.text(setting, what, ...)
+  return format(what, ...) .. ', the limit that ' .. setting .. ' sets'
+end
+
+-- Ends the run for a limit.
+function limits.exceed(setting, text)
+  if not run.over then
+    run.over, run.limit, run.touched = text, setting, true
+    pcall(tell_where, text)
+  end
+  leave()
+end
+
 local exceed = limits.exceed
+local TIMEOUT = 'worker/scripts/timeout'
+local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settings.timeout)
 
 -- Time
 
-local deadline, last, budget
+local deadline, last, second, budget
 
--- In LuaJIT, garbage can fill the memory that a script may use: it is collected before it does.
+-- In LuaJIT, garbage can fill the memory that a script may use: it is collected sooner, all at once, and before it does.
 local collect_above = 0
+
+if collects_late and memory > 0 then
+  collect('setpause', 150)
+  collect('setstepmul', 1000000)
+end
 
 local function collect_garbage()
   collect()
@@ -61,23 +89,28 @@ end
 -- A chunk calls this when it has passed as many checks as it might; returns how many it may pass now.
 local function check()
   if run.over then
-    error(run.over, 0)
+    leave()
   end
-  local now = clock()
-  if not deadline then
-    deadline, last, run.touched = now + timeout, now, true
-    return budget
-  elseif now >= deadline then
-    exceed('worker/scripts/timeout', 'the script ran longer than %d ms', settings.timeout)
-  end
-  local spent = now - last
-  last = now
+  local now = quick()
+  local spent = last and now - last or LONG
   if spent < SHORT then
     budget = budget < MOST and budget * 2 or MOST
+    -- Nothing can have been missed, unless a C function slept.
+    if time() == second then
+      return budget
+    end
   elseif spent > LONG then
-    budget = budget > 4 and (budget - budget % 4) / 4 or 1
+    budget = budget > 4 and floor(budget / 4) or 1
   end
-  if collects_late and spent >= SHORT and memory > 0 and count 'count' > collect_above then
+  local seen = clock()
+  if not deadline then
+    deadline = seen + timeout
+    run.touched = true
+  elseif seen >= deadline then
+    exceed(TIMEOUT, too_long)
+  end
+  last, second = now, time() -- not before: where the stack is short, all of this may fail half-way
+  if collects_late and memory > 0 and count 'count' > collect_above then
     collect_garbage()
   end
   return budget
@@ -95,7 +128,7 @@ end
 -- Gets ready for another run: its time begins with the first look at the clock, since short scripts should not pay
 -- for one.
 function limits.begin()
-  deadline, budget = nil, FIRST
+  deadline, last, budget = nil, nil, FIRST
   run.over, run.limit, run.trace = nil, nil, nil
 end
 

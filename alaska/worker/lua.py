@@ -8,12 +8,14 @@ has ended, or when it waits for something that the worker is asked for.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import os
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -37,6 +39,7 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
     *("limits", "clock", "instrument", "chunks", "trace", "describe", "console", "sending", "modules", "leaving"),
+    "guards",
     *("globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
@@ -46,6 +49,9 @@ _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
 _SHORT_OCTETS = 64 * 1024
+MOST_MESSAGE_OCTETS = 64 * 1024
+"""What is longer in an error's message is left out."""
+_UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 2
 
 
 class Lupa(Protocol):
@@ -73,7 +79,7 @@ class LuaRunner:
         self._options = options
         self._call = call if call is not None else _nobody_answers
         self._config = config
-        self._module = _lupa_module(options.version)
+        self._module = lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
     def run(self, script: Script, request: Request) -> Outcome:
@@ -93,7 +99,8 @@ class LuaRunner:
             self._lua = None
             raise
         if not lua.is_fit:
-            self._lua = None
+            self._lua = lua = None
+            _trim_memory()
         return outcome
 
     def close(self) -> None:
@@ -133,19 +140,21 @@ class _Interpreter:
 
     def run(self, script: Script, request: Request, call: Call) -> Outcome:
         """Run a script and return what came of it."""
-        context = request.context
-        if self._compiled.get(script.name) is not script or len(context) > _SHORT_OCTETS:
+        name, context = script.name, request.context
+        given: bytes | None = context
+        if self._compiled.get(name) is not script or len(context) > _SHORT_OCTETS:
             self._lua.set_max_memory(0)
             failure = self._prepare(script, context)
             self._lua.set_max_memory(self._limit, total=True)
             if failure is not None:
                 return Outcome(error=failure)
+            given = None
         values: Any
         try:
-            if script.name in self._with_api:
-                values = self._run_with_api(script.name, request, call)
+            if name in self._with_api:
+                values = self._run_with_api(name, given, request, call)
             else:
-                values = self._run(script.name, context if len(context) <= _SHORT_OCTETS else None)
+                values = self._run(name, given)
         except MemoryError:
             values = None
         if values is True:
@@ -157,7 +166,7 @@ class _Interpreter:
         outcome.memory = memory
         return outcome
 
-    def _run_with_api(self, name: bytes, request: Request, call: Call) -> object:
+    def _run_with_api(self, name: bytes, given: bytes | None, request: Request, call: Call) -> object:
         """Run a script that may ask what its request is, and the worker for more; as the Lua side does."""
         started = time.monotonic()
         deadline = None if self._seconds is None else time.time() + self._seconds
@@ -168,7 +177,7 @@ class _Interpreter:
         for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
             self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
         self._lua.set_max_memory(self._limit, total=True)
-        values: object = self._run(name, request.context if len(request.context) <= _SHORT_OCTETS else None)
+        values: object = self._run(name, given)
         while isinstance(values, tuple) and values[0] is None:
             left = b"" if self._seconds is None else b"%.6f" % (started + self._seconds - time.monotonic())
             word, *answer = unpack(call(request, pack((left, *values[1:]))))
@@ -179,9 +188,8 @@ class _Interpreter:
         return values
 
     def _prepare(self, script: Script, context: bytes) -> ScriptError | None:
-        """Compile a script that is new, and hand over a context that is long."""
-        if len(context) > _SHORT_OCTETS:
-            self._hold(context)
+        """Hand over a context and compile a script that is new."""
+        self._hold(context)
         known = self._compiled.get(script.name)
         if known is None or known.version != script.version:
             self._compiled.pop(script.name, None)
@@ -196,7 +204,10 @@ class _Interpreter:
         return None
 
     def _outcome(self, values: tuple[Any, ...]) -> Outcome:
-        self.is_fit, message, output, count, *fields = values
+        fitness, message, output, count, *fields = values
+        self.is_fit = fitness != _UNFIT
+        if fitness == _FIT_WITH_MEMORY_TO_GIVE_BACK:
+            _trim_memory()
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._more(len(fields)))
@@ -204,6 +215,8 @@ class _Interpreter:
         return Outcome(sends, output, error, log=log)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
+        if len(message) > MOST_MESSAGE_OCTETS:
+            message = message[:MOST_MESSAGE_OCTETS] + b"... (%d octets)" % len(message)
         file, line, limit, traceback = self._details(message)
         return cls(
             _text(message),
@@ -212,6 +225,17 @@ class _Interpreter:
             traceback=tuple(_text(traceback).split("\n")) if traceback else (),
             limit=None if limit is None else _text(limit),
         )
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], object]:
+    """Return what gives memory that is free back to the system, where the C library has that."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+
+
+def _trim_memory() -> None:
+    """Give back what was let go of; the C library would keep it for what comes next."""
+    _malloc_trim()(0)
 
 
 def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
@@ -267,7 +291,7 @@ def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoRet
     raise AttributeError(f"no access to {name!r}")
 
 
-def _lupa_module(version: str) -> Lupa:
+def lupa_module(version: str) -> Lupa:
     """Return lupa's module for a version of Lua.
 
     Lua's C modules look for the interpreter's functions among the global symbols of the process, so the interpreter has
@@ -293,6 +317,6 @@ def _part(version: str, name: str) -> bytes:
     """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
     dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
     compiled: bytes = (
-        _lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
+        lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
     )
     return compiled

@@ -46,6 +46,9 @@ function modules.load(source, name, mode, ...)
   if kind == 'function' then
     local ok, text = pcall(pieces_of, source)
     if not ok then
+      if type(text) == 'string' and find(text, 'not enough memory$') then
+        error(text, 0)
+      end
       return nil, text
     end
     source, name = text, name or '=(load)'
@@ -61,6 +64,7 @@ function modules.load(source, name, mode, ...)
   if select('#', ...) == 0 or env == nil and is_5_1 then
     env = globals()
   end
+  limits.patience()
   local chunk, message = compile(source, name or source)
   if not chunk then
     return nil, message
@@ -71,6 +75,14 @@ end
 -- Lua 5.1 has load for functions, and this for strings.
 function modules.loadstring(source, name)
   return modules.load(source, name)
+end
+
+-- What our own modules open files with.
+function modules.open(path, mode)
+  if settings.sandbox then
+    return nil, path .. ': there are no files in the sandbox'
+  end
+  return console.io.open(path, mode)
 end
 
 local function read(path)
@@ -131,7 +143,9 @@ local function globals_of_system()
     return env
   end
   local io = { write = console.io.write, stdout = console.io.stdout, stderr = console.io.stderr }
-  return setmetatable({ io = io }, { __index = env, __newindex = env })
+  local seen = { io = io }
+  seen._G = seen
+  return setmetatable(seen, { __index = env, __newindex = env })
 end
 
 -- Tells whether a script in the sandbox may have a module of the system: `modules` has names, and beginnings of names
@@ -294,6 +308,7 @@ function modules.require(name)
   if value then
     return value
   end
+  limits.patience() -- a chunk that only loads others passes no check of its own
   local loader, extra = loader_of(name)
   value = loader(name, extra)
   if value ~= nil then

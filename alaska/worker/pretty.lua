@@ -6,7 +6,7 @@ local error, getmetatable, next, pcall, rawget, tostring, type =
 local load = modules.load
 local find, format, match, rep, sub = string.find, string.format, string.match, string.rep, string.sub
 local concat, floor, huge, sort = table.concat, math.floor, math.huge, table.sort
-local print, io_open = console.print, console.io.open
+local print, open = console.print, modules.open
 
 local keywords = {}
 for word in string.gmatch('and break do else elseif end false for function goto if in local nil not or repeat return '
@@ -147,7 +147,7 @@ function pretty.dump(value, filename)
     print(pretty.write(value))
     return true
   end
-  local file, message = io_open(filename, 'w')
+  local file, message = open(filename, 'w')
   if not file then
     return nil, message
   end

@@ -46,7 +46,7 @@ local run = { odd = false, finalizers = false }
 local EXIT = {} -- what a script that called os.exit yields, or raises where it cannot yield
 local CALL = {} -- what a script that wants something of the worker yields, before what it wants
 
-local limits = part 'limits'(run, settings, part 'clock'(has_ffi and ffi))
+local limits = part 'limits'(run, settings, EXIT, part 'clock'(has_ffi and ffi))
 local chunks = part 'chunks'(limits, part 'instrument'(), private)
 
 -- A part that works on what a script gives it may work for long, so it is checked as the script is.
@@ -69,15 +69,16 @@ local describe = part 'describe'(debug.getmetatable)
 local console = part 'console'(run, settings, limits)
 local sending = part 'sending'(run, settings, limits)
 local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, console)
-local leaving = part 'leaving'(run, EXIT, CALL)
-local globals = part 'globals'(run, settings, console, sending, modules, leaving)
+local guards = jit and part 'guards'(run, trace.note)
+local leaving = part 'leaving'(run, EXIT, CALL, limits.leave, guards and guards.resume or coroutine.resume, trace)
+local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules)
 local api = part 'api'(run, settings, limits, CALL, sending, modules)
 local environment = part 'environment'(globals, modules, api)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
-local collect, count, select, type = collectgarbage, collectgarbage, select, type
+local collect, count, select, tostring, type = collectgarbage, collectgarbage, select, tostring, type
 -- Our parts call no methods of strings: while a run lasts, strings have those that its script gave them.
 local concat, find, format = table.concat, string.find, string.format
 local open, unpack = chunks.open, table.unpack
@@ -86,6 +87,8 @@ run.tracer = trace.frames
 
 local scripts = {}
 local most -- from how many kilobytes on there is too much garbage
+local has_tidied = false
+local current -- the thread of the script that is run
 
 -- Compiles a script. Returns the error's text or nil, and whether the script has the table `alaska`.
 local function compile(name, source, path, directory)
@@ -103,20 +106,21 @@ local MEMORY = 'not enough memory$'
 
 -- Tells how a script failed: its error's text and frames.
 local function failure_of(thread, ok, value)
-  if run.over then
+  local text = not ok and not run.over and describe(value)
+  if run.over then -- perhaps only now, by a __tostring
     if run.exit then
       return run.exit.text, {}
     end
     return run.over, run.trace
-  elseif not ok then
-    return describe(value), trace.frames(thread)
+  elseif text then
+    return text, trace.of_error(value, thread)
   end
   return 'attempt to yield from outside a coroutine', trace.frames(thread)
 end
 
 -- Leaves the interpreter as it was before the run.
 local function finish()
-  run.env, run.thread, run.request = nil, nil, nil
+  run.env, run.request, current = nil, nil, nil
   modules.finish()
   -- The finalizers that a collection calls may leave objects that have one themselves.
   local rounds = 0
@@ -129,16 +133,21 @@ local function finish()
   console.close_files()
   globals.restore()
   if count 'count' > most then
-    most = limits.tidy()
+    most, has_tidied = limits.tidy(), true
   end
 end
 
+-- The first result tells what becomes of the interpreter.
+local UNFIT, FIT, FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 1, 2
+
 local function results(message)
-  return not run.odd, message, console.output(), sending.results()
+  local fitness = run.odd and UNFIT or has_tidied and FIT_WITH_MEMORY_TO_GIVE_BACK or FIT
+  has_tidied = false
+  return fitness, message, console.output(), sending.results()
 end
 
--- Returns what is told of a run that has ended: whether the interpreter is still fit for use, the error's text or nil,
--- the output, the number of values that describe sends, and the first of them; `more` returns the others, and
+-- Returns what is told of a run that has ended: the fitness of the interpreter, the error's text or nil, the output,
+-- the number of values that describe sends, and the first of them; `more` returns the others, and
 -- `details` what else there is to say of the error.
 local function conclude(thread, ok, value)
   run.touched = true
@@ -150,8 +159,11 @@ local function conclude(thread, ok, value)
   end
   local message
   message, run.frames = failure_of(thread, ok, value)
-  if close then
+  if close and not run.limit then
     close(thread) -- its pending to-be-closed variables
+    if run.limit then
+      message, run.frames = run.over, run.trace
+    end
   end
   finish()
   return results(message)
@@ -192,7 +204,10 @@ local function begin()
   limits.begin()
   console.begin()
   sending.begin()
-  run.exit, run.frames, run.touched = nil, nil, false
+  if guards then
+    guards.begin()
+  end
+  run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
 end
 
 -- Runs the main function of a script, which answers the request by what it returns.
@@ -202,19 +217,19 @@ end
 
 -- Does what follows when a script has yielded or ended; see `go`.
 local function advance(ok, value, ...)
-  local thread = run.thread
   if ok and value == CALL then
     return nil, ...
-  elseif ok and not run.touched and not run.odd and status(thread) == 'dead' then
-    run.env, run.thread = nil, nil
-    if count 'count' > most then
-      most = limits.tidy()
+  elseif ok and not run.touched and not run.odd and status(current) == 'dead' then
+    run.env, current = nil, nil
+    if count 'count' <= most then
+      return true
     end
-    return not run.odd or results()
+    most, has_tidied = limits.tidy(), true
+    return results()
   elseif not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
     return
   end
-  return conclude(thread, ok, value)
+  return conclude(current, ok, value)
 end
 
 -- Runs a compiled script, with the context that is held unless there is one. Returns true if the script came to its
@@ -229,28 +244,27 @@ local function go(name, context)
   local env = script.make_environment(context or held)
   held, run.env = nil, env
   -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
-  local thread = create(main_of)
-  run.thread = thread
-  return advance(resume(thread, open(script.chunk, env)))
+  current = create(main_of)
+  return advance(resume(current, open(script.chunk, env)))
 end
 
 -- Goes on with a script that is given the answer which is held.
 local function go_on()
   local values = answer
   answer = nil
-  return advance(resume(run.thread, unpack(values, 1, answer_count)))
+  return advance(resume(current, unpack(values, 1, answer_count)))
 end
 
 -- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.
 local function rescue()
   run.odd, run.touched = true, true
   run.limit = 'worker/scripts/memory'
-  run.frames = run.thread and trace.frames(run.thread) or {}
-  run.env, run.thread, run.request, answer = nil, nil, nil, nil
+  run.frames = current and trace.frames(current) or {}
+  run.env, run.request, current, answer = nil, nil, nil, nil
   local innermost = run.frames[1]
-  local where = innermost and format('%s:%d: ', innermost.short_src, innermost.line) or ''
-  return results(where .. 'not enough memory: the script needs more than ' .. settings.memory
-    .. ' MB, the limit that worker/scripts/memory sets')
+  local is_known = type(innermost) == 'table' and innermost.line
+  local where = is_known and format('%s:%d: ', innermost.short_src, innermost.line) or ''
+  return results(where .. limits.text(run.limit, 'not enough memory: the script needs more than %d MB', settings.memory))
 end
 
 -- Returns what there is to say of the latest error: file, line and limit, each nil where there is none, and the
@@ -258,9 +272,9 @@ end
 local function details(message)
   local lines = {}
   for i, frame in ipairs(run.frames or {}) do
-    lines[i] = frame.text
+    lines[i] = tostring(frame)
   end
-  local file, line = trace.place(message, run.frames or {})
+  local file, line = trace.place(message, run.frames or {}, run.script.path)
   return file or run.script.path, line, run.limit, concat(lines, '\n')
 end
 

@@ -4,8 +4,8 @@ local globals = ...
 local base, libraries = globals.base, globals.libraries
 local error, type, select, next, pcall, tostring = error, type, select, next, pcall, tostring
 local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
-local gmatch, gsub, rep, format = string.gmatch, string.gsub, string.rep, string.format
-local count, traceback, move = collectgarbage, debug.traceback, table.move
+local gmatch, gsub, format = string.gmatch, string.gsub, string.format
+local count, traceback = collectgarbage, debug.traceback
 
 local function keep(given, names)
   local kept = {}
@@ -83,24 +83,4 @@ function libraries.debug.traceback(...)
     text = traceback(message, (level or 1) + 1)
   end
   return (gsub(text, '\n\t%[alaska [^\n]*', ''))
-end
-
--- Two functions of C that can be told to do nothing for ever.
-
-function libraries.string.rep(text, times, ...)
-  if text == '' and (... == nil or ... == '') and type(times) == 'number' then
-    return ''
-  end
-  return rep(text, times, ...)
-end
-
-local MOST_MOVED = 2 ^ 26
-
-if move then
-  function libraries.table.move(from, first, last, ...)
-    if type(first) == 'number' and type(last) == 'number' and last - first > MOST_MOVED then
-      error("bad argument #3 to 'move' (too many elements to move)", 2)
-    end
-    return move(from, first, last, ...)
-  end
 end

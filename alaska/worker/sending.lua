@@ -9,7 +9,11 @@ local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
 local error, type, select, format = error, type, select, string.format
 local unpack = table.unpack
+local SENDS, SIZE, OUTPUT = 'worker/scripts/sends', 'worker/scripts/sends-size', 'worker/scripts/output'
 local most, most_octets, most_logged = settings.sends, settings.sends_size, settings.output
+local too_many = limits.text(SENDS, 'the script sends more than %d messages', most)
+local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
+local too_long = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
 
 -- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each line of the log:
 -- 'log', the level, '', '', 1, and the text.
@@ -51,13 +55,13 @@ end
 -- Counts a message that holds so many octets.
 local function take_note(size)
   if run.over then
-    error(run.over, 0)
+    limits.leave()
   end
   messages, octets = messages + 1, octets + size
   if most > 0 and messages > most then
-    limits.exceed('worker/scripts/sends', 'the script sends more than %d messages', most)
+    limits.exceed(SENDS, too_many)
   elseif most_octets > 0 and octets > most_octets then
-    limits.exceed('worker/scripts/sends-size', 'the script sends more than %d octets', most_octets)
+    limits.exceed(SIZE, too_much)
   end
 end
 
@@ -107,11 +111,11 @@ end
 -- Writes down a line for the log.
 function sending.log(level, text)
   if run.over then
-    error(run.over, 0)
+    limits.leave()
   end
   logged = logged + #text + 1
   if most_logged > 0 and logged > most_logged then
-    limits.exceed('worker/scripts/output', 'the script logged more than %d octets', most_logged)
+    limits.exceed(OUTPUT, too_long)
   end
   note('log', level, '', '', 1, text)
 end

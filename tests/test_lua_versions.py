@@ -1,0 +1,58 @@
+"""Everything that holds for one Lua holds for the other; a process can only run one of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from alaska.errors import WrongLua
+from alaska.worker.lua import MODULES, LuaRunner
+from alaska.worker.options import LuaOptions
+from tests.lua_case import VERSION
+
+ROOT = Path(__file__).parent.parent
+TESTS = (
+    "tests.test_lua",
+    "tests.test_lua_hostile",
+    "tests.test_lua_isolation",
+    "tests.test_lua_limits",
+    "tests.test_lua_modules",
+    "tests.test_lua_checks",
+    "tests.test_lua_sandbox",
+)
+
+
+class VersionTests(SynchronousTestCase):
+    """The versions of Lua that are offered."""
+
+    def test_others(self) -> None:
+        """All tests of scripts pass with the versions that this process does not run."""
+        if "ALASKA_TEST_LUA" in os.environ:
+            raise SkipTest("this is the process for another version")
+        for version, module in MODULES.items():
+            if version == VERSION:
+                continue
+            if importlib.util.find_spec(module) is None:
+                raise SkipTest(f"this lupa has no {module}")
+            finished = subprocess.run(
+                [sys.executable, "-m", "twisted.trial", "--temp-directory", self.mktemp(), *TESTS],
+                cwd=ROOT,
+                env={**os.environ, "ALASKA_TEST_LUA": version},
+                capture_output=True,
+                check=False,
+            )
+            said = finished.stdout.decode(errors="replace")
+            self.assertEqual(finished.returncode, 0, f"with {version}:\n{said[-20000:]}")
+
+    def test_two_in_one_process(self) -> None:
+        """A second version in one process is refused: the two would mix up their symbols."""
+        LuaRunner(LuaOptions(version=VERSION))
+        for version in MODULES:
+            if version != VERSION:
+                error = self.assertRaises(WrongLua, LuaRunner, LuaOptions(version=version))
+                self.assertIn("this process runs", str(error))
