@@ -165,6 +165,15 @@ class SendForTests(LuaCase):
         )
 
 
+class ErrorTests(LuaCase):
+    """Errors of scripts."""
+
+    def test_long_message(self) -> None:
+        """Of a message without end the beginning is kept, and how long it is."""
+        text = self.error("error(('x'):rep(1000000), 0)")
+        self.assertRegex(text.split("\n")[0], r"^x{65536}\.\.\. \(1000000 octets\)$")
+
+
 class LogTests(LuaCase):
     """Lines for the worker's log."""
 

@@ -49,6 +49,8 @@ _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
 _SHORT_OCTETS = 64 * 1024
+MOST_MESSAGE_OCTETS = 64 * 1024
+"""What is longer in an error's message is left out."""
 _UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 2
 
 
@@ -228,6 +230,8 @@ class _Interpreter:
         return Outcome(sends, output, error, log=log)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
+        if len(message) > MOST_MESSAGE_OCTETS:
+            message = message[:MOST_MESSAGE_OCTETS] + b"... (%d octets)" % len(message)
         file, line, limit, traceback = self._details(message)
         return cls(
             _text(message),

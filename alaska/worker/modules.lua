@@ -64,6 +64,7 @@ function modules.load(source, name, mode, ...)
   if select('#', ...) == 0 or env == nil and is_5_1 then
     env = globals()
   end
+  limits.patience()
   local chunk, message = compile(source, name or source)
   if not chunk then
     return nil, message
@@ -307,6 +308,7 @@ function modules.require(name)
   if value then
     return value
   end
+  limits.patience() -- a chunk that only loads others passes no check of its own
   local loader, extra = loader_of(name)
   value = loader(name, extra)
   if value ~= nil then

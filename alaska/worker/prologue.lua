@@ -89,6 +89,7 @@ run.tracer = trace.frames
 local scripts = {}
 local most -- from how many kilobytes on there is too much garbage
 local has_tidied = false
+local current -- the thread of the script that is run
 
 -- Compiles a script. Returns the error's text or nil, and whether the script has the table `alaska`.
 local function compile(name, source, path, directory)
@@ -120,7 +121,7 @@ end
 
 -- Leaves the interpreter as it was before the run.
 local function finish()
-  run.env, run.thread, run.request = nil, nil, nil
+  run.env, run.request, current = nil, nil, nil
   modules.finish()
   -- The finalizers that a collection calls may leave objects that have one themselves.
   local rounds = 0
@@ -217,11 +218,10 @@ end
 
 -- Does what follows when a script has yielded or ended; see `go`.
 local function advance(ok, value, ...)
-  local thread = run.thread
   if ok and value == CALL then
     return nil, ...
-  elseif ok and not run.touched and not run.odd and status(thread) == 'dead' then
-    run.env, run.thread = nil, nil
+  elseif ok and not run.touched and not run.odd and status(current) == 'dead' then
+    run.env, current = nil, nil
     if count 'count' <= most then
       return true
     end
@@ -230,7 +230,7 @@ local function advance(ok, value, ...)
   elseif not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
     return
   end
-  return conclude(thread, ok, value)
+  return conclude(current, ok, value)
 end
 
 -- Runs a compiled script, with the context that is held unless there is one. Returns true if the script came to its
@@ -245,26 +245,26 @@ local function go(name, context)
   local env = script.make_environment(context or held)
   held, run.env = nil, env
   -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
-  local thread = create(main_of)
-  run.thread = thread
-  return advance(resume(thread, open(script.chunk, env)))
+  current = create(main_of)
+  return advance(resume(current, open(script.chunk, env)))
 end
 
 -- Goes on with a script that is given the answer which is held.
 local function go_on()
   local values = answer
   answer = nil
-  return advance(resume(run.thread, unpack(values, 1, answer_count)))
+  return advance(resume(current, unpack(values, 1, answer_count)))
 end
 
 -- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.
 local function rescue()
   run.odd, run.touched = true, true
   run.limit = 'worker/scripts/memory'
-  run.frames = run.thread and trace.frames(run.thread) or {}
-  run.env, run.thread, run.request, answer = nil, nil, nil, nil
+  run.frames = current and trace.frames(current) or {}
+  run.env, run.request, current, answer = nil, nil, nil, nil
   local innermost = run.frames[1]
-  local where = innermost and innermost.line and format('%s:%d: ', innermost.short_src, innermost.line) or ''
+  local is_known = type(innermost) == 'table' and innermost.line
+  local where = is_known and format('%s:%d: ', innermost.short_src, innermost.line) or ''
   return results(where .. limits.text(run.limit, 'not enough memory: the script needs more than %d MB', settings.memory))
 end
 

@@ -7,6 +7,7 @@ local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs,
 
 local PLACE = '^([^\n]-):(%d+): ' -- what an error begins with, mostly
 local FIRST, LAST = 12, 10 -- how many lines are kept of a long trace
+local MOST = 200 -- how many levels are looked at before the last ones: each takes longer than the one before
 
 local function is_main(at)
   return at.linedefined == 1 and at.lastlinedefined == last_lines[at.source]
@@ -61,15 +62,15 @@ function trace.frames(thread)
   if not thread then
     return {}
   end
-  local frames, level, depth = {}, first, depth_of(thread, first)
+  local frames, level, depth, skipped = {}, first, depth_of(thread, first), false
   while level < depth do
     local at = getinfo(thread, level, 'Sln')
     if at and at.what ~= 'C' and at.what ~= 'tail' and not find(at.short_src, '^%[alaska ') then
       frames[#frames + 1] = frame_of(at)
-      if #frames == FIRST and depth - level > 2 * LAST then
-        frames[FIRST + 1] = format('...\t(skipping %d levels)', depth - LAST - level - 1)
-        level = depth - LAST - 1
-      end
+    end
+    if not skipped and (#frames == FIRST or level - first == MOST) and depth - level > 2 * LAST then
+      frames[#frames + 1] = format('...\t(skipping %d levels)', depth - LAST - level - 1)
+      skipped, level = true, depth - LAST - 1
     end
     level = level + 1
   end
@@ -98,7 +99,7 @@ function trace.of_error(value, thread)
   end
   local frames = trace.frames(thread)
   local innermost = frames[1]
-  if innermost and not innermost.line and type(value) == 'string' then
+  if type(innermost) == 'table' and not innermost.line and type(value) == 'string' then
     -- LuaJIT forgets where it was when it fails itself, but has told it.
     local short_src, line = match(value, PLACE)
     innermost.line = short_src == innermost.short_src and tonumber(line) or nil
@@ -112,7 +113,7 @@ function trace.place(text, frames, path)
   local short_src, line = match(text, PLACE)
   if short_src then
     for i = 1, #frames do
-      if frames[i].short_src == short_src then
+      if type(frames[i]) == 'table' and frames[i].short_src == short_src then
         return sub(frames[i].source, 2), line
       end
     end
@@ -120,7 +121,7 @@ function trace.place(text, frames, path)
     return rest and sub(path, -#rest) == rest and path or short_src, line
   end
   local innermost = frames[1]
-  if innermost then
+  if type(innermost) == 'table' then
     return match(innermost.source, '^@(.*)') or innermost.short_src, innermost.line and format('%d', innermost.line)
   end
 end
