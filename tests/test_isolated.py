@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from alaska.errors import InterpreterLost, LimitExceeded
 from alaska.worker.isolated import IsolatedRunner
-from alaska.worker.process import child_command
+from alaska.worker.process import child_command, child_environment
 from alaska.worker.request import Outcome, Request
 from alaska.worker.runner import SETTINGS, ScriptSettings
 from tests import children
@@ -344,6 +344,11 @@ class ScriptTests(SynchronousTestCase):
         outcome = self.outcome("send", "sendTo('subject', alaskaContext)", context)
         self.assertIsNone(outcome.error)
         self.assertEqual(outcome.sends[0].content, (context,))
+
+    def test_no_secrets(self) -> None:
+        """A child knows nothing of the settings that the worker has from its environment."""
+        environ = {"PATH": "/bin", "ALASKA_WORKER_AUTH_PLAIN_PASSWORD": "secret", "MALAMUTE_SERVER_TIMEOUT": "1"}
+        self.assertEqual(child_environment(environ), {"PATH": "/bin"})
 
     def test_errors(self) -> None:
         """Errors of scripts, and scripts that are missing, are reported as from a thread."""

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -45,8 +45,7 @@ MOST_READS = 16
 _TICKETS_AT_ONCE = 128
 _PLACES = "import sys; sys.path[:] = sys.argv.pop(1).split(':'); "
 _SERVE = "from alaska.worker import child; child.main(child.run_scripts, sys.argv[1:])"
-
-
+_OURS = ("ALASKA_", "MALAMUTE_")
 _log = Logger()
 
 
@@ -62,6 +61,11 @@ def child_command(program: str = _SERVE) -> list[str]:
     # To let it look for these places itself would take a quarter of the time that a child takes to start.
     places = [str(Path(alaska.__file__).resolve().parent.parent), *map(os.path.abspath, filter(None, sys.path))]
     return [sys.executable, "-I", "-S", "-c", _PLACES + program, ":".join(places)]
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a child: this one, without our settings, among which may be a password."""
+    return {name: value for name, value in environ.items() if not name.startswith(_OURS)}
 
 
 def complaint(frame: Frame) -> str:
@@ -98,6 +102,7 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=theirs,
+                env=child_environment(os.environ),
                 start_new_session=True,
             )
         except BaseException:
