@@ -479,6 +479,7 @@ class BrokerModel:
 
     def settle_letter(self, pick: int, is_dropped: bool) -> None:
         """Let a dead letter be sent again, of which nobody is told, or thrown away."""
+        self.check_kept()  # a letter that goes is not seen any more
         letters = list(self.store.letters(0, EVERYTHING))
         dead = letters[pick % len(letters)].message
         number = int(dead.content[0])
