@@ -279,6 +279,38 @@ class EscapeTests(LuaCase):
         )
 
 
+class TrustedTests(LuaCase):
+    """What scripts that are trusted find as they do without Alaska."""
+
+    def test_main_chunk(self) -> None:
+        """The main function of a script and of a module is told to be one, and other functions are not."""
+        self.write("module.lua", "print(debug.getinfo(1, 'S').what)")
+        source = """
+            print(debug.getinfo(1, 'S').what, debug.getinfo(print, 'S').what)
+            local function f() return (debug.getinfo(1, 'S').what) end
+            print(f(), debug.getinfo(f).what, debug.getinfo(f, 'l').what)
+            require 'module'
+        """
+        self.assertEqual(self.output(source), "main\tLua\nLua\tLua\tnil\nmain\n")
+
+    def test_levels(self) -> None:
+        """The functions of the debug library count levels from who calls them."""
+        source = """
+            local function f(a) local b = 2 return debug.getlocal(1, 1), debug.getinfo(1, 'l').currentline end
+            print(f(1)) print(select(2, debug.getlocal(1, 1)) == f, debug.getlocal(f, 1))
+            print(pcall(debug.getlocal, 100, 1))
+        """
+        output = self.output(source).split("\n")
+        self.assertEqual(output[:2], ["a\t2", "true\ta"])
+        self.assertTrue(output[2].startswith("false\t"), output[2])
+
+    def test_arguments(self) -> None:
+        """The script's path is where a program of Lua finds its own."""
+        self.assertEqual(self.output("print(arg[0], #arg)"), f"{self.directory / 'script.lua'}\t0\n")
+        self.use(sandbox=True)
+        self.assertEqual(self.output("print(arg, _G.arg)"), "nil\tnil\n")
+
+
 class RunnerTests(LuaCase):
     """A runner over its life."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
+from alaska.worker.questions import OK
 from tests.lua_case import IS_JIT, SANDBOXED, LuaCase
 
 NAMES = {
@@ -113,6 +116,19 @@ class ContentsTests(SandboxCase):
             "false\tfalse\tfalse\t0\nfalse\t55296\n",
         )
         self.assertEqual([send.subject.decode() for send in outcome.sends], ["a", "é", "€", "😀"])
+
+
+class DocumentTests(SandboxCase):
+    """docs/lua.md."""
+
+    def test_examples(self) -> None:
+        """Its examples run in the sandbox, with a worker that answers."""
+        document = Path(__file__).parent.parent / "docs" / "lua.md"
+        examples = re.findall(r"^```lua\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+        self.assertGreater(len(examples), 3)
+        for example in examples:
+            self.answers = [(OK, b'{"price":12.5}')]
+            self.output(example, b'{"item":"lamp"}')
 
 
 class ModuleTests(SandboxCase):

@@ -18,6 +18,7 @@ from tests.lua_case import VERSION
 ROOT = Path(__file__).parent.parent
 TESTS = (
     "tests.test_lua",
+    "tests.test_lua_api",
     "tests.test_lua_hostile",
     "tests.test_lua_isolation",
     "tests.test_lua_limits",

@@ -259,10 +259,8 @@ function api.returned(value)
     return
   end
   local text, why = frame(value)
-  if run.over then
-    limits.leave()
-  elseif not text then
-    error(run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
+  if not text then
+    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
   end
   sending.reply(1, text)
 end

@@ -2,7 +2,7 @@
 --
 -- Copying them all costs more than a small script does. So a script gets those that its text names, or all of them if
 -- it names anything by which globals can be reached otherwise. No script can tell the difference.
-local globals, modules, api = ...
+local settings, globals, modules, api = ...
 
 local base, libraries, string_metatable = globals.base, globals.libraries, globals.string_metatable
 local format, gmatch, concat, sort, load = string.format, string.gmatch, table.concat, table.sort, load
@@ -16,6 +16,7 @@ end
 
 local function is_known(name)
   return base[name] ~= nil or libraries[name] ~= nil or name == 'alaskaContext' or name == 'alaska'
+    or name == 'arg' and not settings.sandbox
 end
 
 -- Returns the names that a script may use, in order, whether that is all of them, and whether `alaska` is one.
@@ -29,7 +30,7 @@ local function names_in(source)
     end
   end
   if is_all then
-    names = { 'alaska', 'alaskaContext' }
+    names = { 'alaska', 'alaskaContext', not settings.sandbox and 'arg' or nil }
     for _, given in ipairs { base, libraries } do
       for name in next, given do
         names[#names + 1] = name
@@ -53,6 +54,8 @@ end
 local function field(name, locals)
   if name == 'alaskaContext' then
     return 'alaskaContext = context'
+  elseif name == 'arg' then
+    return 'arg = { [0] = path }'
   elseif name == 'alaska' then
     return 'alaska = make_api()'
   elseif base[name] ~= nil then
@@ -70,7 +73,7 @@ local function make_maker(names, is_all)
   end
   local source = 'local base, libraries, string_metatable, make_package, make_api = ...\n'
     .. 'local methods = libraries.string\n' .. concat(locals)
-    .. 'return function(context)\n  local env = { ' .. concat(items, ', ') .. ' }\n'
+    .. 'return function(context, path)\n  local env = { ' .. concat(items, ', ') .. ' }\n'
     .. '  string_metatable.__index = ' .. (has_string and 'env.string\n' or 'methods\n')
     .. (is_all and '  env._G = env\n  env.package = make_package(env, libraries)\n' or '') .. '  return env\nend'
   return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, api.make)
@@ -80,7 +83,7 @@ local makers = setmetatable({}, { __mode = 'v' })
 local environment = {}
 
 -- Returns the function that makes the globals for a script, given its source, and whether it needs to know the request.
--- The function takes the request's context.
+-- The function takes the request's context and the script's path.
 function environment.maker(source)
   local names, is_all, has_api = names_in(source)
   local key = is_all and 'all' or concat(names, ' ')

@@ -74,12 +74,12 @@ local raw_resume = guards and guards.resume or coroutine.resume
 local leaving = part 'leaving'(run, EXIT, CALL, limits.leave, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
-part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules)
+part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main)
 local api = part 'api'(run, settings, limits, CALL, sending, modules)
-local environment = part 'environment'(globals, modules, api)
+local environment = part 'environment'(settings, globals, modules, api)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
-local collect, count, select, tostring, type = collectgarbage, collectgarbage, select, tostring, type
+local collect, count, pcall, select, tostring, type = collectgarbage, collectgarbage, pcall, select, tostring, type
 -- Our parts call no methods of strings: while a run lasts, strings have those that its script gave them.
 local concat, find, format = table.concat, string.find, string.format
 local open, unpack = chunks.open, table.unpack
@@ -211,26 +211,24 @@ local function begin()
   run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
 end
 
--- Runs the main function of a script, which answers the request by what it returns.
-local function main_of(chunk)
-  return api.returned(chunk())
-end
-
 -- Does what follows when a script has yielded or ended; see `go`.
-local function advance(ok, value, ...)
-  if ok and value == CALL then
-    return nil, ...
-  elseif ok and not run.touched and not run.odd and status(current) == 'dead' then
+local function advance(thread, ok, value, ...)
+  if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
     run.env, current = nil, nil
     if count 'count' <= most then
       return true
     end
     most, has_tidied = limits.tidy(), true
     return results()
-  elseif not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
+  elseif ok and value == CALL then
+    return nil, ...
+  elseif ok and value ~= nil and not run.over and status(thread) == 'dead' then
+    ok, value = pcall(api.returned, value) -- the script answers the request by what it returns
+  end
+  if not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
     return
   end
-  return conclude(current, ok, value)
+  return conclude(thread, ok, value)
 end
 
 -- Runs a compiled script, with the context that is held unless there is one. Returns true if the script came to its
@@ -242,18 +240,18 @@ local function go(name, context)
   end
   local script = scripts[name]
   run.script = script
-  local env = script.make_environment(context or held)
+  local env = script.make_environment(context or held, script.path)
   held, run.env = nil, env
   -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
-  current = create(main_of)
-  return advance(resume(current, open(script.chunk, env)))
+  current = create(open(script.chunk, env))
+  return advance(current, resume(current))
 end
 
 -- Goes on with a script that is given the answer which is held.
 local function go_on()
   local values = answer
   answer = nil
-  return advance(resume(current, unpack(values, 1, answer_count)))
+  return advance(current, resume(current, unpack(values, 1, answer_count)))
 end
 
 -- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.

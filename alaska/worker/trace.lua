@@ -53,7 +53,7 @@ local function frame_of(at)
   return setmetatable({ short_src = at.short_src, source = at.source, line = line, name = name_of(at) }, Frame)
 end
 
-local trace = {}
+local trace = { is_main = is_main }
 
 -- Returns the frames of a thread, or of the one that is running; as a text, each is a line of a traceback.
 function trace.frames(thread)

@@ -1,12 +1,12 @@
 -- What is different for scripts that are trusted. They have all of Lua's libraries, but what they do with the debug
 -- library may change the interpreter for good, and our own functions are closed to it: behind them are the true
 -- globals and, in LuaJIT, the way to C.
-local globals, run, fenv, modules = ...
+local globals, run, fenv, modules, is_main = ...
 
 local base, libraries = globals.base, globals.libraries
 local error, type, setmetatable, select = error, type, setmetatable, select
 local find, gmatch, sub = string.find, string.gmatch, string.sub
-local getinfo = debug.getinfo
+local getinfo, running = debug.getinfo, coroutine.running
 
 local function is_ours(at)
   return at and find(at.source, '^=%[alaska ')
@@ -23,8 +23,27 @@ for name, raw in next, debug do
       return nil
     end
     run.odd = true
-    return raw(...) -- a tail call, so levels are counted as ever
+    return raw(...)
   end
+end
+
+-- What stands in the place of a function of the debug library is one level more.
+local function shifted(thread, level, ...)
+  if type(thread) == 'number' then
+    return thread > 0 and thread + 1 or thread, level, ...
+  elseif type(thread) == 'thread' and type(level) == 'number' and level > 0 and thread == running() then
+    return thread, level + 1, ...
+  end
+  return thread, level, ...
+end
+
+-- A chunk is a function in another one, which is nobody's business but ours: its function is told to be a main one.
+function libraries.debug.getinfo(...)
+  local at = getinfo(shifted(...))
+  if at and at.what == 'Lua' and is_main(at) then
+    at.what = 'main'
+  end
+  return at
 end
 
 local raw_join, raw_getlocal, raw_setlocal = debug.upvaluejoin, debug.getlocal, debug.setlocal
@@ -37,21 +56,29 @@ function libraries.debug.upvaluejoin(one, number, other, ...)
   return raw_join(one, number, other, ...)
 end
 
+-- Tells whether the frame or function that getlocal and setlocal are asked for is ours; it is called by these.
+local function is_our_frame(thread, level)
+  if type(thread) == 'number' then
+    return is_ours(getinfo(thread > 0 and thread + 2 or thread, 'S'))
+  elseif type(thread) == 'thread' and type(level) == 'number' then
+    local more = level > 0 and thread == running() and 2 or 0
+    return is_ours(getinfo(thread, level + more, 'S'))
+  end
+  return is_our_function(thread) or is_our_function(level)
+end
+
+local function same(...)
+  return ...
+end
+
 -- Returns what getlocal and setlocal do, for all frames but ours.
 local function for_frames(raw)
   return function(...)
-    local thread, level = ...
-    local at
-    if type(thread) == 'thread' then
-      at = type(level) == 'number' and getinfo(thread, level, 'S')
-    elseif type(thread) == 'number' then
-      at = getinfo(thread + 1, 'S')
-    end
-    if is_ours(at) or is_our_function(thread) or is_our_function(level) then
+    if is_our_frame(...) then
       return nil
     end
     run.odd = true
-    return raw(...)
+    return same(raw(shifted(...))) -- no tail call: levels are counted from here
   end
 end
 
