@@ -28,6 +28,7 @@ _WORKER = """worker
     verbose = "0"
     scripts
         dir = "{scripts}"
+        sandbox = "0"
     pool
         size = "{threads}"
     broker
