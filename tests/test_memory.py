@@ -8,6 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.memory import Waste
+
 ROOT = Path(__file__).parent.parent
 # Holds small blocks between large ones when it lets go of these, and prints by how many megabytes it is larger then.
 GROW = """
@@ -36,3 +38,26 @@ class GiveBackTests(SynchronousTestCase):
         command = [sys.executable, "-I", "-c", GROW, str(ROOT)]
         grown = subprocess.run(command, check=True, capture_output=True).stdout
         self.assertLess(int(grown), 20)
+
+
+class WasteTests(SynchronousTestCase):
+    """Memory that was used for a moment."""
+
+    def setUp(self) -> None:
+        self.now = 10.0
+        self.given: list[float] = []
+        self.waste = Waste(0.25, lambda: self.now, lambda: self.given.append(self.now))
+
+    def test_nothing_noted(self) -> None:
+        """Where there is nothing to give back, nothing is done."""
+        self.waste.give_back()
+        self.assertEqual((self.given, self.waste.rounds), ([], 0))
+
+    def test_twice(self) -> None:
+        """What was noted is given back at once, and a while later what was let go of since; then no more."""
+        self.waste.note()
+        for _ in range(10):
+            self.waste.give_back()
+            self.now += 0.125
+        self.assertEqual(self.given, [10.0, 10.25])
+        self.assertEqual(self.waste.rounds, 0)

@@ -237,6 +237,11 @@ end
 
 console.begin()
 
+-- Returns how many octets are captured.
+function console.held()
+  return size
+end
+
 function console.output()
   if count == 0 then
     return ''

@@ -8,14 +8,12 @@ has ended, or when it waits for something that the worker is asked for.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -23,6 +21,7 @@ import lupa
 
 from alaska import __version__
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
+from alaska.memory import Waste
 from alaska.worker.options import LuaOptions
 from alaska.worker.paths import join_paths, module_paths
 from alaska.worker.questions import ERROR, NONE, OK, pack, unpack
@@ -51,6 +50,8 @@ _IS_GOOD = {OK: True, NONE: None, ERROR: False}
 _SHORT_OCTETS = 64 * 1024
 MOST_MESSAGE_OCTETS = 64 * 1024
 """What is longer in an error's message is left out."""
+LARGE_OCTETS = 4 * 1024 * 1024
+_waste = Waste()
 _UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 2
 
 
@@ -95,7 +96,7 @@ class LuaRunner:
             # First what is most frequent: a small script that comes to its end and leaves nothing to be told.
             if lua.compiled.get(script.name) is script and len(context) <= _SHORT_OCTETS:
                 values = lua.run(script.name, context)
-                if values is True:
+                if values is True and not _waste.rounds:
                     return Outcome()
                 outcome = lua.outcome(values)
             else:
@@ -107,7 +108,10 @@ class LuaRunner:
             raise
         if not lua.is_fit:
             self._lua = lua = None
-            _trim_memory()
+        if outcome.error is not None or outcome.memory > LARGE_OCTETS:
+            _waste.note()
+        if _waste.rounds:
+            _waste.give_back()
         return outcome
 
     def _rescued(self, lua: _Interpreter, script: Script, error: Exception) -> Outcome:
@@ -149,7 +153,7 @@ class _Interpreter:
         settings = lua.table_from({**_lua_settings(options), b"config": _table(lua, config)})
         functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
         self._compile, self._hold, self.run, self._go_on, self._hold_answer, self._rescue, *others = functions
-        self._details, self._more, self._describe, self._add_frames = others
+        self._details, self._more, self._forget, self._describe, self._add_frames = others
         self._seconds = options.timeout / 1000 if options.timeout else None
         self.compiled: dict[bytes, Script] = {}
         self._with_api: dict[bytes, Script] = {}
@@ -222,11 +226,12 @@ class _Interpreter:
         fitness, message, output, count, *fields = values
         self.is_fit = fitness != _UNFIT
         if fitness == _FIT_WITH_MEMORY_TO_GIVE_BACK:
-            _trim_memory()
+            _waste.note()
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._more(len(fields)))
         sends, log = _written_down(fields)
+        self._forget()
         return Outcome(sends, output, error, log=log)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
@@ -240,17 +245,6 @@ class _Interpreter:
             traceback=tuple(_text(traceback).split("\n")) if traceback else (),
             limit=None if limit is None else _text(limit),
         )
-
-
-@functools.cache
-def _malloc_trim() -> Callable[[int], object]:
-    """Return what gives memory that is free back to the system, where the C library has that."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
-
-
-def _trim_memory() -> None:
-    """Give back what was let go of; the C library would keep it for what comes next."""
-    _malloc_trim()(0)
 
 
 def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:

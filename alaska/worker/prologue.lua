@@ -104,6 +104,7 @@ local function compile(name, source, path, directory)
 end
 
 local MEMORY = 'not enough memory$'
+local LARGE = 256 * 1024 -- octets
 
 -- Tells how a script failed: its error's text and frames.
 local function failure_of(thread, ok, value)
@@ -211,6 +212,15 @@ local function begin()
   run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
 end
 
+-- Lets go of what a run has left, once Python has it: there may be much, and the next run may come late.
+local function forget()
+  local held = sending.held() + console.held()
+  begin()
+  if held > LARGE then
+    most = limits.tidy()
+  end
+end
+
 -- Does what follows when a script has yielded or ended; see `go`.
 local function advance(thread, ok, value, ...)
   if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
@@ -278,4 +288,4 @@ local function details(message)
 end
 
 most = limits.settle()
-return compile, hold, go, go_on, hold_answer, rescue, details, sending.more, describe_request, add_frames
+return compile, hold, go, go_on, hold_answer, rescue, details, sending.more, forget, describe_request, add_frames

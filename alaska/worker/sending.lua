@@ -120,6 +120,11 @@ function sending.log(level, text)
   note('log', level, '', '', 1, text)
 end
 
+-- Returns how many octets are written down.
+function sending.held()
+  return octets + logged
+end
+
 function sending.begin()
   if count ~= 0 then
     values, count = {}, 0
