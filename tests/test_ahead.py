@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -122,7 +123,9 @@ class OnceTests(AheadCase):
             if number % 1000 == 500:
                 for pid in children_of(os.getpid()):
                     if pid not in self.others:
-                        os.kill(pid, 9)
+                        # It may have ended just now; and trial would take a name suppress for its own.
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, 9)
                         kills += 1
         self.stop()
         self.assertGreater(kills, 0)
@@ -136,7 +139,7 @@ class OnceTests(AheadCase):
         for number in range(10):
             self.submit(f"{number}", b"abort" if number % 3 == 0 else b"quick")
         self.stop()
-        self.assertEqual(children_of(os.getpid()), self.others)
+        self.assertLessEqual(set(children_of(os.getpid())), set(self.others))
 
 
 class StuckTests(AheadCase):
