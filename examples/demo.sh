@@ -35,6 +35,7 @@ endpoint=tcp://127.0.0.1:$port
 sed "s,tcp://127.0.0.1:9999,$endpoint," alaska.cfg >"$work/alaska.cfg"
 
 echo "== a worker and its broker at $endpoint =="
+: >"$work/worker.log" # there to be looked into before the worker has opened it
 "$bin/twistd" -n alaska --config "$work/alaska.cfg" >"$work/worker.log" 2>&1 &
 worker=$!
 await "Alaska worker ready" 1
