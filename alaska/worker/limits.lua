@@ -15,7 +15,7 @@ local SHORT, LONG = 0.001, 0.005 -- seconds between two looks
 local timeout = settings.timeout / 1000
 local memory = settings.memory * 1024 -- kilobytes, 0 for no limit
 local base = 0 -- kilobytes that our parts have
-local keep = memory > 0 and math.min(memory / 4, 4096) or 4096 -- kilobytes of garbage that a run may leave behind
+local keep = memory > 0 and math.min(memory / 4, 2048) or 2048 -- kilobytes of garbage that a run may leave behind
 local collects_late = not coroutine.close -- LuaJIT does not collect garbage when memory is short
 
 local limits = { first = FIRST }

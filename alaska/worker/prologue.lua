@@ -88,7 +88,7 @@ run.tracer = trace.frames
 
 local scripts = {}
 local most -- from how many kilobytes on there is too much garbage
-local has_tidied = false
+local has_tidied, must_tidy = false, false
 local current -- the thread of the script that is run
 
 -- Compiles a script. Returns the error's text or nil, and whether the script has the table `alaska`.
@@ -135,7 +135,7 @@ local function finish()
   console.close_files()
   globals.restore()
   if count 'count' > most then
-    most, has_tidied = limits.tidy(), true
+    most, has_tidied, must_tidy = limits.tidy(), true, true
   end
 end
 
@@ -212,12 +212,13 @@ local function begin()
   run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
 end
 
--- Lets go of what a run has left, once Python has it: there may be much, and the next run may come late.
+-- Lets go of what a run has left, once Python has it: there may be much, and the next run may come late. What the run
+-- ended with, its error and its stack, was still there when it was tidied up.
 local function forget()
-  local held = sending.held() + console.held()
+  local is_large = must_tidy or sending.held() + console.held() > LARGE
   begin()
-  if held > LARGE then
-    most = limits.tidy()
+  if is_large then
+    most, must_tidy = limits.tidy(), false
   end
 end
 
