@@ -104,7 +104,7 @@ class ServiceTests(ChildCase):
         pipes = [target for target in found.values() if target.startswith("pipe:")]
         files = sorted(target for target in found.values() if not target.startswith("pipe:"))
         self.assertEqual(len(pipes), 4)
-        self.assertEqual(files, ["/dev/null"] * 3 + [str(self.log)])
+        self.assertEqual(files, sorted(["/dev/null"] * 3 + [str(self.log)]))
 
     def test_session(self) -> None:
         """A child is in a session and a group of its own: keys and signals for the worker's terminal are not for it."""
