@@ -6,13 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from alaska.errors import CannotBind, StoreError
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.commands import Command
 from alaska.store.changes import Changes
@@ -281,7 +280,7 @@ class HandPool:
 
     def __init__(
         self,
-        _reactor: IReactorFromThreads,
+        _reactor: Reactor,
         size: int,
         make_runner: Callable[[], Runner],
         finished: Finished,

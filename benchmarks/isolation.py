@@ -14,13 +14,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, cast
-
-from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.config import WorkerSettings
-from alaska.worker.pool import Pool
+from alaska.links import default_reactor
+from alaska.worker.pool import SPREAD_SECONDS, Pool
 from alaska.worker.request import Outcome, Request
 from alaska.worker.tap import runner_maker
 
@@ -29,20 +26,10 @@ FIRST = 1000
 MOST_IN_HAND = 4096  # as a worker asks for at most
 
 
-class Loop:
-    """As much of a reactor as a pool needs."""
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-
-    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401, N802  # Twisted's name
-        """Note a call."""
-        self._calls.put(lambda: call(*arguments))
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Do the calls until something holds."""
-        while not holds():
-            self._calls.get()()
+def until(holds: Callable[[], bool]) -> None:
+    """Let the reactor work until something holds."""
+    while not holds():
+        default_reactor().iterate(SPREAD_SECONDS)
 
 
 def nobody(_request: Request, _octets: bytes) -> bytes:
@@ -54,9 +41,8 @@ class Run:
     """One pool, and the requests that it is given."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._loop = Loop()
         self._pool = Pool(
-            cast("IReactorFromThreads", self._loop),
+            default_reactor(),
             settings.pool_size,
             lambda: runner_maker(settings)(nobody),
             self._finished,
@@ -78,7 +64,7 @@ class Run:
         self._left = count
         for _ in range(min(count, MOST_IN_HAND)):
             self._submit()
-        self._loop.until(lambda: self._pool.pending == 0)
+        until(lambda: self._pool.pending == 0)
 
     def rate(self, count: int) -> float:
         """Return how many of so many requests are served a second."""
@@ -89,7 +75,7 @@ class Run:
         seconds = time.perf_counter() - started
         stopped: list[None] = []
         self._pool.stop().addCallback(stopped.append)
-        self._loop.until(lambda: bool(stopped))
+        until(lambda: bool(stopped))
         return count / seconds
 
 

@@ -8,23 +8,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import InterpreterLost, LimitExceeded
+from alaska.interfaces import Reactor
 from alaska.worker.isolated import MOST_AHEAD
 from alaska.worker.pool import Pool
 from alaska.worker.request import Outcome, Request
+from tests.hand_reactor import SECONDS, HandReactor
 from tests.processes import children_of, is_alive
 from tests.test_isolated import ODD, HastyRunner
-
-SECONDS = 20.0
 
 
 class AheadCase(SynchronousTestCase):
@@ -41,17 +39,13 @@ class AheadCase(SynchronousTestCase):
         """Make a new pool, with nothing noted."""
         self.log = Path(self.mktemp()).absolute()
         self.log.touch()
-        self.reactor_calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.reactor = HandReactor()
         self.finished: dict[bytes, Outcome | None] = {}
         self.twice: list[bytes] = []
         self.runners: list[HastyRunner] = []
-        self.pool = Pool(cast("IReactorFromThreads", self), self.size, self.make_runner, self.note, self.limit)
+        self.pool = Pool(cast("Reactor", self.reactor), self.size, self.make_runner, self.note, self.limit)
         self.pool.start()
         self.addCleanup(self.pool.abandon)
-
-    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: N802  # Twisted's name
-        """Note what a thread wants done."""
-        self.reactor_calls.put(lambda: call(*arguments))
 
     def make_runner(self) -> HastyRunner:
         """Make a runner."""
@@ -72,11 +66,12 @@ class AheadCase(SynchronousTestCase):
     def submit(self, tracker: str, subject: bytes, context: bytes = b"") -> None:
         """Submit a request."""
         self.pool.submit(Request(b"", b"", subject, tracker.encode(), (context,)))
+        self.reactor.turn()
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Do what threads want done until something holds."""
         while not holds():
-            self.reactor_calls.get(timeout=SECONDS)()
+            self.reactor.step()
 
     def stop(self) -> None:
         """Finish what is submitted, and end the threads."""

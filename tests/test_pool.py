@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import SimpleQueue
 from threading import Barrier, Event, Thread, current_thread
-from typing import Any, cast
+from typing import cast
 
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import LimitExceeded
+from alaska.interfaces import Reactor
 from alaska.worker.pool import MOST_LOST, PATIENCE_SECONDS, Pool
 from alaska.worker.request import Outcome, Request
-
-SECONDS = 20.0
-"""How long a test waits for another thread before it fails."""
-
-
-class HandReactor:
-    """Keeps what threads want called, until the test calls it."""
-
-    def __init__(self) -> None:
-        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-
-    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: N802  # Twisted's name
-        """Note a call; to be used in any thread."""
-        self.calls.put(lambda: call(*arguments))
-
-    def step(self) -> None:
-        """Do the next call, once a thread has asked for one."""
-        self.calls.get(timeout=SECONDS)()
+from tests.hand_reactor import SECONDS, HandReactor
 
 
 class Workbench:
@@ -81,7 +63,7 @@ class PoolTestCase(SynchronousTestCase):
 
     def make_pool(self, make_runner: Callable[[], Bench], finished: Callable[[Request, Outcome | None], None]) -> Pool:
         """Make a pool under the reactor in the test's hand."""
-        return Pool(cast("IReactorFromThreads", self.reactor), self.size, make_runner, finished, self.limit)
+        return Pool(cast("Reactor", self.reactor), self.size, make_runner, finished, self.limit)
 
     def note(self, request: Request, outcome: Outcome | None) -> None:
         """Note a finished request, by its subject, and its output."""
@@ -91,6 +73,7 @@ class PoolTestCase(SynchronousTestCase):
         """Submit requests."""
         for subject in subjects:
             self.pool.submit(Request(b"sender", b"service", subject, b"", ()))
+        self.reactor.turn()
 
     def finish(self, count: int) -> None:
         """Let the reactor work until so many requests are finished."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IReactorFromThreads
-
 from alaska.broker.service import BrokerService
 from alaska.client import Client
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
+from alaska.interfaces import Reactor
 from alaska.testing import HandPool
 from alaska.worker.request import Outcome, Request, Send, SendKind
 from alaska.worker.service import WorkerService
@@ -61,7 +60,7 @@ class WorkerCase(NetworkCase):
             self.make_pool,
         )
 
-    def make_pool(self, reactor: IReactorFromThreads, *arguments: Any) -> HandPool:
+    def make_pool(self, reactor: Reactor, *arguments: Any) -> HandPool:
         """Make the pool that the test plays, and keep it."""
         self.pool = HandPool(reactor, *arguments)
         return self.pool

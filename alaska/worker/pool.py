@@ -1,7 +1,9 @@
 """The pool of threads in which scripts run.
 
 One hop between reactor and threads for each request would cost more than a small script. So the threads drain one
-shared queue, and the reactor is woken once for all that was finished meanwhile.
+shared queue, and the reactor is woken once for all that was finished meanwhile. And threads that are awake at the same
+time hold each other up, since one of them has Python's lock: where scripts are over in no time, one thread does them
+all, and the others sleep until it turns out that requests wait for it.
 
 A thread cannot be killed. One that does not come back in time is given up: its request is reported, another thread
 takes its place, and should it come back after all, nobody listens to it.
@@ -15,10 +17,11 @@ from itertools import count
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from alaska.errors import LimitExceeded
+from alaska.interfaces import Reactor
 from alaska.worker.request import TIMEOUT, Outcome, Request
 from alaska.worker.slot import Ended, Queue, Runner, Slot
 
@@ -28,6 +31,10 @@ PATIENCE_SECONDS = 0.5
 """A script is ended at its limit by Lua; one that is still there so long after it will not be."""
 MOST_LOST = 64
 """So many threads may be given up and still run before the worker should take nothing more."""
+SPREAD_SECONDS = 0.001
+"""So long requests may wait behind one thread while others sleep."""
+FEW = 10
+"""Where fewer scripts than that end in that time, they take longer than waking another thread."""
 LONGEST_STEP_SECONDS = 1.0
 """More than that between two looks is no time that scripts have had: the clock was set, or the machine slept."""
 
@@ -64,7 +71,7 @@ class AnyPool(Protocol):
         """Wait for nothing more: what is not finished by now never is. Return how much that is."""
 
 
-MakePool = Callable[[IReactorFromThreads, int, Callable[[], Runner], Finished, "float | None"], AnyPool]
+MakePool = Callable[[Reactor, int, Callable[[], Runner], Finished, "float | None"], AnyPool]
 
 
 class Pool:
@@ -78,7 +85,7 @@ class Pool:
 
     def __init__(
         self,
-        reactor: IReactorFromThreads,
+        reactor: Reactor,
         size: int,
         make_runner: Callable[[], Runner],
         finished: Finished,
@@ -92,6 +99,11 @@ class Pool:
         self._queue = Queue()
         self._results: deque[Ended] = deque()
         self._is_woken = False
+        self._waking: IDelayedCall | None = None
+        self._spreading: IDelayedCall | None = None
+        self._are_slow = False
+        self._ended = 0
+        self._ended_before = 0
         self._is_abandoned = False
         self._numbers = count()
         self._slots: set[Slot] = set()
@@ -127,6 +139,32 @@ class Pool:
         """Let the next free thread do this."""
         self.pending += 1
         self._queue.put(request)
+        if self._waking is None:
+            self._waking = self._reactor.callLater(0, self._wake)
+
+    def _wake(self) -> None:
+        """Wake threads for what was submitted in this turn of the reactor: the first would only hold up the turn."""
+        self._waking = None
+        waiting = len(self._queue)
+        called = waiting if self._are_slow else int(self._queue.idle >= len(self._slots))
+        self._queue.ring(called)
+        if waiting > called and self._spreading is None:
+            self._spread_soon()
+
+    def _spread_soon(self) -> None:
+        self._ended_before = self._ended
+        self._spreading = self._reactor.callLater(SPREAD_SECONDS, self._spread)
+
+    def _spread(self) -> None:
+        """Wake more threads if requests wait that those awake do not come to."""
+        self._spreading = None
+        self._collect()
+        waiting = len(self._queue)
+        self._are_slow = waiting > 0 and self._ended - self._ended_before < FEW
+        if self._are_slow:
+            self._queue.ring(waiting)
+        elif waiting:
+            self._spread_soon()
 
     def withdraw(self) -> list[Request]:
         """Take back what no thread has begun; a pool that stops keeps it."""
@@ -185,12 +223,15 @@ class Pool:
     def _dismiss(self) -> None:
         for _ in self._slots:
             self._queue.put(None)
+            self._queue.ring()
 
     # In the threads
 
     def _deliver(self, ended: list[Ended]) -> None:
         self._results.extend(ended)
-        if not self._is_woken:
+        # What ends while more waits is collected within SPREAD_SECONDS, by which there will be more of it.
+        is_awaited = self._spreading is not None and len(self._queue) > 0
+        if not self._is_woken and not is_awaited:
             self._is_woken = True
             self._reactor.callFromThread(self._collect)
 
@@ -204,6 +245,7 @@ class Pool:
         self._is_woken = False
         while self._results:
             request, outcome = self._results.popleft()
+            self._ended += 1
             if self._is_abandoned:
                 continue
             self.pending -= 1
@@ -219,6 +261,10 @@ class Pool:
 
     def _tell_stopped(self) -> None:
         if not self._slots or self._is_abandoned:
+            for call in (self._waking, self._spreading):
+                if call is not None:
+                    call.cancel()
+            self._waking = self._spreading = None
             stopping, self._stopping = self._stopping, []
             for stopped in stopping:
                 stopped.callback(None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from contextlib import suppress
+from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Protocol, runtime_checkable
 
@@ -63,56 +64,66 @@ class Abandoned(Exception):
 class Queue:
     """Requests that wait for a thread: first come, first served. None tells a thread to end.
 
-    For each that waits there is a ticket, and who has drawn one finds a request: so what is put back can stand in
-    front of the others.
+    A thread that finds nothing lies down, and wakes when its bell is rung; who puts something in says whether to ring.
+    The thread that lay down last is woken first, so that few threads do what few threads can do.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[Request | None] = deque()
-        self._tickets: SimpleQueue[None] = SimpleQueue()
+        self._bells: deque[SimpleQueue[None]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, request: Request | None) -> None:
-        """Append a request."""
-        self._waiting.append(request)
-        self._tickets.put(None)
+    @property
+    def idle(self) -> int:
+        """How many threads lie down."""
+        return len(self._bells)
 
-    def get(self) -> Request | None:
-        """Return the next, as soon as there is one."""
-        self._tickets.get()
-        return self._waiting.popleft()
+    def put(self, request: Request | None) -> None:
+        """Append a request, for a thread that is awake or will be rung for."""
+        self._waiting.append(request)
+
+    def ring(self, most: int = 1) -> None:
+        """Wake so many threads, or all that lie down."""
+        with suppress(IndexError):
+            for _ in range(most):
+                self._bells.pop().put(None)
+
+    def get(self, bell: SimpleQueue[None]) -> Request | None:
+        """Return the next, as soon as there is one and the thread, whose bell this is, was rung for."""
+        while True:
+            try:
+                return self._waiting.popleft()
+            except IndexError:
+                self._bells.append(bell)
+            # What came before the bell was there has not rung it.
+            if self._waiting:
+                with suppress(ValueError):
+                    self._bells.remove(bell)
+                    continue
+            bell.get()
 
     def take(self, most: int) -> list[Request]:
         """Return up to so many that wait now, and stand in front of the first None."""
         taken: list[Request] = []
-        try:
+        with suppress(IndexError):
             while len(taken) < most:
-                self._tickets.get_nowait()
                 request = self._waiting.popleft()
                 if request is None:
-                    self.put_back([None])
+                    self._waiting.appendleft(None)
                     break
                 taken.append(request)
-        except Empty:
-            pass
         return taken
 
-    def put_back(self, requests: list[Request] | list[None]) -> None:
-        """Put what was taken in front of the others."""
+    def put_back(self, requests: list[Request]) -> None:
+        """Put what was taken in front of the others, and wake threads for it."""
         self._waiting.extendleft(reversed(requests))
-        for _ in requests:
-            self._tickets.put(None)
+        self.ring(len(requests))
 
     def clear(self) -> None:
         """Forget all that waits, and each None."""
-        try:
-            while True:
-                self._tickets.get_nowait()
-                self._waiting.popleft()
-        except Empty:
-            pass
+        self._waiting.clear()
 
 
 class Slot:
@@ -222,8 +233,9 @@ class Slot:
         self._queue.put_back(newest)
 
     def _work(self) -> None:
+        bell: SimpleQueue[None] = SimpleQueue()
         try:
-            while (request := self._queue.get()) is not None:
+            while (request := self._queue.get(bell)) is not None:
                 self._taken.append(request)
                 self._serve(request)
         except Abandoned:
