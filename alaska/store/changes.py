@@ -111,10 +111,12 @@ class Unwritten:
 
     def settle(self, position: int) -> None:
         """Tell whoever waits for a message to be written, whether it is or not."""
-        for layer in self.layers():
-            if position in layer.waiting:
-                message, stored = layer.waiting.pop(position)
-                stored(message)
+        waits = self.current.waiting.pop(position, None)
+        if waits is None and self.writing is not None:
+            waits = self.writing.waiting.pop(position, None)
+        if waits is not None:
+            message, stored = waits
+            stored(message)
 
     # Messages
 
