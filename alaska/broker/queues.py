@@ -121,12 +121,23 @@ class Queues:
                 self._octets += message.size
                 self._dispatch(queue, self._now)
         else:
-            self._keep(message)
+            if self._store.is_durable:
+                self._keep(message)
+            elif message.is_tracked:
+                # It ends with this process in any store, so it is kept only when it has to wait.
+                self._tell_stored(message)
             self._deliver(taker, message)
         return True
 
     def _keep(self, message: Message) -> None:
         self._store.keep(message, self._tell_stored if message.is_tracked else None)
+
+    def _keep_again(self, message: Message) -> None:
+        """Let the store have a message that was with a client, with the number of its attempts."""
+        if self._store.is_durable:
+            self._store.note_attempts(message, None)
+        else:
+            self._store.keep(message, None)
 
     def _admits(self, queue: Queue, message: Message) -> bool:
         return self._gauge.admits(
@@ -240,7 +251,7 @@ class Queues:
                 continue
             self._counters.redelivered += 1
             self._octets += message.size
-            self._store.note_attempts(message, None)
+            self._keep_again(message)
             self._queue(*message.queue).put_back(message)
         for name in {message.queue for message in messages}:
             self._dispatch(self._queues.get(name), now)

@@ -47,11 +47,13 @@ class Changes:
         return bool(self.waiting or self.told)
 
     def keep(self, message: Message) -> None:
-        """Let a message be written."""
+        """Let a message be written, be it again."""
         if self.gone.pop(message.position, None) is not None:
             self.weight -= GONE_OCTETS
-        self.kept.setdefault(message.queue, {})[message.position] = message
-        self.weight += message.size + MESSAGE_OCTETS
+        queue = self.kept.setdefault(message.queue, {})
+        if message.position not in queue:
+            self.weight += message.size + MESSAGE_OCTETS
+        queue[message.position] = message
 
     def drop(self, message: Message) -> None:
         """Write a message no more."""
