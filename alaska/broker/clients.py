@@ -86,7 +86,8 @@ class Client:
             self.credit -= 1
 
     def lease(self, tracker: bytes, message: Message) -> None:
-        """Note that a message is with the client until it confirms this tracker."""
+        """Note one more delivery: a message that is with the client until it confirms this tracker."""
+        self.spend()
         if tracker in self.leases:
             self.doubles.setdefault(tracker, deque()).append(message)
         else:

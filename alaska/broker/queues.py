@@ -34,6 +34,7 @@ class Queues:
         self._clients = clients
         self._counters = counters
         self._store = store
+        self._is_durable = store.is_durable
         self._limits = limits
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._gauge = Gauge()
@@ -121,7 +122,7 @@ class Queues:
                 self._octets += message.size
                 self._dispatch(queue, self._now)
         else:
-            if self._store.is_durable:
+            if self._is_durable:
                 self._keep(message)
             elif message.is_tracked:
                 # It ends with this process in any store, so it is kept only when it has to wait.
@@ -134,7 +135,7 @@ class Queues:
 
     def _keep_again(self, message: Message) -> None:
         """Let the store have a message that was with a client, with the number of its attempts."""
-        if self._store.is_durable:
+        if self._is_durable:
             self._store.note_attempts(message, None)
         else:
             self._store.keep(message, None)
@@ -169,20 +170,19 @@ class Queues:
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
         # The broker's own trackers tell a worker how often a request has been delivered.
         tracker = message.tracker or b"broker-%d-%d" % (message.position, message.attempts)
-        client.spend()
         client.lease(tracker, message)
-        delivery = _delivery(message, tracker)
         if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
             # Mail ends no process, and comes in order.
-            self._store.note_attempts(message, None)
-            client.send(delivery)
+            if self._is_durable:
+                self._store.note_attempts(message, None)
+            client.send(_delivery(message, tracker))
         else:
-            self._deliver_restored(client, message, tracker, delivery)
+            self._deliver_restored(client, message, tracker)
 
-    def _deliver_restored(self, client: Client, message: Message, tracker: bytes, delivery: mlm.Command) -> None:
+    def _deliver_restored(self, client: Client, message: Message, tracker: bytes) -> None:
         def noted() -> None:
             if client.holds(tracker, message) and not client.is_gone:
-                client.send(delivery)
+                client.send(_delivery(message, tracker))
 
         # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
         self._store.note_attempts(message, noted)
