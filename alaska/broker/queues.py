@@ -105,15 +105,9 @@ class Queues:
             self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
             return False
         taker = queue.next_for(message)
-        if taker is None and not self._admits(queue, message):
-            self._counters.over_limit += 1
-            self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
-            return False
         if taker is None:
-            self._octets += message.size
-            self._keep(message)
-            queue.wait(message)
-        elif taker.is_plain:
+            return self._let_wait(queue, message)
+        if taker.is_plain:
             # It is done with when it is sent, so there is nothing to keep.
             if message.is_tracked:
                 self._tell_stored(message)
@@ -130,6 +124,18 @@ class Queues:
             self._deliver(taker, message)
         return True
 
+    def _let_wait(self, queue: Queue, message: Message) -> bool:
+        """Let a new message wait; return False if there is no room for it, which its sender is told."""
+        octets = message.size
+        if not self._admits(queue, octets):
+            self._counters.over_limit += 1
+            self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
+            return False
+        self._octets += octets
+        self._keep(message)
+        queue.wait(message)
+        return True
+
     def _keep(self, message: Message) -> None:
         self._store.keep(message, self._tell_stored if message.is_tracked else None)
 
@@ -140,10 +146,10 @@ class Queues:
         else:
             self._store.keep(message, None)
 
-    def _admits(self, queue: Queue, message: Message) -> bool:
+    def _admits(self, queue: Queue, octets: int) -> bool:
         return self._gauge.admits(
-            queue.name, queue.octets + message.size, self._limits_of[queue.name.kind]
-        ) and self._gauge.admits("all that waits", self._octets + message.size, self._limits.total)
+            queue.name, queue.octets + octets, self._limits_of[queue.name.kind]
+        ) and self._gauge.admits("all that waits", self._octets + octets, self._limits.total)
 
     # To the receiver
 
