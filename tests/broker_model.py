@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from alaska.broker.broker import CAPABILITIES, GRACE_SECONDS, Broker
 from alaska.broker.clients import HOLD_SECONDS
@@ -424,7 +425,7 @@ class BrokerModel:
         return [each for each in self.messages.values() if each.waits and queue in (None, each.queue)]
 
     def check_kept(self) -> None:
-        """The store holds what is not ended and nothing else, and the letters; what is late may be thrown away."""
+        """The broker has what is not ended and nothing else, and the letters; what is late may be thrown away."""
         kept = self.kept()
         letters = {int(letter.message.content[0]) for letter in self.store.letters(0, EVERYTHING)}
         for message in self.messages.values():
@@ -443,13 +444,16 @@ class BrokerModel:
         assert letters == self.letters, f"letters {letters} instead of {self.letters}"
 
     def kept(self) -> dict[int, int]:
-        """Return the numbers of the messages that the store has, in order, and how often each was delivered."""
+        """Return the numbers of the messages that are kept, in order, and how often each was delivered.
+
+        A store that does not survive a restart need not have what is with clients.
+        """
         queues = {message.queue for message in self.messages.values()}
-        return {
-            int(message.content[0]): message.attempts
-            for queue in queues
-            for message in self.store.waiting(queue, 0, EVERYTHING)
-        }
+        kept = [message for queue in queues for message in self.store.waiting(queue, 0, EVERYTHING)]
+        if not self.store.is_durable:
+            for client in self.broker.clients:
+                kept += [*client.leases.values(), *chain.from_iterable(client.doubles.values())]
+        return {int(message.content[0]): message.attempts for message in kept}
 
     def check_settled(self) -> None:
         """When the broker has had its turns, nothing waits that somebody is ready for."""

@@ -214,6 +214,20 @@ class StoreContract(_Case):
         self.store.note_attempts(message(2), None)
         self.assertEqual(self.positions(), [1])
 
+    def test_kept_again(self) -> None:
+        """A message that is kept again, or for the first time behind later ones, is there once and in its place."""
+        self.keep(message(2), message(3))
+        self.settle()
+        self.keep(message(1), message(3, JOBS, b"again"), message(4))
+        self.keep(message(1), message(2, JOBS, b"again"))
+        self.assertEqual(self.positions(), [1, 2, 3, 4])
+        self.settle()
+        self.assertEqual(self.positions(after=1, limit=2), [2, 3])
+        self.assertEqual(self.store.queues(), [QueueSize(JOBS, 4, 10)])
+        for position in range(1, 5):
+            self.store.forget(message(position))
+        self.assertEqual((self.positions(), self.store.queues()), ([], []))
+
     def test_queues(self) -> None:
         """Queues with kept messages are listed, with their number and octets; a mailbox and a service are two."""
         self.assertEqual(self.store.queues(), [])

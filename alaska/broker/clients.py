@@ -18,12 +18,14 @@ class Client:
 
     ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
     is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``).
+    a newer one took goes on without it (``is_replaced``). ``leases`` has the oldest message that is with the client
+    under each tracker, ``doubles`` those that came later under the same one, which is rare.
     """
 
     __slots__ = (
         "address",
         "credit",
+        "doubles",
         "held_until",
         "is_gone",
         "is_replaced",
@@ -46,7 +48,8 @@ class Client:
         self.is_replaced = False
         self.is_gone = False
         self.stream: bytes | None = None
-        self.leases: dict[bytes, deque[Message]] = {}
+        self.leases: dict[bytes, Message] = {}
+        self.doubles: dict[bytes, deque[Message]] = {}
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
@@ -83,30 +86,33 @@ class Client:
             self.credit -= 1
 
     def lease(self, tracker: bytes, message: Message) -> None:
-        """Note that a message is with the client until it confirms this tracker."""
-        self.leases.setdefault(tracker, deque()).append(message)
+        """Note one more delivery: a message that is with the client until it confirms this tracker."""
+        self.spend()
+        if tracker in self.leases:
+            self.doubles.setdefault(tracker, deque()).append(message)
+        else:
+            self.leases[tracker] = message
 
     def holds(self, tracker: bytes, message: Message) -> bool:
         """Return whether a message is with the client under this tracker."""
-        return message in self.leases.get(tracker, ())
+        return message is self.leases.get(tracker) or message in self.doubles.get(tracker, ())
 
     def settle(self, tracker: bytes) -> Message | None:
         """Return the oldest message that is with the client under this tracker, and note that it is no longer."""
-        waiting = self.leases.get(tracker)
-        if waiting is None:
-            return None
-        message = waiting.popleft()
-        if not waiting:
-            del self.leases[tracker]
+        message = self.leases.pop(tracker, None)
+        later = self.doubles.get(tracker) if self.doubles else None
+        if later is not None:
+            self.leases[tracker] = later.popleft()
+            if not later:
+                del self.doubles[tracker]
         return message
 
     def surrender(self) -> list[Message]:
         """Return all that is with the client, oldest first, and note that nothing is."""
-        messages = sorted(
-            (message for waiting in self.leases.values() for message in waiting), key=lambda message: message.position
-        )
+        messages = [*self.leases.values(), *(message for later in self.doubles.values() for message in later)]
         self.leases.clear()
-        return messages
+        self.doubles.clear()
+        return sorted(messages, key=lambda message: message.position)
 
 
 class Clients:

@@ -16,6 +16,8 @@ class Owner:
 
     # As Takers of a queue
 
+    is_empty = True
+
     def lane_of(self, _subject: bytes) -> Hashable:
         """See :class:`alaska.broker.queue.Takers`."""
         return self._address

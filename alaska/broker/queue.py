@@ -32,6 +32,10 @@ NOBODY: Hashable = frozenset()
 class Takers(Protocol):
     """Who takes the messages of a queue."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether a queue that has nothing need not be remembered for their sake."""
+
     def lane_of(self, subject: bytes) -> Hashable:
         """Return what stands for the clients that may take a message with this subject; :data:`NOBODY` for none."""
 
@@ -103,8 +107,10 @@ class Queue:
         self.octets = 0
         """How many octets of content wait."""
 
-    def __bool__(self) -> bool:
-        return bool(self.waiting or self._held)
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to remember: a message that waits or is with a client, or an offer."""
+        return bool(self.waiting or self._held or not self.takers.is_empty)
 
     @property
     def is_deep(self) -> bool:

@@ -34,10 +34,11 @@ class Queues:
         self._clients = clients
         self._counters = counters
         self._store = store
+        self._is_durable = store.is_durable
         self._limits = limits
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._gauge = Gauge()
-        self._queues: dict[QueueName, Queue] = {}
+        self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
         self._offered_by: dict[Client, dict[bytes, None]] = {}
         self._positions = self._restored_upto = store.last_position
@@ -45,15 +46,14 @@ class Queues:
         self._now = 0.0
         self._octets = 0
         for size in store.queues():
-            self._queue(size.queue).restore(size.messages, size.octets)
+            self._queue(*size.queue).restore(size.messages, size.octets)
             self._octets += size.octets
 
-    def _queue(self, name: QueueName) -> Queue:
-        queue = self._queues.get(name)
+    def _queue(self, kind: QueueKind, address: bytes) -> Queue:
+        queue = self._queues.get((kind, address))
         if queue is None:
-            takers = (
-                self._offers_of(name.address) if name.kind is QueueKind.SERVICE else Owner(self._clients, name.address)
-            )
+            name = QueueName(kind, address)
+            takers = self._offers_of(address) if kind is QueueKind.SERVICE else Owner(self._clients, address)
             queue = self._queues[name] = Queue(name, takers, self._store, self._deliver, self._expired)
         return queue
 
@@ -64,85 +64,97 @@ class Queues:
 
     def send_mailbox(self, sender: Client, command: mlm.MailboxSend, now: float) -> None:
         """Deliver a message to the client with its address, or let it wait for one."""
-        message = self._message(QueueKind.MAILBOX, sender, command, now)
+        queue = self._queue(QueueKind.MAILBOX, command.address)
+        message = self._message(queue, sender, command, now)
         if command.address:
-            self._accept(message)
+            self._accept(queue, message)
         else:
-            self._refuse(message, errors.FAILED, "the empty address has no mailbox")
+            self._refuse(queue, message, errors.FAILED, "the empty address has no mailbox")
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
         """Deliver a request to the client whose turn it is, or let it wait for one."""
-        self._accept(self._message(QueueKind.SERVICE, sender, command, now))
+        queue = self._queue(QueueKind.SERVICE, command.address)
+        self._accept(queue, self._message(queue, sender, command, now))
 
     def mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
         """Send mail in the broker's own name."""
         self._positions += 1
         self._now = now
-        name = QueueName(QueueKind.MAILBOX, command.address)
-        self._accept(Message(self._positions, name, sender, command.subject, command.tracker, command.content))
+        queue = self._queue(QueueKind.MAILBOX, command.address)
+        message = Message(self._positions, queue.name, sender, command.subject, command.tracker, command.content)
+        self._accept(queue, message)
 
-    def _message(
-        self, kind: QueueKind, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float
-    ) -> Message:
+    def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
         self._positions += 1
         self._now = now
+        _, subject, tracker, timeout, content = command
+        is_tracked = bool(tracker) and not sender.is_plain
+        expires = now + timeout / 1000 if timeout else None
         return Message(
-            self._positions,
-            QueueName(kind, command.address),
-            sender.address,
-            command.subject,
-            command.tracker,
-            command.content,
-            is_tracked=bool(command.tracker) and not sender.is_plain,
-            origin=sender.peer,
-            expires=now + command.timeout / 1000 if command.timeout else None,
+            self._positions, queue.name, sender.address, subject, tracker, content, is_tracked, sender.peer, expires
         )
 
-    def _accept(self, message: Message) -> bool:
+    def _accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a message or let it wait; return False if there is no room for it, which its sender is told."""
-        if self._limits.content_octets is not None and message.size > self._limits.content_octets:
+        most = self._limits.content_octets
+        if most is not None and message.size > most:
             self._counters.over_limit += 1
-            self._refuse(message, errors.TOO_LARGE, f"its content has more than {self._limits.content_octets} octets")
+            self._refuse(queue, message, errors.TOO_LARGE, f"its content has more than {most} octets")
             return False
         if not self._store.has_room:
-            self._refuse(message, errors.INTERNAL_ERROR, self._store.complaint or "")
+            self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
             return False
-        queue = self._queue(message.queue)
         taker = queue.next_for(message)
-        if taker is None and not self._admits(queue, message):
-            self._counters.over_limit += 1
-            self._refuse(message, errors.TOO_LARGE, "there is no room for it")
-            self._tidy(message.queue)
-            return False
         if taker is None:
-            self._octets += message.size
-            self._keep(message)
-            queue.wait(message)
-        elif taker.is_plain:
+            return self._let_wait(queue, message)
+        if taker.is_plain:
             # It is done with when it is sent, so there is nothing to keep.
             if message.is_tracked:
                 self._tell_stored(message)
             self._deliver(taker, message)
             if taker.is_gone:
                 self._octets += message.size
-                self._dispatch(message.queue, self._now)
+                self._dispatch(queue, self._now)
         else:
-            self._keep(message)
+            if self._is_durable:
+                self._keep(message)
+            elif message.is_tracked:
+                # It ends with this process in any store, so it is kept only when it has to wait.
+                self._tell_stored(message)
             self._deliver(taker, message)
+        return True
+
+    def _let_wait(self, queue: Queue, message: Message) -> bool:
+        """Let a new message wait; return False if there is no room for it, which its sender is told."""
+        octets = message.size
+        if not self._admits(queue, octets):
+            self._counters.over_limit += 1
+            self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
+            return False
+        self._octets += octets
+        self._keep(message)
+        queue.wait(message)
         return True
 
     def _keep(self, message: Message) -> None:
         self._store.keep(message, self._tell_stored if message.is_tracked else None)
 
-    def _admits(self, queue: Queue, message: Message) -> bool:
+    def _keep_again(self, message: Message) -> None:
+        """Let the store have a message that was with a client, with the number of its attempts."""
+        if self._is_durable:
+            self._store.note_attempts(message, None)
+        else:
+            self._store.keep(message, None)
+
+    def _admits(self, queue: Queue, octets: int) -> bool:
         return self._gauge.admits(
-            queue.name, queue.octets + message.size, self._limits_of[queue.name.kind]
-        ) and self._gauge.admits("all that waits", self._octets + message.size, self._limits.total)
+            queue.name, queue.octets + octets, self._limits_of[queue.name.kind]
+        ) and self._gauge.admits("all that waits", self._octets + octets, self._limits.total)
 
     # To the receiver
 
     def _deliver(self, client: Client, message: Message) -> None:
-        if self._is_spent(message) and message.position <= self._restored_upto:
+        if message.position <= self._restored_upto and self._is_spent(message):
             self._bury(message, errors.INTERNAL_ERROR, _in_vain(message), self._now)
             return
         message.attempts += 1
@@ -159,23 +171,24 @@ class Queues:
             # Its connection is gone: the message waits as if it had never been delivered.
             message.attempts -= 1
             self._store.keep(message, None)
-            self._queue(message.queue).put_back(message)
+            self._queue(*message.queue).put_back(message)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
         # The broker's own trackers tell a worker how often a request has been delivered.
         tracker = message.tracker or b"broker-%d-%d" % (message.position, message.attempts)
-        client.spend()
         client.lease(tracker, message)
-        delivery = _delivery(message, tracker)
         if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
             # Mail ends no process, and comes in order.
-            self._store.note_attempts(message, None)
-            client.send(delivery)
-            return
+            if self._is_durable:
+                self._store.note_attempts(message, None)
+            client.send(_delivery(message, tracker))
+        else:
+            self._deliver_restored(client, message, tracker)
 
+    def _deliver_restored(self, client: Client, message: Message, tracker: bytes) -> None:
         def noted() -> None:
             if client.holds(tracker, message) and not client.is_gone:
-                client.send(delivery)
+                client.send(_delivery(message, tracker))
 
         # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
         self._store.note_attempts(message, noted)
@@ -189,27 +202,26 @@ class Queues:
         """Add an offer; nothing is delivered yet."""
         self._offered_by.setdefault(client, {})[address] = None
         if self._offers_of(address).add(client, pattern):
-            self._queue(QueueName(QueueKind.SERVICE, address)).takers_changed()
+            self._queue(QueueKind.SERVICE, address).takers_changed()
 
     def dispatch_to(self, client: Client, now: float) -> None:
         """Deliver what waits for a client, as far as it is ready."""
         self.dispatch_mail(client, now)
         for address in self._offered_by.get(client, ()):
-            self._dispatch(QueueName(QueueKind.SERVICE, address), now)
+            self._dispatch(self._queues.get((QueueKind.SERVICE, address)), now)
 
     def dispatch_mail(self, client: Client, now: float) -> None:
         """Deliver what waits in a client's mailbox, as far as it is ready."""
         if self._clients.named(client.address) is client:
-            self._dispatch(QueueName(QueueKind.MAILBOX, client.address), now)
+            self._dispatch(self._queues.get((QueueKind.MAILBOX, client.address)), now)
 
-    def _dispatch(self, name: QueueName, now: float) -> None:
-        queue = self._queues.get(name)
+    def _dispatch(self, queue: Queue | None, now: float) -> None:
         if queue is None or not queue.waiting:
             return
         before = queue.octets
         queue.dispatch(now)
         self._octets -= before - queue.octets
-        self._gauge.sank(name, queue.octets, self._limits_of[name.kind])
+        self._gauge.sank(queue.name, queue.octets, self._limits_of[queue.name.kind])
         self._gauge.sank("all that waits", self._octets, self._limits.total)
 
     # What becomes of it
@@ -232,9 +244,10 @@ class Queues:
     def take_back(self, client: Client, now: float) -> None:
         """Withdraw a client's offers, and let what is with it wait again, in order, for others."""
         for address in self._offered_by.pop(client, ()):
+            queue = self._queue(QueueKind.SERVICE, address)
             if self._offers[address].withdraw(client):
-                self._queue(QueueName(QueueKind.SERVICE, address)).takers_changed()
-            self._tidy(QueueName(QueueKind.SERVICE, address))
+                queue.takers_changed()
+            self._tidy(queue)
         self._put_back(client.surrender(), now)
 
     def _put_back(self, messages: list[Message], now: float) -> None:
@@ -244,10 +257,10 @@ class Queues:
                 continue
             self._counters.redelivered += 1
             self._octets += message.size
-            self._store.note_attempts(message, None)
-            self._queue(message.queue).put_back(message)
+            self._keep_again(message)
+            self._queue(*message.queue).put_back(message)
         for name in {message.queue for message in messages}:
-            self._dispatch(name, now)
+            self._dispatch(self._queues.get(name), now)
 
     def expire(self, now: float) -> None:
         """Throw away what has waited longer than its timeout, and go on with queues that are deep."""
@@ -256,22 +269,23 @@ class Queues:
         is_all = len(late) < OVERDUE_AT_ONCE
         self._expired_upto = FIRST_EXPIRY if is_all else (late[-1].expires or 0.0, late[-1].position)
         for message in late:
-            if self._queue(message.queue).expire(message):
+            if self._queue(*message.queue).expire(message):
                 self._octets -= message.size
                 self._expired(message)
-        for name in [name for name, queue in self._queues.items() if queue.is_deep]:
-            self._dispatch(name, now)
+        for queue in [queue for queue in self._queues.values() if queue.is_deep]:
+            self._dispatch(queue, now)
 
     def _expired(self, message: Message) -> None:
         self._counters.timed_out += 1
         self._end(message, errors.TIMEOUT_EXPIRED, b"")
 
-    def _refuse(self, message: Message, status: int, reason: str) -> None:
+    def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
         self._log.debug(
             "a message from {sender} is not kept: {reason}", sender=printable(message.sender), reason=reason
         )
         self._tell_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
+        self._tidy(queue)
 
     def _bury(self, message: Message, status: int, reason: bytes, now: float) -> None:
         """Let a message that nobody could deal with be a dead letter."""
@@ -289,19 +303,17 @@ class Queues:
         queue = self._queues.get(message.queue)
         if queue is not None:
             queue.end(message)
-            if not queue:
-                self._tidy(message.queue)
+            self._tidy(queue)
 
-    def _tidy(self, name: QueueName) -> None:
-        """Forget a queue that nobody waits for, and a service that nobody offers."""
-        is_empty = not self._queues.get(name)
-        if is_empty and (name.kind is QueueKind.MAILBOX or not self._offers_of(name.address)):
-            self._queues.pop(name, None)
-            if name.kind is QueueKind.SERVICE:
-                self._offers.pop(name.address, None)
+    def _tidy(self, queue: Queue) -> None:
+        """Forget a mailbox that nothing waits in, and a service that nobody offers and nobody has asked for."""
+        if not queue.is_needed:
+            self._queues.pop(queue.name, None)
+            if queue.name.kind is QueueKind.SERVICE:
+                self._offers.pop(queue.name.address, None)
 
     def _tell_stored(self, message: Message) -> None:
-        takers = self._queue(message.queue).takers.count(message.subject)
+        takers = self._queue(*message.queue).takers.count(message.subject)
         self._tell_sender(message, errors.STORED, b"offers=%d" % takers)
 
     def _tell_sender(self, message: Message, status: int, reason: bytes) -> None:
@@ -337,7 +349,7 @@ class Queues:
         self._now = now
         self._positions += 1
         again = Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
-        if not self._accept(again):
+        if not self._accept(self._queue(*dead.queue), again):
             return False
         self._store.drop_letter(position)
         return True

@@ -20,8 +20,10 @@ class Offers:
         self._offers: dict[Pattern, OrderedDict[Client, int]] = {}
         self._turn = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._offers)
+    @property
+    def is_empty(self) -> bool:
+        """See :class:`alaska.broker.queue.Takers`."""
+        return not self._offers
 
     def add(self, client: Client, pattern: Pattern) -> bool:
         """Add an offer; return whether it is the first with its pattern, so that lanes change."""
@@ -51,19 +53,20 @@ class Offers:
 
     def next_of(self, lane: Hashable) -> Client | None:
         """See :class:`alaska.broker.queue.Takers`."""
-        best: tuple[int, Client, Pattern] | None = None
+        best: tuple[int, Client, OrderedDict[Client, int]] | None = None
         for pattern in cast("Matches", lane):
-            for client, turn in self._offers[pattern].items():
+            offers = self._offers[pattern]
+            for client, turn in offers.items():
                 if client.is_ready:
                     if best is None or turn < best[0]:
-                        best = turn, client, pattern
+                        best = turn, client, offers
                     break
         if best is None:
             return None
-        _, client, pattern = best
+        _, client, offers = best
         self._turn += 1
-        self._offers[pattern][client] = self._turn
-        self._offers[pattern].move_to_end(client)
+        offers[client] = self._turn
+        offers.move_to_end(client)
         return client
 
     def has_ready(self) -> bool:
@@ -75,5 +78,6 @@ class Offers:
         patterns = self._index.matching(subject)
         if len(patterns) == 1:
             # Nobody is counted twice, and a service with many workers is not gone through for each request.
-            return sum(len(self._offers[pattern]) for pattern in patterns)
+            (pattern,) = patterns
+            return len(self._offers[pattern])
         return len({client for pattern in patterns for client in self._offers[pattern]})

@@ -9,6 +9,7 @@ does; everything else that is not as the table says is a :exc:`ProtocolError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from alaska.errors import ProtocolError, ValueTooLong
@@ -23,8 +24,9 @@ _GREETING = bytes((len(PROTOCOL_NAME),)) + PROTOCOL_NAME + PROTOCOL_VERSION.to_b
 class _Form:
     """What the codec works out once for each layout.
 
-    ``write`` returns the frames of a command, ``read`` the command that a header and all frames are, and whether the
-    header was long enough; both raise what Python raises where a value or the header is not as it should be.
+    ``write`` returns the frames of a command, and raises what Python raises where a value is not as it should be.
+    ``read`` returns the command that a header and all frames are; where they are none, it returns None or raises an
+    IndexError.
     """
 
     __slots__ = ("has_content", "name", "prefix", "read", "widths", "write")
@@ -39,7 +41,7 @@ class _Form:
         names = tuple(f"value_{number}" for number in range(len(self.widths)))
         known = {"prefix": self.prefix, "kind": layout.type, "new": tuple.__new__, "number": int.from_bytes}
         self.write = cast("Callable[[Command], list[bytes]]", _made(self._writer(names), known))
-        self.read = cast("Callable[[bytes, Sequence[bytes]], tuple[Command, bool]]", _made(self._reader(names), known))
+        self.read = cast("Callable[[bytes, Sequence[bytes]], Command | None]", _made(self._reader(names), known))
 
     def _writer(self, names: tuple[str, ...]) -> str:
         form, parts = "", []
@@ -55,15 +57,19 @@ class _Form:
         )
 
     def _reader(self, names: tuple[str, ...]) -> str:
-        lines = [f"at = {len(self.prefix)}"]
+        lines = []
+        if len(self.prefix) > _PREFIX_OCTETS:
+            lines += ["if not header.startswith(prefix):", "    return None"]
+        lines.append(f"end = {len(self.prefix)}")
         for name, width in zip(names, self.widths, strict=True):
             if width:
-                lines += [f"end = at + {width}", f"{name} = number(header[at:end], 'big')", "at = end"]
+                lines += ["at = end", f"end = at + {width}", f"{name} = number(header[at:end], 'big')"]
             else:
-                lines += ["end = at + 1 + header[at]", f"{name} = header[at + 1 : end]", "at = end"]
+                lines += ["at = end + 1", "end = at + header[end]", f"{name} = header[at:end]"]
+        has_more = "" if self.has_content else " or len(frames) > 1"
+        lines += [f"if end > len(header){has_more}:", "    return None"]
         values = [*names, "tuple(frames[1:])"] if self.has_content else names
-        made = f"new(kind, ({', '.join(values)},))" if values else "kind()"
-        lines.append(f"return {made}, at <= len(header)")
+        lines.append(f"return new(kind, ({', '.join(values)}{',' if values else ''}))")
         return "def made(header, frames):\n" + "".join(f"    {line}\n" for line in lines)
 
 
@@ -113,17 +119,23 @@ def decode(frames: Sequence[bytes]) -> Command:
     form = _BY_PREFIX.get(header[:_PREFIX_OCTETS])
     if form is None:
         raise ProtocolError(_no_command(header))
-    if not header.startswith(form.prefix):
-        raise ProtocolError(f"{form.name} with another protocol name or version than MALAMUTE 1")
     try:
-        command, is_whole = form.read(header, frames)
+        command = form.read(header, frames)
     except IndexError:
-        is_whole = False
-    if not is_whole:
-        raise ProtocolError(f"{form.name} ends before its last field")
-    if len(frames) > 1 and not form.has_content:
-        raise ProtocolError(f"{form.name} followed by {len(frames) - 1} frames, it has no content")
+        command = None
+    if command is None:
+        raise ProtocolError(_unreadable(form, frames))
     return command
+
+
+def _unreadable(form: _Form, frames: Sequence[bytes]) -> str:
+    header = frames[0]
+    if not header.startswith(form.prefix):
+        return f"{form.name} with another protocol name or version than MALAMUTE 1"
+    with suppress(IndexError):
+        if form.read(header, frames[:1]) is not None:
+            return f"{form.name} followed by {len(frames) - 1} frames, it has no content"
+    return f"{form.name} ends before its last field"
 
 
 def _no_command(header: bytes) -> str:

@@ -47,11 +47,13 @@ class Changes:
         return bool(self.waiting or self.told)
 
     def keep(self, message: Message) -> None:
-        """Let a message be written."""
+        """Let a message be written, be it again."""
         if self.gone.pop(message.position, None) is not None:
             self.weight -= GONE_OCTETS
-        self.kept.setdefault(message.queue, {})[message.position] = message
-        self.weight += message.size + MESSAGE_OCTETS
+        queue = self.kept.setdefault(message.queue, {})
+        if message.position not in queue:
+            self.weight += message.size + MESSAGE_OCTETS
+        queue[message.position] = message
 
     def drop(self, message: Message) -> None:
         """Write a message no more."""
@@ -111,10 +113,12 @@ class Unwritten:
 
     def settle(self, position: int) -> None:
         """Tell whoever waits for a message to be written, whether it is or not."""
-        for layer in self.layers():
-            if position in layer.waiting:
-                message, stored = layer.waiting.pop(position)
-                stored(message)
+        waits = self.current.waiting.pop(position, None)
+        if waits is None and self.writing is not None:
+            waits = self.writing.waiting.pop(position, None)
+        if waits is not None:
+            message, stored = waits
+            stored(message)
 
     # Messages
 

@@ -48,7 +48,7 @@ class MemoryStore:
     def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
         """See :class:`IStore`."""
         kept = self._queues.get(queue, {})
-        return list(islice((message for message in kept.values() if message.position > after), limit))
+        return [kept[position] for position in sorted(kept) if position > after][:limit]
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
         """See :class:`IStore`."""

@@ -90,22 +90,29 @@ class SqliteStore:
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
-        self._unwritten.current.drop(message)
-        if message.position <= self._highest_written:
-            self._unwritten.current.delete(message)
+        current = self._unwritten.current
+        current.drop(message)
+        is_written = message.position <= self._highest_written
+        if is_written:
+            current.delete(message)
         self._unwritten.settle(message.position)
-        self._changed()
+        if is_written:
+            # Else there is less to write than before, and what was seen to is enough.
+            self._changed()
 
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
-        if message.position <= self._highest_written and not current.has(message):
+        is_written = message.position <= self._highest_written and not current.has(message)
+        if is_written:
             current.attempts[message.position] = message
         if noted is not None and self.is_durable:
             current.told.append(noted)
         elif noted is not None:
             noted()
-        self._changed()
+        if is_written or noted is not None:
+            # Else the row that is still to be written has the number.
+            self._changed()
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
         """See :class:`IStore`."""
@@ -158,6 +165,7 @@ class SqliteStore:
         """See :class:`IStore`."""
         self._unwritten.current.letters[letter.message.position] = letter
         self.forget(letter.message)
+        self._changed()
 
     def letters(self, after: int, limit: int) -> list[DeadLetter]:
         """See :class:`IStore`."""
