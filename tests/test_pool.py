@@ -135,11 +135,12 @@ class OneThreadTests(PoolTestCase):
 
     def test_one_wake_up_for_many(self) -> None:
         """The reactor is woken once for all that is finished before it gets to look."""
+        release = self.hold(b"first")
         self.submit(*(b"%d" % number for number in range(50)))
-        self.pool.stop()
-        collect, _the_end_of_the_thread = (self.reactor.calls.get(timeout=SECONDS) for _ in range(2))
+        release.set()
+        collect = self.reactor.calls.get(timeout=SECONDS)
         collect()
-        self.assertEqual(len(self.finished), 50)
+        self.assertEqual(len(self.finished), 51)
         self.assertTrue(self.reactor.calls.empty())
 
     def test_woken_again(self) -> None:
@@ -188,6 +189,23 @@ class RunnerTests(PoolTestCase):
         self.finish(2)
         self.assertEqual(self.finished, [(b"meet", b"MEET")] * 2)
 
+    def test_few_threads(self) -> None:
+        """What is over in no time is done by one thread, while the others sleep."""
+        for _ in range(20):
+            self.submit(*[b"quick"] * 50)
+            self.finish(len(self.workbench.ran))
+        self.stop()
+        self.assertEqual((len(self.workbench.ran), len(self.workbench.made)), (1000, 1))
+
+    def test_spread(self) -> None:
+        """A request that waits behind one that takes long is done by a thread that is woken for it."""
+        release = self.hold(b"long")
+        self.submit(b"quick")
+        self.finish(1)
+        self.assertEqual(self.finished, [(b"quick", b"QUICK")])
+        release.set()
+        self.finish(2)
+
     def test_one_runner_a_thread(self) -> None:
         """Each runner is made, used and closed in one and the same thread, which has no other."""
         barrier = Barrier(self.size)
@@ -232,12 +250,11 @@ class StopTests(PoolTestCase):
         self.submit(b"b")
         stopped = self.pool.stop()
         self.assertNoResult(stopped)
+        finished_by_then = stopped.addCallback(lambda _: list(self.finished))
         release.set()
-        self.finish(2)
-        self.assertNoResult(stopped)
-        self.reactor.step()
-        self.successResultOf(stopped)
-        self.assertEqual(self.finished, [(b"a", b"A"), (b"b", b"B")])
+        while not stopped.called:
+            self.reactor.step()
+        self.assertEqual(self.successResultOf(finished_by_then), [(b"a", b"A"), (b"b", b"B")])
 
     def test_stop_with_nothing_to_do(self) -> None:
         """A pool that was never given anything stops, without a runner having been made."""

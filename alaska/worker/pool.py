@@ -255,6 +255,7 @@ class Pool:
                 self._log.failure("a finished request could not be dealt with")
 
     def _gone(self, slot: Slot) -> None:
+        self._collect()
         self._slots.discard(slot)
         self._lost.discard(slot)
         self._tell_stopped()
