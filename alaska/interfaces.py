@@ -34,7 +34,7 @@ class IStore(Interface):
     # Messages
 
     def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
-        """Keep a message under its position, which is higher than all before.
+        """Keep a message under its position: one higher than all before or, put back, one that a message had.
 
         ``stored`` is called once, with the message, in the reactor's thread: when the message is as safe as the store
         makes it, but at the latest from within the call that forgets or buries it.

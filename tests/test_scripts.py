@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import NOT_FOUND, ScriptNotFound
 from alaska.worker import scripts
-from alaska.worker.scripts import Scripts
+from alaska.worker.scripts import SEEN_SECONDS, Scripts
 
 SOURCE = b"print 'hello'\n"
 
@@ -47,6 +47,24 @@ class FindTests(ScriptsCase):
         """A subject may be any UTF-8 text that is a file's name."""
         (self.directory / "größe 大.v2.lua").write_bytes(SOURCE)
         self.assertEqual(self.scripts.find("größe 大.v2".encode()).source, SOURCE)
+
+    def test_seen_since(self) -> None:
+        """What a file was a moment ago serves requests that had come before that, and no others."""
+        now = 100.0
+        scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
+        scripts.find(b"hello", 99.0)
+        (self.directory / "hello.lua").write_bytes(b"-- changed")
+        self.assertEqual(scripts.find(b"hello", 100.0).source, SOURCE)
+        self.assertEqual(scripts.find(b"hello", 100.001).source, b"-- changed")
+
+    def test_seen_a_while_ago(self) -> None:
+        """A request that has waited for long finds the script as it is now."""
+        now = 100.0
+        scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
+        scripts.find(b"hello", 99.0)
+        (self.directory / "hello.lua").write_bytes(b"-- changed")
+        now += 2 * SEEN_SECONDS
+        self.assertEqual(scripts.find(b"hello", 99.0).source, b"-- changed")
 
     def test_any_octets_in_the_file(self) -> None:
         """What a script holds is not looked at."""

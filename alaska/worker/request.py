@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ class Request:
     """One service request as it was delivered.
 
     ``attempt`` is 1 when it is run for the first time; ``session`` is the connection's, for its confirmation.
-    ``worker`` is the address of the worker that took it.
+    ``worker`` is the address of the worker that took it. ``arrived`` is when it did so, in seconds of the monotonic
+    clock: what is known to have been so later needs no second look.
     """
 
     sender: bytes
@@ -32,6 +34,7 @@ class Request:
     attempt: int = 1
     session: int = 0
     worker: bytes = b""
+    arrived: float = math.inf
 
     @property
     def sender_tracker(self) -> bytes:

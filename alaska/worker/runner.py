@@ -66,12 +66,13 @@ class Versions:
         self._good: dict[bytes, Script] = {}
         self._broken: dict[bytes, Broken] = {}
 
-    def find(self, subject: bytes) -> tuple[Script, Broken | None]:
-        """Return what runs for a subject, and the newest version if that is broken and so not what runs.
+    def find(self, request: Request) -> tuple[Script, Broken | None]:
+        """Return what runs for a request, and the newest version if that is broken and so not what runs.
 
         :raises ScriptNotFound: as of :meth:`Scripts.find`.
         """
-        script = self._scripts.find(subject)
+        subject = request.subject
+        script = self._scripts.find(subject, request.arrived)
         broken = self._broken.get(subject)
         if broken is not None and broken.version == script.version:
             return self._good[subject], broken
@@ -127,7 +128,7 @@ class ScriptRunner:
 
     def _run(self, request: Request) -> Outcome:
         while True:
-            script, broken = self._versions.find(request.subject)
+            script, broken = self._versions.find(request)
             outcome = self._lua.run(script, request)
             if not isinstance(outcome.error, ScriptBroken):
                 self._versions.compiled(script, request)

@@ -9,6 +9,7 @@ A file that somebody is writing is not a script yet: one that has only just chan
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import stat
@@ -26,6 +27,8 @@ REST_SECONDS = 0.1
 """So long a file must not have changed to count as written, where nobody is known to have it open for writing."""
 HELD_SECONDS = 1.0
 """The same where somebody has it open: it may be an editor that never closes it."""
+SEEN_SECONDS = 0.02
+"""So long what a file was seen to be holds for requests that had come before."""
 MOST_SECONDS = 2.0
 """So long a file is waited for that changes all the time, or that is missing though it served before."""
 BROKEN_SECONDS = 1.0
@@ -71,28 +74,39 @@ class Scripts:
         rest: float = REST_SECONDS,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.directory = directory
         self._rest = rest
         self._now = now
         self._sleep = sleep
-        self._found: dict[bytes, tuple[str, Script]] = {}  # with the path as text: it is faster to ask for
+        self._monotonic = monotonic
+        # With the path as text, since it is faster to ask for, and when the file was last seen to be this one.
+        self._found: dict[bytes, tuple[str, Script, float]] = {}
 
-    def find(self, subject: bytes) -> Script:
+    def find(self, subject: bytes, since: float = math.inf) -> Script:
         """Return the script that a subject names, at the cost of one ``stat`` when it has not changed.
+
+        What the file was a moment ago will do if that was after ``since``, in seconds of the monotonic clock: of
+        requests that came together, the first looks for all.
 
         :raises ScriptNotFound: if the subject is no plain name, or names no readable regular file that really lies
             inside the directory; the text is a sentence that shows the subject.
         """
         known = self._found.get(subject)
         if known is not None:
-            path, script = known
+            path, script, seen = known
+            now = self._monotonic()
+            if seen >= since and now - seen < SEEN_SECONDS:
+                return script
             if _version(path) == script.version:
+                self._found[subject] = path, script, now
                 return script
             self._found.pop(subject, None)
         _check_name(subject)
+        now = self._monotonic()
         script = self._rested(subject, known is not None)
-        self._found[subject] = str(script.path), script
+        self._found[subject] = str(script.path), script, now
         return script
 
     def replaced(self, script: Script) -> Script | None:

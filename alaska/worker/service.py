@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -76,6 +78,7 @@ class WorkerService(Service):
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
         self._reported: dict[bytes, Version] = {}
         self._intake: Intake | None = None
+        self._address = b""
         self._is_exhausted = False
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
@@ -105,6 +108,7 @@ class WorkerService(Service):
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
+        self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
         self._care.start(CARE_SECONDS, now=False)
@@ -218,26 +222,21 @@ class WorkerService(Service):
 
     def _take(self, delivery: Delivery) -> None:
         command = delivery.command
-        request = Request(
-            command.sender,
-            command.address,
-            command.subject,
-            delivery.tracker_octets,
-            command.content,
-            session=delivery.session,
-            worker=to_octets(self._client.address) if self._client is not None else b"",
-        )
-        if not self.intake.is_asking:
+        address, sender, subject = command.address, command.sender, command.subject
+        tracker, session = delivery.tracker_octets, delivery.session
+        request = Request(sender, address, subject, tracker, command.content, 1, session, self._address, monotonic())
+        intake = self.intake
+        if not intake.is_asking:
             # What is left of the credit is used up by this, and the request is with somebody else the sooner.
-            self.intake.decline(request)
+            intake.decline(request)
             return
         self._log.info(
             "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
-            address=printable(command.address),
-            subject=printable(command.subject),
-            sender=printable(command.sender),
+            address=printable(address),
+            subject=printable(subject),
+            sender=printable(sender),
         )
-        self.intake.taken()
+        intake.taken()
         self._pool.submit(request)
 
     def _finished(self, request: Request, outcome: Outcome | None) -> None:
@@ -277,7 +276,7 @@ class WorkerService(Service):
             delay=delay,
             text=error.message,
         )
-        again = replace(request, attempt=request.attempt + 1)
+        again = replace(request, attempt=request.attempt + 1, arrived=math.inf)
 
         def run() -> None:
             del self._retries[retry]
