@@ -33,8 +33,8 @@ MOST_LOST = 64
 """So many threads may be given up and still run before the worker should take nothing more."""
 SPREAD_SECONDS = 0.001
 """So long requests may wait behind one thread while others sleep."""
-FEW = 10
-"""Where fewer scripts than that end in that time, they take longer than waking another thread."""
+FEW = 3
+"""A thread that ends fewer requests than that in that time is held up by what it runs."""
 LONGEST_STEP_SECONDS = 1.0
 """More than that between two looks is no time that scripts have had: the clock was set, or the machine slept."""
 
@@ -96,14 +96,11 @@ class Pool:
         self._make_runner = make_runner
         self._finished = finished
         self._limit = limit
-        self._queue = Queue()
+        self._queue = Queue(resting=size - 1)
         self._results: deque[Ended] = deque()
         self._is_woken = False
         self._waking: IDelayedCall | None = None
         self._spreading: IDelayedCall | None = None
-        self._are_slow = False
-        self._ended = 0
-        self._ended_before = 0
         self._is_abandoned = False
         self._numbers = count()
         self._slots: set[Slot] = set()
@@ -146,24 +143,23 @@ class Pool:
         """Wake threads for what was submitted in this turn of the reactor: the first would only hold up the turn."""
         self._waking = None
         waiting = len(self._queue)
-        called = waiting if self._are_slow else int(self._queue.idle >= len(self._slots))
-        self._queue.ring(called)
-        if waiting > called and self._spreading is None:
+        woken = self._queue.ring(waiting)
+        if waiting > woken and self._spreading is None:
             self._spread_soon()
 
     def _spread_soon(self) -> None:
-        self._ended_before = self._ended
+        for slot in self._slots:
+            slot.look()
         self._spreading = self._reactor.callLater(SPREAD_SECONDS, self._spread)
 
     def _spread(self) -> None:
-        """Wake more threads if requests wait that those awake do not come to."""
+        """Let one thread more be awake than are held up by scripts that take long, as long as requests wait."""
         self._spreading = None
         self._collect()
-        waiting = len(self._queue)
-        self._are_slow = waiting > 0 and self._ended - self._ended_before < FEW
-        if self._are_slow:
-            self._queue.ring(waiting)
-        elif waiting:
+        held_up = sum(slot.is_running and slot.look() < FEW for slot in self._slots)
+        self._queue.resting = max(0, len(self._slots) - held_up - 1)
+        self._queue.ring(len(self._queue))
+        if self._queue:
             self._spread_soon()
 
     def withdraw(self) -> list[Request]:
@@ -221,9 +217,10 @@ class Pool:
         return abandoned
 
     def _dismiss(self) -> None:
+        self._queue.resting = 0
         for _ in self._slots:
             self._queue.put(None)
-            self._queue.ring()
+        self._queue.ring(len(self._slots))
 
     # In the threads
 
@@ -245,7 +242,6 @@ class Pool:
         self._is_woken = False
         while self._results:
             request, outcome = self._results.popleft()
-            self._ended += 1
             if self._is_abandoned:
                 continue
             self.pending -= 1

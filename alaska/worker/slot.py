@@ -64,41 +64,40 @@ class Abandoned(Exception):
 class Queue:
     """Requests that wait for a thread: first come, first served. None tells a thread to end.
 
-    A thread that finds nothing lies down, and wakes when its bell is rung; who puts something in says whether to ring.
-    The thread that lay down last is woken first, so that few threads do what few threads can do.
+    A thread that finds nothing, or finds others enough, lies down until its bell is rung. The one that lay down last is
+    woken first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resting: int = 0) -> None:
         self._waiting: deque[Request | None] = deque()
         self._bells: deque[SimpleQueue[None]] = deque()
+        self.resting = resting
+        """How many threads lie down, whatever waits."""
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def idle(self) -> int:
-        """How many threads lie down."""
-        return len(self._bells)
 
     def put(self, request: Request | None) -> None:
         """Append a request, for a thread that is awake or will be rung for."""
         self._waiting.append(request)
 
-    def ring(self, most: int = 1) -> None:
-        """Wake so many threads, or all that lie down."""
+    def ring(self, most: int) -> int:
+        """Wake up to so many threads, but those that are to rest; return how many."""
+        woken = min(most, len(self._bells) - self.resting)
         with suppress(IndexError):
-            for _ in range(most):
+            for _ in range(woken):
                 self._bells.pop().put(None)
+        return max(0, woken)
 
     def get(self, bell: SimpleQueue[None]) -> Request | None:
-        """Return the next, as soon as there is one and the thread, whose bell this is, was rung for."""
+        """Return the next, as soon as there is one for the thread whose bell this is."""
         while True:
-            try:
-                return self._waiting.popleft()
-            except IndexError:
-                self._bells.append(bell)
-            # What came before the bell was there has not rung it.
-            if self._waiting:
+            if len(self._bells) >= self.resting:
+                with suppress(IndexError):
+                    return self._waiting.popleft()
+            self._bells.append(bell)
+            # What came before the bell was there has not rung it, and two may have lain down where one should have.
+            if self._waiting and len(self._bells) > self.resting:
                 with suppress(ValueError):
                     self._bells.remove(bell)
                     continue
@@ -117,8 +116,9 @@ class Queue:
         return taken
 
     def put_back(self, requests: list[Request]) -> None:
-        """Put what was taken in front of the others, and wake threads for it."""
+        """Put what was taken in front of the others; all threads may be awake for it, until the pool looks again."""
         self._waiting.extendleft(reversed(requests))
+        self.resting = 0
         self.ring(len(requests))
 
     def clear(self) -> None:
@@ -157,6 +157,7 @@ class Slot:
         self._ended = 0
         self._is_abandoned = False
         self._seen = -1
+        self._looked_at = 0
         self._stalled_seconds = 0.0
 
     def start(self, name: str) -> None:
@@ -165,6 +166,17 @@ class Slot:
         Thread(target=self._work, name=name, daemon=True).start()
 
     # In the reactor
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has taken what it has not ended."""
+        return bool(self._taken)
+
+    def look(self) -> int:
+        """Return how many requests it has ended since the last look."""
+        ended = self._ended
+        since, self._looked_at = ended - self._looked_at, ended
+        return since
 
     def overdue(self, elapsed: float, limit: float, patience: float) -> tuple[Request, float] | None:
         """Give the slot up if what it runs has not ended for too long; return what that was, and for how many seconds.
