@@ -28,6 +28,7 @@ from alaska.worker.service import WorkerService
 
 _log = Logger()
 ADDRESS_SPACE_MEGABYTES = 128
+SWITCH_SECONDS = 0.0005
 
 
 class Options(BaseOptions):
@@ -52,6 +53,8 @@ def makeService(options: Options) -> IService:
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
     give_back_large()
+    # A thread that comes back from Lua waits so long for one that does not pause; Python's own 5 ms would be felt.
+    sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
     program = running.Program()
     if settings.broker_embedded:
