@@ -292,22 +292,30 @@ class StuckTests(ConfirmCase):
         self.assertEqual([self.confirmed(tracker) for tracker in trackers], [(200, "")] * 4)
 
     def test_pool_is_looked_after(self) -> None:
-        """The pool is told the limit of scripts, and looked after as long as the worker runs, also while it stops."""
+        """The pool is told the limit of scripts, and looked after as long as any run, also while the worker stops."""
         self.worker = self.make_worker(scripts_timeout=1500)
         self.script(b"job")
         self.start()
         self.assertEqual(self.pool.limit, 1.5)
         self.ask("job")
         self.pool.begin()
+        self.pool.watched.clear()
         self.pass_time(1)
         self.assertEqual(len(self.pool.watched), 20)
+        self.run_scripts()
+        self.pass_time(1)
+        self.pool.watched.clear()
+        self.pass_time(1)
+        self.assertEqual(self.pool.watched, [])
+        self.ask("job")
+        self.pool.begin()
+        self.pool.watched.clear()
         stopped = self.worker.stopService()
         self.pass_time(1)
-        self.assertEqual(len(self.pool.watched), 40)
+        self.assertEqual(len(self.pool.watched), 20)
         self.run_scripts()
         self.pass_time(1)
         self.successResultOf(stopped)
-        self.assertEqual(len(self.pool.watched), 40)
 
     def test_exhausted(self) -> None:
         """A worker with too many stuck threads says so once, and others do what it was asked and has not begun."""

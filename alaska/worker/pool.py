@@ -34,7 +34,9 @@ MOST_LOST = 64
 SPREAD_SECONDS = 0.001
 """So long requests may wait behind one thread while others sleep."""
 FEW = 3
-"""A thread that ends fewer requests than that in that time is held up by what it runs."""
+"""A thread that ends fewer requests than that in SPREAD_SECONDS is held up by what it runs."""
+GATHER_TIMES = 10
+"""So many times as long it takes to see that threads which are all awake are too many."""
 LONGEST_STEP_SECONDS = 1.0
 """More than that between two looks is no time that scripts have had: the clock was set, or the machine slept."""
 
@@ -150,13 +152,15 @@ class Pool:
     def _spread_soon(self) -> None:
         for slot in self._slots:
             slot.look()
-        self._spreading = self._reactor.callLater(SPREAD_SECONDS, self._spread)
+        # Where all are awake, nobody waits for the look.
+        times = 1 if self._queue.resting else GATHER_TIMES
+        self._spreading = self._reactor.callLater(times * SPREAD_SECONDS, self._spread, times * FEW)
 
-    def _spread(self) -> None:
+    def _spread(self, few: int) -> None:
         """Let one thread more be awake than are held up by scripts that take long, as long as requests wait."""
         self._spreading = None
         self._collect()
-        held_up = sum(slot.is_running and slot.look() < FEW for slot in self._slots)
+        held_up = sum(slot.is_running and slot.look() < few for slot in self._slots)
         self._queue.resting = max(0, len(self._slots) - held_up - 1)
         self._queue.ring(len(self._queue))
         if self._queue:
@@ -227,7 +231,7 @@ class Pool:
     def _deliver(self, ended: list[Ended]) -> None:
         self._results.extend(ended)
         # What ends while more waits is collected within SPREAD_SECONDS, by which there will be more of it.
-        is_awaited = self._spreading is not None and len(self._queue) > 0
+        is_awaited = self._spreading is not None and self._queue.resting > 0 and len(self._queue) > 0
         if not self._is_woken and not is_awaited:
             self._is_woken = True
             self._reactor.callFromThread(self._collect)

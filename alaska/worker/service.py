@@ -111,7 +111,6 @@ class WorkerService(Service):
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
-        self._care.start(CARE_SECONDS, now=False)
         ensureDeferred(self._connect(self._client)).addErrback(self._give_up)
 
     async def _connect(self, client: Client) -> None:
@@ -237,6 +236,13 @@ class WorkerService(Service):
             sender=printable(sender),
         )
         intake.taken()
+        self._submit(request)
+
+    def _submit(self, request: Request) -> None:
+        if not self._care.running:
+            # Before there is something to look after, so that the time until now does not count.
+            self._pool.watch(self._reactor.seconds())
+            self._care.start(CARE_SECONDS, now=False)
         self._pool.submit(request)
 
     def _finished(self, request: Request, outcome: Outcome | None) -> None:
@@ -281,7 +287,7 @@ class WorkerService(Service):
         def run() -> None:
             del self._retries[retry]
             self.intake.wakes()
-            self._pool.submit(again)
+            self._submit(again)
 
         retry = self._reactor.callLater(delay, run)
         self._retries[retry] = request, error
@@ -293,7 +299,10 @@ class WorkerService(Service):
         return self._client is not None and "confirm" in self._client.capabilities
 
     def _look_after_pool(self) -> None:
-        """Replace stuck threads, and hand back what waits for threads that are all busy for long."""
+        """Replace stuck threads, and hand back what waits for threads that are all busy for long.
+
+        That ends when there is nothing to look after; the next request begins it again.
+        """
         self._pool.watch(self._reactor.seconds())
         if not self.running:
             return
@@ -303,6 +312,8 @@ class WorkerService(Service):
         is_stuck = self.intake.look()
         if self._can_hand_back and (is_stuck or self._is_exhausted):
             self.intake.hand_back(self._pool.withdraw())
+        if not self._pool.pending and not self._is_exhausted:
+            self._care.stop()
 
     def _pause(self) -> None:
         self._log.critical(
