@@ -105,10 +105,9 @@ class _Socket(ZmqConnection):
         :raises zmq.ZMQError: it cannot be sent; nothing of it was.
         """
         socket = self.socket
-        last = len(frames) - 1
-        for frame in frames[:last] if last else ():
+        for frame in frames[:-1]:
             _send(socket, frame, _MORE)
-        _send(socket, frames[last], _LAST)
+        _send(socket, frames[-1], _LAST)
         if self._next_read is None and not self._is_reading:
             self._read_soon()
 

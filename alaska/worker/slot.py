@@ -111,6 +111,7 @@ class Queue:
                 request = self._waiting.popleft()
                 if request is None:
                     self._waiting.appendleft(None)
+                    self.ring(1)  # for a thread that has just found nothing, and is to end
                     break
                 taken.append(request)
         return taken
