@@ -137,7 +137,7 @@ class ILink(Interface):
         """
 
     def send(frames: list[bytes]) -> None:
-        """Hand a message to the network."""
+        """Hand a message to the network, with all others of this turn of the reactor."""
 
     def close() -> None:
         """Disconnect; what was sent while the link was up may still leave. Nothing is called any more."""
@@ -146,14 +146,23 @@ class ILink(Interface):
 class IRouter(Interface):
     """The broker's end of all connections."""
 
-    def start(received: Callable[[bytes, list[bytes]], None]) -> None:
-        """Accept connections; ``received`` is called with the routing id and the frames of each message.
+    def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+        """Accept connections.
+
+        From now on ``received`` is called with the routing id and the frames of each message, and ``gone`` with the
+        routing id of a message that :meth:`post` could not send.
 
         :raises CannotBind: an endpoint cannot be served.
         """
 
     def send(peer: bytes, frames: list[bytes]) -> bool:
-        """Hand a message for the connection with this routing id to the network; return False if it is gone."""
+        """Hand a message for the connection with this routing id to the network; return False if it is gone.
+
+        What was posted before goes before it.
+        """
+
+    def post(peer: bytes, frames: list[bytes]) -> None:
+        """Send a message with all others of this turn of the reactor, in order, which costs less than each alone."""
 
     def close() -> None:
         """Serve no longer. What was sent still leaves, within a second; nothing is called any more."""

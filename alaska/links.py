@@ -1,15 +1,18 @@
 """ZeroMQ under Twisted: the only module that touches txZMQ.
 
 The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
-not announce again. So a socket is read until it has nothing more, and once more after it was sent to at another time.
+not announce again. So a socket is read until it has nothing more, and once more after it was sent to.
 It is read at most :data:`READ_BUDGET` messages at a time, then everything else gets its turn: a busy peer delays
 nobody's heartbeat.
+
+ZeroMQ's own thread sleeps when it has nothing to do, and to wake it takes longer than to send a message. So what is to
+be sent leaves together, at the end of a turn of reading, or when so much has come together that it need not sleep
+between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import zmq
@@ -23,12 +26,15 @@ from alaska.errors import BadEndpoint, CannotBind, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
 
 READ_BUDGET = 128
+POST_AT_ONCE = 64
+"""So many messages leave in the middle of a turn: by then those who wait for the first have waited long enough."""
 CLOSE_MILLISECONDS = 1000
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 # pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
 _send = zmq.backend.Socket.send
+_GONE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
@@ -54,26 +60,36 @@ def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
 
 
 class _Socket(ZmqConnection):
-    """A ZeroMQ socket that reads whole messages, within a budget."""
+    """A ZeroMQ socket that reads whole messages, within a budget.
+
+    ``unsent`` is called with each message that was posted and could not be sent, since its connection is gone.
+    """
 
     _log = Logger()
 
-    def __init__(self, factory: ZmqFactory, received: Callable[[list[bytes]], None]) -> None:
+    def __init__(
+        self,
+        factory: ZmqFactory,
+        received: Callable[[list[bytes]], None],
+        unsent: Callable[[Sequence[bytes]], None] = lambda _frames: None,
+    ) -> None:
         self._received = received
+        self._unsent = unsent
         self._next_read: IDelayedCall | None = None
         self._is_reading = False
+        self._posted: list[Sequence[bytes]] = []
         super().__init__(factory)
 
     def doRead(self) -> None:
-        """Read what has arrived, at most the budget."""
+        """Send what was posted, read what has arrived, at most the budget, and send what is posted meanwhile."""
         if self._next_read is not None:
             if self._next_read.active():
                 self._next_read.cancel()
             self._next_read = None
-        # What is sent meanwhile is followed by a read that finds nothing more.
         self._is_reading = True
         try:
             is_dry = self._read()
+            self._send_posted()
         finally:
             self._is_reading = False
         if not is_dry:
@@ -82,12 +98,17 @@ class _Socket(ZmqConnection):
     def _read(self) -> bool:
         """Read what has arrived; return False if that was more than the budget."""
         for _ in range(READ_BUDGET):
+            if len(self._posted) >= POST_AT_ONCE:
+                self._send_posted()
             if self.factory is None:
                 return True
             try:
                 frames = _receive(self.socket)
             except zmq.Again:
-                return True
+                if not self._posted:
+                    return True
+                self._send_posted()
+                continue
             try:
                 self._received(frames)
             except Exception:  # A fault of ours with one message must not cost the others.
@@ -99,29 +120,46 @@ class _Socket(ZmqConnection):
         super().addEndpoints(endpoints)
         self._read_soon()
 
-    def transmit(self, frames: list[bytes]) -> None:
-        """Send a message.
-
-        :raises zmq.ZMQError: it cannot be sent; nothing of it was.
-        """
-        socket = self.socket
-        for frame in frames[:-1]:
-            _send(socket, frame, _MORE)
-        _send(socket, frames[-1], _LAST)
+    def post(self, frames: Sequence[bytes]) -> None:
+        """Send a message with the others of this turn."""
+        self._posted.append(frames)
         if self._next_read is None and not self._is_reading:
             self._read_soon()
 
-    def transmit_to(self, peer: bytes, frames: list[bytes]) -> None:
-        """Send a message to the connection with this routing id; raises as :meth:`transmit`."""
-        _send(self.socket, peer, _MORE)
-        self.transmit(frames)
+    def transmit(self, frames: Sequence[bytes]) -> bool:
+        """Send a message at once, behind what was posted; return False if its connection is gone."""
+        if self._posted:
+            self._send_posted()
+        if self._next_read is None and not self._is_reading:
+            self._read_soon()
+        return self._send(frames)
+
+    def _send_posted(self) -> None:
+        posted, self._posted = self._posted, []
+        for frames in posted:
+            if not self._send(frames):
+                self._unsent(frames)
+
+    def _send(self, frames: Sequence[bytes]) -> bool:
+        """Send a message; return False if its connection is gone, and nothing of it was sent."""
+        socket = self.socket
+        try:
+            for frame in frames[:-1]:
+                _send(socket, frame, _MORE)
+            _send(socket, frames[-1], _LAST)
+        except zmq.ZMQError as error:
+            if error.errno not in _GONE:
+                self._log.failure("a message could not be sent")
+            return False
+        return True
 
     def _read_soon(self) -> None:
         if self._next_read is None and self.factory is not None:
             self._next_read = self.factory.reactor.callLater(0, self.doRead)
 
     def shutdown(self) -> None:
-        """Close the socket; what was sent still leaves within a second."""
+        """Close the socket; what was sent or posted still leaves within a second."""
+        self._send_posted()
         if self._next_read is not None and self._next_read.active():
             self._next_read.cancel()
         super().shutdown()
@@ -225,9 +263,8 @@ class DealerLink:
     def send(self, frames: list[bytes]) -> None:
         """See :class:`ILink`."""
         if self._socket is not None:
-            # Where the connection is gone, the monitor is about to say so.
-            with suppress(zmq.Again):
-                self._socket.transmit(frames)
+            # Where the connection is gone by then, the monitor is about to say so.
+            self._socket.post(frames)
 
     def close(self) -> None:
         """See :class:`ILink`."""
@@ -251,9 +288,13 @@ class RouterLink:
         self._is_plain = is_plain
         self._socket: _Router | None = None
 
-    def start(self, received: Callable[[bytes, list[bytes]], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """See :class:`IRouter`."""
-        socket = self._socket = _Router(self._factory, lambda frames: received(frames[0], frames[1:]))
+        socket = self._socket = _Router(
+            self._factory,
+            lambda frames: received(frames[0], frames[1:]),
+            lambda frames: gone(frames[0]),
+        )
         # A send to a connection that is gone is told as an error, instead of looking like any other.
         socket.socket.set(zmq.ROUTER_MANDATORY, 1)
         # Replies are never dropped for a mark; what clients send waits in their own memory rather than in ours.
@@ -277,15 +318,12 @@ class RouterLink:
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
-        if self._socket is None:
-            return False
-        try:
-            self._socket.transmit_to(peer, frames)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            return False
-        return True
+        return self._socket is not None and self._socket.transmit([peer, *frames])
+
+    def post(self, peer: bytes, frames: list[bytes]) -> None:
+        """See :class:`IRouter`."""
+        if self._socket is not None:
+            self._socket.post([peer, *frames])
 
     def close(self) -> None:
         """See :class:`IRouter`."""

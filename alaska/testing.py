@@ -204,12 +204,14 @@ class MemoryRouter:
         self._network = network
         self._endpoints = endpoints
         self._received: Callable[[bytes, list[bytes]], None] | None = None
+        self._gone: Callable[[bytes], None] = lambda _peer: None
         self.is_plain = is_plain
         self.links: dict[bytes, MemoryLink] = {}
 
-    def start(self, received: Callable[[bytes, list[bytes]], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """See :class:`IRouter`."""
         self._received = received
+        self._gone = gone
         try:
             for endpoint in self._endpoints:
                 self._network.bind(endpoint, self)
@@ -224,6 +226,11 @@ class MemoryRouter:
             return False
         self._network.later(lambda: link.take(frames))
         return True
+
+    def post(self, peer: bytes, frames: list[bytes]) -> None:
+        """See :class:`IRouter`."""
+        if not self.send(peer, frames):
+            self._network.later(lambda: self._gone(peer))
 
     def take(self, peer: bytes, frames: list[bytes]) -> None:
         """Receive a message."""
@@ -245,7 +252,7 @@ class ScriptedBroker:
         self._router = network.router([endpoint])
         self._peer = b""
         self.received: list[Command] = []
-        self._router.start(self._take)
+        self._router.start(self._take, lambda _peer: None)
 
     def _take(self, peer: bytes, frames: list[bytes]) -> None:
         self._peer = peer

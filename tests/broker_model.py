@@ -20,6 +20,7 @@ from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.mlm.patterns import compile_pattern
+from tests.hand_wire import HandWire
 from tests.stream_model import StreamsModel
 
 OK = mlm.Ok(200, b"")
@@ -117,7 +118,8 @@ class BrokerModel:
     def start(self, store: IStore) -> None:
         """Start a broker with a store."""
         self.store = self.streams.store = store
-        self.broker = Broker(self._transmit, self.limits, store)
+        self.wire = HandWire(self._transmit)
+        self.broker = Broker(self.wire, self.limits, store)
         self._last_tick = self.now
         self.broker.tick(self.now)
 
@@ -144,7 +146,8 @@ class BrokerModel:
                 self._replies.append((peer, OK))
             case _ if not peer.is_gone:
                 self._replies.append((peer, command))
-        peer.is_known_gone = peer.is_gone
+        if peer.credit is None:
+            peer.is_known_gone = peer.is_gone
         return not peer.is_gone
 
     def _spend(self, peer: Peer) -> None:
@@ -241,6 +244,8 @@ class BrokerModel:
     def _during(self, call: Callable[[], object]) -> None:
         self._replies = []
         call()
+        for name in self.wire.end_turn(self.broker):
+            self.peers[name].is_known_gone = True
         for message in self._ended:
             listener = self._hears(message)
             if message.is_tracked and listener is not None and listener.credit is not None and not listener.is_gone:

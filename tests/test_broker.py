@@ -14,6 +14,7 @@ from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.store.memory import MemoryStore
+from tests.hand_wire import HandWire
 
 OK = mlm.Ok(200, b"")
 PING = mlm.ConnectionPing()
@@ -42,7 +43,8 @@ class BrokerTestCase(SynchronousTestCase):
         self.gone: set[bytes] = set()
         self.now = 0.0
         self.store = self.make_store()
-        self.broker = Broker(self.transmit, self.limits, self.store)
+        self.wire = HandWire(self.transmit)
+        self.broker = Broker(self.wire, self.limits, self.store)
         self.broker.tick(0.0)
 
     def make_store(self) -> IStore:
@@ -66,6 +68,7 @@ class BrokerTestCase(SynchronousTestCase):
         """Let a peer send commands."""
         for command in commands:
             self.broker.received(name.encode(), encode(command), self.now)
+            self.wire.end_turn(self.broker)
 
     def take(self, name: str) -> list[mlm.Command]:
         """Return all that a peer got since it was last asked."""
@@ -91,6 +94,7 @@ class BrokerTestCase(SynchronousTestCase):
                 self.broker.received(name.encode(), encode(PING), self.now)
                 self.assertEqual(self.inboxes[name.encode()].pop(), PONG)
             self.broker.tick(self.now)
+            self.wire.end_turn(self.broker)
 
     def trackers(self, name: str) -> list[bytes]:
         """Return the trackers of the deliveries that a peer got since it was last asked."""

@@ -51,13 +51,21 @@ class LinkTestCase(TestCase):
 
     def setUp(self) -> None:
         self.network = Network(reactor)
+        self.gone: list[bytes] = []
         self.addCleanup(self.network.close)
 
     def serve(self, received: Any, **options: Any) -> RouterLink:
-        """Serve a port that was free."""
+        """Serve a port that was free; who is gone is noted."""
         router = self.network.router([ANY_PORT], **options)
-        router.start(received)
+        router.start(received, self.gone.append)
         return router
+
+    async def connect(self, router: RouterLink, received: Any) -> ILink:
+        """Return a link that has connected to a router."""
+        link, changes = self.network.dealer(router.endpoint), Waiter()
+        link.start(received, changes)
+        await changes.until(1)
+        return link
 
 
 class NetworkTests(LinkTestCase):
@@ -133,7 +141,7 @@ class NetworkTests(LinkTestCase):
         await changes.until(2)
         link.send([b"lost"])
         again = self.network.router([endpoint])
-        again.start(at_router)
+        again.start(at_router, Waiter())
         await changes.until(3)
         link.send([b"kept"])
         await at_router.until(1)
@@ -141,22 +149,85 @@ class NetworkTests(LinkTestCase):
         self.assertEqual(at_router.got[0][1], [b"kept"])
 
     async def test_send_to_a_connection_that_is_gone(self) -> None:
-        """A message for nobody is lost without an error."""
+        """A message for nobody is lost without an error; a send says so at once."""
         router = self.serve(Waiter())
-        router.send(b"\0nobody", [b"x"])
+        self.assertFalse(router.send(b"\0nobody", [b"x"]))
         router.close()
-        router.send(b"\0nobody", [b"x"])
+        self.assertFalse(router.send(b"\0nobody", [b"x"]))
+        router.post(b"\0nobody", [b"x"])
+
+    async def test_post_to_a_connection_that_is_gone(self) -> None:
+        """Of messages that are posted, those for nobody are told by their routing ids, and cost the others nothing."""
+        at_router, at_dealer = Waiter(), Waiter()
+        router = self.serve(at_router)
+        (await self.connect(router, at_dealer)).send([b"x"])
+        await at_router.until(1)
+        for peer in (b"\0nobody", at_router.got[0][0], b"\0none"):
+            router.post(peer, [b"posted"])
+        await at_dealer.until(1)
+        self.assertEqual(self.gone, [b"\0nobody", b"\0none"])
+
+    async def test_order_of_posted_and_sent(self) -> None:
+        """What was posted goes before what is sent at once, and behind what was sent before."""
+        at_dealer = Waiter()
+
+        def receive(peer: bytes, _frames: list[bytes]) -> None:
+            for number in range(0, 2 * links.POST_AT_ONCE, 2):
+                router.post(peer, [b"%d" % number])
+                if number % 3:
+                    router.send(peer, [b"%d" % (number + 1)])
+                else:
+                    router.post(peer, [b"%d" % (number + 1)])
+
+        router = self.serve(receive)
+        (await self.connect(router, at_dealer)).send([b"x"])
+        count = 2 * links.POST_AT_ONCE
+        await at_dealer.until(count)
+        self.assertEqual([int(frames[0]) for frames in at_dealer.got], list(range(count)))
+
+    async def test_answers_to_what_was_posted(self) -> None:
+        """What arrives while answers are sent is read, without another event to wake the reader."""
+        count = 2000
+        at_dealer = Waiter()
+
+        def answer(peer: bytes, frames: list[bytes]) -> None:
+            router.post(peer, frames)
+
+        def receive(frames: list[bytes]) -> None:
+            at_dealer(frames)
+            if len(at_dealer.got) < count:
+                link.send(frames)
+
+        router: RouterLink = self.serve(answer)
+        link: ILink = await self.connect(router, receive)
+        for _ in range(3):
+            link.send([b"x"])
+        await at_dealer.until(count)
+
+    async def test_posted_before_the_close(self) -> None:
+        """What is posted in the turn in which the socket is closed still leaves."""
+        at_router, at_dealer = Waiter(), Waiter()
+        router = self.serve(at_router)
+        link = await self.connect(router, at_dealer)
+        link.send([b"x"])
+        await at_router.until(1)
+        router.post(at_router.got[0][0], [b"last"])
+        router.close()
+        await at_dealer.until(1)
+        link.send([b"y"])
+        link.close()
+        self.assertEqual(at_dealer.got, [[b"last"]])
 
     def test_taken_endpoint(self) -> None:
         """An endpoint that is served already is an error that says which and why."""
         router = self.serve(Waiter())
-        error = self.assertRaises(CannotBind, self.network.router([router.endpoint]).start, Waiter())
+        error = self.assertRaises(CannotBind, self.network.router([router.endpoint]).start, Waiter(), Waiter())
         self.assertIn(router.endpoint, str(error))
         self.assertTrue(error.is_taken)
 
     def test_bad_endpoint(self) -> None:
         """An endpoint that is none is an error, at either end."""
-        error = self.assertRaises(CannotBind, self.network.router(["tcp://nowhere"]).start, Waiter())
+        error = self.assertRaises(CannotBind, self.network.router(["tcp://nowhere"]).start, Waiter(), Waiter())
         self.assertFalse(error.is_taken)
         self.assertRaises(BadEndpoint, self.network.dealer("carrier-pigeon://x").start, Waiter(), Waiter())
 
@@ -187,7 +258,7 @@ class PlainTests(LinkTestCase):
         self.network.authenticate(lambda username, password: (username, password) == (b"ann", b"secret"))
         self.router = self.serve(Waiter(), is_plain=True)
 
-    async def connect(self, username: str | None, password: str | None) -> LinkState:
+    async def state_for(self, username: str | None, password: str | None) -> LinkState:
         """Return what becomes of a link with these credentials."""
         changes = Waiter()
         link = self.network.dealer(self.router.endpoint, username, password)
@@ -198,12 +269,12 @@ class PlainTests(LinkTestCase):
 
     async def test_right(self) -> None:
         """The right password connects."""
-        self.assertIs(await self.connect("ann", "secret"), LinkState.UP)
+        self.assertIs(await self.state_for("ann", "secret"), LinkState.UP)
 
     async def test_wrong(self) -> None:
         """A wrong password, an unknown user and no password at all are refused, and the link says so."""
         for username, password in (("ann", "wrong"), ("bob", "secret"), (None, None)):
-            self.assertIs(await self.connect(username, password), LinkState.REFUSED)
+            self.assertIs(await self.state_for(username, password), LinkState.REFUSED)
 
     def test_empty_password(self) -> None:
         """A password that ZeroMQ cannot carry is refused at once."""

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker import letters
-from alaska.broker.clients import Client, Clients
+from alaska.broker.clients import Client, Clients, Wire
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.queues import Queues
@@ -36,14 +36,13 @@ STORE_ERROR_SECONDS = 60.0
 class Broker:
     """Joins clients, streams, queues and the store.
 
-    ``transmit`` sends a command to the connection with a routing id, and returns False if that is gone. Times are
-    seconds of one clock, given with each call.
+    ``wire`` carries commands to connections. Times are seconds of one clock, given with each call.
     """
 
     _log = Logger()
 
-    def __init__(self, transmit: Callable[[bytes, mlm.Command], bool], limits: Limits, store: IStore) -> None:
-        self._transmit = transmit
+    def __init__(self, wire: Wire, limits: Limits, store: IStore) -> None:
+        self._wire = wire
         self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
         self._gauge = Gauge()
@@ -102,6 +101,12 @@ class Broker:
             # What was asked for is in memory and goes on when the store can be read again.
             self._note_store_error(error)
 
+    def gone(self, peer: bytes) -> None:
+        """Take note that a connection is gone, and with it what was posted; the next tick deals with its client."""
+        client = self.clients.at(peer)
+        if client is not None:
+            client.is_gone = True
+
     def tick(self, now: float) -> None:
         """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
 
@@ -154,19 +159,19 @@ class Broker:
         if isinstance(command, mlm.ConnectionOpen):
             self._open(peer, command)
         elif action is Action.CLOSE_UNKNOWN:
-            self._transmit(peer, mlm.Ok(errors.SUCCESS, b""))
+            self._wire.send(peer, mlm.Ok(errors.SUCCESS, b""))
         else:
             self.counters.invalid += 1
-            self._transmit(peer, mlm.Error(errors.COMMAND_INVALID, b""))
+            self._wire.send(peer, mlm.Error(errors.COMMAND_INVALID, b""))
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:
             self.counters.refused += 1
             self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
             # The one status that makes a C client's connect fail in time.
-            self._transmit(peer, mlm.Error(errors.FAILED, b"too many clients"))
+            self._wire.send(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
-        client = Client(peer, command.address, self._now, self._transmit)
+        client = Client(peer, command.address, self._now, self._wire)
         older = self.clients.add(client)
         if older is not None:
             self._replace(older)
@@ -216,7 +221,7 @@ class Broker:
         if client is not None:
             self._log.warn("{client.name} sent {error}", client=client, error=error)
             self._forget(client)
-        self._transmit(peer, mlm.Error(error.status, b""))
+        self._wire.send(peer, mlm.Error(error.status, b""))
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
         client.send(mlm.ConnectionPong())

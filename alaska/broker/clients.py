@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from alaska.message import Message
 from alaska.mlm.commands import Command
@@ -11,6 +12,16 @@ from alaska.names import printable
 
 HOLD_SECONDS = 0.1
 """How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
+
+
+class Wire(Protocol):
+    """What carries commands to connections, each known by its routing id."""
+
+    def send(self, peer: bytes, command: Command) -> bool:
+        """Send a command at once; return False if the connection is gone."""
+
+    def post(self, peer: bytes, command: Command) -> None:
+        """Send a command soon, behind what was sent before; :meth:`Broker.gone` is called if the connection is gone."""
 
 
 class Client:
@@ -34,13 +45,13 @@ class Client:
         "leases",
         "peer",
         "stream",
-        "transmit",
+        "wire",
     )
 
-    def __init__(self, peer: bytes, address: bytes, now: float, transmit: Callable[[bytes, Command], bool]) -> None:
+    def __init__(self, peer: bytes, address: bytes, now: float, wire: Wire) -> None:
         self.peer = peer
         self.address = address
-        self.transmit = transmit
+        self.wire = wire
         self.last_heard = now
         self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
@@ -75,8 +86,14 @@ class Client:
         return self.held_until is None and self.is_ready
 
     def send(self, command: Command) -> bool:
-        """Send a command to the client; return False if its connection is gone, which is noted."""
-        if not self.transmit(self.peer, command):
+        """Send a command to the client; return False if its connection is known to be gone.
+
+        A plain client has a message as soon as it is sent, so whether it can be sent must be known at once. What goes
+        to another comes back if it is not confirmed.
+        """
+        if self.credit is not None:
+            self.wire.post(self.peer, command)
+        elif not self.wire.send(self.peer, command):
             self.is_gone = True
         return not self.is_gone
 

@@ -63,10 +63,10 @@ class BrokerService(Service):
             self._network.authenticate(self._accept)
         self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
         try:
-            self._router.start(self._received)
+            self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
-            self.broker = Broker(self._transmit, self._limits, self._store)
+            self.broker = Broker(self, self._limits, self._store)
         except AlaskaError:
             self._network.close()
             self._router = self._network = None
@@ -85,8 +85,18 @@ class BrokerService(Service):
             self._store.close()
         super().stopService()
 
-    def _transmit(self, peer: bytes, command: Command) -> bool:
+    def send(self, peer: bytes, command: Command) -> bool:
+        """See :class:`alaska.broker.clients.Wire`."""
         return self._router is not None and self._router.send(peer, encode(command))
+
+    def post(self, peer: bytes, command: Command) -> None:
+        """See :class:`alaska.broker.clients.Wire`."""
+        if self._router is not None:
+            self._router.post(peer, encode(command))
+
+    def _gone(self, peer: bytes) -> None:
+        if self.broker is not None:
+            self.broker.gone(peer)
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:
