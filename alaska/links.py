@@ -292,7 +292,7 @@ class RouterLink:
         """See :class:`IRouter`."""
         socket = self._socket = _Router(
             self._factory,
-            lambda frames: received(frames[0], frames[1:]),
+            lambda frames: received(frames.pop(0), frames),
             lambda frames: gone(frames[0]),
         )
         # A send to a connection that is gone is told as an error, instead of looking like any other.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -58,11 +58,11 @@ class Message:
     origin: bytes = b""
     expires: float | None = None
     attempts: int = 0
+    size: int = field(init=False)
+    """The octets of the content, which is what limits count."""
 
-    @property
-    def size(self) -> int:
-        """The octets of the content, which is what limits count."""
-        return sum(map(len, self.content))
+    def __post_init__(self) -> None:
+        self.size = sum(map(len, self.content))
 
 
 @dataclass(frozen=True, slots=True)

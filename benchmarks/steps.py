@@ -16,9 +16,11 @@ from pathlib import Path
 
 import zmq
 from twisted.logger import Logger, LogPublisher
+from zope.interface import implementer
 
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
+from alaska.interfaces import IRouter
 from alaska.lines import LineObserver
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
@@ -94,13 +96,20 @@ def worker_steps() -> Iterator[Step]:
         runner.close()
 
 
+@implementer(IRouter)
 class _Nowhere:
-    """A wire whose other ends are always there."""
+    """A router whose clients are always there."""
 
-    def send(self, _peer: bytes, _command: mlm.Command) -> bool:
+    def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes], None]) -> None:
+        pass
+
+    def send(self, _peer: bytes, _frames: list[bytes]) -> bool:
         return True
 
-    def post(self, _peer: bytes, _command: mlm.Command) -> None:
+    def post(self, _peer: bytes, _frames: list[bytes]) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 

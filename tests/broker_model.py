@@ -20,7 +20,7 @@ from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.mlm.patterns import compile_pattern
-from tests.hand_wire import HandWire
+from tests.hand_router import HandRouter
 from tests.stream_model import StreamsModel
 
 OK = mlm.Ok(200, b"")
@@ -118,8 +118,8 @@ class BrokerModel:
     def start(self, store: IStore) -> None:
         """Start a broker with a store."""
         self.store = self.streams.store = store
-        self.wire = HandWire(self._transmit)
-        self.broker = Broker(self.wire, self.limits, store)
+        self.router = HandRouter(self._transmit)
+        self.broker = Broker(self.router, self.limits, store)
         self._last_tick = self.now
         self.broker.tick(self.now)
 
@@ -131,7 +131,6 @@ class BrokerModel:
     # What the broker sends
 
     def _transmit(self, name: bytes, command: mlm.Command) -> bool:
-        encode(command)
         peer = self.peers[name]
         match command:
             case mlm.MailboxDeliver() | mlm.ServiceDeliver():
@@ -244,7 +243,7 @@ class BrokerModel:
     def _during(self, call: Callable[[], object]) -> None:
         self._replies = []
         call()
-        for name in self.wire.end_turn(self.broker):
+        for name in self.router.end_turn(self.broker):
             self.peers[name].is_known_gone = True
         for message in self._ended:
             listener = self._hears(message)

@@ -20,7 +20,7 @@ from alaska.mlm.codec import decode
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker
 from tests.deviations import CLIENT_DEVIATIONS, DEVIATIONS, ClientDeviation
-from tests.hand_wire import HandWire
+from tests.hand_router import HandRouter
 from tests.recorded import conversations
 
 CONVERSATIONS = conversations()
@@ -59,7 +59,7 @@ class BrokerTests(SynchronousTestCase):
             return True
 
         def new_broker() -> Broker:
-            return Broker(HandWire(transmit), limits_of(conversation), MemoryStore())
+            return Broker(HandRouter(transmit), limits_of(conversation), MemoryStore())
 
         broker: Broker | None = new_broker()
         unread: list[dict[str, Any]] = []

@@ -39,7 +39,7 @@ class DurableTestCase(BrokerTestCase):
         self.durable = SqliteStore(cast("Reactor", self.clock), File(self.path, "OFF"), make_writing)
         self.addCleanup(self.durable.close)
         self.inboxes.clear()
-        self.broker = Broker(self.wire, self.limits, self.durable)
+        self.broker = Broker(self.router, self.limits, self.durable)
         self.broker.tick(self.now)
 
     def woken(self) -> None:

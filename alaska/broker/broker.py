@@ -13,14 +13,14 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker import letters
-from alaska.broker.clients import Client, Clients, Wire
+from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
-from alaska.interfaces import IStore
+from alaska.interfaces import IRouter, IStore
 from alaska.mlm import commands as mlm
-from alaska.mlm.codec import decode
+from alaska.mlm.codec import decode, encode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 
@@ -36,13 +36,13 @@ STORE_ERROR_SECONDS = 60.0
 class Broker:
     """Joins clients, streams, queues and the store.
 
-    ``wire`` carries commands to connections. Times are seconds of one clock, given with each call.
+    The ``router`` carries commands to connections. Times are seconds of one clock, given with each call.
     """
 
     _log = Logger()
 
-    def __init__(self, wire: Wire, limits: Limits, store: IStore) -> None:
-        self._wire = wire
+    def __init__(self, router: IRouter, limits: Limits, store: IStore) -> None:
+        self._router = router
         self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
         self._gauge = Gauge()
@@ -159,19 +159,22 @@ class Broker:
         if isinstance(command, mlm.ConnectionOpen):
             self._open(peer, command)
         elif action is Action.CLOSE_UNKNOWN:
-            self._wire.send(peer, mlm.Ok(errors.SUCCESS, b""))
+            self._answer(peer, mlm.Ok(errors.SUCCESS, b""))
         else:
             self.counters.invalid += 1
-            self._wire.send(peer, mlm.Error(errors.COMMAND_INVALID, b""))
+            self._answer(peer, mlm.Error(errors.COMMAND_INVALID, b""))
+
+    def _answer(self, peer: bytes, command: mlm.Command) -> None:
+        self._router.send(peer, encode(command))
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:
             self.counters.refused += 1
             self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
             # The one status that makes a C client's connect fail in time.
-            self._wire.send(peer, mlm.Error(errors.FAILED, b"too many clients"))
+            self._answer(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
-        client = Client(peer, command.address, self._now, self._wire)
+        client = Client(peer, command.address, self._now, self._router)
         older = self.clients.add(client)
         if older is not None:
             self._replace(older)
@@ -221,7 +224,7 @@ class Broker:
         if client is not None:
             self._log.warn("{client.name} sent {error}", client=client, error=error)
             self._forget(client)
-        self._wire.send(peer, mlm.Error(error.status, b""))
+        self._answer(peer, mlm.Error(error.status, b""))
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
         client.send(mlm.ConnectionPong())

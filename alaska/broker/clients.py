@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
+from alaska.interfaces import IRouter
 from alaska.message import Message
+from alaska.mlm.codec import encode
 from alaska.mlm.commands import Command
 from alaska.names import printable
 
 HOLD_SECONDS = 0.1
 """How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
-
-
-class Wire(Protocol):
-    """What carries commands to connections, each known by its routing id."""
-
-    def send(self, peer: bytes, command: Command) -> bool:
-        """Send a command at once; return False if the connection is gone."""
-
-    def post(self, peer: bytes, command: Command) -> None:
-        """Send a command soon, behind what was sent before; :meth:`Broker.gone` is called if the connection is gone."""
 
 
 class Client:
@@ -44,14 +35,14 @@ class Client:
         "last_probed",
         "leases",
         "peer",
+        "router",
         "stream",
-        "wire",
     )
 
-    def __init__(self, peer: bytes, address: bytes, now: float, wire: Wire) -> None:
+    def __init__(self, peer: bytes, address: bytes, now: float, router: IRouter) -> None:
         self.peer = peer
         self.address = address
-        self.wire = wire
+        self.router = router
         self.last_heard = now
         self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
@@ -92,8 +83,8 @@ class Client:
         to another comes back if it is not confirmed.
         """
         if self.credit is not None:
-            self.wire.post(self.peer, command)
-        elif not self.wire.send(self.peer, command):
+            self.router.post(self.peer, encode(command))
+        elif not self.router.send(self.peer, encode(command)):
             self.is_gone = True
         return not self.is_gone
 
@@ -104,7 +95,8 @@ class Client:
 
     def lease(self, tracker: bytes, message: Message) -> None:
         """Note one more delivery: a message that is with the client until it confirms this tracker."""
-        self.spend()
+        if self.credit is not None:
+            self.credit -= 1
         if tracker in self.leases:
             self.doubles.setdefault(tracker, deque()).append(message)
         else:
@@ -138,20 +130,17 @@ class Clients:
     def __init__(self) -> None:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
+        # Asked for several times for each message.
+        self.at: Callable[[bytes], Client | None] = self._by_peer.get
+        """The client of this connection."""
+        self.named: Callable[[bytes], Client | None] = self._by_address.get
+        """The client that has this address now."""
 
     def __len__(self) -> int:
         return len(self._by_peer)
 
     def __iter__(self) -> Iterator[Client]:
         return iter(list(self._by_peer.values()))
-
-    def at(self, peer: bytes) -> Client | None:
-        """Return the client of this connection."""
-        return self._by_peer.get(peer)
-
-    def named(self, address: bytes) -> Client | None:
-        """Return the client that has this address now."""
-        return self._by_address.get(address)
 
     def add(self, client: Client) -> Client | None:
         """Add a client, which takes its address; return the one that had it before."""

@@ -126,8 +126,10 @@ class Queue:
 
     def next_for(self, message: Message) -> Client | None:
         """Return the client that takes a new message at once, or None if it has to wait."""
+        if self._has_unsorted:
+            return None
         lane = self.takers.lane_of(message.subject)
-        if lane == NOBODY or lane in self._lanes or self._has_unsorted:
+        if lane in self._lanes or lane == NOBODY:
             return None
         client = self.takers.next_of(lane)
         if client is not None:
@@ -215,12 +217,13 @@ class Queue:
         while heads:
             _, key = heads[0]
             lane = self._lanes[key]
-            is_late = self._drop_if_late(lane, now)
+            is_late = lane.messages[0].expires is not None and self._drop_if_late(lane, now)
             client = None if is_late else self.takers.next_of(key)
             if client is not None:
                 message = lane.popleft()
                 self._in_memory -= 1
-                self._count_out(message)
+                self.waiting -= 1
+                self.octets -= message.size
                 self._deliver(client, message)
             elif not is_late and not self.takers.has_ready():
                 return

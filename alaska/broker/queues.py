@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from alaska import errors
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.limits import Gauge, Limits
+from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.mailboxes import Owner
 from alaska.broker.queue import Queue
 from alaska.broker.services import Offers
@@ -37,6 +37,7 @@ class Queues:
         self._is_durable = store.is_durable
         self._limits = limits
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
+        self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
@@ -107,7 +108,7 @@ class Queues:
         taker = queue.next_for(message)
         if taker is None:
             return self._let_wait(queue, message)
-        if taker.is_plain:
+        if taker.credit is None:
             # It is done with when it is sent, so there is nothing to keep.
             if message.is_tracked:
                 self._tell_stored(message)
@@ -147,9 +148,10 @@ class Queues:
             self._store.keep(message, None)
 
     def _admits(self, queue: Queue, octets: int) -> bool:
-        return self._gauge.admits(
-            queue.name, queue.octets + octets, self._limits_of[queue.name.kind]
-        ) and self._gauge.admits("all that waits", self._octets + octets, self._limits.total)
+        return self._is_unlimited or (
+            self._gauge.admits(queue.name, queue.octets + octets, self._limits_of[queue.name.kind])
+            and self._gauge.admits("all that waits", self._octets + octets, self._limits.total)
+        )
 
     # To the receiver
 
@@ -159,7 +161,7 @@ class Queues:
             return
         message.attempts += 1
         self._counters.delivered += 1
-        if client.is_plain:
+        if client.credit is None:
             self._deliver_unconfirmed(client, message)
         else:
             self._deliver_to_confirm(client, message)
@@ -303,7 +305,8 @@ class Queues:
         queue = self._queues.get(message.queue)
         if queue is not None:
             queue.end(message)
-            self._tidy(queue)
+            if not queue.waiting:
+                self._tidy(queue)
 
     def _tidy(self, queue: Queue) -> None:
         """Forget a mailbox that nothing waits in, and a service that nobody offers and nobody has asked for."""
@@ -313,8 +316,8 @@ class Queues:
                 self._offers.pop(queue.name.address, None)
 
     def _tell_stored(self, message: Message) -> None:
-        takers = self._queue(*message.queue).takers.count(message.subject)
-        self._tell_sender(message, errors.STORED, b"offers=%d" % takers)
+        queue = self._queues.get(message.queue) or self._queue(*message.queue)
+        self._tell_sender(message, errors.STORED, b"offers=%d" % queue.takers.count(message.subject))
 
     def _tell_sender(self, message: Message, status: int, reason: bytes) -> None:
         """Confirm a message to its sender, if that waits for it and is still there, be it over a new connection."""
@@ -322,7 +325,7 @@ class Queues:
             # A connection of before a restart is nobody's now, or a stranger's.
             origin = message.origin if message.position > self._restored_upto else b""
             sender = self._clients.at(origin) or self._clients.named(message.sender)
-            if sender is not None and not sender.is_plain:
+            if sender is not None and sender.credit is not None:
                 sender.send(mlm.Confirm(message.tracker, status, reason))
 
     # Dead letters

@@ -12,8 +12,6 @@ from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor
-from alaska.mlm.codec import encode
-from alaska.mlm.commands import Command
 
 TICK_SECONDS = 0.05
 
@@ -66,7 +64,7 @@ class BrokerService(Service):
             self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
-            self.broker = Broker(self, self._limits, self._store)
+            self.broker = Broker(self._router, self._limits, self._store)
         except AlaskaError:
             self._network.close()
             self._router = self._network = None
@@ -84,15 +82,6 @@ class BrokerService(Service):
         if self._store is not None:
             self._store.close()
         super().stopService()
-
-    def send(self, peer: bytes, command: Command) -> bool:
-        """See :class:`alaska.broker.clients.Wire`."""
-        return self._router is not None and self._router.send(peer, encode(command))
-
-    def post(self, peer: bytes, command: Command) -> None:
-        """See :class:`alaska.broker.clients.Wire`."""
-        if self._router is not None:
-            self._router.post(peer, encode(command))
 
     def _gone(self, peer: bytes) -> None:
         if self.broker is not None:

@@ -16,8 +16,8 @@ class Offers:
 
     def __init__(self) -> None:
         self._index = SubjectIndex()
-        # Per pattern, the clients that offer it, the one whose turn is next first.
-        self._offers: dict[Pattern, OrderedDict[Client, int]] = {}
+        # Per pattern's source, the clients that offer it, the one whose turn is next first.
+        self._offers: dict[bytes, OrderedDict[Client, int]] = {}
         self._turn = 0
 
     @property
@@ -27,7 +27,7 @@ class Offers:
 
     def add(self, client: Client, pattern: Pattern) -> bool:
         """Add an offer; return whether it is the first with its pattern, so that lanes change."""
-        known = self._offers.setdefault(pattern, OrderedDict())
+        known = self._offers.setdefault(pattern.source, OrderedDict())
         if client in known:
             return False
         # A new offer comes after all that are there, so it gets the turn of the newest.
@@ -38,10 +38,10 @@ class Offers:
     def withdraw(self, client: Client) -> bool:
         """Remove a client's offers; return whether one was the last with its pattern, so that lanes change."""
         has_changed = False
-        for pattern in [pattern for pattern, clients in self._offers.items() if client in clients]:
-            del self._offers[pattern][client]
+        for pattern in [each for each in self._index.patterns if client in self._offers[each.source]]:
+            del self._offers[pattern.source][client]
             if self._index.discard(pattern):
-                del self._offers[pattern]
+                del self._offers[pattern.source]
                 has_changed = True
         return has_changed
 
@@ -55,9 +55,10 @@ class Offers:
         """See :class:`alaska.broker.queue.Takers`."""
         best: tuple[int, Client, OrderedDict[Client, int]] | None = None
         for pattern in cast("Matches", lane):
-            offers = self._offers[pattern]
-            for client, turn in offers.items():
+            offers = self._offers[pattern.source]
+            for client in offers:
                 if client.is_ready:
+                    turn = offers[client]
                     if best is None or turn < best[0]:
                         best = turn, client, offers
                     break
@@ -79,5 +80,5 @@ class Offers:
         if len(patterns) == 1:
             # Nobody is counted twice, and a service with many workers is not gone through for each request.
             (pattern,) = patterns
-            return len(self._offers[pattern])
-        return len({client for pattern in patterns for client in self._offers[pattern]})
+            return len(self._offers[pattern.source])
+        return len({client for pattern in patterns for client in self._offers[pattern.source]})

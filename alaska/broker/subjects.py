@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from alaska.mlm.patterns import Pattern
@@ -31,6 +32,13 @@ class SubjectIndex:
         self._added: list[Pattern] = []
         self._removed = 0
         self._seen: dict[bytes, _Seen] = {}
+        # Of what has been seen, that which no pattern has come or gone since.
+        self._current: dict[bytes, Matches] = {}
+
+    @property
+    def patterns(self) -> Iterable[Pattern]:
+        """The patterns in use."""
+        return self._uses.keys()
 
     def add(self, pattern: Pattern) -> bool:
         """Count one more use of a pattern; return whether it is the first."""
@@ -38,6 +46,7 @@ class SubjectIndex:
         self._uses[pattern] = uses + 1
         if not uses:
             self._added.append(pattern)
+            self._current.clear()
         return not uses
 
     def discard(self, pattern: Pattern) -> bool:
@@ -47,6 +56,7 @@ class SubjectIndex:
             self._uses[pattern] = uses
             return False
         del self._uses[pattern]
+        self._current.clear()
         self._removed += 1
         if self._removed > len(self._uses):
             # Most of what was added has gone: begin anew, before the list of it costs more than it is worth.
@@ -56,22 +66,23 @@ class SubjectIndex:
 
     def matching(self, subject: bytes) -> Matches:
         """Return the patterns that match a subject."""
-        seen = self._seen.get(subject)
-        if seen is None or seen.added != len(self._added) or seen.removed != self._removed:
-            seen = self._look(subject, seen)
-        return seen.matches
+        matches = self._current.get(subject)
+        return matches if matches is not None else self._look(subject)
 
-    def _look(self, subject: bytes, seen: _Seen | None) -> _Seen:
+    def _look(self, subject: bytes) -> Matches:
         """Work out what matches a subject, from what was known of it."""
+        seen = self._seen.get(subject)
         if seen is None:
             seen = _Seen(frozenset(), 0, 0)
             if len(self._seen) >= MAX_REMEMBERED_SUBJECTS:
                 self._seen.clear()
+                self._current.clear()
         matches = seen.matches
         if seen.removed != self._removed:
             matches = frozenset(pattern for pattern in matches if pattern in self._uses)
         if seen.added != len(self._added):
             new = self._added[seen.added :]
             matches |= {pattern for pattern in new if pattern in self._uses and pattern.matches(subject)}
-        seen = self._seen[subject] = _Seen(matches, len(self._added), self._removed)
-        return seen
+        self._seen[subject] = _Seen(matches, len(self._added), self._removed)
+        self._current[subject] = matches
+        return matches

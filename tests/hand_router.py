@@ -1,0 +1,46 @@
+"""A broker's router in a test's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zope.interface import implementer
+
+from alaska.broker.broker import Broker
+from alaska.interfaces import IRouter
+from alaska.mlm.codec import decode
+from alaska.mlm.commands import Command
+
+
+@implementer(IRouter)
+class HandRouter:
+    """Hands commands to a function, which returns False where the connection is gone.
+
+    That what was posted could not be sent is told to the broker when the test lets the turn end.
+    """
+
+    def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:
+        self._transmit = transmit
+        self._unsent: list[bytes] = []
+
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+        """See :class:`IRouter`; the test tells the broker itself."""
+
+    def send(self, peer: bytes, frames: list[bytes]) -> bool:
+        """See :class:`IRouter`."""
+        return self._transmit(peer, decode(frames))
+
+    def post(self, peer: bytes, frames: list[bytes]) -> None:
+        """See :class:`IRouter`."""
+        if not self.send(peer, frames):
+            self._unsent.append(peer)
+
+    def end_turn(self, broker: Broker) -> list[bytes]:
+        """Tell a broker of the connections that are gone; return them."""
+        unsent, self._unsent = self._unsent, []
+        for peer in unsent:
+            broker.gone(peer)
+        return unsent
+
+    def close(self) -> None:
+        """See :class:`IRouter`."""
