@@ -34,6 +34,7 @@ ROUTER_RECEIVE_MARK = 10_000
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 # pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
 _send = zmq.backend.Socket.send
+_recv = zmq.backend.Socket.recv
 _GONE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
@@ -51,21 +52,32 @@ def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
 
     :raises zmq.Again: there is none.
     """
-    frame = socket.recv(_LAST, copy=False)
+    frame = _recv(socket, _LAST, False)
     frames = [frame.bytes]
     while frame.more:
-        frame = socket.recv(_LAST, copy=False)
+        frame = _recv(socket, _LAST, False)
         frames.append(frame.bytes)
     return frames
 
 
+def _receive_routed(socket: zmq.Socket[bytes]) -> list[bytes]:
+    """Return the routing id and the frames of the next message.
+
+    :raises zmq.Again: there is none.
+    """
+    # More always follows, so this one need not be asked, which takes as long again.
+    routing_id = _recv(socket, _LAST)
+    return [routing_id, *_receive(socket)]
+
+
 class _Socket(ZmqConnection):
-    """A ZeroMQ socket that reads whole messages, within a budget.
+    """A ZeroMQ socket that reads whole messages, within a budget, by the function ``receive``.
 
     ``unsent`` is called with each message that was posted and could not be sent, since its connection is gone.
     """
 
     _log = Logger()
+    receive = staticmethod(_receive)
 
     def __init__(
         self,
@@ -103,7 +115,7 @@ class _Socket(ZmqConnection):
             if self.factory is None:
                 return True
             try:
-                frames = _receive(self.socket)
+                frames = self.receive(self.socket)
             except zmq.Again:
                 if not self._posted:
                     return True
@@ -171,6 +183,7 @@ class _Dealer(_Socket):
 
 class _Router(_Socket):
     socketType = zmq.ROUTER
+    receive = staticmethod(_receive_routed)
 
 
 class _Pair(_Socket):

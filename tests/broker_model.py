@@ -450,13 +450,15 @@ class BrokerModel:
     def kept(self) -> dict[int, int]:
         """Return the numbers of the messages that are kept, in order, and how often each was delivered.
 
-        A store that does not survive a restart need not have what is with clients.
+        A store that does not survive a restart need not have what is in the broker's memory.
         """
         queues = {message.queue for message in self.messages.values()}
         kept = [message for queue in queues for message in self.store.waiting(queue, 0, EVERYTHING)]
         if not self.store.is_durable:
             for client in self.broker.clients:
                 kept += [*client.leases.values(), *chain.from_iterable(client.doubles.values())]
+            for queue in self.broker.queues._queues.values():
+                kept += [message for lane in queue._lanes.values() for message in lane.messages]
         return {int(message.content[0]): message.attempts for message in kept}
 
     def check_settled(self) -> None:

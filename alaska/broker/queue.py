@@ -4,9 +4,10 @@ What waits is sorted into lanes. A lane holds, in order, the messages that exact
 can be said of the first of a lane can be said of all: whether anybody takes it, and who. A message that nobody may
 take is in the lane of nobody, where it is in no other's way.
 
-All that waits is in the store, and the head of it in memory: at most a window for each lane. Up to the position
-``_sorted`` the store has been looked through: each message is in memory, with a client, in the lane of nobody, or left
-behind by a lane whose window was full. What lies above is looked at when somebody is ready for more.
+All that waits is in the store, and the head of it in memory: at most a window for each lane. Only a store that ends
+with this process need not have what is in memory. Up to the position ``_sorted`` the store has been looked through:
+each message is in memory, with a client, in the lane of nobody, or left behind by a lane whose window was full. What
+lies above is looked at when somebody is ready for more.
 """
 
 from __future__ import annotations
@@ -136,12 +137,11 @@ class Queue:
             self._held.add(message.position)
         return client
 
-    def wait(self, message: Message) -> None:
-        """Let a new message wait behind all that it could overtake; the store has it."""
+    def wait(self, message: Message) -> bool:
+        """Let a new message wait behind all that it could overtake; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
-        if not self._has_unsorted:
-            self._sort(message)
+        return not self._has_unsorted and self._sort(message)
 
     def put_back(self, message: Message) -> None:
         """Let a message that was with a client wait again, before all that came after it."""
@@ -203,11 +203,13 @@ class Queue:
             self._in_memory = 0
             self._held.difference_update(each.position for each in waiting)
             for message in waiting:
-                self._sort(message)
+                if not self._sort(message):
+                    self._leave_to_store(message)
             return
         # Some of them are in the store alone, between those in memory: all are sorted from there, in order.
         for message in waiting:
             self._leave_memory(message)
+            self._leave_to_store(message)
         self._sorted = 0
         self._has_unsorted = True
 
@@ -261,8 +263,12 @@ class Queue:
         self._has_unsorted = len(messages) == READ_MESSAGES
         return True
 
-    def _sort(self, message: Message) -> None:
-        """Put the next message of the store into the window of its lane, or note that it is left behind."""
+    def _leave_to_store(self, message: Message) -> None:
+        if not self._store.is_durable:
+            self._store.keep(message, None)
+
+    def _sort(self, message: Message) -> bool:
+        """Put the next message into the window of its lane, or note that it is left behind, and return False."""
         self._sorted = message.position
         key = self.takers.lane_of(message.subject)
         lane = self._lanes.get(key)
@@ -273,10 +279,11 @@ class Queue:
                 # What was put back may be above what was sorted in last, and is in memory all the same.
                 lane.is_behind = True
                 lane.upto = message.position - 1
-            return
+            return False
         lane.append(message)
         self._held.add(message.position)
         self._in_memory += 1
+        return True
 
     def _refill(self, key: Hashable, lane: _Lane) -> None:
         """Bring what a lane has left behind into its window, as far as there is room."""

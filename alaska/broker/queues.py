@@ -120,7 +120,7 @@ class Queues:
             if self._is_durable:
                 self._keep(message)
             elif message.is_tracked:
-                # It ends with this process in any store, so it is kept only when it has to wait.
+                # It ends with this process in any store.
                 self._tell_stored(message)
             self._deliver(taker, message)
         return True
@@ -133,8 +133,12 @@ class Queues:
             self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
             return False
         self._octets += octets
-        self._keep(message)
-        queue.wait(message)
+        is_in_memory = queue.wait(message)
+        if self._is_durable or not is_in_memory or message.expires is not None:
+            self._keep(message)
+        elif message.is_tracked:
+            # It ends with this process in any store.
+            self._tell_stored(message)
         return True
 
     def _keep(self, message: Message) -> None:
