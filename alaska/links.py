@@ -177,6 +177,20 @@ class _Socket(ZmqConnection):
         super().shutdown()
 
 
+class _SharingFactory(ZmqFactory):
+    """A factory in the context of another one, which ends it."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.connections = set()
+        self.context = context
+
+    def shutdown(self) -> None:
+        """Close the sockets."""
+        for connection in list(self.connections or ()):
+            connection.shutdown()
+        self.connections = None
+
+
 class _Dealer(_Socket):
     socketType = zmq.DEALER
 
@@ -192,23 +206,33 @@ class _Pair(_Socket):
 
 @implementer(INetwork)
 class Network:
-    """The sockets of one process, all in one ZeroMQ context.
+    """Sockets in one ZeroMQ context.
 
     The context makes threads, so a network must not be made before a daemon has forked.
+
+    A network may lie beside another one of the same process, whose context it shares unless that is closed. Its dealers
+    reach what the other one's routers serve through memory, and are closed before those are.
     """
 
-    def __init__(self, reactor: Reactor) -> None:
-        self._factory = ZmqFactory()
+    def __init__(self, reactor: Reactor, beside: Network | None = None) -> None:
+        if beside is not None and beside._factory.connections is None:
+            beside = None
+        self._factory: ZmqFactory = ZmqFactory() if beside is None else _SharingFactory(beside._factory.context)
         self._factory.reactor = reactor
         self._factory.lingerPeriod = CLOSE_MILLISECONDS
+        self._beside: list[Network] = []
+        self._served: dict[str, str] = {}
+        self._near = {} if beside is None else beside._served
+        if beside is not None:
+            beside._beside.append(self)
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
-        return DealerLink(self._factory, endpoint, username, password)
+        return DealerLink(self._factory, self._near.get(endpoint, endpoint), username, password)
 
     def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> RouterLink:
         """See :class:`INetwork`."""
-        return RouterLink(self._factory, list(endpoints), domain, is_plain)
+        return RouterLink(self._factory, list(endpoints), domain, is_plain, self._served)
 
     def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
         """See :class:`INetwork`."""
@@ -216,7 +240,10 @@ class Network:
 
     def close(self) -> None:
         """See :class:`INetwork`; waits for what was sent."""
-        self._factory.shutdown()
+        while self._beside:
+            self._beside.pop().close()
+        if self._factory.connections is not None:
+            self._factory.shutdown()
 
 
 @implementer(ILink)
@@ -292,14 +319,22 @@ class DealerLink:
 
 @implementer(IRouter)
 class RouterLink:
-    """The broker's end of all connections, at one or more endpoints."""
+    """The broker's end of all connections, at one or more endpoints.
 
-    def __init__(self, factory: ZmqFactory, endpoints: list[str], domain: str | None, is_plain: bool) -> None:
+    In ``served`` it notes where those of its own process reach it without them.
+    """
+
+    def __init__(
+        self, factory: ZmqFactory, endpoints: list[str], domain: str | None, is_plain: bool, served: dict[str, str]
+    ) -> None:
         self._factory = factory
         self._endpoints = endpoints
         self._domain = domain
         self._is_plain = is_plain
+        self._served = served
         self._socket: _Router | None = None
+        self.endpoint = ""
+        """The endpoint bound last, with the port that the system chose where it was left open."""
 
     def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """See :class:`IRouter`."""
@@ -322,12 +357,11 @@ class RouterLink:
             except zmq.ZMQError as error:
                 self.close()
                 raise CannotBind(f"cannot serve {endpoint}: {error}", error.errno == zmq.EADDRINUSE) from error
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint bound last, with the port that the system chose where it was left open."""
-        assert self._socket is not None
-        return str(self._socket.socket.get_string(zmq.LAST_ENDPOINT))
+        if self._endpoints:
+            self.endpoint = str(socket.socket.get_string(zmq.LAST_ENDPOINT))
+            near = f"inproc://router-{id(self)}"
+            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, near)])
+            self._served.update(dict.fromkeys([*self._endpoints, self.endpoint], near))
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
@@ -340,6 +374,8 @@ class RouterLink:
 
     def close(self) -> None:
         """See :class:`IRouter`."""
+        for endpoint in (*self._endpoints, self.endpoint):
+            self._served.pop(endpoint, None)
         if self._socket is not None:
             self._socket.shutdown()
             self._socket = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor as global_reactor
@@ -242,6 +243,106 @@ class NetworkTests(LinkTestCase):
         link.send([b"2"])
         await at_router.until(2)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class BesideTests(LinkTestCase):
+    """Networks of one process that lie beside each other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.at_router = Waiter()
+        self.router = self.serve(self.at_router)
+        self.beside = Network(reactor, self.network)
+        self.addCleanup(self.beside.close)
+
+    async def connect_beside(self, received: Any) -> ILink:
+        """Return a link of the network beside that has connected to the router."""
+        link, changes = self.beside.dealer(self.router.endpoint), Waiter()
+        link.start(received, changes)
+        await changes.until(1)
+        self.assertEqual(changes.got, [LinkState.UP])
+        return link
+
+    async def test_there_and_back(self) -> None:
+        """A dealer and the router of a network beside exchange messages as others do, without a TCP connection."""
+        at_dealer = Waiter()
+        link = await self.connect_beside(at_dealer)
+        self.assertEqual(connections_to(self.router.endpoint), 0)
+        link.send([b"head", b""])
+        await self.at_router.until(1)
+        ((peer, frames),) = self.at_router.got
+        self.assertEqual(frames, [b"head", b""])
+        self.router.post(peer, [b"posted"])
+        self.router.send(peer, [b"sent"])
+        await at_dealer.until(2)
+        self.assertEqual(at_dealer.got, [[b"posted"], [b"sent"]])
+
+    async def test_many_messages(self) -> None:
+        """More messages than are read in one turn all arrive, in order, and so do the answers."""
+        count = 5 * links.READ_BUDGET + 3
+        at_dealer = Waiter()
+        link = await self.connect_beside(at_dealer)
+        for number in range(count):
+            link.send([b"%d" % number])
+        await self.at_router.until(count)
+        for peer, frames in self.at_router.got:
+            self.router.post(peer, frames)
+        await at_dealer.until(count)
+        self.assertEqual([int(frames[0]) for frames in at_dealer.got], list(range(count)))
+
+    async def test_others_come_by_the_endpoint(self) -> None:
+        """A dealer of a network that does not lie beside uses the endpoint."""
+        link = await self.connect(self.router, Waiter())
+        self.assertEqual(connections_to(self.router.endpoint), 1)
+        link.send([b"x"])
+        await self.at_router.until(1)
+
+    async def test_served_by_another(self) -> None:
+        """When the router has closed, a dealer beside goes to whoever serves the endpoint then."""
+        at_another, changes = Waiter(), Waiter()
+        self.network.dealer(self.router.endpoint).start(Waiter(), changes)
+        await changes.until(1)
+        self.router.close()
+        await changes.until(2)  # that is how it is known that the port is free
+        another = Network(reactor)
+        self.addCleanup(another.close)
+        another.router([self.router.endpoint]).start(at_another, Waiter())
+        (await self.connect_beside(Waiter())).send([b"x"])
+        await at_another.until(1)
+
+    async def test_close(self) -> None:
+        """Closing a network closes those beside it first, and what they have sent arrives nowhere any more."""
+        link = await self.connect_beside(Waiter())
+        self.network.close()
+        link.send([b"x"])
+        self.beside.close()
+
+    async def test_beside_one_that_is_closed(self) -> None:
+        """A network beside one that is closed already is one of its own."""
+        other = Network(reactor)
+        other.close()
+        alone = Network(reactor, other)
+        self.addCleanup(alone.close)
+        changes = Waiter()
+        alone.dealer(self.router.endpoint).start(Waiter(), changes)
+        await changes.until(1)
+        self.assertEqual(changes.got, [LinkState.UP])
+
+    async def test_close_the_one_beside(self) -> None:
+        """Closing a network leaves the one that it lies beside open; what it has sent arrives."""
+        link = await self.connect_beside(Waiter())
+        link.send([b"last"])
+        self.beside.close()
+        (await self.connect(self.router, Waiter())).send([b"x"])
+        await self.at_router.until(2)
+        self.assertCountEqual([frames for _, frames in self.at_router.got], [[b"last"], [b"x"]])
+
+
+def connections_to(endpoint: str) -> int:
+    """Return how many TCP connections to an endpoint this machine has."""
+    port = f"{int(endpoint.rsplit(':', 1)[1]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(fields[2].endswith(f":{port}") and fields[3] == "01" for fields in lines)
 
 
 class PlainTests(LinkTestCase):

@@ -57,10 +57,11 @@ def makeService(options: Options) -> IService:
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
     program = running.Program()
+    make_network = _networks(reactor)
     if settings.broker_embedded:
         EmbeddedBrokerService(
             reactor,
-            lambda: Network(reactor),
+            make_network,
             lambda: store_at(reactor, settings.broker_store, settings.broker_store_sync),
             [settings.broker_endpoint],
             Limits(),
@@ -69,12 +70,25 @@ def makeService(options: Options) -> IService:
     WorkerService(
         reactor,
         settings,
-        lambda: Network(reactor),
+        make_network,
         runner_maker(settings),
         show_on_terminal if options.is_on_terminal else show_in_log,
         lambda _error: end(reactor),
     ).setServiceParent(program)
     return program
+
+
+def _networks(reactor: Reactor) -> Callable[[], Network]:
+    """Return what makes networks that lie beside each other, so that worker and broker need no TCP between them."""
+    first: Network | None = None
+
+    def make_network() -> Network:
+        nonlocal first
+        network = Network(reactor, first)
+        first = first or network
+        return network
+
+    return make_network
 
 
 def runner_maker(settings: WorkerSettings) -> Callable[[Call], Runner]:

@@ -14,6 +14,7 @@ class ZmqFactory:
     reactor: Any
     ioThreads: int
     lingerPeriod: int
+    connections: set[ZmqConnection] | None
     context: zmq.Context[zmq.Socket[bytes]]
     def __init__(self) -> None: ...
     def shutdown(self) -> None: ...
