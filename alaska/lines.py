@@ -2,15 +2,21 @@
 
 That one works out the time, the place and the text of each event anew, by code that bears any event. A worker logs
 each request, so most of its events are of one sort: a level, a namespace, and a text with plain fields. Those are
-written here, in a fifth of the time; whatever else an event is, Twisted's own function makes its text.
+written here, in a fifth of the time; whatever else an event is, Twisted's own function makes its text. And what is
+logged in one turn of the reactor can leave the program together, since a system call takes as long as all of that.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from io import BufferedWriter, RawIOBase, TextIOWrapper
+from time import time
 from typing import TextIO
 
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEventAsClassicLogText, formatTime
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEventAsClassicLogText, formatTime
 from zope.interface import implementer
 
 MOST_KNOWN = 1000
@@ -18,17 +24,71 @@ MOST_KNOWN = 1000
 _CALL = re.compile(r"\{[^{}]*\(")
 # Levels are known by their identity: their own hash is written in Python, and there are five of them for ever.
 _FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
+_CAN_WAIT = frozenset(map(id, (LogLevel.debug, LogLevel.info)))
+
+
+class Repeated:
+    """A sort of event that is logged with each request, at the level of information.
+
+    To log one is to emit what ``log.info`` would. But that gathers each time what is always the same, and looks for the
+    level in a sorted list of them, which takes longer than all the rest.
+    """
+
+    def __init__(self, log: Logger, words: str) -> None:
+        self._observe = log.observer
+        self._same: LogEvent = {
+            "log_logger": log,
+            "log_level": LogLevel.info,
+            "log_namespace": log.namespace,
+            "log_source": log.source,
+            "log_format": words,
+        }
+
+    def log(self, **fields: object) -> None:
+        """Log one, with the fields that the words name."""
+        fields.update(self._same, log_time=time())
+        self._observe(fields)
+
+
+@cache
+def buffered(stream: TextIO) -> TextIO:
+    """Return a stream that writes what another one would, but not before it is flushed or has much to write.
+
+    It is the same one for each call. The other may be to a terminal, which has each line at once, or be left without a
+    buffer by PYTHONUNBUFFERED. The latter takes what a signal cuts short for written, so it must not get more than a
+    line at a time; here it gets a buffer below, which writes the rest.
+    """
+    if isinstance(stream, TextIOWrapper):
+        if isinstance(stream.buffer, RawIOBase):
+            stream = TextIOWrapper(BufferedWriter(stream.buffer), stream.encoding, stream.errors)
+        stream.reconfigure(line_buffering=False, write_through=False)
+    return stream
+
+
+def _at_once(flush: Callable[[], None]) -> None:
+    flush()
 
 
 @implementer(ILogObserver)
 class LineObserver:
     """Writes events to a text stream; unless it is verbose, those for developers are left out.
 
-    Of at most ``most_known`` texts and places it remembers what it has found out.
+    Of at most ``most_known`` texts and places it remembers what it has found out. The stream is flushed by ``when``,
+    which is given :meth:`flush` and calls it once, at once or soon; from the level of warnings on it always is at once.
+    Events may come from any thread.
     """
 
-    def __init__(self, stream: TextIO, *, is_verbose: bool = False, most_known: int = MOST_KNOWN) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        is_verbose: bool = False,
+        most_known: int = MOST_KNOWN,
+        when: Callable[[Callable[[], None]], None] = _at_once,
+    ) -> None:
         self._stream = stream
+        self._when = when
+        self._is_due = False
         self._levels = None if is_verbose else _FROM_INFO_ON
         self._most_known = most_known
         self._second = -1
@@ -38,11 +98,24 @@ class LineObserver:
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event."""
-        if self._levels is not None and id(event.get("log_level")) not in self._levels:
+        level = id(event.get("log_level"))
+        if self._levels is not None and level not in self._levels:
             return
         line = self._line(event) or formatEventAsClassicLogText(event)
-        if line:
-            self._stream.write(line)
+        if not line:
+            return
+        self._stream.write(line)
+        if level not in _CAN_WAIT:
+            self.flush()
+        elif not self._is_due:
+            self._is_due = True
+            self._when(self.flush)
+
+    def flush(self) -> None:
+        """Let what was written leave the program; where nobody takes it, nobody is there to miss it."""
+        # Lowered first: what another thread writes behind this is flushed again.
+        self._is_due = False
+        with suppress(OSError, ValueError):
             self._stream.flush()
 
     def _line(self, event: LogEvent) -> str | None:

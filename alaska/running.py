@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from collections.abc import Callable, MutableMapping
@@ -10,11 +11,13 @@ from typing import Any, TypeVar
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import ILogObserver, Logger
+from twisted.python.threadable import isInIOThread
 from twisted.python.util import gidFromString, uidFromString
 
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.errors import AlaskaError, ConfigurationError
-from alaska.lines import LineObserver
+from alaska.lines import LineObserver, buffered
+from alaska.links import default_reactor
 from alaska.zpl import shown
 
 Both = TypeVar("Both", WorkerSettings, BrokerSettings)
@@ -87,12 +90,29 @@ def _apply_log(settings: WorkerSettings | BrokerSettings, options: MutableMappin
 
 def terminal_observer() -> ILogObserver:
     """Return what writes the log to the standard output, debug messages left out."""
-    return LineObserver(sys.stdout)
+    return _line_observer(is_verbose=False)
 
 
 def verbose_terminal_observer() -> ILogObserver:
     """Return what writes the whole log to the standard output."""
-    return LineObserver(sys.stdout, is_verbose=True)
+    return _line_observer(is_verbose=True)
+
+
+def _line_observer(*, is_verbose: bool) -> ILogObserver:
+    observer = LineObserver(buffered(sys.stdout), is_verbose=is_verbose, when=_before_the_reactor_sleeps)
+    # A turn in which the reactor stops, or the program ends, has no end at which to flush.
+    default_reactor().addSystemEventTrigger("after", "shutdown", observer.flush)
+    atexit.register(observer.flush)
+    return observer
+
+
+def _before_the_reactor_sleeps(flush: Callable[[], None]) -> None:
+    """Call something at the end of this turn of the reactor; where there is no such turn, at once."""
+    reactor = default_reactor()
+    if reactor.running and isInIOThread():
+        reactor.callLater(0, flush)
+    else:
+        flush()
 
 
 def report(path: str, loaded: Loaded[Any]) -> None:

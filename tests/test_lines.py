@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import (
@@ -15,9 +17,10 @@ from twisted.logger import (
 )
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from alaska.lines import LineObserver
+from alaska.lines import LineObserver, Repeated, buffered
 
 
 class Named:
@@ -109,3 +112,129 @@ class LineObserverTests(SynchronousTestCase):
             Logger(f"place{number}", observer=observer).info(f"text {number}")
         self.assertEqual(len(stream.getvalue().splitlines()), 10)
         self.assertLessEqual(max(len(observer._is_plain), len(observer._places)), 3)
+
+
+class Flushed(io.StringIO):
+    """A stream that keeps what it held each time that it was flushed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flushes: list[str] = []
+
+    def flush(self) -> None:
+        """Note what there is."""
+        self.flushes.append(self.getvalue())
+
+
+class FlushTests(SynchronousTestCase):
+    """When lines leave the program."""
+
+    def setUp(self) -> None:
+        """Make an observer whose flushes are in the test's hand."""
+        self.stream = Flushed()
+        self.due: list[Callable[[], None]] = []
+        self.observe = LineObserver(self.stream, is_verbose=True, when=self.due.append)
+
+    def log(self, level: Any, text: str = "x") -> None:
+        """Log a text."""
+        self.observe(full({"log_level": level, "log_format": text}))
+
+    def test_at_once(self) -> None:
+        """Where nobody says when, each line leaves at once."""
+        observe = LineObserver(self.stream)
+        for _ in range(2):
+            observe(full({"log_format": "x"}))
+        self.assertEqual([text.count("\n") for text in self.stream.flushes], [1, 2])
+
+    def test_together(self) -> None:
+        """Until the flush that it has asked for, an observer asks for no other; behind it for another."""
+        for _ in range(2):
+            for level in (LogLevel.info, LogLevel.debug):
+                self.log(level)
+            self.assertEqual(len(self.due), 1)
+            self.due.pop()()
+        self.assertEqual([text.count("\n") for text in self.stream.flushes], [2, 4])
+
+    def test_urgent(self) -> None:
+        """A warning or worse, and what has no level, leaves at once with all before it."""
+        for number, level in enumerate((LogLevel.warn, LogLevel.error, LogLevel.critical, None), 1):
+            self.log(LogLevel.info)
+            self.log(level)
+            self.assertEqual([text.count("\n") for text in self.stream.flushes], [2 * n for n in range(1, number + 1)])
+
+    def test_nobody_there(self) -> None:
+        """A stream that is closed or broken is no error of who flushes it."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        broken = os.fdopen(writing, "w", encoding="utf-8")
+        closed = io.StringIO()
+        self.observe = LineObserver(broken)
+        self.log(LogLevel.info)
+        closed.close()
+        LineObserver(closed).flush()
+        self.assertRaises(BrokenPipeError, broken.close)
+
+
+class BufferedTests(SynchronousTestCase):
+    """Streams that write when they are flushed."""
+
+    def test_kinds(self) -> None:
+        """Whether a stream wrote each line, each text or when it liked: nothing is written before a flush, then all."""
+        for by_line, at_once in ((True, False), (False, True), (False, False)):
+            octets = io.BytesIO()
+            stream = buffered(
+                io.TextIOWrapper(octets, "utf-8", "backslashreplace", line_buffering=by_line, write_through=at_once)
+            )
+            stream.write("a\nb\udc80\n")
+            self.assertEqual(octets.getvalue(), b"")
+            stream.flush()
+            self.assertEqual(octets.getvalue(), b"a\nb\\udc80\n")
+
+    def test_short_writes(self) -> None:
+        """Below a stream without a buffer, what is cut short is written on."""
+
+        class Cut(io.RawIOBase):
+            octets = b""
+
+            def writable(self) -> bool:
+                return True
+
+            def write(self, octets: Any) -> int:
+                self.octets += bytes(octets[:3])
+                return min(3, len(octets))
+
+        raw = Cut()
+        raw_stream = io.TextIOWrapper(raw, "utf-8", write_through=True)  # type: ignore[type-var]  # as Python does for -u
+        stream = buffered(raw_stream)
+        stream.write("one line\n")
+        self.assertEqual(raw.octets, b"")
+        stream.flush()
+        self.assertEqual(raw.octets, b"one line\n")
+        self.assertIs(buffered(raw_stream), stream)
+
+    def test_others(self) -> None:
+        """A stream of another sort is left as it is."""
+        stream = io.StringIO()
+        self.assertIs(buffered(stream), stream)
+
+
+class RepeatedTests(SynchronousTestCase):
+    """Events that are logged with each request."""
+
+    def test_same_event(self) -> None:
+        """The event is that of a logger, with the time at which it was logged."""
+        events: list[dict[str, Any]] = []
+
+        @implementer(ILogObserver)
+        def observe(event: dict[str, Any]) -> None:
+            events.append(event)
+
+        log = Logger("place", source=self, observer=observe)
+        words = "{a} and {b}"
+        repeated = Repeated(log, words)
+        for number in range(2):
+            log.info(words, a=1, b=number)
+            repeated.log(a=1, b=number)
+        times = [event.pop("log_time") for event in events]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual(events[0::2], events[1::2])

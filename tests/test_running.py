@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,30 @@ from alaska import running
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.errors import AlaskaError, CannotBind, ConfigurationError
 from tests.network_case import LogCase
+
+ROOT = Path(__file__).parent.parent
+# Logs before the reactor runs, in a turn of it that ends as the test says, and after it.
+LOGS = """
+import os, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from alaska import running
+from alaska.links import default_reactor
+from twisted.logger import Logger, globalLogBeginner
+
+reactor, log = default_reactor(), Logger()
+
+def turn():
+    log.info("first")
+    log.info("second")
+    exec(sys.argv[2])
+
+globalLogBeginner.beginLoggingTo([running.terminal_observer()])
+log.info("early")
+reactor.callWhenRunning(reactor.callLater, 0, turn)
+reactor.run()
+log.info("late")
+os._exit(0)
+"""
 
 
 class StandardErrorCase(SynchronousTestCase):
@@ -196,6 +221,52 @@ class LogTests(ApplyCase):
             for level, text in ((LogLevel.debug, "detail"), (LogLevel.info, "information")):
                 observe({"log_level": level, "log_format": text, "log_time": 0.0, "log_namespace": "test"})
             self.assertEqual([line.rpartition(" ")[2] for line in output.getvalue().splitlines()], expected)
+
+
+class LinesTests(SynchronousTestCase):
+    """When the log's lines are out, in a process whose standard output is a pipe."""
+
+    def logged(self, end: str) -> list[str]:
+        """Return the texts that came of a program whose turn ends so; without a buffer they must be the same."""
+        both = []
+        for options in (["-I"], ["-I", "-u"]):
+            command = [sys.executable, *options, "-c", LOGS, str(ROOT), end]
+            output = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60).stdout
+            texts = [line.rpartition("] ")[2] for line in output.splitlines()]
+            both.append([text for text in texts if text in ("early", "first", "second", "third", "late")])
+        self.assertEqual(both[0], both[1])
+        return both[0]
+
+    def test_end_of_turn(self) -> None:
+        """What a turn logs is out when the next one begins: a program that is killed then has lost nothing."""
+        self.assertEqual(self.logged("reactor.callLater(0, os._exit, 0)"), ["early", "first", "second"])
+
+    def test_together(self) -> None:
+        """It is not out before, so that a turn needs one system call for all of its lines."""
+        self.assertEqual(self.logged("os._exit(0)"), ["early"])
+
+    def test_urgent(self) -> None:
+        """A warning is out at once, and what stands before it."""
+        self.assertEqual(self.logged("log.warn('third'); os._exit(0)"), ["early", "first", "second", "third"])
+
+    def test_other_thread(self) -> None:
+        """Other threads know of no turn: what they log is out at once."""
+        end = """
+def other():
+    log.info("third")
+    os._exit(0)
+reactor.callLater(0, reactor.callInThread, other)
+"""
+        self.assertEqual(self.logged(end), ["early", "first", "second", "third"])
+
+    def test_stopped(self) -> None:
+        """What the last turn logs is out, and what comes after it, whoever stops the reactor."""
+        for end in ("reactor.stop()", "os.kill(os.getpid(), signal.SIGTERM)"):
+            self.assertEqual(self.logged(end), ["early", "first", "second", "late"])
+
+    def test_exit(self) -> None:
+        """A program whose reactor ends without a word, as by an exception of its own, has lost nothing at its end."""
+        self.assertEqual(self.logged("reactor.crash(); os._exit = sys.exit"), ["early", "first", "second", "late"])
 
 
 class ReportTests(LogCase):

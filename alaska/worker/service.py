@@ -20,6 +20,7 @@ from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
+from alaska.lines import Repeated
 from alaska.names import address_of, printable
 from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
@@ -83,6 +84,12 @@ class WorkerService(Service):
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
+        log = self._log
+        self._requested = Repeated(log, "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
+        self._mailed = Repeated(log, "[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
+        self._published = Repeated(log, "[STRM]( subject: '{subject}', topic: '{topic}' )")
+        self._asked = Repeated(log, "[SERV]( subject: '{subject}', service: '{topic}' )")
+        self._replied = Repeated(log, "[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
         self.executed = 0
         self.failed = 0
 
@@ -229,12 +236,7 @@ class WorkerService(Service):
             # What is left of the credit is used up by this, and the request is with somebody else the sooner.
             intake.decline(request)
             return
-        self._log.info(
-            "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )",
-            address=printable(address),
-            subject=printable(subject),
-            sender=printable(sender),
-        )
+        self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
         intake.taken()
         self._submit(request)
 
@@ -357,14 +359,14 @@ class WorkerService(Service):
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
                 client.send_to(send.topic, send.subject, *send.content)
-                self._log.info("[MBOX]( subject: '{subject}', mailbox: '{topic}' )", **names)
+                self._mailed.log(**names)
             elif send.kind is SendKind.SERVICE:
                 client.send_for(send.topic or request.address, send.subject, *send.content)
                 names["topic"] = printable(send.topic or request.address)
-                self._log.info("[SERV]( subject: '{subject}', service: '{topic}' )", **names)
+                self._asked.log(**names)
             else:
                 client.publish(send.topic, send.subject, *send.content)
-                self._log.info("[STRM]( subject: '{subject}', topic: '{topic}' )", **names)
+                self._published.log(**names)
         except AlaskaError as error:
             self._log.error("what a script sent to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"what it sent to {names['topic']} is lost: {error}")
@@ -383,7 +385,7 @@ class WorkerService(Service):
         except AlaskaError as error:
             self._log.error("the answer of {subject} to {sender} is lost: {error}", error=error, **names)
             return ScriptError(f"its answer to {names['sender']} is lost: {error}")
-        self._log.info("[RPLY]( subject: '{subject}', mailbox: '{sender}' )", **names)
+        self._replied.log(**names)
         self.intake.uses(client)
         return None
 

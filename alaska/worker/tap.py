@@ -16,6 +16,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.config import Loaded, WorkerSettings, load_worker
 from alaska.interfaces import Reactor
+from alaska.lines import buffered
 from alaska.links import Network, default_reactor
 from alaska.memory import give_back_large
 from alaska.store.sqlite import store_at
@@ -137,9 +138,10 @@ def accept_one(username: str | None, password: str | None) -> Callable[[bytes, b
 def show_on_terminal(output: bytes) -> None:
     """Write what a script printed to the terminal, whole; where that is gone, nobody is there to miss it."""
     # twistd has put its log in the place of sys.stdout.
-    stream = sys.__stdout__
-    if stream is not None:
+    if sys.__stdout__ is not None:
         with suppress(OSError, ValueError):
+            # The one that the lines of the log go to, so that both stay in order.
+            stream = buffered(sys.__stdout__)
             stream.flush()
             stream.buffer.write(output)
             stream.buffer.flush()
