@@ -7,13 +7,16 @@ escapes, which go back as they came.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from alaska import errors
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import Delivered
 
 Text: TypeAlias = "str | bytes"
+
+# To make it takes longer than to look into it, and each delivery is asked.
+_TRACKED = mlm.MailboxDeliver | mlm.ServiceDeliver
 
 
 def to_octets(text: Text) -> bytes:
@@ -26,8 +29,7 @@ def to_text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message from a stream, a mailbox or a service; ``command`` is it as it came over the wire."""
 
     command: Delivered
@@ -63,7 +65,7 @@ class Delivery:
     @property
     def tracker_octets(self) -> bytes:
         """The tracker as it came over the wire."""
-        return self.command.tracker if isinstance(self.command, mlm.MailboxDeliver | mlm.ServiceDeliver) else b""
+        return self.command.tracker if isinstance(self.command, _TRACKED) else b""
 
     @property
     def position(self) -> int | None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from alaska.worker import child
@@ -134,7 +133,7 @@ def lua() -> None:
             *frames, told = request.frames
             name, path, source, version = json.loads(told)
             script = Script(bytes.fromhex(name), Path(path), bytes.fromhex(source), Version(*version))
-            return self._runner.run(script, replace(request, frames=tuple(frames)))
+            return self._runner.run(script, request._replace(frames=tuple(frames)))
 
     child.main(Scripted, sys.argv[1:])
 

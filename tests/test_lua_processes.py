@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
@@ -30,7 +29,7 @@ class ElsewhereRunner:
     def run(self, script: Script, request: Request) -> Outcome:
         """See :class:`alaska.worker.lua.LuaRunner`."""
         told = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
-        return self._runner.run(replace(request, frames=(*request.frames, told.encode())))
+        return self._runner.run(request._replace(frames=(*request.frames, told.encode())))
 
     def close(self) -> None:
         """See :class:`alaska.worker.lua.LuaRunner`."""

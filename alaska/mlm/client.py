@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from alaska import errors
 from alaska.interfaces import LinkState
@@ -231,8 +231,7 @@ class ClientMachine:
         if self._now - self._knock >= min(BEAT_SECONDS * 2**self._knocks, MOST_KNOCK_SECONDS):
             self._transmit_open()
 
-    def _opened(self, command: mlm.Command | None) -> None:
-        assert isinstance(command, mlm.Ok)
+    def _opened(self, command: mlm.Ok) -> None:
         self.session += 1
         words = command.status_reason.split()
         self.capabilities = frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
@@ -265,8 +264,7 @@ class ClientMachine:
             if not is_known and self.state is State.OPEN:
                 self._ask(request)
 
-    def _refuse(self, command: mlm.Command | None) -> None:
-        assert isinstance(command, mlm.Error)
+    def _refuse(self, command: mlm.Error) -> None:
         request = self._awaiting.popleft() if self._awaiting else None
         if request is not None:
             if request in self._setups and not request.was_done:
@@ -300,17 +298,15 @@ class ClientMachine:
         self._outbox.prove()
         self._listener.proven(self._outbox.proven)
 
-    def _deliver(self, command: mlm.Command | None) -> None:
-        assert isinstance(command, Delivered)
+    def _deliver(self, command: Delivered) -> None:
         if self._ready:
             self._ready -= 1
-        if isinstance(command, mlm.StreamRecord):
+        if self._resuming and isinstance(command, mlm.StreamRecord):
             for resuming in self._resuming.values():
                 resuming.delivered(command)
         self._listener.delivered(command, self.session)
 
-    def _confirmed(self, command: mlm.Command | None) -> None:
-        assert isinstance(command, mlm.Confirm)
+    def _confirmed(self, command: mlm.Confirm) -> None:
         waiting = self._promises.get(command.tracker)
         if waiting is not None:
             waiting.popleft()
@@ -398,7 +394,8 @@ _EVENTS: dict[type[mlm.Command], Event] = {
     mlm.Confirm: Event.CONFIRM,
 }
 
-Action = Callable[[ClientMachine, "mlm.Command | None"], None]
+# What an action is given is what its events come with: the command that _EVENTS names, or nothing.
+Action = Callable[[ClientMachine, Any], None]
 TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     State.DOWN: {
         Event.LINK_UP: (State.OPENING, ClientMachine._open),

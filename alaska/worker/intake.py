@@ -112,13 +112,17 @@ class Intake:
     def _settle_soon(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._reactor.callLater(0, self.settle)
+            self._reactor.callLater(0, self._settle)
 
     def settle(self) -> Deferred[None]:
         """Confirm all that has ended, when the broker has what it sent.
 
         The Deferred fires when that is done, also for what had ended before the last calls.
         """
+        self._settle()
+        return DeferredList(list(self._settling)).addCallback(lambda _: None)
+
+    def _settle(self) -> None:
         self._is_due = False
         ended, self._ended = self._ended, []
         senders, self._senders = self._senders, set()
@@ -126,11 +130,13 @@ class Intake:
         amount = self._window.grant(self._busy, self._client.credit)
         if amount and self.is_asking:
             self._client.give_credit(amount)
-        arrived = DeferredList([sender.flush() for sender in senders if sender.is_open], consumeErrors=True)
-        settled = arrived.addCallback(self._confirm_all, ended)
+        flushes = [sender.flush() for sender in senders if sender.is_open]
+        if not flushes:
+            self._confirm_all([], ended)
+            return
+        settled = DeferredList(flushes, consumeErrors=True).addCallback(self._confirm_all, ended)
         self._settling.add(settled)
         settled.addCallback(lambda _: self._settling.discard(settled))
-        return DeferredList(list(self._settling)).addCallback(lambda _: None)
 
     def _confirm_all(self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str]]) -> None:
         have_arrived = all(is_flushed for is_flushed, _ in flushes)
@@ -141,5 +147,5 @@ class Intake:
                 self._confirm(request, errors.INTERNAL_ERROR, SENDS_LOST)
 
     def _confirm(self, request: Request, status: int, reason: str) -> None:
-        octets = to_octets(reason)[:MAX_STRING_OCTETS]
+        octets = to_octets(reason)[:MAX_STRING_OCTETS] if reason else b""
         self._client.confirm_tracker(request.tracker, status, octets, request.session)

@@ -17,8 +17,7 @@ _MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 TIMEOUT = "worker/scripts/timeout"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One service request as it was delivered.
 
     ``attempt`` is 1 when it is run for the first time; ``session`` is the connection's, for its confirmation.

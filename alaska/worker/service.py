@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
 
 from twisted.application.service import Service
@@ -251,7 +250,8 @@ class WorkerService(Service):
         self.executed += 1
         if outcome is None:
             outcome = Outcome(error=ScriptError("the worker failed to run it, its log says why"))
-        self.intake.ran(outcome.seconds)
+        intake = self.intake
+        intake.ran(outcome.seconds)
         if outcome.output:
             self._show(outcome.output)
         for line in outcome.log:
@@ -262,7 +262,7 @@ class WorkerService(Service):
         for send in outcome.sends:
             error = self._send(send, request) or error
         if error is None:
-            self.intake.ended(request, errors.SUCCESS, "")
+            intake.ended(request, errors.SUCCESS, "")
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
             self._run_again(request, error)
         else:
@@ -284,7 +284,7 @@ class WorkerService(Service):
             delay=delay,
             text=error.message,
         )
-        again = replace(request, attempt=request.attempt + 1, arrived=math.inf)
+        again = request._replace(attempt=request.attempt + 1, arrived=math.inf)
 
         def run() -> None:
             del self._retries[retry]

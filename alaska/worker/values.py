@@ -1,7 +1,7 @@
 """Requests, outcomes and settings as octets, for the pipe between the worker and a child process.
 
 The other side of the pipe may be in the hands of whoever wrote the script. So what comes from it is not unpickled, it
-is read as MessagePack by a decoder that is told of which types it has to be. The fields are those of the dataclasses:
+is read as MessagePack by a decoder that is told of which types it has to be. The fields are those of the classes:
 a new one crosses without a line here, as long as its type is made of texts, octets, numbers, tuples, named tuples,
 enumerations, dataclasses and script errors.
 """
@@ -27,11 +27,11 @@ class BadValue(AlaskaError):
 
 
 class Coder(Generic[T]):
-    """Turns the instances of one dataclass into octets, and octets into instances."""
+    """Turns the instances of one dataclass or named tuple into octets, and octets into instances."""
 
     def __init__(self, cls: Callable[..., T]) -> None:
         hints = typing.get_type_hints(cls)
-        names = [field.name for field in fields(typing.cast("Any", cls))]
+        names = cls._fields if hasattr(cls, "_fields") else [field.name for field in fields(typing.cast("Any", cls))]
         # A tuple with one place for each field takes half the time of a map, and half the room.
         types = tuple(hints[name] for name in names)
         self._cls = cls
