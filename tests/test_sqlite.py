@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import astuple
+from importlib import resources
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
-from alaska.message import Message, QueueKind, QueueName, Record
+from alaska.message import Message, QueueKind, QueueName, QueueSize, Record
 from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import APPLICATION_ID, File, TemporaryFile
@@ -157,6 +159,51 @@ class WritingTests(FileTestCase):
         self.assertEqual([each.position for each in store.waiting(JOBS, 0, 200)], list(range(1, 101)))
 
 
+class OlderTests(FileTestCase):
+    """A file of version 1."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        script = resources.files("alaska.store").joinpath("schema/1.sql").read_text("utf-8")
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.executescript(f"{script}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+
+    def insert(self, position: int, content: bytes, expires: float | None) -> None:
+        """Let a request wait, as version 1 would."""
+        row = (1, b"jobs", position, b"joe", b"job", b"t", content, 3, 1, b"\0peer", expires, 2)
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", row)
+
+    def test_carried_over(self) -> None:
+        """Messages of version 1 are there, in order and with all that they had, also when it is opened again."""
+        self.insert(8, b"\0\0\0\1x\0\0\0\0\0\0\0\2yz", 17.5)
+        self.insert(7, b"\0\0\0\3abc", None)
+        first = Message(7, JOBS, b"joe", b"job", b"t", (b"abc",), True, b"\0peer", None, 2)
+        second = Message(8, JOBS, b"joe", b"job", b"t", (b"x", b"", b"yz"), True, b"\0peer", 17.5, 2)
+        for _ in range(2):
+            store = self.open()
+            found = store.waiting(JOBS, 0, 10)
+            self.assertEqual([astuple(each) for each in found], [astuple(first), astuple(second)])
+            self.assertEqual([each.position for each in store.overdue(18.0, (0.0, 0), 10)], [8])
+            self.assertEqual((store.last_position, store.queues()), (8, [QueueSize(JOBS, 2, 6)]))
+            store.close()
+
+    def test_goes_on(self) -> None:
+        """What was carried over is delivered, counted and deleted like what comes later."""
+        self.insert(7, b"\0\0\0\3abc", None)
+        self.insert(8, b"\0\0\0\3abc", None)
+        store = self.open()
+        seven, eight = store.waiting(JOBS, 0, 10)
+        store.forget(seven)
+        eight.attempts = 3
+        store.note_attempts(eight, None)
+        self.keep(store, 9)
+        store.close()
+        again = self.open()
+        found = [(each.position, each.attempts) for each in again.waiting(JOBS, 0, 10)]
+        self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
+
+
 class RefusalTests(FileTestCase):
     """Files that are no store, or not for us."""
 
@@ -177,7 +224,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store that was written by a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 1")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 2")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""
@@ -198,6 +245,15 @@ class RefusalTests(FileTestCase):
         octets[8192:] = b"\xee" * (len(octets) - 8192)
         self.path.write_bytes(octets)
         self.assert_refused("cannot be (read|used): database disk image is malformed")
+
+    def test_damaged_message(self) -> None:
+        """A message that is damaged is said so when it is read."""
+        store = self.open()
+        self.keep(store, 1)
+        store.queues()
+        self.make("UPDATE message SET data = x'93c0'")
+        with self.assertRaisesRegex(StoreError, "cannot be read: "):
+            store.waiting(JOBS, 0, 10)
 
     def test_in_use(self) -> None:
         """A store that another broker uses is refused."""

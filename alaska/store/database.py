@@ -16,11 +16,14 @@ from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
+import msgspec
+
 from alaska.errors import StoreError
+from alaska.store import rows
 
 APPLICATION_ID = 0x416C6173
 """Says of a SQLite file that it is a store of ours ("Alas")."""
-NEWEST_SCHEMA = 1
+NEWEST_SCHEMA = 2
 BUSY_SECONDS = 5.0
 
 
@@ -70,6 +73,7 @@ class File:
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.create_function("as_data", 6, rows.as_data, deterministic=True)
         for number in range(version + 1, NEWEST_SCHEMA + 1):
             script = resources.files(__package__).joinpath(f"schema/{number}.sql").read_text("utf-8")
             connection.executescript(
@@ -115,10 +119,10 @@ class TemporaryFile(File):
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what SQLite and the system complain of into a :exc:`StoreError` that begins with this."""
+    """Turn what SQLite and the system complain of, or a damaged row, into a :exc:`StoreError` that begins with this."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise StoreError(f"{what}: {error}") from error
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror}") from error

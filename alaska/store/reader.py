@@ -26,6 +26,10 @@ class Reader:
         with explained(self._what):
             return self._connection.execute(query, values).fetchall()
 
+    def _messages(self, found: list[tuple[Any, ...]]) -> list[Message]:
+        with explained(self._what):
+            return list(map(rows.to_message, found))
+
     def last_position(self) -> int:
         """Return the highest position of a message or dead letter, or 0."""
         ((last,),) = self._rows(
@@ -40,7 +44,7 @@ class Reader:
             "ORDER BY position LIMIT ?",
             rows.NUMBERS[queue.kind], queue.address, after, limit,
         )  # fmt: skip
-        return list(map(rows.to_message, found))
+        return self._messages(found)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
         """Return messages that expire not after now, in order of that time and position, behind such a pair."""
@@ -49,7 +53,7 @@ class Reader:
             "ORDER BY expires, position LIMIT ?",
             now, *after, limit,
         )  # fmt: skip
-        return list(map(rows.to_message, found))
+        return self._messages(found)
 
     def first_expiry(self) -> float | None:
         """Return when the first message expires, if one does."""

@@ -1,23 +1,25 @@
-"""Messages, dead letters and records as rows of the store's tables, and back (schema/1.sql)."""
+"""Messages, dead letters and records as rows of the store's tables, and back (schema/*.sql)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import msgspec
 
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record
 from alaska.mlm.commands import Content
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
 NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
-MESSAGE_COLUMNS = (
-    "kind, address, position, sender, subject, tracker, content, octets, is_tracked, origin, expires, attempts"
-)
+MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
     "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time"
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets"
 _LENGTH_OCTETS = 4
+_to_data = msgspec.msgpack.Encoder().encode
+_from_data = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes, tuple[bytes, ...], bool, bytes]).decode
 
 
 def pack(content: Content) -> bytes:
@@ -36,39 +38,35 @@ def unpack(packed: bytes) -> Content:
     return tuple(frames)
 
 
-def of_message(message: Message) -> tuple[Any, ...]:
-    """Return the row of a message."""
-    return (
-        NUMBERS[message.queue.kind],
-        message.queue.address,
-        message.position,
-        message.sender,
-        message.subject,
-        message.tracker,
-        pack(message.content),
-        message.size,
-        message.is_tracked,
-        message.origin,
-        message.expires,
-        message.attempts,
-    )
+def as_data(sender: bytes, subject: bytes, tracker: bytes, packed: bytes, is_tracked: int, origin: bytes) -> bytes:
+    """Return as one value what a row of version 1 had in columns of its own."""
+    return _to_data((sender, subject, tracker, unpack(packed), bool(is_tracked), origin))
+
+
+def of_messages(messages: Iterable[Message]) -> list[Any]:
+    """Return the values of the rows of messages, one row after the other, without those that name their queue."""
+    return [
+        value
+        for each in messages
+        for value in (
+            each.position,
+            each.size,
+            each.attempts,
+            each.expires,
+            _to_data((each.sender, each.subject, each.tracker, each.content, each.is_tracked, each.origin)),
+        )
+    ]
 
 
 def to_message(row: Sequence[Any]) -> Message:
-    """Return the message of a row."""
-    kind, address, position, sender, subject, tracker, content, _, is_tracked, origin, expires, attempts = row
-    return Message(
-        position,
-        QueueName(KINDS[kind], address),
-        sender,
-        subject,
-        tracker,
-        unpack(content),
-        bool(is_tracked),
-        origin,
-        expires,
-        attempts,
-    )
+    """Return the message of a row.
+
+    :raises msgspec.MsgspecError: it is damaged.
+    """
+    kind, address, position, _, attempts, expires, data = row
+    sender, subject, tracker, content, is_tracked, origin = _from_data(data)
+    queue = QueueName(KINDS[kind], address)
+    return Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
 
 
 def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
@@ -104,9 +102,9 @@ def to_letter(row: Sequence[Any]) -> DeadLetter:
 
 
 def of_record(record: Record) -> tuple[Any, ...]:
-    """Return the row of a record."""
-    stream, position, time, sender, subject, content = record
-    return stream, position, time, sender, subject, pack(content), record.size
+    """Return the row of a record, without its stream."""
+    _, position, time, sender, subject, content = record
+    return position, time, sender, subject, pack(content), record.size
 
 
 def to_record(row: Sequence[Any]) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,7 +11,7 @@ from alaska.store import rows
 from alaska.store.changes import Changes
 from alaska.store.database import File
 
-ROWS_AT_ONCE = (512, 64, 8, 1)
+ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 """How many rows one statement writes; each number of them is a statement that SQLite has to know."""
 
 
@@ -60,8 +59,9 @@ class Writer:
                 "AND position IN (SELECT value FROM json_each(?))",
                 (count, rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
             )
-        for queue_messages in changes.kept.values():
-            self._insert("message", rows.MESSAGE_COLUMNS, [rows.of_message(each) for each in queue_messages.values()])
+        for queue, messages in changes.kept.items():
+            same = (rows.NUMBERS[queue.kind], queue.address)
+            self._insert("message", rows.MESSAGE_COLUMNS, same, rows.of_messages(messages.values()))
 
     def _write_letters(self, changes: Changes) -> None:
         gone = [position for position, letter in changes.letters.items() if letter is None]
@@ -69,14 +69,15 @@ class Writer:
             self._connection.execute(
                 "DELETE FROM letter WHERE position IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
             )
-        letters = [rows.of_letter(letter) for letter in changes.letters.values() if letter is not None]
-        self._insert("letter", rows.LETTER_COLUMNS, letters)
+        letters = [letter for letter in changes.letters.values() if letter is not None]
+        self._insert("letter", rows.LETTER_COLUMNS, (), [value for each in letters for value in rows.of_letter(each)])
 
     def _write_records(self, changes: Changes) -> None:
         for stream, upto in changes.trimmed.items():
             self._connection.execute("DELETE FROM record WHERE stream = ? AND position <= ?", (stream, upto))
-        for records in changes.records.values():
-            self._insert("record", rows.RECORD_COLUMNS, [rows.of_record(record) for record in records.values()])
+        for stream, records in changes.records.items():
+            values = [value for record in records.values() for value in rows.of_record(record)]
+            self._insert("record", rows.RECORD_COLUMNS, (stream,), values)
         for stream, last in changes.lasts.items():
             self._connection.execute(
                 "INSERT INTO stream (name, last) VALUES (?, ?) "
@@ -84,17 +85,23 @@ class Writer:
                 (stream, last),
             )
 
-    def _insert(self, table: str, columns: str, values: Sequence[tuple[Any, ...]]) -> None:
-        """Insert rows, many with each statement: at every statement the other threads may take their turn."""
-        done = 0
+    def _insert(self, table: str, columns: str, same: tuple[Any, ...], values: list[Any]) -> None:
+        """Insert rows that begin with the same values, given the others of one row after the other.
+
+        Each statement writes many: at every statement the other threads may take their turn.
+        """
+        width = columns.count(",") + 1 - len(same)
+        start, end = 0, len(values)
         for count in ROWS_AT_ONCE:
-            while len(values) - done >= count:
-                some = [value for row in values[done : done + count] for value in row]
-                self._connection.execute(_insertion(table, columns, count), some)
-                done += count
+            while end - start >= count * width:
+                some = values[start : start + count * width]
+                self._connection.execute(_insertion(table, columns, len(same), count), (*same, *some))
+                start += count * width
 
 
 @cache
-def _insertion(table: str, columns: str, count: int) -> str:
-    places = f"({', '.join('?' * (columns.count(',') + 1))})"
-    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([places] * count)}"  # our own
+def _insertion(table: str, columns: str, same: int, count: int) -> str:
+    """Return the statement that inserts so many rows, of which the first values, so many, are the same."""
+    width = columns.count(",") + 1
+    places = ", ".join([f"?{number}" for number in range(1, same + 1)] + ["?"] * (width - same))
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([f'({places})'] * count)}"  # our own
