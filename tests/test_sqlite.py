@@ -134,6 +134,48 @@ class WritingTests(FileTestCase):
         with closing(sqlite3.connect(self.path)) as connection:
             self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(3,)])
 
+    def tried(self, store: SqliteStore) -> Message:
+        """Return a message that is in the file, and has been delivered since."""
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.writing.run()
+        tried = message(1)
+        tried.attempts = 3
+        store.note_attempts(tried, None)
+        return tried
+
+    def test_attempts_that_nobody_waits_for(self) -> None:
+        """The number of attempts is seen at once, and written a moment later, however much is written meanwhile."""
+        store = self.open()
+        self.tried(store)
+        self.keep(store, 2)
+        self.clock.advance(0)
+        self.assertEqual([each.attempts for each in store.waiting(JOBS, 0, 1)], [3])
+        self.writing.run()
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(0,), (0,)])
+            self.clock.advance(LAZY_SECONDS)
+            self.writing.run()
+            self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(3,), (0,)])
+
+    def test_attempts_at_what_is_done_with(self) -> None:
+        """The number of attempts is never written of a message that is done with soon."""
+        store = self.open()
+        store.forget(self.tried(store))
+        self.clock.advance(LAZY_SECONDS)
+        assert self.writing.begun is not None
+        self.assertEqual((dict(self.writing.begun.gone), self.writing.begun.attempts), ({1: JOBS}, {}))
+        self.writing.run()
+        self.clock.advance(1)
+        self.assertIsNone(self.writing.begun)
+
+    def test_attempts_are_written_at_the_end(self) -> None:
+        """The number of attempts is there when the store is closed at once and opened again."""
+        store = self.open()
+        self.tried(store)
+        store.close()
+        self.assertEqual([each.attempts for each in self.open().waiting(JOBS, 0, 1)], [3])
+
     def test_disk_is_slower(self) -> None:
         """When too much is unwritten the next change waits for the disk, so memory does not grow."""
         store = self.open()

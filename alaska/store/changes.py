@@ -92,12 +92,15 @@ class Changes:
 class Unwritten:
     """All changes that are not known to be in the file: those being written, and the current ones.
 
-    What is read from the file is seen through them. The newer layer counts where both say something.
+    What is read from the file is seen through them. The newer layer counts where both say something. ``tried`` are
+    messages that are written already and have been delivered since, without anybody waiting for that to be written: a
+    moment later it is, of those that are still kept then.
     """
 
     def __init__(self) -> None:
         self.current = Changes()
         self.writing: Changes | None = None
+        self.tried: dict[int, Message] = {}
 
     def __bool__(self) -> bool:
         return bool(self.writing or self.current)
@@ -110,6 +113,11 @@ class Unwritten:
         """Begin to write the current changes; there must be none being written."""
         self.writing, self.current = self.current, Changes()
         return self.writing
+
+    def take_tries(self) -> None:
+        """Let the attempts at what has been tried be written with the current changes."""
+        self.current.attempts.update(self.tried)
+        self.tried.clear()
 
     def settle(self, position: int) -> None:
         """Tell whoever waits for a message to be written, whether it is or not."""
@@ -127,6 +135,9 @@ class Unwritten:
         newest_first = self.layers()[::-1]
         seen: list[Message] = []
         for message in read:
+            if message.position in self.tried:
+                seen.append(self.tried[message.position])
+                continue
             for layer in newest_first:
                 if message.position in layer.gone:
                     break

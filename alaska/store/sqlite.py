@@ -57,6 +57,7 @@ class SqliteStore:
         self._reader: Reader | None = None
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
+        self._tries_due: IDelayedCall | None = None
         self._highest_written = 0
         self._first_expiry = NEVER
         if self.is_durable:
@@ -91,6 +92,7 @@ class SqliteStore:
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
+        self._unwritten.tried.pop(message.position, None)
         current.drop(message)
         is_written = message.position <= self._highest_written
         if is_written:
@@ -103,16 +105,28 @@ class SqliteStore:
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
+        # Else the row that is still to be written has the number.
         is_written = message.position <= self._highest_written and not current.has(message)
+        if noted is None:
+            if is_written:
+                self._unwritten.tried[message.position] = message
+                if self._tries_due is None:
+                    self._tries_due = self._reactor.callLater(LAZY_SECONDS, self._write_tries)
+            return
         if is_written:
             current.attempts[message.position] = message
-        if noted is not None and self.is_durable:
+        if self.is_durable:
             current.told.append(noted)
-        elif noted is not None:
+        else:
             noted()
-        if is_written or noted is not None:
-            # Else the row that is still to be written has the number.
-            self._changed()
+        self._changed()
+
+    def _write_tries(self) -> None:
+        """Let the attempts that nobody waits for be written, of what is still kept by now: most of it is not."""
+        self._tries_due = None
+        self._unwritten.take_tries()
+        if self.is_durable:
+            self._write()
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
         """See :class:`IStore`."""
@@ -225,15 +239,11 @@ class SqliteStore:
         """How much waits for its turn to be written, roughly."""
         return self._unwritten.current.weight
 
-    @property
-    def _is_heavy(self) -> bool:
-        return self.unwritten_octets > MOST_UNWRITTEN_OCTETS
-
     def _changed(self) -> None:
         """See to it that what has changed is written in time."""
         current = self._unwritten.current
         if self._unwritten.writing is not None:
-            if self._is_heavy and self.complaint is None:
+            if current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
                 # More arrives than the disk takes: whoever sends it has to wait, and so do all.
                 self._wait()
         elif not self.is_durable:
@@ -310,6 +320,7 @@ class SqliteStore:
 
         :raises StoreError: it cannot be written.
         """
+        self._unwritten.take_tries()
         while self._unwritten:
             if self._retry is not None and self._unwritten.writing is not None:
                 self._retry.cancel()
@@ -326,7 +337,7 @@ class SqliteStore:
                 self._write_all()
             except StoreError as error:
                 self._log.critical("{error}; what was not written yet is lost", error=error)
-        for call in (self._due, self._retry):
+        for call in (self._due, self._retry, self._tries_due):
             if call is not None and call.active():
                 call.cancel()
         if self._writing is not None:
