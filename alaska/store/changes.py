@@ -48,12 +48,16 @@ class Changes:
 
     def keep(self, message: Message) -> None:
         """Let a message be written, be it again."""
-        if self.gone.pop(message.position, None) is not None:
+        position = message.position
+        if position in self.gone:
+            del self.gone[position]
             self.weight -= GONE_OCTETS
-        queue = self.kept.setdefault(message.queue, {})
-        if message.position not in queue:
+        queue = self.kept.get(message.queue)
+        if queue is None:
+            queue = self.kept[message.queue] = {}
+        if position not in queue:
             self.weight += message.size + MESSAGE_OCTETS
-        queue[message.position] = message
+        queue[position] = message
 
     def drop(self, message: Message) -> None:
         """Write a message no more."""

@@ -81,25 +81,31 @@ class SqliteStore:
         """See :class:`IStore`."""
         current = self._unwritten.current
         current.keep(message)
-        if message.expires is not None and message.expires < self._first_expiry:
-            self._first_expiry = message.expires
-        if stored is not None and self.is_durable:
-            current.waiting[message.position] = message, stored
-        elif stored is not None:
-            stored(message)
-        self._changed()
+        expires = message.expires
+        if expires is not None and expires < self._first_expiry:
+            self._first_expiry = expires
+        if stored is not None:
+            if self.is_durable:
+                current.waiting[message.position] = message, stored
+            else:
+                stored(message)
+        if self._unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
+            # Else it goes with the next group, which is begun when this one is written.
+            self._changed()
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
-        current = self._unwritten.current
-        self._unwritten.tried.pop(message.position, None)
+        unwritten = self._unwritten
+        current = unwritten.current
         current.drop(message)
-        is_written = message.position <= self._highest_written
-        if is_written:
-            current.delete(message)
-        self._unwritten.settle(message.position)
-        if is_written:
-            # Else there is less to write than before, and what was seen to is enough.
+        if message.position > self._highest_written:
+            # There is less to write than before, and what was seen to is enough.
+            unwritten.settle(message.position)
+            return
+        unwritten.tried.pop(message.position, None)
+        current.delete(message)
+        unwritten.settle(message.position)
+        if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
             self._changed()
 
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
@@ -107,19 +113,18 @@ class SqliteStore:
         current = self._unwritten.current
         # Else the row that is still to be written has the number.
         is_written = message.position <= self._highest_written and not current.has(message)
-        if noted is None:
+        if noted is not None:
             if is_written:
-                self._unwritten.tried[message.position] = message
-                if self._tries_due is None:
-                    self._tries_due = self._reactor.callLater(LAZY_SECONDS, self._write_tries)
-            return
-        if is_written:
-            current.attempts[message.position] = message
-        if self.is_durable:
-            current.told.append(noted)
-        else:
-            noted()
-        self._changed()
+                current.attempts[message.position] = message
+            if self.is_durable:
+                current.told.append(noted)
+            else:
+                noted()
+            self._changed()
+        elif is_written:
+            self._unwritten.tried[message.position] = message
+            if self._tries_due is None:
+                self._tries_due = self._reactor.callLater(LAZY_SECONDS, self._write_tries)
 
     def _write_tries(self) -> None:
         """Let the attempts that nobody waits for be written, of what is still kept by now: most of it is not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from alaska.message import QueueName
@@ -43,8 +45,8 @@ class Writer:
 
     def _write_messages(self, changes: Changes) -> None:
         gone: dict[QueueName, list[int]] = {}
-        for position, queue in changes.gone.items():
-            gone.setdefault(queue, []).append(position)
+        for queue, entries in groupby(changes.gone.items(), itemgetter(1)):
+            gone.setdefault(queue, []).extend(map(itemgetter(0), entries))
         for queue, positions in gone.items():
             self._connection.execute(
                 "DELETE FROM message WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
