@@ -22,7 +22,7 @@ from alaska.message import Message, QueueKind, QueueName, QueueSize, Record
 from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import APPLICATION_ID, File, TemporaryFile
-from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
+from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, TRY_SECONDS, SqliteStore, store_at
 from alaska.store.writing import WritingThread
 from alaska.testing import HandWriting
 
@@ -154,7 +154,7 @@ class WritingTests(FileTestCase):
         self.writing.run()
         with closing(sqlite3.connect(self.path)) as connection:
             self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(0,), (0,)])
-            self.clock.advance(LAZY_SECONDS)
+            self.clock.advance(TRY_SECONDS)
             self.writing.run()
             self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(3,), (0,)])
 
@@ -162,7 +162,7 @@ class WritingTests(FileTestCase):
         """The number of attempts is never written of a message that is done with soon."""
         store = self.open()
         store.forget(self.tried(store))
-        self.clock.advance(LAZY_SECONDS)
+        self.clock.advance(TRY_SECONDS)
         assert self.writing.begun is not None
         self.assertEqual((dict(self.writing.begun.gone), self.writing.begun.attempts), ({1: JOBS}, {}))
         self.writing.run()

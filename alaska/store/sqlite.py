@@ -24,6 +24,8 @@ from alaska.store.writing import AnyWriting, WritingThread
 
 LAZY_SECONDS = 0.02
 """How long changes that nobody waits for may stay unwritten."""
+TRY_SECONDS = 0.25
+"""The same for attempts: most requests are done with by then, and need none to be written."""
 SPILL_OCTETS = 2**20
 """From how much on a temporary store uses its file."""
 MOST_UNWRITTEN_OCTETS = 2 * 2**20
@@ -124,7 +126,7 @@ class SqliteStore:
         elif is_written:
             self._unwritten.tried[message.position] = message
             if self._tries_due is None:
-                self._tries_due = self._reactor.callLater(LAZY_SECONDS, self._write_tries)
+                self._tries_due = self._reactor.callLater(TRY_SECONDS, self._write_tries)
 
     def _write_tries(self) -> None:
         """Let the attempts that nobody waits for be written, of what is still kept by now: most of it is not."""
