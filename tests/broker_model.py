@@ -16,7 +16,7 @@ from alaska.broker.broker import CAPABILITIES, GRACE_SECONDS, Broker
 from alaska.broker.clients import HOLD_SECONDS
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
-from alaska.message import QueueKind, QueueName
+from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.mlm.patterns import compile_pattern
@@ -83,6 +83,7 @@ class Sent:
     final: int | None = None
     attempts: int = 0
     is_restored: bool = False
+    was_sent_again: bool = False
     told: list[int] = field(default_factory=list)
 
     @property
@@ -447,8 +448,8 @@ class BrokerModel:
         assert not ended, f"{ended} are kept"
         assert letters == self.letters, f"letters {letters} instead of {self.letters}"
 
-    def kept(self) -> dict[int, int]:
-        """Return the numbers of the messages that are kept, in order, and how often each was delivered.
+    def kept(self) -> dict[int, Message]:
+        """Return the messages that are kept, in order, by their numbers.
 
         A store that does not survive a restart need not have what is in the broker's memory.
         """
@@ -459,7 +460,7 @@ class BrokerModel:
                 kept += [*client.leases.values(), *chain.from_iterable(client.doubles.values())]
             for queue in self.broker.queues._queues.values():
                 kept += [message for lane in queue._lanes.values() for message in lane.messages]
-        return {int(message.content[0]): message.attempts for message in kept}
+        return {int(message.content[0]): message for message in kept}
 
     def check_settled(self) -> None:
         """When the broker has had its turns, nothing waits that somebody is ready for."""
@@ -501,7 +502,7 @@ class BrokerModel:
         self.count += 1
         message.place = self.count
         message.final, message.attempts, message.is_tracked, message.expires = None, 0, False, None
-        message.is_restored = False
+        message.is_restored, message.was_sent_again = False, True
         self._during(lambda: self.broker.queues.replay_letter(dead.position, self.now))
 
     def restart(self, store: IStore, is_clean: bool) -> None:
@@ -515,15 +516,19 @@ class BrokerModel:
         self.start(store)
         kept = self.kept()
         for place, number in enumerate(kept, -len(kept)):
-            # A letter that was sent again may be back where it was at first.
+            # A letter that was sent again may be back where it was at first, and as it was.
             self.messages[number].place = place
         for message in self.messages.values():
+            message.holder = None
             if message.number in kept:
                 assert message.final is None or not is_clean, f"{message} is there again"
-                message.final = message.holder = None
+                message.final = None
                 message.is_restored = True
                 message.told = message.told[:1]
-                message.attempts = kept[message.number]
+                there = kept[message.number]
+                is_as_sent = (there.is_tracked, there.expires) == (message.is_tracked, message.expires)
+                assert is_as_sent or message.was_sent_again, f"{message} is not as it was sent"
+                message.is_tracked, message.expires, message.attempts = there.is_tracked, there.expires, there.attempts
             elif message.final is None:
                 is_promised = store.is_durable and (is_clean or message.told == [201])
                 assert not is_promised or message.is_late(self.now), f"{message} is lost"
