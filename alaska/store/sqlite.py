@@ -24,7 +24,7 @@ from alaska.store.writing import AnyWriting, WritingThread
 
 LAZY_SECONDS = 0.02
 """How long changes that nobody waits for may stay unwritten."""
-TRY_SECONDS = 0.25
+TRY_SECONDS = 0.1
 """The same for attempts: most requests are done with by then, and need none to be written."""
 SPILL_OCTETS = 2**20
 """From how much on a temporary store uses its file."""
