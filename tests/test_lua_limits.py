@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 
+from alaska.memory import Waste
+from alaska.worker import lua
+from alaska.worker.request import Outcome
 from tests import hostile
 from tests.lua_case import IS_JIT, SANDBOXED, LuaCase, limit_of, only_in_5_4
 
@@ -233,3 +236,57 @@ class ErrorValueTests(LimitCase):
         self.assertIn("stack overflow", self.error("local function f() return 1 + f() end f()"))
         self.assertIn("stack overflow", self.error("local function f() ('x'):gsub('x', f) end f()"))
         self.assertIn("overflow", self.error("local function f() coroutine.wrap(f)() end f()"))
+
+
+class AtOnceTests(LimitCase):
+    """What a script leaves comes back with its end, unless it is much."""
+
+    def calls(self, source: str) -> int:
+        """Return how often Lua is called once more, to let go of what the script has left."""
+        self.output("print('x')")
+        interpreter = self.runner._lua
+        assert interpreter is not None
+        forget = interpreter._forget
+        calls: list[None] = []
+
+        def forget_and_note() -> None:
+            calls.append(None)
+            forget()
+
+        interpreter._forget = forget_and_note
+        self.outcome(source)
+        interpreter._forget = forget
+        return len(calls)
+
+    def test_little(self) -> None:
+        """A script that leaves little is not asked about again."""
+        for source in ("print('x')", "send('a', 'b')", "for i = 1, 50 do send('a', 'b') end", "return 'x'"):
+            self.assertEqual(self.calls(source), 0, source)
+
+    def test_much(self) -> None:
+        """What is much, or belongs to an error, is let go of as soon as it is told."""
+        for source in ("print(('x'):rep(2^18))", "send('a', ('x'):rep(2^18 + 1))", "print('x') error('y')"):
+            self.assertEqual(self.calls(source), 1, source)
+        self.assertEqual(self.calls("for i = 1, 51 do send('a', 'b') end"), 1)
+
+    def test_nothing(self) -> None:
+        """Of a script that leaves nothing, whatever it has done, nothing is asked."""
+        for source in ("-- nothing", "setmetatable({}, {})", "math.randomseed(1)", "pcall(error, {})"):
+            self.assertEqual((self.outcome(source), self.outcome(source).memory), (Outcome(), 0), source)
+        self.assertGreater(self.outcome("print('x')").memory, 0)
+
+    def test_garbage(self) -> None:
+        """Much that a script has let go of is noted, so that the system gets its memory back."""
+        self.use(memory=64)
+        self.output("print('x')")
+        waste = Waste()
+        self.patch(lua, "_waste", waste)
+        self.outcome("local t = {} for i = 1, 1e5 do t[i] = {} end print('x')")
+        self.assertGreater(waste.rounds, 0)
+
+    @only_in_5_4
+    def test_finalizer(self) -> None:
+        """A limit that only a finalizer exceeds, when the script has ended, is an error all the same."""
+        self.use(sandbox=False, output=100)
+        outcome = self.outcome("setmetatable({}, { __gc = function() print(('x'):rep(100)) end })")
+        self.assertEqual(limit_of(outcome), "worker/scripts/output")

@@ -139,8 +139,18 @@ local function finish()
   end
 end
 
+local function begin()
+  limits.begin()
+  console.begin()
+  sending.begin()
+  if guards then
+    guards.begin()
+  end
+  run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
+end
+
 -- The first result tells what becomes of the interpreter.
-local UNFIT, FIT, FIT_WITH_MEMORY_TO_GIVE_BACK = 0, 1, 2
+local UNFIT, FIT, FIT_WITH_MEMORY_TO_GIVE_BACK, READY = 0, 1, 2, 3
 
 local function results(message)
   local fitness = run.odd and UNFIT or has_tidied and FIT_WITH_MEMORY_TO_GIVE_BACK or FIT
@@ -148,16 +158,35 @@ local function results(message)
   return fitness, message, console.output(), sending.results()
 end
 
--- Returns what is told of a run that has ended: the fitness of the interpreter, the error's text or nil, the output,
--- the number of values that describe sends, and the first of them; `more` returns the others, and
--- `details` what else there is to say of the error.
+local function begin_and_return(...)
+  begin()
+  return ...
+end
+
+-- Returns what is told of a run that went well and leaves little, which is not kept for another call; see `conclude`.
+local function all_results()
+  if sending.count() == 0 and console.held() == 0 then
+    return begin_and_return(true)
+  end
+  return begin_and_return(READY, nil, console.output(), sending.results())
+end
+
+-- Returns what is told of a run that has ended: true if there is nothing to tell, else the fitness of the interpreter,
+-- the error's text or nil, the output, the number of values that describe sends, and the first of them. If it is READY,
+-- that is all; otherwise `more` returns the other values, `details` what else there is to say of the error, and
+-- `forget` is to be called.
 local function conclude(thread, ok, value)
   run.touched = true
   if ok and not run.over and status(thread) == 'dead' then
     finish()
     -- A finalizer may have gone beyond a limit.
     run.frames = run.trace
-    return results(run.limit and run.over)
+    local message = run.limit and run.over
+    local is_small = sending.count() <= sending.BATCH and sending.held() + console.held() <= LARGE
+    if is_small and not message and not run.odd and not has_tidied then
+      return all_results()
+    end
+    return results(message)
   end
   local message
   message, run.frames = failure_of(thread, ok, value)
@@ -202,16 +231,6 @@ end
 
 -- Running
 
-local function begin()
-  limits.begin()
-  console.begin()
-  sending.begin()
-  if guards then
-    guards.begin()
-  end
-  run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
-end
-
 -- Lets go of what a run has left, once Python has it: there may be much, and the next run may come late. What the run
 -- ended with, its error and its stack, was still there when it was tidied up.
 local function forget()
@@ -242,9 +261,8 @@ local function advance(thread, ok, value, ...)
   return conclude(thread, ok, value)
 end
 
--- Runs a compiled script, with the context that is held unless there is one. Returns true if the script came to its
--- end and did nothing that there is anything to do about, nothing if memory was short, nil and more if the script wants
--- something of the worker, for which `go_on` has the answer, else what `conclude` does.
+-- Runs a compiled script, with the context that is held unless there is one. Returns nothing if memory was short, nil
+-- and more if the script wants something of the worker, for which `go_on` has the answer, else what `conclude` does.
 local function go(name, context)
   if run.touched then
     begin()

@@ -92,7 +92,7 @@ class Outcome:
 
     ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed. ``output`` is
     all that the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took,
-    ``memory`` how many octets Lua had in use when it ended.
+    ``memory`` how many octets Lua had in use when it ended, 0 for a script that has left nothing to be told.
     """
 
     sends: tuple[Send, ...] = ()

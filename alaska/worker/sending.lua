@@ -80,7 +80,7 @@ local function record(call, place, given, subject, content, topic, attachment, s
   return 0
 end
 
-local sending = { as_text = as_text, LIMIT = LIMIT }
+local sending = { as_text = as_text, LIMIT = LIMIT, BATCH = BATCH }
 
 function sending.send(...)
   -- No tail call: the error's position is found by counting callers.
@@ -130,6 +130,11 @@ function sending.begin()
     values, count = {}, 0
   end
   messages, octets, logged = 0, 0, 0
+end
+
+-- Returns how many values describe what is written down.
+function sending.count()
+  return count
 end
 
 -- Returns the number of values and the first batch of them.
