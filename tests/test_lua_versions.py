@@ -17,6 +17,7 @@ from tests.lua_case import VERSION
 
 ROOT = Path(__file__).parent.parent
 TESTS = (
+    "tests.test_batches",
     "tests.test_lua",
     "tests.test_lua_api",
     "tests.test_lua_hostile",

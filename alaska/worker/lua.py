@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -22,6 +23,7 @@ import lupa
 from alaska import __version__
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
 from alaska.memory import Waste
+from alaska.worker.claims import Claims
 from alaska.worker.options import LuaOptions
 from alaska.worker.paths import join_paths, module_paths
 from alaska.worker.questions import ERROR, NONE, OK, pack, unpack
@@ -66,7 +68,8 @@ class LuaRunner:
     """Runs scripts for one thread: never two at once, and any number one after the other.
 
     No script sees anything of the ones before it. All runners of a process have the same version of Lua. ``call``
-    answers what scripts ask of the worker, and ``config`` is what they find in ``alaska.config``.
+    answers what scripts ask of the worker, ``config`` is what they find in ``alaska.config``, and ``claims`` say how
+    far :meth:`run_several` may go.
 
     :raises WrongLua: another version runs in this process.
     """
@@ -76,10 +79,12 @@ class LuaRunner:
         options: LuaOptions = LuaOptions(),  # noqa: B008  # it is frozen
         call: Call | None = None,
         config: Section = (),
+        claims: Claims | None = None,
     ) -> None:
         self._options = options
         self._call = call if call is not None else _nobody_answers
         self._config = config
+        self._claims = claims
         self._module = lupa_module(options.version)
         self._lua: _Interpreter | None = None
 
@@ -90,31 +95,77 @@ class LuaRunner:
         """
         lua = self._lua
         if lua is None:
-            lua = self._lua = _Interpreter(self._module, self._options, self._config)
+            lua = self._lua = _Interpreter(self._module, self._options, self._config, self._claims)
         context = request.context
         try:
             # First what is most frequent: a small script that comes to its end and leaves nothing to be told.
             if lua.compiled.get(script.name) is script and len(context) <= _SHORT_OCTETS:
                 values = lua.run(script.name, context)
-                if values is True and not _waste.rounds:
-                    return Outcome()
+                if values is True:
+                    lua.quiet.add(script.name)
+                    if not _waste.rounds:
+                        return Outcome()
+                else:
+                    lua.quiet.discard(script.name)
                 outcome = lua.outcome(values)
             else:
                 outcome = lua.prepare_and_run(script, request, self._call)
         except (self._module.LuaError, MemoryError) as error:
-            outcome = self._rescued(lua, script, error)
+            outcome = self._rescued(lua, os.fsdecode(script.path), error)
         except BaseException:  # Who answers has failed, and left a run that has not ended.
             self._lua = None
             raise
+        return self._left(lua, outcome)
+
+    def is_quiet(self, name: bytes) -> bool:
+        """Return whether the last run of a script left nothing to be told, so that :meth:`run_several` may pay."""
+        return self._lua is not None and name in self._lua.quiet
+
+    def fits(self, script: Script, request: Request) -> bool:
+        """Return whether :meth:`run_several` can run a script: it has been run, and left nothing to be told."""
+        lua = self._lua
+        return (
+            lua is not None
+            and lua.run_several is not None
+            and script.name in lua.quiet
+            and lua.compiled.get(script.name) is script
+            and len(request.context) <= _SHORT_OCTETS
+        )
+
+    def run_several(self, scripts: Sequence[Script], requests: Sequence[Request]) -> Outcome | None:
+        """Run scripts that fit, of which the contexts have 64 KiB together, each for its request.
+
+        That is done in order, until one leaves something to be told or the claims say that no other may begin. Return
+        what came of the last that has begun, None if it left nothing to be told, as all before it.
+        """
+        lua = self._lua
+        assert lua is not None
+        assert lua.run_several is not None
+        arguments: list[bytes] = []
+        for script, request in zip(scripts, requests, strict=True):
+            arguments += script.name, request.context
+        try:
+            values = lua.run_several(*arguments)
+            if values is True and not _waste.rounds:
+                return None
+            if values is not True:
+                lua.quiet.clear()  # which it was that tells something is found out anew
+            outcome = lua.outcome(values)
+        except (self._module.LuaError, MemoryError) as error:
+            outcome = self._rescued(lua, "several scripts", error)
+        return self._left(lua, outcome)
+
+    def _left(self, lua: _Interpreter, outcome: Outcome) -> Outcome:
+        """Let go of what a run has left behind; return what came of it."""
         if not lua.is_fit:
-            self._lua = lua = None
+            self._lua = None
         if outcome.error is not None or outcome.memory > LARGE_OCTETS:
             _waste.note()
         if _waste.rounds:
             _waste.give_back()
         return outcome
 
-    def _rescued(self, lua: _Interpreter, script: Script, error: Exception) -> Outcome:
+    def _rescued(self, lua: _Interpreter, what: str, error: Exception) -> Outcome:
         """Return what can be told of a run that ended outside of its script."""
         lua.is_fit = False
         try:
@@ -122,7 +173,7 @@ class LuaRunner:
                 return lua.outcome(None)
         except (self._module.LuaError, MemoryError) as another:
             error = another
-        return Outcome(error=ScriptError(f"{script.path}: Lua failed: {error}"))
+        return Outcome(error=ScriptError(f"{what}: Lua failed: {error}"))
 
     def close(self) -> None:
         """Let go of the interpreter; a later :meth:`run` makes a new one."""
@@ -133,13 +184,14 @@ class _Interpreter:
     """One Lua state. ``is_fit`` tells whether it can run another script.
 
     ``compiled`` are the scripts that ``run(name, context)`` can run, unless they have the table ``alaska``; for None it
-    takes the context that was handed over before.
+    takes the context that was handed over before. ``run_several(name, context, ...)`` is the same for several, None
+    where it cannot be. ``quiet`` are the names of scripts whose last run left nothing to be told.
 
     Its memory is not limited while anything but a short context is handed over: that is not guarded, and a failure
     would end the process. The Lua side sees to it that between two runs there is room for a short one.
     """
 
-    def __init__(self, module: Lupa, options: LuaOptions, config: Section) -> None:
+    def __init__(self, module: Lupa, options: LuaOptions, config: Section, claims: Claims | None) -> None:
         self._lua = lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -150,13 +202,18 @@ class _Interpreter:
         )
         sources = {name.encode(): _part(options.version, name) for name in _PARTS}
         sources |= {name.encode(): _source(name) for name in _PARTS_AS_TEXT}
-        settings = lua.table_from({**_lua_settings(options), b"config": _table(lua, config)})
+        more = {b"config": _table(lua, config), b"claims": None if claims is None else claims.path}
+        settings = lua.table_from({**_lua_settings(options), **more})
         functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
-        self._compile, self._hold, self.run, self._go_on, self._hold_answer, self._rescue, *others = functions
+        self._compile, self._hold, self.run, self.run_several, self._go_on, *others = functions
+        self._hold_answer, self._rescue, *others = others
+        if claims is not None:
+            claims.keep_from_children()
         self._details, self._more, self._forget, self._describe, self._add_frames = others
         self._seconds = options.timeout / 1000 if options.timeout else None
         self.compiled: dict[bytes, Script] = {}
         self._with_api: dict[bytes, Script] = {}
+        self.quiet: set[bytes] = set()
         self.is_fit = True
         used = lua.get_memory_used(total=True)
         self._limit = used + options.memory_octets if options.memory else 0

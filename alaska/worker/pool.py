@@ -3,7 +3,8 @@
 One hop between reactor and threads for each request would cost more than a small script. So the threads drain one
 shared queue, and the reactor is woken once for all that was finished meanwhile. And threads that are awake at the same
 time hold each other up, since one of them has Python's lock: where scripts are over in no time, one thread does them
-all, and the others sleep until it turns out that requests wait for it.
+all, and the others sleep until it turns out that requests wait for it. Of such scripts it runs several in one call into
+Lua; as soon as one of them takes long, those behind it are taken back for others.
 
 A thread cannot be killed. One that does not come back in time is given up: its request is reported, another thread
 takes its place, and should it come back after all, nobody listens to it.
@@ -22,8 +23,9 @@ from twisted.logger import Logger
 
 from alaska.errors import LimitExceeded
 from alaska.interfaces import Reactor
+from alaska.worker.queue import Queue
 from alaska.worker.request import TIMEOUT, Outcome, Request
-from alaska.worker.slot import Ended, Queue, Runner, Slot
+from alaska.worker.slot import Ended, Runner, Slot
 
 __all__ = ["AnyPool", "Finished", "MakePool", "Pool", "Runner"]
 
@@ -130,7 +132,7 @@ class Pool:
             self._start_slot()
 
     def _start_slot(self) -> None:
-        slot = Slot(self._queue, self._size, self._make_runner, self._deliver, self._going)
+        slot = Slot(self._queue, self._size, self._make_runner, self._deliver, self._going, self._watch_soon)
         self._slots.add(slot)
         slot.start(f"alaska-{next(self._numbers)}")
 
@@ -152,18 +154,22 @@ class Pool:
     def _spread_soon(self) -> None:
         for slot in self._slots:
             slot.look()
-        # Where all are awake, nobody waits for the look.
-        times = 1 if self._queue.resting else GATHER_TIMES
+        # Where all are awake, nobody waits for the look; one that is alone may have more in hand than it runs.
+        times = 1 if self._queue.resting or self._size == 1 else GATHER_TIMES
         self._spreading = self._reactor.callLater(times * SPREAD_SECONDS, self._spread, times * FEW)
 
     def _spread(self, few: int) -> None:
         """Let one thread more be awake than are held up by scripts that take long, as long as requests wait."""
         self._spreading = None
+        held_up = 0
+        for slot in self._slots:
+            if slot.is_running and slot.look() < few:
+                held_up += 1
+                slot.release()
         self._collect()
-        held_up = sum(slot.is_running and slot.look() < few for slot in self._slots)
         self._queue.resting = max(0, len(self._slots) - held_up - 1)
         self._queue.ring(len(self._queue))
-        if self._queue:
+        if any(slot.is_in_batch for slot in self._slots) or self._queue:
             self._spread_soon()
 
     def withdraw(self) -> list[Request]:
@@ -236,10 +242,18 @@ class Pool:
             self._is_woken = True
             self._reactor.callFromThread(self._collect)
 
+    def _watch_soon(self) -> None:
+        if self._spreading is None:
+            self._reactor.callFromThread(self._watch_from_now_on)
+
     def _going(self, slot: Slot) -> None:
         self._reactor.callFromThread(self._gone, slot)
 
     # In the reactor
+
+    def _watch_from_now_on(self) -> None:
+        if self._spreading is None and self._slots and not self._is_abandoned:
+            self._spread_soon()
 
     def _collect(self) -> None:
         # Lowered first: a result that comes while others are collected wakes the reactor again.

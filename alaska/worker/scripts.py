@@ -93,20 +93,27 @@ class Scripts:
         :raises ScriptNotFound: if the subject is no plain name, or names no readable regular file that really lies
             inside the directory; the text is a sentence that shows the subject.
         """
-        known = self._found.get(subject)
-        if known is not None:
-            path, script, seen = known
-            now = self._monotonic()
-            if seen >= since and now - seen < SEEN_SECONDS:
-                return script
-            if _version(path) == script.version:
-                self._found[subject] = path, script, now
-                return script
-            self._found.pop(subject, None)
+        script = self.unchanged(subject, since)
+        if script is not None:
+            return script
+        known = self._found.pop(subject, None)
         _check_name(subject)
         now = self._monotonic()
         script = self._rested(subject, known is not None)
         self._found[subject] = str(script.path), script, now
+        return script
+
+    def unchanged(self, subject: bytes, since: float) -> Script | None:
+        """Return what :meth:`find` would, if that is known and its file has not changed; else None, and at once."""
+        known = self._found.get(subject)
+        if known is None:
+            return None
+        path, script, seen = known
+        now = self._monotonic()
+        if not (seen >= since and now - seen < SEEN_SECONDS):
+            if _version(path) != script.version:
+                return None
+            self._found[subject] = path, script, now
         return script
 
     def replaced(self, script: Script) -> Script | None:

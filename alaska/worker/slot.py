@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Protocol, runtime_checkable
 
 from twisted.logger import Logger
 
+from alaska.worker.claims import Batch, Claims
+from alaska.worker.queue import Queue
 from alaska.worker.request import Outcome, Request
 
 Ended = tuple[Request, "Outcome | None"]
@@ -57,81 +58,36 @@ class ReadsAhead(Runner, Protocol):
         """End what runs, at once; the one thing that any thread may ask for."""
 
 
+@runtime_checkable
+class RunsBatches(Runner, Protocol):
+    """A runner that can run several requests in one go, and lets others see meanwhile how far it is."""
+
+    claims: Claims
+
+    def depth(self, request: Request) -> int:
+        """Return how many requests are worth to be run in one go with this one first, as far as is known."""
+
+    def fit(self, requests: Sequence[Request]) -> int:
+        """Return how many of these requests, from the first on, can be run in one go."""
+
+    def run_batch(self, requests: Sequence[Request]) -> Outcome | None:
+        """Run the requests that fitted just now, in order, until one leaves something to be told.
+
+        Before each but the first a claim is taken; where there is none to be had, that is the end. Return what came of
+        the last that has begun: None if that is nothing but its end, as of all before it.
+        """
+
+
 class Abandoned(Exception):
     """The slot was given up: nobody waits any more for what its thread does."""
-
-
-class Queue:
-    """Requests that wait for a thread: first come, first served. None tells a thread to end.
-
-    A thread that finds nothing, or finds others enough, lies down until its bell is rung. The one that lay down last is
-    woken first.
-    """
-
-    def __init__(self, resting: int = 0) -> None:
-        self._waiting: deque[Request | None] = deque()
-        self._bells: deque[SimpleQueue[None]] = deque()
-        self.resting = resting
-        """How many threads lie down, whatever waits."""
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def put(self, request: Request | None) -> None:
-        """Append a request, for a thread that is awake or will be rung for."""
-        self._waiting.append(request)
-
-    def ring(self, most: int) -> int:
-        """Wake up to so many threads, but those that are to rest; return how many."""
-        woken = min(most, len(self._bells) - self.resting)
-        with suppress(IndexError):
-            for _ in range(woken):
-                self._bells.pop().put(None)
-        return max(0, woken)
-
-    def get(self, bell: SimpleQueue[None]) -> Request | None:
-        """Return the next, as soon as there is one for the thread whose bell this is."""
-        while True:
-            if len(self._bells) >= self.resting:
-                with suppress(IndexError):
-                    return self._waiting.popleft()
-            self._bells.append(bell)
-            # What came before the bell was there has not rung it, and two may have lain down where one should have.
-            if self._waiting and len(self._bells) > self.resting:
-                with suppress(ValueError):
-                    self._bells.remove(bell)
-                    continue
-            bell.get()
-
-    def take(self, most: int) -> list[Request]:
-        """Return up to so many that wait now, and stand in front of the first None."""
-        taken: list[Request] = []
-        with suppress(IndexError):
-            while len(taken) < most:
-                request = self._waiting.popleft()
-                if request is None:
-                    self._waiting.appendleft(None)
-                    self.ring(1)  # for a thread that has just found nothing, and is to end
-                    break
-                taken.append(request)
-        return taken
-
-    def put_back(self, requests: list[Request]) -> None:
-        """Put what was taken in front of the others; all threads may be awake for it, until the pool looks again."""
-        self._waiting.extendleft(reversed(requests))
-        self.resting = 0
-        self.ring(len(requests))
-
-    def clear(self) -> None:
-        """Forget all that waits, and each None."""
-        self._waiting.clear()
 
 
 class Slot:
     """A thread that takes requests from a queue, one after the other.
 
-    ``deliver`` is called in the thread with what has ended, ``gone`` when the thread is about to end. ``share`` is how
-    many slots there are, so that one which reads ahead leaves something to the others.
+    ``deliver`` is called with what has ended, in the thread or in the reactor. ``gone`` is called in the thread when it
+    is about to end, ``watch`` when it has taken more than it can run at once, so that somebody looks at it soon.
+    ``share`` is how many slots there are, so that one which takes several leaves something to the others.
     """
 
     _log = Logger()
@@ -143,14 +99,18 @@ class Slot:
         make_runner: Callable[[], Runner],
         deliver: Callable[[list[Ended]], None],
         gone: Callable[[Slot], None],
+        watch: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._share = share
         self._make_runner = make_runner
         self._deliver = deliver
         self._gone = gone
+        self._watch = watch
         self._runner: Runner | None = None
         self._ahead: ReadsAhead | None = None
+        self._batches: RunsBatches | None = None
+        self._batch: Batch | None = None
         # Held by the thread when it has ended something, and by the reactor when it gives the slot up: one of them
         # reports a request, and never both.
         self._lock = Lock()
@@ -173,11 +133,49 @@ class Slot:
         """Whether it has taken what it has not ended."""
         return bool(self._taken)
 
+    @property
+    def is_in_batch(self) -> bool:
+        """Whether it may have taken requests that wait for others of its own."""
+        return self._batch is not None
+
     def look(self) -> int:
         """Return how many requests it has ended since the last look."""
+        self._advance()
         ended = self._ended
         since, self._looked_at = ended - self._looked_at, ended
         return since
+
+    def release(self) -> None:
+        """Let others run what it has taken and not begun."""
+        with self._lock:
+            if self._batch is not None:
+                self._queue.untake(self._withdraw(self._batch))
+
+    def _advance(self) -> None:
+        """Deliver what has ended of a batch that still runs."""
+        ended: list[Ended] = []
+        with self._lock:
+            batch = self._batch
+            if batch is not None:
+                ended = self._end(batch, batch.begun - 1)
+        if ended:
+            self._deliver(ended)
+
+    def _end(self, batch: Batch, upto: int, last: Outcome | None = None) -> list[Ended]:
+        """Take note that requests of a batch have ended, up to a number of them; return those that end by this."""
+        outcome = Outcome(seconds=batch.seconds_each(upto))
+        ended: list[Ended] = [(self._taken.popleft(), outcome) for _ in range(upto - batch.ended)]
+        if ended and last is not None:
+            ended[-1] = ended[-1][0], last
+        batch.ended = upto
+        self._ended += len(ended)
+        return ended
+
+    def _withdraw(self, batch: Batch) -> list[Request]:
+        """Return what of a batch has not begun, and now never will, in order."""
+        withdrawn = [self._taken.pop() for _ in range(batch.withdraw())]
+        withdrawn.reverse()
+        return withdrawn
 
     def overdue(self, elapsed: float, limit: float, patience: float) -> tuple[Request, float] | None:
         """Give the slot up if what it runs has not ended for too long; return what that was, and for how many seconds.
@@ -185,6 +183,7 @@ class Slot:
         ``elapsed`` is how many seconds have passed since the last call, ``limit`` how many a script has, ``patience``
         how many more it gets before its thread is given up.
         """
+        self._advance()
         if not self._taken or self._ended != self._seen:
             self._seen = self._ended
             self._stalled_seconds = 0.0
@@ -194,6 +193,8 @@ class Slot:
             patience = self._ahead.patience
         if self._stalled_seconds <= limit + patience:
             return None
+        self.release()
+        self._advance()
         with self._lock:
             if not self._taken or self._ended != self._seen:
                 return None
@@ -204,11 +205,14 @@ class Slot:
     def abandon(self) -> None:
         """Give the slot up: its thread ends as soon as it is done with what it has begun."""
         with self._lock:
+            if self._batch is not None:
+                self._withdraw(self._batch)
             self._taken.clear()
             self._abandon()
 
     def _abandon(self) -> None:
         self._is_abandoned = True
+        self._batch = None
         self._queue.put_back(list(self._taken))
         self._taken.clear()
         if self._ahead is not None:
@@ -264,7 +268,11 @@ class Slot:
                 self._runner = self._make_runner()
                 if isinstance(self._runner, ReadsAhead):
                     self._ahead = self._runner
-            if self._ahead is None:
+                elif isinstance(self._runner, RunsBatches):
+                    self._batches = self._runner
+            if self._batches is not None and (batch := self._take_batch(self._batches, request)):
+                self._run_batch(self._batches, batch)
+            elif self._ahead is None:
                 self.finished([self._runner.run(request)])
             else:
                 self._ahead.run_ahead(request, self)
@@ -275,11 +283,55 @@ class Slot:
             self._log.failure("a runner failed")
             self._failed()
 
-    def _failed(self) -> None:
-        """Finish the oldest request without an outcome, and let others run those behind it."""
+    def _take_batch(self, runner: RunsBatches, request: Request) -> list[Request]:
+        """Take more requests, to be run in one go with one that is taken; return all of them, none if there are none.
+
+        While all threads are awake, scripts hold them up, and others would wait for those that were taken.
+        """
+        resting = self._queue.resting
+        if not len(self._queue) or not (resting or self._share == 1):
+            return []
+        most = min(runner.depth(request), 1 + len(self._queue) // max(1, self._share - resting))
+        if most < 2:
+            return []
+        taken = self._queue.take(most - 1)
+        batch = [request, *taken]
+        fitting = runner.fit(batch)
+        if fitting < len(batch):
+            self._queue.untake(batch[max(1, fitting) :])
+        if fitting > 1:
+            with self._lock:
+                if self._is_abandoned:
+                    self._queue.put_back(batch[1:fitting])
+                    raise Abandoned
+                self._taken.extend(batch[1:fitting])
+                self._batch = Batch(runner.claims, fitting)
+        if taken:
+            self._watch()
+        return batch[:fitting] if fitting > 1 else []
+
+    def _run_batch(self, runner: RunsBatches, requests: list[Request]) -> None:
+        last = runner.run_batch(requests)
         with self._lock:
             if self._is_abandoned:
                 raise Abandoned
+            assert self._batch is not None
+            ended = self._end(self._batch, self._batch.close(), last)
+            # In this order, so that whoever sees no batch sees these wait.
+            self._queue.untake(self._taken)
+            self._taken.clear()
+            self._batch = None
+        self._deliver(ended)
+
+    def _failed(self) -> None:
+        """Finish the oldest request without an outcome, and let others run those behind it."""
+        self._advance()
+        with self._lock:
+            if self._is_abandoned:
+                raise Abandoned
+            if self._batch is not None:
+                self._batch.close()
+                self._batch = None
             if not self._taken:
                 return
             failed = self._taken.popleft()

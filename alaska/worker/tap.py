@@ -99,7 +99,7 @@ def runner_maker(settings: WorkerSettings) -> Callable[[Call], Runner]:
     """
     scripts = ScriptSettings.from_settings(settings)
     if settings.pool_isolation == "thread":
-        return scripts.make_runner
+        return scripts.make_batch_runner
     return lambda call: IsolatedRunner(
         child_command(),
         SETTINGS.encode(scripts),
