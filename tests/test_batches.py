@@ -120,6 +120,7 @@ class BatchCase(SynchronousTestCase):
     size: ClassVar[int] = 2
     limit: ClassVar[float | None] = None
     options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=0)
+    claims_path = b""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -148,6 +149,7 @@ class BatchCase(SynchronousTestCase):
     def make_runner(self) -> CountingRunner:
         """Make a runner."""
         claims = Claims()
+        claims.path = self.claims_path or claims.path
         scripts = Scripts(self.folder, rest=0.0)
         versions = Versions(scripts, False, self.answer)
         runner = CountingRunner(versions, LuaRunner(self.options, self.answer, (), claims), claims)
@@ -235,6 +237,15 @@ class OneThreadTests(BatchCase):
         self.sizes.clear()
         self.submit(*(("tells", f"t{number}") for number in range(20)))
         self.finish(23)
+        self.assertEqual(self.sizes, [])
+
+    def test_no_pipe(self) -> None:
+        """Where Lua cannot open the pipe, scripts run one by one."""
+        self.claims_path = b"/dev/fd/none"
+        self.begin()
+        self.warm_up()
+        self.submit(*(("quick", f"r{number}") for number in range(20)))
+        self.finish(20)
         self.assertEqual(self.sizes, [])
 
     def test_one_that_tells(self) -> None:
