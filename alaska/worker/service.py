@@ -235,9 +235,10 @@ class WorkerService(Service):
             # What is left of the credit is used up by this, and the request is with somebody else the sooner.
             intake.decline(request)
             return
-        self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
         intake.taken()
+        # A thread takes its time to wake, and the line of the log is written meanwhile.
         self._submit(request)
+        self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
 
     def _submit(self, request: Request) -> None:
         if not self._care.running:
