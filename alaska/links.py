@@ -136,7 +136,7 @@ class _Socket(ZmqConnection):
         """Send a message with the others of this turn; what is sent alone, when nothing is read, leaves at once."""
         if self._is_reading or self._next_read is not None:
             self._posted.append(frames)
-        else:
+        elif self.factory is not None:
             self._read_soon()
             if not self._send(frames):
                 self._unsent(frames)
