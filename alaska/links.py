@@ -282,7 +282,7 @@ class DealerLink:
             self.close()
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
         if self._endpoint.startswith("inproc:"):
-            self._factory.reactor.callLater(0, changed, LinkState.UP)
+            self._factory.reactor.callLater(0, lambda: changed(LinkState.UP) if socket.factory is not None else None)
 
     def _identify(self, socket: zmq.Socket[bytes]) -> None:
         if self._username is None or self._password is None:

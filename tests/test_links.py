@@ -310,6 +310,20 @@ class BesideTests(LinkTestCase):
         (await self.connect_beside(Waiter())).send([b"x"])
         await at_another.until(1)
 
+    async def test_closed_before_it_is_up(self) -> None:
+        """Of a link that was closed in the turn in which it was started, by itself or with its network, nothing is
+        told.
+        """
+        changes = Waiter()
+        link = self.beside.dealer(self.router.endpoint)
+        link.start(Waiter(), changes)
+        link.close()
+        another = Network(reactor, self.network)
+        another.dealer(self.router.endpoint).start(Waiter(), changes)
+        another.close()
+        await self.connect_beside(Waiter())
+        self.assertEqual(changes.got, [])
+
     async def test_close(self) -> None:
         """Closing a network closes those beside it first, and what they have sent arrives nowhere any more."""
         link = await self.connect_beside(Waiter())
