@@ -59,7 +59,7 @@ def codec_steps() -> Iterator[Step]:
 
 
 def socket_steps() -> Iterator[Step]:
-    """Send two frames by pyzmq's own function and frame by frame, as ``alaska/links.py`` does."""
+    """Send two frames by pyzmq's own function and frame by frame, as ``alaska/links/sockets.py`` does."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     for name, send in (("pyzmq's send_multipart", _send_multipart), ("frame by frame", _send_frames)):
         receiver, sender = context.socket(zmq.PULL), context.socket(zmq.PUSH)

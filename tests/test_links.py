@@ -12,10 +12,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from alaska import links
 from alaska.errors import BadEndpoint, CannotBind, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
-from alaska.links import Network, RouterLink
+from alaska.links import Network, RouterLink, sockets
 
 reactor = cast("Reactor", global_reactor)
 ANY_PORT = "tcp://127.0.0.1:*"
@@ -101,7 +100,7 @@ class NetworkTests(LinkTestCase):
         link = self.network.dealer(router.endpoint)
         link.start(Waiter(), changes)
         await changes.until(1)
-        count = 5 * links.READ_BUDGET + 3
+        count = 5 * sockets.READ_BUDGET + 3
         for number in range(count):
             link.send([b"%d" % number])
         await at_router.until(count)
@@ -115,7 +114,7 @@ class NetworkTests(LinkTestCase):
         link, changes = self.network.dealer(router.endpoint), Waiter()
         link.start(Waiter(), changes)
         await changes.until(1)
-        count = 50 * links.READ_BUDGET
+        count = 50 * sockets.READ_BUDGET
         for _ in range(count):
             link.send([b"x"])
 
@@ -128,7 +127,7 @@ class NetworkTests(LinkTestCase):
         await received.until(count)
         steps = [later - earlier for earlier, later in pairwise(seen_at_timer)]
         self.assertTrue(steps)
-        self.assertLessEqual(max(steps), 2 * links.READ_BUDGET)
+        self.assertLessEqual(max(steps), 2 * sockets.READ_BUDGET)
 
     async def test_down_and_up(self) -> None:
         """A link goes down with its broker, loses what is sent meanwhile, and comes up with the next one."""
@@ -173,7 +172,7 @@ class NetworkTests(LinkTestCase):
         at_dealer = Waiter()
 
         def receive(peer: bytes, _frames: list[bytes]) -> None:
-            for number in range(0, 2 * links.POST_AT_ONCE, 2):
+            for number in range(0, 2 * sockets.POST_AT_ONCE, 2):
                 router.post(peer, [b"%d" % number])
                 if number % 3:
                     router.send(peer, [b"%d" % (number + 1)])
@@ -182,7 +181,7 @@ class NetworkTests(LinkTestCase):
 
         router = self.serve(receive)
         (await self.connect(router, at_dealer)).send([b"x"])
-        count = 2 * links.POST_AT_ONCE
+        count = 2 * sockets.POST_AT_ONCE
         await at_dealer.until(count)
         self.assertEqual([int(frames[0]) for frames in at_dealer.got], list(range(count)))
 
@@ -279,7 +278,7 @@ class BesideTests(LinkTestCase):
 
     async def test_many_messages(self) -> None:
         """More messages than are read in one turn all arrive, in order, and so do the answers."""
-        count = 5 * links.READ_BUDGET + 3
+        count = 5 * sockets.READ_BUDGET + 3
         at_dealer = Waiter()
         link = await self.connect_beside(at_dealer)
         for number in range(count):

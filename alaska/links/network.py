@@ -1,43 +1,23 @@
-"""ZeroMQ under Twisted: the only module that touches txZMQ.
-
-The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
-not announce again. So a socket is read until it has nothing more, and once more after it was sent to.
-It is read at most :data:`READ_BUDGET` messages at a time, then everything else gets its turn: a busy peer delays
-nobody's heartbeat.
-
-ZeroMQ's own thread sleeps when it has nothing to do, and to wake it takes longer than to send a message. So what is to
-be sent leaves together, at the end of a turn of reading, or when so much has come together that it need not sleep
-between.
-"""
+"""Links over ZeroMQ: a process's connections, to a broker or of a broker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import zmq
-from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
-from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
 from alaska.errors import BadEndpoint, CannotBind, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 
-READ_BUDGET = 128
-POST_AT_ONCE = 64
-"""So many messages leave in the middle of a turn: by then those who wait for the first have waited long enough."""
 CLOSE_MILLISECONDS = 1000
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
-# pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
-_send = zmq.backend.Socket.send
-_recv = zmq.backend.Socket.recv
-_GONE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
-_LAST = int(zmq.NOBLOCK)
-_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 def default_reactor() -> Reactor:
@@ -45,166 +25,6 @@ def default_reactor() -> Reactor:
     from twisted.internet import reactor  # noqa: PLC0415  # where it stands, this is all that depends on it
 
     return cast("Reactor", reactor)
-
-
-def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
-    """Return the frames of the next message.
-
-    :raises zmq.Again: there is none.
-    """
-    frame = _recv(socket, _LAST, False)
-    frames = [frame.bytes]
-    while frame.more:
-        frame = _recv(socket, _LAST, False)
-        frames.append(frame.bytes)
-    return frames
-
-
-def _receive_routed(socket: zmq.Socket[bytes]) -> list[bytes]:
-    """Return the routing id and the frames of the next message.
-
-    :raises zmq.Again: there is none.
-    """
-    # More always follows, so this one need not be asked, which takes as long again.
-    routing_id = _recv(socket, _LAST)
-    return [routing_id, *_receive(socket)]
-
-
-class _Socket(ZmqConnection):
-    """A ZeroMQ socket that reads whole messages, within a budget, by the function ``receive``.
-
-    ``unsent`` is called with each message that was posted and could not be sent, since its connection is gone.
-    """
-
-    _log = Logger()
-    receive = staticmethod(_receive)
-
-    def __init__(
-        self,
-        factory: ZmqFactory,
-        received: Callable[[list[bytes]], None],
-        unsent: Callable[[Sequence[bytes]], None] = lambda _frames: None,
-    ) -> None:
-        self._received = received
-        self._unsent = unsent
-        self._next_read: IDelayedCall | None = None
-        self._is_reading = False
-        self._posted: list[Sequence[bytes]] = []
-        super().__init__(factory)
-
-    def doRead(self) -> None:
-        """Send what was posted, read what has arrived, at most the budget, and send what is posted meanwhile."""
-        if self._next_read is not None:
-            if self._next_read.active():
-                self._next_read.cancel()
-            self._next_read = None
-        self._is_reading = True
-        try:
-            is_dry = self._read()
-            self._send_posted()
-        finally:
-            self._is_reading = False
-        if not is_dry:
-            self._read_soon()
-
-    def _read(self) -> bool:
-        """Read what has arrived; return False if that was more than the budget."""
-        for _ in range(READ_BUDGET):
-            if len(self._posted) >= POST_AT_ONCE:
-                self._send_posted()
-            if self.factory is None:
-                return True
-            try:
-                frames = self.receive(self.socket)
-            except zmq.Again:
-                if not self._posted:
-                    return True
-                self._send_posted()
-                continue
-            try:
-                self._received(frames)
-            except Exception:  # A fault of ours with one message must not cost the others.
-                self._log.failure("a message could not be dealt with")
-        return False
-
-    def addEndpoints(self, endpoints: list[ZmqEndpoint]) -> None:
-        """Bind or connect."""
-        super().addEndpoints(endpoints)
-        self._read_soon()
-
-    def post(self, frames: Sequence[bytes]) -> None:
-        """Send a message with the others of this turn; what is sent alone, when nothing is read, leaves at once."""
-        if self._is_reading or self._next_read is not None:
-            self._posted.append(frames)
-        elif self.factory is not None:
-            self._read_soon()
-            if not self._send(frames):
-                self._unsent(frames)
-
-    def transmit(self, frames: Sequence[bytes]) -> bool:
-        """Send a message at once, behind what was posted; return False if its connection is gone."""
-        if self._posted:
-            self._send_posted()
-        if self._next_read is None and not self._is_reading:
-            self._read_soon()
-        return self._send(frames)
-
-    def _send_posted(self) -> None:
-        posted, self._posted = self._posted, []
-        for frames in posted:
-            if not self._send(frames):
-                self._unsent(frames)
-
-    def _send(self, frames: Sequence[bytes]) -> bool:
-        """Send a message; return False if its connection is gone, and nothing of it was sent."""
-        socket = self.socket
-        try:
-            for frame in frames[:-1]:
-                _send(socket, frame, _MORE)
-            _send(socket, frames[-1], _LAST)
-        except zmq.ZMQError as error:
-            if error.errno not in _GONE:
-                self._log.failure("a message could not be sent")
-            return False
-        return True
-
-    def _read_soon(self) -> None:
-        if self._next_read is None and self.factory is not None:
-            self._next_read = self.factory.reactor.callLater(0, self.doRead)
-
-    def shutdown(self) -> None:
-        """Close the socket; what was sent or posted still leaves within a second."""
-        self._send_posted()
-        if self._next_read is not None and self._next_read.active():
-            self._next_read.cancel()
-        super().shutdown()
-
-
-class _SharingFactory(ZmqFactory):
-    """A factory in the context of another one, which ends it."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        self.connections = set()
-        self.context = context
-
-    def shutdown(self) -> None:
-        """Close the sockets."""
-        for connection in list(self.connections or ()):
-            connection.shutdown()
-        self.connections = None
-
-
-class _Dealer(_Socket):
-    socketType = zmq.DEALER
-
-
-class _Router(_Socket):
-    socketType = zmq.ROUTER
-    receive = staticmethod(_receive_routed)
-
-
-class _Pair(_Socket):
-    socketType = zmq.PAIR
 
 
 @implementer(INetwork)
@@ -220,7 +40,7 @@ class Network:
     def __init__(self, reactor: Reactor, beside: Network | None = None) -> None:
         if beside is not None and beside._factory.connections is None:
             beside = None
-        self._factory: ZmqFactory = ZmqFactory() if beside is None else _SharingFactory(beside._factory.context)
+        self._factory: ZmqFactory = ZmqFactory() if beside is None else SharingFactory(beside._factory.context)
         self._factory.reactor = reactor
         self._factory.lingerPeriod = CLOSE_MILLISECONDS
         self._beside: list[Network] = []
@@ -262,19 +82,19 @@ class DealerLink:
         self._endpoint = endpoint
         self._username = username
         self._password = password
-        self._socket: _Dealer | None = None
-        self._monitor: _Pair | None = None
+        self._socket: Dealer | None = None
+        self._monitor: Pair | None = None
 
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
-        socket = self._socket = _Dealer(self._factory, received)
+        socket = self._socket = Dealer(self._factory, received)
         # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
         socket.socket.set(zmq.IMMEDIATE, 1)
         socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
         self._identify(socket.socket)
         events = f"inproc://monitor-{id(self)}"
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
-        self._monitor = _Pair(self._factory, lambda frames: self._event(frames, changed))
+        self._monitor = Pair(self._factory, lambda frames: self._event(frames, changed))
         self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
         try:
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, self._endpoint)])
@@ -335,13 +155,13 @@ class RouterLink:
         self._domain = domain
         self._is_plain = is_plain
         self._served = served
-        self._socket: _Router | None = None
+        self._socket: Router | None = None
         self.endpoint = ""
         """The endpoint bound last, with the port that the system chose where it was left open."""
 
     def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """See :class:`IRouter`."""
-        socket = self._socket = _Router(
+        socket = self._socket = Router(
             self._factory,
             lambda frames: received(frames.pop(0), frames),
             lambda frames: gone(frames[0]),
@@ -389,7 +209,7 @@ class _Authenticator:
 
     def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes], bool]) -> None:
         self._decide = decide
-        self._socket = _Router(factory, self._asked)
+        self._socket = Router(factory, self._asked)
         self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
 
     def _asked(self, frames: list[bytes]) -> None:
