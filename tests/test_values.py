@@ -19,16 +19,15 @@ from alaska.worker.values import OUTCOMES, REQUESTS, BadValue
 FRAMES = st.lists(st.binary()).map(tuple)
 SENDS = st.builds(Send, st.sampled_from(SendKind), st.binary(), st.binary(), FRAMES, st.binary())
 NUMBERS = st.integers(0, 2**63)
-OUTCOMES_WITHOUT_ERROR = st.builds(
-    Outcome, st.lists(SENDS).map(tuple), st.binary(), st.none(), st.floats(allow_nan=False)
-)
+TIMES = st.floats(allow_nan=False)
+OUTCOMES_WITHOUT_ERROR = st.builds(Outcome, st.lists(SENDS).map(tuple), st.binary(), st.none(), TIMES)
 TEXTS = st.text(st.characters(), max_size=50)
 
 
 class RoundTripTests(SynchronousTestCase):
     """What comes out is what went in."""
 
-    @given(st.builds(Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS))
+    @given(st.builds(Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS, st.binary(), TIMES))
     def test_requests(self, request: Request) -> None:
         """Any request."""
         self.assertEqual(REQUESTS.decode(REQUESTS.encode(request)), request)
