@@ -44,7 +44,7 @@ class Room:
     """A folder below the temporary one; leaving it ends what was started in it, and removes it."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="alaska-bench-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.record = self.folder / "record"
         self.programs: list[Program] = []
 

@@ -30,6 +30,7 @@ RUN_OUT = b"0"
 
 SCRIPTS = {
     "quick": "",
+    "mentions": "-- alaska, _G\nlocal s = 'alaska' .. [[ _G ]]",
     "tells": "send(alaskaContext, alaskaContext, 'stream')",
     "fails": "error(alaskaContext)",
     # Told only where the context says so: the script has left nothing to be told before.
@@ -229,6 +230,13 @@ class OneThreadTests(BatchCase):
         for outcome in self.finished.values():
             assert outcome is not None
             self.assertEqual(outcome, Outcome(seconds=outcome.seconds))
+
+    def test_mentions(self) -> None:
+        """What comments and strings mention is not used, so it is no reason to run a script by itself."""
+        self.warm_up("mentions")
+        self.submit(*(("mentions", f"r{number}") for number in range(20)))
+        self.finish(20)
+        self.assertGreater(max(self.sizes, default=0), 1)
 
     def test_known_scripts_only(self) -> None:
         """What was never run, or told something when it last was, is run by itself."""

@@ -51,6 +51,26 @@ class ContentsTests(SandboxCase):
         self.assertEqual(self.output("print(type(print), type(send), x)"), "function\tfunction\tnil\n")
         self.assertEqual(self.output("local n = 0 for _ in pairs(_G) do n = n + 1 end print(n > 30)"), "true\n")
 
+    def test_globals_behind_strings(self) -> None:
+        """A global is there wherever strings and comments end before its name."""
+        for text in (
+            "local s = 'it' ",
+            "local s = 'it\\'s' ",
+            'local s = "\\\\" ',
+            "local s = [==[ ]] ' ]==] ",
+            "local s = [[ ' ]] ",
+            "-- don't\n",
+            "--[[ ' ]] ",
+            "--[=[ ]] ' ]=] ",
+            "local t, i = {1}, {1} local s = t[i[1]] ",
+            "local s = 1 - -1 ",
+            "#!/usr/bin/lua's\n",
+            "\ufeff#!/usr/bin/lua's\n",
+            "local s = '\\\n\" ' ",
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(self.output(f"{text}print(type(alaska))"), "table\n")
+
     def test_collector(self) -> None:
         """Memory in use can be asked for; asking for a collection does nothing."""
         self.assertEqual(

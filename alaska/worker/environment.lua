@@ -2,10 +2,13 @@
 --
 -- Copying them all costs more than a small script does. So a script gets those that its text names, or all of them if
 -- it names anything by which globals can be reached otherwise. No script can tell the difference.
-local settings, globals, modules, api = ...
+local settings, globals, modules, api, lexer = ...
 
 local base, libraries, string_metatable = globals.base, globals.libraries, globals.string_metatable
-local format, gmatch, concat, sort, load = string.format, string.gmatch, table.concat, table.sort, load
+local find, match, byte = string.find, string.match, string.byte
+local format, gmatch = string.format, string.gmatch
+local concat, sort, load = table.concat, table.sort, load
+local after_long, after_comment, after_string = lexer.after_long, lexer.after_comment, lexer.after_string
 
 -- Whatever a script may call to get at globals by other means than their names in its text.
 local ways_to_all = {}
@@ -19,10 +22,33 @@ local function is_known(name)
     or name == 'arg' and not settings.sandbox
 end
 
+-- Iterates over the words of source; those of comments and strings name nothing.
+local function words_of(source)
+  local position = match(source, '^\239?\187?\191?#[^\n]*()') or 1 -- behind a first line for the shell
+  return function()
+    while true do
+      local start = find(source, '[%a_"\'%[%-]', position)
+      local word = start and match(source, '^[%a_][%w_]*', start)
+      if not start or word then
+        position = start and start + #word
+        return word
+      elseif find(source, '^%-%-', start) then
+        position = after_comment(source, start)
+      elseif find(source, '^%[', start) then
+        position = after_long(source, start) or start + 1
+      elseif find(source, '^%-', start) then
+        position = start + 1
+      else
+        position = after_string(source, start, byte(source, start))
+      end
+    end
+  end
+end
+
 -- Returns the names that a script may use, in order, whether that is all of them, and whether `alaska` is one.
 local function names_in(source)
   local names, named, is_all = {}, {}, false
-  for word in gmatch(source, '[%a_][%w_]*') do
+  for word in words_of(source) do
     is_all = is_all or ways_to_all[word]
     if is_known(word) and not named[word] then
       named[word] = true

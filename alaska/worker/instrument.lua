@@ -4,8 +4,11 @@
 --
 -- A hook of the debug library cannot do that: a coroutine has none, LuaJIT's compiled code never calls it, and an
 -- error handler that loops has it turned off.
+local lexer = ...
+
 local find, match, sub, byte = string.find, string.match, string.sub, string.byte
 local concat, format = table.concat, string.format
+local after_long, after_comment, after_string = lexer.after_long, lexer.after_comment, lexer.after_string
 
 -- What else may begin a name than a letter: to LuaJIT, any octet of UTF-8.
 local TOKEN = '[%w_"\'%[%-\128-\255]'
@@ -26,28 +29,6 @@ local keywords = { ['goto'] = true }
 for word in string.gmatch('and break do else elseif end false for function if in local nil not or repeat return then '
   .. 'true until while', '%a+') do
   keywords[word] = true
-end
-
--- Returns the position after a comment or a long string that begins there, or nil if none does.
-local function after_long(source, start)
-  local bars, inside = match(source, '^%[(=*)%[()', start)
-  if bars then
-    local _, stop = find(source, ']' .. bars .. ']', inside, true)
-    return (stop or #source) + 1
-  end
-end
-
-local function after_comment(source, start)
-  return after_long(source, start + 2) or find(source, '[\n\r]', start) or #source + 1
-end
-
-local function after_string(source, start, quote)
-  local stop = quote == QUOTE and '["\\]' or "['\\]"
-  local position = find(source, stop, start + 1)
-  while position and byte(source, position) ~= quote do
-    position = find(source, stop, position + 2)
-  end
-  return (position or #source) + 1
 end
 
 local function after_number(source, start)

@@ -39,7 +39,19 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
-    *("limits", "clock", "instrument", "chunks", "trace", "describe", "console", "sending", "modules", "leaving"),
+    *(
+        "limits",
+        "clock",
+        "lexer",
+        "instrument",
+        "chunks",
+        "trace",
+        "describe",
+        "console",
+        "sending",
+        "modules",
+        "leaving",
+    ),
     "guards",
     *("globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )

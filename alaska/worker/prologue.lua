@@ -49,7 +49,8 @@ local EXIT = {} -- what a script that called os.exit yields, or raises where it 
 local CALL = {} -- what a script that wants something of the worker yields, before what it wants
 
 local limits = part 'limits'(run, settings, EXIT, part 'clock'(has_ffi and ffi))
-local chunks = part 'chunks'(limits, part 'instrument'(), private)
+local lexer = part 'lexer'()
+local chunks = part 'chunks'(limits, part 'instrument'(lexer), private)
 
 -- A part that works on what a script gives it may work for long, so it is checked as the script is.
 local function part_with_checks(name)
@@ -78,7 +79,7 @@ local globals = part 'globals'(run, settings, console, sending, modules, leaving
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main)
 local api = part 'api'(run, settings, limits, CALL, sending, modules)
-local environment = part 'environment'(settings, globals, modules, api)
+local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
 local collect, count, pcall, select, tostring, type = collectgarbage, collectgarbage, pcall, select, tostring, type
