@@ -116,13 +116,10 @@ class Socket(ZmqConnection):
         self._read_soon()
 
     def post(self, frames: Sequence[bytes]) -> None:
-        """Send a message with the others of this turn; what is sent alone, when nothing is read, leaves at once."""
-        if self._is_reading or self._next_read is not None:
-            self._posted.append(frames)
-        elif self.factory is not None:
+        """Send a message with the others of this turn."""
+        self._posted.append(frames)
+        if self._next_read is None and not self._is_reading:
             self._read_soon()
-            if not self._send(frames):
-                self._unsent(frames)
 
     def transmit(self, frames: Sequence[bytes]) -> bool:
         """Send a message at once, behind what was posted; return False if its connection is gone."""

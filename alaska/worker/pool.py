@@ -139,14 +139,12 @@ class Pool:
     def submit(self, request: Request) -> None:
         """Let the next free thread do this."""
         self._queue.put(request)
-        if not self.pending:
-            self._queue.ring(1)
-        elif self._waking is None:
+        if self._waking is None:
             self._waking = self._reactor.callLater(0, self._wake)
         self.pending += 1
 
     def _wake(self) -> None:
-        """Wake threads for what was submitted in this turn of the reactor, which more of them would only hold up."""
+        """Wake threads for what was submitted in this turn of the reactor: the first would only hold up the turn."""
         self._waking = None
         waiting = len(self._queue)
         woken = self._queue.ring(waiting)

@@ -236,9 +236,8 @@ class WorkerService(Service):
             intake.decline(request)
             return
         intake.taken()
-        # A thread takes its time to wake, and the line of the log is written meanwhile.
-        self._submit(request)
         self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
+        self._submit(request)
 
     def _submit(self, request: Request) -> None:
         if not self._care.running:
