@@ -50,8 +50,9 @@ def _rates_of(name: str, runs: int, count: int, note: Callable[[str], None]) -> 
         for work, measure, share in (("no-op", _noop, 1), ("append to a file", _append, 1), ("pi.lua", _pi, 20)):
             few = max(200, count // share)
             try:
-                # The first run is for warming up.
-                figures = [few / measure(contender, room, next(numbers), few) for _ in range(runs + 1)][1:]
+                # The first run is for warming up, and tells how many last half a second: less says too little.
+                few = max(few, min(count, int(few / measure(contender, room, next(numbers), few) / 2)))
+                figures = [few / measure(contender, room, next(numbers), few) for _ in range(runs)]
             except Unavailable as reason:
                 note(f"{contender.name}, {work}: skipped, {reason}")
                 continue
