@@ -38,7 +38,7 @@ class Network:
     """
 
     def __init__(self, reactor: Reactor, beside: Network | None = None) -> None:
-        if beside is not None and beside._factory.connections is None:
+        if beside is not None and not beside._is_open:
             beside = None
         self._factory: ZmqFactory = ZmqFactory() if beside is None else SharingFactory(beside._factory.context)
         self._factory.reactor = reactor
@@ -48,6 +48,10 @@ class Network:
         self._near = {} if beside is None else beside._served
         if beside is not None:
             beside._beside.append(self)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._factory.connections is not None
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
@@ -65,7 +69,7 @@ class Network:
         """See :class:`INetwork`; waits for what was sent."""
         while self._beside:
             self._beside.pop().close()
-        if self._factory.connections is not None:
+        if self._is_open:
             self._factory.shutdown()
 
 

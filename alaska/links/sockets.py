@@ -76,7 +76,7 @@ class Socket(ZmqConnection):
         super().__init__(factory)
 
     def doRead(self) -> None:
-        """Send what was posted, read what has arrived, at most the budget, and send what is posted meanwhile."""
+        """Read what has arrived, at most the budget, and send what was posted before and meanwhile."""
         if self._next_read is not None:
             if self._next_read.active():
                 self._next_read.cancel()
@@ -164,6 +164,7 @@ class SharingFactory(ZmqFactory):
     """A factory in the context of another one, which ends it."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        # Not txZMQ's own constructor, which would make another context.
         self.connections = set()
         self.context = context
 

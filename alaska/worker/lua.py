@@ -39,21 +39,8 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
-    *(
-        "limits",
-        "clock",
-        "lexer",
-        "instrument",
-        "chunks",
-        "trace",
-        "describe",
-        "console",
-        "sending",
-        "modules",
-        "leaving",
-    ),
-    "guards",
-    *("globals", "fenv", "sandbox", "trusted", "api", "environment"),
+    *("limits", "clock", "lexer", "instrument", "chunks", "trace", "describe", "console", "sending", "modules"),
+    *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
 _FIELDS_OF_A_SEND = 5  # and the frames
@@ -61,7 +48,8 @@ _LOG = b"log"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
-_SHORT_OCTETS = 64 * 1024
+SHORT_OCTETS = 64 * 1024
+"""So much context can be handed over while memory is limited."""
 MOST_MESSAGE_OCTETS = 64 * 1024
 """What is longer in an error's message is left out."""
 LARGE_OCTETS = 4 * 1024 * 1024
@@ -111,7 +99,7 @@ class LuaRunner:
         context = request.context
         try:
             # First what is most frequent: a small script that comes to its end and leaves nothing to be told.
-            if lua.compiled.get(script.name) is script and len(context) <= _SHORT_OCTETS:
+            if lua.compiled.get(script.name) is script and len(context) <= SHORT_OCTETS:
                 values = lua.run(script.name, context)
                 if values is True:
                     lua.quiet.add(script.name)
@@ -131,21 +119,15 @@ class LuaRunner:
 
     def is_quiet(self, name: bytes) -> bool:
         """Return whether the last run of a script left nothing to be told, so that :meth:`run_several` may pay."""
-        return self._lua is not None and name in self._lua.quiet
-
-    def fits(self, script: Script, request: Request) -> bool:
-        """Return whether :meth:`run_several` can run a script: it has been run, and left nothing to be told."""
         lua = self._lua
-        return (
-            lua is not None
-            and lua.run_several is not None
-            and script.name in lua.quiet
-            and lua.compiled.get(script.name) is script
-            and len(request.context) <= _SHORT_OCTETS
-        )
+        return lua is not None and lua.run_several is not None and name in lua.quiet
+
+    def fits(self, script: Script) -> bool:
+        """Return whether :meth:`run_several` can run a script: it is quiet, and compiled in this very version."""
+        return self.is_quiet(script.name) and self._lua is not None and self._lua.compiled.get(script.name) is script
 
     def run_several(self, scripts: Sequence[Script], requests: Sequence[Request]) -> Outcome | None:
-        """Run scripts that fit, of which the contexts have 64 KiB together, each for its request.
+        """Run scripts that fit, of which the contexts have SHORT_OCTETS together, each for its request.
 
         That is done in order, until one leaves something to be told or the claims say that no other may begin. Return
         what came of the last that has begun, None if it left nothing to be told, as all before it.

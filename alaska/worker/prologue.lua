@@ -342,4 +342,5 @@ local function details(message)
 end
 
 most = limits.settle()
-return compile, hold, go, may_begin and go_several, go_on, hold_answer, rescue, details, sending.more, forget, describe_request, add_frames
+return compile, hold, go, may_begin and go_several, go_on, hold_answer, rescue, details, sending.more, forget,
+  describe_request, add_frames

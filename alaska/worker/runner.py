@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound
 from alaska.worker.claims import MOST, Claims
-from alaska.worker.lua import LuaRunner
+from alaska.worker.lua import SHORT_OCTETS, LuaRunner
 from alaska.worker.options import LuaOptions
 from alaska.worker.questions import pack, unpack
 from alaska.worker.request import Broken, Call, Outcome, Request
@@ -23,8 +23,7 @@ if TYPE_CHECKING:  # What runs in a child process starts without what reads sett
     from alaska.config import WorkerSettings
 
 BATCH_SECONDS = 0.001
-BATCH_OCTETS = 64 * 1024
-"""What is run in one go should last so long at most, and its contexts have so much."""
+"""What is run in one go should last so long at most."""
 WEIGHT_OF_NEW = 0.2
 
 
@@ -52,14 +51,15 @@ class ScriptSettings:
 
     def make_runner(self, call: Call) -> ScriptRunner:
         """Return a runner, to be used in the thread that calls; ``call`` answers what scripts ask of the worker."""
-        versions = Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
-        return ScriptRunner(versions, LuaRunner(self.lua, call, json.loads(self.config)))
+        return ScriptRunner(self._versions(call), LuaRunner(self.lua, call, json.loads(self.config)))
 
     def make_batch_runner(self, call: Call) -> BatchRunner:
         """Return a runner as :meth:`make_runner` does, which can run several scripts in one go."""
-        versions = Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
         claims = Claims()
-        return BatchRunner(versions, LuaRunner(self.lua, call, json.loads(self.config), claims), claims)
+        return BatchRunner(self._versions(call), LuaRunner(self.lua, call, json.loads(self.config), claims), claims)
+
+    def _versions(self, call: Call) -> Versions:
+        return Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
 
 
 SETTINGS = Coder(ScriptSettings)
@@ -197,7 +197,7 @@ class BatchRunner(ScriptRunner):
         for request in requests:
             script = self._versions.unchanged(request)
             octets += len(request.context)
-            if script is None or octets > BATCH_OCTETS or not self._lua.fits(script, request):
+            if script is None or octets > SHORT_OCTETS or not self._lua.fits(script):
                 break
             self._fitting.append(script)
         return len(self._fitting)
