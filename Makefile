@@ -1,5 +1,6 @@
 # make demo   the whole system at work, from nothing
 # make test   linter, type checks, test suite
+# make search the tests of many examples, with new ones each time, and TIMES=20 times as many
 # make bench  Alaska beside others: benchmarks/RESULTS.md (RUNS=5 N=20000 ONLY=alaska_memory,floor QUICK=1)
 # Everything goes into $(VENV); nothing else on the machine is touched.
 
@@ -9,8 +10,11 @@ BIN = $(VENV)/bin
 
 RUNS ?= 5
 N ?= 20000
+TIMES ?= 20
+# The modules of tests that "make search" runs: those with properties or models, and what is for searching alone.
+SEARCHES = $(shell grep -l -E 'hypothesis|ALASKA_SEARCH' tests/test_*.py)
 
-.PHONY: demo test lint types trial bench clean
+.PHONY: demo test lint types trial search bench clean
 
 demo: $(VENV)/ready
 	@sh examples/demo.sh $(BIN)
@@ -26,6 +30,9 @@ types: $(VENV)/ready
 
 trial: $(VENV)/ready
 	$(BIN)/trial tests
+
+search: $(VENV)/ready
+	ALASKA_SEARCH=$(TIMES) $(BIN)/trial $(SEARCHES)
 
 bench: $(VENV)/ready-bench
 	@$(BIN)/python -m benchmarks --runs $(RUNS) --count $(N) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)

@@ -524,7 +524,8 @@ class BrokerModel:
                 assert message.final is None or not is_clean, f"{message} is there again"
                 message.final = None
                 message.is_restored = True
-                message.told = message.told[:1]
+                # Its end was told and is not on the disk: it is done again, and its end may be told again.
+                message.told = [status for status in message.told if status == 201]
                 there = kept[message.number]
                 is_as_sent = (there.is_tracked, there.expires) == (message.is_tracked, message.expires)
                 assert is_as_sent or message.was_sent_again, f"{message} is not as it was sent"

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
+from tests import examples
 from tests.store_model import StoreModel, shown, told
 
 if TYPE_CHECKING:
@@ -410,7 +411,7 @@ class StoreContract(_Case):
     # Anything
 
     # The same test runs for each store, which is what this check warns of.
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(max_examples=examples(60), suppress_health_check=[HealthCheck.differing_executors])
     @given(st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 11), st.booleans()), max_size=40))
     def test_any_operations(self, operations: list[tuple[str, int, bool]]) -> None:
         """Whatever is done to a store, in whatever order, it holds what a few dictionaries would hold."""

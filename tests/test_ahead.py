@@ -20,6 +20,7 @@ from alaska.interfaces import Reactor
 from alaska.worker.isolated import MOST_AHEAD
 from alaska.worker.pool import Pool
 from alaska.worker.request import Outcome, Request
+from tests import examples
 from tests.hand_reactor import SECONDS, HandReactor
 from tests.processes import children_of, is_alive
 from tests.test_isolated import ODD, HastyRunner
@@ -94,7 +95,7 @@ class OnceTests(AheadCase):
     """Each request is begun once."""
 
     @given(st.lists(st.sampled_from([b"quick", b"quick", b"quick", b"abort", b"exit", b"call", b"large"]), max_size=60))
-    @settings(max_examples=12)
+    @settings(max_examples=examples(12))
     def test_any_crashes(self, subjects: list[bytes]) -> None:
         """Whichever requests end their process, each is begun once, and those that do not are done."""
         self.begin()

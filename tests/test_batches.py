@@ -23,6 +23,7 @@ from alaska.worker.pool import Pool
 from alaska.worker.request import Outcome, Request
 from alaska.worker.runner import BatchRunner, Versions
 from alaska.worker.scripts import Scripts
+from tests import examples
 from tests.hand_reactor import SECONDS, HandReactor
 from tests.lua_case import VERSION
 
@@ -379,7 +380,7 @@ class AnyTests(BatchCase):
     size = 3
 
     @given(st.lists(st.sampled_from(["quick", "quick", "quick", "may_tell", "may_fail", "tells", "fails", "none"])))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=examples(20), deadline=None)
     def test_each_once(self, subjects: list[str]) -> None:
         """Each request begins once, and its outcome is its own."""
         self.begin()

@@ -1,15 +1,11 @@
-"""Any history of a broker: clients come, work, crash and go, time passes, the broker restarts.
-
-``ALASKA_MODEL_EXAMPLES`` says how many histories are tried; the more the better.
-"""
+"""Any history of a broker: clients come, work, crash and go, time passes, the broker restarts."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker import queue, streams
@@ -20,9 +16,10 @@ from alaska.mlm.codec import encode
 from alaska.retention import Retention
 from alaska.store import sqlite
 from tests.broker_model import BrokerModel, Peer
+from tests.histories import try_histories
 from tests.store_kinds import FileKind, MemoryKind, SpillingKind, StoreKind
 
-EXAMPLES = int(os.environ.get("ALASKA_MODEL_EXAMPLES", "50"))
+EXAMPLES = 50
 STEPS = 60
 BEAT_SECONDS = 0.25
 ROOM = 100_000
@@ -240,36 +237,68 @@ class BrokerMachine(RuleBasedStateMachine):
         self._kind.clean_up()
 
 
+class MemoryMachine(BrokerMachine):
+    """A broker that forgets all when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryKind())
+
+
+class FileMachine(BrokerMachine):
+    """A broker with a file."""
+
+    def __init__(self) -> None:
+        super().__init__(FileKind())
+
+
+class SpillingMachine(BrokerMachine):
+    """A broker that has most of what waits in a temporary file."""
+
+    def __init__(self) -> None:
+        super().__init__(SpillingKind())
+
+
+def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -> None:
+    """Let queues and journals be read, and the temporary file be used, in the smallest of steps."""
+    for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "READ_MESSAGES": 3, "READS_IN_A_TURN": 2}.items():
+        patch(queue, name, size)
+    for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
+        patch(streams, name, size)
+    patch(sqlite, "SPILL_OCTETS", 300)
+
+
 class BrokerModelTests(SynchronousTestCase):
-    """The rules of a broker, with each store; queues and journals are read in the smallest of steps."""
+    """The rules of a broker, with each store."""
 
     def setUp(self) -> None:
-        for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "READ_MESSAGES": 3, "READS_IN_A_TURN": 2}.items():
-            self.patch(queue, name, size)
-        for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
-            self.patch(streams, name, size)
+        take_small_steps(self.patch)
 
-    def try_histories(self, kind: type[StoreKind], count: int) -> None:
-        """Try so many histories with a store."""
-
-        class Machine(BrokerMachine):
-            def __init__(self) -> None:
-                super().__init__(kind())
-
-        checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-        run_state_machine_as_test(
-            Machine, settings=settings(max_examples=count, stateful_step_count=STEPS, suppress_health_check=checks)
-        )
+    def try_histories(self, machine: type[BrokerMachine]) -> None:
+        """Try any history of a broker."""
+        try_histories(machine, EXAMPLES, STEPS, "take_small_steps()")
 
     def test_memory(self) -> None:
         """Whatever happens, a broker that forgets all when it ends keeps its promises."""
-        self.try_histories(MemoryKind, EXAMPLES)
+        self.try_histories(MemoryMachine)
 
     def test_file(self) -> None:
         """Whatever happens, a broker with a file keeps its promises, also over its own end."""
-        self.try_histories(FileKind, EXAMPLES)
+        self.try_histories(FileMachine)
 
     def test_temporary_file(self) -> None:
         """Whatever happens, a broker that has most of it in a temporary file keeps its promises."""
-        self.patch(sqlite, "SPILL_OCTETS", 300)
-        self.try_histories(SpillingKind, EXAMPLES)
+        self.try_histories(SpillingMachine)
+
+    def test_confirmed_twice(self) -> None:
+        """A confirmed message whose end is not on the disk at a crash comes again, and its sender may hear so twice."""
+        state = FileMachine()
+        state.begin()
+        state.send(pick=1, queue=QUEUES[0], subjects=[b"x1"], has_tracker=True, timeout=0)
+        state.model.open(b"a", None)
+        state.model.settle()
+        state.credit(pick=0, amount=0)
+        state.work(pick=0, confirmations=[(0, 200)], credit=0)
+        state.chance("crash")
+        state.teardown()
+        message = state.model.messages[1]
+        self.assertEqual((message.final, message.told), (200, [200]))

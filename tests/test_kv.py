@@ -9,11 +9,12 @@ from threading import Thread
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import KeyValueError, StoreError
 from alaska.store.kv import MAX_VALUE_OCTETS, KeyValues
+from tests.histories import try_histories
 
 
 class KeyValuesTests(SynchronousTestCase):
@@ -189,4 +190,4 @@ class ModelTests(SynchronousTestCase):
 
     def test_model(self) -> None:
         """Whatever is done in whatever order, the store answers as a dictionary with times does."""
-        run_state_machine_as_test(Model)
+        try_histories(Model, 100, 50)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import examples
 from tests.lua_case import IS_JIT, TRUSTED, LuaCase
 
 LUA = Path(__file__).parent.parent / "alaska" / "worker"
@@ -83,14 +84,14 @@ class SameTests(LuaCase):
             self.assertEqual(outcome.output, b"true\n", str(file))
 
     @given(st.lists(st.sampled_from(sorted(SAME.keys() - UNBALANCED)), max_size=4))
-    @settings(deadline=None, max_examples=50)
+    @settings(deadline=None, max_examples=examples(50))
     def test_together(self, names: list[str]) -> None:
         """The same for several of them one after the other, each in a block."""
         source = "\n".join(f"do {SAME[name]}\nend" for name in names if SAME[name][:1] != "#")
         self.assertEqual(self.shown(source, 10_000), self.shown(source, 0), source)
 
     @given(st.lists(TOKENS, max_size=12))
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=examples(300))
     def test_anything(self, tokens: list[str]) -> None:
         """Whatever octets a source has, it compiles or not with checks as it does without, for the same reason."""
         source = "if true then return end " + " ".join(tokens)

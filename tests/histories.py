@@ -1,0 +1,40 @@
+"""Models that are tried with any history; one that fails is shown as a program to be run again."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from tests import examples
+
+_TOO_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+_FIRST = "state = "
+_ENUM = re.compile(r"<(\w+\.\w+): [^>]*>")
+
+
+def try_histories(machine: type[RuleBasedStateMachine], count: int, steps: int, before: str = "") -> None:
+    """Try so many histories of so many steps at most, or as many times that number as a search wants.
+
+    :raises AssertionError: one failed; the text is a program that does it again, the shortest that was found. It has
+        all names of the machine's module, and the lines ``before``.
+    """
+    tried = settings(
+        max_examples=examples(count),
+        stateful_step_count=steps,
+        report_multiple_bugs=False,
+        suppress_health_check=_TOO_SLOW,
+    )
+    try:
+        run_state_machine_as_test(machine, settings=tried)
+    except Exception as error:
+        raise AssertionError(f"{error}\n\nAgain:\n\n{_program(machine, error, before)}") from error
+
+
+def _program(machine: type[RuleBasedStateMachine], error: Exception, before: str) -> str:
+    notes = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
+    first = next((at for at, line in enumerate(notes) if line.startswith(_FIRST)), len(notes))
+    steps = [line for line in notes[first:] if line.startswith(("state", " ", ")", "]"))]
+    steps = [_ENUM.sub(r"\1", line) for line in steps]
+    return "\n".join([f"from {machine.__module__} import *", *before.splitlines(), *steps])

@@ -1,0 +1,44 @@
+"""How a history that fails is shown."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.histories import try_histories
+
+
+class Size(Enum):
+    """What a number is called."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Faulty(RuleBasedStateMachine):
+    """A machine that cannot bear a large number after any other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Size] = []
+
+    @rule(size=st.sampled_from(Size))
+    def see(self, size: Size) -> None:
+        """Fail, perhaps."""
+        self.seen.append(size)
+        assert self.seen[1:2] != [Size.LARGE], "large"
+
+
+class HistoriesTests(SynchronousTestCase):
+    """A history that fails."""
+
+    def test_program(self) -> None:
+        """It is shown as a program that fails in the same way."""
+        error = self.assertRaises(AssertionError, try_histories, Faulty, 50, 10, "limit = 1")
+        text, _, program = str(error).partition("\n\nAgain:\n\n")
+        self.assertEqual(text, "large")
+        self.assertEqual(program.splitlines()[:2], ["from tests.test_histories import *", "limit = 1"])
+        self.assertEqual(str(self.assertRaises(AssertionError, exec, program, {})), "large")
