@@ -71,9 +71,9 @@ class WorkerSettings(Settings):
     scripts_output: int | None = setting(
         "worker/scripts/output", SIZE, "1048576", "How much a script may print.")
     scripts_sends: int | None = setting(
-        "worker/scripts/sends", COUNT, "1000", "How many messages a script may send.")
+        "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
     scripts_sends_size: int | None = setting(
-        "worker/scripts/sends-size", SIZE, "16777216", "How much the messages of a script may hold together.")
+        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
     scripts_sandbox: bool = setting(
         "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
     scripts_modules: tuple[str, ...] = setting(

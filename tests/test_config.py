@@ -511,9 +511,9 @@ class ShippedTests(SynchronousTestCase):
     """What comes with the software."""
 
     def test_alaska_cfg(self) -> None:
-        """The file at the top says what is the default, with a broker and a mailbox for errors."""
+        """The file at the top says what is the default, with a broker."""
         loaded = load_worker(TOP / "alaska.cfg", {})
-        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True, errors_mailbox="awerr"))
+        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True))
         self.assertEqual((loaded.created, loaded.warnings), (False, ()))
 
     def test_c_reads_alaska_cfg(self) -> None:
