@@ -146,6 +146,8 @@ class ILink(Interface):
 class IRouter(Interface):
     """The broker's end of all connections."""
 
+    bound = Attribute("The endpoints that are served, with the port that the system chose where it was left open.")
+
     def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """Accept connections.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from alaska.endpoints import tcp
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.mlm.patterns import compile_pattern
 from alaska.retention import Retention
@@ -16,10 +17,7 @@ T = TypeVar("T")
 
 MAX_MILLISECONDS: Final = 2**31 - 1
 MAX_OCTETS: Final = 2**64 - 1
-_MAX_PORT = 2**16 - 1
 _DIGITS = re.compile("[0-9]{1,20}")
-_LOCAL = re.compile("(?:ipc|inproc)://.+")
-_TCP = re.compile(r"tcp://\S+:(?:([0-9]{1,5})|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +92,8 @@ def _retention(text: str) -> tuple[bytes, Retention]:
 
 
 def _endpoint(text: str, least_port: int) -> str:
-    tcp = _TCP.fullmatch(text)
-    if tcp is None:
-        return _checked(_LOCAL.fullmatch(text) is not None, text)
-    # Without a number the port is *, for any that is free.
-    port = int(tcp[1] or 0)
-    return _checked(least_port <= port <= _MAX_PORT, text)
+    parts = tcp(text)
+    return _checked(parts is None or parts.port >= least_port, text)
 
 
 # No words but 0 and 1: to the C programs "true" and "yes" are 0, and one file must not mean two things.

@@ -203,6 +203,7 @@ class MemoryRouter:
     def __init__(self, network: MemoryNetwork, endpoints: list[str], is_plain: bool) -> None:
         self._network = network
         self._endpoints = endpoints
+        self.bound: list[str] = []
         self._received: Callable[[bytes, list[bytes]], None] | None = None
         self._gone: Callable[[bytes], None] = lambda _peer: None
         self.is_plain = is_plain
@@ -215,6 +216,7 @@ class MemoryRouter:
         try:
             for endpoint in self._endpoints:
                 self._network.bind(endpoint, self)
+                self.bound.append(endpoint)
         except CannotBind:
             self.close()
             raise

@@ -101,6 +101,8 @@ def worker_steps() -> Iterator[Step]:
 class _Nowhere:
     """A router whose clients are always there."""
 
+    bound = ()
+
     def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes], None]) -> None:
         pass
 

@@ -20,6 +20,7 @@ class HandRouter:
     """
 
     def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:
+        self.bound: list[str] = []
         self._transmit = transmit
         self._unsent: list[bytes] = []
 

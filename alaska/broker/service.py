@@ -70,7 +70,7 @@ class BrokerService(Service):
             self._router = self._network = None
             raise
         self._ticks.start(TICK_SECONDS)
-        self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._endpoints))
+        self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
 
     def stopService(self) -> None:
         """Serve no longer; what was sent to clients still leaves."""

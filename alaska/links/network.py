@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import zmq
@@ -12,6 +13,7 @@ from zope.interface import implementer
 
 from alaska.errors import BadEndpoint, CannotBind, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.links.addresses import LookUp, Question, families_of, place, set_version, version_to_bind
 from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 
 CLOSE_MILLISECONDS = 1000
@@ -37,12 +39,13 @@ class Network:
     reach what the other one's routers serve through memory, and are closed before those are.
     """
 
-    def __init__(self, reactor: Reactor, beside: Network | None = None) -> None:
+    def __init__(self, reactor: Reactor, beside: Network | None = None, look_up: LookUp = families_of) -> None:
         if beside is not None and not beside._is_open:
             beside = None
         self._factory: ZmqFactory = ZmqFactory() if beside is None else SharingFactory(beside._factory.context)
         self._factory.reactor = reactor
         self._factory.lingerPeriod = CLOSE_MILLISECONDS
+        self._look_up = look_up
         self._beside: list[Network] = []
         self._served: dict[str, str] = {}
         self._near = {} if beside is None else beside._served
@@ -55,7 +58,7 @@ class Network:
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
-        return DealerLink(self._factory, self._near.get(endpoint, endpoint), username, password)
+        return DealerLink(self._factory, self._near.get(endpoint, endpoint), username, password, self._look_up)
 
     def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> RouterLink:
         """See :class:`INetwork`."""
@@ -81,16 +84,21 @@ class DealerLink:
     _REFUSED = frozenset({zmq.Event.HANDSHAKE_FAILED_AUTH, zmq.Event.HANDSHAKE_FAILED_PROTOCOL})
     _DOWN = frozenset({zmq.Event.DISCONNECTED})
 
-    def __init__(self, factory: ZmqFactory, endpoint: str, username: str | None, password: str | None) -> None:
+    def __init__(
+        self, factory: ZmqFactory, endpoint: str, username: str | None, password: str | None, look_up: LookUp
+    ) -> None:
         self._factory = factory
         self._endpoint = endpoint
         self._username = username
         self._password = password
+        self._look_up = look_up
+        self._question: Question | None = None
         self._socket: Dealer | None = None
         self._monitor: Pair | None = None
 
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
+        at = place(self._endpoint)
         socket = self._socket = Dealer(self._factory, received)
         # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
         socket.socket.set(zmq.IMMEDIATE, 1)
@@ -100,13 +108,21 @@ class DealerLink:
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
         self._monitor = Pair(self._factory, lambda frames: self._event(frames, changed))
         self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
+        if at is not None and at.version is None:
+            self._question = Question(self._factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
+        else:
+            self._connect(self._endpoint if at is None else str(at), 4 if at is None else at.version or 4)
+        if self._endpoint.startswith("inproc:"):
+            self._factory.reactor.callLater(0, lambda: changed(LinkState.UP) if socket.factory is not None else None)
+
+    def _connect(self, endpoint: str, version: int) -> None:
+        assert self._socket is not None
+        set_version(self._socket.socket, version)
         try:
-            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, self._endpoint)])
+            self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, endpoint)])
         except zmq.ZMQError as error:
             self.close()
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
-        if self._endpoint.startswith("inproc:"):
-            self._factory.reactor.callLater(0, lambda: changed(LinkState.UP) if socket.factory is not None else None)
 
     def _identify(self, socket: zmq.Socket[bytes]) -> None:
         if self._username is None or self._password is None:
@@ -135,6 +151,8 @@ class DealerLink:
 
     def close(self) -> None:
         """See :class:`ILink`."""
+        if self._question is not None:
+            self._question.close()
         if self._monitor is not None and self._socket is not None:
             self._socket.socket.disable_monitor()
             self._monitor.shutdown()
@@ -160,8 +178,12 @@ class RouterLink:
         self._is_plain = is_plain
         self._served = served
         self._socket: Router | None = None
-        self.endpoint = ""
+        self.bound: list[str] = []
+
+    @property
+    def endpoint(self) -> str:
         """The endpoint bound last, with the port that the system chose where it was left open."""
+        return self.bound[-1] if self.bound else ""
 
     def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
         """See :class:`IRouter`."""
@@ -180,15 +202,20 @@ class RouterLink:
             socket.socket.set(zmq.PLAIN_SERVER, 1)
         for endpoint in self._endpoints:
             try:
+                set_version(socket.socket, version_to_bind(endpoint))
                 socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
+                self.bound.append(self._chosen(socket.socket, endpoint))
             except zmq.ZMQError as error:
                 self.close()
                 raise CannotBind(f"cannot serve {endpoint}: {error}", error.errno == zmq.EADDRINUSE) from error
         if self._endpoints:
-            self.endpoint = str(socket.socket.get_string(zmq.LAST_ENDPOINT))
             near = f"inproc://router-{id(self)}"
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, near)])
-            self._served.update(dict.fromkeys([*self._endpoints, self.endpoint], near))
+            self._served.update(dict.fromkeys([*self._endpoints, *self.bound], near))
+
+    def _chosen(self, socket: zmq.Socket[bytes], endpoint: str) -> str:
+        is_open = endpoint.endswith((":*", ":0"))
+        return str(socket.get_string(zmq.LAST_ENDPOINT)) if is_open else endpoint
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
@@ -201,7 +228,7 @@ class RouterLink:
 
     def close(self) -> None:
         """See :class:`IRouter`."""
-        for endpoint in (*self._endpoints, self.endpoint):
+        for endpoint in (*self._endpoints, *self.bound):
             self._served.pop(endpoint, None)
         if self._socket is not None:
             self._socket.shutdown()
