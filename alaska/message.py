@@ -46,6 +46,7 @@ class Message:
     The position numbers the broker's messages in the order of their arrival. ``is_tracked`` says whether the sender
     waits to hear what becomes of the message; ``origin`` is the routing id that it had then, which does not survive a
     restart. ``expires`` is in seconds since 1970, or None. ``attempts`` counts deliveries.
+    ``sent_as`` is what its sender called it where that stands for the tracker (:mod:`alaska.broker.aliases`).
     """
 
     position: int
@@ -58,6 +59,7 @@ class Message:
     origin: bytes = b""
     expires: float | None = None
     attempts: int = 0
+    sent_as: bytes = b""
     size: int = field(init=False)
     """The octets of the content, which is what limits count."""
 

@@ -7,10 +7,8 @@ wait any longer. A message is recognized by its content.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 
 from alaska.broker.broker import CAPABILITIES, GRACE_SECONDS, Broker
 from alaska.broker.clients import HOLD_SECONDS
@@ -49,7 +47,7 @@ class Peer:
     is_known_gone: bool = False
     stream: bytes | None = None
     offers: dict[bytes, set[bytes]] = field(default_factory=dict)
-    leases: dict[bytes, deque[Sent]] = field(default_factory=dict)
+    leases: dict[bytes, Sent] = field(default_factory=dict)
 
     @property
     def is_ready(self) -> bool:
@@ -66,6 +64,7 @@ class Peer:
 class Sent:
     """A message: where it is, and what its sender has been told.
 
+    ``said`` is what its sender calls it; that may stand for the tracker.
     ``holder`` is the credit client that has it; ``final`` the status that ended it. What was restored may be with a
     client, and be counted as delivered, before it is sent: the broker has that noted first.
     """
@@ -77,6 +76,7 @@ class Sent:
     sender: bytes
     subject: bytes
     tracker: bytes
+    said: bytes
     is_tracked: bool
     expires: float | None
     holder: Peer | None = None
@@ -168,18 +168,36 @@ class BrokerModel:
         if message.queue.kind is QueueKind.SERVICE:
             # What was restored is with a client already while its attempt is being noted.
             older = [other for other in older if other.subject == message.subject and not other.is_restored]
+        else:
+            older = [other for other in older if other.tracker not in peer.leases]
         assert all(other.is_late(self.now) for other in older), f"{message} comes before {older}"
         assert (command.sender, command.address) == (message.sender, message.queue.address)
         assert command.subject == message.subject
         if peer.credit is not None:
-            assert command.tracker and command.tracker == (message.tracker or command.tracker)
+            self._check_tracker(peer, message, command.tracker)
             message.attempts += 1
             message.holder = peer
-            peer.leases.setdefault(command.tracker, deque()).append(message)
+            peer.leases[command.tracker] = message
         else:
             assert command.tracker == message.tracker
             if not peer.is_gone:
                 self._end(message, 202)
+
+    def _check_tracker(self, peer: Peer, message: Sent, tracker: bytes) -> None:
+        """No two deliveries that are with a client have the same tracker; a request prefers who has not got its own."""
+        assert tracker and tracker not in peer.leases, f"{peer.name!r} has another {tracker!r} than {message}"
+        if message.tracker and tracker != message.tracker:
+            assert message.tracker in peer.leases and message.queue.kind is QueueKind.SERVICE, (
+                f"{message} as {tracker!r}"
+            )
+            others = [
+                other
+                for other in self.peers.values()
+                if other.is_ready
+                and other.takes(message.queue, message.subject)
+                and message.tracker not in other.leases
+            ]
+            assert not others or self._may_leave, f"{message} is for {others}"
 
     def _let_go(self, message: Sent) -> None:
         """Let whoever holds a message have left, if that may be."""
@@ -199,7 +217,7 @@ class BrokerModel:
             assert may_hold, "only who has something to confirm is looked for"
             return
         status = command.status_code
-        told = [each for each in self.messages.values() if each.tracker == command.tracker and each.is_tracked]
+        told = [each for each in self.messages.values() if each.said == command.tracker and each.is_tracked]
         for message in told:
             self._let_go(message)
         mine = [each for each in told if self._hears(each) is peer and self._is_due(each, status)]
@@ -294,13 +312,22 @@ class BrokerModel:
         return mlm.Error(400, b"a newer client has its address") if is_refused else OK
 
     def send(
-        self, peer: Peer, queue: QueueName, subject: bytes, tracker: bytes, timeout: int, padding: bytes = b""
+        self,
+        peer: Peer,
+        queue: QueueName,
+        subject: bytes,
+        tracker: bytes,
+        timeout: int,
+        padding: bytes = b"",
+        meant: bytes | None = None,
     ) -> Sent:
-        """Let a peer send a request or mail; the timeout is in milliseconds."""
+        """Let a peer send a request or mail; the timeout is in ms, and ``meant`` what the tracker stands for."""
         self.count += 1
         is_tracked = bool(tracker) and peer.credit is not None
         expires = self.now + timeout / 1000 if timeout else None
-        sent = Sent(self.count, self.count, queue, peer, peer.address, subject, tracker, is_tracked, expires)
+        place = self.count
+        stands_for = tracker if meant is None else meant
+        sent = Sent(place, place, queue, peer, peer.address, subject, stands_for, tracker, is_tracked, expires)
         self.messages[sent.number] = sent
         content = (b"%d" % sent.number, padding or b"." * (sent.number % 4))
         make = mlm.MailboxSend if queue.kind is QueueKind.MAILBOX else mlm.ServiceSend
@@ -337,9 +364,7 @@ class BrokerModel:
 
     def confirm(self, peer: Peer, tracker: bytes, status: int) -> None:
         """Let a peer confirm a delivery."""
-        message = peer.leases[tracker].popleft()
-        if not peer.leases[tracker]:
-            del peer.leases[tracker]
+        message = peer.leases.pop(tracker)
         message.holder = None
         if status < 300:
             self._end(message, 200)
@@ -373,7 +398,7 @@ class BrokerModel:
     def _strip(self, peer: Peer) -> None:
         peer.offers.clear()
         self.streams.leave(peer)
-        leased = sorted((each for held in peer.leases.values() for each in held), key=lambda each: each.place)
+        leased = sorted(peer.leases.values(), key=lambda each: each.place)
         peer.leases.clear()
         for message in leased:
             message.holder = None
@@ -457,7 +482,7 @@ class BrokerModel:
         kept = [message for queue in queues for message in self.store.waiting(queue, 0, EVERYTHING)]
         if not self.store.is_durable:
             for client in self.broker.clients:
-                kept += [*client.leases.values(), *chain.from_iterable(client.doubles.values())]
+                kept += client.leases.values()
             for queue in self.broker.queues._queues.values():
                 kept += [message for lane in queue._lanes.values() for message in lane.messages]
         return {int(message.content[0]): message for message in kept}
@@ -470,6 +495,8 @@ class BrokerModel:
         ready = [peer for peer in self.peers.values() if peer.is_ready]
         for message in self.waiting():
             takers = [peer for peer in ready if self._may_take(peer, message)]
+            if message.queue.kind is QueueKind.MAILBOX:
+                takers = [peer for peer in takers if message.tracker not in peer.leases]
             assert not takers or message.is_late(self.now), f"{message} waits, and {takers} are ready"
         for peer in ready:
             self.streams.check_fed(peer)

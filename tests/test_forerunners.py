@@ -92,9 +92,9 @@ class LongQueueTests(BrokerTestCase):
         looks: list[Hashable] = []
         next_of = Offers.next_of
 
-        def noted(offers: Offers, lane: Hashable) -> Client | None:
+        def noted(offers: Offers, lane: Hashable, tracker: bytes) -> Client | None:
             looks.append(lane)
-            return next_of(offers, lane)
+            return next_of(offers, lane, tracker)
 
         self.patch(Offers, "next_of", noted)
         self.open("w", *(mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(200)), credit=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 
 from alaska.interfaces import IRouter
@@ -20,14 +19,13 @@ class Client:
 
     ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
     is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``). ``leases`` has the oldest message that is with the client
-    under each tracker, ``doubles`` those that came later under the same one, which is rare.
+    a newer one took goes on without it (``is_replaced``). ``leases`` has the messages that are with the client, by
+    the trackers that they were delivered with: no two have the same one, or a confirmation could be for either.
     """
 
     __slots__ = (
         "address",
         "credit",
-        "doubles",
         "held_until",
         "is_gone",
         "is_replaced",
@@ -51,7 +49,6 @@ class Client:
         self.is_gone = False
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
-        self.doubles: dict[bytes, deque[Message]] = {}
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
@@ -97,31 +94,20 @@ class Client:
         """Note one more delivery: a message that is with the client until it confirms this tracker."""
         if self.credit is not None:
             self.credit -= 1
-        if tracker in self.leases:
-            self.doubles.setdefault(tracker, deque()).append(message)
-        else:
-            self.leases[tracker] = message
+        self.leases[tracker] = message
 
     def holds(self, tracker: bytes, message: Message) -> bool:
         """Return whether a message is with the client under this tracker."""
-        return message is self.leases.get(tracker) or message in self.doubles.get(tracker, ())
+        return message is self.leases.get(tracker)
 
     def settle(self, tracker: bytes) -> Message | None:
-        """Return the oldest message that is with the client under this tracker, and note that it is no longer."""
-        message = self.leases.pop(tracker, None)
-        later = self.doubles.get(tracker) if self.doubles else None
-        if later is not None:
-            self.leases[tracker] = later.popleft()
-            if not later:
-                del self.doubles[tracker]
-        return message
+        """Return the message that is with the client under this tracker, and note that it is no longer."""
+        return self.leases.pop(tracker, None)
 
-    def surrender(self) -> list[Message]:
-        """Return all that is with the client, oldest first, and note that nothing is."""
-        messages = [*self.leases.values(), *(message for later in self.doubles.values() for message in later)]
-        self.leases.clear()
-        self.doubles.clear()
-        return sorted(messages, key=lambda message: message.position)
+    def surrender(self) -> dict[bytes, Message]:
+        """Return all that is with the client, oldest first, by its trackers, and note that nothing is."""
+        leases, self.leases = self.leases, {}
+        return dict(sorted(leases.items(), key=lambda lease: lease[1].position))
 
 
 class Clients:

@@ -22,15 +22,21 @@ class Owner:
         """See :class:`alaska.broker.queue.Takers`."""
         return self._address
 
-    def next_of(self, lane: Hashable) -> Client | None:
+    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
         """See :class:`alaska.broker.queue.Takers`."""
         del lane
         owner = self._clients.named(self._address)
-        return owner if owner is not None and owner.takes_mail else None
+        return owner if owner is not None and owner.takes_mail and tracker not in owner.leases else None
 
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.queue.Takers`."""
-        return self.next_of(self._address) is not None
+        owner = self._clients.named(self._address)
+        return owner is not None and owner.takes_mail
+
+    def is_taken(self, tracker: bytes) -> bool:
+        """See :class:`alaska.broker.queue.Takers`."""
+        owner = self._clients.named(self._address)
+        return owner is not None and owner.takes_mail and tracker in owner.leases
 
     def count(self, _subject: bytes) -> int:
         """See :class:`alaska.broker.queue.Takers`."""

@@ -4,6 +4,10 @@ What waits is sorted into lanes. A lane holds, in order, the messages that exact
 can be said of the first of a lane can be said of all: whether anybody takes it, and who. A message that nobody may
 take is in the lane of nobody, where it is in no other's way.
 
+No client has two messages with the same tracker at a time. Mail whose tracker is on another message that its receiver
+has is set aside, into a lane of that tracker beside its own, and so is what comes behind it with the same one; the rest
+goes on. A request goes to another worker, or by an alias (:mod:`alaska.broker.aliases`), and never waits for that.
+
 All that waits is in the store, and the head of it in memory: at most a window for each lane. Only a store that ends
 with this process need not have what is in memory. Up to the position ``_sorted`` the store has been looked through:
 each message is in memory, with a client, in the lane of nobody, or left behind by a lane whose window was full. What
@@ -12,22 +16,19 @@ lies above is looked at when somebody is ready for more.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
+from alaska.broker import lanes
 from alaska.broker.clients import Client
+from alaska.broker.lanes import NOBODY, Aside, Lane, main_of
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueName, insert_by_position
+from alaska.message import Message, QueueName
 
-WINDOW_MESSAGES = 1000
-WINDOW_OCTETS = 4 * 2**20
 READ_MESSAGES = 500
 READS_IN_A_TURN = 4
 """How often one call reads on in the store; what is left is for the next tick, so that nobody else has to wait."""
-
-NOBODY: Hashable = frozenset()
 
 
 class Takers(Protocol):
@@ -40,49 +41,28 @@ class Takers(Protocol):
     def lane_of(self, subject: bytes) -> Hashable:
         """Return what stands for the clients that may take a message with this subject; :data:`NOBODY` for none."""
 
-    def next_of(self, lane: Hashable) -> Client | None:
-        """Return the client of a lane whose turn it is, if one is ready; it has had its turn then."""
+    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
+        """Return the client of a lane whose turn it is to take a message with this tracker, if one is ready.
+
+        It has had its turn then.
+        """
 
     def has_ready(self) -> bool:
         """Return whether any client is ready."""
+
+    def is_taken(self, tracker: bytes) -> bool:
+        """Return whether a message has to wait because who would take it has another one with this tracker."""
 
     def count(self, subject: bytes) -> int:
         """Count the clients that may take a message with this subject."""
 
 
-class _Lane:
-    """What waits for the same clients: its window, and whether it has left messages behind in the store.
-
-    Of the messages up to the position ``upto`` none is left behind.
-    """
-
-    __slots__ = ("is_behind", "messages", "octets", "upto")
-
-    def __init__(self, upto: int) -> None:
-        self.messages: deque[Message] = deque()
-        self.octets = 0
-        self.is_behind = False
-        self.upto = upto
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.messages) < WINDOW_MESSAGES and self.octets < WINDOW_OCTETS
-
-    def append(self, message: Message) -> None:
-        self.messages.append(message)
-        self.octets += message.size
-        self.upto = max(self.upto, message.position)
-
-    def popleft(self) -> Message:
-        message = self.messages.popleft()
-        self.octets -= message.size
-        return message
-
-
 class Queue:
     """The messages that wait, and the positions of those that are with clients.
 
-    ``deliver`` is called with a client and a message that goes to it, ``expired`` with one whose time has passed.
+    ``deliver`` is called with a client and a message that goes to it, ``expired`` with one whose time has passed, and
+    ``set_aside`` with a tracker that messages of this queue wait for: when a client no longer holds it, the queue is to
+    be dispatched.
     """
 
     def __init__(
@@ -92,13 +72,16 @@ class Queue:
         store: IStore,
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
+        set_aside: Callable[[Queue, bytes], None],
     ) -> None:
         self.name = name
         self.takers = takers
         self._store = store
         self._deliver = deliver
         self._expired = expired
-        self._lanes: dict[Hashable, _Lane] = {}
+        self._tell_set_aside = set_aside
+        self._asides = 0
+        self._lanes: dict[Hashable, Lane] = {}
         self._held: set[int] = set()
         self._in_memory = 0
         self._sorted = 0
@@ -130,9 +113,9 @@ class Queue:
         if self._has_unsorted:
             return None
         lane = self.takers.lane_of(message.subject)
-        if lane in self._lanes or lane == NOBODY:
+        if lane in self._lanes or lane == NOBODY or (self._asides and Aside(lane, message.tracker) in self._lanes):
             return None
-        client = self.takers.next_of(lane)
+        client = self.takers.next_of(lane, message.tracker)
         if client is not None:
             self._held.add(message.position)
         return client
@@ -141,24 +124,28 @@ class Queue:
         """Let a new message wait behind all that it could overtake; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
-        return not self._has_unsorted and self._sort(message)
+        if self._has_unsorted:
+            return False
+        if message.tracker:
+            key, lane = self._lane_for(message)
+            if lane is None and self.takers.is_taken(message.tracker):
+                self._open_aside(Aside(key, message.tracker), message)
+        return self._sort(message)
 
     def put_back(self, message: Message) -> None:
         """Let a message that was with a client wait again, before all that came after it."""
         self.waiting += 1
         self.octets += message.size
-        key = self.takers.lane_of(message.subject)
-        lane = self._lanes.get(key)
+        key, lane = self._lane_for(message)
         is_left_behind = lane is not None and lane.is_behind and message.position > lane.upto
         if key == NOBODY or is_left_behind or (self._has_unsorted and message.position > self._sorted):
             self._held.discard(message.position)
             if key == NOBODY and lane is None:
-                self._lanes[key] = _Lane(0)
+                self._lanes[key] = Lane(0)
             return
         if lane is None:
-            lane = self._lanes[key] = _Lane(message.position)
-        insert_by_position(lane.messages, message)
-        lane.octets += message.size
+            lane = self._lanes[key] = Lane(message.position)
+        lane.insert(message)
         self._in_memory += 1
 
     def end(self, message: Message) -> None:
@@ -174,12 +161,10 @@ class Queue:
 
     def _remove(self, message: Message) -> bool:
         """Remove a message from its window; return False if it is not there."""
-        key = self.takers.lane_of(message.subject)
-        lane = self._lanes.get(key)
-        for waiting in lane.messages if lane is not None else ():
-            if lane is not None and waiting.position == message.position:
-                lane.messages.remove(waiting)
-                lane.octets -= message.size
+        main = self.takers.lane_of(message.subject)
+        for key in (main, Aside(main, message.tracker)):
+            lane = self._lanes.get(key)
+            if lane is not None and lane.remove(message):
                 self._leave_memory(message)
                 self._tidy(key)
                 return True
@@ -199,6 +184,7 @@ class Queue:
         """Sort what waits anew, since another lane may be right for each message."""
         waiting = sorted((each for lane in self._lanes.values() for each in lane.messages), key=lambda m: m.position)
         self._lanes = {}
+        self._asides = 0
         if self.waiting == self._in_memory:
             self._in_memory = 0
             self._held.difference_update(each.position for each in waiting)
@@ -219,23 +205,27 @@ class Queue:
         while heads:
             _, key = heads[0]
             lane = self._lanes[key]
-            is_late = lane.messages[0].expires is not None and self._drop_if_late(lane, now)
-            client = None if is_late else self.takers.next_of(key)
+            message = lane.messages[0]
+            goes = message.expires is not None and self._drop_if_late(lane, now)
+            client = None if goes else self.takers.next_of(main_of(key), message.tracker)
             if client is not None:
-                message = lane.popleft()
+                goes = True
+                lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1
                 self.octets -= message.size
                 self._deliver(client, message)
-            elif not is_late and not self.takers.has_ready():
-                return
-            if lane.messages and (is_late or client is not None):
+            elif not goes:
+                if not self.takers.has_ready():
+                    return
+                goes = self._set_aside(key, lane)
+            if lane.messages and goes:
                 heapreplace(heads, (lane.messages[0].position, key))
             else:
                 heappop(heads)
                 self._tidy(key)
 
-    def _drop_if_late(self, lane: _Lane, now: float) -> bool:
+    def _drop_if_late(self, lane: Lane, now: float) -> bool:
         message = lane.messages[0]
         if message.expires is None or message.expires > now:
             return False
@@ -245,12 +235,60 @@ class Queue:
         self._expired(message)
         return True
 
+    # Trackers that are with clients
+
+    def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
+        """Return the lane that a message belongs into: what is left behind by its own is not set aside yet."""
+        key = self.takers.lane_of(message.subject)
+        lane = self._lanes.get(key)
+        if self._asides and (lane is None or not lane.is_behind):
+            aside = Aside(key, message.tracker)
+            if aside in self._lanes:
+                return aside, self._lanes[aside]
+        return key, lane
+
+    def _open_aside(self, key: Aside, message: Message) -> Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(message.position - 1)
+            self._asides += 1
+        self._tell_set_aside(self, key.tracker)
+        return lane
+
+    def _set_aside(self, key: Hashable, lane: Lane) -> bool:
+        """Set the first message of a lane aside if only its tracker keeps it from being taken; return whether it was.
+
+        What was set aside before stays where it is.
+        """
+        tracker = lane.messages[0].tracker
+        if not tracker or not self.takers.is_taken(tracker):
+            return False
+        if isinstance(key, Aside):
+            self._tell_set_aside(self, tracker)
+            return False
+        message = lane.popleft()
+        if not self._put_aside(self._open_aside(Aside(key, tracker), message), message):
+            self._leave_memory(message)
+            self._leave_to_store(message)
+        return True
+
+    def _put_aside(self, aside: Lane, message: Message) -> bool:
+        """Put a message among those that were set aside, or note that it is left behind, and return False."""
+        if message.position > aside.upto:
+            if not aside.is_behind and not aside.has_room:
+                aside.is_behind = True
+                aside.upto = message.position - 1
+            if aside.is_behind:
+                return False
+        aside.insert(message)
+        return True
+
     # Memory and store
 
     def _read_on(self) -> bool:
         """Bring more of the store into memory; return whether there may be still more."""
         for key, lane in list(self._lanes.items()):
-            if lane.is_behind and key != NOBODY and len(lane.messages) < WINDOW_MESSAGES // 2:
+            if lane.is_behind and key != NOBODY and len(lane.messages) < lanes.WINDOW_MESSAGES // 2:
                 self._refill(key, lane)
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
@@ -270,10 +308,9 @@ class Queue:
     def _sort(self, message: Message) -> bool:
         """Put the next message into the window of its lane, or note that it is left behind, and return False."""
         self._sorted = message.position
-        key = self.takers.lane_of(message.subject)
-        lane = self._lanes.get(key)
+        key, lane = self._lane_for(message)
         if lane is None:
-            lane = self._lanes[key] = _Lane(message.position - 1)
+            lane = self._lanes[key] = Lane(message.position - 1)
         if key == NOBODY or lane.is_behind or not lane.has_room:
             if not lane.is_behind:
                 # What was put back may be above what was sorted in last, and is in memory all the same.
@@ -285,7 +322,7 @@ class Queue:
         self._in_memory += 1
         return True
 
-    def _refill(self, key: Hashable, lane: _Lane) -> None:
+    def _refill(self, key: Hashable, lane: Lane) -> None:
         """Bring what a lane has left behind into its window, as far as there is room."""
         messages = self._store.waiting(self.name, lane.upto, READ_MESSAGES)
         lane.is_behind = len(messages) == READ_MESSAGES
@@ -297,11 +334,20 @@ class Queue:
                 lane.is_behind = True
                 break
             lane.upto = message.position
-            if message.position not in self._held and self.takers.lane_of(message.subject) == key:
-                lane.append(message)
+            if message.position not in self._held and self._is_of(key, message):
+                aside = self._lanes.get(Aside(key, message.tracker)) if self._asides else None
+                if aside is None:
+                    lane.append(message)
+                elif not self._put_aside(aside, message):
+                    continue
                 self._held.add(message.position)
                 self._in_memory += 1
         self._tidy(key)
+
+    def _is_of(self, key: Hashable, message: Message) -> bool:
+        """Return whether a message that a lane has left behind, or another, belongs into it."""
+        main = self.takers.lane_of(message.subject)
+        return main == key or (isinstance(key, Aside) and key == Aside(main, message.tracker))
 
     def _leave_memory(self, message: Message) -> None:
         self._in_memory -= 1
@@ -315,3 +361,4 @@ class Queue:
         lane = self._lanes.get(key)
         if lane is not None and not lane.messages and not lane.is_behind:
             del self._lanes[key]
+            self._asides -= isinstance(key, Aside)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker.aliases import Aliases, own_tracker
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
@@ -46,6 +47,9 @@ class Queues:
         self._expired_upto = FIRST_EXPIRY
         self._now = 0.0
         self._octets = 0
+        self._aliases = Aliases()
+        # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
+        self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         for size in store.queues():
             self._queue(*size.queue).restore(size.messages, size.octets)
             self._octets += size.octets
@@ -55,7 +59,9 @@ class Queues:
         if queue is None:
             name = QueueName(kind, address)
             takers = self._offers_of(address) if kind is QueueKind.SERVICE else Owner(self._clients, address)
-            queue = self._queues[name] = Queue(name, takers, self._store, self._deliver, self._expired)
+            queue = self._queues[name] = Queue(
+                name, takers, self._store, self._deliver, self._expired, self._note_set_aside
+            )
         return queue
 
     def _offers_of(self, address: bytes) -> Offers:
@@ -91,9 +97,13 @@ class Queues:
         _, subject, tracker, timeout, content = command
         is_tracked = bool(tracker) and not sender.is_plain
         expires = now + timeout / 1000 if timeout else None
-        return Message(
-            self._positions, queue.name, sender.address, subject, tracker, content, is_tracked, sender.peer, expires
+        meant = self._aliases.meant(tracker)
+        message = Message(
+            self._positions, queue.name, sender.address, subject, meant, content, is_tracked, sender.peer, expires
         )
+        if meant is not tracker:
+            message.sent_as = tracker
+        return message
 
     def _accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a message or let it wait; return False if there is no room for it, which its sender is told."""
@@ -180,8 +190,11 @@ class Queues:
             self._queue(*message.queue).put_back(message)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
-        # The broker's own trackers tell a worker how often a request has been delivered.
-        tracker = message.tracker or b"broker-%d-%d" % (message.position, message.attempts)
+        tracker = message.tracker
+        if not tracker:
+            tracker = own_tracker(client, message)
+        elif tracker in client.leases:
+            tracker = self._aliases.make(tracker)
         client.lease(tracker, message)
         if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
             # Mail ends no process, and comes in order.
@@ -245,6 +258,8 @@ class Queues:
             self._put_back([message], now)
         else:
             self._bury(message, command.status_code, command.status_reason, now)
+        if self._set_aside:
+            self._dispatch_set_aside([command.tracker], now)
         return True
 
     def take_back(self, client: Client, now: float) -> None:
@@ -254,7 +269,19 @@ class Queues:
             if self._offers[address].withdraw(client):
                 queue.takers_changed()
             self._tidy(queue)
-        self._put_back(client.surrender(), now)
+        leases = client.surrender()
+        self._put_back(list(leases.values()), now)
+        self._dispatch_set_aside(leases, now)
+
+    def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
+        """Note that messages of a queue wait until a client no longer has another one with their tracker."""
+        self._set_aside.setdefault(tracker, {})[queue.name] = None
+
+    def _dispatch_set_aside(self, trackers: Iterable[bytes], now: float) -> None:
+        """Deliver what waited for trackers that were with a client until now."""
+        for tracker in trackers:
+            for name in self._set_aside.pop(tracker, ()):
+                self._dispatch(self._queues.get(name), now)
 
     def _put_back(self, messages: list[Message], now: float) -> None:
         for message in messages:
@@ -330,7 +357,7 @@ class Queues:
             origin = message.origin if message.position > self._restored_upto else b""
             sender = self._clients.at(origin) or self._clients.named(message.sender)
             if sender is not None and sender.credit is not None:
-                sender.send(mlm.Confirm(message.tracker, status, reason))
+                sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason))
 
     # Dead letters
 

@@ -51,20 +51,22 @@ class Offers:
         """See :class:`alaska.broker.queue.Takers`."""
         return self._index.matching(subject)
 
-    def next_of(self, lane: Hashable) -> Client | None:
-        """See :class:`alaska.broker.queue.Takers`."""
-        best: tuple[int, Client, OrderedDict[Client, int]] | None = None
+    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
+        """See :class:`alaska.broker.queue.Takers`; who has nothing with this tracker goes before those who have."""
+        best: tuple[bool, int, Client, OrderedDict[Client, int]] | None = None
         for pattern in cast("Matches", lane):
             offers = self._offers[pattern.source]
             for client in offers:
                 if client.is_ready:
+                    is_second = tracker in client.leases
                     turn = offers[client]
-                    if best is None or turn < best[0]:
-                        best = turn, client, offers
-                    break
+                    if best is None or (is_second, turn) < best[:2]:
+                        best = is_second, turn, client, offers
+                    if not is_second:
+                        break
         if best is None:
             return None
-        _, client, offers = best
+        _, _, client, offers = best
         self._turn += 1
         offers[client] = self._turn
         offers.move_to_end(client)
@@ -73,6 +75,11 @@ class Offers:
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.queue.Takers`."""
         return any(client.is_ready for clients in self._offers.values() for client in clients)
+
+    def is_taken(self, tracker: bytes) -> bool:
+        """See :class:`alaska.broker.queue.Takers`."""
+        del tracker
+        return False
 
     def count(self, subject: bytes) -> int:
         """See :class:`alaska.broker.queue.Takers`."""
