@@ -119,6 +119,11 @@ class Client:
         return self._machine.credit
 
     @property
+    def unproven(self) -> int:
+        """How many messages the broker is not known to have; of a closed client, how many are lost."""
+        return self._machine.unproven
+
+    @property
     def capabilities(self) -> frozenset[str]:
         """What the broker has announced beyond the C protocol; nothing by the C broker."""
         return frozenset(map(to_text, self._machine.capabilities))

@@ -74,6 +74,8 @@ class WorkerSettings(Settings):
         "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
     scripts_sends_size: int | None = setting(
         "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
+    scripts_senders: int | None = setting(
+        "worker/scripts/senders", COUNT, "100", "In how many names besides `LU` a script may send.")
     scripts_sandbox: bool = setting(
         "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
     scripts_modules: tuple[str, ...] = setting(

@@ -79,6 +79,10 @@ class BadEndpoint(ClientError):
     status = CONNECTION_REFUSED
 
 
+class CannotOpen(ClientError):
+    """There is no descriptor or socket left for one more connection."""
+
+
 class BacklogFull(ClientError):
     """More was sent than may wait for the broker; nothing of this message was kept."""
 

@@ -132,6 +132,17 @@ class SendsTests(LimitCase):
         outcome = self.outcome("send('a', '12345', nil, '1234') send('a', '12')")
         self.assertEqual((len(outcome.sends), limit_of(outcome)), (1, hostile.SENDS_SIZE))
 
+    def test_names(self) -> None:
+        """As many sender names as may be used are used, the usual one besides; each counts once."""
+        self.use(senders=2)
+        source = "for i = 1, 9 do for n = 1, %d do sendTo('a', i, 'box', nil, 'N' .. n) send('a', i) end end"
+        self.assertEqual(len(self.outcome(source % 2).sends), 36)
+        outcome = self.outcome(source % 3)
+        self.assertEqual((len(outcome.sends), limit_of(outcome)), (4, "worker/scripts/senders"))
+        self.assertIn("script.lua:1: the script sends in more than 2 names", str(outcome.error))
+        self.use(senders=0)
+        self.assertEqual(len(self.outcome(source % 200).sends), 3600)
+
     def test_each_request_anew(self) -> None:
         """What one request sent is not counted for the next."""
         self.use(sends=1, sends_size=5)

@@ -9,8 +9,8 @@ import socket
 from twisted.logger import LogLevel
 
 from alaska.client import Client
-from alaska.errors import NotConnected
-from alaska.worker.senders import MOST_SENDERS, Senders
+from alaska.errors import BacklogFull, ConnectTimeout, NotConnected
+from alaska.worker.senders import MOST_CONNECTIONS, Room, Senders, Waiting
 from tests.network_case import ENDPOINT, NetworkCase
 
 
@@ -34,7 +34,7 @@ class SendersCase(NetworkCase):
 
     def send(self, name: bytes, subject: str) -> None:
         """Send mail as somebody."""
-        self.senders.named(name).send_to("box", subject)
+        self.senders.named(name).send_to(b"box", subject.encode())
 
 
 class NameTests(SendersCase):
@@ -121,58 +121,109 @@ class SendingTests(SendersCase):
         self.assertIsNot(self.senders.named(b"LU"), first)
 
 
-class MostSendersTests(SendersCase):
+class MostConnectionsTests(SendersCase):
     """Scripts that name ever more senders."""
 
     def fill(self) -> None:
-        """Use as many names as are kept, b'0' the longest ago."""
-        for number in range(MOST_SENDERS):
+        """Use as many names as there are connections, b'0' the longest ago."""
+        for number in range(MOST_CONNECTIONS):
             self.send(b"%d" % number, str(number))
 
     def test_unused_for_the_longest(self) -> None:
-        """One name too many closes the client that was not used for the longest, and no other."""
+        """One name too many closes the connection that was not used for the longest, and no other."""
         self.start_broker()
         self.fill()
         self.network.run()
         self.senders.named(b"0")
-        self.senders.named(b"new")
+        self.send(b"new", "a")
         self.network.run()
         self.assertEqual([number for number, client in enumerate(self.made) if not client.is_connected], [1])
         self.assertIs(self.senders.named(b"0"), self.made[0])
 
-    def test_its_messages_arrive(self) -> None:
-        """What a client has sent that is closed for a newer one arrives, even if the broker comes only then."""
-        self.fill()
-        self.senders.named(b"new")
+    def test_answers_keep_theirs(self) -> None:
+        """The connection over which answers leave is not closed for others."""
         self.start_broker()
-        got = self.mailbox("box")
-        self.pass_time(1)
-        self.assertEqual(sorted(int(delivery.subject) for delivery in got), list(range(MOST_SENDERS)))
+        self.send(b"LU", "a")
+        for number in range(3 * MOST_CONNECTIONS):
+            self.send(b"%d" % number, str(number))
+            self.network.run()
+        self.assertTrue(self.made[0].is_connected)
 
-    def test_close_waits_for_it(self) -> None:
-        """Close fires only when those that are being closed already have left, too."""
+    def test_few_at_any_time(self) -> None:
+        """Many names share a few connections; all messages arrive, those of one name in order."""
+        self.start_broker()
+        got = self.mailbox("box")
+        for number in range(1000):
+            self.send(b"%d" % (number % 100), str(number))
+            self.assertLessEqual(sum(client.is_open for client in self.made), MOST_CONNECTIONS)
+        while len(got) < 1000:
+            self.network.step()
+            self.assertLessEqual(sum(client.is_open for client in self.made), MOST_CONNECTIONS)
+        for name in range(100):
+            numbers = [int(each.subject) for each in got if each.sender.startswith(f"{name}::")]
+            self.assertEqual(numbers, list(range(name, 1000, 100)))
+
+    def test_a_broker_that_comes_late(self) -> None:
+        """No connection is closed before the broker has what was sent over it, however long that takes."""
+        for number in range(3 * MOST_CONNECTIONS):
+            self.send(b"%d" % number, str(number))
+        self.pass_time(60)
+        self.start_broker()
+        got = self.mailbox("box")
+        self.pass_time(5)
+        self.assertEqual(sorted(int(delivery.subject) for delivery in got), list(range(3 * MOST_CONNECTIONS)))
+
+    def test_flush_of_what_waits(self) -> None:
+        """What waits for a connection is flushed when it has left over one."""
         self.start_broker()
         got = self.mailbox("box")
         self.fill()
+        waiting = self.senders.named(b"new")
+        waiting.send_to(b"box", b"last")
+        flushed = waiting.flush()
+        self.assertNoResult(flushed)
         self.network.run()
-        self.senders.named(b"0").send_to("box", "last words")
-        for number in range(MOST_SENDERS):
-            self.senders.named(b"new %d" % number)
+        self.successResultOf(flushed)
+        self.assertEqual((got[-1].subject, waiting.unproven), ("last", 0))
+        self.successResultOf(waiting.flush())
+
+    def test_close_waits_for_all(self) -> None:
+        """Close fires only when the broker has also what waited for a connection."""
+        self.start_broker()
+        got = self.mailbox("box")
+        for number in range(5 * MOST_CONNECTIONS):
+            self.send(b"%d" % number, str(number))
         closed = self.senders.close()
-        while not got or got[-1].subject != "last words":
+        while len(got) < 5 * MOST_CONNECTIONS:
             self.assertNoResult(closed)
             self.network.step()
         self.network.run()
         self.successResultOf(closed)
 
-    def test_its_end_does_not_harm_its_successor(self) -> None:
-        """When a closed client fails at last, a newer one of the same name stays in use."""
-        self.fill()
-        self.senders.named(b"new")
-        successor = self.senders.named(b"0")
+    def test_close_without_broker(self) -> None:
+        """Close ends within five seconds, however many names wait, and says of each what is lost."""
+        for number in range(3 * MOST_CONNECTIONS):
+            self.send(b"%d" % number, str(number))
+        waiting = self.senders.named(b"%d" % (2 * MOST_CONNECTIONS))
+        closed = self.senders.close()
         self.pass_time(5.1)
-        self.assertIn("0::", self.logged(LogLevel.error)[0])
-        self.assertIs(self.senders.named(b"0"), successor)
+        self.successResultOf(closed)
+        self.assertEqual(len(self.logged(LogLevel.error)), 3 * MOST_CONNECTIONS)
+        self.failureResultOf(waiting.flush(), ConnectTimeout)
+        self.assertEqual((waiting.is_open, waiting.unproven), (False, 1))
+
+    def test_room(self) -> None:
+        """More than there is room for is refused, and room that was used is there again."""
+        self.start_broker()
+        self.fill()
+        waiting = Waiting(b"new", Room(messages=2, octets=10))
+        waiting.send_to(b"box", b"a", b"12345678")
+        self.assertRaises(BacklogFull, waiting.send_to, b"box", b"b", b"123")
+        waiting.send_to(b"box", b"b", b"12")
+        self.assertRaises(BacklogFull, waiting.send_to, b"box", b"c")
+        waiting.leave_over(self.client("new"))
+        self.assertEqual(waiting.unproven, 2)
+        self.network.run()
 
 
 class FailureTests(SendersCase):

@@ -11,7 +11,7 @@ from alaska.client import Client
 from alaska.delivery import Confirmation, Delivery
 from alaska.errors import ScriptError, ScriptNotFound
 from alaska.worker.request import Outcome
-from alaska.worker.service import MOST_BACKOFF_SECONDS, backoff
+from alaska.worker.service import MOST_BACKOFF_SECONDS, NOT_TOLD, backoff
 from tests.worker_case import WorkerCase, mail
 
 
@@ -346,3 +346,37 @@ class StuckTests(ConfirmCase):
         self.run_scripts()
         self.assertEqual(self.confirmed(asked), (200, ""))
         self.assertTrue(self.worker.is_ready)
+
+
+class FaultTests(ConfirmCase):
+    """Faults of the worker itself while it tells what came of a request."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start()
+
+    def test_showing(self) -> None:
+        """A request whose output cannot be shown is confirmed as failed, and the next one is served."""
+        self.script(b"job", output=b"text")
+        show, self.worker._show = self.worker._show, None  # type: ignore[assignment]
+        asked = self.ask("job")
+        self.run_scripts()
+        self.assertEqual(self.confirmed(asked), (502, NOT_TOLD))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        self.worker._show = show
+        asked = self.ask("job")
+        self.run_scripts()
+        self.assertEqual(self.confirmed(asked)[0], 200)
+
+    def test_no_connection(self) -> None:
+        """Where no connection can be opened for what a script sends, its request fails."""
+
+        def no_more(_address: str) -> Client:
+            raise OSError(24, "Too many open files")
+
+        self.worker._senders._make_client = no_more
+        self.script(b"job", mail(), error=None)
+        asked = self.ask("job")
+        self.run_scripts()
+        self.assertEqual(self.confirmed(asked)[0], 502)
+        self.assertTrue(self.flushLoggedErrors(OSError))

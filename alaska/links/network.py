@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import count
 from typing import cast
 
 import zmq
@@ -11,7 +12,7 @@ from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
-from alaska.errors import BadEndpoint, CannotBind, Refused
+from alaska.errors import BadEndpoint, CannotBind, CannotOpen, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
 from alaska.links.addresses import LookUp, Question, families_of, place, set_version, version_to_bind
 from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
@@ -20,6 +21,7 @@ CLOSE_MILLISECONDS = 1000
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+_numbers = count()
 
 
 def default_reactor() -> Reactor:
@@ -99,15 +101,11 @@ class DealerLink:
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
         at = place(self._endpoint)
-        socket = self._socket = Dealer(self._factory, received)
-        # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
-        socket.socket.set(zmq.IMMEDIATE, 1)
-        socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
-        self._identify(socket.socket)
-        events = f"inproc://monitor-{id(self)}"
-        socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
-        self._monitor = Pair(self._factory, lambda frames: self._event(frames, changed))
-        self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
+        try:
+            socket = self._open(received, changed)
+        except zmq.ZMQError as error:
+            self.close()
+            raise CannotOpen(f"no connection can be opened: {error}") from error
         if at is not None and at.version is None:
             self._question = Question(self._factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
         else:
@@ -123,6 +121,23 @@ class DealerLink:
         except zmq.ZMQError as error:
             self.close()
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
+
+    def _open(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> Dealer:
+        """Make the socket and what watches it.
+
+        :raises zmq.ZMQError: there are no more sockets or descriptors.
+        """
+        socket = self._socket = Dealer(self._factory, received)
+        # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
+        socket.socket.set(zmq.IMMEDIATE, 1)
+        socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
+        self._identify(socket.socket)
+        # A number that is never used again: ZeroMQ closes sockets some time after they are closed here.
+        events = f"inproc://monitor-{next(_numbers)}"
+        socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
+        self._monitor = Pair(self._factory, lambda frames: self._event(frames, changed))
+        self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
+        return socket
 
     def _identify(self, socket: zmq.Socket[bytes]) -> None:
         if self._username is None or self._password is None:
@@ -209,7 +224,7 @@ class RouterLink:
                 self.close()
                 raise CannotBind(f"cannot serve {endpoint}: {error}", error.errno == zmq.EADDRINUSE) from error
         if self._endpoints:
-            near = f"inproc://router-{id(self)}"
+            near = f"inproc://router-{next(_numbers)}"
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, near)])
             self._served.update(dict.fromkeys([*self._endpoints, *self.bound], near))
 

@@ -95,6 +95,7 @@ class ClientMachine:
         self._beat = self._knock = 0.0
         self._knocks = 0
         self._now = 0.0
+        self._is_proof_awaited = False
 
     @property
     def credit(self) -> int:
@@ -105,6 +106,11 @@ class ClientMachine:
     def count_proven(self) -> int:
         """How many of the messages sent the broker is known to have."""
         return self._outbox.proven
+
+    @property
+    def unproven(self) -> int:
+        """How many messages the broker is not known to have."""
+        return len(self._outbox) - self._outbox.is_closed
 
     # What happens to a client
 
@@ -172,7 +178,9 @@ class ClientMachine:
 
     def flush(self) -> int:
         """Ask the broker for a proof that it has all that was sent; return the number of the last message."""
-        if self.state is State.OPEN and self._outbox.needs_proof:
+        if self.state is not State.OPEN:
+            self._is_proof_awaited = True
+        elif self._outbox.needs_proof:
             self._ping(None)
         return self._outbox.last
 
@@ -243,6 +251,9 @@ class ClientMachine:
         self._listener.opened()
         self._transmit_unpromised()
         self._transmit_kept()
+        if self._is_proof_awaited and self.state is State.OPEN:
+            self._is_proof_awaited = False
+            self.flush()
 
     def _transmit_unpromised(self) -> None:
         """Send again what an older broker had and has not promised to keep; the rest is still in the outbox."""

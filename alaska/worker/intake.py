@@ -6,14 +6,17 @@ that is killed costs nothing. What ends together is confirmed together.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from alaska import errors
 from alaska.client import Client
 from alaska.delivery import to_octets
+from alaska.errors import ClientError, NotConnected
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.worker.request import Request
+from alaska.worker.senders import Sink
 from alaska.worker.window import Window
 
 NOT_BEGUN = "the worker has no thread for it"
@@ -29,13 +32,15 @@ MOST_RESTING = 1000
 class Intake:
     """One worker's side of the bargain: how much it asks for, and what it confirms."""
 
+    _log = Logger()
+
     def __init__(self, reactor: IReactorTime, client: Client, threads: int) -> None:
         self._reactor = reactor
         self._client = client
         self._threads = threads
         self._window = Window(threads)
         self._ended: list[tuple[Request, int, str]] = []
-        self._senders: set[Client] = set()
+        self._senders: set[Sink] = set()
         self._settling: set[Deferred[None]] = set()
         self._is_due = False
         self._resting = 0
@@ -59,8 +64,8 @@ class Intake:
         self._looks = 0
         self._window.finished(seconds)
 
-    def uses(self, sender: Client) -> None:
-        """Take note that a script of this turn has sent something by this client."""
+    def uses(self, sender: Sink) -> None:
+        """Take note that a script which ends in this turn has sent something by this."""
         self._senders.add(sender)
 
     def ended(self, request: Request, status: int, reason: str) -> None:
@@ -127,10 +132,16 @@ class Intake:
         ended, self._ended = self._ended, []
         senders, self._senders = self._senders, set()
         self.in_hand -= len(ended)
-        amount = self._window.grant(self._busy, self._client.credit)
-        if amount and self.is_asking:
-            self._client.give_credit(amount)
-        flushes = [sender.flush() for sender in senders if sender.is_open]
+        try:
+            amount = self._window.grant(self._busy, self._client.credit)
+            if amount and self.is_asking:
+                self._client.give_credit(amount)
+        finally:
+            self._confirm_flushed(senders, ended)
+
+    def _confirm_flushed(self, senders: set[Sink], ended: list[tuple[Request, int, str]]) -> None:
+        """Confirm requests, as soon as the broker has what was sent by these senders."""
+        flushes = [_flushed(sender) for sender in senders if sender.is_open or sender.unproven]
         if not flushes:
             self._confirm_all([], ended)
             return
@@ -148,4 +159,17 @@ class Intake:
 
     def _confirm(self, request: Request, status: int, reason: str) -> None:
         octets = to_octets(reason)[:MAX_STRING_OCTETS] if reason else b""
-        self._client.confirm_tracker(request.tracker, status, octets, request.session)
+        try:
+            self._client.confirm_tracker(request.tracker, status, octets, request.session)
+        except Exception:  # The others have to be confirmed all the same.
+            self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)
+
+
+def _flushed(sender: Sink) -> Deferred[None]:
+    """Return what fires when the broker has all that was sent by this, and fails if something is lost."""
+    if not sender.is_open:
+        return fail(NotConnected(SENDS_LOST))
+    try:
+        return sender.flush()
+    except ClientError as error:
+        return fail(error)

@@ -312,6 +312,7 @@ def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
         b"output": options.output,
         b"sends": options.sends,
         b"sends_size": options.sends_size,
+        b"senders": options.senders,
         b"modules": os.fsencode(" ".join(options.modules)),
         b"path": os.fsencode(join_paths(options.path, path)),
         b"cpath": os.fsencode(join_paths(options.cpath, cpath)),

@@ -10,7 +10,10 @@ local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 local error, type, select, format = error, type, select, string.format
 local unpack = table.unpack
 local SENDS, SIZE, OUTPUT = 'worker/scripts/sends', 'worker/scripts/sends-size', 'worker/scripts/output'
+local SENDERS = 'worker/scripts/senders'
 local most, most_octets, most_logged = settings.sends, settings.sends_size, settings.output
+local most_senders = settings.senders
+local too_many_senders = limits.text(SENDERS, 'the script sends in more than %d names', most_senders)
 local too_many = limits.text(SENDS, 'the script sends more than %d messages', most)
 local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
 local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
@@ -18,6 +21,7 @@ local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octe
 -- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each line of the log:
 -- 'log', the level, '', '', 1, and the text.
 local values, count = {}, 0
+local senders, sender_count = {}, 0 -- the names besides the default in which the script has sent
 local messages, octets, logged = 0, 0, 0 -- how many messages, and how much they and the lines of the log hold
 
 -- Returns an argument as text; a number becomes text by Lua's own rule. An error has the place of the script, which is
@@ -65,6 +69,17 @@ local function take_note(size)
   end
 end
 
+-- Counts a sender's name: each is a connection to the broker.
+local function take_name(sender)
+  if not senders[sender] then
+    sender_count = sender_count + 1
+    if most_senders > 0 and sender_count > most_senders then
+      limits.exceed(SENDERS, too_many_senders)
+    end
+    senders[sender] = true
+  end
+end
+
 local function record(call, place, given, subject, content, topic, attachment, sender)
   if given < 2 then
     error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender])', call, call,
@@ -76,6 +91,9 @@ local function record(call, place, given, subject, content, topic, attachment, s
   attachment = attachment ~= nil and as_text(attachment, 4, 'attachment', call, nil, 3)
   sender = sender == nil and DEFAULT_SENDER or as_text(sender, 5, 'sender', call, LIMIT, 3)
   take_note(#content + (attachment and #attachment or 0))
+  if sender ~= DEFAULT_SENDER then
+    take_name(sender)
+  end
   note(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
   return 0
 end
@@ -128,6 +146,9 @@ end
 function sending.begin()
   if count ~= 0 then
     values, count = {}, 0
+  end
+  if sender_count ~= 0 then
+    senders, sender_count = {}, 0
   end
   messages, octets, logged = 0, 0, 0
 end

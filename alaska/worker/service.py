@@ -38,6 +38,7 @@ FIRST_BACKOFF_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 300.0
 ASK_SECONDS = 2.0
 """So long scripts may wait for the answers of other services when the worker stops."""
+NOT_TOLD = "the worker failed to tell what came of it, its log says why"
 NO_HURRY_MS = 60_000
 """How long a broker that may take any time is waited for before the log says so."""
 
@@ -250,6 +251,15 @@ class WorkerService(Service):
         self.executed += 1
         if outcome is None:
             outcome = Outcome(error=ScriptError("the worker failed to run it, its log says why"))
+        try:
+            self._tell(request, outcome)
+        except Exception:  # Whatever went wrong, a request that is not confirmed would stay with this worker for ever.
+            self._log.failure("what came of {subject} could not be told", subject=printable(request.subject))
+            self.failed += 1
+            self.intake.ended(request, errors.INTERNAL_ERROR, NOT_TOLD)
+
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        """Show, log and send what a script has left, and confirm its request or run it again."""
         intake = self.intake
         intake.ran(outcome.seconds)
         if outcome.output:
@@ -271,7 +281,10 @@ class WorkerService(Service):
     def _fail(self, request: Request, error: ScriptError) -> None:
         """Give a request up for good."""
         self.failed += 1
-        self._report(request, error)
+        try:
+            self._report(request, error)
+        except Exception:  # Its sender has to hear of it all the same.
+            self._log.failure("that {subject} failed could not be reported", subject=printable(request.subject))
         self.intake.ended(request, error.status, error.message)
 
     def _run_again(self, request: Request, error: ScriptError) -> None:
