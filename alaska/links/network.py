@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from alaska.errors import BadEndpoint, CannotBind, CannotOpen, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.links import ipc
 from alaska.links.addresses import LookUp, Question, families_of, place, set_version, version_to_bind
 from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 
@@ -193,6 +194,7 @@ class RouterLink:
         self._is_plain = is_plain
         self._served = served
         self._socket: Router | None = None
+        self._locks: list[ipc.PathLock] = []
         self.bound: list[str] = []
 
     @property
@@ -217,20 +219,26 @@ class RouterLink:
             socket.socket.set(zmq.PLAIN_SERVER, 1)
         for endpoint in self._endpoints:
             try:
-                set_version(socket.socket, version_to_bind(endpoint))
-                socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
-                self.bound.append(self._chosen(socket.socket, endpoint))
-            except zmq.ZMQError as error:
+                self._bind(socket, endpoint)
+            except CannotBind:
                 self.close()
-                raise CannotBind(f"cannot serve {endpoint}: {error}", error.errno == zmq.EADDRINUSE) from error
+                raise
         if self._endpoints:
             near = f"inproc://router-{next(_numbers)}"
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, near)])
             self._served.update(dict.fromkeys([*self._endpoints, *self.bound], near))
 
-    def _chosen(self, socket: zmq.Socket[bytes], endpoint: str) -> str:
+    def _bind(self, socket: Router, endpoint: str) -> None:
+        lock = ipc.lock(endpoint)
+        if lock is not None:
+            self._locks.append(lock)
+        set_version(socket.socket, version_to_bind(endpoint))
+        try:
+            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, endpoint)])
+        except zmq.ZMQError as error:
+            raise CannotBind(f"cannot serve {endpoint}: {error.strerror}", error.errno == zmq.EADDRINUSE) from error
         is_open = endpoint.endswith((":*", ":0"))
-        return str(socket.get_string(zmq.LAST_ENDPOINT)) if is_open else endpoint
+        self.bound.append(str(socket.socket.get_string(zmq.LAST_ENDPOINT)) if is_open else endpoint)
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
@@ -248,6 +256,8 @@ class RouterLink:
         if self._socket is not None:
             self._socket.shutdown()
             self._socket = None
+        while self._locks:
+            self._locks.pop().release()
 
 
 class _Authenticator:

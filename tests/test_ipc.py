@@ -1,0 +1,185 @@
+"""Paths that brokers serve: one broker has one, and nothing else that is there is touched."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import cast
+
+from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from alaska.errors import CannotBind
+from alaska.interfaces import LinkState, Reactor
+from alaska.links import Network, RouterLink, ipc
+
+reactor = cast("Reactor", global_reactor)
+
+
+class PathCase(TestCase):
+    """A folder with a short path."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name, "broker")
+        self.endpoint = f"ipc://{self.path}"
+
+    def network(self) -> Network:
+        """Return a network of its own, as another process would have it."""
+        network = Network(reactor)
+        self.addCleanup(network.close)
+        return network
+
+    def serve(self, endpoint: str | None = None) -> RouterLink:
+        """Serve an endpoint, that of the path if no other is given."""
+        router = self.network().router([endpoint or self.endpoint])
+        router.start(lambda _peer, _frames: None, lambda _peer: None)
+        return router
+
+    def refused(self, endpoint: str | None = None, is_taken: bool = False) -> str:
+        """Serve an endpoint in vain; return the reason."""
+        error = self.assertRaises(CannotBind, self.serve, endpoint)
+        self.assertEqual(error.is_taken, is_taken, str(error))
+        self.assertTrue(str(error).startswith(f"cannot serve {endpoint or self.endpoint}: "), str(error))
+        return str(error)
+
+    async def reach(self, endpoint: str | None = None) -> None:
+        """Connect to an endpoint."""
+        first: Deferred[LinkState] = Deferred()
+        link = self.network().dealer(endpoint or self.endpoint)
+        link.start(lambda _frames: None, lambda state: None if first.called else first.callback(state))
+        self.assertEqual(await first, LinkState.UP)
+
+
+class TakenTests(PathCase):
+    """More than one that wants to serve a path."""
+
+    async def test_second(self) -> None:
+        """The first keeps the path, and is reached by whoever comes later."""
+        self.serve()
+        self.assertIn("another broker serves it", self.refused(is_taken=True))
+        await self.reach()
+
+    async def test_one_after_the_other(self) -> None:
+        """When the first has closed, the second gets the path at once, and keeps it."""
+        for _ in range(3):
+            router = self.serve()
+            await self.reach()
+            router.close()
+            self.assertFalse(self.path.exists())
+
+    def test_at_once(self) -> None:
+        """Of many that want it at once, exactly one gets it."""
+        barrier, got, refused = Barrier(16), [], []
+
+        def ask() -> None:
+            barrier.wait()
+            try:
+                got.append(ipc.lock(self.endpoint))
+            except CannotBind as error:
+                refused.append(error.is_taken)
+
+        threads = [Thread(target=ask) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual((len(got), refused), (1, [True] * 15))
+
+    async def test_killed(self) -> None:
+        """The socket of a program that is gone is replaced."""
+        with socket.socket(socket.AF_UNIX) as old:
+            old.bind(str(self.path))
+            old.listen()
+        self.assertTrue(self.path.is_socket())
+        self.serve()
+        await self.reach()
+
+    def test_another_program(self) -> None:
+        """A program that listens without a lock keeps its socket."""
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(self.path))
+            other.listen()
+            before = self.path.stat().st_ino
+            self.assertIn("another program serves it", self.refused(is_taken=True))
+            self.assertEqual(self.path.stat().st_ino, before)
+
+    async def test_abstract(self) -> None:
+        """A name without a file has one broker as well."""
+        endpoint = f"ipc://@alaska-{os.getpid()}-{id(self)}"
+        self.serve(endpoint)
+        self.refused(endpoint, is_taken=True)
+        await self.reach(endpoint)
+
+
+class NothingIsLostTests(PathCase):
+    """What is at the path and no socket."""
+
+    def test_file(self) -> None:
+        """A file stays as it is."""
+        self.path.write_text("years of work", encoding="utf-8")
+        self.assertIn("there is a file at the path that is no socket", self.refused())
+        self.assertEqual(self.path.read_text(encoding="utf-8"), "years of work")
+
+    def test_file_that_came_later(self) -> None:
+        """A file that has taken the socket's place stays when the broker ends."""
+        router = self.serve()
+        self.path.unlink()
+        self.path.write_text("mine", encoding="utf-8")
+        router.close()
+        self.assertEqual(self.path.read_text(encoding="utf-8"), "mine")
+
+    def test_others(self) -> None:
+        """So do a directory, a named pipe, and a symbolic link, whatever that points to."""
+        makes: tuple[Callable[[Path], object], ...] = (Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere"))
+        for number, make in enumerate(makes):
+            path = self.path.with_name(str(number))
+            make(path)
+            before = path.lstat().st_ino
+            self.assertIn("no socket", self.refused(f"ipc://{path}"))
+            self.assertEqual(path.lstat().st_ino, before)
+
+    def test_file_with_an_abstract_name(self) -> None:
+        """ZeroMQ would delete a file that is called like a name without one: it is refused."""
+        folder, here = self.path.parent, Path.cwd()
+        self.addCleanup(os.chdir, here)
+        os.chdir(folder)
+        Path("@name").write_text("kept", encoding="utf-8")
+        self.assertIn("'@name'", self.refused("ipc://@name"))
+        self.assertTrue(Path("@name").exists())
+
+    def test_lock_is_another_file(self) -> None:
+        """What is in the file that is locked stays there too, and a symbolic link in its place is not followed."""
+        lock = Path(f"{self.path}-lock")
+        lock.write_text("mine", encoding="utf-8")
+        self.serve().close()
+        self.assertEqual(lock.read_text(encoding="utf-8"), "mine")
+        lock.unlink()
+        lock.symlink_to(self.path.with_name("elsewhere"))
+        self.assertIn(f"{lock}: ", self.refused())
+        self.assertFalse(self.path.with_name("elsewhere").exists())
+
+
+class ImpossibleTests(PathCase):
+    """Paths that nobody can serve."""
+
+    def test_too_long(self) -> None:
+        """A path that no socket can have is refused with its length."""
+        self.assertIn("the path has 120 octets, and 107 is the limit", self.refused(f"ipc:///{'a' * 119}"))
+
+    def test_no_folder(self) -> None:
+        """A folder that is not there is named."""
+        path = self.path.with_name("nowhere") / "broker"
+        self.assertIn(f"{path}-lock: No such file or directory", self.refused(f"ipc://{path}"))
+
+    def test_no_permission(self) -> None:
+        """A folder in which nothing can be written is named."""
+        self.assertRegex(self.refused("ipc:///proc/broker"), "/proc/broker-lock: [A-Z]")
