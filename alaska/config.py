@@ -7,7 +7,8 @@ the table in README.md, which :func:`settings_table` makes.
 
 A value of the environment goes before that of the file, and that before the default. The variable of
 ``worker/pool/size`` is ``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may
-stand in the file several times has exactly one value when a variable gives it.
+stand in the file several times has exactly one value when a variable gives it. Below a section in which any names may
+stand, a variable that belongs to no name of the file adds one: its own, in lower case.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from alaska.kinds import (
     MILLISECONDS,
     NAME,
     PATH,
+    PATH_OR_NONE,
     PATTERN,
     RETENTION,
     SECONDS,
     SIZE,
     TEXT,
+    VERBOSITY,
     WORDS,
     number,
     one_of,
@@ -55,7 +58,7 @@ class WorkerSettings(Settings):
     # fmt: off
     background: bool = setting("worker/background", FLAG, "0", "Run as a daemon.", created="0")
     workdir: Path = setting("worker/workdir", PATH, ".", "Where the daemon works.", created=".")
-    verbose: bool = setting("worker/verbose", FLAG, "0", "Log in more detail.", created="0")
+    verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
     scripts_keep: bool = setting(
@@ -133,6 +136,11 @@ class WorkerSettings(Settings):
             doubts.append("worker/broker/store has no effect: worker/broker/embedded is not 1")
         return doubts
 
+    def absent(self, folder: Path) -> list[str]:
+        """Say that there are no scripts."""
+        scripts = folder / self.scripts_dir
+        return [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings(Settings):
@@ -147,13 +155,13 @@ class BrokerSettings(Settings):
         created="5000")
     background: bool = setting("server/background", FLAG, "0", "Run as a daemon.", created="0")
     workdir: Path = setting("server/workdir", PATH, ".", "Where the daemon works.", created=".")
-    verbose: bool = setting("server/verbose", FLAG, "0", "Log in more detail.", created="0")
+    verbose: bool = setting("server/verbose", VERBOSITY, "0", "Log in more detail.", created="0")
     lockfile: Path | None = setting("server/lockfile", PATH, None, "A file that only one broker can hold.")
     user: str | None = setting("server/user", NAME, None, "The user that the daemon becomes.")
     group: str | None = setting("server/group", NAME, None, "The group that the daemon becomes.")
-    auth_verbose: bool = setting("server/auth/verbose", FLAG, "0", "Log who was let in and who was not.")
+    auth_verbose: bool = setting("server/auth/verbose", VERBOSITY, "0", "Log who was let in and who was not.")
     password_file: Path | None = setting(
-        "server/auth/plain", PATH, None, "The users for PLAIN security, a line `user=password` each.")
+        "server/auth/plain", PATH_OR_NONE, None, "The users for PLAIN security, a line `user=password` each.")
     mechanism: str = setting(
         "mlm_server/security/mechanism", one_of("null", "plain"), "null", "How clients are let in.", created="null")
     domain: str | None = setting("mlm_server/security/domain", TEXT, None, "The ZAP domain that is asked.")
@@ -206,6 +214,17 @@ class BrokerSettings(Settings):
             return ["server/auth/plain has no effect: mlm_server/security/mechanism is not plain"]
         return []
 
+    def absent(self, folder: Path) -> list[str]:
+        """Say that the passwords cannot be read, where they are asked for."""
+        if self.mechanism != "plain" or self.password_file is None:
+            return []
+        passwords = folder / self.password_file
+        try:
+            passwords.open("rb").close()
+        except OSError as error:
+            return [f"server/auth/plain: the password file {passwords} cannot be read: {error.strerror}"]
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
@@ -253,4 +272,5 @@ def _load(cls: type[S], path: str | os.PathLike[str], environ: Mapping[str, str]
         except OSError as error:
             warnings.append(f"{tree.source} is missing and cannot be created: {error.strerror}")
     settings = cls.from_tree(tree, environ)
-    return Loaded(settings, created, (*warnings, *cls.oddities(tree), *settings.doubts()))
+    strange = *cls.oddities(tree), *cls.unknown_variables(environ)
+    return Loaded(settings, created, (*warnings, *strange, *settings.doubts()))

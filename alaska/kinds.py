@@ -18,6 +18,7 @@ T = TypeVar("T")
 MAX_MILLISECONDS: Final = 2**31 - 1
 MAX_OCTETS: Final = 2**64 - 1
 _DIGITS = re.compile("[0-9]{1,20}")
+_WHOLE = re.compile("[+-]?[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ def _path(text: str) -> Path:
     return Path(_checked(bool(text), text))
 
 
+def _path_or_none(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
 def _pattern(text: str) -> str:
     compile_pattern(text.encode())
     return text
@@ -96,8 +101,14 @@ def _endpoint(text: str, least_port: int) -> str:
     return _checked(parts is None or parts.port >= least_port, text)
 
 
-# No words but 0 and 1: to the C programs "true" and "yes" are 0, and one file must not mean two things.
-FLAG: Final = Kind("0 or 1", lambda text: _checked(text in ("0", "1"), text) == "1")
+def _flag(text: str) -> bool:
+    return int(_checked(_WHOLE.fullmatch(text) is not None, text)) != 0
+
+
+# As the C programs read it, any number but 0 is 1. Words are refused: "true" and "yes" are 0 to the C programs, and
+# one file must not mean two things.
+FLAG: Final = Kind("0 or 1", _flag)
+VERBOSITY: Final = Kind("0, or a number from 1 on for more detail", lambda text: bool(text) and _flag(text))
 MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
 SIZE: Final = Kind("a number of octets, or max", _size)
 COUNT: Final = Kind("a number, or max", _size)
@@ -108,6 +119,7 @@ TEXT: Final = Kind(f"a text of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a text", str)
 WORDS: Final = Kind("words with blanks between them", lambda text: tuple(text.split()))
 PATH: Final = Kind("a path", _path)
+PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
 PATTERN: Final = Kind("a pattern", _pattern)
 CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))
 BIND_ENDPOINT: Final = Kind("tcp://address:port, ipc://path or inproc://name", lambda text: _endpoint(text, 0))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Callable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.application.service import MultiService, Service
@@ -29,13 +31,16 @@ DEFAULT_RUNDIR = "."
 DEFAULT_PREFIX = "twisted"
 
 
-def load_or_exit(load: Callable[[str], Loaded[Both]], path: str) -> Loaded[Both]:
-    """Return what a file gives.
+def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default: str) -> Loaded[Both]:
+    """Return what the given file says; without one, what the default file says, which is created if it is missing.
 
-    :raises SystemExit: it is bad; the status is 78 (EX_CONFIG), and the standard error has a sentence for each fault.
+    :raises SystemExit: the file is bad, or was given and is missing; the status is 78 (EX_CONFIG), and the standard
+        error has a sentence for each fault.
     """
+    if given is not None and not os.path.lexists(given):
+        raise _unusable(f"there is no configuration file {shown(given)}")
     try:
-        return load(path)
+        return load(default if given is None else given)
     except ConfigurationError as error:
         raise _unusable(str(error)) from None
 
@@ -68,6 +73,17 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
     if options["gid"] is None and settings.group is not None:
         options["gid"] = _number_of("group", gidFromString, settings.group)
     return _apply_log(settings, options, name)
+
+
+def require_files(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any]) -> None:
+    """Make sure that what the settings name is there, seen from the working directory that twistd will have.
+
+    :raises SystemExit: something is not; the status is 78 (EX_CONFIG).
+    """
+    # What another root holds cannot be seen from here.
+    absent = settings.absent(Path(options["rundir"]).absolute()) if options["chroot"] is None else []
+    if absent:
+        raise _unusable("\n".join(absent))
 
 
 def _number_of(what: str, find: Callable[[str], int], name: str) -> int:

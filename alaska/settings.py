@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
 from alaska import zpl
@@ -24,6 +25,7 @@ Section: TypeAlias = "tuple[tuple[str, str | Section], ...]"
 """The names of a free section, each with its value or with what stands below it."""
 
 _CLOSE_ENOUGH = 0.7
+_CLOSE_VARIABLE = 0.8
 _KEY = "alaska.setting"
 
 
@@ -158,6 +160,23 @@ class Settings:
         return list(_Names(cls.entries().values()).oddities(tree))
 
     @classmethod
+    def unknown_variables(cls, environ: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each variable of an environment that looks like one of a setting and is none."""
+        known = {cls.variable(entry.path): entry for entry in cls.entries().values()}
+        free = tuple(f"{name}_" for name, entry in known.items() if entry.free)
+        tops = tuple({cls.variable(entry.path.partition("/")[0]) + "_" for entry in known.values()})
+        sentences = []
+        for name in sorted(environ):
+            upper = name.upper()
+            if not upper.startswith(f"{cls.environment}_") or name in known or name.startswith(free):
+                continue
+            near = difflib.get_close_matches(upper, known, 1, _CLOSE_VARIABLE)
+            if near or upper.startswith(tops):
+                hint = f"; did you mean {near[0]}?" if near else ""
+                sentences.append(f"the environment variable {zpl.shown(name)} is not known and has no effect{hint}")
+        return sentences
+
+    @classmethod
     def table(cls) -> str:
         """Return all settings as a table in Markdown."""
         lines = [
@@ -173,6 +192,13 @@ class Settings:
         """Return a sentence for each setting that has no effect because of another one."""
         return []
 
+    def absent(self, folder: Path) -> list[str]:
+        """Return a sentence for each file or folder that the settings need and that is not there.
+
+        Relative paths start from ``folder``, the working directory of the program.
+        """
+        return []
+
     @classmethod
     def _given(cls, entry: Entry, tree: zpl.Item, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield each value of a setting behind what an error begins with."""
@@ -185,16 +211,27 @@ class Settings:
 
     @classmethod
     def _section(cls, path: str, item: zpl.Item | None, environ: Mapping[str, str]) -> Section:
-        """Return what stands below an item; of a name that is given again, the first counts."""
+        """Return what stands below an item, and what the environment adds to it.
+
+        Of a name that is given again, the first counts. A variable that belongs to no name of the file adds one, in
+        lower case.
+        """
         values: dict[str, str | Section] = {}
+        beginning = f"{cls.variable(path)}_"
+        added = {name for name in environ if name.startswith(beginning) and name != beginning}
         for child in item.children if item is not None else ():
             below = f"{path}/{child.name}"
             if child.name in values or "/" in child.name:
                 continue
+            variable = cls.variable(below)
             if child.children:
                 values[child.name] = cls._section(below, child, environ)
+                added = {name for name in added if not name.startswith(f"{variable}_")}
             else:
-                values[child.name] = environ.get(cls.variable(below), child.value or "")
+                values[child.name] = environ.get(variable, child.value or "")
+                added.discard(variable)
+        for name in sorted(added):
+            values.setdefault(name.removeprefix(beginning).lower(), environ[name])
         return tuple(values.items())
 
 

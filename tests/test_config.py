@@ -241,6 +241,28 @@ mlm_server
         self.assertEqual(broker(text).endpoints, ("tcp://*:1",))
 
 
+class ForeignTests(SynchronousTestCase):
+    """What the C programs take, and so files of their users may hold."""
+
+    def test_verbosity(self) -> None:
+        """Any level of verbosity is taken; 0 and nothing are none."""
+        for path in ("server/verbose", "server/auth/verbose"):
+            for value, expected in (("4", True), ("1", True), ("-1", True), ("00", False), ("0", False), ("", False)):
+                settings = broker(one(path, value))
+                found = settings.verbose if path == "server/verbose" else settings.auth_verbose
+                self.assertIs(found, expected, (path, value))
+        self.assertIs(worker(one("worker/verbose", "2")).verbose, True)
+
+    def test_flags(self) -> None:
+        """Any number but 0 is 1, as to the C programs."""
+        for value, expected in (("2", True), ("-1", True), ("01", True), ("00", False)):
+            self.assertIs(broker(one("server/background", value)).background, expected, value)
+
+    def test_no_password_file(self) -> None:
+        """An empty name for the password file is none."""
+        self.assertIsNone(broker(one("server/auth/plain", "")).password_file)
+
+
 class EnvironmentTests(SynchronousTestCase):
     """What the environment gives."""
 
@@ -276,6 +298,24 @@ class EnvironmentTests(SynchronousTestCase):
         error = self.assertRaises(ConfigurationError, worker, "", {"ALASKA_WORKER_USER": "\udce9"})
         self.assertEqual(str(error), "ALASKA_WORKER_USER must be a text of 1 to 255 octets, found '\\udce9'")
 
+    def test_unknown(self) -> None:
+        """A variable that looks like one of a setting and is none is told, with the one that looks most like it."""
+        words = "is not known and has no effect"
+        for name, hint in (
+            ("ALASKA_WORKER_POOL_SIZ", "; did you mean ALASKA_WORKER_POOL_SIZE?"),
+            ("ALASKA_POOL_SIZE", "; did you mean ALASKA_WORKER_POOL_SIZE?"),
+            ("alaska_worker_pool_size", "; did you mean ALASKA_WORKER_POOL_SIZE?"),
+            ("ALASKA_WORKER_LANGUAGE_OF_THE_DAY", ""),
+        ):
+            expected = [f"the environment variable '{name}' {words}{hint}"]
+            self.assertEqual(WorkerSettings.unknown_variables({name: "1"}), expected)
+
+    def test_not_ours(self) -> None:
+        """Variables of settings, of a section with any names, and of other programs are not told."""
+        known = {WorkerSettings.variable(entry.path): "1" for entry in WorkerSettings.entries().values()}
+        others = {"ALASKA_ENDPOINT": "", "ALASKA_USERNAME": "", "ALASKA_PASSWORD": "", "ALASKA_HOME": "", "PATH": ""}
+        self.assertEqual(WorkerSettings.unknown_variables(known | others | {"ALASKA_WORKER_SCRIPTS_ENV_X": ""}), [])
+
     def test_variables_differ(self) -> None:
         """No two settings share a variable."""
         for cls in (WorkerSettings, BrokerSettings):
@@ -287,7 +327,8 @@ class RefusedTests(SynchronousTestCase):
     """Values that cannot be used."""
 
     worker: ClassVar = {
-        "worker/background": ["", "2", "true", "yes", "on", "-1", "1 1"],
+        "worker/background": ["", "true", "yes", "on", "1 1", "1.0", "9" * 5000],
+        "worker/verbose": ["true", "yes", "1 1"],
         "worker/pool/size": ["", "0", "1025", "-1", "4.0", "1_0", "0x4", "four", "٤", "9" * 5000],
         "worker/broker/timeout": ["", "-1", "2147483648", "1s"],
         "worker/broker/endpoint": [
@@ -314,7 +355,6 @@ class RefusedTests(SynchronousTestCase):
     }
     broker: ClassVar = {
         "server/timeout": ["", "-1", "soon"],
-        "server/auth/plain": [""],
         "mlm_server/security/mechanism": ["", "PLAIN", "curve", "nul"],
         "mlm_server/bind/endpoint": ["", "?", "tcp://*", "tcp://*:99999"],
         "mlm_server/mailbox/size-limit": ["", "-1", "MAX", "1k", "18446744073709551616"],
@@ -333,7 +373,7 @@ class RefusedTests(SynchronousTestCase):
     def test_sentences(self) -> None:
         """A sentence says what was expected and what was found."""
         for path, value, sentence in (
-            ("worker/verbose", "yes", "worker/verbose must be 0 or 1, found 'yes'"),
+            ("worker/background", "yes", "worker/background must be 0 or 1, found 'yes'"),
             ("worker/pool/size", "0", "worker/pool/size must be a number from 1 to 1024, found '0'"),
             (
                 "worker/broker/timeout",
@@ -440,6 +480,29 @@ class FileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
+
+    def test_scripts_are_absent(self) -> None:
+        """A worker needs its scripts directory; relative to the working directory."""
+        self.path.mkdir()
+        self.assertEqual(
+            WorkerSettings().absent(self.path), [f"worker/scripts/dir: there is no folder {self.path / 'services'}"]
+        )
+        (self.path / "services").mkdir()
+        self.assertEqual(WorkerSettings().absent(self.path), [])
+
+    def test_passwords_are_absent(self) -> None:
+        """A broker that asks for passwords needs their file; another one does not."""
+        passwords = BrokerSettings(mechanism="plain", password_file=Path("users"))
+        self.assertEqual(
+            passwords.absent(self.path),
+            [
+                f"server/auth/plain: the password file {self.path / 'users'} cannot be read: No such file or directory",
+            ],
+        )
+        self.assertEqual(BrokerSettings(password_file=Path("users")).absent(self.path), [])
+        self.path.mkdir()
+        (self.path / "users").touch()
+        self.assertEqual(passwords.absent(self.path), [])
 
     def test_worker_file_is_created(self) -> None:
         """A missing worker file is written with the settings of C's, in C's order, and an embedded broker."""

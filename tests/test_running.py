@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from alaska import running
-from alaska.config import BrokerSettings, Loaded, WorkerSettings
+from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_worker
 from alaska.errors import AlaskaError, CannotBind, ConfigurationError
 from tests.network_case import LogCase
 
@@ -70,8 +70,18 @@ class LoadTests(StandardErrorCase):
             paths.append(path)
             return loaded
 
-        self.assertIs(running.load_or_exit(load, "a.cfg"), loaded)
-        self.assertEqual(paths, ["a.cfg"])
+        given = Path(self.mktemp())
+        given.touch()
+        self.assertIs(running.load_or_exit(load, str(given), "a.cfg"), loaded)
+        self.assertIs(running.load_or_exit(load, None, "a.cfg"), loaded)
+        self.assertEqual(paths, [str(given), "a.cfg"])
+
+    def test_given_and_missing(self) -> None:
+        """A file that is given and is not there ends the program with status 78; nothing is created."""
+        path = Path("not-there.cfg")
+        ended = self.ends(lambda: running.load_or_exit(load_worker, str(path), "a.cfg"))
+        self.assertEqual(ended, (78, "there is no configuration file 'not-there.cfg'\n"))
+        self.assertFalse(path.exists())
 
     def test_bad(self) -> None:
         """A bad file ends the program with status 78 and its sentences, one a line."""
@@ -79,7 +89,9 @@ class LoadTests(StandardErrorCase):
         def load(_path: str) -> Loaded[WorkerSettings]:
             raise ConfigurationError("a.cfg:1: this\na.cfg:2: that")
 
-        self.assertEqual(self.ends(lambda: running.load_or_exit(load, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n"))
+        self.assertEqual(
+            self.ends(lambda: running.load_or_exit(load, None, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n")
+        )
 
 
 class ApplyCase(StandardErrorCase):

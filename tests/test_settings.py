@@ -39,9 +39,21 @@ class SectionTests(SynchronousTestCase):
 
     def test_environment(self) -> None:
         """A variable goes before the value of a name that stands in the file."""
-        variables = {"ALASKA_WORKER_SCRIPTS_ENV_MAIL_HOST": "other", "ALASKA_WORKER_SCRIPTS_ENV_NEW": "x"}
+        variables = {"ALASKA_WORKER_SCRIPTS_ENV_MAIL_HOST": "other"}
         text = "            mail\n                host = h\n            mail-host = i\n"
         self.assertEqual(env(text, variables), (("mail", (("host", "other"),)), ("mail-host", "other")))
+
+    def test_only_in_the_environment(self) -> None:
+        """A variable that belongs to no name of the file adds one in lower case, within a section if it names one."""
+        variables = {
+            "ALASKA_WORKER_SCRIPTS_ENV_MAIL_PORT": "25",
+            "ALASKA_WORKER_SCRIPTS_ENV_CURRENCY": "EUR",
+            "ALASKA_WORKER_SCRIPTS_ENV_": "nameless",
+        }
+        text = "            mail\n                host = h\n"
+        self.assertEqual(env(text, variables), (("mail", (("host", "h"), ("port", "25"))), ("currency", "EUR")))
+        found = WorkerSettings.from_tree(loads("worker\n", "a.cfg"), variables).scripts_env
+        self.assertEqual(found, (("currency", "EUR"), ("mail_port", "25")))
 
     def test_no_oddities(self) -> None:
         """Any name is known there, at any depth."""

@@ -428,13 +428,28 @@ class ConfigurationTests(SystemTestCase):
     """Configuration files, as twistd meets them."""
 
     async def test_missing_file_is_created(self) -> None:
-        """A missing file is created with the defaults, and the broker goes on and says so."""
+        """The default file is created if it is missing, and the broker goes on and says so."""
         os.environ["MALAMUTE_MLM_SERVER_BIND_ENDPOINT"] = self.endpoint
         self.addCleanup(os.environ.pop, "MALAMUTE_MLM_SERVER_BIND_ENDPOINT")
-        broker = self.twistd("-n", "malamute", "--config", "new.cfg")
+        broker = self.twistd("-n", "malamute")
         await broker.until("Broker ready")
-        self.assertIn("'new.cfg' is missing, created with the defaults", broker.said)
-        self.assertIn('timeout = "5000"', (self.folder / "new.cfg").read_text(encoding="utf-8"))
+        self.assertIn("'malamute.cfg' is missing, created with the defaults", broker.said)
+        self.assertIn('timeout = "5000"', (self.folder / "malamute.cfg").read_text(encoding="utf-8"))
+
+    async def test_given_file_is_missing(self) -> None:
+        """A file that --config names and that is not there ends either program with a sentence and status 78."""
+        for name in ("alaska", "malamute"):
+            program = self.twistd("-n", name, "--config", "new.cfg")
+            self.assertEqual(await program.ended, 78)
+            self.assertEqual(program.said, "there is no configuration file 'new.cfg'\n")
+            self.assertFalse((self.folder / "new.cfg").exists())
+
+    async def test_no_scripts(self) -> None:
+        """A scripts directory that is not there ends the worker with a sentence and status 78."""
+        config = self.config("none.cfg", 'worker\n    scripts\n        dir = "none"\n')
+        program = self.twistd("-n", "alaska", "--config", str(config))
+        self.assertEqual(await program.ended, 78)
+        self.assertEqual(program.said, f"worker/scripts/dir: there is no folder {self.folder / 'none'}\n")
 
     async def test_bad_file(self) -> None:
         """A bad file ends either program with one sentence that names file and line, and a status that is not 0."""

@@ -18,6 +18,7 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from alaska import zpl
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.client import Client
 from alaska.config import WorkerSettings
@@ -44,9 +45,8 @@ class FolderCase(LogCase):
         self.path = self.folder / "alaska.cfg"
 
     def options(self, text: str | None = None) -> tap.Options:
-        """Return the options for a configuration file that holds this; for a missing one if there is no text."""
-        if text is not None:
-            self.path.write_text(text, encoding="utf-8")
+        """Return the options for a configuration file that holds this; without a text, the defaults of a new one."""
+        self.path.write_text(zpl.dumps(WorkerSettings.default_tree("")) if text is None else text, encoding="utf-8")
         options = tap.Options()
         options.parseOptions(["--config", str(self.path)])
         return options
@@ -63,6 +63,7 @@ class OptionsTests(FolderCase):
         options = tap.Options()
         options.parseOptions([])
         self.assertEqual(options["config"], "alaska.cfg")
+        self.assertTrue(options.loaded.created)
         self.assertTrue(self.path.exists())
 
     def test_file(self) -> None:
@@ -74,13 +75,10 @@ class OptionsTests(FolderCase):
         self.assertEqual(short.loaded.settings, options.loaded.settings)
 
     def test_missing_file(self) -> None:
-        """A missing file is created, and means the same when it is there the next time."""
-        created = self.options()
-        self.assertTrue(created.loaded.created)
-        again = self.options()
-        self.assertFalse(again.loaded.created)
-        self.assertEqual(again.loaded.settings, created.loaded.settings)
-        self.assertTrue(again.loaded.settings.broker_embedded)
+        """A file that is named and is not there ends the program with status 78."""
+        self.patch(sys, "stderr", io.StringIO())
+        ended = self.assertRaises(SystemExit, tap.Options().parseOptions, ["--config", str(self.path)])
+        self.assertEqual(ended.code, 78)
 
     def test_bad_file(self) -> None:
         """A bad file ends the program with status 78, and a sentence for each fault on the standard error."""
@@ -97,7 +95,10 @@ class OptionsTests(FolderCase):
 
     def test_twistd_is_told(self) -> None:
         """Behind twistd the settings become twistd's options, and -n still wins."""
-        self.path.write_text('worker\n    background = "1"\n    lockfile = "/run/a.pid"\n', encoding="utf-8")
+        text = (
+            f'worker\n    background = "1"\n    lockfile = "/run/a.pid"\n    scripts\n        dir = "{self.folder}"\n'
+        )
+        self.path.write_text(text, encoding="utf-8")
         for arguments, nodaemon in (([], 0), (["-n"], 1)):
             twistd = ServerOptions()
             twistd.parseOptions([*arguments, "alaska", "--config", str(self.path)])
@@ -134,10 +135,9 @@ class MakeServiceTests(FolderCase):
         self.assertIsInstance(worker, WorkerService)
 
     def test_report(self) -> None:
-        """The log says where the settings come from, that the file was created, and what is odd in it."""
+        """The log says where the settings come from, and what is odd in them."""
         self.made()
-        missing, loading = self.logged()
-        self.assertEqual(missing, f"'{self.path}' is missing, created with the defaults")
+        (loading,) = self.logged()
         self.assertEqual(loading, f"Loading configuration from '{self.path}'")
         self.made('worker\n    pools\n        size = "4"\n')
         (odd,) = self.logged(LogLevel.warn)
@@ -279,9 +279,3 @@ class WholeTests(TestCase):
     def stop(self, program: IService) -> Deferred[None]:
         """Stop the program."""
         return cast("Deferred[None]", program.stopService())
-
-    def test_defaults(self) -> None:
-        """The defaults of a file that is missing are those that the settings have, but for the broker."""
-        options = tap.Options()
-        options.parseOptions(["-c", self.mktemp()])
-        self.assertEqual(options.loaded.settings, WorkerSettings(broker_embedded=True))

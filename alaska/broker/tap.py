@@ -22,16 +22,20 @@ class Options(BaseOptions):
     """The command line of the broker."""
 
     synopsis = "[options]"
-    longdesc = "A Malamute broker. It reads the C broker's configuration file, and creates it when it is missing."
-    optParameters = [["config", "c", BrokerSettings.file, "The configuration file."]]  # noqa: RUF012  # as Twisted has it
+    longdesc = "A Malamute broker. It reads the C broker's configuration file."
+    optParameters = [  # noqa: RUF012  # as Twisted has it
+        ["config", "c", None, f"The configuration file; without it {BrokerSettings.file}, created if it is missing."]
+    ]
 
     loaded: Loaded[BrokerSettings]
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
-        self.loaded = running.load_or_exit(load_broker, self["config"])
+        self.loaded = running.load_or_exit(load_broker, self["config"], BrokerSettings.file)
+        self["config"] = self["config"] or BrokerSettings.file
         if self.parent is not None:
             running.apply(self.loaded.settings, self.parent, "malamute")
+            running.require_files(self.loaded.settings, self.parent)
 
 
 def limits_of(settings: BrokerSettings) -> Limits:

@@ -36,17 +36,21 @@ class Options(BaseOptions):
     """The command line of the worker."""
 
     synopsis = "[options]"
-    longdesc = "A worker that runs Lua scripts for service requests. A missing configuration file is created."
-    optParameters = [["config", "c", WorkerSettings.file, "The configuration file."]]  # noqa: RUF012  # as Twisted has it
+    longdesc = "A worker that runs Lua scripts for service requests."
+    optParameters = [  # noqa: RUF012  # as Twisted has it
+        ["config", "c", None, f"The configuration file; without it {WorkerSettings.file}, created if it is missing."]
+    ]
 
     loaded: Loaded[WorkerSettings]
     is_on_terminal = False
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
-        self.loaded = running.load_or_exit(load_worker, self["config"])
+        self.loaded = running.load_or_exit(load_worker, self["config"], WorkerSettings.file)
+        self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
             self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
+            running.require_files(self.loaded.settings, self.parent)
 
 
 def makeService(options: Options) -> IService:
