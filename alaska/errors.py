@@ -31,6 +31,10 @@ class ConfigurationError(AlaskaError):
     """A configuration file that cannot be used; the text names file, line and what was expected."""
 
 
+class TooFewDescriptors(AlaskaError):
+    """The system gives this process fewer descriptors than its configuration needs; the text says what to change."""
+
+
 class ProtocolError(AlaskaError):
     """A message that is no command of the protocol; nothing else is raised by the decoder."""
 

@@ -16,8 +16,9 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.threadable import isInIOThread
 from twisted.python.util import gidFromString, uidFromString
 
+from alaska import descriptors
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
-from alaska.errors import AlaskaError, ConfigurationError
+from alaska.errors import AlaskaError, ConfigurationError, TooFewDescriptors
 from alaska.lines import LineObserver, buffered
 from alaska.links import default_reactor
 from alaska.zpl import shown
@@ -43,6 +44,19 @@ def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default
         return load(default if given is None else given)
     except ConfigurationError as error:
         raise _unusable(str(error)) from None
+
+
+def enough_descriptors_or_exit(settings: WorkerSettings | BrokerSettings) -> None:
+    """Raise the limit of descriptors as far as it may be; it lasts for this process and what it forks.
+
+    :raises SystemExit: a worker's pool needs more; the status is 78 (EX_CONFIG).
+    """
+    limit = descriptors.raise_limit()
+    if isinstance(settings, WorkerSettings):
+        try:
+            descriptors.check_pool(settings.pool_size, settings.pool_isolation, limit)
+        except TooFewDescriptors as error:
+            raise _unusable(str(error)) from None
 
 
 def _unusable(sentence: str) -> SystemExit:

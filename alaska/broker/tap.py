@@ -34,6 +34,7 @@ class Options(BaseOptions):
         self.loaded = running.load_or_exit(load_broker, self["config"], BrokerSettings.file)
         self["config"] = self["config"] or BrokerSettings.file
         if self.parent is not None:
+            running.enough_descriptors_or_exit(self.loaded.settings)
             running.apply(self.loaded.settings, self.parent, "malamute")
             running.require_files(self.loaded.settings, self.parent)
 

@@ -49,6 +49,7 @@ class Options(BaseOptions):
         self.loaded = running.load_or_exit(load_worker, self["config"], WorkerSettings.file)
         self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
+            running.enough_descriptors_or_exit(self.loaded.settings)
             self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
             running.require_files(self.loaded.settings, self.parent)
 
