@@ -218,7 +218,7 @@ class BrokerModel:
             return
         status = command.status_code
         told = [each for each in self.messages.values() if each.said == command.tracker and each.is_tracked]
-        for message in told:
+        for message in [each for each in told if self._hears(each) is peer]:
             self._let_go(message)
         mine = [each for each in told if self._hears(each) is peer and self._is_due(each, status)]
         assert mine, f"{peer.name!r} is told {status} of {told}"

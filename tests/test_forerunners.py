@@ -180,21 +180,39 @@ class NothingIsLeftTests(BrokerTestCase):
 class WarningTests(BrokerTestCase, LogCase):
     """Queues that grow."""
 
-    limits = Limits(mailbox=QueueLimits(2**40, 20), service=QueueLimits(30))
+    limits = Limits(mailbox=QueueLimits(40, 20), service=QueueLimits(30), total=QueueLimits(1000, 45))
 
     def setUp(self) -> None:
         LogCase.setUp(self)
         BrokerTestCase.setUp(self)
 
     def test_once_each_time(self) -> None:
-        """A queue that grows past its mark, or is full, is warned of once, and again when it has shrunk and grown."""
+        """What grows past its mark, or is full, is warned of by name, once, and again when it has shrunk and grown."""
         self.open("p")
         for _ in range(2):
-            self.do("p", *(mail(b"%d" % number) for number in range(40)), *(request() for _ in range(40)))
+            self.do("p", *(mail(b"%d" % number) for number in range(50)), *(request() for _ in range(40)))
             self.open("late", OFFER, CLOSE)
-        warnings = ["mailbox late has grown to 20", "service svc is full: 31 would be too much"]
+        warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
+        warnings += ["all that waits has grown to 45 (service svc)", "service svc is full: 31 would be too much"]
         self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
-        self.assertEqual(self.broker.counters.over_limit, 20)
+        self.assertEqual(self.broker.counters.over_limit, 40)
+
+    def test_late_mail(self) -> None:
+        """What shrinks because its messages expire may be warned of again."""
+        self.open("p", *(mail(timeout=100) for _ in range(50)))
+        self.pass_time(0.2, "p")
+        self.do("p", *(mail() for _ in range(50)))
+        warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
+        self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
+
+    def test_full_all_the_time(self) -> None:
+        """What is full, and has room for one now and then, is warned of once."""
+        self.open("w", OFFER, credit=0)
+        self.open("p", *(request() for _ in range(31)))
+        for _ in range(5):
+            self.do("w", mlm.Credit(1))
+            self.do("p", request(), request())
+        self.assertEqual(self.logged(LogLevel.warn), ["service svc is full: 31 would be too much"])
 
 
 class WorkerTests(ServedCase):

@@ -36,29 +36,41 @@ class Limits:
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
 
 
+MOST_WARNED = 10_000
+"""Of so many names is remembered that they were warned of: anybody can make up more."""
+
+
 class Gauge:
-    """Checks sizes against limits, and warns once each time that one grows past its mark."""
+    """Checks sizes against limits, and warns of each crossing once: of the mark, and of the limit."""
 
     _log = Logger()
 
     def __init__(self) -> None:
-        self._warned: set[object] = set()
+        self._grown: set[object] = set()
+        self._full: set[object] = set()
 
-    def admits(self, what: object, octets: int, limits: QueueLimits) -> bool:
-        """Return whether something may grow to so many octets."""
+    def admits(self, what: object, octets: int, limits: QueueLimits, cause: object = None) -> bool:
+        """Return whether something may grow to so many octets; the log names it, and the cause, if there is one."""
         if limits.most_octets is not None and octets > limits.most_octets:
-            self._warn(what, "{what} is full: {octets} would be too much", octets)
+            self._warn(self._full, what, "{what} is full: {octets} would be too much{cause}", octets, cause)
             return False
         if limits.warn_octets is not None and octets >= limits.warn_octets:
-            self._warn(what, "{what} has grown to {octets}", octets)
+            self._warn(self._grown, what, "{what} has grown to {octets}{cause}", octets, cause)
         return True
 
     def sank(self, what: object, octets: int, limits: QueueLimits) -> None:
-        """Take note of a smaller size; below the mark the next crossing is worth a warning again."""
-        if what in self._warned and (octets < (limits.warn_octets or limits.most_octets or 0)):
-            self._warned.discard(what)
+        """Take note of a smaller size: the next crossing of the mark is worth a warning again.
 
-    def _warn(self, what: object, words: str, octets: int) -> None:
-        if what not in self._warned:
-            self._warned.add(what)
-            self._log.warn(words, what=str(what), octets=octets)
+        So is that of the limit, when a quarter has room again: what is full swings at its limit all the time.
+        """
+        if self._grown and (limits.warn_octets is None or octets < limits.warn_octets):
+            self._grown.discard(what)
+        if self._full and (limits.most_octets is None or octets <= limits.most_octets * 3 // 4):
+            self._full.discard(what)
+
+    def _warn(self, warned: set[object], what: object, words: str, octets: int, cause: object) -> None:
+        if what not in warned:
+            if len(warned) >= MOST_WARNED:
+                warned.clear()
+            warned.add(what)
+            self._log.warn(words, what=str(what), octets=octets, cause="" if cause is None else f" ({cause})")

@@ -164,7 +164,7 @@ class Queues:
     def _admits(self, queue: Queue, octets: int) -> bool:
         return self._is_unlimited or (
             self._gauge.admits(queue.name, queue.octets + octets, self._limits_of[queue.name.kind])
-            and self._gauge.admits("all that waits", self._octets + octets, self._limits.total)
+            and self._gauge.admits("all that waits", self._octets + octets, self._limits.total, queue.name)
         )
 
     # To the receiver
@@ -240,6 +240,9 @@ class Queues:
         before = queue.octets
         queue.dispatch(now)
         self._octets -= before - queue.octets
+        self._sank(queue)
+
+    def _sank(self, queue: Queue) -> None:
         self._gauge.sank(queue.name, queue.octets, self._limits_of[queue.name.kind])
         self._gauge.sank("all that waits", self._octets, self._limits.total)
 
@@ -302,8 +305,10 @@ class Queues:
         is_all = len(late) < OVERDUE_AT_ONCE
         self._expired_upto = FIRST_EXPIRY if is_all else (late[-1].expires or 0.0, late[-1].position)
         for message in late:
-            if self._queue(*message.queue).expire(message):
+            queue = self._queue(*message.queue)
+            if queue.expire(message):
                 self._octets -= message.size
+                self._sank(queue)
                 self._expired(message)
         for queue in [queue for queue in self._queues.values() if queue.is_deep]:
             self._dispatch(queue, now)

@@ -98,6 +98,7 @@ class Stream:
 
     def __init__(self, name: bytes, store: IStore, retention: Retention, gauge: Gauge, limits: QueueLimits) -> None:
         self.name = name
+        self._label = f"stream {printable(name)}"
         self._gauge = gauge
         self._limits = limits
         self.refused = 0
@@ -115,9 +116,6 @@ class Stream:
         self._untrimmed = 0
         self.has_kept = False
         """Whether the store ever had a record of this stream, so that their positions must not be given again."""
-
-    def __str__(self) -> str:
-        return f"stream {printable(self.name)}"
 
     def __bool__(self) -> bool:
         return bool(self._readers) or self._first <= self._last or self._is_kept
@@ -192,7 +190,7 @@ class Stream:
                 self._lagging[reader.client] = reader
                 is_needed = True
         has_room = is_needed and self._store.has_room
-        if has_room and self._gauge.admits(self, self._octets + record.size, self._limits):
+        if has_room and self._gauge.admits(self._label, self._octets + record.size, self._limits):
             self._store.record(record)
             self.has_kept = True
             self._octets += record.size
@@ -247,7 +245,7 @@ class Stream:
         if upto >= self._first:
             self._octets -= self._store.trim(self.name, upto)
             self._first = upto + 1
-            self._gauge.sank(self, self._octets, self._limits)
+            self._gauge.sank(self._label, self._octets, self._limits)
 
     @property
     def has_grown(self) -> bool:
