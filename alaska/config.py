@@ -101,6 +101,9 @@ class WorkerSettings(Settings):
         created="1000")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+    broker_config: Path | None = setting(
+        "worker/broker/config", PATH, None,
+        "A file as `malamute.cfg`, with the settings of the embedded broker (docs/operation.md).")
     broker_store: Path | None = setting(
         "worker/broker/store", PATH, None, "Where the embedded broker keeps what must survive it.")
     broker_store_sync: str = setting(
@@ -132,8 +135,9 @@ class WorkerSettings(Settings):
         if (self.plain_username is None) is not (self.plain_password is None):
             given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
             doubts.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
-        if self.broker_store is not None and not self.broker_embedded:
-            doubts.append("worker/broker/store has no effect: worker/broker/embedded is not 1")
+        for name, path in (("config", self.broker_config), ("store", self.broker_store)):
+            if path is not None and not self.broker_embedded:
+                doubts.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
         return doubts
 
     def absent(self, folder: Path) -> list[str]:

@@ -180,7 +180,10 @@ class INetwork(Interface):
         """Return a broker's end at these endpoints, not bound yet; is_plain asks for a user name and password."""
 
     def authenticate(decide: Callable[[bytes, bytes], bool]) -> None:
-        """Let ``decide(username, password)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP)."""
+        """Let ``decide(username, password)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP).
+
+        :raises CannotBind: somebody else in this process says so already.
+        """
 
     def close() -> None:
         """Close all that is open; what was sent still leaves, within a second."""

@@ -309,6 +309,50 @@ class BesideTests(LinkTestCase):
         (await self.connect_beside(Waiter())).send([b"x"])
         await at_another.until(1)
 
+    async def test_taken_over(self) -> None:
+        """A dealer whose endpoint is served beside it from now on goes there, and its client sees it go and come."""
+        at_dealer, changes, at_router = Waiter(), Waiter(), Waiter()
+        far = Network(reactor)
+        self.addCleanup(far.close)
+        elsewhere = far.router([ANY_PORT])
+        elsewhere.start(Waiter(), Waiter())
+        endpoint = elsewhere.endpoint
+        link = self.beside.dealer(endpoint)
+        link.start(at_dealer, changes)
+        await changes.until(1)
+        elsewhere.close()
+        await changes.until(2)
+        near = self.network.router([endpoint])
+        near.start(at_router, Waiter())
+        await changes.until(3)
+        self.assertEqual(changes.got, [LinkState.UP, LinkState.DOWN, LinkState.UP])
+        link.send([b"x"])
+        await at_router.until(1)
+        self.assertEqual(connections_to(endpoint), 0)
+        near.post(at_router.got[0][0], [b"answer"])
+        await at_dealer.until(1)
+        near.close()
+        await changes.until(4)
+        elsewhere = far.router([endpoint])
+        elsewhere.start(at_router, Waiter())
+        await changes.until(5)
+        link.send([b"y"])
+        await at_router.until(2)
+        self.assertEqual(connections_to(endpoint), 1)
+        self.assertEqual(changes.got[3:], [LinkState.DOWN, LinkState.UP])
+
+    async def test_in_any_order(self) -> None:
+        """A router of a network that was made later than the dealer's is reached through memory too."""
+        later = Network(reactor, self.beside)
+        self.addCleanup(later.close)
+        self.network.close()
+        at_router, changes = Waiter(), Waiter()
+        router = later.router([ANY_PORT])
+        router.start(at_router, Waiter())
+        self.beside.dealer(router.endpoint).start(Waiter(), changes)
+        await changes.until(1)
+        self.assertEqual(connections_to(router.endpoint), 0)
+
     async def test_closed_before_it_is_up(self) -> None:
         """Of a link that was closed in the turn in which it was started, by itself or with its network, nothing is
         told.
@@ -324,7 +368,7 @@ class BesideTests(LinkTestCase):
         self.assertEqual(changes.got, [])
 
     async def test_close(self) -> None:
-        """Closing a network closes those beside it first, and what they have sent arrives nowhere any more."""
+        """What a dealer has sent to a network beside that has closed arrives nowhere any more."""
         link = await self.connect_beside(Waiter())
         self.network.close()
         link.send([b"x"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -14,6 +15,10 @@ from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor
 
 TICK_SECONDS = 0.05
+TAKE_OVER_SECONDS = 0.25
+"""How often a broker in a worker looks whether the one that it leaves the endpoints to is still there."""
+RETRY_SECONDS = 1.0
+"""The same when that one is gone, but its place cannot be taken, since each attempt lets clients connect in vain."""
 
 
 class BrokerService(Service):
@@ -49,6 +54,11 @@ class BrokerService(Service):
         self._store: IStore | None = None
         self.broker: Broker | None = None
 
+    @property
+    def serves(self) -> bool:
+        """Whether the endpoints are served."""
+        return self._store is not None
+
     def startService(self) -> None:
         """Serve the endpoints.
 
@@ -56,18 +66,20 @@ class BrokerService(Service):
         :raises StoreError: the store cannot be used.
         """
         super().startService()
+        self._serve()
+
+    def _serve(self) -> None:
         self._network = self._make_network()
-        if self._accept is not None:
-            self._network.authenticate(self._accept)
-        self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
         try:
+            if self._accept is not None:
+                self._network.authenticate(self._accept)
+            self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
             self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
             self.broker = Broker(self._router, self._limits, self._store)
-        except AlaskaError:
-            self._network.close()
-            self._router = self._network = None
+        except Exception:
+            self._close()
             raise
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
@@ -76,12 +88,20 @@ class BrokerService(Service):
         """Serve no longer; what was sent to clients still leaves."""
         if self._ticks.running:
             self._ticks.stop()
-        if self._router is not None and self._network is not None:
-            self._router.close()
-            self._network.close()
-        if self._store is not None:
-            self._store.close()
+        self._close()
         super().stopService()
+
+    def _close(self) -> None:
+        """Let go of the store, and then of the endpoints: who gets those next may open the store."""
+        try:
+            if self._store is not None:
+                self._store.close()
+        finally:
+            if self._router is not None:
+                self._router.close()
+            if self._network is not None:
+                self._network.close()
+            self._store = self._router = self._network = None
 
     def _gone(self, peer: bytes) -> None:
         if self.broker is not None:
@@ -100,12 +120,20 @@ class BrokerService(Service):
 
 
 class EmbeddedBrokerService(BrokerService):
-    """A broker inside a worker's process, unless somebody serves its endpoint already."""
+    """A broker inside a worker's process, as long as nobody else serves its endpoints.
+
+    While another broker does, it tries again and again to bind them: when that broker is gone, one of all that wait
+    gets them, and opens the store.
+    """
+
+    _next_attempt: IDelayedCall | None = None
+    _complaint = ""
 
     def startService(self) -> None:
-        """Serve the endpoints, or leave them to whoever does.
+        """Serve the endpoints, or leave them to whoever does until that one is gone.
 
         :raises CannotBind: an endpoint cannot be served for another reason.
+        :raises StoreError: the store cannot be used.
         """
         try:
             super().startService()
@@ -115,3 +143,33 @@ class EmbeddedBrokerService(BrokerService):
             self._log.info(
                 "{endpoints} is served already; joining the broker there", endpoints=", ".join(self._endpoints)
             )
+            self._attempt_in(TAKE_OVER_SECONDS)
+
+    def stopService(self) -> None:
+        """See :class:`BrokerService`."""
+        if self._next_attempt is not None:
+            self._next_attempt.cancel()
+            self._next_attempt = None
+        super().stopService()
+
+    def _attempt_in(self, seconds: float) -> None:
+        self._next_attempt = self._reactor.callLater(seconds, self._attempt)
+
+    def _attempt(self) -> None:
+        """Serve the endpoints if nobody does any more; what else prevents it is told once, and may pass."""
+        self._next_attempt = None
+        try:
+            self._serve()
+        except Exception as error:  # Whatever it was, nobody else may be there to make another attempt.
+            is_taken = isinstance(error, CannotBind) and error.is_taken
+            if not is_taken:
+                self._complain(error)
+            self._attempt_in(TAKE_OVER_SECONDS if is_taken else RETRY_SECONDS)
+        else:
+            self._log.info("the broker there is gone, this worker carries one now")
+
+    def _complain(self, error: Exception) -> None:
+        complaint = str(error) if isinstance(error, AlaskaError) else repr(error)
+        if complaint != self._complaint:
+            self._complaint = complaint
+            self._log.error("cannot take over from the broker that is gone: {complaint}", complaint=complaint)

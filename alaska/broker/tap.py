@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
@@ -55,14 +57,19 @@ def limits_of(settings: BrokerSettings) -> Limits:
     )
 
 
+def accept_of(settings: BrokerSettings) -> Callable[[bytes, bytes], bool] | None:
+    """Return what says by user name and password who may connect, or None where nobody is asked for them."""
+    if settings.mechanism != "plain":
+        return None
+    return Passwords(settings.password_file, settings.auth_verbose).accept
+
+
 def makeService(options: Options) -> IService:
     """Return the broker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
     for line in settings.echo:
         _log.info("{line}", line=line)
-    passwords = Passwords(settings.password_file, settings.auth_verbose)
-    accept = passwords.accept if settings.mechanism == "plain" else None
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
     reactor = default_reactor()
     program = running.Program()
@@ -72,7 +79,7 @@ def makeService(options: Options) -> IService:
         lambda: store_at(reactor, settings.store_path, settings.store_sync),
         list(settings.endpoints),
         limits_of(settings),
-        accept,
+        accept_of(settings),
         settings.domain,
     ).setServiceParent(program)
     return program

@@ -32,51 +32,97 @@ def default_reactor() -> Reactor:
     return cast("Reactor", reactor)
 
 
+class Neighbours:
+    """What networks of one process that lie beside each other share: a context, and who of them serves what.
+
+    A dealer reaches a router among them through memory. When such a router begins to serve the endpoint of a dealer,
+    or ends, the dealer goes there or leaves, and its client sees a connection that went down and comes up again.
+    """
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.links: set[DealerLink] = set()
+        self._served: dict[str, tuple[str, SharingFactory]] = {}
+        self._networks = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still a network among them."""
+        return self._networks > 0
+
+    def join(self) -> None:
+        """Count one more network."""
+        self._networks += 1
+
+    def leave(self) -> None:
+        """Count one less; the last ends the context, and waits for what was sent."""
+        self._networks -= 1
+        if not self.is_open:
+            self.context.term()
+
+    def near(self, endpoint: str, factory: SharingFactory) -> str | None:
+        """Return where an endpoint is reached through memory, if another network than this one's serves it."""
+        near, owner = self._served.get(endpoint, (None, None))
+        return None if owner is factory else near
+
+    def serve(self, endpoints: Iterable[str], near: str, factory: SharingFactory) -> None:
+        """Take note of where endpoints are reached through memory from now on, and whose network serves them."""
+        self._served.update(dict.fromkeys(endpoints, (near, factory)))
+        self._look_around()
+
+    def withdraw(self, near: str) -> None:
+        """Take note that nothing is served there any more."""
+        self._served = {endpoint: served for endpoint, served in self._served.items() if served[0] != near}
+        self._look_around()
+
+    def _look_around(self) -> None:
+        for link in list(self.links):
+            link.look_around()
+
+
 @implementer(INetwork)
 class Network:
     """Sockets in one ZeroMQ context.
 
     The context makes threads, so a network must not be made before a daemon has forked.
 
-    A network may lie beside another one of the same process, whose context it shares unless that is closed. Its dealers
-    reach what the other one's routers serve through memory, and are closed before those are.
+    A network may lie beside another one of the same process and its neighbours, unless those are all closed.
     """
 
     def __init__(self, reactor: Reactor, beside: Network | None = None, look_up: LookUp = families_of) -> None:
-        if beside is not None and not beside._is_open:
-            beside = None
-        self._factory: ZmqFactory = ZmqFactory() if beside is None else SharingFactory(beside._factory.context)
+        neighbours = None if beside is None else beside._neighbours
+        self._neighbours: Neighbours = neighbours if neighbours is not None and neighbours.is_open else Neighbours()
+        self._neighbours.join()
+        self._factory = SharingFactory(self._neighbours.context)
         self._factory.reactor = reactor
         self._factory.lingerPeriod = CLOSE_MILLISECONDS
         self._look_up = look_up
-        self._beside: list[Network] = []
-        self._served: dict[str, str] = {}
-        self._near = {} if beside is None else beside._served
-        if beside is not None:
-            beside._beside.append(self)
-
-    @property
-    def _is_open(self) -> bool:
-        return self._factory.connections is not None
+        self._routers: list[RouterLink] = []
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
-        return DealerLink(self._factory, self._near.get(endpoint, endpoint), username, password, self._look_up)
+        return DealerLink(self._factory, self._neighbours, endpoint, username, password, self._look_up)
 
     def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> RouterLink:
         """See :class:`INetwork`."""
-        return RouterLink(self._factory, list(endpoints), domain, is_plain, self._served)
+        router = RouterLink(self._factory, self._neighbours, list(endpoints), domain, is_plain)
+        self._routers.append(router)
+        return router
 
     def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
         """See :class:`INetwork`."""
         _Authenticator(self._factory, decide)
 
     def close(self) -> None:
-        """See :class:`INetwork`; waits for what was sent."""
-        while self._beside:
-            self._beside.pop().close()
-        if self._is_open:
-            self._factory.shutdown()
+        """See :class:`INetwork`; the last of its neighbours waits for what was sent."""
+        if self._factory.connections is None:
+            return
+        for link in [link for link in self._neighbours.links if link.factory is self._factory]:
+            link.close()
+        while self._routers:
+            self._routers.pop().close()
+        self._factory.shutdown()
+        self._neighbours.leave()
 
 
 @implementer(ILink)
@@ -88,31 +134,61 @@ class DealerLink:
     _DOWN = frozenset({zmq.Event.DISCONNECTED})
 
     def __init__(
-        self, factory: ZmqFactory, endpoint: str, username: str | None, password: str | None, look_up: LookUp
+        self,
+        factory: SharingFactory,
+        neighbours: Neighbours,
+        endpoint: str,
+        username: str | None,
+        password: str | None,
+        look_up: LookUp,
     ) -> None:
-        self._factory = factory
+        self.factory = factory
+        self._neighbours = neighbours
         self._endpoint = endpoint
         self._username = username
         self._password = password
         self._look_up = look_up
+        self._near: str | None = None
+        self._is_up = False
         self._question: Question | None = None
         self._socket: Dealer | None = None
         self._monitor: Pair | None = None
+        self._received: Callable[[list[bytes]], None] = lambda _frames: None
+        self._changed: Callable[[LinkState], None] = lambda _state: None
 
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
-        at = place(self._endpoint)
+        self._received, self._changed = received, changed
+        self._begin()
+        self._neighbours.links.add(self)
+
+    def _begin(self) -> None:
+        """Open a socket, and let it connect to where the endpoint is served now."""
+        self._near = self._neighbours.near(self._endpoint, self.factory)
+        at = place(self._endpoint) if self._near is None else None
         try:
-            socket = self._open(received, changed)
+            socket = self._open()
         except zmq.ZMQError as error:
-            self.close()
+            self._drop()
             raise CannotOpen(f"no connection can be opened: {error}") from error
         if at is not None and at.version is None:
-            self._question = Question(self._factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
+            self._question = Question(self.factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
+        elif at is not None:
+            self._connect(str(at), at.version or 4)
         else:
-            self._connect(self._endpoint if at is None else str(at), 4 if at is None else at.version or 4)
-        if self._endpoint.startswith("inproc:"):
-            self._factory.reactor.callLater(0, lambda: changed(LinkState.UP) if socket.factory is not None else None)
+            self._connect(self._near or self._endpoint, 4)
+        if (self._near or self._endpoint).startswith("inproc:"):
+            # No event tells of connections in memory, which are there at once.
+            self.factory.reactor.callLater(0, lambda: self._change(LinkState.UP) if self._socket is socket else None)
+
+    def look_around(self) -> None:
+        """Go to where the endpoint is served now, through memory or not."""
+        if self._near != self._neighbours.near(self._endpoint, self.factory):
+            self._drop()
+            if self._is_up:
+                self._change(LinkState.DOWN)
+            if self in self._neighbours.links:
+                self._begin()
 
     def _connect(self, endpoint: str, version: int) -> None:
         assert self._socket is not None
@@ -120,15 +196,15 @@ class DealerLink:
         try:
             self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, endpoint)])
         except zmq.ZMQError as error:
-            self.close()
+            self._drop()
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
 
-    def _open(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> Dealer:
+    def _open(self) -> Dealer:
         """Make the socket and what watches it.
 
         :raises zmq.ZMQError: there are no more sockets or descriptors.
         """
-        socket = self._socket = Dealer(self._factory, received)
+        socket = self._socket = Dealer(self.factory, self._received)
         # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
         socket.socket.set(zmq.IMMEDIATE, 1)
         socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
@@ -136,7 +212,7 @@ class DealerLink:
         # A number that is never used again: ZeroMQ closes sockets some time after they are closed here.
         events = f"inproc://monitor-{next(_numbers)}"
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
-        self._monitor = Pair(self._factory, lambda frames: self._event(frames, changed))
+        self._monitor = Pair(self.factory, self._event)
         self._monitor.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, events)])
         return socket
 
@@ -147,17 +223,21 @@ class DealerLink:
             socket.set_string(zmq.PLAIN_USERNAME, self._username)
             socket.set_string(zmq.PLAIN_PASSWORD, self._password)
         except zmq.ZMQError as error:
-            self.close()
+            self._drop()
             raise Refused("user name and password must have 1 to 255 octets each") from error
 
-    def _event(self, frames: list[bytes], changed: Callable[[LinkState], None]) -> None:
+    def _event(self, frames: list[bytes]) -> None:
         event = parse_monitor_message(frames)["event"]
         if event in self._UP:
-            changed(LinkState.UP)
+            self._change(LinkState.UP)
         elif event in self._DOWN:
-            changed(LinkState.DOWN)
+            self._change(LinkState.DOWN)
         elif event in self._REFUSED:
-            changed(LinkState.REFUSED)
+            self._change(LinkState.REFUSED)
+
+    def _change(self, state: LinkState) -> None:
+        self._is_up = state is LinkState.UP
+        self._changed(state)
 
     def send(self, frames: list[bytes]) -> None:
         """See :class:`ILink`."""
@@ -167,8 +247,13 @@ class DealerLink:
 
     def close(self) -> None:
         """See :class:`ILink`."""
+        self._neighbours.links.discard(self)
+        self._drop()
+
+    def _drop(self) -> None:
         if self._question is not None:
             self._question.close()
+            self._question = None
         if self._monitor is not None and self._socket is not None:
             self._socket.socket.disable_monitor()
             self._monitor.shutdown()
@@ -180,19 +265,17 @@ class DealerLink:
 
 @implementer(IRouter)
 class RouterLink:
-    """The broker's end of all connections, at one or more endpoints.
-
-    In ``served`` it notes where those of its own process reach it without them.
-    """
+    """The broker's end of all connections, at one or more endpoints."""
 
     def __init__(
-        self, factory: ZmqFactory, endpoints: list[str], domain: str | None, is_plain: bool, served: dict[str, str]
+        self, factory: SharingFactory, neighbours: Neighbours, endpoints: list[str], domain: str | None, is_plain: bool
     ) -> None:
         self._factory = factory
+        self._neighbours = neighbours
         self._endpoints = endpoints
         self._domain = domain
         self._is_plain = is_plain
-        self._served = served
+        self._near: str | None = None
         self._socket: Router | None = None
         self._locks: list[ipc.PathLock] = []
         self.bound: list[str] = []
@@ -224,9 +307,9 @@ class RouterLink:
                 self.close()
                 raise
         if self._endpoints:
-            near = f"inproc://router-{next(_numbers)}"
-            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, near)])
-            self._served.update(dict.fromkeys([*self._endpoints, *self.bound], near))
+            self._near = f"inproc://router-{next(_numbers)}"
+            socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, self._near)])
+            self._neighbours.serve([*self._endpoints, *self.bound], self._near, self._factory)
 
     def _bind(self, socket: Router, endpoint: str) -> None:
         lock = ipc.lock(endpoint)
@@ -251,11 +334,12 @@ class RouterLink:
 
     def close(self) -> None:
         """See :class:`IRouter`."""
-        for endpoint in (*self._endpoints, *self.bound):
-            self._served.pop(endpoint, None)
         if self._socket is not None:
             self._socket.shutdown()
             self._socket = None
+        if self._near is not None:
+            self._neighbours.withdraw(self._near)
+            self._near = None
         while self._locks:
             self._locks.pop().release()
 
@@ -266,7 +350,11 @@ class _Authenticator:
     def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes], bool]) -> None:
         self._decide = decide
         self._socket = Router(factory, self._asked)
-        self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
+        try:
+            self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
+        except zmq.ZMQError as error:
+            # One that was closed a moment ago may still be there.
+            raise CannotBind(f"cannot serve {ZAP_ENDPOINT}: {error.strerror}", is_taken=True) from error
 
     def _asked(self, frames: list[bytes]) -> None:
         at = frames.index(b"") + 1

@@ -161,7 +161,7 @@ class Socket(ZmqConnection):
 
 
 class SharingFactory(ZmqFactory):
-    """A factory in the context of another one, which ends it."""
+    """A factory in a context that others use too, and somebody else ends."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         # Not txZMQ's own constructor, which would make another context.

@@ -6,15 +6,17 @@ import hmac
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
-from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.config import Loaded, WorkerSettings, load_worker
+from alaska.broker.tap import accept_of, limits_of
+from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.interfaces import Reactor
 from alaska.lines import buffered
 from alaska.links import Network, default_reactor
@@ -42,6 +44,7 @@ class Options(BaseOptions):
     ]
 
     loaded: Loaded[WorkerSettings]
+    broker: Loaded[BrokerSettings] | None = None
     is_on_terminal = False
 
     def postOptions(self) -> None:
@@ -52,6 +55,17 @@ class Options(BaseOptions):
             running.enough_descriptors_or_exit(self.loaded.settings)
             self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
             running.require_files(self.loaded.settings, self.parent)
+        self._load_broker()
+
+    def _load_broker(self) -> None:
+        """Load the file with the settings of the embedded broker, if one is named."""
+        settings = self.loaded.settings
+        if not settings.broker_embedded or settings.broker_config is None:
+            return
+        where = Path("." if self.parent is None else self.parent["rundir"])
+        self.broker = running.load_or_exit(load_broker, str(where / settings.broker_config), BrokerSettings.file)
+        if self.parent is not None:
+            running.require_files(self.broker.settings, self.parent)
 
 
 def makeService(options: Options) -> IService:
@@ -65,13 +79,17 @@ def makeService(options: Options) -> IService:
     program = running.Program()
     make_network = _networks(reactor)
     if settings.broker_embedded:
+        if options.broker is not None:
+            running.report(str(settings.broker_config), options.broker)
+        broker = broker_settings(settings, options.broker)
         EmbeddedBrokerService(
             reactor,
             make_network,
-            lambda: store_at(reactor, settings.broker_store, settings.broker_store_sync),
-            [settings.broker_endpoint],
-            Limits(),
-            accept_one(settings.plain_username, settings.plain_password),
+            lambda: store_at(reactor, broker.store_path, broker.store_sync),
+            list(broker.endpoints),
+            limits_of(broker),
+            accept_of(broker) or accept_one(settings.plain_username, settings.plain_password),
+            broker.domain,
         ).setServiceParent(program)
     WorkerService(
         reactor,
@@ -84,15 +102,25 @@ def makeService(options: Options) -> IService:
     return program
 
 
+def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | None) -> BrokerSettings:
+    """Return the settings of the embedded broker: those of its file, or of a new one, at the worker's endpoint.
+
+    A store that the worker's own settings name goes before the one that the file names.
+    """
+    found = loaded.settings if loaded is not None else BrokerSettings.from_tree(BrokerSettings.default_tree(""))
+    if settings.broker_store is not None:
+        found = replace(found, store_path=settings.broker_store, store_sync=settings.broker_store_sync)
+    return replace(found, endpoints=(settings.broker_endpoint,))
+
+
 def _networks(reactor: Reactor) -> Callable[[], Network]:
     """Return what makes networks that lie beside each other, so that worker and broker need no TCP between them."""
-    first: Network | None = None
+    latest: Network | None = None
 
     def make_network() -> Network:
-        nonlocal first
-        network = Network(reactor, first)
-        first = first or network
-        return network
+        nonlocal latest
+        latest = Network(reactor, latest)
+        return latest
 
     return make_network
 
