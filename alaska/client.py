@@ -10,8 +10,12 @@
         print(delivery.subject, delivery.content)
 
 The connection looks after itself: a heartbeat a second; when the broker was away, the client opens again, sets up
-again what was set up, and sends what the broker may not have. Names, subjects and trackers are text or octets; text
-goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate escapes, which go back as they came.
+again what was set up, and sends what the broker may not have. Names, subjects, trackers and content are text or octets;
+text goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate escapes, which go back as they came.
+
+What a method is given is looked at before it does anything: :exc:`TypeError` for a value of a wrong type,
+:exc:`ValueError` for a number out of range, and :exc:`ValueTooLong`, a ValueError, for a name that does not fit the
+wire.
 """
 
 from __future__ import annotations
@@ -27,14 +31,26 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.delivery import Confirmation, Delivery, Text, to_octets, to_text
+from alaska.delivery import (
+    MOST_POSITION,
+    MOST_STATUS,
+    Confirmation,
+    Delivery,
+    Text,
+    to_frames,
+    to_milliseconds,
+    to_number,
+    to_octets,
+    to_seconds,
+    to_text,
+)
 from alaska.interfaces import ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine, Delivered, Request
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.states import State
-from alaska.trackers import Trackers
+from alaska.trackers import Trackers, new_tracker
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
@@ -44,6 +60,8 @@ LETTERS = "alaska.letters"
 TICK_SECONDS = 0.25
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
+MOST_CREDIT = 2**24
+"""So much credit can be given in one call."""
 
 
 class Client:
@@ -75,17 +93,22 @@ class Client:
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
     ) -> None:
+        _check_made(endpoint, username, password, deliver, confirmed)
+        octets = to_octets(address)
+        encode(mlm.ConnectionOpen(octets))
         self.endpoint = endpoint
-        self.address = to_text(to_octets(address))
+        self.address = to_text(octets)
         self._credentials = username, password
         self._reactor = reactor if reactor is not None else default_reactor()
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
         self._deliver = deliver if deliver is not None else self._queue
-        self._machine = ClientMachine(to_octets(address), self, most_messages, most_octets)
+        to_number(most_messages, MOST_POSITION, "most_messages")
+        to_number(most_octets, MOST_POSITION, "most_octets")
+        self._machine = ClientMachine(octets, self, most_messages, most_octets)
         if credit is not None:
-            self._machine.give_credit(credit)
+            self.give_credit(credit)
         self._tell_confirmed = confirmed
         self._trackers = Trackers()
         self._ticks = LoopingCall(self._tick)
@@ -134,6 +157,8 @@ class Client:
         The Deferred fails with :exc:`ConnectTimeout` when the broker does not answer in time, or :exc:`Refused`;
         the client is closed then, and another has to be made for another try.
         """
+        if timeout is not None:
+            to_seconds(timeout)
         if self._connecting is not None or self._machine.state is State.CLOSED:
             raise errors.NotConnected("a client connects only once")
         if self._network is None:
@@ -156,11 +181,12 @@ class Client:
         When the Deferred fires, the connection is gone. It fails with :exc:`ConnectTimeout` when the broker did not
         say in time that it has everything.
         """
+        longest = to_seconds(timeout) if longest is None else to_seconds(longest)
         if self._machine.state is State.CLOSED or self._connecting is None:
             return succeed(None)
         closing: Deferred[None] = Deferred()
         self._closing.append(closing)
-        latest = self._reactor.seconds() + (timeout if longest is None else longest)
+        latest = self._reactor.seconds() + longest
         self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
         self._machine.close()
         return closing
@@ -194,8 +220,10 @@ class Client:
 
     def produce(self, stream: Text) -> Deferred[None]:
         """Let :meth:`send` write to this stream from now on."""
-        self._stream = to_octets(stream)
-        return self._ask(mlm.StreamWrite(self._stream))
+        command = mlm.StreamWrite(to_octets(stream))
+        producing = self._ask(command)
+        self._stream = command.stream
+        return producing
 
     def replay(self, stream: Text, pattern: Text = "", position: int = 0) -> Deferred[None]:
         """Read a stream from a position on: 0 for the oldest record that is kept, then what is written from now on.
@@ -205,9 +233,11 @@ class Client:
 
         :raises Refused: the broker has no journals.
         """
+        to_number(position, MOST_POSITION, "a position")
+        command = mlm.StreamReplay(to_octets(stream), to_octets(pattern), position)
         if "replay" not in self.capabilities:
             raise errors.Refused("the broker keeps no streams", errors.NOT_IMPLEMENTED)
-        return self._ask(mlm.StreamReplay(to_octets(stream), to_octets(pattern), position))
+        return self._ask(command)
 
     def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
         """Read what is written to a stream under subjects that match a pattern, from now on."""
@@ -223,8 +253,8 @@ class Client:
 
     def _ask(self, command: Asked) -> Deferred[None]:
         """Ask for something; the Deferred fires when the broker has done it, or fails with :exc:`Refused`."""
-        self._check_open()
         encode(command)
+        self._check_open()
         request = Request(command)
         asked = self._requests[request] = Deferred()
         self._machine.request(request)
@@ -232,79 +262,83 @@ class Client:
 
     # Sending
 
-    def send(self, subject: Text, *content: bytes) -> None:
+    def send(self, subject: Text, *content: Text) -> None:
         """Send a message to the stream of :meth:`produce`; raises as :meth:`publish`."""
         if self._stream is None:
             raise errors.NotConnected("produce() has to name a stream first")
         self.publish(self._stream, subject, *content)
 
-    def publish(self, stream: Text, subject: Text, *content: bytes) -> None:
+    def publish(self, stream: Text, subject: Text, *content: Text) -> None:
         """Send a message to a stream.
 
         :raises BacklogFull: too much waits for the broker; nothing was sent.
         :raises ValueTooLong: a name or the subject has more than 255 octets.
         :raises NotConnected: the client is closed, or never was connected.
+        :raises TypeError, ValueError: a value cannot be sent; nothing was.
         """
-        self._send(mlm.StreamSend(to_octets(subject), content), to_octets(stream))
+        octets = to_octets(stream)
+        encode(mlm.StreamWrite(octets))
+        self._send(mlm.StreamSend(to_octets(subject), to_frames(content)), octets)
 
-    def send_to(self, mailbox: Text, subject: Text, *content: bytes, tracker: Text = "", timeout: float = 0.0) -> None:
+    def send_to(self, mailbox: Text, subject: Text, *content: Text, tracker: Text = "", timeout: float = 0.0) -> None:
         """Send a message to a mailbox; with a timeout, in seconds, it is thrown away if it is not delivered by then.
 
         Raises as :meth:`publish`.
         """
         octets = to_octets(mailbox), to_octets(subject), to_octets(tracker)
-        self._send(mlm.MailboxSend(*octets, round(timeout * 1000), content))
+        self._send(mlm.MailboxSend(*octets, to_milliseconds(timeout), to_frames(content)))
 
-    def send_for(self, service: Text, subject: Text, *content: bytes, tracker: Text = "", timeout: float = 0.0) -> None:
+    def send_for(self, service: Text, subject: Text, *content: Text, tracker: Text = "", timeout: float = 0.0) -> None:
         """Send a request to a service; timeout and errors as of :meth:`send_to`."""
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
-        self._send(mlm.ServiceSend(*octets, round(timeout * 1000), content))
+        self._send(mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content)))
 
     def _send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> None:
-        self._check_open()
         encode(command)
+        self._check_open()
         self._machine.send(command, stream)
 
-    def track_to(self, mailbox: Text, subject: Text, *content: bytes, timeout: float = 0.0) -> Deferred[Confirmation]:
+    def track_to(self, mailbox: Text, subject: Text, *content: Text, timeout: float = 0.0) -> Deferred[Confirmation]:
         """Send as :meth:`send_to`; the Deferred fires when the broker knows what became of the message.
 
         :raises Refused: the client gives no credit, or the broker confirms nothing.
         """
-        tracker, tracked = self._track()
+        tracker = self._new_tracker()
         self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout)
-        return tracked
+        return self._trackers.track(tracker)
 
-    def track_for(self, service: Text, subject: Text, *content: bytes, timeout: float = 0.0) -> Deferred[Confirmation]:
+    def track_for(self, service: Text, subject: Text, *content: Text, timeout: float = 0.0) -> Deferred[Confirmation]:
         """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
-        tracker, tracked = self._track()
+        tracker = self._new_tracker()
         self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
-        return tracked
+        return self._trackers.track(tracker)
 
-    def _track(self) -> tuple[str, Deferred[Confirmation]]:
+    def _new_tracker(self) -> str:
         self._check_open()
         if not self._machine.may_be_confirmed:
             raise errors.Refused("nobody would say what became of the message", errors.NOT_IMPLEMENTED)
-        return self._trackers.track()
+        return new_tracker()
 
-    def ask(self, service: Text, subject: Text, *content: bytes, timeout: float = 5.0) -> Deferred[Delivery]:
+    def ask(self, service: Text, subject: Text, *content: Text, timeout: float = 5.0) -> Deferred[Delivery]:
         """Send a request, and wait so many seconds for the mail that answers it: the one with its tracker.
 
         The client needs an address. The Deferred fails with :exc:`Refused` as soon as it is known that no answer
         will come, because nobody offers the service or the worker refuses the request; with a
-        :exc:`twisted.internet.defer.TimeoutError` when none came in time.
+        :exc:`twisted.internet.defer.TimeoutError` when none came in time. Raises as :meth:`publish`.
         """
-        self._check_open()
-        tracker, asked = self._trackers.ask()
+        tracker = new_tracker()
+        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
         if self._machine.may_be_confirmed:
             self.give_credit(1)
-        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
-        return asked.addTimeout(timeout, self._reactor)
+        return self._trackers.ask(tracker).addTimeout(timeout, self._reactor)
 
     def letters(self, what: str, **options: int) -> Deferred[dict[str, Any]]:
         """Ask our broker about dead letters: ``list`` (after, limit), ``read``, ``replay`` or ``drop`` (position).
 
         The Deferred fires with the answer that docs/protocol.md, section 6, describes.
         """
+        for name, value in options.items():
+            to_number(value, MOST_POSITION, name)
         asked = self.ask(LETTERS, what, json.dumps(options).encode())
         return asked.addCallback(lambda delivery: json.loads(delivery.content[0]))
 
@@ -323,8 +357,8 @@ class Client:
     # Receiving
 
     def give_credit(self, amount: int) -> None:
-        """Be ready for so many more deliveries."""
-        self._machine.give_credit(amount)
+        """Be ready for so many more deliveries, 0 to 2^24."""
+        self._machine.give_credit(to_number(amount, MOST_CREDIT, "credit"))
 
     def confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
         """Say what became of a delivery.
@@ -333,13 +367,16 @@ class Client:
         broker keeps it as a dead letter. A delivery of a connection that has been lost since is not confirmed: the
         broker has taken it back.
         """
-        octets = to_octets(reason)[: mlm.MAX_STRING_OCTETS]
-        self.confirm_tracker(delivery.tracker_octets, status, octets, delivery.session)
+        if not isinstance(delivery, Delivery):
+            raise TypeError(f"a Delivery is confirmed, not {type(delivery).__name__}")
+        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session)
 
-    def confirm_tracker(self, tracker: bytes, status: int, reason: bytes, session: int) -> None:
+    def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int) -> None:
         """Say what became of the delivery that came with a tracker over a connection; see :meth:`confirm`."""
-        if tracker:
-            self._machine.confirm(tracker, status, reason, session)
+        confirm = mlm.Confirm(to_octets(tracker), status, to_octets(reason)[: mlm.MAX_STRING_OCTETS])
+        to_number(status, MOST_STATUS, "a status")
+        if confirm.tracker:
+            self._machine.confirm(*confirm, session)
 
     def __aiter__(self) -> Client:
         return self
@@ -467,3 +504,15 @@ class Client:
         waiting, self._waiting = self._waiting, deque()
         for next_delivery in waiting:
             next_delivery.errback(error or StopAsyncIteration())
+
+
+def _check_made(endpoint: object, username: object, password: object, *calls: object) -> None:
+    """Raise a TypeError unless this is what a client can be made of."""
+    if not isinstance(endpoint, str):
+        raise TypeError(f"an endpoint is text, not {type(endpoint).__name__}")
+    for value, what in ((username, "a user name"), (password, "a password")):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{what} is text, not {type(value).__name__}")
+    for call in calls:
+        if call is not None and not callable(call):
+            raise TypeError(f"deliver and confirmed are called, and {type(call).__name__} cannot be")

@@ -47,7 +47,7 @@ class PatternError(AlaskaError):
     status = FAILED
 
 
-class ValueTooLong(AlaskaError):
+class ValueTooLong(AlaskaError, ValueError):
     """A name, subject or tracker of more than the 255 octets that fit on the wire."""
 
     status = COMMAND_INVALID

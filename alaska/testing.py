@@ -177,6 +177,7 @@ class MemoryLink:
 
     def send(self, frames: list[bytes]) -> None:
         """See :class:`ILink`."""
+        _check_frames(frames)
         router, peer = self._router, self._peer
         if router is not None:
             self._network.later(lambda: router.take(peer, frames))
@@ -223,6 +224,7 @@ class MemoryRouter:
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
+        _check_frames(frames)
         link = self.links.get(peer)
         if link is None:
             return False
@@ -244,6 +246,13 @@ class MemoryRouter:
         self._received = None
         for endpoint in self._endpoints:
             self._network.unbind(endpoint, self)
+
+
+def _check_frames(frames: list[bytes]) -> None:
+    """Raise what ZeroMQ raises for frames that are no octets."""
+    for frame in frames:
+        if not isinstance(frame, bytes):
+            raise TypeError(f"a frame is octets, not {type(frame).__name__}")
 
 
 class ScriptedBroker:

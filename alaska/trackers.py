@@ -16,6 +16,11 @@ from alaska.delivery import Confirmation, Delivery
 NOBODY_OFFERS = "offers=0"
 
 
+def new_tracker() -> str:
+    """Return a tracker that nothing else has."""
+    return secrets.token_hex(8)
+
+
 class Trackers:
     """The trackers of one client that somebody waits for."""
 
@@ -23,19 +28,17 @@ class Trackers:
         self._tracked: dict[str, Deferred[Confirmation]] = {}
         self._asked: dict[str, Deferred[Delivery]] = {}
 
-    def track(self) -> tuple[str, Deferred[Confirmation]]:
-        """Return a new tracker, and what fires when it is known what became of its message."""
-        tracker = secrets.token_hex(8)
+    def track(self, tracker: str) -> Deferred[Confirmation]:
+        """Return what fires when it is known what became of the message with a tracker."""
         tracked: Deferred[Confirmation] = Deferred(lambda _: self._forget(tracker))
         self._tracked[tracker] = tracked
-        return tracker, tracked
+        return tracked
 
-    def ask(self) -> tuple[str, Deferred[Delivery]]:
-        """Return a new tracker, and what fires with the answer to its question, or fails when there will be none."""
-        tracker = secrets.token_hex(8)
+    def ask(self, tracker: str) -> Deferred[Delivery]:
+        """Return what fires with the answer to the question with a tracker, or fails when there will be none."""
         asked: Deferred[Delivery] = Deferred(lambda _: self._forget(tracker))
         self._asked[tracker] = asked
-        return tracker, asked
+        return asked
 
     @property
     def questions(self) -> int:

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska.client import Client, Delivery
+from alaska.delivery import MOST_MILLISECONDS
 from alaska.errors import AlaskaError, ClientError
 from alaska.names import printable
 from alaska.worker.questions import NONE, OK, Frames
@@ -56,6 +57,7 @@ class Asking:
         """Return the answer's content behind ``OK``, or ``NONE`` and why there is none, within so many seconds."""
         if seconds <= 0:
             return self._too_late(service, 0)
+        seconds = min(seconds, MOST_MILLISECONDS / 1000)
         answer: Future[Frames] = Future()
         with self._lock:
             self._waiting += 1
@@ -85,7 +87,7 @@ class Asking:
         self._pending.add(answer)
         try:
             asked = self._asker().ask(service, subject, content, timeout=seconds)
-        except AlaskaError as error:
+        except (AlaskaError, ValueError) as error:
             self._end(answer, (NONE, str(error).encode()))
         else:
             asked.addCallbacks(self._answered, self._failed, (answer,), errbackArgs=(answer, service, seconds))
