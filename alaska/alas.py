@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from alaska import __version__
 from alaska.client import Client, to_text
+from alaska.clock import run_on_monotonic_time
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
 from alaska.names import address_of
@@ -95,6 +96,7 @@ def send_from_input(arguments: list[str]) -> None:
     print(describe(options, content), flush=True)
 
     def run(reactor: Reactor) -> Deferred[None]:
+        run_on_monotonic_time(reactor)
         return ensureDeferred(send(reactor, options, content)).addCallbacks(sent, failed)
 
     react(run)

@@ -9,6 +9,9 @@
     async for delivery in client:
         print(delivery.subject, delivery.content)
 
+A program whose machine may have its wall clock set back calls :func:`alaska.clock.run_on_monotonic_time` for its
+reactor when it starts: otherwise Twisted's timers, and with them the heartbeat, stop until the clock is where it was.
+
 The connection looks after itself: a heartbeat a second; when the broker was away, the client opens again, sets up
 again what was set up, and sends what the broker may not have. Names, subjects, trackers and content are text or octets;
 text goes over the wire as UTF-8, and octets that are no UTF-8 come as surrogate escapes, which go back as they came.

@@ -28,6 +28,10 @@ class IStore(Interface):
 
     is_durable = Attribute("Whether what is kept survives the end of the process.")
     last_position = Attribute("The highest position that a message or dead letter had when the store was opened, or 0.")
+    opened_at = Attribute(
+        "When the store was opened, in seconds since 1970, by a clock that went on evenly since the messages in it were"
+        " kept, whatever was done to the wall clock. The times of messages go by it."
+    )
     complaint = Attribute("Why what is kept is not made safe at present, as a sentence; None when it is.")
     has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
 
@@ -56,7 +60,7 @@ class IStore(Interface):
         """
 
     def overdue(now: float, after: tuple[float, int], limit: int) -> list[Message]:
-        """Return at most ``limit`` kept messages whose time to expire (seconds since 1970) is not after now.
+        """Return at most ``limit`` kept messages whose time to expire is not after now (as ``opened_at`` counts).
 
         They come in the order of that time and of their positions, from the first on for which both together are above
         ``after``.

@@ -45,7 +45,8 @@ class Message:
 
     The position numbers the broker's messages in the order of their arrival. ``is_tracked`` says whether the sender
     waits to hear what becomes of the message; ``origin`` is the routing id that it had then, which does not survive a
-    restart. ``expires`` is in seconds since 1970, or None. ``attempts`` counts deliveries.
+    restart. ``expires`` is in seconds as the store counts them (:attr:`IStore.opened_at`), or None. ``attempts`` counts
+    deliveries.
     ``sent_as`` is what its sender called it where that stands for the tracker (:mod:`alaska.broker.aliases`).
     """
 

@@ -17,6 +17,7 @@ from twisted.python.threadable import isInIOThread
 from twisted.python.util import gidFromString, uidFromString
 
 from alaska import descriptors
+from alaska.clock import run_on_monotonic_time
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.errors import AlaskaError, ConfigurationError, TooFewDescriptors
 from alaska.lines import LineObserver, buffered
@@ -162,7 +163,8 @@ class Program(MultiService):
     """
 
     def startService(self) -> None:
-        """Start the services."""
+        """Start the services; what they wait for they wait by the monotonic clock."""
+        run_on_monotonic_time(default_reactor())
         # What a program begins with stays to its end: to look for garbage in it each time would only take time.
         gc.collect()
         gc.freeze()

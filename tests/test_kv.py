@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from contextlib import closing
 from math import inf
 from pathlib import Path
 from threading import Thread
@@ -183,6 +185,34 @@ class Model(RuleBasedStateMachine):
         """Close the store."""
         if hasattr(self, "kv"):
             self.kv.close()
+
+
+class ClockTests(SynchronousTestCase):
+    """The time of a file."""
+
+    def test_step_of_the_wall_clock(self) -> None:
+        """All who have a file open have the same time, whatever the wall clock shows when they open it."""
+        path = Path(self.mktemp())
+        first = KeyValues(path)
+        self.addCleanup(first.close)
+        self.assertLess(abs(first.now() - time.time()), 300)
+        self.patch(time, "time", lambda wall=time.time: wall() - 3600)
+        second = KeyValues(path)
+        self.addCleanup(second.close)
+        self.assertLess(abs(second.now() - first.now()), 300)
+
+    def test_file_without_a_clock(self) -> None:
+        """A file of before there was a clock in it is taken as it is."""
+        path = Path(self.mktemp())
+        first = KeyValues(path)
+        first.set(b"key", 1, first.now())
+        first.close()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TABLE clock")
+            connection.execute("PRAGMA user_version = 1")
+        again = KeyValues(path)
+        self.addCleanup(again.close)
+        self.assertEqual(again.get(b"key", again.now()), 1)
 
 
 class ModelTests(SynchronousTestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import astuple
@@ -246,6 +247,25 @@ class OlderTests(FileTestCase):
         self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
 
 
+class ClockTests(FileTestCase):
+    """The time by which messages expire."""
+
+    def test_goes_on(self) -> None:
+        """A store that is opened again goes on from its own time, though the wall clock was set back or forth."""
+        first = self.open()
+        first.close()
+        for step in (-3600.0, 3600.0):
+            self.patch(time, "time", lambda step=step, wall=time.time: wall() + step)
+            again = self.open()
+            self.assertLess(abs(again.opened_at - first.opened_at), 300)
+            again.close()
+
+    def test_begins(self) -> None:
+        """The time of a new store, and of one that ends with the broker, is that of the wall clock."""
+        self.assertLess(abs(self.open().opened_at - time.time()), 300)
+        self.assertLess(abs(self.open(TemporaryFile()).opened_at - time.time()), 300)
+
+
 class RefusalTests(FileTestCase):
     """Files that are no store, or not for us."""
 
@@ -266,7 +286,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store that was written by a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 2")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 3")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""

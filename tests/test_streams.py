@@ -247,6 +247,24 @@ class RetentionTests(StreamTestCase):
         self.do("w", *write(*numbers(20, 10), stream=b"octets"))
         self.assertEqual(self.kept(b"octets"), numbers(15, 15))
 
+    def test_age_and_the_wall_clock(self) -> None:
+        """A wall clock that is set forward makes no record older; one that is set back none younger than it is."""
+        self.broker.tick(self.now, 1000.0)
+        self.do("w", *write(b"old", stream=b"age"))
+        self.broker.tick(self.now + 10, 1010.0 + 3600)
+        self.assertEqual(self.kept(b"age"), [b"old"])
+        self.now += 80
+        self.broker.tick(self.now, 1080.0)
+        self.assertEqual(self.kept(b"age"), [])
+
+    def test_records_are_dated_by_the_wall_clock(self) -> None:
+        """What a record tells is the time that the wall clock shows."""
+        self.broker.tick(self.now, 1000.0)
+        self.do("w", *write(b"x", stream=b"age"))
+        self.broker.tick(self.now, 500.0)
+        self.do("w", *write(b"y", stream=b"age"))
+        self.assertEqual([record.time for record in self.store.records(b"age", 0, 10)], [1_000_000, 500_000])
+
     def test_age(self) -> None:
         """At most so old."""
         self.do("w", *write(b"old", stream=b"age"))

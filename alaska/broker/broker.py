@@ -52,6 +52,7 @@ class Broker:
         self.queues = Queues(self.clients, self.counters, store, limits)
         self._now = 0.0
         self._last_tick: float | None = None
+        self._first_ahead: float | None = None
         self._told_store_error = float("-inf")
         self._held: dict[Client, None] = {}
         methods: dict[Action, Callable[[Client, Any], None]] = {
@@ -107,12 +108,16 @@ class Broker:
         if client is not None:
             client.is_gone = True
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, wall: float | None = None) -> None:
         """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
 
-        To be called several times a second.
+        To be called several times a second, with the broker's time, which goes on evenly, and what the wall clock
+        shows, if that is known: records and dead letters are dated by it.
         """
         self._now = now
+        if wall is not None:
+            self.queues.wall_ahead = wall - now
+            self._first_ahead = wall - now if self._first_ahead is None else self._first_ahead
         stopped_for = 0.0 if self._last_tick is None else abs(now - self._last_tick)
         self._last_tick = now
         if stopped_for > GRACE_SECONDS:
@@ -124,7 +129,8 @@ class Broker:
                 self._release(client)
         try:
             self.queues.expire(now)
-            self._streams.tick(now)
+            # A wall clock that was set forward makes no record older, until the broker is started again.
+            self._streams.tick(now + min(self.queues.wall_ahead, self._first_ahead or 0.0))
         except errors.StoreError as error:
             self._note_store_error(error)
         self._let_go(now)
@@ -259,7 +265,7 @@ class Broker:
             self._forget(client)
             return
         self.counters.delivered += self._streams.publish(
-            client.stream, client, command.subject, command.content, self._now
+            client.stream, client, command.subject, command.content, self._now + self.queues.wall_ahead
         )
 
     # Mailboxes and services

@@ -46,6 +46,8 @@ class Queues:
         self._positions = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
         self._now = 0.0
+        self.wall_ahead = 0.0
+        """How many seconds the wall clock is ahead of the broker's time: it is what dead letters are dated by."""
         self._octets = 0
         self._aliases = Aliases()
         # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
@@ -328,7 +330,7 @@ class Queues:
     def _bury(self, message: Message, status: int, reason: bytes, now: float) -> None:
         """Let a message that nobody could deal with be a dead letter."""
         self._counters.buried += 1
-        self._store.bury(DeadLetter(message, status, reason, now))
+        self._store.bury(DeadLetter(message, status, reason, now + self.wall_ahead))
         self._leave(message)
         self._tell_sender(message, status, reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from twisted.application.service import Service
@@ -39,6 +40,7 @@ class BrokerService(Service):
         limits: Limits,
         accept: Callable[[bytes, bytes], bool] | None = None,
         domain: str | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._reactor = reactor
         self._make_network = make_network
@@ -47,6 +49,8 @@ class BrokerService(Service):
         self._limits = limits
         self._accept = accept
         self._domain = domain
+        self._wall = wall
+        self._offset = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = reactor
         self._network: INetwork | None = None
@@ -77,6 +81,7 @@ class BrokerService(Service):
             self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
+            self._offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store)
         except Exception:
             self._close()
@@ -103,18 +108,22 @@ class BrokerService(Service):
                 self._network.close()
             self._store = self._router = self._network = None
 
+    def _now(self) -> float:
+        """Return the broker's time: the store's, which goes on evenly by the reactor's clock."""
+        return self._reactor.seconds() + self._offset
+
     def _gone(self, peer: bytes) -> None:
         if self.broker is not None:
             self.broker.gone(peer)
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:
-            self.broker.received(peer, frames, self._reactor.seconds())
+            self.broker.received(peer, frames, self._now())
 
     def _tick(self) -> None:
         if self.broker is not None:
             try:
-                self.broker.tick(self._reactor.seconds())
+                self.broker.tick(self._now(), self._wall())
             except Exception:  # A call that raises would never be made again, and no client would expire.
                 self._log.failure("a tick of the broker failed")
 

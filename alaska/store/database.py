@@ -18,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
+from alaska.clock import Mark, continued
 from alaska.errors import StoreError
 from alaska.store import rows
 
 APPLICATION_ID = 0x416C6173
 """Says of a SQLite file that it is a store of ours ("Alas")."""
-NEWEST_SCHEMA = 2
+NEWEST_SCHEMA = 3
 BUSY_SECONDS = 5.0
 
 
@@ -33,6 +34,8 @@ class File:
     def __init__(self, path: Path, sync: str) -> None:
         self.path = path
         self.sync = sync
+        self.opened_at = 0.0
+        """See :class:`IStore`; known once the file is open."""
         self._lock: int | None = None
 
     def open(self) -> None:
@@ -51,6 +54,7 @@ class File:
                 self._check(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 self._bring_up_to_date(connection)
+                self.opened_at = go_on(connection)
 
     def connect(self) -> sqlite3.Connection:
         """Return a new connection, for the calling thread."""
@@ -86,6 +90,17 @@ class File:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def go_on(connection: sqlite3.Connection) -> float:
+    """Let the clock that a file keeps go on; return what it shows, in seconds since 1970."""
+    connection.execute("BEGIN IMMEDIATE")
+    row = connection.execute("SELECT boot, uptime, since_1970 FROM clock").fetchone()
+    mark = continued(None if row is None else Mark(*row))
+    connection.execute("DELETE FROM clock")
+    connection.execute("INSERT INTO clock VALUES (?, ?, ?)", mark)
+    connection.execute("COMMIT")
+    return mark.since_1970
 
 
 class TemporaryFile(File):

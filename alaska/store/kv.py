@@ -14,11 +14,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
+from alaska.clock import uptime
 from alaska.errors import KeyValueError, StoreError
+from alaska.store.database import go_on
 
 Value: TypeAlias = "bytes | int | float"
 
-LAYOUT = 1
+LAYOUT = 2
+LAYOUT_WITHOUT_CLOCK = 1
 BUSY_SECONDS = 5.0
 MAX_KEY_OCTETS = 255
 MAX_VALUE_OCTETS = 1024 * 1024
@@ -27,7 +30,7 @@ _MOST_PAGES = 2**32 - 2
 
 
 class KeyValues:
-    """Keys and their values. Any thread may call any method; the time is an argument, in seconds since 1970.
+    """Keys and their values. Any thread may call any method; the time is an argument, as :meth:`now` has it.
 
     What a call has changed is on the disk when the call returns, if there is a file. The file, or the memory, has at
     most ``size_limit`` octets, None for no limit.
@@ -62,7 +65,7 @@ class KeyValues:
         execute("PRAGMA synchronous = FULL")
         (layout,) = execute("PRAGMA user_version").fetchone()
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if layout == 0 and tables == 0:
+        if (layout == 0 and tables == 0) or layout == LAYOUT_WITHOUT_CLOCK:
             schema = resources.files(__package__).joinpath("schema/kv.sql").read_text(encoding="utf-8")
             self._connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
         elif layout != LAYOUT:
@@ -71,6 +74,11 @@ class KeyValues:
             (page_size,) = execute("PRAGMA page_size").fetchone()
             pages = min(_MOST_PAGES, max(size_limit, LEAST_OCTETS) // page_size)
             execute(f"PRAGMA max_page_count = {pages}")
+        self._offset = go_on(self._connection) - uptime()
+
+    def now(self) -> float:
+        """Return the time for the methods below, in seconds since 1970, the same for all who have the file open."""
+        return uptime() + self._offset
 
     def close(self) -> None:
         """Let go of the file; what is called afterwards raises :exc:`KeyValueError`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import islice
 
@@ -21,6 +22,7 @@ class MemoryStore:
     has_room = True
 
     def __init__(self) -> None:
+        self.opened_at = time.time()
         self._queues: dict[QueueName, dict[int, Message]] = {}
         self._letters: dict[int, DeadLetter] = {}
         self._streams: dict[bytes, dict[int, Record]] = {}

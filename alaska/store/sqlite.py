@@ -7,6 +7,7 @@ access.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class SqliteStore:
         self._make_writing = make_writing or self._make_thread
         self.is_durable = not isinstance(file, TemporaryFile)
         self.last_position = 0
+        self.opened_at = time.time()
         self.complaint: str | None = None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
@@ -65,6 +67,7 @@ class SqliteStore:
         if self.is_durable:
             self._reader = self._open()
             self.last_position = self._highest_written
+            self.opened_at = file.opened_at
             self._first_expiry = self._look_for_first_expiry()
 
     def _open(self) -> Reader:

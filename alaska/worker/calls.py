@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from math import inf
 from typing import Protocol
@@ -29,10 +28,10 @@ class Calls:
 
     _log = Logger()
 
-    def __init__(self, kv: KeyValues, asking: Asks, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, kv: KeyValues, asking: Asks, now: Callable[[], float] | None = None) -> None:
         self._kv = kv
         self._asking = asking
-        self._now = now
+        self._now = kv.now if now is None else now
         self._known: dict[bytes, Callable[..., Frames]] = {
             b"request": self._request,
             b"kv.get": self._get,

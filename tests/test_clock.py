@@ -1,0 +1,106 @@
+"""Time that goes on evenly: over steps of the wall clock, starts of programs and boots of the machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska import clock
+from alaska.clock import Mark, continued, run_on_monotonic_time
+
+YEAR = 365 * 24 * 3600.0
+
+
+class MarkTests(SynchronousTestCase):
+    """What an even clock shows when it is looked at again."""
+
+    last = Mark("boot", 100.0, 5000.0)
+
+    def later(self, last: Mark | None, boot: str, up: float, wall: float) -> Mark:
+        """Return what is shown at an uptime of a boot, when the wall clock shows this."""
+        return continued(last, lambda: boot, lambda: up, lambda: wall)
+
+    def test_first(self) -> None:
+        """It is set by the wall clock."""
+        self.assertEqual(self.later(None, "boot", 7.0, 5000.0), Mark("boot", 7.0, 5000.0))
+
+    def test_same_boot(self) -> None:
+        """It goes on by the uptime, whatever the wall clock shows."""
+        for wall in (0.0, 5010.0, YEAR):
+            self.assertEqual(self.later(self.last, "boot", 110.0, wall), Mark("boot", 110.0, 5010.0))
+
+    def test_another_boot(self) -> None:
+        """It is set by the wall clock again, but never back."""
+        self.assertEqual(self.later(self.last, "other", 3.0, 9000.0), Mark("other", 3.0, 9000.0))
+        self.assertEqual(self.later(self.last, "other", 3.0, 1000.0), Mark("other", 3.0, 5000.0))
+
+    def test_unknown_boot(self) -> None:
+        """Where boots have no names, or an uptime is behind, the wall clock counts."""
+        unknown = self.last._replace(boot="")
+        self.assertEqual(self.later(unknown, "", 110.0, 9000.0), Mark("", 110.0, 9000.0))
+        self.assertEqual(self.later(self.last, "boot", 50.0, 9000.0), Mark("boot", 50.0, 9000.0))
+
+    def test_this_machine(self) -> None:
+        """The machine's own boot and uptime keep the clock even within a second."""
+        first = continued(None)
+        again = continued(first._replace(since_1970=0.0))
+        if first.boot:
+            self.assertAlmostEqual(again.since_1970, again.uptime - first.uptime)
+        self.assertGreaterEqual(again.uptime, first.uptime)
+
+    def test_no_boot_id(self) -> None:
+        """A system that does not name its boots gives them no name."""
+        self.patch(clock, "_BOOT_ID", Path(self.mktemp()))
+        self.assertEqual(clock.boot_id(), "")
+
+
+class ReactorTests(SynchronousTestCase):
+    """A reactor that goes by the monotonic clock."""
+
+    def test_seconds(self) -> None:
+        """Its time is the monotonic clock's, once for all."""
+        reactor = SelectReactor()
+        for _ in range(2):
+            run_on_monotonic_time(reactor)
+            self.assertIs(reactor.seconds, time.monotonic)
+
+    def test_calls_that_wait(self) -> None:
+        """What waits already waits on for as long."""
+        reactor = SelectReactor()
+        call = reactor.callLater(60, lambda: None)
+        run_on_monotonic_time(reactor)
+        self.assertLess(abs(call.getTime() - time.monotonic() - 60), 30)
+        self.assertLess(abs(reactor.callLater(60, lambda: None).getTime() - time.monotonic() - 60), 30)
+
+    def test_others(self) -> None:
+        """A clock of a test's own is left alone."""
+        own = Clock()
+        run_on_monotonic_time(own)
+        self.assertEqual(own.seconds(), 0)
+
+    def test_step(self) -> None:
+        """A call is made in time although the wall clock was set back an hour meanwhile."""
+        program = """
+import time
+real = time.time
+time.time = lambda: real() + step
+step = 0
+from twisted.internet import reactor
+from alaska.clock import run_on_monotonic_time
+def back():
+    global step
+    step = -3600
+    reactor.callLater(0.05, reactor.stop)
+reactor.callLater(0.01, back)
+run_on_monotonic_time(reactor)
+reactor.run()
+print("over")
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120, check=False)
+        self.assertEqual(done.stdout, b"over\n", done.stderr)
