@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -59,12 +59,16 @@ __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
 Asked: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
+Answer = TypeVar("Answer")
+
 LETTERS = "alaska.letters"
 TICK_SECONDS = 0.25
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
 MOST_CREDIT = 2**24
 """So much credit can be given in one call."""
+OWN_CREDIT = 1000
+"""So many deliveries may be under way to a client that confirms them itself."""
 
 
 class Client:
@@ -76,7 +80,8 @@ class Client:
 
     With ``credit`` given, be it 0, this is a credit client: it gets at most so many deliveries, and as many more as
     :meth:`give_credit` says, must confirm each by :meth:`confirm`, and hears by ``confirmed`` what becomes of what it
-    sends with a tracker. At a C broker all that has no effect.
+    sends with a tracker. At a C broker all that has no effect. A client without credit that calls :meth:`ask` takes
+    everything as before, and confirms each delivery itself when it comes.
     """
 
     _log = Logger()
@@ -110,10 +115,14 @@ class Client:
         to_number(most_messages, MOST_POSITION, "most_messages")
         to_number(most_octets, MOST_POSITION, "most_octets")
         self._machine = ClientMachine(octets, self, most_messages, most_octets)
+        self._tell_confirmed = confirmed
+        self._trackers = Trackers(octets, self._machine.fence)
+        self._is_plain = True
+        self._confirms_itself = False
         if credit is not None:
             self.give_credit(credit)
-        self._tell_confirmed = confirmed
-        self._trackers = Trackers()
+        # Credit that was given for answers which did not come.
+        self._spare_credit = 0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor
         self._stream: bytes | None = None
@@ -325,25 +334,48 @@ class Client:
     def ask(self, service: Text, subject: Text, *content: Text, timeout: float = 5.0) -> Deferred[Delivery]:
         """Send a request, and wait so many seconds for the mail that answers it: the one with its tracker.
 
-        The client needs an address. The Deferred fails with :exc:`Refused` as soon as it is known that no answer
-        will come, because nobody offers the service or the worker refuses the request; with a
-        :exc:`twisted.internet.defer.TimeoutError` when none came in time. Raises as :meth:`publish`.
+        The client needs an address. At a broker that confirms, the end of the request ends the wait: where the worker
+        has done it without an answer, the Deferred fires with a delivery that has no sender and no content (``()``);
+        where nobody offers the service, or the request is refused, it fails with :exc:`Refused`. When there is no
+        answer in time, and at a C broker that is the only end without one, it fails with
+        :exc:`twisted.internet.defer.TimeoutError`. An answer that comes later is a delivery like any other. Raises as
+        :meth:`publish`.
         """
         tracker = new_tracker()
-        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
-        if self._machine.may_be_confirmed:
-            self.give_credit(1)
-        return self._trackers.ask(tracker).addTimeout(timeout, self._reactor)
+        octets = to_octets(service), to_octets(subject), tracker.encode()
+        command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content))
+        encode(command)
+        self._check_open()
+        if self._is_plain and not self._confirms_itself and self._machine.may_confirm:
+            # Before the request: only a credit client is told what becomes of it.
+            self._confirms_itself = True
+            self._machine.give_credit(OWN_CREDIT)
+        self._machine.send(command)
+        if self._machine.may_be_confirmed and not self._is_plain:
+            self._give_spare_credit()
+        asked = self._trackers.ask(tracker, command.subject).addTimeout(timeout, self._reactor)
+        return asked.addBoth(self._note_spare_credit)
+
+    def _give_spare_credit(self) -> None:
+        """Be ready for one answer more."""
+        if self._spare_credit > 0:
+            self._spare_credit -= 1
+        else:
+            self._machine.give_credit(1)
+
+    def _note_spare_credit(self, result: Answer) -> Answer:
+        """Keep the credit of a question that has ended; an answer has used it up before."""
+        self._spare_credit += 1
+        return result
 
     def letters(self, what: str, **options: int) -> Deferred[dict[str, Any]]:
         """Ask our broker about dead letters: ``list`` (after, limit), ``read``, ``replay`` or ``drop`` (position).
 
-        The Deferred fires with the answer that docs/protocol.md, section 6, describes.
+        The Deferred fires with the answer that docs/protocol.md, section 6, describes, or fails as that of :meth:`ask`.
         """
         for name, value in options.items():
             to_number(value, MOST_POSITION, name)
-        asked = self.ask(LETTERS, what, json.dumps(options).encode())
-        return asked.addCallback(lambda delivery: json.loads(delivery.content[0]))
+        return self.ask(LETTERS, what, json.dumps(options).encode()).addCallback(_read_letters)
 
     def flush(self) -> Deferred[None]:
         """Return a Deferred that fires when the broker has all that was sent so far."""
@@ -360,7 +392,8 @@ class Client:
     # Receiving
 
     def give_credit(self, amount: int) -> None:
-        """Be ready for so many more deliveries, 0 to 2^24."""
+        """Be ready for so many more deliveries, 0 to 2^24; from now on each is to be confirmed by :meth:`confirm`."""
+        self._is_plain = self._confirms_itself = False
         self._machine.give_credit(to_number(amount, MOST_CREDIT, "credit"))
 
     def confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
@@ -450,14 +483,23 @@ class Client:
     def delivered(self, command: Delivered, session: int) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
         delivery = Delivery(command, session)
-        if self._trackers.questions:
-            if self._trackers.answered(delivery):
-                self.confirm(delivery)
-                return
-            if self._machine.may_be_confirmed and self._machine.credit < self._trackers.questions:
-                # What came instead of an answer must not take its place.
-                self.give_credit(1)
+        if self._confirms_itself:
+            self.confirm(delivery)
+            if self._machine.credit <= OWN_CREDIT // 2:
+                self._machine.give_credit(OWN_CREDIT - self._machine.credit)
+        if self._trackers.questions and self._is_answer(delivery):
+            return
         self._deliver(delivery)
+
+    def _is_answer(self, delivery: Delivery) -> bool:
+        """Take a delivery if a question waits for it; what comes instead must not take its place."""
+        if self._trackers.awaits(delivery):
+            self._spare_credit -= 1
+            if not self._confirms_itself:
+                self.confirm(delivery)
+        elif not self._is_plain and self._machine.credit < self._trackers.questions and self._machine.may_be_confirmed:
+            self._machine.give_credit(1)
+        return self._trackers.answered(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
@@ -471,6 +513,8 @@ class Client:
         """See :class:`alaska.mlm.client.Listener`."""
         while self._flushes and self._flushes[0][0] <= count:
             self._flushes.popleft()[1].callback(None)
+        if self._trackers.questions:
+            self._trackers.came_round(self._machine.rounds, self._machine.session)
 
     def closed(self, error: errors.ClientError | None) -> None:
         """See :class:`alaska.mlm.client.Listener`."""
@@ -507,6 +551,13 @@ class Client:
         waiting, self._waiting = self._waiting, deque()
         for next_delivery in waiting:
             next_delivery.errback(error or StopAsyncIteration())
+
+
+def _read_letters(answer: Delivery) -> dict[str, Any]:
+    if not answer.content:
+        raise errors.Refused("no answer about dead letters", errors.NOT_IMPLEMENTED)
+    letters: dict[str, Any] = json.loads(answer.content[0])
+    return letters
 
 
 def _check_made(endpoint: object, username: object, password: object, *calls: object) -> None:

@@ -88,6 +88,14 @@ class AskingTests(NetworkCase):
         self.network.run()
         self.assertEqual(self.answer(), (NONE, b"no answer: the script failed"))
 
+    def test_no_answer(self) -> None:
+        """A request that is done without an answer is answered at once, with an empty string."""
+        self.service.offer("svc")
+        self.ask()
+        self.service.confirm(self.taken.pop())
+        self.network.run()
+        self.assertEqual(self.answer(), (OK, b""))
+
     def test_too_late(self) -> None:
         """Without an answer in time there is none, and when all threads wait that is said; the late one is dropped."""
         self.service.offer("svc")

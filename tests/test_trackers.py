@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import TimeoutError as Late
 
 from alaska import errors
-from alaska.client import Client, Delivery
-from tests.network_case import NetworkCase
+from alaska.client import OWN_CREDIT, Client, Delivery
+from tests.network_case import ENDPOINT, NetworkCase
 
 
 class TrackersTestCase(NetworkCase):
@@ -113,13 +113,160 @@ class AskTests(TrackersTestCase):
         self.pass_time(0.2)
         self.failureResultOf(asked, Late)
 
-    def test_plain_client_may_ask(self) -> None:
-        """A client that gives no credit gets answers, too."""
+    def test_no_answer_is_known_at_once(self) -> None:
+        """A request that is done without an answer is answered with nothing, no later than that is known."""
         self.offer()
-        asked = self.client("plain").ask("svc", "job")
+        asked = self.me.ask("svc", "job")
+        self.network.run()
+        self.worker.confirm(self.taken[0])
+        self.assertNoResult(asked)
+        self.network.run()
+        answer = self.successResultOf(asked)
+        self.assertEqual((answer.content, answer.sender, answer.subject, answer.address), ((), "", "job", "me"))
+
+    def test_answer_behind_its_confirmation(self) -> None:
+        """Mail that a worker sends just behind its confirmation is the answer, like mail that it sends before."""
+        self.offer()
+        asked = self.me.ask("svc", "job")
+        self.network.run()
+        request = self.taken[0]
+        self.worker.confirm(request)
+        self.worker.send_to(request.sender, request.subject, b"here", tracker=request.tracker)
+        self.network.run()
+        self.assertEqual(self.successResultOf(asked).content, (b"here",))
+
+    def test_answer_behind_other_mail(self) -> None:
+        """An answer that waits behind other mail, for which there was no credit, is found before the question ends."""
+        self.offer()
+        got: list[Delivery] = []
+        me = self.client("busy", got.append, credit=0)
+        for number in range(20):
+            self.worker.send_to("busy", "news", str(number))
+        self.network.run()
+        asked = me.ask("svc", "job")
         self.network.run()
         self.reply(self.taken[0], b"here")
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
+        self.assertEqual(len(got), 20)
+
+    def test_late_answer_is_delivered(self) -> None:
+        """An answer that comes when its question has ended is a delivery like any other, and is not lost."""
+        self.offer()
+        for credit in (5, None):
+            got: list[Delivery] = []
+            name = f"late {credit}"
+            me = self.client(name, got.append, credit=credit)
+            asked = me.ask("svc", "job")
+            self.network.run()
+            request = self.taken.pop()
+            self.worker.confirm(request)
+            self.network.run()
+            self.assertEqual(self.successResultOf(asked).content, ())
+            self.worker.send_to(name, "job", b"after all", tracker=request.tracker)
+            self.network.run()
+            self.assertEqual([each.content for each in got], [(b"after all",)])
+
+    def test_plain_receiver_may_answer_later(self) -> None:
+        """That a request was delivered to a receiver which confirms nothing ends no question."""
+        plain = self.client("plain worker", self.taken.append)
+        plain.offer("svc")
+        asked = self.me.ask("svc", "job")
+        self.pass_time(1.0)
+        self.assertNoResult(asked)
+        self.reply(self.taken[0], b"here")
+        self.assertEqual(self.successResultOf(asked).content, (b"here",))
+
+    def test_no_credit_is_left_over(self) -> None:
+        """However questions end, a client that gives credit is sent no more than it asked for."""
+        self.offer()
+        for number in range(5):
+            asked = [self.me.ask("svc", "job"), self.me.ask("nothing", "job"), self.me.ask("svc", "job")]
+            self.network.run()
+            self.reply(self.taken.pop(), b"here")
+            self.worker.confirm(self.taken.pop(), *((200,) if number % 2 else (404, "no")))
+            self.network.run()
+            for each in asked:
+                each.addErrback(lambda failure: failure.trap(errors.Refused))
+                self.successResultOf(each)
+        self.assertLessEqual(self.me.credit, 3)
+
+
+class PlainAskTests(TrackersTestCase):
+    """Questions of a client that gives no credit."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.got: list[Delivery] = []
+        self.plain = self.client("plain", self.got.append)
+
+    def test_answer(self) -> None:
+        """It gets answers."""
+        self.offer()
+        asked = self.plain.ask("svc", "job")
+        self.network.run()
+        request = self.taken[0]
+        self.worker.send_to(request.sender, request.subject, b"here", tracker=request.tracker)
+        self.worker.confirm(request)
+        self.network.run()
+        self.assertEqual(self.successResultOf(asked).content, (b"here",))
+
+    def test_refused(self) -> None:
+        """It hears at once that nobody offers the service, that the worker refuses, or has no answer."""
+        asked = self.plain.ask("svc", "job")
+        self.network.run()
+        self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, errors.NOT_FOUND)
+        self.offer()
+        for status in (404, 200):
+            asked = self.plain.ask("svc", "job")
+            self.network.run()
+            self.worker.confirm(self.taken.pop(), status)
+            self.network.run()
+            if status == errors.SUCCESS:
+                self.assertEqual(self.successResultOf(asked).content, ())
+            else:
+                self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, status)
+
+    def test_before_it_is_connected(self) -> None:
+        """So does one that asks before it is connected."""
+        early = Client(ENDPOINT, "early", network=self.network, reactor=self.reactor)
+        early.connect()
+        asked = early.ask("nothing", "job")
+        self.network.run()
+        self.failureResultOf(asked, errors.Refused)
+
+    def test_takes_all_as_before(self) -> None:
+        """What comes to it, however much, comes as before, is done with when it has come, and does not come again."""
+        self.offer()
+        self.plain.ask("nothing", "job").addErrback(lambda failure: failure.trap(errors.Refused))
+        self.network.run()
+        for number in range(3 * OWN_CREDIT):
+            self.worker.send_to("plain", "news", str(number))
+        self.network.run()
+        self.assertEqual([each.content[0] for each in self.got], [b"%d" % each for each in range(3 * OWN_CREDIT)])
+        self.worker.give_credit(2 * OWN_CREDIT)
+        for _ in range(2 * OWN_CREDIT):
+            asked = self.plain.ask("svc", "job")
+            self.network.run()
+            request = self.taken.pop()
+            self.worker.send_to("plain", "job", b"here", tracker=request.tracker)
+            self.worker.confirm(request)
+            self.network.run()
+            self.assertEqual(self.successResultOf(asked).content, (b"here",))
+        tracked = self.me.track_to("plain", "news", b"x")
+        self.network.run()
+        self.assertEqual(self.successResultOf(tracked).status, errors.SUCCESS)
+
+    def test_own_credit(self) -> None:
+        """When it gives credit after that, it confirms each delivery by the program's word alone."""
+        self.plain.ask("nothing", "job").addErrback(lambda failure: failure.trap(errors.Refused))
+        self.network.run()
+        self.plain.give_credit(1)
+        tracked = self.me.track_to("plain", "news", b"x")
+        self.network.run()
+        self.assertNoResult(tracked)
+        self.plain.confirm(self.got[0], 404)
+        self.network.run()
+        self.assertEqual(self.successResultOf(tracked).status, 404)
 
 
 class LetterTests(TrackersTestCase):

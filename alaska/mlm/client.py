@@ -96,6 +96,8 @@ class ClientMachine:
         self._knocks = 0
         self._now = 0.0
         self._is_proof_awaited = False
+        self.rounds = 0
+        """How many PINGs the broker has answered."""
 
     @property
     def credit(self) -> int:
@@ -174,7 +176,18 @@ class ClientMachine:
     @property
     def may_be_confirmed(self) -> bool:
         """Whether what this client sends is, or may be when the broker is known, confirmed to it."""
-        return self._ready is not None and (not self.session or b"confirm" in self.capabilities)
+        return self._ready is not None and self.may_confirm
+
+    @property
+    def may_confirm(self) -> bool:
+        """Whether the broker understands CREDIT and CONFIRM, or may do so when it is known."""
+        return not self.session or b"confirm" in self.capabilities
+
+    def fence(self) -> int:
+        """Send a PING; return what :attr:`rounds` is when all has come that the broker sends before its answer."""
+        if self.state is State.OPEN:
+            self._ping(None)
+        return self.rounds + max(1, self._outbox.probes)
 
     def flush(self) -> int:
         """Ask the broker for a proof that it has all that was sent; return the number of the last message."""
@@ -306,6 +319,7 @@ class ClientMachine:
         self._listener.interrupted(self.state)
 
     def _ponged(self, _command: mlm.Command | None) -> None:
+        self.rounds += 1
         self._outbox.prove()
         self._listener.proven(self._outbox.proven)
 

@@ -54,6 +54,11 @@ class Outbox:
         return self._transmitted > 0 and not (self._probes and self._probes[-1] == self.proven + self._transmitted)
 
     @property
+    def probes(self) -> int:
+        """How many PINGs are under way."""
+        return len(self._probes)
+
+    @property
     def is_probed(self) -> bool:
         """Whether a PING is under way."""
         return bool(self._probes)
