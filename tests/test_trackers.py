@@ -137,15 +137,20 @@ class AskTests(TrackersTestCase):
 
     def test_answer_behind_other_mail(self) -> None:
         """An answer that waits behind other mail, for which there was no credit, is found before the question ends."""
-        self.offer()
         got: list[Delivery] = []
         me = self.client("busy", got.append, credit=0)
         for number in range(20):
             self.worker.send_to("busy", "news", str(number))
+
+        def answer(request: Delivery) -> None:
+            fast.send_to(request.sender, request.subject, b"here", tracker=request.tracker)
+            fast.confirm(request)
+
+        fast = self.client("fast", answer, credit=10)
+        fast.offer("svc")
         self.network.run()
         asked = me.ask("svc", "job")
         self.network.run()
-        self.reply(self.taken[0], b"here")
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
         self.assertEqual(len(got), 20)
 
