@@ -148,6 +148,7 @@ class BrokerFileTests(CarryingCase):
         self.config(
             "broker.cfg",
             f"""mlm_server
+    echo = "from the broker's file"
     bind
         endpoint = "tcp://127.0.0.1:1"
     mailbox
@@ -161,6 +162,7 @@ class BrokerFileTests(CarryingCase):
         )
         worker = await self.start_worker(self.worker_config_with(f'config = "{self.folder / "broker.cfg"}"'))
         self.assertIn(f"Broker ready ({self.endpoint})", worker.said)
+        self.assertIn("from the broker's file", worker.said)
         self.assertEqual(await self.told(b"1234"), STORED)
         self.assertEqual(await self.told(b"5"), TOO_LARGE)
         sender = await self.client("sender")

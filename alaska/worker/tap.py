@@ -82,6 +82,8 @@ def makeService(options: Options) -> IService:
         if options.broker is not None:
             running.report(str(settings.broker_config), options.broker)
         broker = broker_settings(settings, options.broker)
+        for line in broker.echo:
+            _log.info("{line}", line=line)
         EmbeddedBrokerService(
             reactor,
             make_network,
