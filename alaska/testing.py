@@ -334,6 +334,10 @@ class HandPool:
         self._submitted.clear()
         return withdrawn
 
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call it at once; see :class:`alaska.worker.pool.Pool`."""
+        told()
+
     def watch(self, now: float) -> None:
         """Note when the worker looked after the pool; see :class:`alaska.worker.pool.Pool`."""
         self.watched.append(now)

@@ -20,9 +20,11 @@ from alaska.worker.claims import Batch, Claims
 from alaska.worker.lua import LuaRunner
 from alaska.worker.options import LuaOptions
 from alaska.worker.pool import Pool
+from alaska.worker.questions import OK, TOLD, pack, unpack
 from alaska.worker.request import Outcome, Request
 from alaska.worker.runner import BatchRunner, Versions
 from alaska.worker.scripts import Scripts
+from alaska.worker.values import OUTCOMES
 from tests import examples
 from tests.hand_reactor import SECONDS, HandReactor
 from tests.lua_case import VERSION
@@ -347,6 +349,39 @@ class TwoThreadsTests(BatchCase):
             self.open(gate)
         self.until(lambda: all(runner.is_closed for runner in self.runners))
         self.assertEqual(self.began(), begun)
+
+
+class TellingTests(BatchCase):
+    """A script in the middle of a batch that tells something before it has ended."""
+
+    size = 1
+    options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=10_000, tells=True)
+
+    def answer(self, request: Request, octets: bytes) -> bytes:
+        """Take note of what is told, and how many had ended by then."""
+        _, what, told = unpack(octets)
+        self.assertEqual(what, TOLD)
+        self.told.append((request.context, [send.subject for send in OUTCOMES.decode(told).sends]))
+        return pack((OK,))
+
+    def test_in_the_middle(self) -> None:
+        """It is told of the request that runs, and all others are run once."""
+        self.told: list[tuple[bytes, list[bytes]]] = []
+        text = (
+            "if alaskaContext == '5' then send('begin', 1) local e = os.clock() + 0.1 while os.clock() < e do end "
+            "send('end', 2) end"
+        )
+        self.write("turns", text)
+        self.warm_up("turns")
+        self.submit(*[("turns", str(number)) for number in range(10)])
+        self.finish(10)
+        self.assertEqual(self.told[0], (b"5", [b"begin"]))
+        last = self.finished["5"]
+        assert last is not None
+        sent = [subject for context, subjects in self.told for subject in subjects if context == b"5"]
+        self.assertEqual([*sent, *(send.subject for send in last.sends)], [b"begin", b"end"])
+        self.assertEqual(set(Counter(self.order).values()), {1})
+        self.assertGreater(max(self.sizes), 1)
 
 
 class StuckTests(BatchCase):

@@ -14,7 +14,7 @@ from alaska.worker.process import child_command
 from alaska.worker.request import Call, Outcome, Request
 from alaska.worker.runner import SETTINGS, ScriptSettings
 from alaska.worker.scripts import Script
-from tests import children, test_lua, test_lua_api, test_lua_isolation, test_lua_modules
+from tests import children, test_lua, test_lua_api, test_lua_isolation, test_lua_modules, test_telling
 from tests.lua_case import LuaCase
 
 
@@ -54,5 +54,5 @@ def elsewhere(module: ModuleType) -> dict[str, type]:
     }
 
 
-for _module in (test_lua, test_lua_api, test_lua_isolation, test_lua_modules):
+for _module in (test_lua, test_lua_api, test_lua_isolation, test_lua_modules, test_telling):
     globals().update(elsewhere(_module))

@@ -176,6 +176,47 @@ class OneThreadTests(PoolTestCase):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
 
+class TellTests(PoolTestCase):
+    """What is told of a request before its end."""
+
+    limit = 0.1
+
+    def test_order(self) -> None:
+        """It is told before the end of the request, and behind the end of the one before."""
+
+        def tell(text: bytes) -> Callable[[], None]:
+            return lambda: self.pool.tell(lambda: self.finished.append((text, None)))
+
+        self.workbench.work[b"b"] = tell(b"of b")
+        self.workbench.work[b"c"] = tell(b"of c")
+        self.submit(b"a", b"b", b"c")
+        self.finish(5)
+        self.assertEqual([text for text, _ in self.finished], [b"a", b"of b", b"b", b"of c", b"c"])
+
+    def test_given_up(self) -> None:
+        """What a thread has to tell that was given up is told to nobody."""
+        begun, may_go_on = Event(), Event()
+        told: list[str] = []
+
+        def tell() -> None:
+            begun.set()
+            may_go_on.wait(SECONDS)
+            self.pool.tell(lambda: told.append("late"))
+
+        self.workbench.work[b"stuck"] = tell
+        self.submit(b"stuck")
+        self.assertTrue(begun.wait(SECONDS))
+        for second in range(5):
+            self.pool.watch(float(second))
+            self.reactor.turn()
+        self.finish(1)
+        may_go_on.set()
+        self.submit(b"next")
+        self.finish(2)
+        self.stop()
+        self.assertEqual((told, self.finished[-1]), ([], (b"next", b"NEXT")))
+
+
 class RunnerTests(PoolTestCase):
     """Who makes, uses and closes runners."""
 

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel
 
 from alaska.client import Delivery
 from alaska.errors import ScriptError
-from alaska.worker.request import Outcome, Send, SendKind
+from alaska.worker.request import LogLine, Outcome, Send, SendKind
 from tests.worker_case import ServedCase, mail
 
 HOST = re.escape(socket.gethostname())
@@ -127,6 +127,24 @@ class SendTests(ServedCase):
         self.ask("two")
         self.run_scripts()
         self.assertEqual([delivery.subject for delivery in self.got], ["1", "2", "3"])
+
+    def test_while_it_runs(self) -> None:
+        """What a script has left while it runs leaves before its end, and is told no second time."""
+        self.script(b"job", mail(b"2"), output=b"end")
+        self.start()
+        self.scripts.told = Outcome((mail(b"1"),), b"middle", log=(LogLine("print", b"begin"), LogLine("info", b"log")))
+        got_before: list[int] = []
+
+        def look() -> None:
+            self.network.run()
+            got_before.append(len(self.got))
+
+        self.scripts.after_telling = look
+        self.ask("job")
+        self.run_scripts()
+        self.assertEqual((got_before, [delivery.subject for delivery in self.got]), ([1], ["1", "2"]))
+        self.assertEqual(b"".join(self.shown), b"beginmiddleend")
+        self.assertEqual(self.worker._under_way, {})
 
     def test_connection_is_used_again(self) -> None:
         """A sender's name keeps its connection over requests; another name has another."""

@@ -163,7 +163,7 @@ class RunnerTests(FolderCase):
         settings = WorkerSettings(
             scripts_dir=self.folder, pool_isolation="process", scripts_timeout=200, scripts_memory=64
         )
-        runner = tap.runner_maker(settings)(nobody)
+        runner = tap.runner_maker(settings, tells=False)(nobody)
         self.addCleanup(runner.close)
         self.assertEqual(runner.run(Request(b"", b"", b"hello", b"", ())).output, b"hello\n")
         self.assertEqual(len(children_of(os.getpid())), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from alaska.broker.service import BrokerService
@@ -10,8 +11,10 @@ from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.interfaces import Reactor
 from alaska.testing import HandPool
-from alaska.worker.request import Outcome, Request, Send, SendKind
+from alaska.worker.questions import TOLD, pack
+from alaska.worker.request import Call, Outcome, Request, Send, SendKind
 from alaska.worker.service import WorkerService
+from alaska.worker.values import OUTCOMES
 from tests.network_case import NetworkCase
 
 
@@ -22,10 +25,17 @@ class Scripts:
         self.outcomes: dict[bytes, Outcome] = {}
         self.requests: list[Request] = []
         self.is_closed = False
+        self.call: Call | None = None
+        self.told: Outcome | None = None
+        """What a script leaves while it runs, before ``after_telling`` is called."""
+        self.after_telling: Callable[[], object] = lambda: None
 
     def run(self, request: Request) -> Outcome:
         """See :class:`alaska.worker.pool.Runner`."""
         self.requests.append(request)
+        if self.told is not None and self.call is not None:
+            self.call(request, pack((b"", TOLD, OUTCOMES.encode(self.told))))
+            self.after_telling()
         return self.outcomes[request.subject]
 
     def close(self) -> None:
@@ -54,11 +64,16 @@ class WorkerCase(NetworkCase):
             self.reactor,
             WorkerSettings(**settings),
             self.process,
-            lambda _call: self.scripts,
+            self.make_runner,
             self.shown.append,
             self.refusals.append,
             self.make_pool,
         )
+
+    def make_runner(self, call: Call) -> Scripts:
+        """Return the scripts that the test writes, with what they can ask."""
+        self.scripts.call = call
+        return self.scripts
 
     def make_pool(self, reactor: Reactor, *arguments: Any) -> HandPool:
         """Make the pool that the test plays, and keep it."""

@@ -123,6 +123,7 @@ local function ask(call, level, ...)
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
   end
+  limits.before_waiting()
   limits.patience() -- the script's time passes while it waits
   return answered(call, level, yield(CALL, ...))
 end

@@ -10,8 +10,10 @@ from twisted.logger import Logger
 
 from alaska.errors import KeyValueError
 from alaska.store.kv import KeyValues, Value
-from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
-from alaska.worker.request import Request
+from alaska.worker.questions import ERROR, OK, TOLD, Frames, pack, unpack
+from alaska.worker.request import Outcome, Request
+from alaska.worker.slot import Abandoned
+from alaska.worker.values import OUTCOMES
 
 INTEGERS = range(-(2**63), 2**63)
 
@@ -24,11 +26,21 @@ class Asks(Protocol):
 
 
 class Calls:
-    """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call."""
+    """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call.
+
+    ``told`` is given what a script has left while it runs; it may raise :class:`Abandoned`.
+    """
 
     _log = Logger()
 
-    def __init__(self, kv: KeyValues, asking: Asks, now: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        kv: KeyValues,
+        asking: Asks,
+        now: Callable[[], float] | None = None,
+        told: Callable[[Request, Outcome], None] | None = None,
+    ) -> None:
+        self._told = told
         self._kv = kv
         self._asking = asking
         self._now = kv.now if now is None else now
@@ -45,12 +57,19 @@ class Calls:
         self._good: dict[bytes, Frames] = {}
 
     def __call__(self, request: Request, octets: bytes) -> bytes:
-        """Return the answer to a question of the script that serves a request; whatever it is, nothing is raised."""
+        """Return the answer to a question of the script that serves a request, whatever it is.
+
+        :raises Abandoned: nobody waits any more for what the script does; nothing else is raised.
+        """
         try:
             left, what, *arguments = unpack(octets)
             if what == b"request":
                 return pack(self._request(float(left or inf), *arguments))
+            if what == TOLD:
+                return pack(self._tell(request, *arguments))
             return pack(self._known[what](*arguments))
+        except Abandoned:
+            raise
         except KeyValueError as error:
             return pack((ERROR, str(error).encode()))
         except Exception:  # The script has to be answered, and the others must not hear of it.
@@ -59,6 +78,12 @@ class Calls:
 
     def _request(self, left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
         return self._asking.ask(service, subject, content, max(0.0, min(left, float(timeout))))
+
+    def _tell(self, request: Request, outcome: bytes) -> Frames:
+        if self._told is None:
+            return ERROR, b"nobody takes it"
+        self._told(request, OUTCOMES.decode(outcome))
+        return (OK,)
 
     def _get(self, key: bytes) -> Frames:
         value = self._kv.get(key, self._now())

@@ -6,7 +6,9 @@ local limit = settings.output
 local too_much = limits.text(OUTPUT, 'the script printed more than %d octets', limit)
 local type, tostring, select, error, setmetatable = type, tostring, select, error, setmetatable
 local concat, format, gsub = table.concat, string.format, string.gsub
+local byte, match, sub = string.byte, string.match, string.sub
 local unpack = table.unpack or unpack
+local NEWLINE = byte '\n'
 local math_type = math.type or function() end
 local setmetatable_of_any = debug.setmetatable
 local real = io
@@ -27,6 +29,11 @@ local function emit(text)
     run.touched = true
     pieces[count + 1] = text
     count = count + 1
+    if run.waits or run.eager then
+      limits.left()
+    else
+      run.waits = true
+    end
   end
 end
 
@@ -159,8 +166,21 @@ local function opener(open)
   end
 end
 
-io.open = opener(real.open)
-io.popen = opener(real.popen)
+-- Returns a function for one that may wait for long: what the script has left is handed over before.
+local function waiting(call)
+  return call and function(...)
+    limits.before_waiting()
+    return call(...)
+  end
+end
+
+console.waiting = waiting
+for _, name in ipairs { 'read', 'lines', 'close' } do
+  file_metatable.__index[name] = waiting(file_metatable.__index[name])
+end
+
+io.open = waiting(opener(real.open))
+io.popen = waiting(opener(real.popen))
 io.tmpfile = opener(real.tmpfile)
 
 function io.write(...)
@@ -247,6 +267,21 @@ function console.output()
     return ''
   end
   return concat(pieces, '', 1, count)
+end
+
+-- Returns the whole lines that are captured, and captures them no longer; nil if there are none.
+function console.take_lines()
+  if count == 0 then
+    return nil
+  end
+  local text = concat(pieces, '', 1, count)
+  local after = byte(text, -1) == NEWLINE and #text + 1 or match(text, '^.*\n()') or 1
+  if after > #text then
+    pieces, count = {}, 0
+    return text
+  end
+  pieces, count = { sub(text, after) }, 1
+  return after > 1 and sub(text, 1, after - 1) or nil
 end
 
 function console.close_files()

@@ -47,6 +47,7 @@ if guards then
 end
 
 libraries.os.exit = leaving.exit
+libraries.os.execute = console.waiting(libraries.os.execute)
 libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
 
 -- Two functions of C that can be told to do nothing for ever.

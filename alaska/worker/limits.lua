@@ -18,7 +18,7 @@ local base = 0 -- kilobytes that our parts have
 local keep = memory > 0 and math.min(memory / 4, 2048) or 2048 -- kilobytes of garbage that a run may leave behind
 local collects_late = not coroutine.close -- LuaJIT does not collect garbage when memory is short
 
-local limits = { first = FIRST }
+local limits = { first = FIRST, clock = clock, quick = quick }
 
 -- Returns the place in the script that is being run, as Lua writes it.
 local function where()
@@ -92,6 +92,9 @@ local function check()
     leave()
   end
   local now = quick()
+  if run.waits then
+    now = limits.look_at_waiting(now)
+  end
   local spent = last and now - last or LONG
   if spent < SHORT then
     budget = budget < MOST and budget * 2 or MOST

@@ -26,9 +26,10 @@ from alaska.memory import Waste
 from alaska.worker.claims import Claims
 from alaska.worker.options import LuaOptions
 from alaska.worker.paths import join_paths, module_paths
-from alaska.worker.questions import ERROR, NONE, OK, pack, unpack
-from alaska.worker.request import Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.questions import ERROR, NONE, OK, TOLD, pack, unpack
+from alaska.worker.request import PRINTED, Call, LogLine, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Script
+from alaska.worker.values import OUTCOMES
 
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from lupa import lua54
@@ -45,6 +46,7 @@ _PARTS = (
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
 _FIELDS_OF_A_SEND = 5  # and the frames
 _LOG = b"log"
+_PRINT = b"print"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
@@ -107,7 +109,7 @@ class LuaRunner:
                         return Outcome()
                 else:
                     lua.quiet.discard(script.name)
-                outcome = lua.outcome(values)
+                outcome = lua.outcome(lua.converse(values, request, self._call))
             else:
                 outcome = lua.prepare_and_run(script, request, self._call)
         except (self._module.LuaError, MemoryError) as error:
@@ -144,9 +146,14 @@ class LuaRunner:
                 return None
             if values is not True:
                 lua.quiet.clear()  # which it was that tells something is found out anew
+                if values is not None and values[0] is None:
+                    values = lua.converse(values, requests[lua.position() - 1], self._call)
             outcome = lua.outcome(values)
         except (self._module.LuaError, MemoryError) as error:
             outcome = self._rescued(lua, "several scripts", error)
+        except BaseException:  # Who answers has failed, and left a run that has not ended.
+            self._lua = None
+            raise
         return self._left(lua, outcome)
 
     def _left(self, lua: _Interpreter, outcome: Outcome) -> Outcome:
@@ -203,7 +210,7 @@ class _Interpreter:
         self._hold_answer, self._rescue, *others = others
         if claims is not None:
             claims.keep_from_children()
-        self._details, self._more, self._forget, self._describe, self._add_frames = others
+        self._details, self._more, self._forget, self._describe, self._add_frames, self._position = others
         self._seconds = options.timeout / 1000 if options.timeout else None
         self.compiled: dict[bytes, Script] = {}
         self._with_api: dict[bytes, Script] = {}
@@ -223,7 +230,11 @@ class _Interpreter:
             return Outcome(error=failure)
         if script.name in self._with_api:
             return self.outcome(self._run_with_api(script.name, request, call))
-        return self.outcome(self.run(script.name, None))
+        return self.outcome(self.converse(self.run(script.name, None), request, call))
+
+    def position(self) -> int:
+        """Return which of several scripts is run, from 1 on."""
+        return int(self._position())
 
     def outcome(self, values: Any) -> Outcome:  # noqa: ANN401  # whatever Lua has returned
         """Return what came of a run, given what Lua told of it: True if there is nothing to tell, None if memory was
@@ -254,10 +265,17 @@ class _Interpreter:
         for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
             self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
         self._lua.set_max_memory(self._limit, total=True)
-        values: object = self.run(name, None)
+        until = None if self._seconds is None else started + self._seconds
+        return self.converse(self.run(name, None), request, call, until)
+
+    def converse(self, values: Any, request: Request, call: Call, until: float | None = None) -> object:  # noqa: ANN401
+        """Ask the worker what a script asks until it has ended; return what Lua tells of its end.
+
+        ``values`` is what Lua has returned, ``until`` when the script's time is over.
+        """
         while isinstance(values, tuple) and values[0] is None:
-            left = b"" if self._seconds is None else b"%.6f" % (started + self._seconds - time.monotonic())
-            word, *answer = unpack(call(request, pack((left, *values[1:]))))
+            left = b"" if until is None else b"%.6f" % (until - time.monotonic())
+            word, *answer = unpack(call(request, pack((left, *_question(values[1:])))))
             self._lua.set_max_memory(0)
             self._hold_answer(_IS_GOOD[word], *answer)
             self._lua.set_max_memory(self._limit, total=True)
@@ -316,6 +334,7 @@ def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
         b"modules": os.fsencode(" ".join(options.modules)),
         b"path": os.fsencode(join_paths(options.path, path)),
         b"cpath": os.fsencode(join_paths(options.cpath, cpath)),
+        b"tells": options.tells,
         b"seed": secrets.randbits(63),
         b"version": __version__.encode(),
     }
@@ -323,6 +342,13 @@ def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
 
 def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
     return pack((ERROR, b"there is no worker to ask"))
+
+
+def _question(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+    if values[0] != TOLD:
+        return values
+    sends, log = _written_down(list(values[1:]))
+    return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
 
 
 def _written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
@@ -337,6 +363,8 @@ def _written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, .
         start += count
         if kind == _LOG:
             log.append(LogLine(topic.decode(), frames[0]))
+        elif kind == _PRINT:
+            log.append(LogLine(PRINTED, frames[0]))
         else:
             sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
     return tuple(sends), tuple(log)

@@ -19,7 +19,8 @@ class LuaOptions:
     ``sends_size`` in octets; ``sends`` is a number of messages, ``senders`` one of sender names. ``modules`` are the
     names of the system's modules that a script in the sandbox may require, and beginnings of names as ``pl.*``.
     ``path`` and ``cpath`` are places for modules, as Lua writes them, besides those of the system. With
-    ``system_modules`` false, scripts find no Lua modules but their own and Alaska's.
+    ``system_modules`` false, scripts find no Lua modules but their own and Alaska's. With ``tells`` true, who answers
+    the questions of scripts also takes what they leave while they run.
     """
 
     version: str = "5.4"
@@ -34,6 +35,7 @@ class LuaOptions:
     path: str = ""
     cpath: str = ""
     system_modules: bool = True
+    tells: bool = False
 
     @property
     def memory_octets(self) -> int:

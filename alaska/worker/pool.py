@@ -13,8 +13,9 @@ takes its place, and should it come back after all, nobody listens to it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
+from threading import local
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -68,6 +69,12 @@ class AnyPool(Protocol):
     def watch(self, now: float) -> None:
         """Replace threads that are stuck; to be called every so often, with the time in seconds."""
 
+    def tell(self, told: Callable[[], None]) -> None:
+        """Let something be called in the reactor, before it hears of the end of the request that this thread runs.
+
+        :raises Abandoned: the thread was given up, and nobody waits any more for what it does.
+        """
+
     def stop(self) -> Deferred[None]:
         """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
 
@@ -101,7 +108,8 @@ class Pool:
         self._finished = finished
         self._limit = limit
         self._queue = Queue(resting=size - 1)
-        self._results: deque[Ended] = deque()
+        self._results: deque[Ended | Callable[[], None]] = deque()
+        self._here = local()
         self._is_woken = False
         self._waking: IDelayedCall | None = None
         self._spreading: IDelayedCall | None = None
@@ -132,7 +140,11 @@ class Pool:
             self._start_slot()
 
     def _start_slot(self) -> None:
-        slot = Slot(self._queue, self._size, self._make_runner, self._deliver, self._going, self._watch_soon)
+        def make_runner() -> Runner:
+            self._here.slot = slot
+            return self._make_runner()
+
+        slot = Slot(self._queue, self._size, make_runner, self._deliver, self._going, self._watch_soon)
         self._slots.add(slot)
         slot.start(f"alaska-{next(self._numbers)}")
 
@@ -234,7 +246,13 @@ class Pool:
 
     # In the threads
 
-    def _deliver(self, ended: list[Ended]) -> None:
+    def tell(self, told: Callable[[], None]) -> None:
+        """See :class:`AnyPool`."""
+        self._here.slot.tell(told)
+        # Not only with what ends next, which may take its time, and before what this thread asks of the reactor.
+        self._reactor.callFromThread(self._collect)
+
+    def _deliver(self, ended: Sequence[Ended | Callable[[], None]]) -> None:
         self._results.extend(ended)
         # What ends while more waits is collected within SPREAD_SECONDS, by which there will be more of it.
         is_awaited = self._spreading is not None and self._queue.resting > 0 and len(self._queue) > 0
@@ -259,12 +277,15 @@ class Pool:
         # Lowered first: a result that comes while others are collected wakes the reactor again.
         self._is_woken = False
         while self._results:
-            request, outcome = self._results.popleft()
+            result = self._results.popleft()
             if self._is_abandoned:
                 continue
-            self.pending -= 1
             try:
-                self._finished(request, outcome)
+                if isinstance(result, tuple):
+                    self.pending -= 1
+                    self._finished(*result)
+                else:
+                    result()
             except Exception:  # The others have to be collected all the same.
                 self._log.failure("a finished request could not be dealt with")
 

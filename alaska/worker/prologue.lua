@@ -70,7 +70,7 @@ end
 local trace = part 'trace'(run, chunks.last_lines)
 local describe = part 'describe'(debug.getmetatable)
 local console = part 'console'(run, settings, limits)
-local sending = part 'sending'(run, settings, limits)
+local sending = part 'sending'(run, settings, limits, console, CALL)
 local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, console)
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
@@ -102,7 +102,8 @@ local function compile(name, source, path, directory)
     return message, false
   end
   local make_environment, has_api = environment.maker(source)
-  scripts[name] = { chunk = chunk, path = path, directory = directory, make_environment = make_environment }
+  scripts[name] = { chunk = chunk, path = path, directory = directory, make_environment = make_environment,
+    eager = true }
   return nil, has_api
 end
 
@@ -180,6 +181,9 @@ end
 -- `forget` is to be called.
 local function conclude(thread, ok, value)
   run.touched = true
+  if run.script.eager then
+    sending.end_eager()
+  end
   if ok and not run.over and status(thread) == 'dead' then
     finish()
     -- A finalizer may have gone beyond a limit.
@@ -248,6 +252,9 @@ end
 local function advance(thread, ok, value, ...)
   if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
     run.env, current = nil, nil
+    if run.script.eager then
+      sending.end_eager()
+    end
     if count 'count' <= most then
       return true
     end
@@ -272,6 +279,10 @@ local function go(name, context)
   end
   local script = scripts[name]
   run.script = script
+  run.eager = script.eager
+  if script.eager then
+    sending.begin_eager()
+  end
   local env = script.make_environment(context or held, script.path)
   held, run.env = nil, env
   -- In a coroutine: os.exit leaves it by a yield that no pcall can catch, and a traceback shows nothing of ours.
@@ -301,7 +312,10 @@ local function after(given, at, result, ...)
   return go_from(given, at)
 end
 
+local position -- of the script that is run, among several
+
 function go_from(given, at)
+  position = at
   return after(given, at + 2, go(given[at], given[at + 1]))
 end
 
@@ -311,10 +325,16 @@ local function go_several(...)
   return go_from({ ... }, 1)
 end
 
+-- Returns which of the scripts that `go_several` was given is run.
+local function which()
+  return (position + 1) / 2
+end
+
 -- Goes on with a script that is given the answer which is held.
 local function go_on()
   local values = answer
   answer = nil
+  sending.answered(values[1])
   return advance(current, resume(current, unpack(values, 1, answer_count)))
 end
 
@@ -343,4 +363,4 @@ end
 
 most = limits.settle()
 return compile, hold, go, may_begin and go_several, go_on, hold_answer, rescue, details, sending.more, forget,
-  describe_request, add_frames
+  describe_request, add_frames, which

@@ -15,6 +15,8 @@ OK = b"ok"
 """The rest of the answer are its values."""
 NONE = b"none"
 """There is no answer, which is no fault of the script; the second string says why."""
+TOLD = b"told"
+"""What a script has left while it runs, and goes on: one argument, an outcome as octets; the answer is ``OK``."""
 ERROR = b"error"
 """The script has made a mistake; the second string is the text of its error."""
 

@@ -71,8 +71,14 @@ class Send(NamedTuple):
     sender: bytes
 
 
+PRINTED = "print"
+
+
 class LogLine(NamedTuple):
-    """What a script wants logged: at which level (``info``, ``warn`` or ``error``), and the text."""
+    """What a script wants logged: at which level (``info``, ``warn`` or ``error``), and the text.
+
+    At the level ``PRINTED`` it is what the script printed before the lines that follow.
+    """
 
     level: str
     text: bytes
@@ -90,9 +96,10 @@ class Broken:
 class Outcome:
     """What a script did.
 
-    ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed. ``output`` is
-    all that the script printed. ``error`` is None when the script came to its end. ``seconds`` is how long it took,
-    ``memory`` how many octets Lua had in use when it ended, 0 for a script that has left nothing to be told.
+    ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed, but for what was
+    told of while it ran. ``output`` is what the script printed after its last line of the log. ``error`` is None when
+    the script came to its end. ``seconds`` is how long it took, ``memory`` how many octets Lua had in use when it
+    ended, 0 for a script that has left nothing to be told.
     """
 
     sends: tuple[Send, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 
 from twisted.application.service import Service
@@ -27,9 +28,9 @@ from alaska.worker.calls import Calls
 from alaska.worker.intake import Intake
 from alaska.worker.pool import MakePool, Pool, Runner
 from alaska.worker.reports import report
-from alaska.worker.request import Broken, Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.request import PRINTED, Broken, Call, LogLine, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Version
-from alaska.worker.senders import Senders
+from alaska.worker.senders import Senders, Sink
 
 DRAIN_SECONDS = 10.0
 ERROR_SENDER = b"EP"
@@ -41,6 +42,14 @@ ASK_SECONDS = 2.0
 NOT_TOLD = "the worker failed to tell what came of it, its log says why"
 NO_HURRY_MS = 60_000
 """How long a broker that may take any time is waited for before the log says so."""
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """What is to be known at the end of a request whose script has sent something while it ran."""
+
+    senders: set[Sink] = field(default_factory=set)
+    error: ScriptError | None = None
 
 
 class WorkerService(Service):
@@ -81,6 +90,7 @@ class WorkerService(Service):
         self._intake: Intake | None = None
         self._address = b""
         self._is_exhausted = False
+        self._under_way: dict[int, UnderWay] = {}
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
@@ -111,7 +121,7 @@ class WorkerService(Service):
         """
         super().startService()
         self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
-        self._call = Calls(self._kv, self._asking)
+        self._call = Calls(self._kv, self._asking, told=self._told)
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
@@ -247,6 +257,27 @@ class WorkerService(Service):
             self._care.start(CARE_SECONDS, now=False)
         self._pool.submit(request)
 
+    def _told(self, request: Request, told: Outcome) -> None:
+        """Let what a script has left while it runs leave the worker; called in the thread that runs it."""
+        self._pool.tell(lambda: self._pass_on(request, told))
+
+    def _pass_on(self, request: Request, told: Outcome) -> None:
+        under_way = self._under_way.get(id(request))
+        if under_way is None:
+            under_way = self._under_way[id(request)] = UnderWay()
+        under_way.error = self._let_out(request, told, under_way.senders.add) or under_way.error
+
+    def _let_out(self, request: Request, outcome: Outcome, uses: Callable[[Sink], None]) -> ScriptError | None:
+        """Show, log and send what a script has left; return what kept something from being sent, if anything did."""
+        for line in outcome.log:
+            self._log_for(request, line)
+        if outcome.output:
+            self._show(outcome.output)
+        error = None
+        for send in outcome.sends:
+            error = self._send(send, request, uses) or error
+        return error
+
     def _finished(self, request: Request, outcome: Outcome | None) -> None:
         self.executed += 1
         if outcome is None:
@@ -262,15 +293,13 @@ class WorkerService(Service):
         """Show, log and send what a script has left, and confirm its request or run it again."""
         intake = self.intake
         intake.ran(outcome.seconds)
-        if outcome.output:
-            self._show(outcome.output)
-        for line in outcome.log:
-            self._log_for(request, line)
+        error = self._let_out(request, outcome, intake.uses) or outcome.error
+        if self._under_way and (under_way := self._under_way.pop(id(request), None)) is not None:
+            for sender in under_way.senders:
+                intake.uses(sender)
+            error = under_way.error or error
         if outcome.broken is not None:
             self._report_broken(request, outcome.broken)
-        error = outcome.error
-        for send in outcome.sends:
-            error = self._send(send, request) or error
         if error is None:
             intake.ended(request, errors.SUCCESS, "")
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
@@ -348,7 +377,8 @@ class WorkerService(Service):
         self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=str(error))
         if self._settings.errors_notify:
             mailbox = self._settings.errors_mailbox.encode()
-            self._send(Send(SendKind.MAILBOX, mailbox, request.subject, report(request, error), ERROR_SENDER), request)
+            mail = Send(SendKind.MAILBOX, mailbox, request.subject, report(request, error), ERROR_SENDER)
+            self._send(mail, request, self.intake.uses)
 
     def _report_broken(self, request: Request, broken: Broken) -> None:
         """Say that an older version of a script is run, once for each version that is broken."""
@@ -360,13 +390,16 @@ class WorkerService(Service):
 
     def _log_for(self, request: Request, line: LogLine) -> None:
         """Log what a script wants logged."""
+        if line.level == PRINTED:
+            self._show(line.text)
+            return
         level = LogLevel.lookupByName(line.level)
         self._log.emit(level, "{subject}: {text}", subject=printable(request.subject), text=printable(line.text))
 
-    def _send(self, send: Send, request: Request) -> ScriptError | None:
+    def _send(self, send: Send, request: Request, uses: Callable[[Sink], None]) -> ScriptError | None:
         """Send what a script wants sent; return what kept it from being sent, if anything did."""
         if send.kind is SendKind.REPLY:
-            return self._reply(send, request)
+            return self._reply(send, request, uses)
         names = {"subject": printable(send.subject), "topic": printable(send.topic)}
         try:
             client = self._senders.named(send.sender)
@@ -383,10 +416,10 @@ class WorkerService(Service):
         except AlaskaError as error:
             self._log.error("what a script sent to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"what it sent to {names['topic']} is lost: {error}")
-        self.intake.uses(client)
+        uses(client)
         return None
 
-    def _reply(self, send: Send, request: Request) -> ScriptError | None:
+    def _reply(self, send: Send, request: Request, uses: Callable[[Sink], None]) -> ScriptError | None:
         """Mail an answer to who sent the request; one without an address has no mailbox, and gets none."""
         names = {"subject": printable(request.subject), "sender": printable(request.sender)}
         if not request.sender:
@@ -399,7 +432,7 @@ class WorkerService(Service):
             self._log.error("the answer of {subject} to {sender} is lost: {error}", error=error, **names)
             return ScriptError(f"its answer to {names['sender']} is lost: {error}")
         self._replied.log(**names)
-        self.intake.uses(client)
+        uses(client)
         return None
 
 

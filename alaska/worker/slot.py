@@ -97,7 +97,7 @@ class Slot:
         queue: Queue,
         share: int,
         make_runner: Callable[[], Runner],
-        deliver: Callable[[list[Ended]], None],
+        deliver: Callable[[Sequence[Ended | Callable[[], None]]], None],
         gone: Callable[[Slot], None],
         watch: Callable[[], None],
     ) -> None:
@@ -239,6 +239,16 @@ class Slot:
             ended: list[Ended] = [(self._taken.popleft(), outcome) for outcome in outcomes]
             self._ended += len(ended)
         self._deliver(ended)
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """Let something be called in the reactor, in order with what this thread ends.
+
+        :raises Abandoned: the slot was given up.
+        """
+        with self._lock:
+            if self._is_abandoned:
+                raise Abandoned
+            self._deliver([told])
 
     def give_back(self, count: int) -> None:
         """See :class:`Work`."""

@@ -127,12 +127,13 @@ def _networks(reactor: Reactor) -> Callable[[], Network]:
     return make_network
 
 
-def runner_maker(settings: WorkerSettings) -> Callable[[Call], Runner]:
+def runner_maker(settings: WorkerSettings, *, tells: bool = True) -> Callable[[Call], Runner]:
     """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them.
 
-    It is given what answers the questions of scripts.
+    It is given what answers the questions of scripts, and if ``tells``, takes what they leave while they run.
     """
     scripts = ScriptSettings.from_settings(settings)
+    scripts = replace(scripts, lua=replace(scripts.lua, tells=tells))
     if settings.pool_isolation == "thread":
         return scripts.make_batch_runner
     return lambda call: IsolatedRunner(
