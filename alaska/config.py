@@ -79,6 +79,8 @@ class WorkerSettings(Settings):
         "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
     scripts_senders: int | None = setting(
         "worker/scripts/senders", COUNT, "100", "In how many names besides `LU` a script may send.")
+    scripts_lines: int | None = setting(
+        "worker/scripts/lines", COUNT, "10000", "How many lines a script may print and log.")
     scripts_sandbox: bool = setting(
         "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
     scripts_modules: tuple[str, ...] = setting(

@@ -114,6 +114,28 @@ class MemoryTests(LimitCase):
         self.assertEqual(self.output("print(#('x'):rep(2e8))"), "200000000\n")
 
 
+class LinesTests(LimitCase):
+    """worker/scripts/lines."""
+
+    def test_printed(self) -> None:
+        """As many lines as may be printed are printed, however they are written; a line without end is none."""
+        self.use(lines=3, sandbox=False)
+        for source in ("for i = 1, %d do print(i) end", "io.write(('x\\n'):rep(%d))", "print(('\\n'):rep(%d - 1))"):
+            self.assertIsNone(self.outcome(source % 3 + " io.write('x', 'y')").error, source)
+            outcome = self.outcome(source % 4)
+            self.assertEqual(limit_of(outcome), "worker/scripts/lines")
+            self.assertIn("script.lua:1: the script prints and logs more than 3 lines", str(outcome.error))
+
+    def test_logged(self) -> None:
+        """Lines of the log count with them, also empty ones and those that have several."""
+        self.use(lines=3)
+        self.assertEqual(len(self.outcome("print() alaska.log.info('') alaska.log.warn()").log), 2)
+        for source in ("for i = 1, 9 do alaska.log.info('') end", "alaska.log.info('\\n\\n\\n')"):
+            self.assertEqual(limit_of(self.outcome(source)), "worker/scripts/lines")
+        self.use(lines=0)
+        self.assertEqual(len(self.outcome("for i = 1, 20000 do alaska.log.info('') end").log), 20000)
+
+
 class SendsTests(LimitCase):
     """worker/scripts/sends and worker/scripts/sends-size."""
 
@@ -142,6 +164,16 @@ class SendsTests(LimitCase):
         self.assertIn("script.lua:1: the script sends in more than 2 names", str(outcome.error))
         self.use(senders=0)
         self.assertEqual(len(self.outcome(source % 200).sends), 3600)
+
+    def test_questions(self) -> None:
+        """A question counts as a message, by number and by size."""
+        self.use(sends=2)
+        self.answers = [(b"ok", b"x")] * 9
+        outcome = self.outcome("send('a', 1) for i = 1, 5 do alaska.request('s', 'x') end")
+        self.assertEqual((len(self.asked), limit_of(outcome)), (1, hostile.SENDS))
+        self.use(sends_size=10)
+        outcome = self.outcome("for i = 1, 5 do alaska.request('s', 'x', '12345') end")
+        self.assertEqual((len(self.asked), limit_of(outcome)), (3, hostile.SENDS_SIZE))
 
     def test_each_request_anew(self) -> None:
         """What one request sent is not counted for the next."""

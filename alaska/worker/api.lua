@@ -140,6 +140,7 @@ local function request(service, subject, content, timeout)
   subject = as_text(subject, 2, 'subject', 'request', LIMIT, 2)
   content = content == nil and '' or as_text(content, 3, 'content', 'request', nil, 2)
   timeout = seconds(timeout == nil and DEFAULT_SECONDS or timeout, 4, 'request')
+  sending.take_note(#content)
   return ask('alaska.request', 2, 'request', service, subject, content, timeout)
 end
 

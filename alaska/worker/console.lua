@@ -11,6 +11,7 @@ local unpack = table.unpack or unpack
 local NEWLINE = byte '\n'
 local math_type = math.type or function() end
 local setmetatable_of_any = debug.setmetatable
+local count_lines = limits.count_lines
 local real = io
 
 local pieces, count, size = {}, 0, 0
@@ -25,6 +26,7 @@ local function emit(text)
   if limit > 0 and size > limit then
     limits.exceed(OUTPUT, too_much)
   end
+  count_lines(text)
   if text ~= '' then
     run.touched = true
     pieces[count + 1] = text

@@ -64,6 +64,25 @@ function limits.exceed(setting, text)
 end
 
 local exceed = limits.exceed
+
+-- Lines that are printed or logged
+
+local LINES = 'worker/scripts/lines'
+local most_lines = settings.lines
+local too_many_lines = limits.text(LINES, 'the script prints and logs more than %d lines', most_lines)
+local lines = 0
+
+-- Counts the lines that end in a text.
+function limits.count_lines(text)
+  local at = find(text, '\n', 1, true)
+  while at do
+    lines = lines + 1
+    at = find(text, '\n', at + 1, true)
+    if lines > most_lines and most_lines > 0 then
+      exceed(LINES, too_many_lines)
+    end
+  end
+end
 local TIMEOUT = 'worker/scripts/timeout'
 local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settings.timeout)
 
@@ -131,7 +150,7 @@ end
 -- Gets ready for another run: its time begins with the first look at the clock, since short scripts should not pay
 -- for one.
 function limits.begin()
-  deadline, last, budget = nil, nil, FIRST
+  deadline, last, budget, lines = nil, nil, FIRST, 0
   run.over, run.limit, run.trace = nil, nil, nil
 end
 

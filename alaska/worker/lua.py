@@ -331,6 +331,7 @@ def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
         b"sends": options.sends,
         b"sends_size": options.sends_size,
         b"senders": options.senders,
+        b"lines": options.lines,
         b"modules": os.fsencode(" ".join(options.modules)),
         b"path": os.fsencode(join_paths(options.path, path)),
         b"cpath": os.fsencode(join_paths(options.cpath, cpath)),

@@ -16,11 +16,11 @@ class LuaOptions:
     """Which Lua runs scripts, what they may use, and what they may reach; a limit that is 0 is none.
 
     ``version`` is "5.4" or "luajit". ``timeout`` is in milliseconds, ``memory`` in megabytes, ``output`` and
-    ``sends_size`` in octets; ``sends`` is a number of messages, ``senders`` one of sender names. ``modules`` are the
-    names of the system's modules that a script in the sandbox may require, and beginnings of names as ``pl.*``.
-    ``path`` and ``cpath`` are places for modules, as Lua writes them, besides those of the system. With
-    ``system_modules`` false, scripts find no Lua modules but their own and Alaska's. With ``tells`` true, who answers
-    the questions of scripts also takes what they leave while they run.
+    ``sends_size`` in octets; ``sends`` is a number of messages, ``senders`` one of sender names, ``lines`` one
+    of lines printed and logged. ``modules`` are the names of the system's modules that a script in the sandbox may
+    require, and beginnings of names as ``pl.*``. ``path`` and ``cpath`` are places for modules, as Lua writes them,
+    besides those of the system. With ``system_modules`` false, scripts find no Lua modules but their own and Alaska's.
+    With ``tells`` true, who answers the questions of scripts also takes what they leave while they run.
     """
 
     version: str = "5.4"
@@ -31,6 +31,7 @@ class LuaOptions:
     sends: int = 10_000
     sends_size: int = 64 * MEGABYTE_OCTETS
     senders: int = 100
+    lines: int = 10_000
     modules: tuple[str, ...] = ("cjson", "cjson.safe", "pl", "pl.*")
     path: str = ""
     cpath: str = ""
@@ -54,6 +55,7 @@ class LuaOptions:
             sends=settings.scripts_sends or 0,
             sends_size=settings.scripts_sends_size or 0,
             senders=settings.scripts_senders or 0,
+            lines=settings.scripts_lines or 0,
             modules=settings.scripts_modules,
             path=settings.lua_path,
             cpath=settings.lua_cpath,

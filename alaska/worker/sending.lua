@@ -231,6 +231,9 @@ function sending.sendFor(...)
   return zero
 end
 
+-- Counts a question, which makes as much work for others as a message.
+sending.take_note = take_note
+
 -- Writes down an answer to the request; the frames are text.
 function sending.reply(frames, ...)
   local size = 0
@@ -255,6 +258,8 @@ function sending.log(level, text)
   if most_logged > 0 and logged > most_logged then
     limits.exceed(OUTPUT, too_much_logged)
   end
+  limits.count_lines(text)
+  limits.count_lines '\n'
   if not is_refused then
     note_lines()
   end
