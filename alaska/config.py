@@ -191,6 +191,15 @@ class BrokerSettings(Settings):
     service_attempts: int | None = setting(
         "mlm_server/service/attempts", COUNT, "5",
         "How many workers a request may be lost with before it is a dead letter.")
+    letters_count: int | None = setting(
+        "mlm_server/letters/count", COUNT, "10000", "How many dead letters are kept; the oldest go first.")
+    letters_size: int | None = setting(
+        "mlm_server/letters/size", SIZE, "16777216", "How much all of them may hold together.")
+    letters_age: int | None = setting(
+        "mlm_server/letters/age", SECONDS, "2592000", "How long they are kept.")
+    letters_open: bool = setting(
+        "mlm_server/letters/open", FLAG, "0",
+        "Let every client ask about dead letters, not only programs of the broker's user on its machine, over ipc.")
     total_size_limit: int | None = setting(
         "mlm_server/size-limit", SIZE, "max", "How much may wait in all mailboxes and queues together.")
     total_size_warn: int | None = setting(

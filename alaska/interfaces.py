@@ -85,6 +85,12 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
+    def letter(position: int) -> DeadLetter | None:
+        """Return the dead letter with this position, if there is one.
+
+        :raises StoreError: the store cannot be read.
+        """
+
     def drop_letter(position: int) -> bool:
         """Keep a dead letter no longer; return whether there was one with this position."""
 
@@ -149,6 +155,11 @@ class ILink(Interface):
 
 class IRouter(Interface):
     """The broker's end of all connections."""
+
+    is_near = Attribute(
+        "Whether the message that is being received comes from a program of the same user on this machine, "
+        "by ipc or through memory."
+    )
 
     bound = Attribute("The endpoints that are served, with the port that the system chose where it was left open.")
 

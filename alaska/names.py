@@ -8,6 +8,8 @@ import socket
 
 from alaska.mlm.commands import MAX_STRING_OCTETS
 
+_OWN = b"alaska."
+
 
 def address_of(role: str) -> str:
     """Return an address that begins with a role and that no other client has: ``AW::host::pid-XXXX``.
@@ -18,6 +20,11 @@ def address_of(role: str) -> str:
     while len((role + rest).encode("utf-8", "surrogateescape")) > MAX_STRING_OCTETS:
         role = role[:-1]
     return role + rest
+
+
+def is_brokers_own(service: bytes) -> bool:
+    """Return whether a service is the broker's own, or may become so: it is no business of scripts."""
+    return service.lower().startswith(_OWN)
 
 
 def printable(name: bytes | str) -> str:

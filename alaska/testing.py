@@ -201,6 +201,8 @@ class MemoryLink:
 class MemoryRouter:
     """A broker's end in memory."""
 
+    is_near = True
+
     def __init__(self, network: MemoryNetwork, endpoints: list[str], is_plain: bool) -> None:
         self._network = network
         self._endpoints = endpoints

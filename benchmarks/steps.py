@@ -102,6 +102,7 @@ class _Nowhere:
     """A router whose clients are always there."""
 
     bound = ()
+    is_near = False
 
     def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes], None]) -> None:
         pass

@@ -524,7 +524,7 @@ class BrokerModel:
         self.letters.discard(number)
         message = self.messages[number]
         if is_dropped:
-            assert self.broker.queues.drop_letter(dead.position)
+            assert self.broker.queues.dead.drop(dead.position)
             return
         self.count += 1
         message.place = self.count

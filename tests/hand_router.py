@@ -19,6 +19,8 @@ class HandRouter:
     That what was posted could not be sent is told to the broker when the test lets the turn end.
     """
 
+    is_near = True
+
     def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:
         self.bound: list[str] = []
         self._transmit = transmit

@@ -36,6 +36,15 @@ class CallsTests(SynchronousTestCase):
             self.assertEqual(self.answer(left, b"request", b"svc", b"job", b"x", timeout), (OK, b"answer"))
         self.assertEqual([seconds for *_, seconds in self.asked], [5.0, 2.5, 5.0, 0.0])
 
+    def test_brokers_own_services(self) -> None:
+        """A script in the sandbox may not ask what is the broker's own; one that is trusted may."""
+        for service in (b"alaska.letters", b"Alaska.Letters", b"alaska.whatever"):
+            word, text = self.answer(b"", b"request", service, b"list", b"", b"5")
+            self.assertEqual((word, self.asked), (ERROR, []))
+            self.assertIn(b"worker/scripts/sandbox", text)
+        self.calls = Calls(self.kv, self, lambda: 0.0, is_sandboxed=False)
+        self.assertEqual(self.answer(b"", b"request", b"alaska.letters", b"list", b"", b"5"), (OK, b"answer"))
+
     def test_numbers_of_any_size(self) -> None:
         """A whole number that fits no store is kept as a fraction, and not refused."""
         self.answer(b"", b"kv.set", b"key", b"i9223372036854775808", b"")

@@ -143,7 +143,7 @@ class PromiseTests(DurableTestCase):
         self.do("w", mlm.Confirm(b"t", 404, b"no such script"))
         self.write()
         self.crash()
-        (letter,) = self.broker.queues.letters(0, 10)
+        (letter,) = self.broker.queues.dead.heads(0, 10)
         self.assertEqual((letter.status, letter.reason, letter.message.subject), (404, b"no such script", b"bad"))
         self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
         self.open("w", OFFER, credit=1)
@@ -174,7 +174,7 @@ class AttemptTests(DurableTestCase):
             self.write()
             deliveries += self.taken("w").count(b"bomb")
         self.assertEqual(deliveries, 3)
-        self.assertEqual([each.message.subject for each in self.broker.queues.letters(0, 10)], [b"bomb"])
+        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 10)], [b"bomb"])
 
     def test_worker_that_has_left(self) -> None:
         """A worker that is gone before the attempt is in the file is sent nothing; another is."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -92,6 +95,37 @@ class NetworkTests(LinkTestCase):
         router.send(peer, [b"answer"])
         await at_dealer.until(1)
         self.assertEqual(at_dealer.got, [[b"answer"]])
+
+    async def test_near(self) -> None:
+        """A message by ipc of the same user, or through memory, comes from near; one by TCP does not."""
+        near: list[tuple[bytes, bool]] = []
+        heard = Waiter()
+        ipc = f"ipc://{tempfile.mkdtemp()}/socket"
+        self.addCleanup(shutil.rmtree, ipc.partition("//")[2].rpartition("/")[0])
+
+        def received(peer: bytes, frames: list[bytes]) -> None:
+            near.append((frames[0], router.is_near))
+            heard(peer, frames)
+
+        router = self.network.router([ANY_PORT, ipc])
+        router.start(received, self.gone.append)
+        beside, other = Network(reactor, self.network), Network(reactor)
+        self.addCleanup(other.close)
+        tcp = router.bound[0]
+        for number, (network, endpoint) in enumerate(((other, tcp), (other, ipc), (beside, tcp), (other, tcp)), 1):
+            link, changes = network.dealer(endpoint), Waiter()
+            link.start(Waiter(), changes)
+            await changes.until(1)
+            link.send([b"%d" % number])
+            self.addCleanup(link.close)
+            await heard.until(number)
+        self.assertEqual(near, [(b"1", False), (b"2", True), (b"3", True), (b"4", False)])
+
+    def test_another_user(self) -> None:
+        """What ipc says of another user's program, or a numeric address that looks like it, is not near."""
+        for address in ("localhost:4294967294:0:1", "::1:0:0:1", f"::{os.geteuid()}:0:1", "127.0.0.1", ""):
+            self.assertFalse(sockets.is_of_this_user(address), address)
+        self.assertTrue(sockets.is_of_this_user(f"localhost:{os.geteuid()}:5:1"))
 
     async def test_many_messages(self) -> None:
         """More messages than are read in one turn all arrive, in order, without another event to wake the reader."""

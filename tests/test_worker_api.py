@@ -77,6 +77,15 @@ class SendForTests(ServedCase):
         self.assertEqual([(each.subject, each.content) for each in taken], [("next", (b"x",))])
         self.assertEqual([each.subject for each in self.scripts.requests], [b"job", b"next"])
 
+    def test_to_a_service_of_the_brokers(self) -> None:
+        """A request for a service that is the broker's own is not sent, which is a failure of its script."""
+        self.script(b"job", Send(SendKind.SERVICE, b"alaska.letters", b"drop", (b'{"position": 1}',), b"LU"))
+        self.start()
+        self.ask("job")
+        self.run_scripts()
+        (line,) = [line for line in self.logged(LogLevel.error) if "sandbox" in line and line.startswith("what")]
+        self.assertRegex(line, "what a script sent to alaska.letters is lost: .* not for scripts in the sandbox")
+
     def test_answers_pile_up_nowhere(self) -> None:
         """What is answered to a request that a script sent is dropped: nobody waits for it."""
         self.script(b"job", Send(SendKind.SERVICE, b"", b"next", (b"x",), b"LU"))

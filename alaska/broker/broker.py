@@ -45,6 +45,7 @@ class Broker:
         self._router = router
         self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
+        self._letters_are_open = limits.letters.is_open
         self._gauge = Gauge()
         self.clients = Clients()
         self.counters = Counters()
@@ -129,8 +130,10 @@ class Broker:
                 self._release(client)
         try:
             self.queues.expire(now)
-            # A wall clock that was set forward makes no record older, until the broker is started again.
-            self._streams.tick(now + min(self.queues.wall_ahead, self._first_ahead or 0.0))
+            # A wall clock that was set forward makes nothing older, until the broker is started again.
+            wall_now = now + min(self.queues.wall_ahead, self._first_ahead or 0.0)
+            self.queues.dead.tick(wall_now)
+            self._streams.tick(wall_now)
         except errors.StoreError as error:
             self._note_store_error(error)
         self._let_go(now)
@@ -274,11 +277,21 @@ class Broker:
         self.queues.send_mailbox(client, command, self._now)
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
-        if command.address != letters.ADDRESS:
+        if command.address == letters.ADDRESS:
+            self._ask_about_letters(client, command)
+        else:
             self.queues.send_service(client, command, self._now)
-            return
+
+    def _ask_about_letters(self, client: Client, command: mlm.ServiceSend) -> None:
         content = command.content[0] if command.content else b""
-        answer = letters.answer(self.queues, command.subject, content, self._now)
+        if self._letters_are_open or self._router.is_near:
+            answer = letters.answer(self.queues, command.subject, content, self._now)
+        else:
+            self.counters.refused += 1
+            if command.tracker and not client.is_plain:
+                client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, letters.CLOSED.encode()))
+                return
+            answer = letters.error(letters.CLOSED)
         mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (answer,))
         if client.address:
             self.queues.mail(mail, letters.ADDRESS, self._now)

@@ -20,4 +20,5 @@ class Counters:
     redelivered: int = 0
     dropped: int = 0
     buried: int = 0
+    letters_dropped: int = 0
     store_errors: int = 0

@@ -24,6 +24,14 @@ MOST_AT_ONCE = 1000
 MAX_POSITION = 2**63 - 1
 
 
+CLOSED = "dead letters are closed to clients: mlm_server/letters/open is not 1, and they do not connect by ipc"
+
+
+def error(text: str) -> bytes:
+    """Return the answer to what is refused."""
+    return json.dumps({"error": text}).encode()
+
+
 def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
     """Return the answer to a request, as JSON; one that cannot be understood is answered with an ``error``."""
     do = _SUBJECTS.get(subject)
@@ -42,16 +50,15 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
 def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
     limit = max(0, min(int(options.get("limit", 100)), MOST_AT_ONCE))
     after = _position(options.get("after", 0))
-    return {"letters": [_described(letter) for letter in queues.letters(after, limit)]}
+    return {"letters": [_described(letter) for letter in queues.dead.heads(after, limit)]}
 
 
 def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    position = _position(options["position"])
-    for letter in queues.letters(position - 1, 1):
-        if letter.message.position == position:
-            content = [base64.b64encode(frame).decode() for frame in letter.message.content]
-            return {"letter": {**_described(letter), "content": content}}
-    return {"letter": None}
+    letter = queues.dead.find(_position(options["position"]))
+    if letter is None:
+        return {"letter": None}
+    content = [base64.b64encode(frame).decode() for frame in letter.message.content]
+    return {"letter": {**_described(letter), "content": content}}
 
 
 def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, An
 
 
 def _drop(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    return {"done": queues.drop_letter(_position(options["position"]))}
+    return {"done": queues.dead.drop(_position(options["position"]))}
 
 
 def _position(value: str | float) -> int:

@@ -18,6 +18,19 @@ class QueueLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterLimits:
+    """How many dead letters are kept, how many octets, and for how many seconds; None: no limit.
+
+    With ``is_open``, every client may ask about them; else only who is near (:class:`alaska.interfaces.IRouter`).
+    """
+
+    most: int | None = 10_000
+    most_octets: int | None = 16 * 2**20
+    most_seconds: float | None = 30 * 24 * 3600.0
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What the broker allows. A client's silence is in seconds, sizes are in octets of content; None: no limit.
 
@@ -32,6 +45,7 @@ class Limits:
     content_octets: int | None = None
     clients: int | None = None
     attempts: int | None = 5
+    letters: LetterLimits = field(default_factory=LetterLimits)
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from twisted.logger import Logger
 
@@ -10,6 +10,7 @@ from alaska import errors
 from alaska.broker.aliases import Aliases, own_tracker
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
+from alaska.broker.dead import DeadLetters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.mailboxes import Owner
 from alaska.broker.queue import Queue
@@ -40,6 +41,7 @@ class Queues:
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
+        self.dead = DeadLetters(store, counters, limits.letters)
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
         self._offered_by: dict[Client, dict[bytes, None]] = {}
@@ -330,7 +332,7 @@ class Queues:
     def _bury(self, message: Message, status: int, reason: bytes, now: float) -> None:
         """Let a message that nobody could deal with be a dead letter."""
         self._counters.buried += 1
-        self._store.bury(DeadLetter(message, status, reason, now + self.wall_ahead))
+        self.dead.bury(DeadLetter(message, status, reason, now + self.wall_ahead))
         self._leave(message)
         self._tell_sender(message, status, reason)
 
@@ -368,22 +370,12 @@ class Queues:
 
     # Dead letters
 
-    def letters(self, after: int, limit: int) -> Iterator[DeadLetter]:
-        """Iterate over at most so many dead letters, from the one behind a position on."""
-        return iter(self._store.letters(after, limit))
-
-    def drop_letter(self, position: int) -> bool:
-        """Throw a dead letter away; return whether there was one."""
-        return self._store.drop_letter(position)
-
     def replay_letter(self, position: int, now: float) -> bool:
         """Send a dead letter again, as a new message of the same sender; return False if there is none, or no room.
 
         Its sender is not told what becomes of it: it has heard how its message ended.
         """
-        letter = next(
-            (each for each in self._store.letters(position - 1, 1) if each.message.position == position), None
-        )
+        letter = self.dead.find(position)
         if letter is None:
             return False
         dead = letter.message
@@ -392,7 +384,7 @@ class Queues:
         again = Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
         if not self._accept(self._queue(*dead.queue), again):
             return False
-        self._store.drop_letter(position)
+        self.dead.drop(position)
         return True
 
 

@@ -9,11 +9,12 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
-from alaska.broker.limits import Limits, QueueLimits
+from alaska.broker.limits import LetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.links import Network, default_reactor
+from alaska.memory import give_back_large
 from alaska.retention import Retention
 from alaska.store.sqlite import store_at
 
@@ -52,6 +53,9 @@ def limits_of(settings: BrokerSettings) -> Limits:
         content_octets=settings.content_size_limit,
         clients=settings.client_limit,
         attempts=settings.service_attempts,
+        letters=LetterLimits(
+            settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
+        ),
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
         retention_of=dict(settings.retain_streams),
     )
@@ -68,6 +72,7 @@ def makeService(options: Options) -> IService:
     """Return the broker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
     running.report(options["config"], options.loaded)
+    give_back_large()
     for line in settings.echo:
         _log.info("{line}", line=line)
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())

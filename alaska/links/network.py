@@ -323,6 +323,11 @@ class RouterLink:
         is_open = endpoint.endswith((":*", ":0"))
         self.bound.append(str(socket.socket.get_string(zmq.LAST_ENDPOINT)) if is_open else endpoint)
 
+    @property
+    def is_near(self) -> bool:
+        """See :class:`IRouter`."""
+        return self._socket is not None and self._socket.is_near
+
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         return self._socket is not None and self._socket.transmit([peer, *frames])

@@ -12,6 +12,8 @@ between.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 
 import zmq
@@ -26,6 +28,9 @@ POST_AT_ONCE = 64
 _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
 _GONE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
+_DESCRIPTOR = 2
+"""ZeroMQ's number for the descriptor of the connection that a message came by."""
+_OF_IPC = re.compile(r"localhost:(?P<user>[0-9]+):[0-9]+:[0-9]+")
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
@@ -43,14 +48,25 @@ def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
     return frames
 
 
-def _receive_routed(socket: zmq.Socket[bytes]) -> list[bytes]:
-    """Return the routing id and the frames of the next message.
+def _is_near(frame: zmq.Frame) -> bool:
+    try:
+        frame.get(_DESCRIPTOR)
+    except zmq.ZMQError:
+        return True  # Only what comes through memory has no descriptor.
+    try:
+        address = str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return False
+    return is_of_this_user(address)
 
-    :raises zmq.Again: there is none.
+
+def is_of_this_user(address: str) -> bool:
+    """Return whether ZeroMQ's address of a peer is that of a program of this user, by ipc.
+
+    No address of IPv4 or IPv6 looks like that: those stand there as numbers.
     """
-    # More always follows, so this one need not be asked, which takes as long again.
-    routing_id = _recv(socket, _LAST)
-    return [routing_id, *_receive(socket)]
+    found = _OF_IPC.fullmatch(address)
+    return found is not None and int(found["user"]) == os.geteuid()
 
 
 class Socket(ZmqConnection):
@@ -185,7 +201,26 @@ class Router(Socket):
     """A broker's end."""
 
     socketType = zmq.ROUTER
-    receive = staticmethod(_receive_routed)
+    _header: zmq.Frame | None = None
+
+    def receive(self, socket: zmq.Socket[bytes]) -> list[bytes]:
+        """Return the routing id and the frames of the next message.
+
+        :raises zmq.Again: there is none.
+        """
+        # More always follows, so this one need not be asked, which takes as long again.
+        routing_id = _recv(socket, _LAST)
+        frame = self._header = _recv(socket, _LAST, False)
+        frames = [routing_id, frame.bytes]
+        while frame.more:
+            frame = _recv(socket, _LAST, False)
+            frames.append(frame.bytes)
+        return frames
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the last message came from a program of this user on this machine, by ipc or through memory."""
+        return self._header is not None and _is_near(self._header)
 
 
 class Pair(Socket):

@@ -77,6 +77,19 @@ class Changes:
         """Return whether a message is to be written."""
         return message.position in self.kept.get(message.queue, ())
 
+    def bury(self, letter: DeadLetter) -> None:
+        """Let a dead letter be written."""
+        self.letters[letter.message.position] = letter
+        self.weight += letter.message.size + MESSAGE_OCTETS
+
+    def drop_letter(self, position: int) -> None:
+        """Let a dead letter be deleted, or not be written."""
+        letter = self.letters.get(position)
+        if letter is not None:
+            self.weight -= letter.message.size + MESSAGE_OCTETS
+        self.letters[position] = None
+        self.weight += GONE_OCTETS
+
     def record(self, record: Record) -> None:
         """Let a record be written."""
         self.records.setdefault(record.stream, {})[record.position] = record

@@ -76,6 +76,10 @@ class MemoryStore:
         """See :class:`IStore`."""
         return [self._letters[position] for position in sorted(self._letters) if position > after][:limit]
 
+    def letter(self, position: int) -> DeadLetter | None:
+        """See :class:`IStore`."""
+        return self._letters.get(position)
+
     def drop_letter(self, position: int) -> bool:
         """See :class:`IStore`."""
         return self._letters.pop(position, None) is not None

@@ -73,6 +73,15 @@ class Reader:
         )
         return list(map(rows.to_letter, found))
 
+    def letter(self, position: int) -> DeadLetter | None:
+        """Return the dead letter with this position, if there is one."""
+        found = self._rows(f"SELECT {rows.LETTER_COLUMNS} FROM letter WHERE position = ?", position)
+        return rows.to_letter(found[0]) if found else None
+
+    def has_letter(self, position: int) -> bool:
+        """Return whether there is a dead letter with this position."""
+        return bool(self._rows("SELECT 1 FROM letter WHERE position = ?", position))
+
     def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
         """Return records of a stream behind a position, in order."""
         found = self._rows(

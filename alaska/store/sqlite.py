@@ -187,7 +187,7 @@ class SqliteStore:
 
     def bury(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
-        self._unwritten.current.letters[letter.message.position] = letter
+        self._unwritten.current.bury(letter)
         self.forget(letter.message)
         self._changed()
 
@@ -199,11 +199,22 @@ class SqliteStore:
         seen.update(unwritten)
         return [letter for _, letter in sorted(seen.items()) if letter is not None][:limit]
 
+    def letter(self, position: int) -> DeadLetter | None:
+        """See :class:`IStore`."""
+        unwritten = self._unwritten.letters()
+        if position in unwritten:
+            return unwritten[position]
+        return None if self._reader is None else self._reader.letter(position)
+
     def drop_letter(self, position: int) -> bool:
         """See :class:`IStore`."""
-        is_there = any(letter.message.position == position for letter in self.letters(position - 1, 1))
+        unwritten = self._unwritten.letters()
+        if position in unwritten:
+            is_there = unwritten[position] is not None
+        else:
+            is_there = self._reader is not None and self._reader.has_letter(position)
         if is_there:
-            self._unwritten.current.letters[position] = None
+            self._unwritten.current.drop_letter(position)
             self._changed()
         return is_there
 

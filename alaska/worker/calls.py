@@ -8,7 +8,8 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from alaska.errors import KeyValueError
+from alaska.errors import ACCESS_REFUSED, KeyValueError, Refused
+from alaska.names import is_brokers_own, printable
 from alaska.store.kv import KeyValues, Value
 from alaska.worker.questions import ERROR, OK, TOLD, Frames, pack, unpack
 from alaska.worker.request import Outcome, Request
@@ -29,6 +30,7 @@ class Calls:
     """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call.
 
     ``told`` is given what a script has left while it runs; it may raise :class:`Abandoned`.
+    Only scripts that are trusted may ask the broker's own services.
     """
 
     _log = Logger()
@@ -39,8 +41,10 @@ class Calls:
         asking: Asks,
         now: Callable[[], float] | None = None,
         told: Callable[[Request, Outcome], None] | None = None,
+        is_sandboxed: bool = True,
     ) -> None:
         self._told = told
+        self._is_sandboxed = is_sandboxed
         self._kv = kv
         self._asking = asking
         self._now = kv.now if now is None else now
@@ -70,13 +74,14 @@ class Calls:
             return pack(self._known[what](*arguments))
         except Abandoned:
             raise
-        except KeyValueError as error:
+        except (KeyValueError, Refused) as error:
             return pack((ERROR, str(error).encode()))
         except Exception:  # The script has to be answered, and the others must not hear of it.
             self._log.failure("{subject!r} asked what cannot be answered", subject=request.subject)
             return pack((ERROR, b"the worker failed to answer, its log says why"))
 
     def _request(self, left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
+        check_service(service, self._is_sandboxed)
         return self._asking.ask(service, subject, content, max(0.0, min(left, float(timeout))))
 
     def _tell(self, request: Request, outcome: bytes) -> Frames:
@@ -111,6 +116,16 @@ class Calls:
     def _set_good_version(self, subject: bytes, version: bytes, path: bytes, source: bytes) -> Frames:
         self._good[subject] = version, path, source
         return (OK,)
+
+
+def check_service(service: bytes, is_sandboxed: bool) -> None:
+    """Do nothing, unless a script in the sandbox wants to ask a service that is the broker's own.
+
+    :raises Refused: it does; the text is a sentence for the script.
+    """
+    if is_sandboxed and is_brokers_own(service):
+        text = f"{printable(service)} is the broker's own service, and not for scripts in the sandbox"
+        raise Refused(f"{text} (worker/scripts/sandbox)", ACCESS_REFUSED)
 
 
 def to_value(octets: bytes) -> Value:

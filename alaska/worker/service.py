@@ -24,7 +24,7 @@ from alaska.lines import Repeated
 from alaska.names import address_of, printable
 from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
-from alaska.worker.calls import Calls
+from alaska.worker.calls import Calls, check_service
 from alaska.worker.intake import Intake
 from alaska.worker.pool import MakePool, Pool, Runner
 from alaska.worker.reports import report
@@ -121,7 +121,7 @@ class WorkerService(Service):
         """
         super().startService()
         self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
-        self._call = Calls(self._kv, self._asking, told=self._told)
+        self._call = Calls(self._kv, self._asking, told=self._told, is_sandboxed=self._settings.scripts_sandbox)
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
@@ -407,6 +407,7 @@ class WorkerService(Service):
                 client.send_to(send.topic, send.subject, *send.content)
                 self._mailed.log(**names)
             elif send.kind is SendKind.SERVICE:
+                check_service(send.topic or request.address, self._settings.scripts_sandbox)
                 client.send_for(send.topic or request.address, send.subject, *send.content)
                 names["topic"] = printable(send.topic or request.address)
                 self._asked.log(**names)

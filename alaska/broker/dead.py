@@ -1,0 +1,132 @@
+"""The dead letters: which there are, and how many are kept (docs/operation.md).
+
+Their content is in the store alone. What is known of them is in memory, so that a list costs no reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import nsmallest
+
+from twisted.logger import Logger
+
+from alaska.broker.counters import Counters
+from alaska.broker.limits import LetterLimits
+from alaska.errors import StoreError
+from alaska.interfaces import IStore
+from alaska.message import DeadLetter, Message
+
+LETTER_OCTETS = 1024
+"""What a letter is reckoned to take beside its content."""
+READ_LETTERS = 16
+TELL_SECONDS = 60.0
+"""So often the log says that letters were dropped, and how many."""
+
+
+class DeadLetters:
+    """All dead letters, within the limits: of more than those, the oldest are dropped."""
+
+    _log = Logger()
+
+    def __init__(self, store: IStore, counters: Counters, limits: LetterLimits) -> None:
+        self._store = store
+        self._counters = counters
+        self._limits = limits
+        # In the order in which they were given up, without their content.
+        self._heads: dict[int, DeadLetter] = {}
+        self._octets = 0
+        self._untold = 0
+        self._told = float("-inf")
+        try:
+            for letter in sorted(self._stored(), key=lambda each: each.time):
+                self._add(letter)
+        except StoreError as error:
+            self._log.error("{error}; the dead letters behind that are not listed", error=error)
+        self._trim()
+
+    def _stored(self) -> Iterator[DeadLetter]:
+        after = 0
+        while letters := self._store.letters(after, READ_LETTERS):
+            yield from map(_without_content, letters)
+            after = letters[-1].message.position
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep a letter; one that is too large alone is not kept at all."""
+        most = self._limits.most_octets
+        if most is not None and _weight(letter) > most:
+            self._store.forget(letter.message)
+            self._note_dropped()
+            return
+        self._store.bury(letter)
+        self._add(_without_content(letter))
+        self._trim()
+
+    def heads(self, after: int, limit: int) -> list[DeadLetter]:
+        """Return at most so many letters behind a position, in order, without their content."""
+        positions = nsmallest(limit, (position for position in self._heads if position > after))
+        return [self._heads[position] for position in positions]
+
+    def find(self, position: int) -> DeadLetter | None:
+        """Return the letter at a position, with its content.
+
+        :raises StoreError: the store cannot be read.
+        """
+        return self._store.letter(position) if position in self._heads else None
+
+    def drop(self, position: int) -> bool:
+        """Throw a letter away; return whether there was one."""
+        head = self._heads.pop(position, None)
+        if head is not None:
+            self._octets -= _weight(head)
+            self._store.drop_letter(position)
+        return head is not None
+
+    def tick(self, now: float) -> None:
+        """Drop what is too old at this time, in seconds since 1970, and say now and then how many were dropped."""
+        age = self._limits.most_seconds
+        while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
+            self._drop_oldest(oldest)
+        if self._untold and abs(now - self._told) >= TELL_SECONDS:
+            self._told = now
+            self._log.warn(
+                "{count} dead letters were dropped: there were more, or larger or older ones, than "
+                "mlm_server/letters allows",
+                count=self._untold,
+            )
+            self._untold = 0
+
+    def _add(self, head: DeadLetter) -> None:
+        self._heads[head.message.position] = head
+        self._octets += _weight(head)
+
+    def _trim(self) -> None:
+        most, most_octets = self._limits.most, self._limits.most_octets
+        while (most is not None and len(self._heads) > most) or (
+            most_octets is not None and self._octets > most_octets
+        ):
+            oldest = self._oldest()
+            if oldest is None:
+                return
+            self._drop_oldest(oldest)
+
+    def _oldest(self) -> DeadLetter | None:
+        return next(iter(self._heads.values()), None)
+
+    def _drop_oldest(self, oldest: DeadLetter) -> None:
+        self.drop(oldest.message.position)
+        self._note_dropped()
+
+    def _note_dropped(self) -> None:
+        self._counters.letters_dropped += 1
+        self._untold += 1
+
+
+def _without_content(letter: DeadLetter) -> DeadLetter:
+    of = letter.message
+    head = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
+    head.size = of.size
+    return DeadLetter(head, letter.status, letter.reason, letter.time)
+
+
+def _weight(letter: DeadLetter) -> int:
+    return letter.message.size + LETTER_OCTETS
