@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.threadable import isInIOThread
 from twisted.python.util import gidFromString, uidFromString
 
 from alaska import descriptors
-from alaska.clock import run_on_monotonic_time
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
-from alaska.errors import AlaskaError, ConfigurationError, TooFewDescriptors
+from alaska.daemon.background import BackgroundStart
+from alaska.daemon.signals import hold
+from alaska.daemon.status import EX_CONFIG
+from alaska.errors import ConfigurationError, TooFewDescriptors
 from alaska.lines import LineObserver, buffered
 from alaska.links import default_reactor
 from alaska.zpl import shown
@@ -27,7 +26,6 @@ from alaska.zpl import shown
 Both = TypeVar("Both", WorkerSettings, BrokerSettings)
 
 _log = Logger()
-EX_CONFIG = 78
 DEFAULT_PIDFILE = "twistd.pid"
 DEFAULT_RUNDIR = "."
 DEFAULT_PREFIX = "twisted"
@@ -88,6 +86,18 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
     if options["gid"] is None and settings.group is not None:
         options["gid"] = _number_of("group", gidFromString, settings.group)
     return _apply_log(settings, options, name)
+
+
+def begin(options: MutableMapping[str, Any]) -> BackgroundStart:
+    """Prepare for what can happen until the program runs; return what tells the shell of a start in the background.
+
+    To be called behind :func:`apply`.
+    """
+    hold()
+    background = BackgroundStart()
+    if not options["nodaemon"]:
+        background.attend(default_reactor())
+    return background
 
 
 def require_files(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any]) -> None:
@@ -154,34 +164,3 @@ def report(path: str, loaded: Loaded[Any]) -> None:
     for warning in loaded.warnings:
         # Not under the name "warning": observers of Twisted's would take it for one of Python's.
         _log.warn("{sentence}", sentence=warning)
-
-
-class Program(MultiService):
-    """The services of one program: started in order, stopped one after the other from the last to the first.
-
-    What keeps one of them from starting is told in a sentence, and ends the program with status 1.
-    """
-
-    def startService(self) -> None:
-        """Start the services; what they wait for they wait by the monotonic clock."""
-        run_on_monotonic_time(default_reactor())
-        # What a program begins with stays to its end: to look for garbage in it each time would only take time.
-        gc.collect()
-        gc.freeze()
-        try:
-            super().startService()
-        except AlaskaError as error:
-            _log.critical("{error}", error=error)
-            raise SystemExit(str(error)) from error
-
-    def stopService(self) -> Deferred[None]:
-        """Stop the services; fires when all have stopped."""
-        Service.stopService(self)
-        return ensureDeferred(self._stop())
-
-    async def _stop(self) -> None:
-        for service in reversed(self.services):
-            try:
-                await maybeDeferred(service.stopService)
-            except Exception:  # The others have to be stopped all the same.
-                _log.failure("a service did not stop as it should")

@@ -142,6 +142,10 @@ class Settings:
             raise ConfigurationError("\n".join(faults))
         return cls(**values)
 
+    def differing(self, other: Settings) -> list[str]:
+        """Return the paths of the settings that have another value in the same program's other settings."""
+        return [entry.path for name, entry in self.entries().items() if getattr(self, name) != getattr(other, name)]
+
     @classmethod
     def default_tree(cls, source: str) -> zpl.Item:
         """Return the tree that is written when the file is missing."""

@@ -340,6 +340,10 @@ class HandPool:
         """Call it at once; see :class:`alaska.worker.pool.Pool`."""
         told()
 
+    def unfinished(self) -> list[Request]:
+        """See :class:`alaska.worker.pool.Pool`."""
+        return list(self._begun)
+
     def watch(self, now: float) -> None:
         """Note when the worker looked after the pool; see :class:`alaska.worker.pool.Pool`."""
         self.watched.append(now)

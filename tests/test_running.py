@@ -9,17 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, fail
 from twisted.logger import LogLevel
 from twisted.python.reflect import namedAny
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
 from alaska import running
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_worker
-from alaska.errors import AlaskaError, CannotBind, ConfigurationError
+from alaska.errors import ConfigurationError
 from tests.network_case import LogCase
 
 ROOT = Path(__file__).parent.parent
@@ -294,79 +291,3 @@ class ReportTests(LogCase):
         """A file that was missing is said to have been created."""
         running.report("a.cfg", Loaded(WorkerSettings(), True, ()))
         self.assertEqual(self.logged()[0], "'a.cfg' is missing, created with the defaults")
-
-
-class Part(Service):
-    """A service that notes when it starts and stops, and does so as the test says."""
-
-    def __init__(self, name: str, notes: list[str]) -> None:
-        self.name = name
-        self._notes = notes
-        self.error: AlaskaError | None = None
-        self.stopped: Deferred[None] | None = None
-
-    def startService(self) -> None:
-        """Start, or raise the error."""
-        self._notes.append(f"{self.name} starts")
-        if self.error is not None:
-            raise self.error
-        super().startService()
-
-    def stopService(self) -> Deferred[None] | None:
-        """Stop, when the Deferred fires if there is one."""
-        super().stopService()
-        self._notes.append(f"{self.name} stops")
-        return self.stopped
-
-
-class ProgramTests(LogCase):
-    """Several services that are one program."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.notes: list[str] = []
-        self.program = running.Program()
-        self.broker, self.worker = (Part(name, self.notes) for name in ("broker", "worker"))
-        for part in (self.broker, self.worker):
-            part.setServiceParent(self.program)
-
-    def test_interface(self) -> None:
-        """A program is a service."""
-        self.assertTrue(verifyObject(IService, self.program))
-
-    def test_starts_in_order(self) -> None:
-        """Services start in the order in which they were added."""
-        self.program.startService()
-        self.assertEqual(self.notes, ["broker starts", "worker starts"])
-        self.assertTrue(self.program.running)
-
-    def test_cannot_start(self) -> None:
-        """What keeps a service from starting is logged, and ends the program with the sentence."""
-        self.broker.error = CannotBind("cannot serve tcp://*:1")
-        ended = self.assertRaises(SystemExit, self.program.startService)
-        self.assertEqual(ended.code, "cannot serve tcp://*:1")
-        self.assertEqual(self.logged(LogLevel.critical), ["cannot serve tcp://*:1"])
-        self.assertEqual(self.notes, ["broker starts"])
-
-    def test_stops_one_after_the_other(self) -> None:
-        """Services stop from the last to the first, each when the one before has stopped."""
-        self.program.startService()
-        self.notes.clear()
-        self.worker.stopped, self.broker.stopped = Deferred(), Deferred()
-        stopped = self.program.stopService()
-        self.assertEqual(self.notes, ["worker stops"])
-        self.assertFalse(self.program.running)
-        self.worker.stopped.callback(None)
-        self.assertEqual(self.notes, ["worker stops", "broker stops"])
-        self.assertNoResult(stopped)
-        self.broker.stopped.callback(None)
-        self.successResultOf(stopped)
-
-    def test_one_does_not_stop(self) -> None:
-        """A service that fails to stop is logged and keeps no other from stopping."""
-        self.program.startService()
-        self.notes.clear()
-        self.worker.stopped = fail(OSError("no"))
-        self.successResultOf(self.program.stopService())
-        self.assertEqual(self.notes, ["worker stops", "broker stops"])
-        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)

@@ -132,7 +132,7 @@ class StopTests(ServedCase):
         self.pass_time(9.8)
         self.assertNoResult(stopped)
         self.pass_time(0.4)
-        self.assertEqual(self.logged(LogLevel.error), ["2 requests are left undone"])
+        self.assertEqual(self.logged(LogLevel.error), ["2 requests are left undone: job"])
         self.assert_gone(stopped)
 
 

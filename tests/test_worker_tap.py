@@ -6,12 +6,11 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
@@ -224,18 +223,6 @@ class AcceptTests(LogCase):
         self.assertTrue(accept("jöe".encode(), b"secret"))
         for name, password in (("jöe".encode(), b"Secret"), (b"joe", b"secret"), (b"", b"")):
             self.assertFalse(accept(name, password))
-
-
-class EndTests(LogCase):
-    """A worker that the broker will not have."""
-
-    def test_before_the_reactor_runs(self) -> None:
-        """A program that is to end before its reactor runs ends as soon as that runs."""
-        memory: Any = MemoryReactor()
-        tap.end(memory)
-        self.assertFalse(memory.hasStopped)
-        memory.run()
-        self.assertTrue(memory.hasStopped)
 
 
 class WholeTests(TestCase):

@@ -13,6 +13,9 @@ from alaska.broker.limits import LetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
+from alaska.daemon.background import BackgroundStart
+from alaska.daemon.program import Program
+from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
 from alaska.memory import give_back_large
 from alaska.retention import Retention
@@ -31,6 +34,7 @@ class Options(BaseOptions):
     ]
 
     loaded: Loaded[BrokerSettings]
+    background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
@@ -40,6 +44,7 @@ class Options(BaseOptions):
             running.enough_descriptors_or_exit(self.loaded.settings)
             running.apply(self.loaded.settings, self.parent, "malamute")
             running.require_files(self.loaded.settings, self.parent)
+            self.background = running.begin(self.parent)
 
 
 def limits_of(settings: BrokerSettings) -> Limits:
@@ -77,7 +82,8 @@ def makeService(options: Options) -> IService:
         _log.info("{line}", line=line)
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
     reactor = default_reactor()
-    program = running.Program()
+    file = ConfigurationFile.read(options["config"], load_broker, options.loaded)
+    program = Program(reactor, options.parent, options.background, Reload([file]))
     BrokerService(
         reactor,
         lambda: Network(reactor),

@@ -66,6 +66,9 @@ class AnyPool(Protocol):
     def withdraw(self) -> list[Request]:
         """Take back what no thread has begun."""
 
+    def unfinished(self) -> list[Request]:
+        """Return what threads have begun, or are about to begin."""
+
     def watch(self, now: float) -> None:
         """Replace threads that are stuck; to be called every so often, with the time in seconds."""
 
@@ -189,6 +192,10 @@ class Pool:
         withdrawn = [] if self._stopping else self._queue.take(len(self._queue))
         self.pending -= len(withdrawn)
         return withdrawn
+
+    def unfinished(self) -> list[Request]:
+        """See :class:`AnyPool`."""
+        return [request for slot in self._slots for request in slot.taken]
 
     def watch(self, now: float) -> None:
         """See :class:`AnyPool`."""

@@ -38,6 +38,7 @@ CARE_SECONDS = 0.04
 FIRST_BACKOFF_SECONDS = 1.0
 MOST_BACKOFF_SECONDS = 300.0
 ASK_SECONDS = 2.0
+MOST_LISTED = 10
 """So long scripts may wait for the answers of other services when the worker stops."""
 NOT_TOLD = "the worker failed to tell what came of it, its log says why"
 NO_HURRY_MS = 60_000
@@ -194,6 +195,7 @@ class WorkerService(Service):
         elif self._intake is not None:
             self._intake.stop()
             self._intake.hand_back(self._pool.withdraw())
+        self._say_what_runs()
         late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
         unanswered = self._reactor.callLater(ASK_SECONDS, self._asking.close)
         await self._pool.stop()
@@ -226,8 +228,19 @@ class WorkerService(Service):
         failure.trap(ClientError)
         self._log.warn("{error}", error=failure.value)
 
+    def _say_what_runs(self) -> None:
+        running = self._pool.unfinished()
+        if running:
+            self._log.info(
+                "stopping; waits at most {seconds:g} s for {count} running scripts: {subjects}",
+                seconds=DRAIN_SECONDS,
+                count=len(running),
+                subjects=_listed(running),
+            )
+
     def _abandon(self) -> None:
-        self._log.error("{count} requests are left undone", count=self._pool.abandon())
+        subjects = _listed(self._pool.unfinished())
+        self._log.error("{count} requests are left undone: {subjects}", count=self._pool.abandon(), subjects=subjects)
 
     def stopService(self) -> Deferred[None]:
         """Finish what was taken, within ten seconds; the Deferred fires when the worker is gone."""
@@ -435,6 +448,12 @@ class WorkerService(Service):
         self._replied.log(**names)
         uses(client)
         return None
+
+
+def _listed(requests: list[Request]) -> str:
+    """Return the subjects of requests, each once and not too many of them."""
+    subjects = list(dict.fromkeys(printable(request.subject) for request in requests))
+    return ", ".join(subjects[:MOST_LISTED]) + (", ..." if len(subjects) > MOST_LISTED else "")
 
 
 def backoff(attempt: int, chance: float) -> float:

@@ -134,6 +134,12 @@ class Slot:
         return bool(self._taken)
 
     @property
+    def taken(self) -> list[Request]:
+        """What it has taken and not ended."""
+        with self._lock:
+            return list(self._taken)
+
+    @property
     def is_in_batch(self) -> bool:
         """Whether it may have taken requests that wait for others of its own."""
         return self._batch is not None

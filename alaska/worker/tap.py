@@ -17,6 +17,9 @@ from alaska import running
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
+from alaska.daemon.background import BackgroundStart
+from alaska.daemon.program import Program
+from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.interfaces import Reactor
 from alaska.lines import buffered
 from alaska.links import Network, default_reactor
@@ -46,6 +49,7 @@ class Options(BaseOptions):
     loaded: Loaded[WorkerSettings]
     broker: Loaded[BrokerSettings] | None = None
     is_on_terminal = False
+    background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
@@ -55,6 +59,7 @@ class Options(BaseOptions):
             running.enough_descriptors_or_exit(self.loaded.settings)
             self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
             running.require_files(self.loaded.settings, self.parent)
+            self.background = running.begin(self.parent)
         self._load_broker()
 
     def _load_broker(self) -> None:
@@ -62,10 +67,14 @@ class Options(BaseOptions):
         settings = self.loaded.settings
         if not settings.broker_embedded or settings.broker_config is None:
             return
-        where = Path("." if self.parent is None else self.parent["rundir"])
-        self.broker = running.load_or_exit(load_broker, str(where / settings.broker_config), BrokerSettings.file)
+        self.broker = running.load_or_exit(load_broker, str(self.broker_path()), BrokerSettings.file)
         if self.parent is not None:
             running.require_files(self.broker.settings, self.parent)
+
+    def broker_path(self) -> Path:
+        """Return where the file with the settings of the embedded broker is, if one is named."""
+        where = Path("." if self.parent is None else self.parent["rundir"])
+        return where / (self.loaded.settings.broker_config or BrokerSettings.file)
 
 
 def makeService(options: Options) -> IService:
@@ -76,7 +85,7 @@ def makeService(options: Options) -> IService:
     # A thread that comes back from Lua waits so long for one that does not pause; Python's own 5 ms would be felt.
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
-    program = running.Program()
+    program = Program(reactor, options.parent, options.background, Reload(files(options)))
     make_network = _networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:
@@ -99,9 +108,17 @@ def makeService(options: Options) -> IService:
         make_network,
         runner_maker(settings),
         show_on_terminal if options.is_on_terminal else show_in_log,
-        lambda _error: end(reactor),
+        program.end,
     ).setServiceParent(program)
     return program
+
+
+def files(options: Options) -> list[ConfigurationFile]:
+    """Return the files that the options have read."""
+    found = [ConfigurationFile.read(options["config"], load_worker, options.loaded)]
+    if options.broker is not None:
+        found.append(ConfigurationFile.read(options.broker_path(), load_broker, options.broker))
+    return found
 
 
 def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | None) -> BrokerSettings:
@@ -151,11 +168,6 @@ def address_space(megabytes: int) -> int:
     What Lua refuses to give is less: this is for what gets past it, and must leave room for what is read and sent.
     """
     return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0
-
-
-def end(reactor: Reactor) -> None:
-    """End the program, as soon as it runs: a worker may be refused before that."""
-    reactor.callWhenRunning(reactor.stop)
 
 
 def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:

@@ -1,0 +1,60 @@
+"""Reading the configuration again while a program runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from alaska.config import Loaded
+from alaska.errors import ConfigurationError
+from alaska.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFile:
+    """A file that a program has read: what loads it, and the settings that are in force."""
+
+    path: Path
+    load: Callable[[str], Loaded[Any]]
+    settings: Settings
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], load: Callable[[str], Loaded[Any]], loaded: Loaded[Any]
+    ) -> ConfigurationFile:
+        """Return one by its path as it is now: the working directory of a daemon is another."""
+        return cls(Path(path).absolute(), load, loaded.settings)
+
+
+class Reload:
+    """Reads the files of a program again when it is called, and says what a restart would change."""
+
+    _log = Logger()
+
+    def __init__(self, files: Sequence[ConfigurationFile]) -> None:
+        self._files = files
+
+    def __call__(self) -> None:
+        """Check all files. What is in force stays in force; a file that cannot be used is said and changes nothing."""
+        for file in self._files:
+            try:
+                # What is missing would be created.
+                loaded = file.load(str(file.path)) if file.path.exists() else None
+            except ConfigurationError as error:
+                self._log.error("the configuration is left as it is: {error}", error=error)
+                continue
+            if loaded is None:
+                self._log.error("the configuration is left as it is: there is no file {path}", path=file.path)
+                continue
+            for warning in loaded.warnings:
+                self._log.warn("{sentence}", sentence=warning)
+            changed = file.settings.differing(loaded.settings)
+            if changed:
+                self._log.info("{path}: a restart is needed for {changed}", path=file.path, changed=", ".join(changed))
+            else:
+                self._log.info("{path}: nothing has changed", path=file.path)
