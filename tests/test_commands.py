@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from alaska import streams
+from alaska.commands import check
+from alaska.commands.lua_names import NotLua
 
 ROOT = Path(__file__).parent.parent
 
@@ -111,11 +117,11 @@ class CheckTests(CommandCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_unknown_globals(self) -> None:
-        """Each use of an unknown global is listed with its place, in modules too; that is no failure."""
+        """Each use of an unknown global is listed with its place, in modules too, and the status is 1."""
         self.write("services/typo.lua", "pirnt(1)\nlocal function f() return tabel.concat({}) end")
         self.write("services/part/inner.lua", "return missing")
         done = self.alas("check", "services/")
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
         self.assertEqual(
             done.stdout.splitlines(),
             [
@@ -136,10 +142,46 @@ class CheckTests(CommandCase):
         self.assertEqual(second, "services/b.lua:1: unknown global 'missing'")
         self.assertEqual(third, "nowhere.lua: cannot be read: No such file or directory")
 
+    def test_globals_of_another_lua(self) -> None:
+        """A file whose globals cannot be listed is not well."""
+        self.write("services/a.lua", "x = 1")
+        self.patch(check, "globals_of", unlisted)
+        self.patch(streams, "say", lambda _text: None)
+        self.assertFalse(check.check(self.folder / "services/a.lua", cast("check.Compiler", Compiles())))
+
+    def test_nobody_reads(self) -> None:
+        """Findings that nobody reads, or has room for, are no traceback, and the status is the same."""
+        self.write("services/a.lua", "\n".join(["missing()"] * 5000))
+        for command in ("run services/a.lua", "check services"):
+            for where in ("| true", "> /dev/full", ">&-", ">&- 2>&- <&-", "2>/dev/full", "2>&-"):
+                shell = f"set -o pipefail; {shlex.quote(sys.executable)} -m alaska.alas {command} </dev/null {where}"
+                done = subprocess.run(
+                    ["bash", "-c", shell],
+                    cwd=self.folder,
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                    capture_output=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertEqual((done.returncode, b"Traceback" in done.stderr), (1, False), (shell, done.stderr))
+
     def test_shipped_scripts(self) -> None:
         """The scripts that come with Alaska are good."""
         done = self.alas("check", str(ROOT / "services"))
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+
+def unlisted(_source: bytes) -> object:
+    """Say what is said of a source whose globals cannot be listed."""
+    raise NotLua("strange")
+
+
+class Compiles:
+    """Finds no fault."""
+
+    def failure(self, _source: bytes, _file: Path) -> str:
+        """Return nothing."""
+        return ""
 
 
 class SendTests(CommandCase):
@@ -149,6 +191,6 @@ class SendTests(CommandCase):
         """``alas send`` says and does what ``alas`` does."""
         options = ("-e", "tcp://127.0.0.1:1", "-t", "100", "-s", "job")
         plain, named = (self.alas(*words, *options, stdin=b"x") for words in ((), ("send",)))
-        self.assertEqual((plain.returncode, plain.stdout), (1, named.stdout))
+        self.assertEqual((plain.returncode, plain.stdout), (69, named.stdout))
         self.assertEqual((plain.stderr, plain.returncode), (named.stderr, named.returncode))
         self.assertIn("-Subject: job\n-Content:\nx", plain.stdout)

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from alaska import alas
 from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
+from alaska.commands import send
 from alaska.config import BrokerSettings, WorkerSettings
 from alaska.settings import Entry
 from alaska.worker.options import LuaOptions
@@ -113,6 +113,6 @@ class CodeTests(SynchronousTestCase):
 
     def test_alas(self) -> None:
         """Without options, `alas` asks the service of a worker, where its broker is, as patiently."""
-        options = alas.parser().parse_args([])
+        options = send.parser().parse_args([])
         for name, path in self.given_by_alas.items():
             self.assertEqual(str(getattr(options, name)), ENTRIES[path].default, name)

@@ -225,9 +225,9 @@ class DemoTests(SystemTestCase):
             await worker.until("done by me", 2)
 
     async def test_alas_without_broker(self) -> None:
-        """Without a broker alas says so in one sentence and ends with status 1."""
+        """Without a broker alas says so in one sentence and ends with status 69."""
         alas = await self.alas("-t", "300")
-        self.assertEqual(alas.status, 1)
+        self.assertEqual(alas.status, 69)
         self.assertIn(f"alas: no broker answers at {self.endpoint} within 0.3 s\n", alas.said)
         self.assertNotIn("Traceback", alas.said)
 

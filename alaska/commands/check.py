@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from alaska import streams
 from alaska.commands import settings
 from alaska.commands.lua_names import NotLua, globals_of
+from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
 from alaska.config import WorkerSettings
 from alaska.worker.request import Request
 
 _SCRIPT = "check.lua"
+_DESCRIPTION = """\
+Compile scripts and modules without running them, and list what is wrong: what
+does not compile, cannot be read, or uses a global that neither a worker gives
+nor the file itself sets."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return what reads the command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="alas check",
-        description="Compile scripts and modules without running them, and list each use of a global that neither a "
-        "worker gives nor the file itself sets.",
-        epilog="example: alas check services/",
+        description=_DESCRIPTION,
+        epilog="exit status: 0 if there is nothing to list, 1 if there is, 2 for a wrong command line\n\n"
+        "example: alas check services/",
     )
     result.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a .lua file, or a folder of them")
     settings.add_option(result)
@@ -33,9 +37,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command; the exit status is 1 when a file does not compile or cannot be read."""
+    """Run the command; the exit status is 1 when it has listed anything."""
     options = parser().parse_args(arguments)
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper here
     is_good = True
     with TemporaryDirectory() as folder:
         compiler = Compiler(settings.load(options.config), Path(folder))
@@ -55,25 +58,25 @@ def files(path: Path) -> Iterator[Path]:
 
 
 def check(file: Path, compiler: Compiler) -> bool:
-    """Print what is wrong with a file, a line each; return whether it compiles."""
+    """Print what is wrong with a file, a line each; return whether nothing is."""
     try:
         source = without_first_line_comment(file.read_bytes())
     except OSError as error:
-        print(f"{file}: cannot be read: {error.strerror}")
+        streams.say(f"{file}: cannot be read: {error.strerror}")
         return False
     failure = compiler.failure(source, file)
     if failure:
-        print(failure)
+        streams.say(failure)
         return False
     try:
         uses, sets = globals_of(source)
     except NotLua as error:
-        print(f"{file}: its globals cannot be listed: {error}")
-        return True
-    for use in uses:
-        if use.name not in compiler.known and use.name not in sets:
-            print(f"{file}:{use.line}: unknown global '{use.name}'")
-    return True
+        streams.say(f"{file}: its globals cannot be listed: {error}")
+        return False
+    unknown = [use for use in uses if use.name not in compiler.known and use.name not in sets]
+    for use in unknown:
+        streams.say(f"{file}:{use.line}: unknown global '{use.name}'")
+    return not unknown
 
 
 def without_first_line_comment(source: bytes) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
+from alaska import streams
 from alaska.commands import settings
+from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
 from alaska.names import printable
 from alaska.worker.request import Outcome, Request, Send, SendKind
@@ -16,16 +17,19 @@ SUFFIX = ".lua"
 MOST_SHOWN = 1000
 PATIENCE_SECONDS = 1.0
 """A script is ended at its limit; one that is still there so long after it cannot be."""
+_DESCRIPTION = """\
+Run a script here, with the limits of a worker; the content of its request is
+the standard input. Nothing is sent: what would be is shown."""
 _VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE: "request"}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return what reads the command line."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="alas run",
-        description="Run a script here, with the limits of a worker; the content of its request is the standard input. "
-        "Nothing is sent: what would be is shown.",
-        epilog="""example: echo '{"n":1}' | alas run services/dump.lua""",
+        description=_DESCRIPTION,
+        epilog="""exit status: 0 if the script ended well, 1 if it failed, 2 for a wrong command line\n
+example: echo '{"n":1}' | alas run services/dump.lua""",
     )
     result.add_argument("script", type=Path, help="the script, a .lua file")
     settings.add_option(result)
@@ -44,7 +48,12 @@ def main(arguments: list[str]) -> None:
     if path.suffix != SUFFIX:
         reader.error(f"a script is a {SUFFIX} file, and {path} is none")
     loaded = settings.load(options.config)
-    frames = (sys.stdin.buffer.read(), *map(os.fsencode, options.frame))
+    try:
+        content = streams.read()
+    except OSError as error:
+        streams.say(f"alas: the standard input cannot be read: {error.strerror}", sys.stderr)
+        raise SystemExit(1) from None
+    frames = (content, *map(os.fsencode, options.frame))
     request = Request(
         os.fsencode(options.sender),
         loaded.service_address.encode(),
@@ -63,17 +72,14 @@ def main(arguments: list[str]) -> None:
 
 def show(outcome: Outcome, request: Request) -> None:
     """Write what a script printed to the standard output as it is, and everything else below it, a line each."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(outcome.output)
-    sys.stdout.buffer.flush()
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is a TextIOWrapper here
+    streams.write(outcome.output)
     for line in outcome.log:
-        print(f"log {line.level}: {printable(line.text)}")
+        streams.say(f"log {line.level}: {printable(line.text)}")
     for send in outcome.sends:
-        print(describe(send, request))
+        streams.say(describe(send, request))
     if outcome.error is not None:
-        print(f"alas: {outcome.error}", file=sys.stderr)
-    print(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
+        streams.say(f"alas: {outcome.error}", sys.stderr)
+    streams.say(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
 
 
 def describe(send: Send, request: Request) -> str:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from alaska import zpl
+from alaska import streams, zpl
 from alaska.config import WorkerSettings
 from alaska.errors import ConfigurationError
 
@@ -32,14 +32,14 @@ def load(path: Path | None) -> WorkerSettings:
         tree = zpl.load(WorkerSettings.file if path is None else path)
     except FileNotFoundError:
         if path is not None:
-            print(f"alas: there is no {path}", file=sys.stderr)
+            streams.say(f"alas: there is no {path}", sys.stderr)
             raise SystemExit(1) from None
         tree = zpl.Item(zpl.ROOT)
     except ConfigurationError as error:
-        print(f"alas: {error}", file=sys.stderr)
+        streams.say(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None
     try:
         return WorkerSettings.from_tree(tree, os.environ)
     except ConfigurationError as error:
-        print(f"alas: {error}", file=sys.stderr)
+        streams.say(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None

@@ -437,7 +437,7 @@ class WorkerService(Service):
         """Mail an answer to who sent the request; one without an address has no mailbox, and gets none."""
         names = {"subject": printable(request.subject), "sender": printable(request.sender)}
         if not request.sender:
-            self._log.warn("the answer of {subject} is dropped: its sender has no address", **names)
+            self._log.debug("the answer of {subject} is dropped: its sender has no address", **names)
             return None
         try:
             client = self._senders.named(send.sender)

@@ -1,0 +1,44 @@
+"""How the commands read their command lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from alaska import streams
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line. What it says shows no value that may be a password, and may have nobody to read it."""
+
+    def __init__(self, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse_args(self, args: list[str]) -> argparse.Namespace:  # type: ignore[override]  # it is all that is used
+        """Return the options, or end with status 2."""
+        options, rest = self.parse_known_args(args)
+        if rest:
+            names = [_option(word) for word in rest if word.startswith("-")]
+            self.error(f"unknown option {', '.join(names)}" if names else f"unknown arguments, try {self.prog} -h")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        streams.say(f"{self.format_usage()}{self.prog}: error: {message}", sys.stderr)
+        raise SystemExit(2)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        is_error = file is sys.stderr
+        streams.write(message.encode("utf-8", "backslashreplace"), sys.stderr if is_error else sys.stdout)
+
+
+def _option(word: str) -> str:
+    """Return the name of an option without its value."""
+    return word.partition("=")[0] if word.startswith("--") else word[:2]

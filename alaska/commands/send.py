@@ -1,0 +1,244 @@
+"""``alas`` and ``alas send``: send a service request, and say what became of it.
+
+A broker that confirms is waited for: it says when it has the request, and a little later perhaps that it is done. What
+there is to say is said when the request is on its way, since there may be nobody to read it. The client has no
+address, so that nothing is mailed to it that nobody would fetch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NamedTuple
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import TimeoutError as Late
+from twisted.internet.task import react
+
+from alaska import __version__, errors, streams
+from alaska.client import MOST_OCTETS, Client, to_text
+from alaska.clock import run_on_monotonic_time
+from alaska.commands.credentials import Credentials, add_options
+from alaska.commands.parsing import Parser
+from alaska.delivery import MOST_MILLISECONDS, Confirmation
+from alaska.interfaces import INetwork, Reactor
+from alaska.names import printable
+from alaska.trackers import NOBODY_OFFERS, new_tracker
+
+ENDPOINT = "tcp://127.0.0.1:9999"
+ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
+
+_DESCRIPTION = """\
+Send a service request; its content is the standard input. With a broker that
+confirms, wait until it has the request, and shortly for what becomes of it."""
+_EPILOG = """\
+exit status:
+  0   the broker has the request
+  1   the request has failed, or its worker refuses it
+  2   the command line is wrong
+  69  the broker is not there, or does not say that it has the request
+  75  the broker has no room for the request
+  77  the broker does not accept the user name and password
+
+example: echo '{"n":1}' | alas -s dump; other commands: alas run -h, alas check -h"""
+
+
+class Outcome(NamedTuple):
+    """What became of a request: the exit status, and a sentence for the user."""
+
+    status: int
+    text: str = "Sent!"
+
+
+def parser() -> Parser:
+    """Return what reads the command line."""
+    result = Parser(
+        prog="alas",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    add = result.add_argument
+    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    add("-e", "--endpoint", default=endpoint, help=f"the broker, also by {ENDPOINT_VARIABLE} (%(default)s)")
+    add("-a", "--address", default="default", help="the service that is asked (%(default)s)")
+    add("-s", "--subject", default="dump", help="the subject, which names the script (%(default)s)")
+    add_options(result)
+    add(
+        "-t",
+        "--timeout",
+        type=positive_milliseconds,
+        default=1000,
+        metavar="MS",
+        help="how long to wait for the broker, in ms (%(default)s)",
+    )
+    add(
+        "-w",
+        "--wait",
+        type=milliseconds,
+        default=500,
+        metavar="MS",
+        help="how long to wait for the end of a request that the broker has, in ms (%(default)s)",
+    )
+    add("--no-confirm", action="store_true", help="wait for no confirmation, as with a C broker")
+    add("--version", action="version", version=f"alas {__version__}")
+    return result
+
+
+def milliseconds(text: str) -> int:
+    """Return a number of milliseconds.
+
+    :raises argparse.ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or len(text) > len(str(MOST_MILLISECONDS)) or int(text) > MOST_MILLISECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds")
+    return int(text)
+
+
+def positive_milliseconds(text: str) -> int:
+    """Return a number of milliseconds that is not 0; raises as :func:`milliseconds`."""
+    if not milliseconds(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds from 1 on")
+    return int(text)
+
+
+def main(arguments: list[str]) -> None:
+    """Send, say what became of it, and end with the status for that."""
+    reader = parser()
+    options = reader.parse_args(arguments)
+    try:
+        credentials = Credentials.of(options, os.environ)
+    except ValueError as error:
+        reader.error(str(error))
+    try:
+        content = streams.read(MOST_OCTETS + 1)
+    except OSError as error:
+        streams.say(f"alas: nothing is sent, the standard input cannot be read: {error.strerror}", sys.stderr)
+        raise SystemExit(1) from None
+
+    def run(reactor: Reactor) -> Deferred[None]:
+        run_on_monotonic_time(reactor)
+        sending = Sending(reactor, options, credentials)
+        return ensureDeferred(sending.send(content)).addCallback(tell, options, content)
+
+    react(run)
+
+
+def describe(options: argparse.Namespace, content: bytes) -> str:
+    """Return what was to be sent, as the command shows it."""
+    return (
+        f"Service RQ\n-Endpoint: {options.endpoint}\n-Address: {options.address}\n-Subject: {options.subject}\n"
+        f"-Content:\n{to_text(content)}"
+    )
+
+
+def tell(outcome: Outcome, options: argparse.Namespace, content: bytes) -> None:
+    """Say what became of the request, and end."""
+    streams.say(describe(options, content))
+    if outcome.status:
+        streams.say(f"alas: {outcome.text}", sys.stderr)
+    else:
+        streams.say(f"\n--\n{outcome.text}")
+    raise SystemExit(outcome.status)
+
+
+class Sending:
+    """Sends one request, and waits for what the broker says of it."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        options: argparse.Namespace,
+        credentials: Credentials,
+        network: INetwork | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._timeout = options.timeout / 1000
+        self._stored: Deferred[Confirmation] = Deferred()
+        self._ended: Deferred[Confirmation] = Deferred()
+        self._client = Client(
+            options.endpoint,
+            username=credentials.username,
+            password=credentials.password,
+            confirmed=self._confirmed,
+            network=network,
+            reactor=reactor,
+        )
+
+    async def send(self, content: bytes) -> Outcome:
+        """Return what became of a request."""
+        try:
+            await self._client.connect(timeout=self._timeout)
+        except errors.AlaskaError as error:
+            return _unsent(error)
+        if self._options.no_confirm or "confirm" not in self._client.capabilities:
+            return await self._send_plain(content)
+        try:
+            return await self._send_confirmed(content)
+        finally:
+            await self._client.close(timeout=self._timeout).addErrback(lambda failure: failure.trap(errors.ClientError))
+
+    async def _send_plain(self, content: bytes) -> Outcome:
+        try:
+            self._client.send_for(self._options.address, self._options.subject, content)
+        except errors.AlaskaError as error:
+            await self._client.close(timeout=self._timeout)
+            return _unsent(error)
+        try:
+            await self._client.close(timeout=self._timeout)
+        except errors.AlaskaError as error:
+            return _unsent(error)
+        return Outcome(0)
+
+    async def _send_confirmed(self, content: bytes) -> Outcome:
+        # Only a credit client is told what becomes of what it sends.
+        self._client.give_credit(0)
+        try:
+            self._client.send_for(self._options.address, self._options.subject, content, tracker=new_tracker())
+        except errors.AlaskaError as error:
+            return _unsent(error)
+        try:
+            said = await self._stored.addTimeout(self._timeout, self._reactor)
+        except Late:
+            text = (
+                f"the broker at {self._options.endpoint} did not say within {self._timeout:g} s that it has the request"
+            )
+            return Outcome(os.EX_UNAVAILABLE, text)
+        if said.is_final:
+            return _outcome(said)
+        if said.reason == NOBODY_OFFERS:
+            return Outcome(0, "Sent! The broker has it, and nobody offers the service yet.")
+        try:
+            return _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
+        except Late:
+            return Outcome(0, "Sent! The broker has it.")
+
+    def _confirmed(self, confirmation: Confirmation) -> None:
+        if not self._stored.called:
+            self._stored.callback(confirmation)
+        if confirmation.is_final and not self._ended.called:
+            self._ended.callback(confirmation)
+
+
+def _outcome(said: Confirmation) -> Outcome:
+    """Return the outcome of a request that has ended."""
+    if said.status < errors.FAILED:
+        text = "Sent! A worker has it." if said.status == errors.DELIVERED else "Sent! It is done."
+        return Outcome(0, text)
+    why = f"{printable(said.reason) or 'no reason is given'} ({said.status})"
+    if said.status == errors.TOO_LARGE:
+        return Outcome(os.EX_TEMPFAIL, f"the broker has no room for the request: {why}")
+    return Outcome(1, f"the request has failed: {why}")
+
+
+def _unsent(error: errors.AlaskaError) -> Outcome:
+    """Return the outcome of a request that could not be sent."""
+    status = 1
+    if isinstance(error, errors.ConnectTimeout | errors.NotConnected):
+        status = os.EX_UNAVAILABLE
+    elif isinstance(error, errors.BadEndpoint | errors.ValueTooLong):
+        status = 2
+    elif error.status == errors.ACCESS_REFUSED:
+        status = os.EX_NOPERM
+    return Outcome(status, str(error))
