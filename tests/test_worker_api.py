@@ -103,13 +103,14 @@ class LogTests(ServedCase):
     """Lines of scripts in the log."""
 
     def test_levels(self) -> None:
-        """A line is logged at its level behind the script's name, on one line whatever it holds."""
+        """A line is logged at its level behind the request's name, on one line whatever it holds."""
         self.scripts.outcomes[b"job"] = Outcome(log=(LogLine("warn", b"careful\nnow"), LogLine("info", b"\xff")))
         self.start()
         self.ask("job")
         self.run_scripts()
-        self.assertEqual(self.logged(LogLevel.warn), [r"job: careful\nnow"])
-        self.assertEqual(self.logged(LogLevel.info)[-1], r"job: \xff")
+        (warning,) = self.logged(LogLevel.warn)
+        self.assertRegex(warning, r"^default/job broker-\d+-\d+: careful\\nnow$")
+        self.assertRegex(self.logged(LogLevel.info)[-1], r"^default/job broker-\d+-\d+: \\xff$")
 
 
 class BrokenTests(ServedCase):

@@ -358,12 +358,12 @@ class FaultTests(ConfirmCase):
     def test_showing(self) -> None:
         """A request whose output cannot be shown is confirmed as failed, and the next one is served."""
         self.script(b"job", output=b"text")
-        show, self.worker._show = self.worker._show, None  # type: ignore[assignment]
+        output, self.worker._output = self.worker._output, None  # type: ignore[assignment]
         asked = self.ask("job")
         self.run_scripts()
         self.assertEqual(self.confirmed(asked), (502, NOT_TOLD))
-        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        self.worker._show = show
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.worker._output = output
         asked = self.ask("job")
         self.run_scripts()
         self.assertEqual(self.confirmed(asked)[0], 200)

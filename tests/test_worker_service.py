@@ -52,15 +52,19 @@ class RequestTests(ServedCase):
         self.assertRegex(connected, rf"^Connected \(AW::{HOST}::{os.getpid()}-[0-9A-F]{{4}}\)$")
         self.assertEqual(ready, "Alaska worker ready (pool:7)")
 
-    def test_output_is_shown_whole(self) -> None:
-        """All that a script printed is shown at once, as it is; a script that printed nothing shows nothing."""
+    def test_output(self) -> None:
+        """Each line that a script printed is one of the log; a script that printed nothing writes nothing."""
         self.script(b"loud", output=b"1\n2\n\xff")
         self.script(b"quiet")
         self.start()
         for subject in ("loud", "quiet", "loud"):
             self.ask(subject)
         self.pool.run()
-        self.assertEqual(self.shown, [b"1\n2\n\xff"] * 2)
+        lines = [line.partition(": ") for line in self.logged() if line.startswith("default/")]
+        self.assertEqual([text for _, _, text in lines], ["1", "2", r"\xff"] * 2)
+        names = [name for name, _, _ in lines]
+        self.assertRegex(names[0], r"^default/loud broker-\d+-\d+$")
+        self.assertEqual((len(set(names[:3])), len(set(names))), (1, 2))
 
     def test_counts(self) -> None:
         """What was executed is counted, and how much of it failed."""
@@ -143,7 +147,8 @@ class SendTests(ServedCase):
         self.ask("job")
         self.run_scripts()
         self.assertEqual((got_before, [delivery.subject for delivery in self.got]), ([1], ["1", "2"]))
-        self.assertEqual(b"".join(self.shown), b"beginmiddleend")
+        lines = [line.rpartition(": ")[2] for line in self.logged() if line.startswith("default/job ")]
+        self.assertEqual(lines, ["begin", "log", "middle", "end"])
         self.assertEqual(self.worker._under_way, {})
 
     def test_connection_is_used_again(self) -> None:
@@ -241,4 +246,4 @@ class ErrorTests(ServedCase):
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
         (delivery,) = self.got
         self.assertEqual(delivery.content[:2], (b"the worker failed to run it, its log says why", b"context"))
-        self.assertEqual((self.worker.executed, self.worker.failed, self.shown), (2, 1, [b"good"]))
+        self.assertEqual((self.worker.executed, self.worker.failed), (2, 1))

@@ -174,40 +174,6 @@ class RunnerTests(FolderCase):
         self.assertGreater(tap.address_space(64), 64 * 1024 * 1024)
 
 
-class ShowTests(FolderCase):
-    """Where the output of scripts goes."""
-
-    def terminal(self) -> io.BytesIO:
-        """Put a buffer in the place of the terminal."""
-        octets = io.BytesIO()
-        self.patch(sys, "__stdout__", io.TextIOWrapper(octets, encoding="utf-8"))
-        return octets
-
-    def test_terminal(self) -> None:
-        """On the terminal the output stands as it is."""
-        octets = self.terminal()
-        tap.show_on_terminal(b"1\n\xff")
-        tap.show_on_terminal(b"2\n")
-        self.assertEqual(octets.getvalue(), b"1\n\xff2\n")
-
-    def test_terminal_is_gone(self) -> None:
-        """A terminal that is closed, or broken, or not there at all, is no error."""
-        reading, writing = os.pipe()
-        os.close(reading)
-        broken = os.fdopen(writing, "w", encoding="utf-8", buffering=1)
-        closed = io.TextIOWrapper(io.BytesIO())
-        closed.close()
-        for stream in (broken, closed, None):
-            self.patch(sys, "__stdout__", stream)
-            tap.show_on_terminal(b"lost")
-        self.assertRaises(BrokenPipeError, broken.close)
-
-    def test_log(self) -> None:
-        """In the log the output is one entry, with what is no text escaped and without the last line's end."""
-        tap.show_in_log(b"{1}\n\xff\n")
-        self.assertEqual(self.logged(LogLevel.info), ["{1}\n\\xff"])
-
-
 class AcceptTests(LogCase):
     """Whom an embedded broker lets in."""
 

@@ -54,7 +54,6 @@ class WorkerCase(NetworkCase):
     def setUp(self) -> None:
         super().setUp()
         self.scripts = Scripts()
-        self.shown: list[bytes] = []
         self.refusals: list[AlaskaError] = []
         self.worker = self.make_worker()
 
@@ -65,7 +64,6 @@ class WorkerCase(NetworkCase):
             WorkerSettings(**settings),
             self.process,
             self.make_runner,
-            self.shown.append,
             self.refusals.append,
             self.make_pool,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from alaska import __version__
 from alaska.errors import ScriptError
+from alaska.names import printable
 from alaska.worker.request import Request
 
 
@@ -14,6 +15,14 @@ def report(request: Request, error: ScriptError) -> tuple[bytes, bytes, bytes]:
     """Return the frames of the mail about a failure; the first two are those of the C worker."""
     text = error.message.encode("utf-8", "surrogateescape")
     return text, request.context, json.dumps(described(request, error), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def shown(error: ScriptError) -> str:
+    """Return an error and its traceback as the log shows them: what a script has written in it breaks no line."""
+    lines = [printable(error.message)]
+    if error.traceback:
+        lines += ["stack traceback:", *(f"\t{printable(frame)}" for frame in error.traceback)]
+    return "\n".join(lines)
 
 
 def described(request: Request, error: ScriptError) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska import errors
@@ -26,9 +26,10 @@ from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
 from alaska.worker.calls import Calls, check_service
 from alaska.worker.intake import Intake
+from alaska.worker.output import Output
 from alaska.worker.pool import MakePool, Pool, Runner
-from alaska.worker.reports import report
-from alaska.worker.request import PRINTED, Broken, Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.reports import report, shown
+from alaska.worker.request import Broken, Call, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Version
 from alaska.worker.senders import Senders, Sink
 
@@ -58,8 +59,8 @@ class WorkerService(Service):
 
     ``make_network`` and ``make_runner`` are called when the service has started, behind the fork of a daemon; the
     latter is given what answers the questions of scripts.
-    ``show`` is given, whole, what each script printed. ``refused`` is called when the broker will not have this
-    worker, or there can be none at its endpoint; the worker then has nothing left to do.
+    ``refused`` is called when the broker will not have this worker, or there can be none at its endpoint; the worker
+    then has nothing left to do.
     """
 
     _log = Logger()
@@ -70,14 +71,13 @@ class WorkerService(Service):
         settings: WorkerSettings,
         make_network: Callable[[], INetwork],
         make_runner: Callable[[Call], Runner],
-        show: Callable[[bytes], None],
         refused: Callable[[AlaskaError], None],
         make_pool: MakePool = Pool,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._make_network = make_network
-        self._show = show
+        self._output = Output()
         self._refused = refused
         self._network: INetwork | None = None
         self._client: Client | None = None
@@ -282,10 +282,7 @@ class WorkerService(Service):
 
     def _let_out(self, request: Request, outcome: Outcome, uses: Callable[[Sink], None]) -> ScriptError | None:
         """Show, log and send what a script has left; return what kept something from being sent, if anything did."""
-        for line in outcome.log:
-            self._log_for(request, line)
-        if outcome.output:
-            self._show(outcome.output)
+        self._output.write(request, outcome)
         error = None
         for send in outcome.sends:
             error = self._send(send, request, uses) or error
@@ -307,6 +304,7 @@ class WorkerService(Service):
         intake = self.intake
         intake.ran(outcome.seconds)
         error = self._let_out(request, outcome, intake.uses) or outcome.error
+        self._output.ended(request)
         if self._under_way and (under_way := self._under_way.pop(id(request), None)) is not None:
             for sender in under_way.senders:
                 intake.uses(sender)
@@ -337,7 +335,7 @@ class WorkerService(Service):
             subject=printable(request.subject),
             attempt=request.attempt,
             delay=delay,
-            text=error.message,
+            text=printable(error.message),
         )
         again = request._replace(attempt=request.attempt + 1, arrived=math.inf)
 
@@ -387,7 +385,7 @@ class WorkerService(Service):
 
     def _report(self, request: Request, error: ScriptError) -> None:
         """Log that a script failed, and mail it."""
-        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=str(error))
+        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=shown(error))
         if self._settings.errors_notify:
             mailbox = self._settings.errors_mailbox.encode()
             mail = Send(SendKind.MAILBOX, mailbox, request.subject, report(request, error), ERROR_SENDER)
@@ -400,14 +398,6 @@ class WorkerService(Service):
             error = broken.error
             text = f"{error.message}\n(the last good version of this script goes on)"
             self._report(request, ScriptError(text, file=error.file, line=error.line))
-
-    def _log_for(self, request: Request, line: LogLine) -> None:
-        """Log what a script wants logged."""
-        if line.level == PRINTED:
-            self._show(line.text)
-            return
-        level = LogLevel.lookupByName(line.level)
-        self._log.emit(level, "{subject}: {text}", subject=printable(request.subject), text=printable(line.text))
 
     def _send(self, send: Send, request: Request, uses: Callable[[Sink], None]) -> ScriptError | None:
         """Send what a script wants sent; return what kept it from being sent, if anything did."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.interfaces import Reactor
-from alaska.lines import buffered
 from alaska.links import Network, default_reactor
 from alaska.memory import give_back_large
 from alaska.store.sqlite import store_at
@@ -107,7 +105,6 @@ def makeService(options: Options) -> IService:
         settings,
         make_network,
         runner_maker(settings),
-        show_on_terminal if options.is_on_terminal else show_in_log,
         program.end,
     ).setServiceParent(program)
     return program
@@ -181,20 +178,3 @@ def accept_one(username: str | None, password: str | None) -> Callable[[bytes, b
         return hmac.compare_digest(name, known[0]) & hmac.compare_digest(word, known[1])
 
     return accept
-
-
-def show_on_terminal(output: bytes) -> None:
-    """Write what a script printed to the terminal, whole; where that is gone, nobody is there to miss it."""
-    # twistd has put its log in the place of sys.stdout.
-    if sys.__stdout__ is not None:
-        with suppress(OSError, ValueError):
-            # The one that the lines of the log go to, so that both stay in order.
-            stream = buffered(sys.__stdout__)
-            stream.flush()
-            stream.buffer.write(output)
-            stream.buffer.flush()
-
-
-def show_in_log(output: bytes) -> None:
-    """Write what a script printed to the log, as one entry."""
-    _log.info("{output}", output=output.decode("utf-8", "backslashreplace").rstrip("\n"))
