@@ -207,6 +207,10 @@ class BrokerSettings(Settings):
     content_size_limit: int | None = setting(
         "mlm_server/content/size-limit", SIZE, "max", "How large the content of one message may be.")
     client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "How many clients may be open.")
+    client_patterns: int | None = setting(
+        "mlm_server/clients/patterns", COUNT, "1000", "Under how many patterns one client may read and offer.")
+    patterns: int | None = setting(
+        "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
     stream_size_limit: int | None = setting(
         "mlm_server/stream/size-limit", SIZE, "max", "How much may be kept for readers of a stream that lag.")
     stream_size_warn: int | None = setting(

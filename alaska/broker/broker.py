@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker import letters
+from alaska.broker.asked import Asked, Key
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Gauge, Limits, QueueLimits
@@ -47,6 +48,7 @@ class Broker:
         self._most_clients = limits.clients
         self._letters_are_open = limits.letters.is_open
         self._gauge = Gauge()
+        self._asked = Asked(limits.patterns_of_one, limits.patterns)
         self.clients = Clients()
         self.counters = Counters()
         self._streams = Streams(store, limits)
@@ -215,6 +217,7 @@ class Broker:
         client.held_until = None
         self._held.pop(client, None)
         self._streams.drop(client)
+        self._asked.drop(client)
         self.queues.take_back(client, self._now)
 
     def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
@@ -245,13 +248,13 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _read(self, client: Client, command: mlm.StreamRead) -> None:
-        pattern = self._pattern(client, command.pattern)
+        pattern = self._pattern(client, Key(True, command.stream, command.pattern))
         if pattern is not None:
             self._streams.read(command.stream, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
-        pattern = self._pattern(client, command.pattern)
+        pattern = self._pattern(client, Key(True, command.stream, command.pattern))
         if pattern is not None:
             last = self._streams.replay(command.stream, client, pattern, command.position)
             client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
@@ -259,6 +262,7 @@ class Broker:
 
     def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
         self._streams.cancel(command.stream, client)
+        self._asked.cancel(client, command.stream)
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _send_stream(self, client: Client, command: mlm.StreamSend) -> None:
@@ -297,26 +301,33 @@ class Broker:
             self.queues.mail(mail, letters.ADDRESS, self._now)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
-        pattern = self._pattern(client, command.pattern)
+        pattern = self._pattern(client, Key(False, command.address, command.pattern))
         if pattern is not None:
             self.queues.offer(command.address, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
             self.queues.dispatch_to(client, self._now)
 
-    def _pattern(self, client: Client, source: bytes) -> Pattern | None:
-        """Compile a pattern; where it is bad, or the client has lost its address, answer and return None.
+    def _pattern(self, client: Client, key: Key) -> Pattern | None:
+        """Compile a pattern; where it is bad, one too many, or the client has lost its address, answer and return None.
 
         A plain client is answered OK all the same, since it cannot bear anything else.
         """
         refusal: errors.AlaskaError
         try:
-            if not client.is_replaced:
-                return compile_pattern(source)
-            refusal = errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
-        except errors.PatternError as error:
+            if client.is_replaced:
+                raise errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
+            pattern = compile_pattern(key.pattern)
+            self._asked.add(client, key)
+            return pattern
+        except (errors.PatternError, errors.Refused) as error:
             refusal = error
         self.counters.refused += 1
-        self._log.warn("{client.name} is refused: {refusal}", client=client, refusal=refusal)
+        client.refusals += 1
+        if _is_worth_a_line(client.refusals):
+            self._log.warn(
+                "{client.name} is refused ({count} times so far): {refusal}",
+                client=client, count=client.refusals, refusal=refusal,
+            )  # fmt: skip
         if client.is_plain:
             client.send(mlm.Ok(errors.SUCCESS, b""))
         else:
@@ -334,3 +345,8 @@ class Broker:
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):
             self.counters.invalid += 1
+
+
+def _is_worth_a_line(count: int) -> bool:
+    """Return whether something that happened so often is to be told: the first time, the tenth, the hundredth."""
+    return str(count).rstrip("0") == "1"

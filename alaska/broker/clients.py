@@ -33,6 +33,7 @@ class Client:
         "last_probed",
         "leases",
         "peer",
+        "refusals",
         "router",
         "stream",
     )
@@ -47,6 +48,7 @@ class Client:
         self.credit: int | None = None
         self.is_replaced = False
         self.is_gone = False
+        self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
 

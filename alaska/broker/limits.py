@@ -34,6 +34,7 @@ class LetterLimits:
 class Limits:
     """What the broker allows. A client's silence is in seconds, sizes are in octets of content; None: no limit.
 
+    ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may.
     ``attempts`` is how often a request is delivered to workers that are lost over it before it is a dead letter.
     """
 
@@ -44,6 +45,8 @@ class Limits:
     total: QueueLimits = field(default_factory=QueueLimits)
     content_octets: int | None = None
     clients: int | None = None
+    patterns_of_one: int | None = 1000
+    patterns: int | None = 10_000
     attempts: int | None = 5
     letters: LetterLimits = field(default_factory=LetterLimits)
     retention: Retention = field(default_factory=Retention)

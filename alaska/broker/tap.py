@@ -57,6 +57,8 @@ def limits_of(settings: BrokerSettings) -> Limits:
         total=QueueLimits(settings.total_size_limit, settings.total_size_warn),
         content_octets=settings.content_size_limit,
         clients=settings.client_limit,
+        patterns_of_one=settings.client_patterns,
+        patterns=settings.patterns,
         attempts=settings.service_attempts,
         letters=LetterLimits(
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
