@@ -1,0 +1,275 @@
+"""A client's connection to its broker: it comes up, lasts, and ends; what it carries is the subject of others.
+
+It is the machine of the protocol (:mod:`alaska.mlm.client`) with a link, a clock and Deferreds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, TypeAlias
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from alaska import errors
+from alaska.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
+from alaska.interfaces import ILink, INetwork, LinkState, Reactor
+from alaska.links import Network, default_reactor
+from alaska.mlm import commands as mlm
+from alaska.mlm.client import ClientMachine, Delivered, Request
+from alaska.mlm.codec import decode, encode
+from alaska.mlm.states import State
+
+Asked: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
+
+TICK_SECONDS = 0.25
+
+
+class Connection:
+    """Connects, closes and flushes; whoever is connected by it takes what comes.
+
+    A message that the broker does not have yet is kept, at most ``most_messages`` of together ``most_octets``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        endpoint: str,
+        address: Text,
+        credentials: tuple[str | None, str | None],
+        network: INetwork | None,
+        reactor: Reactor | None,
+        most_messages: int,
+        most_octets: int,
+    ) -> None:
+        if not isinstance(endpoint, str):
+            raise TypeError(f"an endpoint is text, not {type(endpoint).__name__}")
+        for value in credentials:
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"user name and password are text, not {type(value).__name__}")
+        octets = to_octets(address)
+        encode(mlm.ConnectionOpen(octets))
+        to_number(most_messages, MOST_POSITION, "most_messages")
+        to_number(most_octets, MOST_POSITION, "most_octets")
+        self.endpoint = endpoint
+        self.address = to_text(octets)
+        self._credentials = credentials
+        self._reactor = reactor if reactor is not None else default_reactor()
+        self._network = network
+        self._own_network: INetwork | None = None
+        self._link: ILink | None = None
+        self._machine = ClientMachine(octets, self, most_messages, most_octets)
+        self._ticks = LoopingCall(self._tick)
+        self._ticks.clock = self._reactor
+        self._connecting: Deferred[None] | None = None
+        self._closing: list[Deferred[None]] = []
+        self._requests: dict[Request, Deferred[None]] = {}
+        self._flushes: deque[tuple[int, Deferred[None]]] = deque()
+        self._error: errors.ClientError | None = None
+        self.malformed = 0
+        """How many messages of the broker could not be read."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has been heard within four heartbeats and knows this client."""
+        return self._machine.state is State.OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client takes what is to be sent: it has begun to connect and is not closed."""
+        return self._connecting is not None and self._machine.state is not State.CLOSED
+
+    @property
+    def unproven(self) -> int:
+        """How many messages the broker is not known to have; of a closed client, how many are lost."""
+        return self._machine.unproven
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the broker has announced beyond the C protocol; nothing by the C broker."""
+        return frozenset(map(to_text, self._machine.capabilities))
+
+    def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
+        """Connect, within so many seconds; with None, whenever the broker is there.
+
+        The Deferred fails with :exc:`ConnectTimeout` when the broker does not answer in time, or :exc:`Refused`;
+        the client is closed then, and another has to be made for another try.
+        """
+        if timeout is not None:
+            to_seconds(timeout)
+        if self._connecting is not None or self._machine.state is State.CLOSED:
+            raise errors.NotConnected("a client connects only once")
+        if self._network is None:
+            self._network = self._own_network = Network(self._reactor)
+        self._link = self._network.dealer(self.endpoint, *self._credentials)
+        connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
+        self._connecting = connecting
+        if timeout is not None:
+            self._within(timeout, connecting, f"no broker answers at {self.endpoint}")
+        self._link.start(self._received, self._link_changed)
+        self._ticks.start(TICK_SECONDS, now=False)
+        return connecting
+
+    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
+        """Leave the broker once it has all that was sent, within so many seconds.
+
+        With ``longest`` given, the time begins anew as long as the broker sends anything, and ends after that many
+        seconds at the latest: what the broker has sent before its goodbye comes first.
+
+        When the Deferred fires, the connection is gone. It fails with :exc:`ConnectTimeout` when the broker did not
+        say in time that it has everything.
+        """
+        longest = to_seconds(timeout) if longest is None else to_seconds(longest)
+        if self._machine.state is State.CLOSED or self._connecting is None:
+            return succeed(None)
+        closing: Deferred[None] = Deferred()
+        self._closing.append(closing)
+        latest = self._reactor.seconds() + longest
+        self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
+        self._machine.close()
+        return closing
+
+    def _within(self, seconds: float, awaited: Deferred[None], complaint: str, latest: float = 0.0) -> None:
+        """Close the client with a complaint unless the Deferred fires in time.
+
+        Until the latest time, that is within so many seconds of the broker's last word.
+        """
+        deadline: IDelayedCall
+
+        def is_late() -> None:
+            nonlocal deadline
+            now = self._reactor.seconds()
+            left = min(self._machine.heard + seconds, latest) - now
+            if left > 0:
+                deadline = self._reactor.callLater(left, is_late)
+            else:
+                self._machine.abort(errors.ConnectTimeout(f"{complaint} within {seconds:g} s"))
+
+        deadline = self._reactor.callLater(seconds, is_late)
+
+        def fired(result: None) -> None:
+            if deadline.active():
+                deadline.cancel()
+            return result
+
+        awaited.addBoth(fired)
+
+    def _ask(self, command: Asked) -> Deferred[None]:
+        """Ask for something; the Deferred fires when the broker has done it, or fails with :exc:`Refused`."""
+        encode(command)
+        self._check_open()
+        request = Request(command)
+        asked = self._requests[request] = Deferred()
+        self._machine.request(request)
+        return asked
+
+    def flush(self) -> Deferred[None]:
+        """Return a Deferred that fires when the broker has all that was sent so far."""
+        self._check_open()
+        flushed: Deferred[None] = Deferred()
+        self._flushes.append((self._machine.flush(), flushed))
+        self.proven(self._machine.count_proven)
+        return flushed
+
+    def _check_open(self) -> None:
+        if self._connecting is None or self._machine.state is State.CLOSED:
+            raise self._error or errors.NotConnected("the client is not connected")
+
+    # What the link says
+
+    def _received(self, frames: list[bytes]) -> None:
+        try:
+            command = decode(frames)
+        except errors.ProtocolError as error:
+            self.malformed += 1
+            self._log.warn("{address}: the broker sent {error}", address=self.address, error=error)
+            return
+        self._machine.received(command, self._reactor.seconds())
+
+    def _link_changed(self, state: LinkState) -> None:
+        self._machine.link(state, self._reactor.seconds())
+
+    def _tick(self) -> None:
+        self._machine.tick(self._reactor.seconds())
+
+    # What the machine says
+
+    def transmit(self, command: mlm.Command) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        if self._link is not None:
+            self._link.send(encode(command))
+
+    def opened(self) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        if self._connecting is not None and not self._connecting.called:
+            self._connecting.callback(None)
+        else:
+            self._log.info("{address}: connected again", address=self.address)
+
+    def interrupted(self, state: State) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        self._log.warn("{address}: lost the broker ({state})", address=self.address, state=state.value)
+
+    def answered(self, request: Request, error: errors.ClientError | None) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        asked = self._requests.pop(request, None)
+        if asked is None:
+            if error is not None:
+                self._log.error("{address}: {error}", address=self.address, error=error)
+        elif error is None:
+            asked.callback(None)
+        else:
+            asked.errback(error)
+
+    def delivered(self, command: Delivered, session: int) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        raise NotImplementedError
+
+    def confirmed(self, command: mlm.Confirm) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        raise NotImplementedError
+
+    def proven(self, count: int) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        while self._flushes and self._flushes[0][0] <= count:
+            self._flushes.popleft()[1].callback(None)
+
+    def closed(self, error: errors.ClientError | None) -> None:
+        """See :class:`alaska.mlm.client.Listener`."""
+        self._error = error
+        if self._ticks.running:
+            self._ticks.stop()
+        if self._link is not None:
+            self._link.close()
+        if self._own_network is None:
+            self._tell_closed(error)
+        else:
+            # Ending a network waits for what was sent, and must not happen within a call of one of its sockets.
+            self._reactor.callLater(0, self._close_network, error)
+
+    def _close_network(self, error: errors.ClientError | None) -> None:
+        if self._own_network is not None:
+            self._own_network.close()
+        self._tell_closed(error)
+
+    def _tell_closed(self, error: errors.ClientError | None) -> None:
+        """Fire all that waits: with success only those who waited for the close that was asked for."""
+        reason = error or errors.NotConnected("the client was closed")
+        closing, self._closing = self._closing, []
+        for closed in closing:
+            closed.errback(error) if error is not None else closed.callback(None)
+        requests, self._requests = self._requests, {}
+        flushes, self._flushes = self._flushes, deque()
+        awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
+        awaited += self._awaited()
+        if self._connecting is not None and not self._connecting.called:
+            awaited.append(self._connecting)
+        for failed in awaited:
+            failed.errback(reason)
+
+    def _awaited(self) -> list[Deferred[Any]]:
+        """Return what else fails when the client is closed."""
+        return []
