@@ -274,10 +274,10 @@ class Client(Connection):
 
     def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int) -> None:
         """Say what became of the delivery that came with a tracker over a connection; see :meth:`confirm`."""
-        confirm = mlm.Confirm(to_octets(tracker), status, to_octets(reason)[: mlm.MAX_STRING_OCTETS])
+        octets, why = to_octets(tracker), to_octets(reason)
         to_number(status, MOST_STATUS, "a status")
-        if confirm.tracker:
-            self._machine.confirm(*confirm, session)
+        if octets:
+            self._machine.confirm(octets, status, why[: mlm.MAX_STRING_OCTETS], session)
 
     def __aiter__(self) -> Client:
         return self

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
+from alaska.commands import send
 from alaska.commands.credentials import Credentials
 from alaska.commands.send import Outcome, Sending, main, parser
 from alaska.mlm import commands as mlm
@@ -265,6 +266,17 @@ class CommandLineTests(SynchronousTestCase):
         with self.assertRaises(SystemExit) as ended:
             main(["-e", "tcp://127.0.0.1:1"])
         said = b"alas: nothing is sent, the standard input cannot be read: Input/output error\n"
+        self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
+
+    def test_endless_input(self) -> None:
+        """Of an input that is more than a client keeps nothing is sent, and no more is read."""
+        octets = io.BytesIO()
+        self.patch(send, "MOST_OCTETS", 10)
+        self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x" * 1000)))
+        self.patch(sys, "stderr", io.TextIOWrapper(octets, encoding="utf-8"))
+        with self.assertRaises(SystemExit) as ended:
+            main(["-e", "tcp://127.0.0.1:1"])
+        said = b"alas: nothing is sent, the standard input has more than 10 octets\n"
         self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
 
     def test_milliseconds(self) -> None:

@@ -115,6 +115,9 @@ def main(arguments: list[str]) -> None:
     except OSError as error:
         streams.say(f"alas: nothing is sent, the standard input cannot be read: {error.strerror}", sys.stderr)
         raise SystemExit(1) from None
+    if len(content) > MOST_OCTETS:
+        streams.say(f"alas: nothing is sent, the standard input has more than {MOST_OCTETS} octets", sys.stderr)
+        raise SystemExit(1)
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
