@@ -170,9 +170,9 @@ class StuckWorkerTests(FaultsTestCase):
             sender.send_for("default", "note", b"%d" % number)
         await self.all_executed()
         self.say(f"{REQUESTS} requests in {reactor.seconds() - begun:.2f} s")
-        self.assertNotIn("\nfree", stuck.said)
+        self.assertNotIn(": free", stuck.said)
         released.touch()
-        await stuck.until("\nfree", 2)
+        await stuck.until(": free", 2)
         self.assertEqual(self.executed(), Counter(range(REQUESTS)))
 
 

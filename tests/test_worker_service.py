@@ -149,7 +149,7 @@ class SendTests(ServedCase):
         self.assertEqual((got_before, [delivery.subject for delivery in self.got]), ([1], ["1", "2"]))
         lines = [line.rpartition(": ")[2] for line in self.logged() if line.startswith("default/job ")]
         self.assertEqual(lines, ["begin", "log", "middle", "end"])
-        self.assertEqual(self.worker._under_way, {})
+        self.assertEqual((self.worker._under_way._left, self.worker._under_way._has_sent), ({}, set()))
 
     def test_connection_is_used_again(self) -> None:
         """A sender's name keeps its connection over requests; another name has another."""

@@ -29,7 +29,8 @@ class Asks(Protocol):
 class Calls:
     """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call.
 
-    ``told`` is given what a script has left while it runs; it may raise :class:`Abandoned`.
+    ``told`` is given what a script has left while it runs; it may raise :class:`Abandoned`. ``arrive``
+    returns when the broker has what the script of a request has sent, or after so many seconds: questions come behind.
     Only scripts that are trusted may ask the broker's own services.
     """
 
@@ -42,8 +43,10 @@ class Calls:
         now: Callable[[], float] | None = None,
         told: Callable[[Request, Outcome], None] | None = None,
         is_sandboxed: bool = True,
+        arrive: Callable[[Request, float], None] = lambda _request, _seconds: None,
     ) -> None:
         self._told = told
+        self._arrive = arrive
         self._is_sandboxed = is_sandboxed
         self._kv = kv
         self._asking = asking
@@ -68,6 +71,7 @@ class Calls:
         try:
             left, what, *arguments = unpack(octets)
             if what == b"request":
+                self._arrive(request, float(left or inf))
                 return pack(self._request(float(left or inf), *arguments))
             if what == TOLD:
                 return pack(self._tell(request, *arguments))

@@ -141,7 +141,7 @@ class Intake:
 
     def _confirm_flushed(self, senders: set[Sink], ended: list[tuple[Request, int, str]]) -> None:
         """Confirm requests, as soon as the broker has what was sent by these senders."""
-        flushes = [_flushed(sender) for sender in senders if sender.is_open or sender.unproven]
+        flushes = [flushed(sender) for sender in senders if sender.is_open or sender.unproven]
         if not flushes:
             self._confirm_all([], ended)
             return
@@ -165,7 +165,7 @@ class Intake:
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)
 
 
-def _flushed(sender: Sink) -> Deferred[None]:
+def flushed(sender: Sink) -> Deferred[None]:
     """Return what fires when the broker has all that was sent by this, and fails if something is lost."""
     if not sender.is_open:
         return fail(NotConnected(SENDS_LOST))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
 
 from twisted.application.service import Service
@@ -32,6 +31,7 @@ from alaska.worker.reports import report, shown
 from alaska.worker.request import Broken, Call, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Version
 from alaska.worker.senders import Senders, Sink
+from alaska.worker.underway import UnderWay
 
 DRAIN_SECONDS = 10.0
 ERROR_SENDER = b"EP"
@@ -44,14 +44,6 @@ MOST_LISTED = 10
 NOT_TOLD = "the worker failed to tell what came of it, its log says why"
 NO_HURRY_MS = 60_000
 """How long a broker that may take any time is waited for before the log says so."""
-
-
-@dataclass(slots=True)
-class UnderWay:
-    """What is to be known at the end of a request whose script has sent something while it ran."""
-
-    senders: set[Sink] = field(default_factory=set)
-    error: ScriptError | None = None
 
 
 class WorkerService(Service):
@@ -87,11 +79,11 @@ class WorkerService(Service):
         self._call: Call | None = None
         self._make_runner = make_runner
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
+        self._under_way = UnderWay(reactor, self._pool.tell, self._let_out)
         self._reported: dict[bytes, Version] = {}
         self._intake: Intake | None = None
         self._address = b""
         self._is_exhausted = False
-        self._under_way: dict[int, UnderWay] = {}
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
@@ -122,7 +114,10 @@ class WorkerService(Service):
         """
         super().startService()
         self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
-        self._call = Calls(self._kv, self._asking, told=self._told, is_sandboxed=self._settings.scripts_sandbox)
+        told, arrive = self._under_way.told, self._under_way.arrive
+        self._call = Calls(
+            self._kv, self._asking, told=told, arrive=arrive, is_sandboxed=self._settings.scripts_sandbox
+        )
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(address_of("AW"), self._take)
@@ -270,16 +265,6 @@ class WorkerService(Service):
             self._care.start(CARE_SECONDS, now=False)
         self._pool.submit(request)
 
-    def _told(self, request: Request, told: Outcome) -> None:
-        """Let what a script has left while it runs leave the worker; called in the thread that runs it."""
-        self._pool.tell(lambda: self._pass_on(request, told))
-
-    def _pass_on(self, request: Request, told: Outcome) -> None:
-        under_way = self._under_way.get(id(request))
-        if under_way is None:
-            under_way = self._under_way[id(request)] = UnderWay()
-        under_way.error = self._let_out(request, told, under_way.senders.add) or under_way.error
-
     def _let_out(self, request: Request, outcome: Outcome, uses: Callable[[Sink], None]) -> ScriptError | None:
         """Show, log and send what a script has left; return what kept something from being sent, if anything did."""
         self._output.write(request, outcome)
@@ -305,10 +290,11 @@ class WorkerService(Service):
         intake.ran(outcome.seconds)
         error = self._let_out(request, outcome, intake.uses) or outcome.error
         self._output.ended(request)
-        if self._under_way and (under_way := self._under_way.pop(id(request), None)) is not None:
-            for sender in under_way.senders:
+        left = self._under_way.ended(request)
+        if left is not None:
+            for sender in left.senders:
                 intake.uses(sender)
-            error = under_way.error or error
+            error = left.error or error
         if outcome.broken is not None:
             self._report_broken(request, outcome.broken)
         if error is None:
