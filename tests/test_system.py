@@ -211,7 +211,7 @@ class DemoTests(SystemTestCase):
             self.assertEqual((delivery.subject, delivery.content), ("pi.28", (b"3.1415824182477",)))
             self.assertTrue(re.fullmatch(r"LU::.+::\d+-[0-9A-F]{4}", delivery.sender), delivery.sender)
         worker.send_signal(signal.SIGTERM)
-        self.assertEqual(await worker.ended, -signal.SIGTERM)
+        self.assertEqual(await worker.ended, 0)
 
     async def test_second_worker_is_the_same_command(self) -> None:
         """A second worker with the same configuration joins the first one's broker, and both get requests."""
@@ -321,7 +321,7 @@ class RestartTests(SystemTestCase):
             sender.send_for("default", "slow", b"%d" % number)
         await worker.until("[SREQ]", 4)
         worker.send_signal(signal.SIGTERM)
-        self.assertEqual(await worker.ended, -signal.SIGTERM)
+        self.assertEqual(await worker.ended, 0)
         await self.start_worker(config)
         await until(lambda: len(got) >= 20)
         self.assertEqual(sorted(int(delivery.content[0]) for delivery in got), list(range(20)))
@@ -401,7 +401,7 @@ class IsolationTests(SystemTestCase):
         await until(lambda: bool(children_of(worker.pid)))
         children = children_of(worker.pid)
         worker.send_signal(signal.SIGTERM)
-        self.assertEqual(await worker.ended, -signal.SIGTERM)
+        self.assertEqual(await worker.ended, 0)
         self.assertFalse(any(map(is_alive, children)))
         await until(lambda: len(got) == 1)
 

@@ -76,7 +76,7 @@ class ApiTests(AskingCase):
         await self.alas("-s", "wait")
         await worker.until("[SREQ]")
         worker.send_signal(signal.SIGTERM)
-        self.assertEqual(await worker.ended.addTimeout(8, reactor), -signal.SIGTERM)
+        self.assertEqual(await worker.ended.addTimeout(8, reactor), 0)
         self.assertIn("nil\tthe worker is stopping", worker.said)
 
     async def test_store_over_threads_and_restarts(self) -> None:
