@@ -10,6 +10,11 @@ from typing import NamedTuple
 from alaska.mlm.commands import Content
 from alaska.names import printable
 
+FRAME_OCTETS = 64
+"""What a frame takes in memory beside what it holds."""
+FREE_FRAMES = 16
+FREE_OCTETS = 256
+
 
 class QueueKind(Enum):
     """The two sorts of queue that a message waits in."""
@@ -62,10 +67,11 @@ class Message:
     attempts: int = 0
     sent_as: bytes = b""
     size: int = field(init=False)
-    """The octets of the content, which is what limits count."""
+    """What limits count, see :func:`reckoned`."""
 
     def __post_init__(self) -> None:
-        self.size = sum(map(len, self.content))
+        names = len(self.queue[1]) + len(self.sender) + len(self.subject) + len(self.tracker)
+        self.size = reckoned(self.content, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,8 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The octets of the content."""
-        return sum(map(len, self.content))
+        """What limits count, see :func:`reckoned`."""
+        return reckoned(self.content, len(self.stream) + len(self.sender) + len(self.subject))
 
 
 class StreamSize(NamedTuple):
@@ -104,6 +110,18 @@ class StreamSize(NamedTuple):
     first: int
     last: int
     octets: int
+
+
+def reckoned(content: Content, names: int) -> int:
+    """Return how many octets a message counts for in limits, with so many octets of addresses, subject and tracker.
+
+    Those of its content, as the C broker counts; and :data:`FRAME_OCTETS` for each frame behind the first
+    :data:`FREE_FRAMES`, and its names where they have more than :data:`FREE_OCTETS`.
+    """
+    octets = sum(map(len, content))
+    if len(content) > FREE_FRAMES:
+        octets += FRAME_OCTETS * (len(content) - FREE_FRAMES)
+    return octets if names <= FREE_OCTETS else octets + names
 
 
 def insert_by_position(messages: deque[Message], message: Message) -> None:

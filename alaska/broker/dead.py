@@ -34,20 +34,21 @@ class DeadLetters:
         self._limits = limits
         # In the order in which they were given up, without their content.
         self._heads: dict[int, DeadLetter] = {}
+        self._weights: dict[int, int] = {}
         self._octets = 0
         self._untold = 0
         self._told = float("-inf")
         try:
-            for letter in sorted(self._stored(), key=lambda each: each.time):
-                self._add(letter)
+            for letter, weight in sorted(self._stored(), key=lambda each: each[0].time):
+                self._add(letter, weight)
         except StoreError as error:
             self._log.error("{error}; the dead letters behind that are not listed", error=error)
         self._trim()
 
-    def _stored(self) -> Iterator[DeadLetter]:
+    def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
         after = 0
         while letters := self._store.letters(after, READ_LETTERS):
-            yield from map(_without_content, letters)
+            yield from ((_without_content(letter), _weight(letter)) for letter in letters)
             after = letters[-1].message.position
 
     def bury(self, letter: DeadLetter) -> None:
@@ -58,7 +59,7 @@ class DeadLetters:
             self._note_dropped()
             return
         self._store.bury(letter)
-        self._add(_without_content(letter))
+        self._add(_without_content(letter), _weight(letter))
         self._trim()
 
     def heads(self, after: int, limit: int) -> list[DeadLetter]:
@@ -77,7 +78,7 @@ class DeadLetters:
         """Throw a letter away; return whether there was one."""
         head = self._heads.pop(position, None)
         if head is not None:
-            self._octets -= _weight(head)
+            self._octets -= self._weights.pop(position)
             self._store.drop_letter(position)
         return head is not None
 
@@ -95,9 +96,10 @@ class DeadLetters:
             )
             self._untold = 0
 
-    def _add(self, head: DeadLetter) -> None:
+    def _add(self, head: DeadLetter, weight: int) -> None:
         self._heads[head.message.position] = head
-        self._octets += _weight(head)
+        self._weights[head.message.position] = weight
+        self._octets += weight
 
     def _trim(self) -> None:
         most, most_octets = self._limits.most, self._limits.most_octets
@@ -124,7 +126,7 @@ class DeadLetters:
 def _without_content(letter: DeadLetter) -> DeadLetter:
     of = letter.message
     head = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
-    head.size = of.size
+    head.size = sum(map(len, of.content))
     return DeadLetter(head, letter.status, letter.reason, letter.time)
 
 

@@ -57,8 +57,9 @@ def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any
     letter = queues.dead.find(_position(options["position"]))
     if letter is None:
         return {"letter": None}
-    content = [base64.b64encode(frame).decode() for frame in letter.message.content]
-    return {"letter": {**_described(letter), "content": content}}
+    frames = letter.message.content
+    content = [base64.b64encode(frame).decode() for frame in frames]
+    return {"letter": {**_described(letter), "octets": sum(map(len, frames)), "content": content}}
 
 
 def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:

@@ -63,10 +63,13 @@ def to_message(row: Sequence[Any]) -> Message:
 
     :raises msgspec.MsgspecError: it is damaged.
     """
-    kind, address, position, _, attempts, expires, data = row
+    kind, address, position, octets, attempts, expires, data = row
     sender, subject, tracker, content, is_tracked, origin = _from_data(data)
     queue = QueueName(KINDS[kind], address)
-    return Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
+    message = Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
+    # It counts for as much as it did when it was written, be it by an older version.
+    message.size = octets
+    return message
 
 
 def of_letter(letter: DeadLetter) -> tuple[Any, ...]:

@@ -1,0 +1,41 @@
+"""What messages count for in limits."""
+
+from __future__ import annotations
+
+from alaska.broker.limits import Limits, QueueLimits
+from alaska.message import FRAME_OCTETS, FREE_FRAMES, Message, QueueKind, QueueName, Record
+from alaska.mlm import commands as mlm
+from tests.test_broker import BrokerTestCase, mail
+
+
+class SizeTests(BrokerTestCase):
+    """Messages that are large though they hold little."""
+
+    limits = Limits(mailbox=QueueLimits(10_000), content_octets=10_000, stream=QueueLimits(10_000))
+
+    def size(self, *content: bytes, name: bytes = b"") -> int:
+        """Return what a message, and a record, with this content and subject counts for."""
+        size = Message(1, QueueName(QueueKind.MAILBOX, b"box"), b"me", name, b"t", content).size
+        record = Record(b"box", 1, 0, b"me", name, content)
+        self.assertIn(size - record.size, (0, 1))
+        return size
+
+    def test_ordinary(self) -> None:
+        """A message of few frames counts for its content alone, as in C."""
+        self.assertEqual((self.size(b"abc"), self.size(), self.size(b"", name=b"n" * 200)), (3, 0, 0))
+        self.assertEqual(self.size(*[b"x"] * FREE_FRAMES), FREE_FRAMES)
+
+    def test_frames_and_names(self) -> None:
+        """Frames count beside what they hold, and long names."""
+        self.assertEqual(self.size(b"abc", *[b""] * (FREE_FRAMES + 1)), 3 + 2 * FRAME_OCTETS)
+        self.assertEqual(self.size(b"abc", name=b"n" * 255), 3 + 255 + len(b"boxmet"))
+
+    def test_empty_frames_fill_a_mailbox(self) -> None:
+        """Mail of many empty frames is refused where it is too much, alone or with others."""
+        self.open("p", credit=0)
+        for frames, statuses in ((150, [201]), (150, [301]), (200, [301])):
+            command = mlm.MailboxSend(b"box", b"s", b"t", 0, (b"",) * frames)
+            answers = [each for each in self.say("p", command) if isinstance(each, mlm.Confirm)]
+            self.assertEqual([answer.status_code for answer in answers], statuses)
+        self.do("p", mail(to=b"box"))
+        self.assertEqual(self.broker.counters.over_limit, 2)
