@@ -60,6 +60,8 @@ class WorkerSettings(Settings):
     workdir: Path = setting("worker/workdir", PATH, ".", "Where the daemon works.", created=".")
     verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Log in more detail.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
+    log_requests: bool = setting(
+        "worker/log/requests", FLAG, "1", "Log each request, and each message that a script sends.")
     scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
     scripts_keep: bool = setting(
         "worker/scripts/keep-last-good", FLAG, "0", "Go on with the last good version of a script that is broken.")

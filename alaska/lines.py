@@ -11,10 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from io import BufferedWriter, RawIOBase, TextIOWrapper
 from time import time
-from typing import TextIO
+from typing import Protocol
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEventAsClassicLogText, formatTime
 from zope.interface import implementer
@@ -23,7 +21,7 @@ MOST_KNOWN = 1000
 """Programs have few texts and places to log from; a program that makes them up must not be remembered for ever."""
 _CALL = re.compile(r"\{[^{}]*\(")
 # Levels are known by their identity: their own hash is written in Python, and there are five of them for ever.
-_FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
+FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
 _CAN_WAIT = frozenset(map(id, (LogLevel.debug, LogLevel.info)))
 
 
@@ -50,22 +48,33 @@ class Repeated:
         self._observe(fields)
 
 
-@cache
-def buffered(stream: TextIO) -> TextIO:
-    """Return a stream that writes what another one would, but not before it is flushed or has much to write.
+class Silent:
+    """The same for events that are not to be logged."""
 
-    It is the same one for each call. The other may be to a terminal, which has each line at once, or be left without a
-    buffer by PYTHONUNBUFFERED. The latter takes what a signal cuts short for written, so it must not get more than a
-    line at a time; here it gets a buffer below, which writes the rest.
-    """
-    if isinstance(stream, TextIOWrapper):
-        if isinstance(stream.buffer, RawIOBase):
-            stream = TextIOWrapper(BufferedWriter(stream.buffer), stream.encoding, stream.errors)
-        stream.reconfigure(line_buffering=False, write_through=False)
-    return stream
+    def log(self, **fields: object) -> None:
+        """Log nothing."""
 
 
-def _at_once(flush: Callable[[], None]) -> None:
+def escaped(text: str) -> str:
+    """Return a text without anything that a terminal would obey but tabs and ends of lines, and without surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(
+        [each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text]
+    )
+
+
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Take a text, to be written at the next flush at the latest."""
+
+    def flush(self) -> object:
+        """Write what was taken, or as much of it as goes without waiting."""
+
+
+def _at_once(flush: Callable[[], bool]) -> None:
     flush()
 
 
@@ -74,22 +83,23 @@ class LineObserver:
     """Writes events to a text stream; unless it is verbose, those for developers are left out.
 
     Of at most ``most_known`` texts and places it remembers what it has found out. The stream is flushed by ``when``,
-    which is given :meth:`flush` and calls it once, at once or soon; from the level of warnings on it always is at once.
+    which is given :meth:`flush` and calls it, at once or soon, until it returns False; from the level of warnings on it
+    always is at once.
     Events may come from any thread.
     """
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: Stream,
         *,
         is_verbose: bool = False,
         most_known: int = MOST_KNOWN,
-        when: Callable[[Callable[[], None]], None] = _at_once,
+        when: Callable[[Callable[[], bool]], None] = _at_once,
     ) -> None:
         self._stream = stream
         self._when = when
         self._is_due = False
-        self._levels = None if is_verbose else _FROM_INFO_ON
+        self._levels = None if is_verbose else FROM_INFO_ON
         self._most_known = most_known
         self._second = -1
         self._time = ""
@@ -101,22 +111,28 @@ class LineObserver:
         level = id(event.get("log_level"))
         if self._levels is not None and level not in self._levels:
             return
-        line = self._line(event) or formatEventAsClassicLogText(event)
+        line = self._line(event) or escaped(formatEventAsClassicLogText(event) or "")
         if not line:
             return
         self._stream.write(line)
-        if level not in _CAN_WAIT:
-            self.flush()
-        elif not self._is_due:
+        if self._is_due:
+            if level not in _CAN_WAIT:
+                self.flush()
+        elif level in _CAN_WAIT or self.flush():
             self._is_due = True
             self._when(self.flush)
 
-    def flush(self) -> None:
-        """Let what was written leave the program; where nobody takes it, nobody is there to miss it."""
+    def flush(self) -> bool:
+        """Let what was written leave the program; return whether the stream has not taken all of it.
+
+        Where the stream is closed, nobody is there to miss it.
+        """
         # Lowered first: what another thread writes behind this is flushed again.
         self._is_due = False
         with suppress(OSError, ValueError):
             self._stream.flush()
+            self._is_due = getattr(self._stream, "is_blocked", False)
+        return self._is_due
 
     def _line(self, event: LogEvent) -> str | None:
         """Return the line of an event, or None if it is none of the frequent sort."""
@@ -135,8 +151,8 @@ class LineObserver:
             return None
         if not text:
             return None
-        if "\n" in text:
-            text = text.replace("\n", "\n\t")
+        if not text.isprintable():
+            text = escaped(text).replace("\n", "\n\t")
         return f"{self._time} {place} {text}\n"
 
     def _notes_plain(self, words: str) -> bool:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.logger import ILogObserver, Logger
-from twisted.python.threadable import isInIOThread
+from twisted.logger import Logger
 from twisted.python.util import gidFromString, uidFromString
 
 from alaska import descriptors
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.daemon.background import BackgroundStart
+from alaska.daemon.log import choose as choose_log
 from alaska.daemon.signals import hold
 from alaska.daemon.status import EX_CONFIG
 from alaska.errors import ConfigurationError, TooFewDescriptors
-from alaska.lines import LineObserver, buffered
 from alaska.links import default_reactor
 from alaska.zpl import shown
 
@@ -28,7 +26,6 @@ Both = TypeVar("Both", WorkerSettings, BrokerSettings)
 _log = Logger()
 DEFAULT_PIDFILE = "twistd.pid"
 DEFAULT_RUNDIR = "."
-DEFAULT_PREFIX = "twisted"
 
 
 def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default: str) -> Loaded[Both]:
@@ -69,7 +66,8 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
     Called while options are parsed, before twistd forks and starts to log. Return whether the log goes to the standard
     output.
 
-    :raises SystemExit: this system does not know the user or the group; the status is 78 (EX_CONFIG).
+    :raises SystemExit: this system does not know the user or the group, or the log has no place; the status is 78
+        (EX_CONFIG).
     """
     if not settings.background:
         options["nodaemon"] = True
@@ -81,11 +79,16 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
         elif options["nodaemon"]:
             # A file left behind, or another worker's, would keep this one from starting, and nobody needs it here.
             options["pidfile"] = ""
+        else:
+            options["pidfile"] = str(Path(options["rundir"]) / DEFAULT_PIDFILE)
     if options["uid"] is None and settings.user is not None:
         options["uid"] = _number_of("user", uidFromString, settings.user)
     if options["gid"] is None and settings.group is not None:
         options["gid"] = _number_of("group", gidFromString, settings.group)
-    return _apply_log(settings, options, name)
+    try:
+        return choose_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
+    except ConfigurationError as error:
+        raise _unusable(str(error)) from None
 
 
 def begin(options: MutableMapping[str, Any]) -> BackgroundStart:
@@ -116,44 +119,6 @@ def _number_of(what: str, find: Callable[[str], int], name: str) -> int:
         return find(name)
     except KeyError:
         raise _unusable(f"this system has no {what} {shown(name)}") from None
-
-
-def _apply_log(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> bool:
-    if isinstance(settings, WorkerSettings) and settings.syslog and not (options["logfile"] or options["logger"]):
-        options["syslog"] = True
-    if options["syslog"] and options["prefix"] == DEFAULT_PREFIX:
-        options["prefix"] = name
-    is_on_terminal = options["nodaemon"] and not (options["logfile"] or options["syslog"] or options["logger"])
-    if is_on_terminal:
-        options["logger"] = f"{__name__}.{'verbose_' * settings.verbose}terminal_observer"
-    return bool(is_on_terminal)
-
-
-def terminal_observer() -> ILogObserver:
-    """Return what writes the log to the standard output, debug messages left out."""
-    return _line_observer(is_verbose=False)
-
-
-def verbose_terminal_observer() -> ILogObserver:
-    """Return what writes the whole log to the standard output."""
-    return _line_observer(is_verbose=True)
-
-
-def _line_observer(*, is_verbose: bool) -> ILogObserver:
-    observer = LineObserver(buffered(sys.stdout), is_verbose=is_verbose, when=_before_the_reactor_sleeps)
-    # A turn in which the reactor stops, or the program ends, has no end at which to flush.
-    default_reactor().addSystemEventTrigger("after", "shutdown", observer.flush)
-    atexit.register(observer.flush)
-    return observer
-
-
-def _before_the_reactor_sleeps(flush: Callable[[], None]) -> None:
-    """Call something at the end of this turn of the reactor; where there is no such turn, at once."""
-    reactor = default_reactor()
-    if reactor.running and isInIOThread():
-        reactor.callLater(0, flush)
-    else:
-        flush()
 
 
 def report(path: str, loaded: Loaded[Any]) -> None:

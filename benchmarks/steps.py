@@ -21,7 +21,7 @@ from zope.interface import implementer
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import IRouter
-from alaska.lines import LineObserver, Repeated, buffered
+from alaska.lines import LineObserver, Repeated
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.store.memory import MemoryStore
@@ -85,7 +85,7 @@ def _send_frames(sender: zmq.Socket[bytes], frames: list[bytes]) -> None:
 
 def worker_steps() -> Iterator[Step]:
     """Log a request, and run a script that does nothing."""
-    observer = LineObserver(buffered(io.TextIOWrapper(io.BytesIO())), when=lambda _flush: None)
+    observer = LineObserver(io.TextIOWrapper(io.BytesIO()), when=lambda _flush: None)
     log = Logger("alaska.worker", observer=LogPublisher(observer))
     requested = Repeated(log, "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
     yield "log a request", lambda: requested.log(address="bench", subject="noop", sender="x")

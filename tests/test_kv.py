@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -185,6 +186,20 @@ class Model(RuleBasedStateMachine):
         """Close the store."""
         if hasattr(self, "kv"):
             self.kv.close()
+
+
+class PrivateTests(SynchronousTestCase):
+    """Who can read the file."""
+
+    def test_mode(self) -> None:
+        """Only its owner can read it, and what belongs to it."""
+        self.addCleanup(os.umask, os.umask(0))
+        path = Path(self.mktemp())
+        kv = KeyValues(path)
+        self.addCleanup(kv.close)
+        kv.set(b"key", b"value", kv.now())
+        for each in path.parent.glob(f"{path.name}*"):
+            self.assertEqual(each.stat().st_mode & 0o777, 0o600, each)
 
 
 class ClockTests(SynchronousTestCase):

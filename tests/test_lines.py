@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from alaska.lines import LineObserver, Repeated, buffered
+from alaska.lines import LineObserver, Repeated, escaped
 
 
 class Named:
@@ -120,6 +120,7 @@ class Flushed(io.StringIO):
     def __init__(self) -> None:
         super().__init__()
         self.flushes: list[str] = []
+        self.is_blocked = False
 
     def flush(self) -> None:
         """Note what there is."""
@@ -132,7 +133,7 @@ class FlushTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make an observer whose flushes are in the test's hand."""
         self.stream = Flushed()
-        self.due: list[Callable[[], None]] = []
+        self.due: list[Callable[[], bool]] = []
         self.observe = LineObserver(self.stream, is_verbose=True, when=self.due.append)
 
     def log(self, level: Any, text: str = "x") -> None:
@@ -162,6 +163,21 @@ class FlushTests(SynchronousTestCase):
             self.log(level)
             self.assertEqual([text.count("\n") for text in self.stream.flushes], [2 * n for n in range(1, number + 1)])
 
+    def test_blocked(self) -> None:
+        """As long as the stream does not take everything, the observer asks for one more flush, and not for others."""
+        self.stream.is_blocked = True
+        self.log(LogLevel.warn)
+        self.log(LogLevel.info)
+        self.assertEqual(len(self.due), 1)
+        again = self.due.pop()
+        self.assertTrue(again())
+        self.log(LogLevel.info)
+        self.assertEqual(self.due, [])
+        self.stream.is_blocked = False
+        self.assertFalse(again())
+        self.log(LogLevel.info)
+        self.assertEqual(len(self.due), 1)
+
     def test_nobody_there(self) -> None:
         """A stream that is closed or broken is no error of who flushes it."""
         reading, writing = os.pipe()
@@ -175,47 +191,26 @@ class FlushTests(SynchronousTestCase):
         self.assertRaises(BrokenPipeError, broken.close)
 
 
-class BufferedTests(SynchronousTestCase):
-    """Streams that write when they are flushed."""
+class EscapeTests(SynchronousTestCase):
+    """Texts that would do something to a terminal, or cannot be written."""
 
-    def test_kinds(self) -> None:
-        """Whether a stream wrote each line, each text or when it liked: nothing is written before a flush, then all."""
-        for by_line, at_once in ((True, False), (False, True), (False, False)):
-            octets = io.BytesIO()
-            stream = buffered(
-                io.TextIOWrapper(octets, "utf-8", "backslashreplace", line_buffering=by_line, write_through=at_once)
-            )
-            stream.write("a\nb\udc80\n")
-            self.assertEqual(octets.getvalue(), b"")
-            stream.flush()
-            self.assertEqual(octets.getvalue(), b"a\nb\\udc80\n")
+    def test_escaped(self) -> None:
+        """Control characters and surrogates are written as escapes; tabs and ends of lines stay."""
+        self.assertEqual(escaped("plain \u00fc"), "plain \u00fc")
+        self.assertEqual(escaped("\x1b[31m\tred\x07\n\u2028\udc80"), "\\x1b[31m\tred\\x07\n\\u2028\\udc80")
 
-    def test_short_writes(self) -> None:
-        """Below a stream without a buffer, what is cut short is written on."""
-
-        class Cut(io.RawIOBase):
-            octets = b""
-
-            def writable(self) -> bool:
-                return True
-
-            def write(self, octets: Any) -> int:
-                self.octets += bytes(octets[:3])
-                return min(3, len(octets))
-
-        raw = Cut()
-        raw_stream = io.TextIOWrapper(raw, "utf-8", write_through=True)  # type: ignore[type-var]  # as Python does for -u
-        stream = buffered(raw_stream)
-        stream.write("one line\n")
-        self.assertEqual(raw.octets, b"")
-        stream.flush()
-        self.assertEqual(raw.octets, b"one line\n")
-        self.assertIs(buffered(raw_stream), stream)
-
-    def test_others(self) -> None:
-        """A stream of another sort is left as it is."""
-        stream = io.StringIO()
-        self.assertIs(buffered(stream), stream)
+    def test_in_lines(self) -> None:
+        """That holds for every event, of whatever sort."""
+        for event in (
+            {"log_format": "{a}", "a": "x\x1b[2Jy"},
+            {"log_format": "{a!r:>3}{b}", "a": 1, "b": "\x1b"},
+            {"log_system": "\x1b", "log_format": "x"},
+            {"log_text": "of an older sort \x1b"},
+        ):
+            stream = io.StringIO()
+            LineObserver(stream)(full(event))
+            self.assertNotIn("\x1b", stream.getvalue())
+            self.assertIn("\\x1b" if "log_text" not in event else "", stream.getvalue())
 
 
 class RepeatedTests(SynchronousTestCase):

@@ -7,15 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from twisted.logger import LogLevel
-from twisted.python.reflect import namedAny
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska import running
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_worker
+from alaska.daemon import log
 from alaska.errors import ConfigurationError
 from tests.network_case import LogCase
 
@@ -24,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 LOGS = """
 import os, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
-from alaska import running
+from alaska.daemon import log as daemon_log
 from alaska.links import default_reactor
 from twisted.logger import Logger, globalLogBeginner
 
@@ -35,7 +34,7 @@ def turn():
     log.info("second")
     exec(sys.argv[2])
 
-globalLogBeginner.beginLoggingTo([running.terminal_observer()])
+globalLogBeginner.beginLoggingTo([daemon_log.terminal_observer()])
 log.info("early")
 reactor.callWhenRunning(reactor.callLater, 0, turn)
 reactor.run()
@@ -92,7 +91,14 @@ class LoadTests(StandardErrorCase):
 
 
 class ApplyCase(StandardErrorCase):
-    """Twistd's options."""
+    """Twistd's options, and a working directory."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.patch(log, "_chosen", log.Chosen())
+        self.addCleanup(lambda: log._chosen.file and log._chosen.file.close())
 
     def options(self, *arguments: str) -> ServerOptions:
         """Return twistd's options as they are when a program's own are parsed."""
@@ -118,7 +124,7 @@ class ApplyTests(ApplyCase):
         options = ServerOptions()
         self.assertEqual(
             (options["pidfile"], options["rundir"], options["prefix"]),
-            (running.DEFAULT_PIDFILE, running.DEFAULT_RUNDIR, running.DEFAULT_PREFIX),
+            (running.DEFAULT_PIDFILE, running.DEFAULT_RUNDIR, log.DEFAULT_PREFIX),
         )
 
     def test_foreground(self) -> None:
@@ -128,13 +134,16 @@ class ApplyTests(ApplyCase):
             self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (True, "", "."))
 
     def test_background(self) -> None:
-        """With background there is a daemon, which works in workdir and has twistd's pid file."""
+        """With background there is a daemon, which works in workdir and has twistd's pid file there."""
         for settings in (
-            WorkerSettings(background=True, workdir=Path("/w")),
-            BrokerSettings(background=True, workdir=Path("/w")),
+            WorkerSettings(background=True, workdir=self.folder),
+            BrokerSettings(background=True, workdir=self.folder),
         ):
             options = self.applied(settings)
-            self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (0, "twistd.pid", "/w"))
+            self.assertEqual(
+                (options["nodaemon"], options["pidfile"], options["rundir"]),
+                (0, str(self.folder / "twistd.pid"), str(self.folder)),
+            )
 
     def test_nodaemon_wins(self) -> None:
         """-n keeps a program with background in the foreground, where it was started."""
@@ -144,7 +153,9 @@ class ApplyTests(ApplyCase):
     def test_lockfile(self) -> None:
         """The lock file is the pid file, in the foreground and in the background."""
         for background in (False, True):
-            options = self.applied(BrokerSettings(background=background, lockfile=Path("/run/lock")))
+            options = self.applied(
+                BrokerSettings(background=background, lockfile=Path("/run/lock"), workdir=self.folder)
+            )
             self.assertEqual(options["pidfile"], "/run/lock")
 
     def test_user_and_group(self) -> None:
@@ -169,67 +180,11 @@ class ApplyTests(ApplyCase):
         """What twistd's own command line says goes before what the file says."""
         options = self.applied(
             WorkerSettings(background=True, workdir=Path("/w"), lockfile=Path("/l"), user="1", group="1", syslog=True),
-            *("--rundir=/r", "--pidfile=/p", "--uid=2", "--gid=2", "--logfile=/f"),
+            *("--rundir=/r", "--pidfile=/p", "--uid=2", "--gid=2", f"--logfile={self.folder}/f"),
         )
-        names = ("rundir", "pidfile", "uid", "gid", "logfile", "syslog")
-        self.assertEqual([options[name] for name in names], ["/r", "/p", 2, 2, "/f", 0])
-
-
-class LogTests(ApplyCase):
-    """Where the log goes."""
-
-    def is_on_terminal(self, settings: WorkerSettings | BrokerSettings, *arguments: str) -> tuple[bool, Any]:
-        """Return whether the log goes to the standard output, and the logger that twistd is told of."""
-        options = self.options(*arguments)
-        return running.apply(settings, options, "alaska"), options["logger"]
-
-    def test_terminal(self) -> None:
-        """In the foreground the log goes to the standard output, by an observer that can be found by its name."""
-        is_on_terminal, name = self.is_on_terminal(WorkerSettings())
-        self.assertTrue(is_on_terminal)
-        self.assertIs(namedAny(name), running.terminal_observer)
-
-    def test_verbose(self) -> None:
-        """With verbose it is the one that shows more."""
-        _, name = self.is_on_terminal(BrokerSettings(verbose=True))
-        self.assertIs(namedAny(name), running.verbose_terminal_observer)
-
-    def test_elsewhere(self) -> None:
-        """A daemon's log, and one that the command line sends elsewhere, does not go to the standard output."""
-        for settings, arguments in (
-            (WorkerSettings(background=True), ()),
-            (WorkerSettings(syslog=True), ()),
-            (WorkerSettings(), ("--syslog",)),
-            (WorkerSettings(), ("--logfile=x.log",)),
-        ):
-            self.assertEqual(self.is_on_terminal(settings, *arguments), (False, None))
-
-    def test_another_logger(self) -> None:
-        """A logger of the command line is kept."""
-        options = self.options()
-        options["logger"] = "somebodys.logger"
-        self.assertFalse(running.apply(WorkerSettings(syslog=True), options, "alaska"))
-        self.assertEqual((options["logger"], options["syslog"]), ("somebodys.logger", 0))
-
-    def test_syslog(self) -> None:
-        """In syslog the program has its own name, unless the command line gives another."""
-        options = self.applied(WorkerSettings(syslog=True))
-        self.assertEqual((options["syslog"], options["prefix"]), (True, "alaska"))
-        options = self.applied(WorkerSettings(syslog=True), "--prefix=mine")
-        self.assertEqual((options["syslog"], options["prefix"]), (True, "mine"))
-
-    def test_observers(self) -> None:
-        """Both observers write to the standard output, and only the verbose one what is for developers."""
-        for make, expected in (
-            (running.terminal_observer, ["information"]),
-            (running.verbose_terminal_observer, ["detail", "information"]),
-        ):
-            output = io.StringIO()
-            self.patch(sys, "stdout", output)
-            observe = make()
-            for level, text in ((LogLevel.debug, "detail"), (LogLevel.info, "information")):
-                observe({"log_level": level, "log_format": text, "log_time": 0.0, "log_namespace": "test"})
-            self.assertEqual([line.rpartition(" ")[2] for line in output.getvalue().splitlines()], expected)
+        names = ("rundir", "pidfile", "uid", "gid", "syslog")
+        self.assertEqual([options[name] for name in names], ["/r", "/p", 2, 2, 0])
+        self.assertTrue((self.folder / "f").exists())
 
 
 class LinesTests(SynchronousTestCase):

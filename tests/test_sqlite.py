@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -245,6 +246,22 @@ class OlderTests(FileTestCase):
         again = self.open()
         found = [(each.position, each.attempts) for each in again.waiting(JOBS, 0, 10)]
         self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
+
+
+class PrivateTests(FileTestCase):
+    """Who can read the file."""
+
+    def test_mode(self) -> None:
+        """Only its owner can read it, and what belongs to it, whatever the mask of the process says."""
+        self.addCleanup(os.umask, os.umask(0))
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        self.writing.run()
+        files = list(self.path.parent.glob(f"{self.path.name}*"))
+        self.assertGreater(len(files), 2)
+        for each in files:
+            self.assertEqual(each.stat().st_mode & 0o777, 0o600, each)
 
 
 class ClockTests(FileTestCase):

@@ -87,6 +87,12 @@ class Signals:
         self._reload()
 
 
+def rotate_at_signal(reactor: Reactor, rotate: Callable[[], object]) -> None:
+    """Have a log file rotated at USR1, unless something else is done about that."""
+    if signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, None):
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: reactor.callFromThread(rotate))
+
+
 def hold(numbers: Iterable[int] = EARLY) -> None:
     """Keep signals that only mean something once the program runs, unless something else is done about them."""
     for number in numbers:

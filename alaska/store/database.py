@@ -50,6 +50,7 @@ class File:
             except BlockingIOError:
                 self.close()
                 raise StoreError(f"the store {self.path} is in use by another broker") from None
+            create_private(self.path)
             with closing(self.connect()) as connection:
                 self._check(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -90,6 +91,11 @@ class File:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def create_private(path: Path) -> None:
+    """Create a file that only its owner can read, unless it is there; what SQLite adds to it is as private."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def go_on(connection: sqlite3.Connection) -> float:

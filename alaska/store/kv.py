@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from alaska.clock import uptime
 from alaska.errors import KeyValueError, StoreError
-from alaska.store.database import go_on
+from alaska.store.database import create_private, go_on
 
 Value: TypeAlias = "bytes | int | float"
 
@@ -42,14 +42,17 @@ class KeyValues:
         self._name = "the key-value store" if path is None else str(path)
         self._lock = Lock()
         try:
+            if path is not None:
+                create_private(path)
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._name} cannot be opened: {error}") from error
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StoreError(f"{self._name} cannot be opened: {reason}") from error
         try:
             self._prepare(size_limit)
         except StoreError:

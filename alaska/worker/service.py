@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from twisted.application.service import Service
@@ -19,7 +20,7 @@ from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
-from alaska.lines import Repeated
+from alaska.lines import Repeated, Silent
 from alaska.names import address_of, printable
 from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
@@ -87,12 +88,12 @@ class WorkerService(Service):
         self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
         self._care = LoopingCall(self._look_after_pool)
         self._care.clock = reactor
-        log = self._log
-        self._requested = Repeated(log, "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
-        self._mailed = Repeated(log, "[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
-        self._published = Repeated(log, "[STRM]( subject: '{subject}', topic: '{topic}' )")
-        self._asked = Repeated(log, "[SERV]( subject: '{subject}', service: '{topic}' )")
-        self._replied = Repeated(log, "[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
+        log = partial(Repeated, self._log) if settings.log_requests else lambda _words: Silent()
+        self._requested: Repeated | Silent = log("[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
+        self._mailed = log("[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
+        self._published = log("[STRM]( subject: '{subject}', topic: '{topic}' )")
+        self._asked = log("[SERV]( subject: '{subject}', service: '{topic}' )")
+        self._replied = log("[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
         self.executed = 0
         self.failed = 0
 
