@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -53,6 +53,24 @@ class KeyValuesTests(SynchronousTestCase):
         kv.set(b"key", 5, 0.0, 10.0)
         self.assertEqual((kv.increase(b"key", 2, 9.0), kv.ttl(b"key", 9.0)), (7, 1.0))
         self.assertEqual((kv.increase(b"key", 2, 10.0), kv.ttl(b"key", 10.0)), (2, inf))
+
+    def test_sum_out_of_range(self) -> None:
+        """A sum beyond what an integer holds is refused, of integers and of floats, and what was there stays."""
+        kv = self.open()
+        for value, by in (
+            (2**63 - 1, 1),
+            (-(2**63), -1),
+            (2**62, 2**62),
+            (0.5, 1e19),
+            (2.0**62, 2.0**62),
+            (1, inf),
+            (1, -inf),
+            (1, nan),
+        ):
+            kv.set(b"key", value, 0.0)
+            self.assertRaises(KeyValueError, kv.increase, b"key", by, 0.0)
+            self.assertEqual(kv.get(b"key", 0.0), value)
+        self.assertEqual(kv.increase(b"other", 2**63 - 1, 0.0), 2**63 - 1)
 
     def test_too_long(self) -> None:
         """A key or a value that is too long is refused, and what was there stays."""

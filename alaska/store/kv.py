@@ -5,11 +5,11 @@ It is one SQLite file, or a database in memory where none is named. Several work
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
-from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
@@ -26,6 +26,8 @@ BUSY_SECONDS = 5.0
 MAX_KEY_OCTETS = 255
 MAX_VALUE_OCTETS = 1024 * 1024
 LEAST_OCTETS = 64 * 1024
+LEAST_SUM = -(2**63)
+MOST_SUM = 2**63 - 1
 _MOST_PAGES = 2**32 - 2
 
 
@@ -92,7 +94,7 @@ class KeyValues:
         """Return the value of a key, or None if it has none, or had one that is over."""
         with self._changing(is_reading=True) as execute:
             row = execute(
-                "SELECT value FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, inf, now)
+                "SELECT value FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
         return None if row is None else row[0]
 
@@ -110,32 +112,34 @@ class KeyValues:
     def increase(self, key: bytes, by: int | float, now: float) -> int | float:
         """Add to the number of a key, 0 if it has no value; return the sum. When it is over does not change.
 
-        :raises KeyValueError: what the key has is no number, or as of :meth:`set`.
+        :raises KeyValueError: what the key has is no number, the sum is outside of -2^63 to 2^63 - 1, or as of
+            :meth:`set`; nothing has changed.
         """
         _check(key, by)
         with self._changing() as execute:
             execute("DELETE FROM entries WHERE expires <= ?", (now,))
-            row = execute("SELECT typeof(value) FROM entries WHERE key = ?", (key,)).fetchone()
-            if row is not None and row[0] == "blob":
+            row = execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
+            before = 0 if row is None else row[0]
+            if isinstance(before, bytes):
                 raise KeyValueError("what the key has is no number")
+            total: int | float = before + by
+            if not LEAST_SUM <= total <= MOST_SUM:
+                raise KeyValueError(_out_of_range(total))
             execute(
-                "INSERT INTO entries VALUES (?, ?, NULL)"
-                " ON CONFLICT (key) DO UPDATE SET value = value + excluded.value",
-                (key, by),
+                "INSERT INTO entries VALUES (?, ?, NULL) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, total),
             )
-            (total,) = execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
-        assert isinstance(total, int | float)
         return total
 
     def ttl(self, key: bytes, now: float) -> float | None:
         """Return after how many seconds a key is over, infinity for never, or None if it has no value."""
         with self._changing(is_reading=True) as execute:
             row = execute(
-                "SELECT expires FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, inf, now)
+                "SELECT expires FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
         if row is None:
             return None
-        return inf if row[0] is None else float(row[0]) - now
+        return math.inf if row[0] is None else float(row[0]) - now
 
     def delete(self, key: bytes, now: float) -> bool:
         """Let a key have no value; return whether it had one."""
@@ -162,6 +166,12 @@ class KeyValues:
                 # Python 3.10 knows no codes of SQLite's.
                 is_full = "full" in str(error)
                 raise KeyValueError("the store is full" if is_full else f"the store failed: {error}") from error
+
+
+def _out_of_range(total: int | float) -> str:
+    if math.isnan(total):
+        return "the sum would be no number"
+    return "the sum would be more than 2^63 - 1" if total > 0 else "the sum would be less than -2^63"
 
 
 def _check(key: bytes, value: Value) -> None:

@@ -5,6 +5,7 @@
 local run, settings, limits, CALL, sending, modules = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
+local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
 local concat, floor, format, huge, sub = table.concat, math.floor, string.format, math.huge, string.sub
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
 local math_type = math.type or function() end
@@ -17,14 +18,35 @@ local EXACT = 2 ^ 53 -- from here on a float is no whole number that can be reli
 
 -- JSON: Alaska's own, whatever the system has, with numbers that come back as they went
 
+-- Whether a table without elements is an array tells its metatable: one that the run has for this alone, so that a
+-- script which changes it changes its own.
+local function as_array(value)
+  local metatable = run.array
+  if metatable == nil or rawget(metatable, '__gc') ~= nil then
+    -- Which the script has given a finalizer that would run in the request of somebody else.
+    metatable = {}
+    run.array = metatable
+  end
+  return setmetatable(value, metatable)
+end
+
+local function is_array(value)
+  local metatable = run.array
+  return metatable ~= nil and rawequal(getmetatable(value), metatable)
+end
+
 local json_settings = { encode_max_depth = 1000, decode_max_depth = 1000, number_format = '%.17g', shortest = true,
   encode_invalid_numbers = false, decode_invalid_numbers = false, sparse_convert = true, sparse_ratio = 2,
-  sparse_safe = 10 }
+  sparse_safe = 10, is_strict = true, is_array = is_array, as_array = as_array }
+local kept_settings = { keeps_floats = true } -- of what has to come back as it went
+for name, value in next, json_settings do
+  kept_settings[name] = value
+end
 local encode_text, decode_text -- made when they are first needed
 
-local function encode(value)
+local function encode(value, as)
   encode_text = encode_text or modules.shared 'json_encode'
-  return encode_text(json_settings, value)
+  return encode_text(as or json_settings, value)
 end
 
 local json = {}
@@ -38,6 +60,18 @@ function json.encode(...)
     error(text, 2)
   end
   return text
+end
+
+-- Has a table be an array for JSON though it has no elements.
+function json.array(value)
+  if value == nil then
+    value = {}
+  elseif type(value) ~= 'table' then
+    error("bad argument #1 to 'array' (table expected, got " .. type(value) .. ')', 2)
+  elseif getmetatable(value) ~= nil and not is_array(value) then
+    error("bad argument #1 to 'array' (the table has a metatable)", 2)
+  end
+  return as_array(value)
 end
 
 function json.decode(text)
@@ -63,7 +97,7 @@ local function frame(value)
     return value .. ''
   elseif kind == 'boolean' then
     return tostring(value)
-  elseif kind == 'table' or value == modules.null then
+  elseif kind == 'table' or modules.is_null(value) then
     local ok, text = pcall(encode, value)
     if ok then
       return text
@@ -152,20 +186,24 @@ local function to_octets(value, position, call)
     return 's' .. value
   elseif kind == 'boolean' then
     return value and 'b1' or 'b0'
-  elseif kind == 'number' and value == value then
+  elseif kind == 'number' and value == value and value ~= huge and value ~= -huge then
     if math_type(value) == 'integer' or not math.type and floor(value) == value and value < EXACT and value > -EXACT then
       return format('i%d', value)
     end
     return format('d%.17g', value)
   elseif kind == 'table' then
-    local ok, text = pcall(encode, value)
+    local ok, text = pcall(encode, value, kept_settings)
     if ok then
       return 'j' .. text
     end
     error(format("bad argument #%d to '%s' (%s)", position, call, text), 3)
+  elseif modules.is_null(value) then
+    return 'jnull'
+  elseif kind == 'number' then
+    kind = value ~= value and 'not a number' or 'a number that is not finite'
   end
   error(format("bad argument #%d to '%s' (a string, a number, a boolean or a table is expected, got %s)", position,
-    call, kind == 'number' and 'not a number' or kind), 3)
+    call, kind), 3)
 end
 
 local infinities = { inf = huge, ['-inf'] = -huge }
@@ -197,6 +235,9 @@ end
 
 function kv.set(key, value, ttl)
   key = as_text(key, 1, 'key', 'set', LIMIT, 2)
+  if ttl == huge then
+    error("bad argument #3 to 'set' (a finite number of seconds is expected; without one, a value stays for good)", 2)
+  end
   ttl = ttl == nil and '' or seconds(ttl, 3, 'set')
   if value == nil then
     ask('alaska.kv.set', 3, 'kv.delete', key)
@@ -250,7 +291,7 @@ function api.make()
     frames = frames, attempt = asked.attempt, deadline = asked.deadline, worker = asked.worker,
     version = settings.version,
     config = copy(settings.config),
-    json = { encode = json.encode, decode = json.decode, null = modules.null },
+    json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },
     kv = copy(kv), log = copy(log), reply = reply, request = request,
   }
 end

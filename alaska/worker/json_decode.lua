@@ -1,5 +1,9 @@
--- Decodes JSON to Lua values, for our cjson: returns decode(settings, text), which raises errors without a position.
-local null = ...
+-- Decodes JSON to Lua values, for alaska.json and our cjson: returns decode(settings, text), which raises errors without
+-- a position.
+--
+-- `settings.is_strict` refuses what RFC 8259 does and lua-cjson takes. `settings.as_array(table)`, where there is one, is
+-- called with each array. Nothing is matched twice, so the time is linear in the text.
+local _, null = ...
 
 local error, tonumber = error, tonumber
 local byte, char, find, format, lower, match, sub =
@@ -39,11 +43,12 @@ local function unicode_escape(text, position)
   end
 end
 
-local function scan_string(text, start)
+local function scan_string(settings, text, start)
   local out = {}
   local position = start + 1
+  local plain_text = settings.is_strict and '^([^"\\%z\1-\31]*)()' or '^([^"\\%z]*)()'
   while true do
-    local plain, stop = match(text, '^([^"\\%z]*)()', position)
+    local plain, stop = match(text, plain_text, position)
     local mark = sub(text, stop, stop)
     if mark == '"' then
       if #out == 0 then
@@ -88,6 +93,16 @@ local function lenient_number(text, position)
   end
 end
 
+-- Returns the position after a number: behind the digits, the fraction and the exponent that are there.
+local function end_of_number(settings, text, position)
+  position = match(text, '^[-+]?%d+()', position)
+  if position then
+    position = match(text, settings.is_strict and '^%.%d+()' or '^%.%d*()', position) or position
+    position = match(text, '^[eE][-+]?%d+()', position) or position
+  end
+  return position
+end
+
 local function scan_number(settings, text, position)
   if settings.decode_invalid_numbers then
     local value, found = lenient_number(text, position)
@@ -97,12 +112,13 @@ local function scan_number(settings, text, position)
   elseif not match(text, '^%-?[1-9]', position) and not match(text, '^%-?0%f[^%dxX]', position) then
     return find(text, '^[-%d]', position) and 'invalid number' or 'invalid token', nil, position
   end
-  local found = match(text, '^[-+]?%d+%.?%d*[eE][-+]?%d+', position) or match(text, '^[-+]?%d+%.?%d*', position)
-  if not found then
+  local after = end_of_number(settings, text, position)
+  if not after or settings.is_strict and find(text, '^[%w.+]', after) then
     return 'invalid number', nil, position
   end
+  local found = sub(text, position, after - 1)
   local value = found == '-0' and -0.0 or tonumber(found)
-  return 'T_NUMBER', value, position + #found
+  return 'T_NUMBER', value, after
 end
 
 local words = { ['true'] = { 'T_BOOLEAN', true }, ['false'] = { 'T_BOOLEAN', false }, null = { 'T_NULL', null } }
@@ -113,7 +129,7 @@ local function scan(settings, text, position)
   if marks[first] then
     return marks[first], nil, position + 1, position
   elseif first == '"' then
-    local kind, value, after = scan_string(text, position)
+    local kind, value, after = scan_string(settings, text, position)
     return kind, value, after, kind == 'T_STRING' and position or after
   elseif first == '' then
     return 'T_END', nil, position, position
@@ -140,6 +156,9 @@ local decode_value
 
 local function decode_array(settings, text, position, depth)
   local array, length = {}, 0
+  if settings.as_array then
+    settings.as_array(array)
+  end
   local kind, value, after, start = scan(settings, text, position)
   if kind == 'T_ARR_END' then
     return array, after

@@ -1,5 +1,8 @@
--- Encodes Lua values as JSON, for our cjson: returns encode(settings, value), which raises errors without a position.
-local null = ...
+-- Encodes Lua values as JSON, for alaska.json and our cjson: returns encode(settings, value), which raises errors
+-- without a position.
+--
+-- `settings.is_array(value)`, where there is one, tells whether a table without elements is an array.
+local is_null = ...
 
 local error, type, next, rawget, tonumber = error, type, next, rawget, tonumber
 local char, find, format, gsub, floor, huge =
@@ -22,12 +25,13 @@ local function fail(value, why)
   error('Cannot serialise ' .. type(value) .. ': ' .. why, 0)
 end
 
--- Returns the shortest text that gives the same number again; it keeps a fraction or an exponent, where integers differ.
-local function shortest(value)
+-- Returns the shortest text that gives the same number again. A whole float is a whole number, as it may have been one
+-- before it came through lua-cjson, which knows only floats; `keeps_floats` has it come back as a float.
+local function shortest(value, keeps_floats)
   for digits = 15, 17 do
     local text = format('%.' .. digits .. 'g', value)
     if tonumber(text) == value then
-      return math_type(value) == 'float' and find(text, '^-?%d+$') and text .. '.0' or text
+      return keeps_floats and math_type(value) == 'float' and find(text, '^-?%d+$') and text .. '.0' or text
     end
   end
 end
@@ -44,10 +48,11 @@ local function number_text(settings, value)
     end
     return value ~= value and 'nan' or value > 0 and 'inf' or '-inf'
   end
-  return settings.shortest and shortest(value) or format(settings.number_format, value)
+  return settings.shortest and shortest(value, settings.keeps_floats) or format(settings.number_format, value)
 end
 
--- Returns how many elements a table has as an array, or nil if it is to be an object.
+-- Returns how many elements a table has as an array, or nil if it is to be an object. One without elements is an object
+-- unless it is known to be an array.
 local function array_length(settings, value)
   local largest, items = 0, 0
   for key in next, value do
@@ -57,6 +62,9 @@ local function array_length(settings, value)
     items = items + 1
     largest = key > largest and key or largest
   end
+  if items == 0 then
+    return settings.is_array and settings.is_array(value) and 0 or nil
+  end
   local ratio = settings.sparse_ratio
   if ratio > 0 and largest > items * ratio and largest > settings.sparse_safe then
     if not settings.sparse_convert then
@@ -64,7 +72,7 @@ local function array_length(settings, value)
     end
     return nil
   end
-  return largest > 0 and largest or nil
+  return largest
 end
 
 local encode_value
@@ -106,7 +114,7 @@ function encode_value(settings, value, out, depth)
     out[#out + 1] = number_text(settings, value)
   elseif kind == 'boolean' then
     out[#out + 1] = value and 'true' or 'false'
-  elseif value == nil or value == null then
+  elseif value == nil or is_null(value) then
     out[#out + 1] = 'null'
   elseif kind == 'table' then
     depth = depth + 1

@@ -44,6 +44,7 @@ _PARTS = (
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
+MOST_LINE_DIGITS = 9
 _FIELDS_OF_A_SEND = 5  # and the frames
 _LOG = b"log"
 _PRINT = b"print"
@@ -315,7 +316,8 @@ class _Interpreter:
         return cls(
             _text(message),
             file=None if file is None else _text(file),
-            line=None if line is None else int(line),
+            # A script may write any digits where Lua writes a line.
+            line=None if line is None or len(line) > MOST_LINE_DIGITS else int(line),
             traceback=tuple(_text(traceback).split("\n")) if traceback else (),
             limit=None if limit is None else _text(limit),
         )

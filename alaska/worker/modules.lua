@@ -3,8 +3,8 @@
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
 local run, settings, part_with_checks, chunks, limits, console = ...
 
-local error, ipairs, type, pcall, tostring, select =
-  error, ipairs, type, pcall, tostring, select
+local error, ipairs, type, pcall, tostring, select, rawequal =
+  error, ipairs, type, pcall, tostring, select, rawequal
 local open, searchpath, setmetatable = io.open, package.searchpath, setmetatable
 local concat, find, format, gsub, unpack = table.concat, string.find, string.format, string.gsub, table.unpack
 local compile, open_chunk = chunks.compile, chunks.open
@@ -17,7 +17,7 @@ local modules = {}
 
 -- Lets go of the run's globals.
 function modules.finish()
-  run.loaded, run.preload, run.package = nil, nil, nil
+  run.loaded, run.preload, run.package, run.array = nil, nil, nil, nil
 end
 
 local function globals()
@@ -256,10 +256,27 @@ local null = debug.upvalueid(globals, 1)
 
 modules.null = null
 
+local foreign_null -- lua-cjson's, once it was seen: the address 0
+
+-- Tells whether a value is JSON's null: ours, or the one of the system's lua-cjson.
+function modules.is_null(value)
+  if type(value) ~= 'userdata' then
+    return false
+  elseif rawequal(value, null) or foreign_null ~= nil and rawequal(value, foreign_null) then
+    return true
+  end
+  local text = tostring(value)
+  if text == 'userdata: (nil)' or text == 'userdata: NULL' or text == 'userdata: 0x0' then
+    foreign_null = value
+    return true
+  end
+  return false
+end
+
 local shared_values = {} -- what parts of our modules return, made once: functions that keep nothing
 
 local function shared(name)
-  shared_values[name] = shared_values[name] or part_with_checks(name)(null)
+  shared_values[name] = shared_values[name] or part_with_checks(name)(modules.is_null, null)
   return shared_values[name]
 end
 
