@@ -411,7 +411,7 @@ class KeyValueTests(LuaCase):
             "get(('k'):rep(256))": "bad argument #1 to 'get' (the key has 256 octets",
             "set('k', print)": "bad argument #2 to 'set' (a string, a number, a boolean or a table is expected",
             "set('k', 0/0)": "bad argument #2 to 'set' (a string, a number, a boolean or a table is expected",
-            "set('k', 1/0)": "bad argument #2 to 'set' (a string, a number, a boolean or a table is expected, got a number",
+            "set('k', 1/0)": "bad argument #2 to 'set' (a string, a number, a boolean or a table is expected, got a",
             "set('k', {-1/0})": "bad argument #2 to 'set' (Cannot serialise number: must not be NaN or Inf",
             "incr('k', -1/0)": "bad argument #2 to 'incr' (a string, a number, a boolean or a table is expected, got a",
             "set('k', 1, 1/0)": "bad argument #3 to 'set' (a finite number of seconds",

@@ -40,7 +40,8 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
-    *("limits", "clock", "lexer", "instrument", "chunks", "trace", "describe", "console", "sending", "modules"),
+    *("limits", "clock", "lexer", "instrument", "chunks", "trace", "describe", "console", "sending", "system"),
+    "modules",
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")

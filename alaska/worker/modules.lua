@@ -1,11 +1,11 @@
 -- load and require: code that a script brings in runs in the script's world, and each run loads its modules anew.
 --
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
-local run, settings, part_with_checks, chunks, limits, console = ...
+local run, settings, part_with_checks, chunks, limits, console, seen_by_system = ...
 
 local error, ipairs, type, pcall, tostring, select, rawequal =
   error, ipairs, type, pcall, tostring, select, rawequal
-local open, searchpath, setmetatable = io.open, package.searchpath, setmetatable
+local open, searchpath = io.open, package.searchpath
 local concat, find, format, gsub, unpack = table.concat, string.find, string.format, string.gsub, table.unpack
 local compile, open_chunk = chunks.compile, chunks.open
 local real, is_5_1 = package, setfenv ~= nil
@@ -135,17 +135,10 @@ local function chunk_of(name, path, source, env)
   return open_chunk(known.chunk, env), path
 end
 
--- What the system has installed may expect libraries that a script in the sandbox does not have: its modules see
--- those that only write to the output and tell where the script is.
-local function globals_of_system()
+-- What the system has installed may expect libraries that a script in the sandbox does not have.
+local function globals_of_system(name)
   local env = globals()
-  if not settings.sandbox then
-    return env
-  end
-  local io = { write = console.io.write, stdout = console.io.stdout, stderr = console.io.stderr }
-  local seen = { io = io }
-  seen._G = seen
-  return setmetatable(seen, { __index = env, __newindex = env })
+  return seen_by_system and seen_by_system.globals(env, name) or env
 end
 
 -- Tells whether a script in the sandbox may have a module of the system: `modules` has names, and beginnings of names
@@ -205,7 +198,7 @@ local function from_path(name)
   local is_default = paths == settings.path
   local known = is_default and system[name]
   if known and known.path then
-    return chunk_of(name, known.path, nil, globals_of_system())
+    return chunk_of(name, known.path, nil, globals_of_system(name))
   elseif known then
     return known.missing
   end
@@ -221,7 +214,7 @@ local function from_path(name)
   if not source then
     error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
   end
-  local main = chunk_of(name, path, source, globals_of_system())
+  local main = chunk_of(name, path, source, globals_of_system(name))
   if is_default then
     system[name] = { path = path }
   end
@@ -297,7 +290,10 @@ local searchers = { from_preload, from_directory, from_path, from_c_file, from_c
 
 local function loader_of(name)
   local places = searchers
-  if not settings.sandbox then
+  local refusal = seen_by_system and not is_allowed 'lfs' and seen_by_system.refusal(name)
+  if refusal and not run.preload[name] and type(from_directory(name)) ~= 'function' then
+    error(refusal, 3)
+  elseif not settings.sandbox then
     places = run.package.searchers or run.package.loaders
   end
   if type(places) ~= 'table' then

@@ -1,0 +1,159 @@
+-- What a module of the system sees in the sandbox, beside the globals of the script that requires it.
+--
+-- Such modules are written for all of Lua. What they use of it to look, is there: who has called, what a function's
+-- globals are. What they would reach files or programs with is an error that says so. A script gets at all this as well,
+-- through functions whose globals it asks for: it reaches nothing but its own run.
+local console, is_main = ...
+
+local error, type, next, select, setmetatable = error, type, next, select, setmetatable
+local rawequal, rawget, rawset, get_metatable = rawequal, rawget, rawset, debug.getmetatable
+local find, format = string.find, string.format
+local getinfo, getupvalue, setupvalue, upvaluejoin =
+  debug.getinfo, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
+
+local function refuse(name)
+  return function()
+    error(format('%s is not there in the sandbox, which keeps scripts from files and programs (worker/scripts/sandbox)',
+      name), 2)
+  end
+end
+
+local function refusing(library, names)
+  local new = {}
+  for name in string.gmatch(names, '%S+') do
+    new[name] = refuse(library .. '.' .. name)
+  end
+  return new
+end
+
+-- debug
+
+local function is_of_a_file(value)
+  local at = type(value) == 'function' and getinfo(value, 'S')
+  return at and at.what ~= 'C' and not find(at.source, '^=%[alaska ')
+end
+
+local library = {}
+
+-- Tells of a function, or of who has called so many levels up, what is of use to who looks for a place or for globals.
+function library.getinfo(value, ...)
+  local what = ...
+  if type(value) == 'number' then
+    value = value + 1
+  elseif type(value) ~= 'function' then
+    error("bad argument #1 to 'getinfo' (function or level expected)", 2)
+  end
+  local at = getinfo(value, 'Slnf')
+  if not at then
+    return nil
+  end
+  if not is_of_a_file(at.func) then
+    return { what = 'C', short_src = '[C]', source = '=[C]', currentline = -1, linedefined = -1, lastlinedefined = -1 }
+  end
+  at.what = at.what == 'Lua' and is_main(at) and 'main' or at.what
+  if type(what) == 'string' and not find(what, 'f', 1, true) then
+    at.func = nil
+  end
+  return at
+end
+
+-- Of the variables that a function has from outside, only its globals are shown.
+function library.getupvalue(value, number)
+  if not is_of_a_file(value) then
+    return nil
+  end
+  local name, found = getupvalue(value, number)
+  if name == '_ENV' then
+    return name, found
+  end
+  return name and '(hidden)' or nil
+end
+
+local function globals_only(change)
+  return function(value, number, ...)
+    if is_of_a_file(value) and getupvalue(value, number) == '_ENV' then
+      return change(value, number, ...)
+    end
+    return nil
+  end
+end
+
+library.setupvalue = globals_only(function(value, number, env)
+  return type(env) == 'table' and setupvalue(value, number, env) or nil
+end)
+
+-- Gives a function a variable for its globals that it shares with no other; what the variable holds is set next.
+library.upvaluejoin = globals_only(function(value, number)
+  local _, env = getupvalue(value, number)
+  upvaluejoin(value, number, function() return env end, 1)
+end)
+
+-- There are no hooks in the sandbox, so none is set, and none is restored.
+function library.gethook()
+  return nil
+end
+
+function library.sethook() end
+
+-- Takes the methods of strings away and gives them back, which pl.pretty does while it reads. The next run sets them anew.
+local stripped, methods
+function library.setmetatable(value, metatable)
+  if type(value) ~= 'string' then
+    error('debug.setmetatable is there for strings only in the sandbox (worker/scripts/sandbox)', 2)
+  elseif metatable == nil and not stripped then
+    stripped = get_metatable ''
+    methods = rawget(stripped, '__index')
+    rawset(stripped, '__index', nil)
+  elseif metatable ~= nil and stripped then
+    rawset(stripped, '__index', methods)
+    stripped, methods = nil, nil
+  end
+  return value
+end
+
+local system = {}
+
+local needs_files = { ['pl.app'] = true, ['pl.dir'] = true, ['pl.file'] = true, ['pl.path'] = true, ['pl.test'] = true }
+
+-- Returns why a module cannot work in the sandbox, if it is known not to.
+function system.refusal(name)
+  return needs_files[name] and format("the module '%s' works with files, and there are none in the sandbox "
+    .. '(worker/scripts/sandbox)', name) or nil
+end
+
+-- To these, _G is what they change; to others, where they find all of Lua.
+local changes_globals = { pl = true, ['pl.strict'] = true, ['pl.utils'] = true }
+
+-- Returns the globals of a module of this name that is required by a script with these globals.
+function system.globals(env, name)
+  local seen = {}
+  stripped, methods = nil, nil
+  seen.io = refusing('io', 'open lines popen read input output tmpfile close')
+  seen.io.write, seen.io.type = console.io.write, console.io.type
+  seen.io.stdout, seen.io.stderr = console.io.stdout, console.io.stderr
+  seen.os = refusing('os', 'execute getenv remove rename tmpname setlocale')
+  for key, value in next, env.os or {} do
+    seen.os[key] = value
+  end
+  seen.debug = { traceback = env.debug and env.debug.traceback }
+  for key, value in next, library do
+    seen.debug[key] = value
+  end
+  seen._G = changes_globals[name] and env or seen
+  function seen.require(wanted)
+    return (wanted == 'debug' or wanted == 'io' or wanted == 'os') and seen[wanted] or env.require(wanted)
+  end
+  local file_metatable, get = {}, env.getmetatable
+  function seen.getmetatable(...)
+    local value = ...
+    if rawequal(value, console.io.stdout) or rawequal(value, console.io.stderr) then
+      return file_metatable
+    elseif select('#', ...) == 0 then
+      error("bad argument #1 to 'getmetatable' (value expected)", 2)
+    end
+    return get(value)
+  end
+  return setmetatable(seen, { __index = env, __newindex = env })
+end
+
+return system
