@@ -26,6 +26,7 @@ TESTS = (
     "tests.test_lua_modules",
     "tests.test_lua_checks",
     "tests.test_lua_sandbox",
+    "tests.test_penlight",
 )
 
 
