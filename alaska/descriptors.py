@@ -11,8 +11,8 @@ MOST_RAISED = 65_536
 """The soft limit is raised to this at most: with millions of them, some programs that scripts start take long."""
 BASE = 128
 """Log, reactor, stores, the broker's and the worker's connections."""
-A_THREAD = 4
-"""A pipe, Lua's end of it, and a clock."""
+A_THREAD = 5
+"""A pipe, Lua's end of it, a clock, and the system's random numbers."""
 A_PROCESS = 10
 """Four pipes and what tells the end of a process; while it starts, the other ends as well."""
 LOST_THREADS = 64

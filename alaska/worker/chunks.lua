@@ -5,7 +5,7 @@
 -- function.
 local limits, with_checks, private = ...
 
-local load, find, gsub, setfenv, type = load, string.find, string.gsub, setfenv, type
+local load, gmatch, gsub, setfenv, type = load, string.gmatch, string.gsub, setfenv, type
 local byte, format = string.byte, string.format
 
 local ESCAPE = 27 -- what precompiled code begins with
@@ -20,8 +20,10 @@ end
 
 local function wrapped(source)
   local name = 'alaska_check'
-  while find(source, name, 1, true) do
-    name = name .. '_'
+  for found in gmatch(source, 'alaska_check_*') do
+    if #found >= #name then
+      name = found .. '_'
+    end
   end
   local env = setfenv and '' or ', _ENV'
   if not limits.check then

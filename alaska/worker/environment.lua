@@ -92,17 +92,19 @@ local function field(name, locals)
 end
 
 local function make_maker(names, is_all)
-  local locals, items, has_string = {}, {}, false
+  local locals, items, has_string, has_math = {}, {}, false, false
   for i, name in ipairs(names) do
-    has_string = has_string or name == 'string'
+    has_string, has_math = has_string or name == 'string', has_math or name == 'math'
     items[i] = field(name, locals)
   end
-  local source = 'local base, libraries, string_metatable, make_package, make_api = ...\n'
+  local source = 'local base, libraries, string_metatable, make_package, make_api, seed = ...\n'
     .. 'local methods = libraries.string\n' .. concat(locals)
-    .. 'return function(context, path)\n  local env = { ' .. concat(items, ', ') .. ' }\n'
+    .. 'return function(context, path)\n' .. (has_math and '  seed()\n' or '')
+    .. '  local env = { ' .. concat(items, ', ') .. ' }\n'
     .. '  string_metatable.__index = ' .. (has_string and 'env.string\n' or 'methods\n')
     .. (is_all and '  env._G = env\n  env.package = make_package(env, libraries)\n' or '') .. '  return env\nend'
-  return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, api.make)
+  return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, api.make,
+    globals.seed)
 end
 
 local makers = setmetatable({}, { __mode = 'v' })

@@ -2,10 +2,11 @@
 -- replaced. `base` has the functions, `libraries` the libraries; each run gets copies.
 local run, settings, console, sending, modules, leaving, guards = ...
 
-local error, pcall, rawget, type = error, pcall, rawget, type
+local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
 local raw_debug, raw_collectgarbage, raw_randomseed = debug, collectgarbage, math.randomseed
-local gsub, rep, move = string.gsub, string.rep, table.move
+local gsub, rep, move, byte, unpack_octets = string.gsub, string.rep, table.move, string.byte, string.unpack
+local open = io.open
 local random_takes_two = math.type ~= nil
 
 local function copy(library)
@@ -62,7 +63,13 @@ end
 
 local MOST_MOVED = 2 ^ 26
 
+-- C takes the text of a number for the number.
+local function as_number(value)
+  return type(value) == 'string' and tonumber(value) or value
+end
+
 function libraries.string.rep(text, times, ...)
+  times = as_number(times)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
   elseif type(text) == 'string' and type(times) == 'number' then
@@ -74,6 +81,7 @@ end
 
 if move then
   function libraries.table.move(from, first, last, ...)
+    first, last = as_number(first), as_number(last)
     if type(first) == 'number' and type(last) == 'number' and last - first > MOST_MOVED then
       error("bad argument #3 to 'move' (too many elements to move)", 2)
     end
@@ -143,27 +151,24 @@ function base.collectgarbage(option, ...)
   return raw_collectgarbage(option, ...)
 end
 
--- Each seed is new, and cannot be known from the numbers that another one gave.
-local seeds_used = 0
-local is_reseeded = true
-
-local function reseed()
-  if is_reseeded then
-    seeds_used = seeds_used + 1
-    if random_takes_two then
-      raw_randomseed(settings.seed, seeds_used)
-    else
-      raw_randomseed(settings.seed % 2 ^ 48 + seeds_used)
-    end
-    is_reseeded = false
-  end
+-- Each run that names `math` begins with a seed from the system: the random numbers of one tell nothing of another's.
+local system_seeds = open '/dev/urandom'
+if system_seeds then
+  system_seeds:setvbuf 'no' -- each reading takes what it needs, and no more
 end
+local read, seeds_used = system_seeds and system_seeds.read, 0
 
-reseed()
-
-function libraries.math.randomseed(...)
-  is_reseeded, run.touched = true, true
-  return raw_randomseed(...)
+function globals.seed()
+  local octets = system_seeds and read(system_seeds, 16)
+  if octets and random_takes_two then
+    raw_randomseed(unpack_octets('<i8i8', octets))
+  elseif octets then
+    local a, b, c, d, e, f = byte(octets, 1, 6)
+    raw_randomseed(((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f)
+  else
+    seeds_used = seeds_used + 1
+    raw_randomseed(settings.seed % 2 ^ 48 + seeds_used)
+  end
 end
 
 -- The locale belongs to the process, and numbers are written by it.
@@ -181,7 +186,6 @@ function globals.restore()
     is_copy_in_force = false
   end
   copy_for_files = nil
-  reseed()
 end
 
 return globals

@@ -19,6 +19,9 @@ local NAME = '^[%a_\128-\255]'
 local QUOTE, APOSTROPHE, BRACKET, MINUS, OPEN, CLOSE = byte('"\'[-()', 1, 6)
 local ZERO, NINE = byte('09', 1, 2)
 
+-- In Lua 5.4 `goto` is a keyword wherever it stands.
+local is_keyword = not load 'local goto = 1'
+
 -- What comes before an expression. LuaJIT takes `goto` for a name there, and anywhere if no name follows.
 local before_expression = {}
 for token in string.gmatch('and or not return in if elseif while until local function for = + - * / % ^ # < > ( { [ , .',
@@ -104,7 +107,7 @@ local function with_checks(source, check, patience)
         awaited = OPEN
       elseif word == 'goto' then
         local before = last_token(source, position, start - 1) or previous
-        if not before_expression[before] and follows_name(source, after) then
+        if is_keyword or not before_expression[before] and follows_name(source, after) then
           insert(start, check)
         end
       end

@@ -6,7 +6,7 @@ local run, EXIT, CALL, raw_leave, resume, trace = ...
 
 local note, frames_of_error = trace.note, trace.of_error
 
-local error, type, tonumber, format = error, type, tonumber, string.format
+local error, type, tonumber, format, rawequal = error, type, tonumber, string.format, rawequal
 local getinfo = debug.getinfo
 local isyieldable, yield, create = coroutine.isyieldable, coroutine.yield, coroutine.create
 local status, close = coroutine.status, coroutine.close
@@ -47,9 +47,9 @@ end
 -- A coroutine that yields EXIT or CALL does so to the one that resumed it, which has to do the same.
 local function resumed(thread, ok, ...)
   local first = ...
-  if first == EXIT then
+  if rawequal(first, EXIT) then
     leave()
-  elseif first == CALL then
+  elseif rawequal(first, CALL) then
     return resumed(thread, resume(thread, ask(...)))
   end
   return ok, ...
@@ -62,9 +62,9 @@ end
 -- The same for coroutine.wrap, which raises what went wrong.
 local function unwrapped(thread, ok, ...)
   local first = ...
-  if first == EXIT then
+  if rawequal(first, EXIT) then
     leave()
-  elseif first == CALL then
+  elseif rawequal(first, CALL) then
     return unwrapped(thread, resume(thread, ask(...)))
   elseif ok then
     return ...

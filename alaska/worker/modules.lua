@@ -311,9 +311,16 @@ local function loader_of(name)
   error(format("module '%s' not found:%s", name, missing), 3)
 end
 
+-- Tells whether a name is one of words with dots between them: in any other, a path may be hidden.
+local function is_plain(name)
+  return find(name, '^[%w_-][%w_.-]*$') and not find(name, '..', 1, true) and not find(name, '%.$')
+end
+
 function modules.require(name)
   if type(name) ~= 'string' then
     error(format("bad argument #1 to 'require' (string expected, got %s)", name == nil and 'nil' or type(name)), 2)
+  elseif settings.sandbox and not is_plain(name) and run.preload[name] == nil then
+    error("a module's name is made of letters, digits, _ and -, with single dots between them", 2)
   end
   globals()
   local loaded = run.loaded

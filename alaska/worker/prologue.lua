@@ -84,6 +84,7 @@ local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
 local collect, count, pcall, select, tostring, type = collectgarbage, collectgarbage, pcall, select, tostring, type
+local rawequal = rawequal
 -- Our parts call no methods of strings: while a run lasts, strings have those that its script gave them.
 local concat, find, format = table.concat, string.find, string.format
 local open, unpack = chunks.open, table.unpack
@@ -261,7 +262,7 @@ local function advance(thread, ok, value, ...)
     end
     most, has_tidied = limits.tidy(), true
     return results()
-  elseif ok and value == CALL then
+  elseif ok and rawequal(value, CALL) then
     return nil, ...
   elseif ok and value ~= nil and not run.over and status(thread) == 'dead' then
     ok, value = pcall(api.returned, value) -- the script answers the request by what it returns

@@ -42,8 +42,11 @@ end
 -- There are no finalizers: they would run in the request of somebody else. An object gets one only if its metatable
 -- has a __gc when it is set.
 function base.setmetatable(value, metatable, ...)
-  local finalizer = type(metatable) == 'table' and rawget(metatable, '__gc')
-  if not finalizer then
+  local finalizer = nil
+  if type(metatable) == 'table' then
+    finalizer = rawget(metatable, '__gc')
+  end
+  if finalizer == nil then -- false is one as well: the object is marked, and a function may take its place
     return setmetatable(value, metatable, ...)
   end
   rawset(metatable, '__gc', nil)

@@ -81,7 +81,7 @@ end
 -- has ended.
 function trace.note(value, frames)
   local noted = run.noted
-  if not noted or noted.value ~= value then
+  if not noted or not rawequal(noted.value, value) then
     noted = { value = value, frames = frames or {} }
     run.noted, run.touched = noted, true
     for _, frame in ipairs(trace.frames(nil)) do
@@ -94,7 +94,7 @@ end
 -- Returns the frames of an error that has ended a thread.
 function trace.of_error(value, thread)
   local noted = run.noted
-  if noted and noted.value == value then
+  if noted and rawequal(noted.value, value) then
     return noted.frames
   end
   local frames = trace.frames(thread)

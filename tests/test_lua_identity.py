@@ -1,0 +1,105 @@
+"""What a script could do with values that act: metatables that run when our own code compares, marks or copies them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from alaska.worker.options import LuaOptions
+from tests.lua_case import SANDBOXED, LuaCase, limit_of, only_in_5_4
+
+
+class MetatableTests(LuaCase):
+    """Metamethods in the sandbox."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    @only_in_5_4
+    def test_finalizers(self) -> None:
+        """No value of __gc marks an object, so that none runs in the request of somebody else."""
+        for first in ("false", "0", "''", "print"):
+            self.output(
+                f"local mt = {{ __gc = {first} }} setmetatable({{}}, mt)"
+                " mt.__gc = function() local env = load('return _ENV')() print('stolen: ' .. env.alaskaContext) end"
+            )
+            victim = "local t = {} for i = 1, 100000 do t = { i } end print 'done'"
+            self.assertEqual(self.output(victim, b"secret"), "done\n")
+
+    def test_comparisons(self) -> None:
+        """What a script yields, returns or raises is compared with nothing that is not its own."""
+        probe = """
+            local seen = {}
+            local probe = setmetatable({}, { __eq = function(one, other) seen[#seen + 1] = other return true end })
+        """
+        for use in (
+            "coroutine.resume(coroutine.create(function() coroutine.yield(probe) end))",
+            "coroutine.wrap(function() coroutine.yield(probe) end)()",
+            "pcall(error, probe) pcall(coroutine.wrap(function() error(probe) end))",
+            "xpcall(function() error(probe) end, function(value) return value end)",
+        ):
+            self.assertEqual(self.output(f"{probe} {use} print(#seen)"), "0\n", use)
+
+    def test_returned(self) -> None:
+        """A value that equals everything asks the worker nothing when it is returned."""
+        outcome = self.outcome("return setmetatable({}, { __eq = function() return true end }), 'good.get', 'victim'")
+        self.assertEqual((outcome.error, [send.content for send in outcome.sends]), (None, [(b"{}",)]))
+
+
+class ModuleNameTests(LuaCase):
+    """Names of modules that are paths in disguise."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    def test_refused(self) -> None:
+        """A name of anything but letters, digits, _, - and single dots is refused before anything is looked for."""
+        (self.directory.parent / "secret.lua").write_text("return 'secret'", encoding="utf-8")
+        self.use(modules=("*",), path=f"{self.directory.parent}/?.lua")
+        for name in ("../secret", "x;/etc/passwd", "/etc/passwd", "a/b", "a..b", ".a", "a.", "", "a b", "a\\0b", "?"):
+            self.assertIn("script.lua:1: a module's name is made of", self.error(f"require '{name}'"), name)
+
+    def test_plain(self) -> None:
+        """Words with dots between them are names, and so is whatever the script itself has put into package.preload."""
+        self.write("a_b/c-d1.lua", "return 'found'")
+        self.assertEqual(self.output("print((require 'a_b.c-d1'))"), "found\n")
+        source = "package.preload['a b'] = function() return 'mine' end print((require 'a b'))"
+        self.assertEqual(self.output(source), "mine\n")
+
+
+class EndlessTests(LuaCase):
+    """Ways to go round, or on, that once passed no check of the time."""
+
+    options: ClassVar[LuaOptions] = replace(SANDBOXED, timeout=200)
+
+    @only_in_5_4
+    def test_goto_behind_an_attribute(self) -> None:
+        """A jump back ends with the time, whatever stands before it."""
+        for source in (
+            "::l:: local x <const> goto l",
+            "::l:: local x <close> goto l",
+            "::l:: do local x <const> = 1; goto l end",
+            "::l:: x = {} goto l",
+            "::l:: local x = 2 > 1 goto l",
+        ):
+            self.assertEqual(limit_of(self.outcome(source)), "worker/scripts/timeout", source)
+
+    def test_numbers_as_texts(self) -> None:
+        """Functions that would do nothing for ever are told so by a text as well as by a number."""
+        self.assertEqual(self.output("print(#(''):rep('9007199254740992'), ('ab'):rep('2'))"), "0\tabab\n")
+        if self.output("print(table.move ~= nil)") == "true\n":
+            self.assertIn("too many elements to move", self.error("table.move({}, '1', '9007199254740990', 2)"))
+
+    def test_long_names(self) -> None:
+        """Text that is made of our own names is read once."""
+        self.assertEqual(self.output("print(load('-- alaska_check' .. ('_'):rep(1000000)) ~= nil)"), "true\n")
+
+
+class RandomTests(LuaCase):
+    """Random numbers."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    def test_seeds(self) -> None:
+        """Each run has a seed of its own, also one that gets at math by other ways."""
+        for source in ("print(math.random(2 ^ 40))", "print(_G['ma' .. 'th'].random(2 ^ 40))"):
+            found = {self.output(source) for _ in range(20)}
+            self.assertEqual(len(found), 20)
