@@ -87,6 +87,13 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.confirms("p"), [(b"t", 201), (b"t", 200)])
         self.assertIsNone(self.writing.begun)
 
+    def test_plain_receiver(self) -> None:
+        """What goes to a plain receiver is delivered and no more: nothing is promised of it."""
+        self.open("w", OFFER)
+        self.open("p", credit=0)
+        self.do("p", request(tracker=b"t"))
+        self.assertEqual(self.confirms("p"), [(b"t", 202)])
+
     def test_done_is_done(self) -> None:
         """What was confirmed is not there after a crash."""
         self.open("w", OFFER, credit=9)

@@ -232,7 +232,7 @@ class RunnerTests(PoolTestCase):
 
     def test_few_threads(self) -> None:
         """What is over in no time is done by one thread, while the others sleep."""
-        made = []
+        made: list[int] = []
         # On a busy machine a thread may be held up for so long that another is woken; not every time.
         while 1 not in made and len(made) < 20:
             self.setUp()

@@ -248,6 +248,42 @@ class OlderTests(FileTestCase):
         self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
 
 
+class PlaceTests(FileTestCase):
+    """One broker for one file, whatever leads to it, and the file where it was."""
+
+    def test_second_broker(self) -> None:
+        """A second broker is refused by a symbolic or a hard link, another path, and without the lock file."""
+        self.open()
+        symbolic, hard = self.path.with_name("symbolic"), self.path.with_name("hard")
+        symbolic.symlink_to(self.path.absolute())
+        hard.hardlink_to(self.path)
+        Path(f"{self.path}-lock").unlink()
+        for path in (symbolic, hard, self.path.absolute()):
+            error = self.assertRaises(StoreError, SqliteStore, cast("Reactor", self.clock), File(path, "FULL"))
+            self.assertIn("is in use by another broker", str(error))
+
+    def test_free_again(self) -> None:
+        """A file that was closed can be opened again."""
+        self.open().close()
+        self.open().close()
+
+    def test_moved(self) -> None:
+        """A file that is moved, deleted or replaced while it is open is found out."""
+        for change in (
+            lambda path: path.rename(path.with_name("moved")),
+            Path.unlink,
+            lambda path: path.with_name("other").replace(path),
+        ):
+            path = Path(self.mktemp())
+            path.with_name("other").touch()
+            file = File(path, "FULL")
+            file.open()
+            self.addCleanup(file.close)
+            file.check_place()
+            change(path)
+            self.assertRaises(StoreError, file.check_place)
+
+
 class PrivateTests(FileTestCase):
     """Who can read the file."""
 

@@ -123,8 +123,8 @@ class Queues:
         if taker is None:
             return self._let_wait(queue, message)
         if taker.credit is None:
-            # It is done with when it is sent, so there is nothing to keep.
-            if message.is_tracked:
+            # It is done with when it is sent, so there is nothing to keep, and in a durable store nothing to promise.
+            if message.is_tracked and not self._is_durable:
                 self._tell_stored(message)
             self._deliver(taker, message)
             if taker.is_gone:

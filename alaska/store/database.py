@@ -37,6 +37,7 @@ class File:
         self.opened_at = 0.0
         """See :class:`IStore`; known once the file is open."""
         self._lock: int | None = None
+        self._own: int | None = None
 
     def open(self) -> None:
         """Lock the file, create it if it is missing, and bring its schema up to date.
@@ -44,13 +45,13 @@ class File:
         :raises StoreError: it cannot be used; it is left as it is.
         """
         with explained(f"the store {self.path} cannot be used"):
-            self._lock = os.open(f"{self.path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # The file itself is locked, whatever names lead to it; the other lock is what version 1.0 looks at.
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock = _locked(f"{self.path}-lock")
+                self._own = _locked(self.path)
             except BlockingIOError:
                 self.close()
                 raise StoreError(f"the store {self.path} is in use by another broker") from None
-            create_private(self.path)
             with closing(self.connect()) as connection:
                 self._check(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -86,11 +87,39 @@ class File:
                 f"PRAGMA user_version = {number}; COMMIT;"
             )
 
+    def check_place(self) -> None:
+        """Make sure that the file which is open is the one that the next start will find.
+
+        :raises StoreError: it was moved, deleted or replaced.
+        """
+        assert self._own is not None
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
+        if not os.path.samestat(found, os.fstat(self._own)):
+            raise StoreError(f"the store {self.path} was replaced by another file while it was open")
+
     def close(self) -> None:
-        """Let others have the file."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Let others have the file; to be called when all connections to it are closed."""
+        for descriptor in (self._own, self._lock):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._own = self._lock = None
+
+
+def _locked(path: str | Path) -> int:
+    """Return a descriptor of a file that no other process holds a lock of; it is created if it is missing.
+
+    :raises BlockingIOError: another process holds one.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def create_private(path: Path) -> None:
@@ -125,6 +154,9 @@ class TemporaryFile(File):
             self._folder = tempfile.mkdtemp(prefix="alaska-")
             self.path = Path(self._folder, "waiting")
         super().open()
+
+    def check_place(self) -> None:
+        """Find nothing wrong: nobody else is to find this file."""
 
     def hide(self) -> None:
         """Remove the file's name, once all connections to it have been used: they go on without it."""

@@ -68,6 +68,7 @@ class WritingThread:
                 with explained(f"the store {self._file.path} cannot be written"):
                     writer = writer or Writer(self._file)
                     writer.write(changes)
+                    self._file.check_place()
             except StoreError as failed:
                 error = failed
             except Exception as fault:  # The thread must live on, and whoever waits has to be told.
