@@ -33,6 +33,10 @@ class IStore(Interface):
         " kept, whatever was done to the wall clock. The times of messages go by it."
     )
     complaint = Attribute("Why what is kept is not made safe at present, as a sentence; None when it is.")
+    most_octets = Attribute(
+        "How many octets one message or record may have, as limits of size count them; None for any number. Who keeps"
+        " more has made a mistake."
+    )
     has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
 
     # Messages

@@ -87,6 +87,16 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.confirms("p"), [(b"t", 201), (b"t", 200)])
         self.assertIsNone(self.writing.begun)
 
+    def test_too_large_for_a_row(self) -> None:
+        """A message or record that the store cannot hold is refused before it is kept, and costs no other."""
+        self.patch(SqliteStore, "most_octets", 100)
+        self.setUp()
+        self.open("p", credit=0)
+        self.do("p", *(request(tracker=name, content=b"x" * size) for name, size in ((b"t", 101), (b"u", 100))))
+        self.do("p", mlm.StreamWrite(b"s"), mlm.StreamSend(b"large", (b"x" * 101,)))
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t", 301), (b"u", 201)])
+
     def test_plain_receiver(self) -> None:
         """What goes to a plain receiver is delivered and no more: nothing is promised of it."""
         self.open("w", OFFER)

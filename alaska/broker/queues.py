@@ -37,6 +37,9 @@ class Queues:
         self._counters = counters
         self._store = store
         self._is_durable = store.is_durable
+        self._most_octets = min(
+            [each for each in (limits.content_octets, store.most_octets) if each is not None], default=None
+        )
         self._limits = limits
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
@@ -111,7 +114,7 @@ class Queues:
 
     def _accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a message or let it wait; return False if there is no room for it, which its sender is told."""
-        most = self._limits.content_octets
+        most = self._most_octets
         if most is not None and message.size > most:
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, f"its content has more than {most} octets")

@@ -189,7 +189,8 @@ class Stream:
                 reader.next = record.position
                 self._lagging[reader.client] = reader
                 is_needed = True
-        has_room = is_needed and self._store.has_room
+        most = self._store.most_octets
+        has_room = is_needed and self._store.has_room and (most is None or record.size <= most)
         if has_room and self._gauge.admits(self._label, self._octets + record.size, self._limits):
             self._store.record(record)
             self.has_kept = True

@@ -20,6 +20,7 @@ class MemoryStore:
     last_position = 0
     complaint = None
     has_room = True
+    most_octets = None
 
     def __init__(self) -> None:
         self.opened_at = time.time()

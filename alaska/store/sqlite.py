@@ -33,6 +33,8 @@ MOST_UNWRITTEN_OCTETS = 2 * 2**20
 """How much may wait while a group is written. It is the next group, so it is also how long one can take."""
 MOST_UNSAFE_OCTETS = 16 * 2**20
 """How much is kept in memory while the file cannot be written; more is refused."""
+MOST_ROW_OCTETS = 990_000_000
+"""SQLite takes 1 000 000 000 octets a row, in which content is not alone."""
 RETRY_SECONDS = 1.0
 NEVER = float("inf")
 
@@ -47,6 +49,7 @@ class SqliteStore:
     """
 
     _log = Logger()
+    most_octets = MOST_ROW_OCTETS
 
     def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting | None = None) -> None:
         self._reactor = reactor
