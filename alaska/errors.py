@@ -132,6 +132,12 @@ class ScriptNotFound(ScriptError):
     status = NOT_FOUND
 
 
+class ScriptUnreadable(ScriptError):
+    """A script that cannot be read at present, for want of descriptors or memory: another worker may be able to."""
+
+    status = FAILED
+
+
 class ScriptBroken(ScriptError):
     """A script that does not compile."""
 

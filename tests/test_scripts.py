@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.errors import NOT_FOUND, ScriptNotFound
+from alaska.errors import NOT_FOUND, ScriptNotFound, ScriptUnreadable
 from alaska.worker import scripts
 from alaska.worker.scripts import SEEN_SECONDS, Scripts
 
@@ -206,6 +207,31 @@ class RefusedTests(ScriptsCase):
         """No way of writing a path leads to the file outside."""
         with contextlib.suppress(ScriptNotFound):
             self.assertEqual(self.scripts.find("".join(parts).encode()).source, SOURCE)
+
+
+class UnreadableTests(ScriptsCase):
+    """Files that cannot be read for a while."""
+
+    def test_no_descriptors(self) -> None:
+        """Without a descriptor to read it by, a script is not missing: others may read it, as may this one later."""
+        hello = self.scripts.find(b"hello")
+        self.scripts = Scripts(self.directory, rest=0)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with open(os.devnull, "rb") as highest:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
+        taken = []
+        try:
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        error = self.assertRaises(ScriptUnreadable, self.scripts.find, b"hello")
+        self.assertEqual(error.status, 300)
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(self.scripts.find(b"hello").source, hello.source)
 
 
 class ChangeTests(ScriptsCase):

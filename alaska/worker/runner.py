@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound
+from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.worker.claims import MOST, Claims
 from alaska.worker.lua import SHORT_OCTETS, LuaRunner
 from alaska.worker.options import LuaOptions
@@ -139,7 +139,7 @@ class ScriptRunner:
         started = perf_counter()
         try:
             outcome = self._run(request)
-        except ScriptNotFound as error:
+        except (ScriptNotFound, ScriptUnreadable) as error:
             return Outcome((), b"", error)
         outcome.seconds = perf_counter() - started
         return outcome

@@ -8,6 +8,7 @@ A file that somebody is writing is not a script yet: one that has only just chan
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from alaska.errors import ScriptNotFound
+from alaska.errors import ScriptNotFound, ScriptUnreadable
 
 SUFFIX = b".lua"
 MAX_SCRIPT_OCTETS = 4 * 1024 * 1024
@@ -35,6 +36,8 @@ BROKEN_SECONDS = 1.0
 """So old a version must be that does not compile, to count as one that its author has finished."""
 _SHOWN_CHARACTERS = 80
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+"""Why a file cannot be read that may be readable a moment later, or elsewhere."""
 
 
 class Version(NamedTuple):
@@ -92,6 +95,7 @@ class Scripts:
 
         :raises ScriptNotFound: if the subject is no plain name, or names no readable regular file that really lies
             inside the directory; the text is a sentence that shows the subject.
+        :raises ScriptUnreadable: the file is there and cannot be read at present.
         """
         script = self.unchanged(subject, since)
         if script is not None:
@@ -134,9 +138,14 @@ class Scripts:
 
     def _rested(self, subject: bytes, is_known: bool) -> Script:
         """Return a script once its file rests; one that was known may be missing for a moment, while it is replaced."""
+        unreadable: ScriptUnreadable | None = None
         for _ in range(round(MOST_SECONDS / REST_SECONDS)):
             try:
                 script, is_held = self._read(subject)
+            except ScriptUnreadable as error:
+                unreadable = error
+                self._sleep(self._rest)
+                continue
             except ScriptNotFound:
                 if not is_known:
                     raise
@@ -149,6 +158,8 @@ class Scripts:
             if abs(age) >= needed and len(script.source) == script.version.size:
                 return script
             self._sleep(self._rest if is_held else max(self._rest - age, self._rest / 10))
+        if unreadable is not None:
+            raise unreadable
         raise _not_found(subject, "its file changes all the time")
 
     def _read(self, subject: bytes) -> tuple[Script, bool]:
@@ -166,6 +177,8 @@ class Scripts:
             finally:
                 os.close(descriptor)
         except OSError as error:
+            if error.errno in _PASSING:
+                raise ScriptUnreadable(f"{os.fsdecode(path)!r} cannot be read at present: {error.strerror}") from error
             raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
         if len(source) > MAX_SCRIPT_OCTETS:
             raise _not_found(subject, f"its file is larger than {MAX_SCRIPT_OCTETS} octets")
