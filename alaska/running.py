@@ -60,11 +60,10 @@ def _unusable(sentence: str) -> SystemExit:
     return SystemExit(EX_CONFIG)
 
 
-def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> bool:
+def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> None:
     """Let twistd do what the settings say, as far as its own command line has not said otherwise.
 
-    Called while options are parsed, before twistd forks and starts to log. Return whether the log goes to the standard
-    output.
+    Called while options are parsed, before twistd forks and starts to log.
 
     :raises SystemExit: this system does not know the user or the group, or the log has no place; the status is 78
         (EX_CONFIG).
@@ -86,7 +85,7 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
     if options["gid"] is None and settings.group is not None:
         options["gid"] = _number_of("group", gidFromString, settings.group)
     try:
-        return choose_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
+        choose_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
     except ConfigurationError as error:
         raise _unusable(str(error)) from None
 

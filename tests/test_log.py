@@ -27,13 +27,13 @@ class ChooseCase(SynchronousTestCase):
         self.patch(log, "_chosen", log.Chosen())
         self.addCleanup(lambda: log._chosen.file and not log._chosen.file.closed and log._chosen.file.close())
 
-    def choose(self, *arguments: str, is_verbose: bool = False, to_syslog: bool = False) -> tuple[bool, Any]:
-        """Return whether the log goes to the standard output, and what makes its observer, as twistd finds it."""
+    def choose(self, *arguments: str, is_verbose: bool = False, to_syslog: bool = False) -> Any:
+        """Return what makes the observer of the log, as twistd finds it."""
         options = ServerOptions()
         options.parseOptions([f"--rundir={self.folder}", *arguments])
-        is_on_terminal = log.choose(options, "alaska", is_verbose, to_syslog)
+        log.choose(options, "alaska", is_verbose, to_syslog)
         logger = options["logger"]
-        return is_on_terminal, namedAny(logger) if isinstance(logger, str) else logger
+        return namedAny(logger) if isinstance(logger, str) else logger
 
 
 class ChooseTests(ChooseCase):
@@ -41,11 +41,11 @@ class ChooseTests(ChooseCase):
 
     def test_terminal(self) -> None:
         """In the foreground, to the standard output."""
-        self.assertEqual(self.choose("-n"), (True, log.terminal_observer))
+        self.assertIs(self.choose("-n"), log.terminal_observer)
 
     def test_file(self) -> None:
         """A daemon's, to a file in its working directory."""
-        self.assertEqual(self.choose(), (False, log.file_observer))
+        self.assertIs(self.choose(), log.file_observer)
         self.assertTrue((self.folder / "twistd.log").exists())
 
     def test_given_file(self) -> None:
@@ -53,7 +53,7 @@ class ChooseTests(ChooseCase):
         path = self.folder / "given.log"
         for arguments in ((), ("-n",)):
             found = self.choose(f"--logfile={path}", *arguments, to_syslog=True)
-            self.assertEqual(found, (False, log.file_observer))
+            self.assertIs(found, log.file_observer)
             assert log._chosen.file is not None
             self.assertEqual(Path(log._chosen.file.path), path)
             log._chosen.file.close()
@@ -61,15 +61,14 @@ class ChooseTests(ChooseCase):
     def test_syslog(self) -> None:
         """To syslog, under the program's name, unless the command line gives another."""
         for arguments, prefix in (((), "alaska"), (("--prefix=mine",), "mine")):
-            self.assertEqual(self.choose(*arguments, to_syslog=True), (False, log.syslog_observer))
+            self.assertIs(self.choose(*arguments, to_syslog=True), log.syslog_observer)
             self.assertEqual(log._chosen.prefix, prefix)
-        self.assertEqual(self.choose("--syslog"), (False, log.syslog_observer))
+        self.assertIs(self.choose("--syslog"), log.syslog_observer)
 
     def test_another_logger(self) -> None:
         """A logger of the command line is kept."""
         found = self.choose("--logger=twisted.logger.textFileLogObserver", to_syslog=True)
-        self.assertFalse(found[0])
-        self.assertEqual(found[1].__name__, "textFileLogObserver")
+        self.assertEqual(found.__name__, "textFileLogObserver")
 
 
 class FileTests(ChooseCase):

@@ -102,7 +102,6 @@ class OptionsTests(FolderCase):
             twistd = ServerOptions()
             twistd.parseOptions([*arguments, "alaska", "--config", str(self.path)])
             self.assertEqual((twistd["nodaemon"], twistd["pidfile"]), (nodaemon, "/run/a.pid"))
-            self.assertEqual(twistd.subOptions.is_on_terminal, bool(nodaemon))
 
     def test_help(self) -> None:
         """The help says what the program is, and names its option."""

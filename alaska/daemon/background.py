@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorDaemonize
 from zope.interface import alsoProvides
 
 EX_FAILED = 1
-LAST_WORD_SECONDS = 1.0
+LAST_WORD_SECONDS = 3.0
 LOOK_SECONDS = 0.02
 
 

@@ -49,8 +49,8 @@ class Chosen:
 _chosen = Chosen()
 
 
-def choose(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_syslog: bool) -> bool:
-    """Tell twistd where the log of a program goes; return whether that is the standard output.
+def choose(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_syslog: bool) -> None:
+    """Tell twistd where the log of a program goes.
 
     What the command line says goes before ``to_syslog``, and a logger of the command line before everything. A file is
     opened here, before twistd forks.
@@ -58,18 +58,16 @@ def choose(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_sy
     :raises ConfigurationError: the file cannot be written, or is another daemon's.
     """
     if options["logger"] or options["logfile"] == "-":
-        return False
+        return
     _chosen.is_verbose = is_verbose
     if (to_syslog and not options["logfile"]) or options["syslog"]:
         _chosen.prefix = name if options["prefix"] == DEFAULT_PREFIX else options["prefix"]
         options["logger"] = f"{__name__}.syslog_observer"
-        return False
-    if options["nodaemon"] and not options["logfile"]:
+    elif options["nodaemon"] and not options["logfile"]:
         options["logger"] = f"{__name__}.terminal_observer"
-        return True
-    _chosen.file = _open(options["logfile"], Path(options["rundir"]), name)
-    options["logger"] = f"{__name__}.file_observer"
-    return False
+    else:
+        _chosen.file = _open(options["logfile"], Path(options["rundir"]), name)
+        options["logger"] = f"{__name__}.file_observer"
 
 
 def _open(given: str | None, folder: Path, name: str) -> OwnLogFile:

@@ -46,7 +46,6 @@ class Options(BaseOptions):
 
     loaded: Loaded[WorkerSettings]
     broker: Loaded[BrokerSettings] | None = None
-    is_on_terminal = False
     background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
@@ -55,7 +54,7 @@ class Options(BaseOptions):
         self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
             running.enough_descriptors_or_exit(self.loaded.settings)
-            self.is_on_terminal = running.apply(self.loaded.settings, self.parent, "alaska")
+            running.apply(self.loaded.settings, self.parent, "alaska")
             running.require_files(self.loaded.settings, self.parent)
             self.background = running.begin(self.parent)
         self._load_broker()
