@@ -58,6 +58,14 @@ class CallsTests(SynchronousTestCase):
 
     def test_last_good_version(self) -> None:
         """What one runner has said of a script's last good version, another is told."""
-        self.assertEqual(self.answer(b"", b"good.get", b"job"), (OK,))
-        self.answer(b"", b"good.set", b"job", b"1 2 3 4", b"path", b"source")
-        self.assertEqual(self.answer(b"", b"good.get", b"job"), (OK, b"1 2 3 4", b"path", b"source"))
+        self.assertEqual(self.answer(b"", b"good.get"), (OK,))
+        self.answer(b"", b"good.set", b"1 2 3 4", b"path", b"source")
+        self.assertEqual(self.answer(b"", b"good.get"), (OK, b"1 2 3 4", b"path", b"source"))
+
+    def test_last_good_version_of_another(self) -> None:
+        """Who runs a request can read and replace no version but that of the script which serves it."""
+        self.answer(b"", b"good.set", b"1 2 3 4", b"path", b"source")
+        other = REQUEST._replace(subject=b"other")
+        self.assertEqual(unpack(self.calls(other, pack((b"", b"good.get")))), (OK,))
+        self.calls(other, pack((b"", b"good.set", b"5 6 7 8", b"elsewhere", b"planted")))
+        self.assertEqual(self.answer(b"", b"good.get"), (OK, b"1 2 3 4", b"path", b"source"))

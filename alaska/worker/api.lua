@@ -1,16 +1,16 @@
 -- The table `alaska` of a run: what its request says, and what the worker does for it.
 --
--- No Python function is ever handed to Lua. What only the worker can do is asked for by a yield that carries CALL up to
--- Python, through all coroutines of the script, and the run goes on with the answer.
-local run, settings, limits, CALL, sending, modules = ...
+-- No Python function is ever handed to Lua. What only the worker can do is asked for by a question (questions.lua), and
+-- the run goes on with the answer.
+local run, settings, limits, questions, sending, modules = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
-local concat, floor, format, huge, sub = table.concat, math.floor, string.format, math.huge, string.sub
-local isyieldable, yield = coroutine.isyieldable, coroutine.yield
+local floor, format, huge, sub = math.floor, string.format, math.huge, string.sub
+local isyieldable = coroutine.isyieldable
 local math_type = math.type or function() end
 local unpack = table.unpack
-local as_text, LIMIT = sending.as_text, sending.LIMIT
+local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
 
 local DEFAULT_SECONDS = 5
 local MOST_FRAMES = 250 -- of a reply: Lua's stack has an end
@@ -127,11 +127,7 @@ end
 
 local function logger(level)
   return function(...)
-    local texts = { ... }
-    for i = 1, select('#', ...) do
-      texts[i] = tostring(texts[i])
-    end
-    sending.log(level, concat(texts, ' '))
+    sending.log(level, joined(' ', ...))
   end
 end
 
@@ -159,7 +155,7 @@ local function ask(call, level, ...)
   end
   limits.before_waiting()
   limits.patience() -- the script's time passes while it waits
-  return answered(call, level, yield(CALL, ...))
+  return answered(call, level, questions.ask(...))
 end
 
 local function seconds(value, position, call)

@@ -58,6 +58,9 @@ class Calls:
             b"kv.incr": self._incr,
             b"kv.ttl": self._ttl,
             b"kv.delete": self._delete,
+        }
+        # Of the script that serves the request, and of no other.
+        self._of_script: dict[bytes, Callable[..., Frames]] = {
             b"good.get": self._good_version,
             b"good.set": self._set_good_version,
         }
@@ -75,6 +78,8 @@ class Calls:
                 return pack(self._request(float(left or inf), *arguments))
             if what == TOLD:
                 return pack(self._tell(request, *arguments))
+            if what in self._of_script:
+                return pack(self._of_script[what](request.subject, *arguments))
             return pack(self._known[what](*arguments))
         except Abandoned:
             raise

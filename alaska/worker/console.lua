@@ -4,7 +4,7 @@ local run, settings, limits = ...
 local OUTPUT = 'worker/scripts/output'
 local limit = settings.output
 local too_much = limits.text(OUTPUT, 'the script printed more than %d octets', limit)
-local type, tostring, select, error, setmetatable = type, tostring, select, error, setmetatable
+local type, tostring, select, error, setmetatable, rawequal = type, tostring, select, error, setmetatable, rawequal
 local concat, format, gsub = table.concat, string.format, string.gsub
 local byte, match, sub = string.byte, string.match, string.sub
 local unpack = table.unpack or unpack
@@ -41,18 +41,33 @@ end
 
 local console = {}
 
-function console.print(...)
-  local n = select('#', ...)
-  if n == 1 then
-    local only = ...
-    emit((type(only) == 'string' and only or tostring(only)) .. '\n')
-    return
+-- Returns any value as text. In LuaJIT a __tostring may return anything.
+local function text_of(value)
+  local text = tostring(value)
+  if type(text) ~= 'string' then
+    error("'__tostring' must return a string", 0)
   end
+  return text
+end
+
+-- Returns the texts of values with a separator between them.
+local function joined(separator, ...)
   local texts = { ... }
-  for i = 1, n do
-    texts[i] = tostring(texts[i])
+  for i = 1, select('#', ...) do
+    texts[i] = text_of(texts[i])
   end
-  emit(concat(texts, '\t') .. '\n')
+  return concat(texts, separator)
+end
+
+console.joined = joined
+
+function console.print(...)
+  if select('#', ...) == 1 then
+    local only = ...
+    emit((type(only) == 'string' and only or text_of(only)) .. '\n')
+  else
+    emit(joined('\t', ...) .. '\n')
+  end
 end
 
 local warns = false
@@ -104,7 +119,7 @@ local function write(...)
 end
 
 function methods.write(file, ...)
-  if file == stdin then
+  if rawequal(file, stdin) then
     return nil, 'Bad file descriptor', 9
   end
   write(...)
@@ -113,7 +128,7 @@ end
 
 -- At the end of the input only "all that is left" can be read: nothing.
 function methods.read(file, ...)
-  if file ~= stdin then
+  if not rawequal(file, stdin) then
     return nil, 'Bad file descriptor', 9
   end
   local wanted = select('#', ...) == 0 and 'l' or (...)
@@ -186,7 +201,7 @@ io.popen = waiting(opener(real.popen))
 io.tmpfile = opener(real.tmpfile)
 
 function io.write(...)
-  if output == stdout then
+  if rawequal(output, stdout) then
     write(...)
     return stdout
   end

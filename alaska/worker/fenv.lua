@@ -2,13 +2,13 @@
 -- business, so it sees its own instead.
 local run, globals, true_globals, private = ...
 
-local error, type = error, type
+local error, rawequal, type = error, rawequal, type
 local raw_getfenv, raw_setfenv = getfenv, setfenv
 
 local fenv = {}
 
 function fenv.is_ours(env)
-  return env == true_globals or env == private
+  return rawequal(env, true_globals) or rawequal(env, private)
 end
 
 local is_ours = fenv.is_ours

@@ -1,23 +1,16 @@
--- What goes up through the coroutines of a script to who runs it, by a yield, which no pcall catches.
+-- How a script is left through its coroutines, and how questions go up through them: see `limits.leave` and questions.lua.
 --
--- os.exit ends the request and not the process, whatever is around it: it yields EXIT. What asks the worker for
--- something yields CALL and what it wants, and goes on with the answer.
-local run, EXIT, CALL, raw_leave, resume, trace = ...
+-- os.exit ends the request and not the process, whatever is around it.
+local run, questions, leave, resume, trace = ...
 
 local note, frames_of_error = trace.note, trace.of_error
+local hand_on = questions.hand_on
 
-local error, type, tonumber, format, rawequal = error, type, tonumber, string.format, rawequal
-local getinfo = debug.getinfo
-local isyieldable, yield, create = coroutine.isyieldable, coroutine.yield, coroutine.create
+local error, type, tonumber, format = error, type, tonumber, string.format
+local getinfo, create = debug.getinfo, coroutine.create
 local status, close = coroutine.status, coroutine.close
 
 local leaving = {}
-
-local function leave()
-  -- Where this is an error, a pcall may catch EXIT, and keep something in it.
-  run.odd = run.odd or not isyieldable()
-  raw_leave()
-end
 
 function leaving.exit(code)
   if run.over then
@@ -32,27 +25,19 @@ function leaving.exit(code)
   end
   local at = getinfo(2, 'Sl')
   local where = at and at.currentline > 0 and format('%s:%d: ', at.short_src, at.currentline) or ''
-  run.over, run.exit = EXIT, { text = code ~= 0 and format('%sos.exit(%s) was called', where, code) or nil }
+  run.over, run.touched = 'os.exit was called', true
+  run.exit = { text = code ~= 0 and format('%sos.exit(%s) was called', where, code) or nil }
   leave()
 end
 
--- Hands on what a coroutine asks the worker for, and returns the answer.
-local function ask(...)
-  if not isyieldable() then
-    return false, 'there is no answer: the coroutine that waits for it was resumed by table.sort, string.gsub or a C module'
-  end
-  return yield(...)
-end
-
--- A coroutine that yields EXIT or CALL does so to the one that resumed it, which has to do the same.
-local function resumed(thread, ok, ...)
-  local first = ...
-  if rawequal(first, EXIT) then
+local function resumed(thread, ...)
+  if run.over then
     leave()
-  elseif rawequal(first, CALL) then
-    return resumed(thread, resume(thread, ask(...)))
+  elseif run.question then
+    hand_on()
+    return resumed(thread, resume(thread))
   end
-  return ok, ...
+  return ...
 end
 
 function leaving.resume(thread, ...)
@@ -61,11 +46,11 @@ end
 
 -- The same for coroutine.wrap, which raises what went wrong.
 local function unwrapped(thread, ok, ...)
-  local first = ...
-  if rawequal(first, EXIT) then
+  if run.over then
     leave()
-  elseif rawequal(first, CALL) then
-    return unwrapped(thread, resume(thread, ask(...)))
+  elseif run.question then
+    hand_on()
+    return unwrapped(thread, resume(thread))
   elseif ok then
     return ...
   end

@@ -2,7 +2,7 @@
 -- is what every further check, print and send raises, and `run.limit` tells the setting.
 --
 -- `clock` tells the time, in a hurry `quick` does.
-local run, settings, EXIT, clock, quick = ...
+local run, settings, clock, quick = ...
 
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
@@ -34,10 +34,11 @@ local function where()
   end
 end
 
--- Leaves the script: by a yield, which nothing catches, or where that cannot be, by an error.
+-- Leaves the script: by a yield, which nothing catches, or where that cannot be, by an error. Who resumes coroutines
+-- of the script leaves as well, whatever comes out of them, once `run.over` is set.
 local function leave()
   if isyieldable() then
-    yield(EXIT)
+    yield()
   end
   error(run.over, 0)
 end

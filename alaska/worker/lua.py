@@ -26,7 +26,7 @@ from alaska.memory import Waste
 from alaska.worker.claims import Claims
 from alaska.worker.options import LuaOptions
 from alaska.worker.paths import join_paths, module_paths
-from alaska.worker.questions import ERROR, NONE, OK, TOLD, pack, unpack
+from alaska.worker.questions import ERROR, NONE, OK, SCRIPTS_OWN, TOLD, pack, unpack
 from alaska.worker.request import PRINTED, Call, LogLine, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Script
 from alaska.worker.values import OUTCOMES
@@ -40,8 +40,8 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
-    *("limits", "clock", "lexer", "instrument", "chunks", "trace", "describe", "console", "sending", "system"),
-    "modules",
+    *("limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console", "sending"),
+    *("system", "modules"),
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
@@ -350,6 +350,7 @@ def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
 
 def _question(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     if values[0] != TOLD:
+        assert values[0] in SCRIPTS_OWN, values[0]
         return values
     sends, log = _written_down(list(values[1:]))
     return TOLD, OUTCOMES.encode(Outcome(sends, log=log))

@@ -5,6 +5,7 @@ local run, settings, part_with_checks, chunks, limits, console, seen_by_system =
 
 local error, ipairs, type, pcall, tostring, select, rawequal =
   error, ipairs, type, pcall, tostring, select, rawequal
+local rawget, rawset = rawget, rawset
 local open, searchpath = io.open, package.searchpath
 local concat, find, format, gsub, unpack = table.concat, string.find, string.format, string.gsub, table.unpack
 local compile, open_chunk = chunks.compile, chunks.open
@@ -163,7 +164,7 @@ local function is_allowed(name)
 end
 
 local function from_preload(name)
-  local loader = run.preload[name]
+  local loader = rawget(run.preload, name)
   if loader == nil then
     return format("no field package.preload['%s']", name)
   end
@@ -291,7 +292,7 @@ local searchers = { from_preload, from_directory, from_path, from_c_file, from_c
 local function loader_of(name)
   local places = searchers
   local refusal = seen_by_system and not is_allowed 'lfs' and seen_by_system.refusal(name)
-  if refusal and not run.preload[name] and type(from_directory(name)) ~= 'function' then
+  if refusal and not rawget(run.preload, name) and type(from_directory(name)) ~= 'function' then
     error(refusal, 3)
   elseif not settings.sandbox then
     places = run.package.searchers or run.package.loaders
@@ -319,12 +320,12 @@ end
 function modules.require(name)
   if type(name) ~= 'string' then
     error(format("bad argument #1 to 'require' (string expected, got %s)", name == nil and 'nil' or type(name)), 2)
-  elseif settings.sandbox and not is_plain(name) and run.preload[name] == nil then
+  elseif settings.sandbox and not is_plain(name) and rawget(run.preload, name) == nil then
     error("a module's name is made of letters, digits, _ and -, with single dots between them", 2)
   end
   globals()
   local loaded = run.loaded
-  local value = loaded[name]
+  local value = rawget(loaded, name)
   if value then
     return value
   end
@@ -332,11 +333,11 @@ function modules.require(name)
   local loader, extra = loader_of(name)
   value = loader(name, extra)
   if value ~= nil then
-    loaded[name] = value
-  elseif loaded[name] == nil then
-    loaded[name] = true
+    rawset(loaded, name, value)
+  elseif rawget(loaded, name) == nil then
+    rawset(loaded, name, true)
   end
-  return loaded[name], extra
+  return rawget(loaded, name), extra
 end
 
 local function refuse_loadlib()

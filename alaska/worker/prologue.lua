@@ -45,10 +45,8 @@ end
 
 -- The state of the run, shared by all parts.
 local run = { odd = false, finalizers = false }
-local EXIT = {} -- what a script that called os.exit yields, or raises where it cannot yield
-local CALL = {} -- what a script that wants something of the worker yields, before what it wants
 
-local limits = part 'limits'(run, settings, EXIT, part 'clock'(has_ffi and ffi))
+local limits = part 'limits'(run, settings, part 'clock'(has_ffi and ffi))
 local lexer = part 'lexer'()
 local chunks = part 'chunks'(limits, part 'instrument'(lexer), private)
 
@@ -67,27 +65,27 @@ if not table.unpack then
   end
 end
 
+local questions = part 'questions'(run)
 local trace = part 'trace'(run, chunks.last_lines)
 local describe = part 'describe'(debug.getmetatable)
 local console = part 'console'(run, settings, limits)
-local sending = part 'sending'(run, settings, limits, console, CALL)
+local sending = part 'sending'(run, settings, limits, console, questions)
 local system = settings.sandbox and part 'system'(console, trace.is_main)
 local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, console, system)
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
-local leaving = part 'leaving'(run, EXIT, CALL, limits.leave, raw_resume, trace)
+local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main)
-local api = part 'api'(run, settings, limits, CALL, sending, modules)
+local api = part 'api'(run, settings, limits, questions, sending, modules)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
 local collect, count, pcall, select, tostring, type = collectgarbage, collectgarbage, pcall, select, tostring, type
-local rawequal = rawequal
 -- Our parts call no methods of strings: while a run lasts, strings have those that its script gave them.
 local concat, find, format = table.concat, string.find, string.format
-local open, unpack = chunks.open, table.unpack
+local open, pack, unpack = chunks.open, table.pack, table.unpack
 
 run.tracer = trace.frames
 
@@ -153,6 +151,7 @@ local function begin()
     guards.begin()
   end
   run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
+  run.question, run.answer = nil, nil
 end
 
 -- The first result tells what becomes of the interpreter.
@@ -231,11 +230,9 @@ local function add_frames(...)
   end
 end
 
-local answer, answer_count
-
 -- Takes what the worker says: true and values, nil and why there are none, or false and the script's mistake.
 local function hold_answer(...)
-  answer, answer_count = { ... }, select('#', ...)
+  run.answer = pack(...)
 end
 
 -- Running
@@ -251,7 +248,7 @@ local function forget()
 end
 
 -- Does what follows when a script has yielded or ended; see `go`.
-local function advance(thread, ok, value, ...)
+local function advance(thread, ok, value)
   if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
     run.env, current = nil, nil
     if run.script.eager then
@@ -262,8 +259,10 @@ local function advance(thread, ok, value, ...)
     end
     most, has_tidied = limits.tidy(), true
     return results()
-  elseif ok and rawequal(value, CALL) then
-    return nil, ...
+  end
+  local question = questions.take()
+  if question and status(thread) == 'suspended' then
+    return nil, unpack(question, 1, question.n)
   elseif ok and value ~= nil and not run.over and status(thread) == 'dead' then
     ok, value = pcall(api.returned, value) -- the script answers the request by what it returns
   end
@@ -334,10 +333,8 @@ end
 
 -- Goes on with a script that is given the answer which is held.
 local function go_on()
-  local values = answer
-  answer = nil
-  sending.answered(values[1])
-  return advance(current, resume(current, unpack(values, 1, answer_count)))
+  sending.answered(run.answer[1])
+  return advance(current, resume(current))
 end
 
 -- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.
@@ -345,7 +342,7 @@ local function rescue()
   run.odd, run.touched = true, true
   run.limit = 'worker/scripts/memory'
   run.frames = current and trace.frames(current) or {}
-  run.env, run.request, current, answer = nil, nil, nil, nil
+  run.env, run.request, current, run.question, run.answer = nil, nil, nil, nil, nil
   local innermost = run.frames[1]
   local is_known = type(innermost) == 'table' and innermost.line
   local where = is_known and format('%s:%d: ', innermost.short_src, innermost.line) or ''

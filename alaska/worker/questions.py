@@ -17,6 +17,8 @@ NONE = b"none"
 """There is no answer, which is no fault of the script; the second string says why."""
 TOLD = b"told"
 """What a script has left while it runs, and goes on: one argument, an outcome as octets; the answer is ``OK``."""
+SCRIPTS_OWN = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
+"""What scripts ask; all other questions are those of who runs them."""
 ERROR = b"error"
 """The script has made a mistake; the second string is the text of its error."""
 

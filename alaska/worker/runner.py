@@ -101,7 +101,7 @@ class Versions:
         if self._keeps and self._good.get(script.name) is not script:
             self._good[script.name] = script
             version = b" ".join(b"%d" % number for number in script.version)
-            question = b"", b"good.set", script.name, version, os.fsencode(script.path), script.source
+            question = b"", b"good.set", version, os.fsencode(script.path), script.source
             self._call(request, pack(question))
 
     def is_replaced(self, script: Script, error: ScriptError, request: Request) -> bool:
@@ -115,7 +115,7 @@ class Versions:
             return True
         if not self._keeps:
             return False
-        _, *found = unpack(self._call(request, pack((b"", b"good.get", script.name))))
+        _, *found = unpack(self._call(request, pack((b"", b"good.get"))))
         if not found:
             return False
         numbers, path, source = found

@@ -4,7 +4,7 @@
 -- To hand over takes longer than a small script, so what a script leaves that is known to be quick waits for its end, or
 -- until it turns out that it is not: the time is looked at now and then. Others are `eager`: what they leave is handed
 -- over at once, unless something just was.
-local run, settings, limits, console, CALL = ...
+local run, settings, limits, console, questions = ...
 
 local LIMIT = 255 -- octets of a string on the wire
 local BATCH = 300 -- values handed to Python at once; a Lua stack has an end
@@ -16,7 +16,7 @@ local QUICK = 0.005 -- a script that has left something in less time is no longe
 local LOOK = 16 -- of so many things that are left, one looks at the time
 
 local error, type, select, format = error, type, select, string.format
-local isyieldable, yield = coroutine.isyieldable, coroutine.yield
+local isyieldable, ask = coroutine.isyieldable, questions.ask
 local clock, quick = limits.clock, limits.quick
 local unpack = table.unpack
 local SENDS, SIZE, OUTPUT = 'worker/scripts/sends', 'worker/scripts/sends-size', 'worker/scripts/output'
@@ -102,7 +102,7 @@ local function hand_over()
   note_lines()
   while handed < count do
     handing = end_of_batch()
-    yield(CALL, 'told', unpack(values, handed + 1, handing))
+    ask('told', unpack(values, handed + 1, handing))
     if handing or is_refused then -- it did not get there, or nobody takes it
       handing = nil
       return
@@ -213,7 +213,7 @@ local function record(call, place, given, subject, content, topic, attachment, s
   return 0
 end
 
-local sending = { as_text = as_text, LIMIT = LIMIT, BATCH = BATCH }
+local sending = { as_text = as_text, joined = console.joined, LIMIT = LIMIT, BATCH = BATCH }
 
 function sending.send(...)
   -- No tail call: the error's position is found by counting callers.
