@@ -119,9 +119,10 @@ def lua() -> None:
 
     Its settings are those of a runner of scripts.
     """
+    from alaska.worker.files import Version  # noqa: PLC0415
     from alaska.worker.lua import LuaRunner  # noqa: PLC0415  # the others start without Lua
     from alaska.worker.runner import SETTINGS  # noqa: PLC0415
-    from alaska.worker.scripts import Script, Version  # noqa: PLC0415
+    from alaska.worker.scripts import Script  # noqa: PLC0415
 
     class Scripted:
         def __init__(self, octets: bytes, call: Call) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import NOT_FOUND, ScriptNotFound, ScriptUnreadable
-from alaska.worker import scripts
+from alaska.worker import files
 from alaska.worker.scripts import SEEN_SECONDS, Scripts
 
 SOURCE = b"print 'hello'\n"
@@ -186,7 +186,7 @@ class RefusedTests(ScriptsCase):
     def test_too_large(self) -> None:
         """A file that can hardly be a script is not read."""
         with open(self.directory / "huge.lua", "wb") as file:
-            file.truncate(scripts.MAX_SCRIPT_OCTETS + 1)
+            file.truncate(files.MOST_OCTETS + 1)
         self.assert_refused(b"huge", "larger than")
 
     def test_no_directory(self) -> None:

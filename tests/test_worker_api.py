@@ -6,8 +6,8 @@ from twisted.logger import LogLevel
 
 from alaska.client import Delivery
 from alaska.errors import ScriptBroken
+from alaska.worker.files import Version
 from alaska.worker.request import Broken, LogLine, Outcome, Send, SendKind
-from alaska.worker.scripts import Version
 from tests.worker_case import ServedCase, mail
 
 

@@ -23,13 +23,14 @@ import lupa
 from alaska import __version__
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
 from alaska.memory import Waste
+from alaska.worker.beside import find_module
 from alaska.worker.claims import Claims
 from alaska.worker.options import LuaOptions
 from alaska.worker.paths import join_paths, module_paths
-from alaska.worker.questions import ERROR, NONE, OK, SCRIPTS_OWN, TOLD, pack, unpack
-from alaska.worker.request import PRINTED, Call, LogLine, Outcome, Request, Send, SendKind
+from alaska.worker.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
+from alaska.worker.request import Call, Outcome, Request, Send, SendKind
 from alaska.worker.scripts import Script
-from alaska.worker.values import OUTCOMES
+from alaska.worker.telling import worded, written_down
 
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from lupa import lua54
@@ -46,10 +47,6 @@ _PARTS = (
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
 MOST_LINE_DIGITS = 9
-_FIELDS_OF_A_SEND = 5  # and the frames
-_LOG = b"log"
-_PRINT = b"print"
-_KINDS = {kind.value.encode(): kind for kind in SendKind}
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
 SHORT_OCTETS = 64 * 1024
@@ -248,7 +245,7 @@ class _Interpreter:
         # Each call into Lua lets go of Python's lock and waits for it again, so what is frequent ends without another.
         if values is not None and values[0] == _READY:
             _, _, output, _, *fields = values
-            sends, log = _written_down(fields)
+            sends, log = written_down(fields)
             return Outcome(sends, output, log=log, memory=memory)
         self._lua.set_max_memory(0)
         outcome = self._outcome(self._rescue() if values is None else values)
@@ -277,12 +274,18 @@ class _Interpreter:
         """
         while isinstance(values, tuple) and values[0] is None:
             left = b"" if until is None else b"%.6f" % (until - time.monotonic())
-            word, *answer = unpack(call(request, pack((left, *_question(values[1:])))))
+            word, *answer = self._answer(values[1:], left, request, call)
             self._lua.set_max_memory(0)
             self._hold_answer(_IS_GOOD[word], *answer)
             self._lua.set_max_memory(self._limit, total=True)
             values = self._go_on()
         return values
+
+    def _answer(self, question: tuple[Any, ...], left: bytes, request: Request, call: Call) -> Frames:
+        """Return the answer to a question: of this side, or of the worker."""
+        if question[0] == MODULE:
+            return find_module(*question[1:])
+        return unpack(call(request, pack((left, *worded(question)))))
 
     def _prepare(self, script: Script) -> ScriptError | None:
         """Compile a script unless its very version is compiled already."""
@@ -306,7 +309,7 @@ class _Interpreter:
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._more(len(fields)))
-        sends, log = _written_down(fields)
+        sends, log = written_down(fields)
         self._forget()
         return Outcome(sends, output, error, log=log)
 
@@ -346,33 +349,6 @@ def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
 
 def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
     return pack((ERROR, b"there is no worker to ask"))
-
-
-def _question(values: tuple[Any, ...]) -> tuple[bytes, ...]:
-    if values[0] != TOLD:
-        assert values[0] in SCRIPTS_OWN, values[0]
-        return values
-    sends, log = _written_down(list(values[1:]))
-    return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
-
-
-def _written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
-    """Return what a script wants sent, and logged."""
-    sends: list[Send] = []
-    log: list[LogLine] = []
-    start = 0
-    while start < len(values):
-        kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
-        start += _FIELDS_OF_A_SEND
-        frames = tuple(values[start : start + count])
-        start += count
-        if kind == _LOG:
-            log.append(LogLine(topic.decode(), frames[0]))
-        elif kind == _PRINT:
-            log.append(LogLine(PRINTED, frames[0]))
-        else:
-            sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
-    return tuple(sends), tuple(log)
 
 
 def _table(lua: lua54.LuaRuntime, section: Section) -> lua54.LuaObject:

@@ -1,15 +1,18 @@
 -- load and require: code that a script brings in runs in the script's world, and each run loads its modules anew.
 --
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
-local run, settings, part_with_checks, chunks, limits, console, seen_by_system = ...
+local run, settings, part_with_checks, chunks, limits, questions, console, seen_by_system = ...
 
-local error, ipairs, type, pcall, tostring, select, rawequal =
-  error, ipairs, type, pcall, tostring, select, rawequal
+local error, type, pcall, tostring, select, rawequal =
+  error, type, pcall, tostring, select, rawequal
 local rawget, rawset = rawget, rawset
 local open, searchpath = io.open, package.searchpath
-local concat, find, format, gsub, unpack = table.concat, string.find, string.format, string.gsub, table.unpack
+local find, format, gsub, unpack, concat = string.find, string.format, string.gsub, table.unpack, table.concat
+local isyieldable = coroutine.isyieldable
 local compile, open_chunk = chunks.compile, chunks.open
 local real, is_5_1 = package, setfenv ~= nil
+local MOST_NAMES = 1000 -- that are remembered
+local LONGEST = 255 -- octets of a name
 local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> part
 
 real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
@@ -119,21 +122,17 @@ end
 -- Finding modules
 
 local own = {} -- name of a file of ours -> its function
-local compiled = {} -- path -> { source =, chunk = }
-local system = {} -- name of a module -> { path =, once compiled, or missing = }
+local beside = {} -- name of a module beside the scripts -> { version =, chunk = }
+local system = {} -- name of a module of the system -> { path =, chunk =, or missing = }
+local system_count = 0
 
--- Returns the main function of a module's file and the path; raises an error if it does not compile.
-local function chunk_of(name, path, source, env)
-  local known = compiled[path]
-  if not known or source and known.source ~= source then
-    local chunk, message = chunks.compile_file(source, path)
-    if not chunk then
-      error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
-    end
-    known = { source = source, chunk = chunk }
-    compiled[path] = known
+-- Returns a module's file, compiled; raises an error if it does not compile.
+local function compiled(name, path, source)
+  local chunk, message = chunks.compile_file(source, path)
+  if not chunk then
+    error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
   end
-  return open_chunk(known.chunk, env), path
+  return chunk
 end
 
 -- What the system has installed may expect libraries that a script in the sandbox does not have.
@@ -143,15 +142,17 @@ local function globals_of_system(name)
 end
 
 -- Tells whether a script in the sandbox may have a module of the system: `modules` has names, and beginnings of names
--- with a star behind them.
+-- with a star behind them. A name that has to be there as a whole is found by none of these.
 local allowed = {}
 for word in string.gmatch(settings.modules, '%S+') do
   allowed[word] = true
 end
 
-local function is_allowed(name)
+local function is_allowed(name, is_whole)
   if not settings.sandbox or allowed[name] or allowed['*'] then
     return true
+  elseif is_whole then
+    return false
   end
   local prefix = name
   repeat
@@ -171,21 +172,35 @@ local function from_preload(name)
   return loader, ':preload:'
 end
 
--- The modules that stand next to the scripts are read each time: an edit serves from the next request on.
+-- The modules that stand next to the scripts are looked at each time: an edit serves from the next request on. Python
+-- does that, as it does for scripts: it can tell what is a file, and where it is.
 local function from_directory(name)
   if find(name, '%c') then
     return 'no module has a name with control characters'
+  elseif not isyieldable() then
+    error(format("module '%s' cannot be loaded within a function that is called by table.sort or a C module", name), 0)
   end
-  local base = run.script.directory .. '/' .. gsub(name, '%.', '/')
-  local missing = {}
-  for i, path in ipairs { base .. '.lua', base .. '/init.lua' } do
-    local source, message = read(path)
-    if source then
-      return chunk_of(name, path, source, globals())
-    end
-    missing[i] = format("no file '%s'", path)
+  local known = beside[name]
+  local is_found, path, version, source =
+    questions.ask('module', run.script.directory, name, known and known.version or '')
+  if is_found == nil then
+    beside[name] = nil
+    return path
+  elseif not is_found then
+    error(path, 0)
+  elseif source then
+    known = { version = version, chunk = compiled(name, path, source) }
+    beside[name] = known
   end
-  return concat(missing, '\n\t')
+  return open_chunk(known.chunk, globals()), path
+end
+
+-- A script may look for any number of names.
+local function remember(name, found)
+  if system_count == MOST_NAMES then
+    system, system_count = {}, 0
+  end
+  system[name], system_count = found, system_count + 1
 end
 
 -- What was looked for in the places of the system is remembered, found or not, as long as the interpreter lives.
@@ -199,7 +214,7 @@ local function from_path(name)
   local is_default = paths == settings.path
   local known = is_default and system[name]
   if known and known.path then
-    return chunk_of(name, known.path, nil, globals_of_system(name))
+    return open_chunk(known.chunk, globals_of_system(name)), known.path
   elseif known then
     return known.missing
   end
@@ -207,7 +222,7 @@ local function from_path(name)
   if not path then
     missing = gsub(missing, '^\n\t', '')
     if is_default then
-      system[name] = { missing = missing }
+      remember(name, { missing = missing })
     end
     return missing
   end
@@ -215,18 +230,18 @@ local function from_path(name)
   if not source then
     error(format("error loading module '%s' from file '%s':\n\t%s", name, path, message), 0)
   end
-  local main = chunk_of(name, path, source, globals_of_system(name))
+  local chunk = compiled(name, path, source)
   if is_default then
-    system[name] = { path = path }
+    remember(name, { path = path, chunk = chunk })
   end
-  return main, path
+  return open_chunk(chunk, globals_of_system(name)), path
 end
 
 -- A C module that cannot be loaded counts as one that is not there: perhaps a later searcher has a replacement.
 local function from_c(searcher)
   local known = {}
   return function(name)
-    if not is_allowed(name) then
+    if not is_allowed(name, true) then
       return nil
     end
     local answer = known[name]
@@ -314,7 +329,7 @@ end
 
 -- Tells whether a name is one of words with dots between them: in any other, a path may be hidden.
 local function is_plain(name)
-  return find(name, '^[%w_-][%w_.-]*$') and not find(name, '..', 1, true) and not find(name, '%.$')
+  return #name <= LONGEST and find(name, '^[%w_-][%w_.-]*$') and not find(name, '..', 1, true) and not find(name, '%.$')
 end
 
 function modules.require(name)

@@ -17,6 +17,9 @@ NONE = b"none"
 """There is no answer, which is no fault of the script; the second string says why."""
 TOLD = b"told"
 """What a script has left while it runs, and goes on: one argument, an outcome as octets; the answer is ``OK``."""
+MODULE = b"module"
+"""What a module beside the scripts is: their directory, its name, and the version that is known. This one never reaches
+the worker: who runs the script answers it."""
 SCRIPTS_OWN = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
 """What scripts ask; all other questions are those of who runs them."""
 ERROR = b"error"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.worker.claims import MOST, Claims
+from alaska.worker.files import Version
 from alaska.worker.lua import SHORT_OCTETS, LuaRunner
 from alaska.worker.options import LuaOptions
 from alaska.worker.questions import pack, unpack
 from alaska.worker.request import Broken, Call, Outcome, Request
-from alaska.worker.scripts import Script, Scripts, Version
+from alaska.worker.scripts import Script, Scripts
 from alaska.worker.values import Coder
 
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.

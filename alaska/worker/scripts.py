@@ -8,22 +8,16 @@ A file that somebody is writing is not a script yet: one that has only just chan
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import math
 import os
-import signal
-import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from alaska.errors import ScriptNotFound, ScriptUnreadable
+from alaska.worker.files import SUFFIX, Unfit, Version, read_file, version_at
 
-SUFFIX = b".lua"
-MAX_SCRIPT_OCTETS = 4 * 1024 * 1024
 REST_SECONDS = 0.1
 """So long a file must not have changed to count as written, where nobody is known to have it open for writing."""
 HELD_SECONDS = 1.0
@@ -35,23 +29,6 @@ MOST_SECONDS = 2.0
 BROKEN_SECONDS = 1.0
 """So old a version must be that does not compile, to count as one that its author has finished."""
 _SHOWN_CHARACTERS = 80
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
-"""Why a file cannot be read that may be readable a moment later, or elsewhere."""
-
-
-class Version(NamedTuple):
-    """Two equal versions of a file have the same content, as far as its status tells."""
-
-    mtime_ns: int
-    ctime_ns: int
-    size: int
-    inode: int
-
-    @property
-    def changed(self) -> float:
-        """When the file last changed, in seconds since 1970."""
-        return max(self.mtime_ns, self.ctime_ns) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +92,7 @@ class Scripts:
         path, script, seen = known
         now = self._monotonic()
         if not (seen >= since and now - seen < SEEN_SECONDS):
-            if _version(path) != script.version:
+            if version_at(path) != script.version:
                 return None
             self._found[subject] = path, script, now
         return script
@@ -164,73 +141,15 @@ class Scripts:
 
     def _read(self, subject: bytes) -> tuple[Script, bool]:
         """Return a script as it stands there now, and whether somebody has its file open for writing."""
-        path = os.path.join(os.fsencode(self.directory), subject + SUFFIX)
+        directory = os.fsencode(self.directory)
+        path = os.path.join(directory, subject + SUFFIX)
         try:
-            descriptor = os.open(path, _OPEN_FLAGS)
-            try:
-                status = os.fstat(descriptor)
-                self._check_file(subject, path, status)
-                is_held = _is_held(descriptor)
-                with open(descriptor, "rb", closefd=False) as file:
-                    source = file.read(MAX_SCRIPT_OCTETS + 1)
-                status = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
+            file = read_file(directory, path)
+        except Unfit as error:
+            raise _not_found(subject, str(error)) from None
         except OSError as error:
-            if error.errno in _PASSING:
-                raise ScriptUnreadable(f"{os.fsdecode(path)!r} cannot be read at present: {error.strerror}") from error
             raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
-        if len(source) > MAX_SCRIPT_OCTETS:
-            raise _not_found(subject, f"its file is larger than {MAX_SCRIPT_OCTETS} octets")
-        return Script(subject, Path(os.fsdecode(path)), source, _version_of(status)), is_held
-
-    def _check_file(self, subject: bytes, path: bytes, opened: os.stat_result) -> None:
-        """Refuse an open file that is not regular, or not inside the directory, and raise OSError if it has gone."""
-        if not stat.S_ISREG(opened.st_mode):
-            raise _not_found(subject, "what stands there is not a regular file")
-        directory = os.path.realpath(os.fsencode(self.directory))
-        real = os.path.realpath(path)
-        if os.path.commonpath([directory, real]) != directory:
-            raise _not_found(subject, "its file lies outside the scripts directory")
-        # The path may have been pointed elsewhere since the file was opened: what counts is the file that is open.
-        now = os.stat(real, follow_symlinks=False)
-        if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
-            raise _not_found(subject, "its file was exchanged while it was opened")
-
-
-def _is_held(descriptor: int) -> bool:
-    """Return whether an open file is open for writing elsewhere, as far as this system tells.
-
-    Linux gives a lease on a file to its owner, as long as nobody writes to it. It is given back at once; whoever opens
-    the file in between waits for that, and of the signal that says so nobody hears.
-    """
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return False
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:  # The file is somebody else's, or on a file system without leases.
-        return False
-    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
-
-
-def _version_of(status: os.stat_result) -> Version:
-    return Version(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-
-
-def _version(path: str) -> Version | None:
-    """Return the version of the file that stands at a path now, or None if there is none.
-
-    A script that was checked once needs no second check as long as the file is the very same: what is served is what
-    was read then.
-    """
-    try:
-        return _version_of(os.stat(path))
-    except OSError:
-        return None
+        return Script(subject, Path(os.fsdecode(path)), file.source, file.version), file.is_held
 
 
 def _check_name(subject: bytes) -> None:

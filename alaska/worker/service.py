@@ -25,12 +25,12 @@ from alaska.names import address_of, printable
 from alaska.store.kv import KeyValues
 from alaska.worker.asking import Asking
 from alaska.worker.calls import Calls, check_service
+from alaska.worker.files import Version
 from alaska.worker.intake import Intake
 from alaska.worker.output import Output
 from alaska.worker.pool import MakePool, Pool, Runner
 from alaska.worker.reports import report, shown
 from alaska.worker.request import Broken, Call, Outcome, Request, Send, SendKind
-from alaska.worker.scripts import Version
 from alaska.worker.senders import Senders, Sink
 from alaska.worker.underway import UnderWay
 

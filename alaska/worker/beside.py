@@ -1,0 +1,42 @@
+"""Modules that stand beside the scripts: ``require 'a.b'`` finds ``a/b.lua`` or ``a/b/init.lua`` in their directory."""
+
+from __future__ import annotations
+
+import os
+
+from alaska.worker.files import SUFFIX, Unfit, read_file, version_at
+from alaska.worker.questions import ERROR, NONE, OK, Frames
+
+PLACES = (SUFFIX, b"/init" + SUFFIX)
+
+
+def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
+    """Return ``OK``, the module's path and a text that stands for its version, and unless that text is ``known`` also
+    its source; ``NONE`` and the places where it is not; or ``ERROR`` and what is wrong with its file.
+
+    :raises ScriptUnreadable: its file cannot be read at present.
+    """
+    base = os.path.join(directory, name.replace(b".", b"/"))
+    missing = []
+    for place in PLACES:
+        path = base + place
+        version = version_at(path) if b"\0" not in path else None
+        if version is None:
+            missing.append(b"no file '%s'" % path)
+        elif (text := b"%s %d %d %d %d" % (path, *version)) == known:
+            return OK, path, text
+        else:
+            return _read(directory, path, name)
+    return NONE, b"\n\t".join(missing)
+
+
+def _read(directory: bytes, path: bytes, name: bytes) -> Frames:
+    try:
+        file = read_file(directory, path)
+    except Unfit as error:
+        why = str(error)
+    except OSError as error:
+        why = f"it cannot be read ({error.strerror})"
+    else:
+        return OK, path, b"%s %d %d %d %d" % (path, *file.version), file.source
+    return ERROR, b"error loading module '%s' from file '%s':\n\t%s" % (name, path, why.encode())

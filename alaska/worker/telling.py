@@ -1,0 +1,42 @@
+"""What Lua tells of a script, a list of values, as sends, lines of the log and questions to the worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alaska.worker.questions import SCRIPTS_OWN, TOLD
+from alaska.worker.request import PRINTED, LogLine, Outcome, Send, SendKind
+from alaska.worker.values import OUTCOMES
+
+_FIELDS_OF_A_SEND = 5  # and the frames
+_LOG = b"log"
+_PRINT = b"print"
+_KINDS = {kind.value.encode(): kind for kind in SendKind}
+
+
+def worded(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+    """Return a question of Lua's as the worker understands it: only what scripts ask, or what they have left so far."""
+    if values[0] != TOLD:
+        assert values[0] in SCRIPTS_OWN, values[0]
+        return values
+    sends, log = written_down(list(values[1:]))
+    return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
+
+
+def written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
+    """Return what a script wants sent, and logged."""
+    sends: list[Send] = []
+    log: list[LogLine] = []
+    start = 0
+    while start < len(values):
+        kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
+        start += _FIELDS_OF_A_SEND
+        frames = tuple(values[start : start + count])
+        start += count
+        if kind == _LOG:
+            log.append(LogLine(topic.decode(), frames[0]))
+        elif kind == _PRINT:
+            log.append(LogLine(PRINTED, frames[0]))
+        else:
+            sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
+    return tuple(sends), tuple(log)
