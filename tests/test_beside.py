@@ -57,8 +57,15 @@ class FindTests(SynchronousTestCase):
     def test_missing(self) -> None:
         """Of a module that is not there, the places are told where it would be."""
         for name in (b"no", b"no.no", b"x" * 300, b"a\0b"):
-            word, places = self.find(name)
+            word, places, _ = self.find(name)
             self.assertEqual((word, places.count(b"no file '")), (NONE, 2))
+
+    def test_missing_folder(self) -> None:
+        """Of such a module is also told whether the folder is missing that its name begins with."""
+        (self.directory / "lib").mkdir()
+        self.path.write_bytes(SOURCE)
+        found = [self.find(name)[2] for name in (b"lib.no", b"lib", b"no.no", b"no", b"one.no", b"a\0b.c")]
+        self.assertEqual(found, [b"", b"", b"no", b"no", b"one", b"a\0b"])
 
     def assert_refused(self, why: bytes) -> None:
         """Expect that what stands at the module's path is refused for this reason."""
@@ -122,6 +129,22 @@ class RequireTests(LuaCase):
         self.assertIn(
             "module 'one' cannot be loaded within a function that is called by table.sort", self.error(source)
         )
+
+    def test_folder_that_is_missing(self) -> None:
+        """What begins with a folder that was not there is found elsewhere without asking, in this run only."""
+        source = """
+            local function within() return (('x'):gsub('x', function() return (require 'far.two') end)) end
+            local value = setmetatable({}, { __tostring = within })
+            print(require 'far.one' .. tostring(value))
+        """
+        elsewhere = self.directory.absolute() / "elsewhere" / "far"
+        elsewhere.mkdir(parents=True)
+        for name in ("one", "two"):
+            (elsewhere / f"{name}.lua").write_text(f"return '{name}'")
+        self.use(path=f"{elsewhere.parent}/?.lua", modules=("far.*",))
+        self.assertEqual(self.output(source), "onetwo\n")
+        self.write("far/two.lua", "return 'nearer'")
+        self.assertEqual(self.output("print(require 'far.one' .. require 'far.two')"), "onenearer\n")
 
     def test_stars_allow_no_libraries(self) -> None:
         """A library in C has to be named by who allows it: a star stands for modules in Lua only."""

@@ -12,7 +12,8 @@ PLACES = (SUFFIX, b"/init" + SUFFIX)
 
 def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
     """Return ``OK``, the module's path and a text that stands for its version, and unless that text is ``known`` also
-    its source; ``NONE`` and the places where it is not; or ``ERROR`` and what is wrong with its file.
+    its source; ``NONE``, the places where it is not, and the first word of its name if no folder is called so, else
+    nothing; or ``ERROR`` and what is wrong with its file.
 
     :raises ScriptUnreadable: its file cannot be read at present.
     """
@@ -27,7 +28,8 @@ def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
             return OK, path, text
         else:
             return _read(directory, path, name)
-    return NONE, b"\n\t".join(missing)
+    folder = name.partition(b".")[0]
+    return NONE, b"\n\t".join(missing), b"" if os.path.isdir(os.path.join(directory, folder)) else folder
 
 
 def _read(directory: bytes, path: bytes, name: bytes) -> Frames:

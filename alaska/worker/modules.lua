@@ -3,11 +3,11 @@
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
 local run, settings, part_with_checks, chunks, limits, questions, console, seen_by_system = ...
 
-local error, type, pcall, tostring, select, rawequal =
-  error, type, pcall, tostring, select, rawequal
+local error, type, pcall, tostring, select, rawequal = error, type, pcall, tostring, select, rawequal
 local rawget, rawset = rawget, rawset
 local open, searchpath = io.open, package.searchpath
-local find, format, gsub, unpack, concat = string.find, string.format, string.gsub, table.unpack, table.concat
+local find, format, gsub, match, sub = string.find, string.format, string.gsub, string.match, string.sub
+local unpack, concat = table.unpack, table.concat
 local isyieldable = coroutine.isyieldable
 local compile, open_chunk = chunks.compile, chunks.open
 local real, is_5_1 = package, setfenv ~= nil
@@ -17,11 +17,12 @@ local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'p
 
 real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
 
-local modules = {}
+local modules, nothing = {}, {}
 
 -- Lets go of the run's globals.
 function modules.finish()
-  run.loaded, run.preload, run.package, run.array = nil, nil, nil, nil
+  run.loaded, run.preload, run.package, run.array, run.stripped = nil, nil, nil, nil, nil
+  run.absent = nothing
 end
 
 local function globals()
@@ -173,18 +174,24 @@ local function from_preload(name)
 end
 
 -- The modules that stand next to the scripts are looked at each time: an edit serves from the next request on. Python
--- does that, as it does for scripts: it can tell what is a file, and where it is.
+-- does that, as it does for scripts: it can tell what is a file, and where it is. A folder that was not there is not
+-- looked for again in a run, so that modules of the system can load others where nobody can be asked.
 local function from_directory(name)
+  local folder = match(name, '^[^.]*%.')
   if find(name, '%c') then
     return 'no module has a name with control characters'
+  elseif run.absent[folder] then
+    return format("no folder '%s' beside the scripts", sub(folder, 1, -2))
   elseif not isyieldable() then
-    error(format("module '%s' cannot be loaded within a function that is called by table.sort or a C module", name), 0)
+    error(format("module '%s' cannot be loaded within a function that is called by table.sort, string.gsub, tostring or "
+      .. 'a C module; load it before', name), 0)
   end
   local known = beside[name]
   local is_found, path, version, source =
     questions.ask('module', run.script.directory, name, known and known.version or '')
   if is_found == nil then
     beside[name] = nil
+    run.absent[version .. '.'] = version ~= '' or nil
     return path
   elseif not is_found then
     error(path, 0)
@@ -209,7 +216,7 @@ local function from_path(name)
   if type(paths) ~= 'string' then
     error("'package.path' must be a string", 0)
   elseif not is_allowed(name) then
-    return format("the sandbox does not allow the system's module '%s'", name)
+    return format("the sandbox does not allow the system's module '%s' (worker/scripts/modules)", name)
   end
   local is_default = paths == settings.path
   local known = is_default and system[name]
@@ -284,12 +291,10 @@ end
 
 local shared_values = {} -- what parts of our modules return, made once: functions that keep nothing
 
-local function shared(name)
+function modules.shared(name)
   shared_values[name] = shared_values[name] or part_with_checks(name)(modules.is_null, null)
   return shared_values[name]
 end
-
-modules.shared = shared
 
 local function from_builtins(name)
   local file = builtins[name]
@@ -298,7 +303,7 @@ local function from_builtins(name)
   end
   own[file] = own[file] or part_with_checks(file)
   return function()
-    return own[file](name, null, console, shared, modules)
+    return own[file](name, null, console, modules.shared, modules)
   end, ':alaska:'
 end
 
@@ -387,7 +392,7 @@ function modules.package(env, libraries)
   local package = settings.sandbox and package_of_sandbox(loaded) or package_of_trusted(loaded)
   loaded.package = package
   run.touched = true
-  run.loaded, run.preload, run.package = loaded, package.preload, package
+  run.loaded, run.preload, run.package, run.absent = loaded, package.preload, package, {}
   return package
 end
 
