@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest
@@ -22,7 +24,7 @@ WORKS = {
     "func": "return m.I(m._1 + 1)(2)",
     "import_into": "return m({}).List ~= nil",
     "input": "local n = 0 for _ in m.numbers(require('pl.stringio').open('1 2 3')) do n = n + 1 end return n",
-    "lapp": "m.slack = true return type(m)",
+    "lapp": "local o = m('-n (default 2)\\n-i (default stdin)\\n', {'-n', '3'}) return o.n .. o.i:read('*a') .. #m('')",
     "lexer": "local n = 0 for _ in m.lua('a = 1') do n = n + 1 end return n",
     "List": "return m({1, 2}):append(3):len()",
     "luabalanced": "return m.match_expression('1 + 2')",
@@ -32,7 +34,7 @@ WORKS = {
     "OrderedMap": "local found = m() found:set('a', 1) return found:keys()[1]",
     "permute": "local n = 0 for _ in m.order_iter({1, 2, 3}) do n = n + 1 end return n",
     "pretty": "return m.read('{a = {2}}').a[1] + m.load('a = 1', {}, true).a .. m.number(1234, 'N', 1)",
-    "seq": "return m.sum({1, 2})",
+    "seq": "return m.sum({1, 2}) .. #m.lines('STDIN'):copy()",
     "Set": "return m.len(m({1, 2, 2}))",
     "sip": "local found = {} m.match('$i{n}', '5', found) return found.n",
     "strict": "return pcall(function() return undeclared end)",
@@ -67,10 +69,40 @@ class PenlightTests(LuaCase):
             self.assertEqual(found, self.output(source), name)
             self.use()
 
+    def test_all_are_here(self) -> None:
+        """Each module that is installed is in one of the lists above."""
+        self.use(sandbox=False)
+        place = self.output("print(package.searchpath('pl.utils', package.path))")
+        names = {path.stem for path in Path(place.strip()).parent.glob("*.lua")} - {"init"}
+        self.assertEqual(names - WORKS.keys() - set(REFUSED), set())
+
+    def test_document(self) -> None:
+        """docs/lua.md says of each module whether it works."""
+        document = (Path(__file__).parent.parent / "docs" / "lua.md").read_text()
+        for word, listed in (("work", WORKS), ("refused", REFUSED)):
+            for name in listed:
+                rows = re.findall(rf"^\|.*`pl\.{name}`.*\| ({word}|)", document, re.MULTILINE)
+                self.assertEqual(rows, [word], name)
+
+    def test_input(self) -> None:
+        """Who reads the standard input finds its end, as scripts do that are trusted."""
+        for call in ("pl.input'.numbers()()", "pl.data'.read('stdin')"):
+            source = f"print(require '{call})"
+            found = self.output(source)
+            self.use(sandbox=False)
+            self.assertEqual(found, self.output(source), call)
+            self.use()
+
+    def test_lazy_modules(self) -> None:
+        """Modules that others load when they need them are loaded where C calls a function, too."""
+        source = "print((('a'):gsub('a', function() return tostring(require 'pl.Set' { 1 }) end)))"
+        self.assertEqual(self.output("require 'pl.utils' " + source), "[1]\n")
+
     def test_pl(self) -> None:
         """All of Penlight at once gives the script its names as globals, and only the script."""
         self.assertEqual(self.output("require 'pl' print(stringx.strip ' a ', List {1, 2})"), "a\t{1,2}\n")
         self.assertEqual(self.output("require 'pl.utils' print(List, stringx)"), "nil\tnil\n")
+        self.assertIn("the module 'pl.path' works with files", self.error("require 'pl' print(path.join('a', 'b'))"))
 
     def test_refused(self) -> None:
         """Modules for files are refused by name, unless the script has its own."""
@@ -84,13 +116,21 @@ class PenlightTests(LuaCase):
         """So are the functions of other modules that would reach a file or a program."""
         for call in (
             "require('pl.utils').readfile('/etc/passwd')",
+            "require('pl.utils').readlines('/etc/passwd')",
+            "require('pl.utils').writefile('x', 'y')",
             "require('pl.utils').execute('true')",
             "require('pl.utils').executeex('true')",
             "require('pl.seq').lines('/etc/passwd')",
             "require('pl.config').read('/etc/passwd')",
             "require('pl.data').read('/etc/passwd')",
+            "require('pl.sip').read('/etc/passwd')",
+            "require('pl.xml').parse('/etc/passwd', true)",
+            "require('pl.pretty').dump({}, 'x')",
+            "require('pl.lapp')('--in (default stdin)\\n', { '--in', '/etc/passwd' })",
         ):
-            self.assertRegex(self.error(call), r"(io|os)\.\w+ is not there in the sandbox", call)
+            text = self.error(call)
+            self.assertRegex(text, r"(io|os)\.\w+ is not there in the sandbox.*worker/scripts/sandbox", call)
+        self.assertIn("for strings only in the sandbox (worker", self.error("require('pl.seq').import()"))
 
     def test_strict(self) -> None:
         """Strict globals are those of one run."""
@@ -102,6 +142,8 @@ class PenlightTests(LuaCase):
         source = "print(require('pl.pretty').load('return (1)()', {}, true), ('x'):rep(2))"
         self.assertIn("\txx\n", self.output(source))
         self.assertEqual(self.output("print(('x'):rep(2))"), "xx\n")
+        source = "require('pl.pretty').load('require \\'pl.Set\\'', { require = require }, true) print(('x'):rep(2))"
+        self.assertEqual(self.output(source), "xx\n")
 
 
 class DebugTests(LuaCase):
@@ -150,6 +192,19 @@ class DebugTests(LuaCase):
             print 'done'
         """
         self.assertEqual(self.output(source), "done\n")
+
+    def test_standard_files(self) -> None:
+        """The standard files stay open, show no metatable, and lead to no other file."""
+        (self.directory / "system" / "look.lua").write_text("return require 'io'", encoding="utf-8")
+        source = """
+            local io = require 'look'
+            for _, file in ipairs { io.stdin, io.stdout, io.stderr } do
+              assert(getmetatable(file) == nil and file:close() == nil and io.type(file) == 'file')
+            end
+            assert(io.read 'a' == '' and io.read() == nil and io.stdin:write 'x' == nil and io.lines()() == nil)
+            print(pcall(io.lines, '/etc/passwd'))
+        """
+        self.assertIn("false\tio.lines is not there in the sandbox", self.output(source))
 
     def test_methods_come_back(self) -> None:
         """A script that takes the methods of strings away has done so for its own run."""

@@ -3,11 +3,11 @@
 -- Such modules are written for all of Lua. What they use of it to look, is there: who has called, what a function's
 -- globals are. What they would reach files or programs with is an error that says so. A script gets at all this as well,
 -- through functions whose globals it asks for: it reaches nothing but its own run.
-local console, is_main = ...
+local run, console, is_main = ...
 
 local error, type, next, select, setmetatable = error, type, next, select, setmetatable
 local rawequal, rawget, rawset, get_metatable = rawequal, rawget, rawset, debug.getmetatable
-local find, format = string.find, string.format
+local find, format, unpack = string.find, string.format, table.unpack
 local getinfo, getupvalue, setupvalue, upvaluejoin =
   debug.getinfo, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
 
@@ -96,19 +96,43 @@ end
 function library.sethook() end
 
 -- Takes the methods of strings away and gives them back, which pl.pretty does while it reads. The next run sets them anew.
-local stripped, methods
 function library.setmetatable(value, metatable)
+  local stripped = run.stripped
   if type(value) ~= 'string' then
     error('debug.setmetatable is there for strings only in the sandbox (worker/scripts/sandbox)', 2)
   elseif metatable == nil and not stripped then
-    stripped = get_metatable ''
-    methods = rawget(stripped, '__index')
-    rawset(stripped, '__index', nil)
+    local of_strings = get_metatable ''
+    run.stripped = { metatable = of_strings, methods = rawget(of_strings, '__index') }
+    rawset(of_strings, '__index', nil)
   elseif metatable ~= nil and stripped then
-    rawset(stripped, '__index', methods)
-    stripped, methods = nil, nil
+    rawset(stripped.metatable, '__index', stripped.methods)
+    run.stripped = nil
   end
   return value
+end
+
+-- io: the three standard files, which scripts that are trusted have as well. Whoever reads finds the end of the input.
+
+local standard = { console.io.stdin, console.io.stdout, console.io.stderr }
+
+local function is_standard(value)
+  return rawequal(value, standard[1]) or rawequal(value, standard[2]) or rawequal(value, standard[3])
+end
+
+local refused_lines = refuse 'io.lines'
+
+local function lines(name, ...)
+  if name == nil then
+    return console.io.lines(nil, ...)
+  end
+  return refused_lines()
+end
+
+local function make_io()
+  local io = refusing('io', 'open popen input output tmpfile close')
+  io.stdin, io.stdout, io.stderr = unpack(standard)
+  io.read, io.write, io.type, io.lines = console.io.read, console.io.write, console.io.type, lines
+  return io
 end
 
 local system = {}
@@ -126,11 +150,7 @@ local changes_globals = { pl = true, ['pl.strict'] = true, ['pl.utils'] = true }
 
 -- Returns the globals of a module of this name that is required by a script with these globals.
 function system.globals(env, name)
-  local seen = {}
-  stripped, methods = nil, nil
-  seen.io = refusing('io', 'open lines popen read input output tmpfile close')
-  seen.io.write, seen.io.type = console.io.write, console.io.type
-  seen.io.stdout, seen.io.stderr = console.io.stdout, console.io.stderr
+  local seen = { io = make_io() }
   seen.os = refusing('os', 'execute getenv remove rename tmpname setlocale')
   for key, value in next, env.os or {} do
     seen.os[key] = value
@@ -140,13 +160,19 @@ function system.globals(env, name)
     seen.debug[key] = value
   end
   seen._G = changes_globals[name] and env or seen
+  if name == 'pl.lapp' and rawget(env, 'arg') == nil then
+    rawset(env, 'arg', { [0] = run.script.path }) -- the command line, which it reads: that of a script has no arguments
+  end
   function seen.require(wanted)
-    return (wanted == 'debug' or wanted == 'io' or wanted == 'os') and seen[wanted] or env.require(wanted)
+    if wanted == 'debug' or wanted == 'io' or wanted == 'os' then
+      return seen[wanted]
+    end
+    return env.require(wanted) -- a tail call: an error is told to be where the module calls
   end
   local file_metatable, get = {}, env.getmetatable
   function seen.getmetatable(...)
     local value = ...
-    if rawequal(value, console.io.stdout) or rawequal(value, console.io.stderr) then
+    if is_standard(value) then
       return file_metatable
     elseif select('#', ...) == 0 then
       error("bad argument #1 to 'getmetatable' (value expected)", 2)
