@@ -6,7 +6,7 @@ local run, settings, clock, quick = ...
 
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
-local getinfo, collect, count = debug.getinfo, collectgarbage, collectgarbage
+local getinfo, collect, count, huge = debug.getinfo, collectgarbage, collectgarbage, math.huge
 
 -- How many checks pass between two looks at the clock: fewer where they take long.
 local FIRST, MOST = 64, 512
@@ -159,10 +159,34 @@ limits.begin()
 
 -- Memory
 
+local MEMORY = 'worker/scripts/memory'
+local too_little_memory = limits.text(MEMORY, 'not enough memory: the script needs more than %d MB', settings.memory)
+
 -- A second collection gets what the finalizers that the first one calls let go of.
 local function collect_twice()
   collect()
   return collect_garbage()
+end
+
+-- Returns how many octets of memory a run may still take.
+function limits.room()
+  if memory == 0 then
+    return huge
+  end
+  local left = (base + memory - count 'count') * 1024
+  return left < memory * 512 and (base + memory - collect_garbage()) * 1024 or left
+end
+
+-- Ends the run for want of memory, before Lua does.
+function limits.short_of_memory()
+  run.odd = true
+  exceed(MEMORY, too_little_memory)
+end
+
+-- Returns the error's text for a script that Lua has ended.
+function limits.out_of_memory(where)
+  run.limit = MEMORY
+  return where .. too_little_memory
 end
 
 -- Called when a run has let go of all that it had, and there is much garbage; returns how much may be there in future.

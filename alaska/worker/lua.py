@@ -42,7 +42,7 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
     *("limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console", "sending"),
-    *("system", "modules"),
+    *("system", "bounded", "modules"),
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")

@@ -1,7 +1,7 @@
 -- load and require: code that a script brings in runs in the script's world, and each run loads its modules anew.
 --
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
-local run, settings, part_with_checks, chunks, limits, questions, console, seen_by_system = ...
+local run, settings, part_with_checks, chunks, limits, questions, console, seen_by_system, bounded = ...
 
 local error, type, pcall, tostring, select, rawequal = error, type, pcall, tostring, select, rawequal
 local rawget, rawset = rawget, rawset
@@ -11,8 +11,7 @@ local unpack, concat = table.unpack, table.concat
 local isyieldable = coroutine.isyieldable
 local compile, open_chunk = chunks.compile, chunks.open
 local real, is_5_1 = package, setfenv ~= nil
-local MOST_NAMES = 1000 -- that are remembered
-local LONGEST = 255 -- octets of a name
+local MOST_NAMES, LONGEST = 1000, 255 -- names that are remembered; octets of a name
 local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> part
 
 real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
@@ -256,6 +255,8 @@ local function from_c(searcher)
       local ok, loader, path = pcall(searcher, name)
       if not ok or type(loader) ~= 'function' then
         loader, path = gsub(tostring(loader or ''), '^\n\t', ''), nil
+      elseif bounded then
+        loader = bounded.loader(name, loader)
       end
       answer = { loader, path }
       known[name] = answer

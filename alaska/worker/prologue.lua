@@ -71,7 +71,8 @@ local describe = part 'describe'(debug.getmetatable)
 local console = part 'console'(run, settings, limits)
 local sending = part 'sending'(run, settings, limits, console, questions)
 local system = settings.sandbox and part 'system'(run, console, trace.is_main)
-local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, system)
+local bounded = settings.sandbox and part 'bounded'(limits)
+local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, system, bounded)
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
 local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
@@ -340,13 +341,12 @@ end
 -- Concludes a run that was short of memory, once there is enough. Nothing of the script is called any more.
 local function rescue()
   run.odd, run.touched = true, true
-  run.limit = 'worker/scripts/memory'
   run.frames = current and trace.frames(current) or {}
   run.env, run.request, current, run.question, run.answer = nil, nil, nil, nil, nil
   local innermost = run.frames[1]
   local is_known = type(innermost) == 'table' and innermost.line
   local where = is_known and format('%s:%d: ', innermost.short_src, innermost.line) or ''
-  return results(where .. limits.text(run.limit, 'not enough memory: the script needs more than %d MB', settings.memory))
+  return results(limits.out_of_memory(where))
 end
 
 -- Returns what there is to say of the latest error: file, line and limit, each nil where there is none, and the

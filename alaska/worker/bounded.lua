@@ -1,0 +1,191 @@
+-- The system's lua-cjson in the sandbox, within the limits of a run.
+--
+-- It descends on C's stack, the end of which is the end of the process, and its buffers are counted by nobody. So the
+-- depth has a bound that no script can move, and what a document needs is estimated before lua-cjson begins.
+local limits = ...
+
+local MOST_DEPTH = 1000 -- what lua-cjson begins with
+local LARGE = 1024 * 1024 -- octets of a document that is looked at before it is decoded, or a buffer that is not kept
+local COUNTED = 1024 -- values between two looks at the clock
+local ESCAPED = 6 -- octets that one octet of a string may become
+local LONG = 4096 -- octets of a string in which those are counted
+local ITEM, NULL = 30, 5 -- octets of a text, at most: a number or what stands around a string, with its key
+local SLOT, STRING, TABLE = 48, 32, 56 -- octets of memory, at most: a place in a table that grows, and what stands there
+
+local error, floor, format, gmatch, next, pcall, select, tonumber, type =
+  error, math.floor, string.format, string.gmatch, next, pcall, select, tonumber, type
+
+-- Looks at the time now and then; `left` is what it returned last.
+local function tick(left)
+  if left > 0 then
+    return left - 1
+  end
+  limits.patience()
+  return COUNTED
+end
+
+-- Returns how many octets a string needs, at most.
+local function weight_of_string(text)
+  if #text < LONG then
+    return #text * ESCAPED
+  end
+  local weight, left = #text, COUNTED
+  for run in gmatch(text, '[%c"\\/\127]+') do
+    weight = weight + #run * (ESCAPED - 1)
+    left = tick(left)
+  end
+  return weight
+end
+
+-- Counts what the text of a value needs, until it is more than there is room for.
+local function weigher(room, most_depth)
+  local weight, left = 0, COUNTED
+
+  local function weigh(value, depth)
+    if depth > most_depth then
+      error(format('Cannot serialise, excessive nesting (%d)', depth), 0)
+    end
+    local count, highest, texts = 0, 0, 0
+    for key, item in next, value do
+      count = count + 1
+      if type(key) == 'string' then
+        highest, texts = nil, texts + #key
+      elseif highest and type(key) == 'number' and key > highest then
+        highest = key
+      end
+      local kind = type(item)
+      if kind == 'string' then
+        if #item < LONG then
+          texts = texts + #item
+        else
+          weight, left = weight + weight_of_string(item), tick(left)
+          if weight > room then
+            limits.short_of_memory()
+          end
+        end
+      elseif kind == 'table' then
+        weigh(item, depth + 1)
+      end
+    end
+    left = left - count
+    if left < 0 then
+      left = tick(0)
+    end
+    weight = weight + texts * ESCAPED + count * ITEM + ITEM
+    if highest and highest > count then
+      weight = weight + (highest - count) * NULL
+    end
+    if weight > room then
+      limits.short_of_memory()
+    end
+  end
+
+  return function(value)
+    if type(value) == 'table' then
+      weigh(value, 1)
+    else
+      weight = weight_of_string(value)
+    end
+    return weight
+  end
+end
+
+-- Returns the octets of memory that a document's values need, at most.
+local function weight_of_values(text)
+  local weight, left = #text, COUNTED
+  for mark in gmatch(text, '[,:%[{"]') do
+    weight = weight + ((mark == ',' or mark == ':') and SLOT or mark == '"' and STRING / 2 or TABLE + SLOT)
+    left = tick(left)
+  end
+  return weight
+end
+
+local function bounded_depth(cjson, name)
+  local set = cjson[name]
+  return function(...)
+    local depth = tonumber((...)) -- the text of a number is taken as well
+    if depth and not (depth <= MOST_DEPTH) then
+      error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MOST_DEPTH), 2)
+    end
+    return set(...)
+  end
+end
+
+-- Returns what was returned, or raises what was raised where the caller of the function that calls this stands.
+local function passed_on(is_right, ...)
+  local value = ...
+  if is_right then
+    return ...
+  elseif value == 'not enough memory' then
+    limits.short_of_memory() -- once only: lua-cjson loses what it has in hand then
+  end
+  error(value, 2)
+end
+
+local function bounded_encode(cjson, is_safe)
+  local encode, depth, keep_buffer = cjson.encode, cjson.encode_max_depth, cjson.encode_keep_buffer
+
+  local function without_buffer(...)
+    if keep_buffer() then
+      keep_buffer(false)
+      keep_buffer(true)
+    end
+    return ...
+  end
+
+  return function(...)
+    if select('#', ...) ~= 1 or type(...) ~= 'table' and type(...) ~= 'string' then
+      return passed_on(pcall(encode, ...))
+    end
+    local is_weighed, weight = pcall(weigher(limits.room() / 2, depth()), ...)
+    if not is_weighed and is_safe then
+      return nil, weight
+    elseif not is_weighed then
+      return passed_on(false, weight)
+    elseif weight < LARGE then
+      return passed_on(pcall(encode, ...))
+    end
+    limits.patience()
+    return passed_on(without_buffer(pcall(encode, ...)))
+  end
+end
+
+local function bounded_decode(cjson)
+  local decode = cjson.decode
+  return function(...)
+    local text = ...
+    if type(text) == 'string' and #text > LARGE then
+      if weight_of_values(text) > limits.room() then
+        limits.short_of_memory()
+      end
+      limits.patience()
+    end
+    return passed_on(pcall(decode, ...))
+  end
+end
+
+-- Changes a cjson, and what its `new` returns: each is made for one run.
+local function with_bounds(cjson, is_safe)
+  local new = cjson.new
+  cjson.encode, cjson.decode = bounded_encode(cjson, is_safe), bounded_decode(cjson)
+  cjson.encode_max_depth = bounded_depth(cjson, 'encode_max_depth')
+  cjson.decode_max_depth = bounded_depth(cjson, 'decode_max_depth')
+  function cjson.new()
+    return with_bounds(new(), is_safe)
+  end
+  return cjson
+end
+
+local bounded = {}
+
+-- Returns what opens the C module of this name: the function that was found, or one that calls it.
+function bounded.loader(name, open)
+  if name ~= 'cjson' and name ~= 'cjson.safe' then
+    return open
+  end
+  return function(...)
+    return with_bounds(open(...), name == 'cjson.safe')
+  end
+end
+
+return bounded
