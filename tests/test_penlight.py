@@ -206,6 +206,14 @@ class DebugTests(LuaCase):
         """
         self.assertIn("false\tio.lines is not there in the sandbox", self.output(source))
 
+    def test_methods_stay(self) -> None:
+        """What a run has put among the methods of strings is not given back to the next."""
+        self.output("string.mine = 'left' getmetatable '' require('look').setmetatable('', nil)")
+        source = "require('look').setmetatable('', nil) print(pcall(function() return ('x'):rep(2) end))"
+        self.assertRegex(self.output(source), "^false")
+        source = "local look = require 'look' look.setmetatable('', nil) look.setmetatable('', {}) print(('x').mine)"
+        self.assertEqual(self.output(source), "nil\n")
+
     def test_methods_come_back(self) -> None:
         """A script that takes the methods of strings away has done so for its own run."""
         self.output("require('look').setmetatable('', nil)")
