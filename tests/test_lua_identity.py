@@ -108,6 +108,9 @@ class ModuleNameTests(LuaCase):
         self.use(modules=("*",), path=f"{self.directory.parent}/?.lua")
         for name in ("../secret", "x;/etc/passwd", "/etc/passwd", "a/b", "a..b", ".a", "a.", "", "a b", "a\\0b", "?"):
             self.assertIn("script.lua:1: a module's name is made of", self.error(f"require '{name}'"), name)
+            for value in ("false", "true", "1", "{}"):  # which loads nothing, so the name would be looked for
+                source = f"package.preload['{name}'] = {value} require '{name}'"
+                self.assertIn("script.lua:1: a module's name is made of", self.error(source), source)
 
     def test_plain(self) -> None:
         """Words with dots between them are names, and so is whatever the script itself has put into package.preload."""

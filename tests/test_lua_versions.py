@@ -21,6 +21,7 @@ TESTS = (
     "tests.test_lua",
     "tests.test_lua_api",
     "tests.test_lua_hostile",
+    "tests.test_lua_identity",
     "tests.test_lua_isolation",
     "tests.test_lua_limits",
     "tests.test_lua_modules",

@@ -341,7 +341,7 @@ end
 function modules.require(name)
   if type(name) ~= 'string' then
     error(format("bad argument #1 to 'require' (string expected, got %s)", name == nil and 'nil' or type(name)), 2)
-  elseif settings.sandbox and not is_plain(name) and rawget(run.preload, name) == nil then
+  elseif settings.sandbox and not is_plain(name) and type(rawget(run.preload, name)) ~= 'function' then
     error("a module's name is made of letters, digits, _ and -, with single dots between them", 2)
   end
   globals()
