@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
+from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
 from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+
+Refused: TypeAlias = Callable[[Message, str], None]
 
 
 class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
@@ -38,6 +41,15 @@ class IStore(Interface):
         " more has made a mistake."
     )
     has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
+
+    refused = Attribute("How many changes were given up since the store was opened, since it cannot write them.")
+
+    def tell_refused(refused: Refused) -> None:
+        """Let ``refused`` be called with each message that is kept no longer since it cannot be written, and why.
+
+        Its ``stored`` is not called then. It is called in the reactor's thread, and not for messages that have been
+        forgotten, buried or kept again since.
+        """
 
     # Messages
 

@@ -55,6 +55,11 @@ class Silent:
         """Log nothing."""
 
 
+def is_worth_a_line(count: int) -> bool:
+    """Return whether something that happened so often is to be told: the first time, the tenth, the hundredth."""
+    return str(count).rstrip("0") == "1"
+
+
 def escaped(text: str) -> str:
     """Return a text without anything that a terminal would obey but tabs and ends of lines, and without surrogates."""
     if text.isprintable():

@@ -17,6 +17,7 @@ from alaska.mlm.commands import Command
 from alaska.store.changes import Changes
 from alaska.store.database import File
 from alaska.store.writer import Writer
+from alaska.store.writing import Written
 from alaska.worker.pool import Finished, Runner
 from alaska.worker.request import Outcome, Request
 
@@ -395,7 +396,7 @@ class HandWriting:
     def __init__(self, file: File, wake: Callable[[], None]) -> None:
         self._file = file
         self._wake = wake
-        self._results: deque[tuple[StoreError | None]] = deque()
+        self._results: deque[Written] = deque()
         self._writer: Writer | None = None
         self.begun: Changes | None = None
         """What is being written."""
@@ -416,11 +417,12 @@ class HandWriting:
         changes, self.begun = self.begun, None
         if failure is None:
             self._writer = self._writer or Writer(self._file)
-            self._writer.write(changes)
+            self._results.append(Written(refusals=self._writer.write(changes)))
             self.groups += 1
-        self._results.append((None if failure is None else StoreError(failure),))
+        else:
+            self._results.append(Written(StoreError(failure)))
 
-    def result(self, is_waited_for: bool) -> tuple[StoreError | None] | None:
+    def result(self, is_waited_for: bool) -> Written | None:
         """See :class:`alaska.store.writing.AnyWriting`; what is waited for is written."""
         if is_waited_for and not self._results:
             self._end(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -62,6 +64,53 @@ class DurableTestCase(BrokerTestCase):
     def confirms(self, name: str) -> list[tuple[bytes, int]]:
         """Return the confirmations that a sender has got."""
         return [(each.tracker, each.status_code) for each in self.take(name) if isinstance(each, mlm.Confirm)]
+
+
+class RefusedTests(DurableTestCase):
+    """Messages that the store cannot keep, among others that it can."""
+
+    def begin(self) -> None:
+        """Start a broker on the file, which takes no message whose position is 2."""
+        super().begin()
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER IF NOT EXISTS refuse BEFORE INSERT ON message WHEN new.position = 2 "
+                "BEGIN SELECT RAISE(ABORT, 'too odd'); END"
+            )
+
+    def test_sender_is_told(self) -> None:
+        """The sender of such a message is told 502, it is delivered to nobody, and the others are as ever."""
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
+        self.write()
+        self.assertEqual(sorted(self.confirms("p")), [(b"t1", 201), (b"t2", 502), (b"t3", 201)])
+        self.open("w", OFFER, credit=9)
+        self.assertEqual(self.taken("w"), [b"1", b"3"])
+        self.assertEqual((self.broker.counters.store_refused, self.broker.counters.dropped), (1, 1))
+
+    def test_room(self) -> None:
+        """Such a message takes no room any more."""
+        self.open("p", *(request(content=b"x" * 100, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
+        self.write()
+        self.assertEqual(self.broker.queues._room.octets, 200)
+
+    def test_with_a_worker(self) -> None:
+        """Such a message that a worker has goes on; it is told 502 only when that worker is lost over it."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
+        self.write()
+        self.assertEqual((self.taken("w"), self.confirms("p")), ([b"1", b"2"], [(b"t1", 201)]))
+        self.do("w", mlm.ConnectionClose())
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t2", 502)])
+
+    def test_done_by_a_worker(self) -> None:
+        """Such a message that a worker has done is done."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
+        self.write()
+        self.do("w", mlm.Confirm(b"t2", 200, b""))
+        self.assertEqual(self.confirms("p"), [(b"t1", 201), (b"t2", 200)])
+        self.assertEqual(self.broker.queues._refused, set())
 
 
 class PromiseTests(DurableTestCase):

@@ -20,11 +20,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
-from alaska.message import Message, QueueKind, QueueName, QueueSize, Record
+from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
 from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import APPLICATION_ID, File, TemporaryFile
 from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, TRY_SECONDS, SqliteStore, store_at
+from alaska.store.writer import Writer
 from alaska.store.writing import WritingThread
 from alaska.testing import HandWriting
 
@@ -442,6 +443,92 @@ def _connect_small(file: File) -> sqlite3.Connection:
     connection = sqlite3.connect(file.path, isolation_level=None)
     connection.execute("PRAGMA max_page_count = 20")
     return connection
+
+
+REFUSED = (
+    "CREATE TRIGGER refuse_message BEFORE INSERT ON message WHEN new.position IN (3, 400) "
+    "BEGIN SELECT RAISE(ABORT, 'too odd'); END",
+    "CREATE TRIGGER refuse_letter BEFORE INSERT ON letter WHEN new.position = 5 "
+    "BEGIN SELECT RAISE(ROLLBACK, 'too odd'); END",
+    "CREATE TRIGGER refuse_record BEFORE INSERT ON record WHEN new.position = 2 "
+    "BEGIN SELECT RAISE(ABORT, 'too odd'); END",
+)
+
+
+class RefusedRowTests(FileTestCase):
+    """Rows that SQLite does not take, in groups with others that it does."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = self.open()
+        self.refused: list[tuple[int, str]] = []
+        self.store.tell_refused(lambda refused, reason: self.refused.append((refused.position, reason)))
+        with closing(sqlite3.connect(self.path)) as connection:
+            for statement in REFUSED:
+                connection.execute(statement)
+
+    def write(self) -> None:
+        """Write all that there is to write."""
+        self.clock.advance(1)
+        while self.writing.begun is not None:
+            self.writing.run()
+            self.clock.advance(1)
+
+    def test_only_those(self) -> None:
+        """Of a group, the rows that fail are given up, and all others are written and told in order."""
+        self.keep(self.store, *range(1, 500))
+        self.write()
+        left = [position for position in range(1, 500) if position not in (3, 400)]
+        self.assertEqual(self.stored, left)
+        self.assertEqual(self.refused, [(3, "IntegrityError: too odd"), (400, "IntegrityError: too odd")])
+        self.assertEqual([each.position for each in self.store.waiting(JOBS, 0, 1000)], left)
+        self.assertEqual((self.store.refused, self.store.complaint), (2, None))
+        (line,) = [each for each in self.said if "reason" in each]
+        self.assertEqual(line["part"], "message 3 of service jobs")
+
+    def test_of_any_sort(self) -> None:
+        """A value that no column takes and a row that is too large cost themselves alone, too."""
+        strange = message(2**70)
+        self.store.keep(strange, None)
+        self.keep(self.store, 1)
+        self.write()
+        self.assertEqual((self.stored, [position for position, _ in self.refused]), ([1], [2**70]))
+
+    def test_done_with(self) -> None:
+        """Nobody is told of a message that was done with, or kept again, before its row failed."""
+        self.keep(self.store, 3, 400)
+        self.clock.advance(0)
+        self.store.forget(message(3))
+        self.store.keep(message(400), None)
+        self.writing.run()
+        self.assertEqual((self.stored, self.refused), ([3], []))
+
+    def test_letters_and_records(self) -> None:
+        """A letter that fails leaves its message; the others, and what is trimmed, are written."""
+        self.keep(self.store, 5, 6)
+        self.write()
+        for position in (5, 6):
+            self.store.bury(DeadLetter(message(position), 404, b"", 1.0))
+            self.store.record(Record(b"s", position - 4, 0, b"", b"", ()))
+        self.write()
+        self.store.close()
+        again = self.open()
+        self.assertEqual([each.position for each in again.waiting(JOBS, 0, 10)], [5])
+        self.assertEqual([each.message.position for each in again.letters(0, 10)], [6])
+        self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1])
+        self.assertEqual(again.streams(), [StreamSize(b"s", 1, 2, 0)])
+
+    def test_disk_fails_meanwhile(self) -> None:
+        """A full disk gives up no row: the whole group waits, with the one that would be refused."""
+        self.keep(self.store, 1, 3)
+        self.clock.advance(0)
+        self.patch(File, "connect", _connect_small)
+        writer = Writer(self.store.file)
+        self.addCleanup(writer.close)
+        group = Changes()
+        for position in (1, 3, 7):
+            group.keep(message(position, b"x" * 10**6 if position == 7 else b"x"))
+        self.assertRaises(sqlite3.OperationalError, writer.write, group)
 
 
 class ThreadTests(TestCase):

@@ -20,6 +20,7 @@ from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
+from alaska.lines import is_worth_a_line
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.patterns import Pattern, compile_pattern
@@ -323,7 +324,7 @@ class Broker:
             refusal = error
         self.counters.refused += 1
         client.refusals += 1
-        if _is_worth_a_line(client.refusals):
+        if is_worth_a_line(client.refusals):
             self._log.warn(
                 "{client.name} is refused ({count} times so far): {refusal}",
                 client=client, count=client.refusals, refusal=refusal,
@@ -345,8 +346,3 @@ class Broker:
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):
             self.counters.invalid += 1
-
-
-def _is_worth_a_line(count: int) -> bool:
-    """Return whether something that happened so often is to be told: the first time, the tenth, the hundredth."""
-    return str(count).rstrip("0") == "1"

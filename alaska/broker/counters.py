@@ -22,3 +22,4 @@ class Counters:
     buried: int = 0
     letters_dropped: int = 0
     store_errors: int = 0
+    store_refused: int = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
+from alaska.message import QueueKind, QueueName
 from alaska.retention import Retention
 
 
@@ -91,3 +92,28 @@ class Gauge:
                 warned.clear()
             warned.add(what)
             self._log.warn(words, what=str(what), octets=octets, cause="" if cause is None else f" ({cause})")
+
+
+class Room:
+    """How much waits in all queues together, and whether each of them, and all, may grow."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
+        self._total = limits.total
+        self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
+        self._gauge = Gauge()
+        self.octets = 0
+        """How many octets wait in all."""
+
+    def admits(self, queue: QueueName, waiting: int, more: int) -> bool:
+        """Return whether so many octets more may wait in a queue that has so many."""
+        return self._is_unlimited or (
+            self._gauge.admits(queue, waiting + more, self._limits_of[queue.kind])
+            and self._gauge.admits("all that waits", self.octets + more, self._total, queue)
+        )
+
+    def sank(self, queue: QueueName, waiting: int, less: int) -> None:
+        """Take note that so many octets wait in a queue now, so many less than before."""
+        self.octets -= less
+        self._gauge.sank(queue, waiting, self._limits_of[queue.kind])
+        self._gauge.sank("all that waits", self.octets, self._total)

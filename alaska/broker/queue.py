@@ -153,7 +153,7 @@ class Queue:
         self._held.discard(message.position)
 
     def expire(self, message: Message) -> bool:
-        """Remove a message whose time has passed; return False if it does not wait, because a client has it."""
+        """Remove a message whose time has passed, or that is lost; return False if it is with a client."""
         if message.position in self._held and not self._remove(message):
             return False
         self._count_out(message)

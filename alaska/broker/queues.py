@@ -11,7 +11,7 @@ from alaska.broker.aliases import Aliases, own_tracker
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.dead import DeadLetters
-from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.limits import Limits, Room
 from alaska.broker.mailboxes import Owner
 from alaska.broker.queue import Queue
 from alaska.broker.services import Offers
@@ -41,9 +41,7 @@ class Queues:
             [each for each in (limits.content_octets, store.most_octets) if each is not None], default=None
         )
         self._limits = limits
-        self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
-        self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
-        self._gauge = Gauge()
+        self._room = Room(limits)
         self.dead = DeadLetters(store, counters, limits.letters)
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
@@ -53,13 +51,14 @@ class Queues:
         self._now = 0.0
         self.wall_ahead = 0.0
         """How many seconds the wall clock is ahead of the broker's time: it is what dead letters are dated by."""
-        self._octets = 0
         self._aliases = Aliases()
         # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
+        self._refused: set[int] = set()  # what is with clients, and could not be written
+        store.tell_refused(self._not_kept)
         for size in store.queues():
             self._queue(*size.queue).restore(size.messages, size.octets)
-            self._octets += size.octets
+            self._room.octets += size.octets
 
     def _queue(self, kind: QueueKind, address: bytes) -> Queue:
         queue = self._queues.get((kind, address))
@@ -131,7 +130,7 @@ class Queues:
                 self._tell_stored(message)
             self._deliver(taker, message)
             if taker.is_gone:
-                self._octets += message.size
+                self._room.octets += message.size
                 self._dispatch(queue, self._now)
         else:
             if self._is_durable:
@@ -145,11 +144,11 @@ class Queues:
     def _let_wait(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait; return False if there is no room for it, which its sender is told."""
         octets = message.size
-        if not self._admits(queue, octets):
+        if not self._room.admits(queue.name, queue.octets, octets):
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
             return False
-        self._octets += octets
+        self._room.octets += octets
         is_in_memory = queue.wait(message)
         if self._is_durable or not is_in_memory or message.expires is not None:
             self._keep(message)
@@ -163,16 +162,21 @@ class Queues:
 
     def _keep_again(self, message: Message) -> None:
         """Let the store have a message that was with a client, with the number of its attempts."""
-        if self._is_durable:
+        if self._is_durable and message.position not in self._refused:
             self._store.note_attempts(message, None)
         else:
+            self._refused.discard(message.position)
             self._store.keep(message, None)
 
-    def _admits(self, queue: Queue, octets: int) -> bool:
-        return self._is_unlimited or (
-            self._gauge.admits(queue.name, queue.octets + octets, self._limits_of[queue.name.kind])
-            and self._gauge.admits("all that waits", self._octets + octets, self._limits.total, queue.name)
-        )
+    def _not_kept(self, message: Message, reason: str) -> None:
+        """Give up a message that the store cannot keep, and tell its sender; one that a client has goes on."""
+        self._counters.store_refused += 1
+        queue = self._queue(*message.queue)
+        if queue.expire(message):
+            self._room.sank(queue.name, queue.octets, message.size)
+            self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot keep it: {reason}")
+        else:
+            self._refused.add(message.position)
 
     # To the receiver
 
@@ -246,12 +250,7 @@ class Queues:
             return
         before = queue.octets
         queue.dispatch(now)
-        self._octets -= before - queue.octets
-        self._sank(queue)
-
-    def _sank(self, queue: Queue) -> None:
-        self._gauge.sank(queue.name, queue.octets, self._limits_of[queue.name.kind])
-        self._gauge.sank("all that waits", self._octets, self._limits.total)
+        self._room.sank(queue.name, queue.octets, before - queue.octets)
 
     # What becomes of it
 
@@ -299,7 +298,7 @@ class Queues:
                 self._bury(message, errors.INTERNAL_ERROR, _in_vain(message), now)
                 continue
             self._counters.redelivered += 1
-            self._octets += message.size
+            self._room.octets += message.size
             self._keep_again(message)
             self._queue(*message.queue).put_back(message)
         for name in {message.queue for message in messages}:
@@ -314,8 +313,7 @@ class Queues:
         for message in late:
             queue = self._queue(*message.queue)
             if queue.expire(message):
-                self._octets -= message.size
-                self._sank(queue)
+                self._room.sank(queue.name, queue.octets, message.size)
                 self._expired(message)
         for queue in [queue for queue in self._queues.values() if queue.is_deep]:
             self._dispatch(queue, now)
@@ -345,6 +343,8 @@ class Queues:
         self._tell_sender(message, status, reason)
 
     def _leave(self, message: Message) -> None:
+        if self._refused:
+            self._refused.discard(message.position)
         queue = self._queues.get(message.queue)
         if queue is not None:
             queue.end(message)

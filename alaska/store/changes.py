@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from alaska.message import DeadLetter, Message, QueueName, Record
+from alaska.names import printable
 
 MESSAGE_OCTETS = 256
 """What a message or record is reckoned to take in memory beside its content."""
@@ -82,6 +84,14 @@ class Changes:
         self.letters[letter.message.position] = letter
         self.weight += letter.message.size + MESSAGE_OCTETS
 
+    def messages(self) -> Iterator[Message]:
+        """Iterate over the messages that are to be written."""
+        return (message for queue in self.kept.values() for message in queue.values())
+
+    def says_nothing_of(self, message: Message) -> bool:
+        """Return whether a message is neither to be written nor to be deleted."""
+        return message.position not in self.gone and not self.has(message)
+
     def drop_letter(self, position: int) -> None:
         """Let a dead letter be deleted, or not be written."""
         letter = self.letters.get(position)
@@ -104,6 +114,58 @@ class Changes:
         if not records:
             self.records.pop(stream, None)
         self.trimmed[stream] = max(upto, self.trimmed.get(stream, 0))
+
+    def parts(self) -> Iterator[Changes]:
+        """Iterate over this as changes of one row each, in an order in which they can be written.
+
+        A dead letter and the deletion of its message are one: if the letter cannot be written, the message stays.
+        """
+        for stream, last in self.lasts.items():
+            yield _part(lasts={stream: last})
+        for stream, upto in self.trimmed.items():
+            yield _part(trimmed={stream: upto})
+        for stream, records in self.records.items():
+            for position, record in records.items():
+                yield _part(records={stream: {position: record}})
+        for position, letter in self.letters.items():
+            queue = self.gone.get(position)
+            yield _part(letters={position: letter}, gone={} if queue is None else {position: queue})
+        for position, queue in self.gone.items():
+            if position not in self.letters:
+                yield _part(gone={position: queue})
+        for position, message in self.attempts.items():
+            yield _part(attempts={position: message})
+        for queue, messages in self.kept.items():
+            for position, message in messages.items():
+                yield _part(kept={queue: {position: message}})
+
+    def __str__(self) -> str:
+        """Say what one of the parts is."""
+        for queue, messages in self.kept.items():
+            return f"message {min(messages)} of {queue}"
+        for stream, records in self.records.items():
+            return f"record {min(records)} of stream {printable(stream)}"
+        for position in self.letters:
+            return f"dead letter {position}"
+        for position, queue in self.gone.items():
+            return f"the end of message {position} of {queue}"
+        for position, message in self.attempts.items():
+            return f"the attempts at message {position} of {message.queue}"
+        return f"the length of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
+
+
+def _part(**changed: object) -> Changes:
+    part = Changes()
+    for name, value in changed.items():
+        setattr(part, name, value)
+    return part
+
+
+class Refusal(NamedTuple):
+    """A part of a group that cannot be written, though the others can, and why."""
+
+    part: Changes
+    reason: str
 
 
 class Unwritten:
@@ -178,8 +240,7 @@ class Unwritten:
     def expiring(self) -> dict[int, Message]:
         """Return the messages that expire some time and are to be written."""
         return self._still(
-            {each.position: each for kept in layer.kept.values() for each in kept.values() if each.expires is not None}
-            for layer in self.layers()
+            {each.position: each for each in layer.messages() if each.expires is not None} for layer in self.layers()
         )
 
     def _still(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from zope.interface import implementer
 
-from alaska.interfaces import IStore
+from alaska.interfaces import IStore, Refused
 from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
 
 
@@ -21,6 +21,7 @@ class MemoryStore:
     complaint = None
     has_room = True
     most_octets = None
+    refused = 0
 
     def __init__(self) -> None:
         self.opened_at = time.time()
@@ -28,6 +29,9 @@ class MemoryStore:
         self._letters: dict[int, DeadLetter] = {}
         self._streams: dict[bytes, dict[int, Record]] = {}
         self._last_records: dict[bytes, int] = {}
+
+    def tell_refused(self, refused: Refused) -> None:
+        """See :class:`IStore`; nothing is refused."""
 
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""

@@ -16,12 +16,13 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from alaska.errors import StoreError
-from alaska.interfaces import IStore, Reactor
+from alaska.interfaces import IStore, Reactor, Refused
+from alaska.lines import is_worth_a_line
 from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
-from alaska.store.changes import Changes, Unwritten
+from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
-from alaska.store.writing import AnyWriting, WritingThread
+from alaska.store.writing import AnyWriting, WritingThread, Written
 
 LAZY_SECONDS = 0.02
 """How long changes that nobody waits for may stay unwritten."""
@@ -59,6 +60,8 @@ class SqliteStore:
         self.last_position = 0
         self.opened_at = time.time()
         self.complaint: str | None = None
+        self.refused = 0
+        self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
         self._reader: Reader | None = None
@@ -82,6 +85,10 @@ class SqliteStore:
 
     def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:
         return WritingThread(file, lambda: self._reactor.callFromThread(wake))
+
+    def tell_refused(self, refused: Refused) -> None:
+        """See :class:`IStore`."""
+        self._tell_refused = refused
 
     # Messages
 
@@ -300,20 +307,20 @@ class SqliteStore:
         """Take note of what was written."""
         result = None if self._writing is None else self._writing.result(is_waited_for=False)
         if result is not None:
-            self._written(*result)
+            self._written(result)
 
     def _wait(self) -> None:
         """Take note of what is being written when that is done."""
         assert self._writing is not None
         result = self._writing.result(is_waited_for=True)
         assert result is not None
-        self._written(*result)
+        self._written(result)
 
-    def _written(self, error: StoreError | None) -> None:
+    def _written(self, outcome: Written) -> None:
         changes = self._unwritten.writing
         assert changes is not None
-        if error is not None:
-            self._complain(str(error))
+        if outcome.error is not None:
+            self._complain(str(outcome.error))
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
             return
         if self.complaint is not None:
@@ -322,6 +329,8 @@ class SqliteStore:
         self._unwritten.writing = None
         if isinstance(self.file, TemporaryFile):
             self.file.hide()
+        for refusal in outcome.refusals:
+            self._give_up(refusal, changes)
         for message, stored in changes.waiting.values():
             stored(message)
         for noted in changes.told:
@@ -330,6 +339,19 @@ class SqliteStore:
             self._write()
         elif self._unwritten.current:
             self._changed()
+
+    def _give_up(self, refusal: Refusal, changes: Changes) -> None:
+        """Keep no longer what cannot be written, and let its sender know."""
+        self.refused += 1
+        if is_worth_a_line(self.refused):
+            self._log.error(
+                "{part} cannot be written to the store {path} and is given up: {reason} (the {count}. of the kind)",
+                part=str(refusal.part), path=self.file.path, reason=refusal.reason, count=self.refused,
+            )  # fmt: skip
+        for message in refusal.part.messages():
+            changes.waiting.pop(message.position, None)
+            if self._unwritten.current.says_nothing_of(message):
+                self._tell_refused(message, refusal.reason)
 
     def _complain(self, complaint: str) -> None:
         if complaint != self.complaint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -10,7 +11,7 @@ from typing import Any
 
 from alaska.message import QueueName
 from alaska.store import rows
-from alaska.store.changes import Changes
+from alaska.store.changes import Changes, Refusal
 from alaska.store.database import File
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
@@ -23,21 +24,53 @@ class Writer:
     def __init__(self, file: File) -> None:
         self._connection = file.connect()
 
-    def write(self, changes: Changes) -> None:
-        """Write a group of changes; all of it, or nothing when an error is raised.
+    def write(self, changes: Changes) -> list[Refusal]:
+        """Write a group of changes; return what is refused: rows that cannot be written, however often one tries.
 
-        :raises sqlite3.Error: it cannot be written now.
+        :raises sqlite3.Error: the file cannot be written now. The whole group is to be tried again, which does no harm
+            to what of it is written.
+        """
+        if self._try([changes]) is None:
+            return []
+        return self._write_parts(list(changes.parts()))
+
+    def _write_parts(self, parts: list[Changes]) -> list[Refusal]:
+        """Write changes, in order; where that fails each half of them, and so on down to what is refused."""
+        error = self._try(parts)
+        if error is None:
+            return []
+        if len(parts) == 1:
+            return [Refusal(parts[0], f"{type(error).__name__}: {error}")]
+        middle = len(parts) // 2
+        return [*self._write_parts(parts[:middle]), *self._write_parts(parts[middle:])]
+
+    def _try(self, parts: list[Changes]) -> Exception | None:
+        """Write changes as one transaction; return the error if one of their rows is why nothing was written.
+
+        :raises sqlite3.Error: no row is to blame, but the disk, or who else uses the file.
         """
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._write_messages(changes)
-            self._write_letters(changes)
-            self._write_records(changes)
+            for part in parts:
+                self._write_messages(part)
+                self._write_letters(part)
+                self._write_records(part)
+        except sqlite3.OperationalError:
+            self._roll_back()
+            raise
+        except Exception as error:  # Too large, of a wrong type, against a constraint, or for a page that is damaged.
+            self._roll_back()
+            return error
+        try:
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
+        return None
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection; what is in the write-ahead log goes into the file."""
