@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from alaska.worker.options import LuaOptions
-from tests.lua_case import SANDBOXED, LuaCase, limit_of, only_in_5_4
+from tests.lua_case import IS_JIT, SANDBOXED, LuaCase, limit_of, only_in_5_4
 
 
 class MetatableTests(LuaCase):
@@ -158,3 +158,110 @@ class RandomTests(LuaCase):
         for source in ("print(math.random(2 ^ 40))", "print(_G['ma' .. 'th'].random(2 ^ 40))"):
             found = {self.output(source) for _ in range(20)}
             self.assertEqual(len(found), 20)
+
+
+BAD_CALLS = """\
+collectgarbage(setmetatable({}, { __tostring = function() return {} end }))
+coroutine.resume()
+coroutine.resume({})
+coroutine.wrap()
+debug.traceback('x', 'y')
+debug.traceback('x', {})
+debug.traceback('x', 0.5)
+debug.traceback('x', 2^70)
+getmetatable()
+setmetatable()
+setmetatable('x', {})
+setmetatable({}, 5)
+setmetatable(setmetatable({}, { __metatable = false }), {})
+load()
+load({})
+load('x', {})
+load('x', print)
+string.rep()
+string.rep('x', {})
+string.rep('x', 1e9, {})
+require()
+require({})
+send()
+send({}, '')
+sendTo('', '', {})
+sendFor(print, '')
+alaska.reply()
+alaska.reply(print)
+alaska.request()
+alaska.request('', '', '', 0)
+alaska.json.encode()
+alaska.json.encode(print)
+alaska.json.decode({})
+alaska.json.array(5)
+alaska.kv.get({})
+alaska.kv.set('x', print)
+alaska.kv.set('x', 1, {})
+alaska.kv.incr('x', {})
+cjson.encode()
+cjson.encode(print)
+cjson.decode({})
+cjson.decode('[')
+cjson.encode_max_depth({})
+cjson.decode_max_depth(1, 2)
+cjson.encode_max_depth(0.5)
+utf8.char({})
+utf8.codes({})
+utf8.codepoint({})
+utf8.codepoint('x', {})
+utf8.len('x', {})
+utf8.offset('x', {})
+utf8.offset('x')
+utf8.offset('x', 1, 0.5)"""
+BAD_CALLS_JIT = """\
+getfenv({})
+getfenv(500)
+getfenv(-1)
+setfenv(1, 5)
+setfenv({}, {})
+load('x', 'x', 't', 5)"""
+
+
+class OwnTextTests(LuaCase):
+    """What our own code does with texts, while the script has a hand in what texts are."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    def test_texts_that_become_others(self) -> None:
+        """A __tostring that strings are given changes no text of ours, and breaks none."""
+        for value in ("{}", "function() return 'changed' end", "function() error('broken', 0) end", "5"):
+            given = f"getmetatable('').__tostring = {value} local function fail() error('mine') end"
+            self.assertIn("script.lua:1: mine", self.error(f"{given} fail()"))
+            self.assertIn("the subject must be a string", self.error(f"{given} send({{}}, '')"))
+            self.assertIn("module 'nothing' not found", self.error(f"{given} require 'nothing'"))
+            outcome = self.outcome(f"{given} while true do end", name="endless")
+            self.assertEqual(limit_of(outcome), "worker/scripts/timeout")
+            self.assertIn("endless.lua:1: the script ran longer", str(outcome.error))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.use(timeout=100)
+
+    def test_places(self) -> None:
+        """An error of a value that a function does not take has the place of the script, and no place of ours."""
+        for call in BAD_CALLS.split("\n") + (BAD_CALLS_JIT.split("\n") if IS_JIT else []):
+            with self.subTest(call=call):
+                said = self.output(f"local cjson = require 'cjson' print(select(2, pcall(function() {call} end)))")
+                self.assertNotIn("[alaska", said)
+                self.assertRegex(said, "^(?:[^ ]*script.lua:1: .|bad argument )", call)
+
+    def test_places_of_callbacks(self) -> None:
+        """What C finds wrong with how ours call it is told without a place of ours."""
+        for call in (
+            "load(string.rep)",
+            "load(coroutine.wrap(print))",
+            "print(setmetatable({}, { __tostring = type }))",
+        ):
+            said = self.output(f"print(pcall(function() return {call} end))")
+            self.assertNotIn("[alaska", said)
+
+    def test_traceback(self) -> None:
+        """A traceback needs no message."""
+        self.assertEqual(self.output("print((debug.traceback():gsub('\\n.*', '')))"), "stack traceback:\n")
+        self.assertEqual(self.output("print((debug.traceback('x'):gsub('\\n.*', '')))"), "x\n")

@@ -104,10 +104,12 @@ local function bounded_depth(cjson, name)
   local set = cjson[name]
   return function(...)
     local depth = tonumber((...)) -- the text of a number is taken as well
-    if depth and not (depth <= MOST_DEPTH) then
+    if select('#', ...) > 1 then
+      error(format("bad argument #2 to '%s' (found too many arguments)", name), 2)
+    elseif ... ~= nil and not (depth and depth >= 1 and depth <= MOST_DEPTH and depth % 1 == 0) then
       error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MOST_DEPTH), 2)
     end
-    return set(...)
+    return set(depth)
   end
 end
 

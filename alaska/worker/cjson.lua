@@ -15,7 +15,7 @@ end
 
 local function check_count(call, most, given)
   if given > most then
-    argument_error(most + 1, call, 'found too many arguments')
+    error(format("bad argument #%d to '%s' (found too many arguments)", most + 1, call), 3)
   end
 end
 

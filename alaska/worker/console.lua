@@ -1,5 +1,5 @@
 -- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
-local run, settings, limits = ...
+local run, settings, limits, note_error = ...
 
 local OUTPUT = 'worker/scripts/output'
 local limit = settings.output
@@ -41,10 +41,21 @@ end
 
 local console = {}
 
+-- Not `note_error` itself, which takes more than an error.
+local function noted(value)
+  return note_error(value)
+end
+
 -- Returns any value as text. In LuaJIT a __tostring may return anything.
 local function text_of(value)
-  local text = tostring(value)
-  if type(text) ~= 'string' then
+  local kind = type(value)
+  if kind == 'number' or kind == 'boolean' or kind == 'nil' then
+    return tostring(value)
+  end
+  local is_good, text = xpcall(tostring, noted, value) -- not called from here, which an error would tell
+  if not is_good then
+    error(text, 0)
+  elseif type(text) ~= 'string' then
     error("'__tostring' must return a string", 0)
   end
   return text

@@ -2,7 +2,9 @@
 -- business, so it sees its own instead.
 local run, globals, true_globals, private = ...
 
-local error, rawequal, type = error, rawequal, type
+local error, floor, format, getinfo, rawequal, tonumber, type =
+  error, math.floor, string.format, debug.getinfo, rawequal, tonumber, type
+local MOST_LEVEL = 10000
 local raw_getfenv, raw_setfenv = getfenv, setfenv
 
 local fenv = {}
@@ -13,22 +15,35 @@ end
 
 local is_ours = fenv.is_ours
 
--- The functions below are one level more than what they replace.
-local function level_or_function(value)
-  return type(value) == 'number' and value > 0 and value + 1 or value
+-- Returns what the true functions take, which are called from one level more than those below. An error has the place
+-- of who calls these.
+local function level_or_function(value, name)
+  local level = type(value) ~= 'function' and tonumber(value)
+  if level and level >= 0 and level <= MOST_LEVEL then
+    level = floor(level)
+    if level == 0 or getinfo(level + 2, 'l') then
+      return level == 0 and 0 or level + 1
+    end
+  elseif type(value) == 'function' then
+    return value
+  end
+  error(format("bad argument #1 to '%s' (a function or a level is expected)", name), 3)
 end
 
 function globals.base.getfenv(value)
+  value = level_or_function(value == nil and 1 or value, 'getfenv')
   if value == 0 then
     return run.env
   end
-  local env = raw_getfenv(level_or_function(value == nil and 1 or value))
+  local env = raw_getfenv(value)
   return is_ours(env) and run.env or env
 end
 
 function globals.base.setfenv(value, env)
-  value = level_or_function(value)
-  if value == 0 or is_ours(raw_getfenv(value)) then
+  value = level_or_function(value, 'setfenv')
+  if type(env) ~= 'table' then
+    error(format("bad argument #2 to 'setfenv' (table expected, got %s)", type(env)), 2)
+  elseif value == 0 or is_ours(raw_getfenv(value)) then
     error("'setfenv' cannot change environment of given object", 2)
   end
   local changed = raw_setfenv(value, env)

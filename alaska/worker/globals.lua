@@ -42,6 +42,7 @@ local libraries = {
   jit = jit and { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch },
 }
 
+libraries.string.format = number_format
 if guards then
   base.xpcall = guards.xpcall
   libraries.string.gsub, libraries.string.format, libraries.table.sort = guards.gsub, guards.format, guards.sort
@@ -55,10 +56,14 @@ libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.w
 
 -- Returns what a function that was called with pcall returned, or raises its error where the script called ours.
 local function placed(name, ok, ...)
-  if not ok then
-    error((gsub(..., "to '[^']*'", "to '" .. name .. "'")), 3)
+  if ok then
+    return ...
   end
-  return ...
+  local value = ...
+  if type(value) ~= 'string' then -- of a metamethod
+    error(value, 0)
+  end
+  error((gsub(value, "to '[^']*'", "to '" .. name .. "'", 1)), 3)
 end
 
 local MOST_MOVED = 2 ^ 26
@@ -72,8 +77,9 @@ function libraries.string.rep(text, times, ...)
   times = as_number(times)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
-  elseif type(text) == 'string' and type(times) == 'number' then
-    return rep(text, times, ...)
+  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times < 2 ^ 31 and times > -2 ^ 31
+    and ... == nil then
+    return rep(text, times)
   end
   local result = placed('rep', pcall(rep, text, times, ...))
   return result

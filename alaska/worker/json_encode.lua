@@ -6,7 +6,7 @@ local is_null = ...
 
 local error, type, next, rawget, tonumber = error, type, next, rawget, tonumber
 local char, find, format, gsub, floor, huge =
-  string.char, string.find, string.format, string.gsub, math.floor, math.huge
+  string.char, string.find, number_format, string.gsub, math.floor, math.huge
 local concat = table.concat
 local math_type = math.type or function() end
 

@@ -41,6 +41,9 @@ local function resumed(thread, ...)
 end
 
 function leaving.resume(thread, ...)
+  if type(thread) ~= 'thread' then
+    error(format("bad argument #1 to 'resume' (coroutine expected, got %s)", type(thread)), 2)
+  end
   return resumed(thread, resume(thread, ...))
 end
 

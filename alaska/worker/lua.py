@@ -41,8 +41,8 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
-    *("limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console", "sending"),
-    *("system", "bounded", "modules"),
+    *("texts", "limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console"),
+    *("sending", "system", "bounded", "loading", "modules"),
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
 _PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")

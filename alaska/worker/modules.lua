@@ -1,15 +1,16 @@
--- load and require: code that a script brings in runs in the script's world, and each run loads its modules anew.
+-- require: a module's code runs in the script's world, and each run loads its modules anew.
 --
 -- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
-local run, settings, part_with_checks, chunks, limits, questions, console, seen_by_system, bounded = ...
+local run, settings, part_with_checks, chunks, limits, questions, console, loading, seen_by_system,
+  bounded = ...
 
-local error, type, pcall, tostring, select, rawequal = error, type, pcall, tostring, select, rawequal
+local error, type, pcall, tostring, rawequal = error, type, pcall, tostring, rawequal
 local rawget, rawset = rawget, rawset
-local open, searchpath = io.open, package.searchpath
+local searchpath, globals, read = package.searchpath, loading.globals, loading.read
 local find, format, gsub, match, sub = string.find, string.format, string.gsub, string.match, string.sub
-local unpack, concat = table.unpack, table.concat
+local unpack = table.unpack
 local isyieldable = coroutine.isyieldable
-local compile, open_chunk = chunks.compile, chunks.open
+local open_chunk = chunks.open
 local real, is_5_1 = package, setfenv ~= nil
 local MOST_NAMES, LONGEST = 1000, 255 -- names that are remembered; octets of a name
 local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> part
@@ -17,106 +18,14 @@ local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'p
 real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
 
 local modules, nothing = {}, {}
+for name, value in next, loading do
+  modules[name] = value
+end
 
 -- Lets go of the run's globals.
 function modules.finish()
   run.loaded, run.preload, run.package, run.array, run.stripped = nil, nil, nil, nil, nil
   run.absent = nothing
-end
-
-local function globals()
-  return run.env or error('the script has ended', 3)
-end
-
--- Returns all that a function that is given to load returns, piece by piece.
-local function pieces_of(reader)
-  local pieces, count = {}, 0
-  while true do
-    limits.patience()
-    local piece = reader()
-    if piece == nil or piece == '' then
-      return concat(pieces)
-    elseif type(piece) ~= 'string' and type(piece) ~= 'number' then
-      error('reader function must return a string', 0)
-    end
-    count = count + 1
-    pieces[count] = piece
-  end
-end
-
--- Precompiled code is refused: Lua does not check it, and the wrong octets end the process.
-function modules.load(source, name, mode, ...)
-  local kind = type(source)
-  if kind == 'function' then
-    local ok, text = pcall(pieces_of, source)
-    if not ok then
-      if type(text) == 'string' and find(text, 'not enough memory$') then
-        error(text, 0)
-      end
-      return nil, text
-    end
-    source, name = text, name or '=(load)'
-  elseif kind == 'number' then
-    source = source .. ''
-  elseif kind ~= 'string' then
-    error(format("bad argument #1 to 'load' (function expected, got %s)", kind == 'nil' and 'no value' or kind), 2)
-  end
-  if mode == 'b' then
-    return nil, 'attempt to load a binary chunk (only text is loaded)'
-  end
-  local env = ...
-  if select('#', ...) == 0 or env == nil and is_5_1 then
-    env = globals()
-  end
-  limits.patience()
-  local chunk, message = compile(source, name or source)
-  if not chunk then
-    return nil, message
-  end
-  return open_chunk(chunk, env)
-end
-
--- Lua 5.1 has load for functions, and this for strings.
-function modules.loadstring(source, name)
-  return modules.load(source, name)
-end
-
--- What our own modules open files with.
-function modules.open(path, mode)
-  if settings.sandbox then
-    return nil, path .. ': there are no files in the sandbox'
-  end
-  return console.io.open(path, mode)
-end
-
-local function read(path)
-  local file, message = open(path, 'rb')
-  if not file then
-    return nil, message
-  end
-  local source
-  source, message = file:read('*a')
-  file:close()
-  return source, message
-end
-
-function modules.loadfile(path, mode, ...)
-  if path == nil then
-    return nil, 'cannot read stdin'
-  end
-  local source, message = read(path)
-  if not source then
-    return nil, 'cannot open ' .. tostring(message)
-  end
-  return modules.load(chunks.without_first_line_comment(source), '@' .. path, mode, ...)
-end
-
-function modules.dofile(path)
-  local chunk, message = modules.loadfile(path)
-  if not chunk then
-    error(message, 0)
-  end
-  return chunk()
 end
 
 -- Finding modules

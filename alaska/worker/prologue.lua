@@ -43,6 +43,9 @@ local function part(name)
   return assert(load(sources[name], '=[alaska ' .. name .. ']', 'bt', private))
 end
 
+number_format = string.format -- of C, for what has no strings in it
+private.string = part 'texts'(string)
+
 -- The state of the run, shared by all parts.
 local run = { odd = false, finalizers = false }
 
@@ -68,11 +71,13 @@ end
 local questions = part 'questions'(run)
 local trace = part 'trace'(run, chunks.last_lines)
 local describe = part 'describe'(debug.getmetatable)
-local console = part 'console'(run, settings, limits)
+local console = part 'console'(run, settings, limits, trace.note)
 local sending = part 'sending'(run, settings, limits, console, questions)
 local system = settings.sandbox and part 'system'(run, console, trace.is_main)
 local bounded = settings.sandbox and part 'bounded'(limits)
-local modules = part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, system, bounded)
+local loading = part 'loading'(run, settings, chunks, limits, console)
+local modules =
+  part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, loading, system, bounded)
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
 local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)

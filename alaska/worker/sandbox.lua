@@ -2,10 +2,11 @@
 local globals = ...
 
 local base, libraries = globals.base, globals.libraries
-local error, type, select, next, pcall, tostring = error, type, select, next, pcall, tostring
+local error, type, select, next, pcall, tostring = error, type, select, next, pcall
 local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
-local gmatch, gsub, format = string.gmatch, string.gsub, string.format
-local count, traceback = collectgarbage, debug.traceback
+local gmatch, gsub, format, sub = string.gmatch, string.gsub, string.format, string.sub
+local count, traceback, tonumber = collectgarbage, debug.traceback, tonumber
+local MOST_LEVEL = 2 ^ 30
 
 local function keep(given, names)
   local kept = {}
@@ -33,25 +34,35 @@ function base.getmetatable(...)
   local kind = type((...))
   if kind == 'string' then
     return get_string_metatable(...)
-  elseif kind == 'table' or select('#', ...) == 0 then
+  elseif kind == 'table' then
     return getmetatable(...)
+  elseif select('#', ...) == 0 then
+    error("bad argument #1 to 'getmetatable' (value expected)", 2)
   end
   return nil
 end
 
 -- There are no finalizers: they would run in the request of somebody else. An object gets one only if its metatable
 -- has a __gc when it is set.
-function base.setmetatable(value, metatable, ...)
+function base.setmetatable(value, metatable)
   local finalizer = nil
-  if type(metatable) == 'table' then
+  if type(value) ~= 'table' then
+    error(format("bad argument #1 to 'setmetatable' (table expected, got %s)", type(value)), 2)
+  elseif type(metatable) == 'table' then
     finalizer = rawget(metatable, '__gc')
+  elseif metatable ~= nil then
+    error(format("bad argument #2 to 'setmetatable' (nil or table expected, got %s)", type(metatable)), 2)
   end
-  if finalizer == nil then -- false is one as well: the object is marked, and a function may take its place
-    return setmetatable(value, metatable, ...)
+  if finalizer == nil and getmetatable(value) == nil then
+    return setmetatable(value, metatable)
   end
-  rawset(metatable, '__gc', nil)
-  local ok, message = pcall(setmetatable, value, metatable, ...)
-  rawset(metatable, '__gc', finalizer)
+  if finalizer ~= nil then -- false is one as well: the object is marked, and a function may take its place
+    rawset(metatable, '__gc', nil)
+  end
+  local ok, message = pcall(setmetatable, value, metatable)
+  if finalizer ~= nil then
+    rawset(metatable, '__gc', finalizer)
+  end
   if not ok then
     error(message, 2)
   end
@@ -66,7 +77,7 @@ function base.collectgarbage(option)
     return 0
   end
   error(format("bad argument #1 to 'collectgarbage' (only 'count' is for scripts in the sandbox, not '%s')",
-    tostring(option)), 2)
+    type(option) == 'string' and option or type(option)), 2)
 end
 
 -- Shows the lines of Lua files that are not ours.
@@ -79,11 +90,16 @@ function libraries.debug.traceback(...)
   if message ~= nil and type(message) ~= 'string' and type(message) ~= 'number' then
     return message
   end
+  local first = level == nil and (has_thread and 0 or 1) or tonumber(level)
+  if not first or first % 1 ~= 0 or first < -MOST_LEVEL or first > MOST_LEVEL then
+    error(format("bad argument #%d to 'traceback' (a level is expected)", has_thread and 3 or 2), 2)
+  end
   local text
   if has_thread then
-    text = traceback(thread, message, level or 0)
+    text = traceback(thread, message or '', first) -- LuaJIT returns nil for nil
   else
-    text = traceback(message, (level or 1) + 1)
+    text = traceback(message or '', first + 1)
   end
-  return (gsub(text, '\n\t%[alaska [^\n]*', ''))
+  text = gsub(text, '\n\t%[alaska [^\n]*', '')
+  return message == nil and sub(text, 2) or text
 end

@@ -1,6 +1,7 @@
 -- Lua 5.4's library utf8, for LuaJIT. Strict: no surrogates, nothing above U+10FFFF.
 local byte, char, error, floor, format, select, type, unpack =
   string.byte, string.char, error, math.floor, string.format, select, type, unpack
+local tonumber = tonumber
 local concat = table.concat
 
 local utf8 = { charpattern = '[%z\1-\127\194-\253][\128-\191]*' }
@@ -9,11 +10,23 @@ local function argument_error(position, call, why)
   error(format("bad argument #%d to '%s' (%s)", position, call, why), 3)
 end
 
+-- Returns a position or a number of characters; it is called where `argument_error` might be.
+local function whole(value, default, position, call)
+  if value == nil then
+    return default
+  end
+  local number = tonumber(value)
+  if not number or number % 1 ~= 0 then
+    error(format("bad argument #%d to '%s' (a whole number is expected, got %s)", position, call, type(value)), 3)
+  end
+  return number
+end
+
 local function check_text(text, call)
   if type(text) == 'number' then
     return text .. ''
   elseif type(text) ~= 'string' then
-    argument_error(1, call, 'string expected, got ' .. type(text))
+    error(format("bad argument #1 to '%s' (string expected, got %s)", call, type(text)), 3)
   end
   return text
 end
@@ -100,8 +113,8 @@ end
 
 function utf8.codepoint(text, first, last, is_lax)
   text = check_text(text, 'codepoint')
-  first = absolute(first or 1, #text)
-  last = absolute(last or first, #text)
+  first = absolute(whole(first, 1, 2, 'codepoint'), #text)
+  last = absolute(whole(last, first, 3, 'codepoint'), #text)
   if first < 1 then
     argument_error(2, 'codepoint', 'out of bounds')
   elseif last > #text then
@@ -122,8 +135,8 @@ end
 
 function utf8.len(text, first, last, is_lax)
   text = check_text(text, 'len')
-  local position = absolute(first or 1, #text)
-  last = absolute(last or -1, #text)
+  local position = absolute(whole(first, 1, 2, 'len'), #text)
+  last = absolute(whole(last, -1, 3, 'len'), #text)
   if position < 1 or position > #text + 1 then
     argument_error(2, 'len', 'initial position out of bounds')
   elseif last > #text then
@@ -143,7 +156,8 @@ end
 
 function utf8.offset(text, n, start)
   text = check_text(text, 'offset')
-  local position = absolute(start or n > 0 and 1 or #text + 1, #text)
+  n = whole(n, nil, 2, 'offset') or argument_error(2, 'offset', 'a whole number is expected, got no value')
+  local position = absolute(whole(start, n > 0 and 1 or #text + 1, 3, 'offset'), #text)
   if position < 1 or position > #text + 1 then
     argument_error(3, 'offset', 'position out of bounds')
   end

@@ -1,0 +1,115 @@
+-- load, loadfile and dofile: what a script brings in as text is checked as the script is, and runs in its globals.
+local run, settings, chunks, limits, console = ...
+
+local error, type, pcall, tostring, select = error, type, pcall, tostring, select
+local open, find, format, concat = io.open, string.find, string.format, table.concat
+local compile, open_chunk = chunks.compile, chunks.open
+local is_5_1 = setfenv ~= nil
+
+local loading = {}
+
+function loading.globals()
+  return run.env or error('the script has ended', 3)
+end
+
+local globals = loading.globals
+
+-- Returns all that a function that is given to load returns, piece by piece, or nil and its error.
+local function pieces_of(reader)
+  local pieces, count = {}, 0
+  while true do
+    limits.patience()
+    local is_good, piece = pcall(reader) -- not called from here, which an error would tell
+    if not is_good and type(piece) == 'string' and find(piece, 'not enough memory$') then
+      error(piece, 0)
+    elseif not is_good then
+      return nil, piece
+    elseif piece == nil or piece == '' then
+      return concat(pieces)
+    elseif type(piece) ~= 'string' and type(piece) ~= 'number' then
+      return nil, 'reader function must return a string'
+    end
+    count = count + 1
+    pieces[count] = piece
+  end
+end
+
+-- Precompiled code is refused: Lua does not check it, and the wrong octets end the process.
+function loading.load(source, name, mode, ...)
+  local kind = type(source)
+  if kind == 'function' then
+    local text, failure = pieces_of(source)
+    if not text then
+      return nil, failure
+    end
+    source, name = text, name or '=(load)'
+  elseif kind == 'number' then
+    source = source .. ''
+  elseif kind ~= 'string' then
+    error(format("bad argument #1 to 'load' (function expected, got %s)", kind == 'nil' and 'no value' or kind), 2)
+  end
+  if name ~= nil and type(name) ~= 'string' and type(name) ~= 'number' then
+    error(format("bad argument #2 to 'load' (string expected, got %s)", type(name)), 2)
+  elseif mode == 'b' then
+    return nil, 'attempt to load a binary chunk (only text is loaded)'
+  end
+  local env = ...
+  if select('#', ...) == 0 or env == nil and is_5_1 then
+    env = globals()
+  elseif is_5_1 and type(env) ~= 'table' then
+    error(format("bad argument #4 to 'load' (table expected, got %s)", type(env)), 2)
+  end
+  limits.patience()
+  local chunk, message = compile(source, name or source)
+  if not chunk then
+    return nil, message
+  end
+  return open_chunk(chunk, env)
+end
+
+-- Lua 5.1 has load for functions, and this for strings.
+function loading.loadstring(source, name)
+  return loading.load(source, name)
+end
+
+-- What our own modules open files with.
+function loading.open(path, mode)
+  if settings.sandbox then
+    return nil, path .. ': there are no files in the sandbox'
+  end
+  return console.io.open(path, mode)
+end
+
+local function read(path)
+  local file, message = open(path, 'rb')
+  if not file then
+    return nil, message
+  end
+  local source
+  source, message = file:read('*a')
+  file:close()
+  return source, message
+end
+
+function loading.loadfile(path, mode, ...)
+  if path == nil then
+    return nil, 'cannot read stdin'
+  end
+  local source, message = read(path)
+  if not source then
+    return nil, 'cannot open ' .. tostring(message)
+  end
+  return loading.load(chunks.without_first_line_comment(source), '@' .. path, mode, ...)
+end
+
+function loading.dofile(path)
+  local chunk, message = loading.loadfile(path)
+  if not chunk then
+    error(message, 0)
+  end
+  return chunk()
+end
+
+loading.read = read
+
+return loading
