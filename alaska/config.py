@@ -211,6 +211,12 @@ class BrokerSettings(Settings):
     client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "How many clients may be open.")
     client_patterns: int | None = setting(
         "mlm_server/clients/patterns", COUNT, "1000", "Under how many patterns one client may read and offer.")
+    unread_count: int | None = setting(
+        "mlm_server/clients/unread-count", COUNT, "40000",
+        "How many messages a client may leave unread; one that reads no answers to its commands is dropped there.")
+    unread_size: int | None = setting(
+        "mlm_server/clients/unread-size", SIZE, "8388608",
+        "How many octets of deliveries; its mail and requests wait then, streams are dropped (docs/operation.md).")
     patterns: int | None = setting(
         "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
     stream_size_limit: int | None = setting(

@@ -179,19 +179,28 @@ class IRouter(Interface):
 
     bound = Attribute("The endpoints that are served, with the port that the system chose where it was left open.")
 
-    def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+    def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
         """Accept connections.
 
         From now on ``received`` is called with the routing id and the frames of each message, and ``gone`` with the
-        routing id of a message that :meth:`post` could not send.
+        routing id of a message that could not be sent, and with whether that is because too many wait for this
+        connection that it does not read; else there is no such connection any more.
 
         :raises CannotBind: an endpoint cannot be served.
         """
 
     def send(peer: bytes, frames: list[bytes]) -> bool:
-        """Hand a message for the connection with this routing id to the network; return False if it is gone.
+        """Hand a message for the connection with this routing id to the network; return False if it is gone, or
+        takes no more.
 
         What was posted before goes before it.
+        """
+
+    def prove(peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+        """Hand a message over as :meth:`send` does; return None where that returns False.
+
+        What is returned says whether the message, and so all before it for this connection, has left this process: it
+        is with the system, or the connection has ended. It costs as much as sending ten messages.
         """
 
     def post(peer: bytes, frames: list[bytes]) -> None:
@@ -207,8 +216,12 @@ class INetwork(Interface):
     def dealer(endpoint: str, username: str | None, password: str | None) -> ILink:
         """Return a link to the broker at an endpoint, not connected yet; with user name and password, it uses PLAIN."""
 
-    def router(endpoints: Iterable[str], domain: str | None, is_plain: bool) -> IRouter:
-        """Return a broker's end at these endpoints, not bound yet; is_plain asks for a user name and password."""
+    def router(endpoints: Iterable[str], domain: str | None, is_plain: bool, most_unread: int | None) -> IRouter:
+        """Return a broker's end at these endpoints, not bound yet; is_plain asks for a user name and password.
+
+        For a connection that leaves ``most_unread`` messages unread, or after half as many, no more can be sent; None:
+        any number. Connections within the process have no such limit.
+        """
 
     def authenticate(decide: Callable[[bytes, bytes], bool]) -> None:
         """Let ``decide(username, password)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP).

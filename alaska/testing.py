@@ -42,8 +42,15 @@ class MemoryNetwork:
         self._links[link] = None
         return link
 
-    def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> IRouter:
-        """See :class:`INetwork`."""
+    def router(
+        self,
+        endpoints: Iterable[str],
+        domain: str | None = None,
+        is_plain: bool = False,
+        most_unread: int | None = None,
+    ) -> IRouter:
+        """See :class:`INetwork`; there is no limit in memory."""
+        del most_unread
         return MemoryRouter(self, list(endpoints), is_plain)
 
     def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
@@ -118,9 +125,15 @@ class MemoryProcess:
         self._opened.append(link)
         return link
 
-    def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> IRouter:
+    def router(
+        self,
+        endpoints: Iterable[str],
+        domain: str | None = None,
+        is_plain: bool = False,
+        most_unread: int | None = None,
+    ) -> IRouter:
         """See :class:`INetwork`."""
-        router = self._network.router(endpoints, domain, is_plain)
+        router = self._network.router(endpoints, domain, is_plain, most_unread)
         self._opened.append(router)
         return router
 
@@ -209,11 +222,11 @@ class MemoryRouter:
         self._endpoints = endpoints
         self.bound: list[str] = []
         self._received: Callable[[bytes, list[bytes]], None] | None = None
-        self._gone: Callable[[bytes], None] = lambda _peer: None
+        self._gone: Callable[[bytes, bool], None] = lambda _peer, _is_full: None
         self.is_plain = is_plain
         self.links: dict[bytes, MemoryLink] = {}
 
-    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
         self._received = received
         self._gone = gone
@@ -234,10 +247,18 @@ class MemoryRouter:
         self._network.later(lambda: link.take(frames))
         return True
 
+    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+        """See :class:`IRouter`."""
+        if not self.send(peer, frames):
+            return None
+        left: list[bool] = []
+        self._network.later(lambda: left.append(True))
+        return lambda: bool(left)
+
     def post(self, peer: bytes, frames: list[bytes]) -> None:
         """See :class:`IRouter`."""
         if not self.send(peer, frames):
-            self._network.later(lambda: self._gone(peer))
+            self._network.later(lambda: self._gone(peer, False))
 
     def take(self, peer: bytes, frames: list[bytes]) -> None:
         """Receive a message."""
@@ -266,7 +287,7 @@ class ScriptedBroker:
         self._router = network.router([endpoint])
         self._peer = b""
         self.received: list[Command] = []
-        self._router.start(self._take, lambda _peer: None)
+        self._router.start(self._take, lambda _peer, _is_full: None)
 
     def _take(self, peer: bytes, frames: list[bytes]) -> None:
         self._peer = peer

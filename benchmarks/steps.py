@@ -104,11 +104,14 @@ class _Nowhere:
     bound = ()
     is_near = False
 
-    def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes], None]) -> None:
+    def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes, bool], None]) -> None:
         pass
 
     def send(self, _peer: bytes, _frames: list[bytes]) -> bool:
         return True
+
+    def prove(self, _peer: bytes, _frames: list[bytes]) -> Callable[[], bool]:
+        return lambda: True
 
     def post(self, _peer: bytes, _frames: list[bytes]) -> None:
         pass

@@ -16,7 +16,8 @@ from alaska.mlm.commands import Command
 class HandRouter:
     """Hands commands to a function, which returns False where the connection is gone.
 
-    That what was posted could not be sent is told to the broker when the test lets the turn end.
+    That what was posted could not be sent is told to the broker when the test lets the turn end. To peers that are in
+    ``unread`` nothing leaves that a proof was sent behind.
     """
 
     is_near = True
@@ -25,13 +26,18 @@ class HandRouter:
         self.bound: list[str] = []
         self._transmit = transmit
         self._unsent: list[bytes] = []
+        self.unread: set[bytes] = set()
 
-    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`; the test tells the broker itself."""
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         return self._transmit(peer, decode(frames))
+
+    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+        """See :class:`IRouter`."""
+        return (lambda: peer not in self.unread) if self.send(peer, frames) else None
 
     def post(self, peer: bytes, frames: list[bytes]) -> None:
         """See :class:`IRouter`."""

@@ -50,7 +50,7 @@ class AddressCase(TestCase):
     def serve(self, *endpoints: str) -> list[int]:
         """Serve endpoints; return the ports that were chosen."""
         router = self.network().router(endpoints)
-        router.start(lambda _peer, _frames: None, lambda _peer: None)
+        router.start(lambda _peer, _frames: None, lambda _peer, _is_full: None)
         found = [tcp(endpoint) for endpoint in router.bound]
         return [parts.port for parts in found if parts is not None]
 

@@ -41,7 +41,7 @@ class PathCase(TestCase):
     def serve(self, endpoint: str | None = None) -> RouterLink:
         """Serve an endpoint, that of the path if no other is given."""
         router = self.network().router([endpoint or self.endpoint])
-        router.start(lambda _peer, _frames: None, lambda _peer: None)
+        router.start(lambda _peer, _frames: None, lambda _peer, _is_full: None)
         return router
 
     def refused(self, endpoint: str | None = None, is_taken: bool = False) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import zmq
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -55,13 +57,18 @@ class LinkTestCase(TestCase):
     def setUp(self) -> None:
         self.network = Network(reactor)
         self.gone: list[bytes] = []
+        self.full: list[bytes] = []
         self.addCleanup(self.network.close)
 
     def serve(self, received: Any, **options: Any) -> RouterLink:
-        """Serve a port that was free; who is gone is noted."""
+        """Serve a port that was free; who is gone, or full, is noted."""
         router = self.network.router([ANY_PORT], **options)
-        router.start(received, self.gone.append)
+        router.start(received, self.lost)
         return router
+
+    def lost(self, peer: bytes, is_full: bool) -> None:
+        """Note that something could not be sent."""
+        (self.full if is_full else self.gone).append(peer)
 
     async def connect(self, router: RouterLink, received: Any) -> ILink:
         """Return a link that has connected to a router."""
@@ -69,6 +76,18 @@ class LinkTestCase(TestCase):
         link.start(received, changes)
         await changes.until(1)
         return link
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    while not is_true():
+        await deferLater(reactor, 0.01, lambda: None)
+
+
+async def read(socket: zmq.Socket[bytes]) -> bytes:
+    """Return the next message of a socket, and let the reactor run meanwhile."""
+    await until(lambda: bool(socket.poll(0)))
+    return socket.recv()
 
 
 class NetworkTests(LinkTestCase):
@@ -108,7 +127,7 @@ class NetworkTests(LinkTestCase):
             heard(peer, frames)
 
         router = self.network.router([ANY_PORT, ipc])
-        router.start(received, self.gone.append)
+        router.start(received, self.lost)
         beside, other = Network(reactor, self.network), Network(reactor)
         self.addCleanup(other.close)
         tcp = router.bound[0]
@@ -200,6 +219,77 @@ class NetworkTests(LinkTestCase):
             router.post(peer, [b"posted"])
         await at_dealer.until(1)
         self.assertEqual(self.gone, [b"\0nobody", b"\0none"])
+
+    async def test_unread(self) -> None:
+        """A connection takes so many messages that are not read, by TCP and ipc; more once some were read."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        for number, endpoint in enumerate((ANY_PORT, f"ipc://{folder}/socket")):
+            heard = Waiter()
+            router = self.network.router([endpoint], most_unread=40)
+            router.start(heard, self.lost)
+            reader = self.plain_reader(router.endpoint, b"peer%d" % number)
+            await heard.until(1)
+            peer, large = heard.got[0][0], bytes(1_000_000)
+            posted = 0
+            while not self.full and posted < 200:
+                posted += 1
+                router.post(peer, [large])
+                await deferLater(reactor, 0, lambda: None)
+            self.assertEqual(self.full.pop(), peer)
+            self.assertFalse(router.send(peer, [b"more"]))
+            self.assertEqual(self.full.pop(), peer)
+            for _ in range(posted - 1):
+                await read(reader)
+            self.assertTrue(router.send(peer, [b"more"]))
+            self.assertEqual(await read(reader), b"more")
+        self.assertEqual(self.gone, [])
+
+    async def test_proof(self) -> None:
+        """A proof says when a message has left, be it by a reader or by the end of the connection."""
+        for ends in (False, True):
+            heard = Waiter()
+            router = self.serve(heard)
+            reader = self.plain_reader(router.endpoint, b"peer")
+            await heard.until(1)
+            large = bytes(1_000_000)
+            proofs = [router.prove(b"peer", [large]) or self.fail("the connection is gone") for _ in range(40)]
+            await until(proofs[0])
+            self.assertFalse(proofs[-1]())
+            if ends:
+                reader.close(0)
+            while not ends and not proofs[-1]():
+                await read(reader)
+            await until(proofs[-1])
+            router.close()
+        self.assertIsNone(self.serve(Waiter()).prove(b"peer", [b""]))
+
+    async def test_proof_in_memory(self) -> None:
+        """A proof works through memory, too."""
+        heard, got = Waiter(), Waiter()
+        router = self.network.router(["inproc://test-proof"])
+        router.start(heard, self.lost)
+        beside = Network(reactor, self.network)
+        self.addCleanup(beside.close)
+        link = beside.dealer("inproc://test-proof")
+        link.start(got, Waiter())
+        link.send([b"hello"])
+        await heard.until(1)
+        has_left = router.prove(heard.got[0][0], [b"answer"])
+        assert has_left is not None
+        self.assertFalse(has_left())
+        await got.until(1)
+        await until(has_left)
+
+    def plain_reader(self, endpoint: str, peer: bytes) -> zmq.Socket[bytes]:
+        """Return a socket that has said something and reads when it is asked to."""
+        reader: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(reader.close, 0)
+        reader.set(zmq.RCVHWM, 1)
+        reader.set(zmq.ROUTING_ID, peer)
+        reader.connect(endpoint)
+        reader.send(b"hello")
+        return reader
 
     async def test_order_of_posted_and_sent(self) -> None:
         """What was posted goes before what is sent at once, and behind what was sent before."""

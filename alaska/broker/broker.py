@@ -16,6 +16,7 @@ from alaska.broker import letters
 from alaska.broker.asked import Asked, Key
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
+from alaska.broker.flows import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
@@ -33,6 +34,10 @@ PROBE_SECONDS = 1.5
 GRACE_SECONDS = 1.0
 """A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
 STORE_ERROR_SECONDS = 60.0
+_DEAF = (
+    "{client.name} does not read the answers to what it sends: mlm_server/clients/unread-count is reached, and the "
+    "client is dropped"
+)
 
 
 class Broker:
@@ -50,6 +55,7 @@ class Broker:
         self._letters_are_open = limits.letters.is_open
         self._gauge = Gauge()
         self._asked = Asked(limits.patterns_of_one, limits.patterns)
+        self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()
         self._streams = Streams(store, limits)
@@ -106,11 +112,15 @@ class Broker:
             # What was asked for is in memory and goes on when the store can be read again.
             self._note_store_error(error)
 
-    def gone(self, peer: bytes) -> None:
-        """Take note that a connection is gone, and with it what was posted; the next tick deals with its client."""
+    def gone(self, peer: bytes, is_full: bool = False) -> None:
+        """Take note that something could not be sent; the next tick deals with the client.
+
+        Its connection is gone, or so full of what it does not read that ZeroMQ takes no more.
+        """
         client = self.clients.at(peer)
         if client is not None:
             client.is_gone = True
+            client.is_deaf = is_full
 
     def tick(self, now: float, wall: float | None = None) -> None:
         """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
@@ -139,7 +149,25 @@ class Broker:
             self._streams.tick(wall_now)
         except errors.StoreError as error:
             self._note_store_error(error)
+        self._go_on(now)
         self._let_go(now)
+
+    def _go_on(self, now: float) -> None:
+        """Send clients that had too much under way what waits for them, as far as they have read."""
+        for flow in self.flows.tick(now):
+            client = self.clients.at(flow.peer)
+            if client is None:
+                continue
+            client.is_full = flow.is_full
+            try:
+                self._dispatch_to(client)
+            except errors.StoreError as error:
+                self._note_store_error(error)
+
+    def _dispatch_to(self, client: Client) -> None:
+        self._streams.feed(client)
+        if client.held_until is None:
+            self.queues.dispatch_to(client, self._now)
 
     def _let_go(self, now: float) -> None:
         """Forget clients that are silent or whose connections are gone."""
@@ -150,7 +178,10 @@ class Broker:
                 client.last_probed = now
                 client.send(mlm.Confirm(b"", errors.SUCCESS, b""))
             if client.is_gone:
-                self._log.info("{client.name} is gone", client=client)
+                if client.is_deaf:
+                    self._log.warn(_DEAF, client=client)
+                else:
+                    self._log.info("{client.name} is gone", client=client)
                 self._forget(client)
             elif client.last_heard < silent_since:
                 self._log.info("{client.name} is silent and expires", client=client)
@@ -186,7 +217,7 @@ class Broker:
             # The one status that makes a C client's connect fail in time.
             self._answer(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
-        client = Client(peer, command.address, self._now, self._router)
+        client = Client(peer, command.address, self._now, self._router, self.flows.of(peer))
         older = self.clients.add(client)
         if older is not None:
             self._replace(older)
@@ -211,6 +242,7 @@ class Broker:
 
     def _forget(self, client: Client) -> None:
         self.clients.remove(client)
+        self.flows.end(client.flow)
         self._end(client)
 
     def _end(self, client: Client) -> None:
@@ -339,9 +371,8 @@ class Broker:
 
     def _credit(self, client: Client, command: mlm.Credit) -> None:
         client.credit = min((client.credit or 0) + command.amount, MAX_CREDIT)
-        self._streams.feed(client)
-        if client.held_until is None:
-            self.queues.dispatch_to(client, self._now)
+        client.look_again()
+        self._dispatch_to(client)
 
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):

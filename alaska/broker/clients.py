@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
 from alaska.mlm.codec import encode
@@ -19,14 +20,19 @@ class Client:
 
     ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
     is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``). ``leases`` has the messages that are with the client, by
-    the trackers that they were delivered with: no two have the same one, or a confirmation could be for either.
+    a newer one took goes on without it (``is_replaced``). One that ``is_full`` does not read what it is sent, and gets
+    no more deliveries until it has read some; one that ``is_deaf`` is gone for that reason. ``leases`` has
+    the messages that are with the client, by the trackers that they were delivered with: no two have the same one, or a
+    confirmation could be for either.
     """
 
     __slots__ = (
         "address",
         "credit",
+        "flow",
         "held_until",
+        "is_deaf",
+        "is_full",
         "is_gone",
         "is_replaced",
         "last_heard",
@@ -38,16 +44,19 @@ class Client:
         "stream",
     )
 
-    def __init__(self, peer: bytes, address: bytes, now: float, router: IRouter) -> None:
+    def __init__(self, peer: bytes, address: bytes, now: float, router: IRouter, flow: Flow) -> None:
         self.peer = peer
         self.address = address
         self.router = router
+        self.flow = flow
+        self.is_full = flow.is_full
         self.last_heard = now
         self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
         self.is_gone = False
+        self.is_deaf = False
         self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
@@ -68,7 +77,7 @@ class Client:
     @property
     def is_ready(self) -> bool:
         """Whether one more delivery may be sent to the client."""
-        return (self.credit is None or self.credit > 0) and not self.is_gone
+        return (self.credit is None or self.credit > 0) and not (self.is_gone or self.is_full)
 
     @property
     def takes_mail(self) -> bool:
@@ -86,6 +95,27 @@ class Client:
         elif not self.router.send(self.peer, encode(command)):
             self.is_gone = True
         return not self.is_gone
+
+    def deliver(self, command: Command, octets: int) -> bool:
+        """Send a delivery, of so many octets as limits count them; return as :meth:`send` does."""
+        flow = self.flow
+        flow.messages += 1
+        flow.octets += octets
+        if flow.messages < PROOF_MESSAGES and flow.octets < PROOF_OCTETS:
+            return self.send(command)
+        has_left = self.router.prove(self.peer, encode(command))
+        if has_left is None:
+            self.is_gone = True
+            return False
+        flow.prove(has_left, self)
+        self.is_full = flow.is_full
+        return True
+
+    def look_again(self) -> None:
+        """Find out whether a client that is full has read something."""
+        if self.is_full:
+            self.flow.settle()
+            self.is_full = self.flow.is_full
 
     def spend(self) -> None:
         """Note one more delivery."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
+from alaska.broker.flows import FlowLimits
 from alaska.message import QueueKind, QueueName
 from alaska.retention import Retention
 
@@ -50,6 +51,7 @@ class Limits:
     patterns: int | None = 10_000
     attempts: int | None = 5
     letters: LetterLimits = field(default_factory=LetterLimits)
+    flow: FlowLimits = field(default_factory=FlowLimits)
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
 

@@ -192,7 +192,7 @@ class Queues:
             self._deliver_to_confirm(client, message)
 
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
-        if client.send(_delivery(message, message.tracker)):
+        if client.deliver(_delivery(message, message.tracker), message.size):
             self._end(message, errors.DELIVERED, b"")
         else:
             # Its connection is gone: the message waits as if it had never been delivered.
@@ -211,14 +211,14 @@ class Queues:
             # Mail ends no process, and comes in order.
             if self._is_durable:
                 self._store.note_attempts(message, None)
-            client.send(_delivery(message, tracker))
+            client.deliver(_delivery(message, tracker), message.size)
         else:
             self._deliver_restored(client, message, tracker)
 
     def _deliver_restored(self, client: Client, message: Message, tracker: bytes) -> None:
         def noted() -> None:
             if client.holds(tracker, message) and not client.is_gone:
-                client.send(_delivery(message, tracker))
+                client.deliver(_delivery(message, tracker), message.size)
 
         # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
         self._store.note_attempts(message, noted)

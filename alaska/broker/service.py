@@ -77,7 +77,8 @@ class BrokerService(Service):
         try:
             if self._accept is not None:
                 self._network.authenticate(self._accept)
-            self._router = self._network.router(self._endpoints, self._domain, self._accept is not None)
+            is_plain, most_unread = self._accept is not None, self._limits.flow.messages
+            self._router = self._network.router(self._endpoints, self._domain, is_plain, most_unread)
             self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
@@ -112,9 +113,9 @@ class BrokerService(Service):
         """Return the broker's time: the store's, which goes on evenly by the reactor's clock."""
         return self._reactor.seconds() + self._offset
 
-    def _gone(self, peer: bytes) -> None:
+    def _gone(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:
-            self.broker.gone(peer)
+            self.broker.gone(peer, is_full)
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:

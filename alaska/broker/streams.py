@@ -80,14 +80,14 @@ class Reader:
                 is_wanted = True
         return is_wanted
 
-    def send(self, record: Record) -> None:
-        """Send a record to the reader, which has credit for it."""
+    def send(self, record: Record, size: int) -> None:
+        """Send a record of this size to the reader, which has credit for it."""
         self.client.spend()
         stream, position, time, sender, subject, content = record
         if self.wants_records:
-            self.client.send(mlm.StreamRecord(position, time, stream, sender, subject, content))
+            self.client.deliver(mlm.StreamRecord(position, time, stream, sender, subject, content), size)
         else:
-            self.client.send(mlm.StreamDeliver(stream, sender, subject, content))
+            self.client.deliver(mlm.StreamDeliver(stream, sender, subject, content), size)
 
 
 class Stream:
@@ -174,6 +174,7 @@ class Stream:
         """Send a message to all who read it, and keep it for those who will; return to how many it went at once."""
         self._last += 1
         record = Record(self.name, self._last, time, sender.address, subject, content)
+        size = record.size
         count = 0
         is_needed = self._is_kept or bool(self._lagging)
         for reader in self._readers_of(subject):
@@ -183,18 +184,20 @@ class Stream:
             elif reader.next is not None or (record.position < reader.latest and not reader.wants(record)):
                 continue
             elif reader.client.is_ready:
-                reader.send(record)
+                reader.send(record, size)
                 count += 1
+            elif reader.client.is_full and reader.client.is_plain:
+                reader.client.flow.drop(reader.client)
             else:
                 reader.next = record.position
                 self._lagging[reader.client] = reader
                 is_needed = True
         most = self._store.most_octets
-        has_room = is_needed and self._store.has_room and (most is None or record.size <= most)
-        if has_room and self._gauge.admits(self._label, self._octets + record.size, self._limits):
+        has_room = is_needed and self._store.has_room and (most is None or size <= most)
+        if has_room and self._gauge.admits(self._label, self._octets + size, self._limits):
             self._store.record(record)
             self.has_kept = True
-            self._octets += record.size
+            self._octets += size
             self._untrimmed += 1
         elif is_needed:
             self.refused += 1
@@ -227,7 +230,7 @@ class Stream:
                 reader.next = record.position + 1
                 looked_at += 1
                 if is_for_it:
-                    reader.send(record)
+                    reader.send(record, record.size)
         if reader.next == self._last + 1:
             reader.next = None
             reader.own.clear()

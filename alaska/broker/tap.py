@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
+from alaska.broker.flows import FlowLimits
 from alaska.broker.limits import LetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
@@ -63,6 +64,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         letters=LetterLimits(
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
         ),
+        flow=FlowLimits(settings.unread_count, settings.unread_size),
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
         retention_of=dict(settings.retain_streams),
     )

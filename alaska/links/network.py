@@ -103,9 +103,15 @@ class Network:
         """See :class:`INetwork`."""
         return DealerLink(self._factory, self._neighbours, endpoint, username, password, self._look_up)
 
-    def router(self, endpoints: Iterable[str], domain: str | None = None, is_plain: bool = False) -> RouterLink:
+    def router(
+        self,
+        endpoints: Iterable[str],
+        domain: str | None = None,
+        is_plain: bool = False,
+        most_unread: int | None = None,
+    ) -> RouterLink:
         """See :class:`INetwork`."""
-        router = RouterLink(self._factory, self._neighbours, list(endpoints), domain, is_plain)
+        router = RouterLink(self._factory, self._neighbours, list(endpoints), domain, is_plain, most_unread)
         self._routers.append(router)
         return router
 
@@ -268,13 +274,20 @@ class RouterLink:
     """The broker's end of all connections, at one or more endpoints."""
 
     def __init__(
-        self, factory: SharingFactory, neighbours: Neighbours, endpoints: list[str], domain: str | None, is_plain: bool
+        self,
+        factory: SharingFactory,
+        neighbours: Neighbours,
+        endpoints: list[str],
+        domain: str | None,
+        is_plain: bool,
+        most_unread: int | None,
     ) -> None:
         self._factory = factory
         self._neighbours = neighbours
         self._endpoints = endpoints
         self._domain = domain
         self._is_plain = is_plain
+        self._most_unread = most_unread
         self._near: str | None = None
         self._socket: Router | None = None
         self._locks: list[ipc.PathLock] = []
@@ -285,16 +298,20 @@ class RouterLink:
         """The endpoint bound last, with the port that the system chose where it was left open."""
         return self.bound[-1] if self.bound else ""
 
-    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
         socket = self._socket = Router(
             self._factory,
             lambda frames: received(frames.pop(0), frames),
-            lambda frames: gone(frames[0]),
+            lambda frames, is_full: gone(frames[0], is_full),
         )
+        # Proofs need a thread, which is made for the first: before descriptors can run out.
+        socket.prepare_proofs()
         # A send to a connection that is gone is told as an error, instead of looking like any other.
         socket.socket.set(zmq.ROUTER_MANDATORY, 1)
-        # Replies are never dropped for a mark; what clients send waits in their own memory rather than in ours.
+        # At its mark a connection is told as full, and nothing of it is dropped that was taken before.
+        socket.socket.set(zmq.SNDHWM, self._most_unread or 0)
+        # What clients send waits in their own memory rather than in ours.
         socket.socket.set(zmq.RCVHWM, ROUTER_RECEIVE_MARK)
         if self._domain is not None:
             socket.socket.set_string(zmq.ZAP_DOMAIN, self._domain)
@@ -331,6 +348,10 @@ class RouterLink:
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         return self._socket is not None and self._socket.transmit([peer, *frames])
+
+    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+        """See :class:`IRouter`."""
+        return None if self._socket is None else self._socket.prove([peer, *frames])
 
     def post(self, peer: bytes, frames: list[bytes]) -> None:
         """See :class:`IRouter`."""

@@ -69,10 +69,18 @@ def is_of_this_user(address: str) -> bool:
     return found is not None and int(found["user"]) == os.geteuid()
 
 
+def _proof(octets: bytes) -> tuple[zmq.Frame, Callable[[], bool]]:
+    """Return a frame that is not copied when it is sent, so that ZeroMQ says when it is done with the octets."""
+    frame = zmq.Frame(octets, track=True, copy=False, copy_threshold=0)
+    tracker = frame.tracker
+    return frame, lambda: bool(tracker.done)
+
+
 class Socket(ZmqConnection):
     """A ZeroMQ socket that reads whole messages, within a budget, by the function ``receive``.
 
-    ``unsent`` is called with each message that was posted and could not be sent, since its connection is gone.
+    ``unsent`` is called with each message that could not be sent, and with whether too many wait for its connection;
+    else that is gone.
     """
 
     _log = Logger()
@@ -82,7 +90,7 @@ class Socket(ZmqConnection):
         self,
         factory: ZmqFactory,
         received: Callable[[list[bytes]], None],
-        unsent: Callable[[Sequence[bytes]], None] = lambda _frames: None,
+        unsent: Callable[[Sequence[bytes], bool], None] = lambda _frames, _is_full: None,
     ) -> None:
         self._received = received
         self._unsent = unsent
@@ -138,29 +146,46 @@ class Socket(ZmqConnection):
             self._read_soon()
 
     def transmit(self, frames: Sequence[bytes]) -> bool:
-        """Send a message at once, behind what was posted; return False if its connection is gone."""
+        """Send a message at once, behind what was posted; return False if that cannot be."""
+        self._begin_turn()
+        return self._send(frames)
+
+    def prove(self, frames: Sequence[bytes]) -> Callable[[], bool] | None:
+        """Send a message as :meth:`transmit` does; return what says whether ZeroMQ is done with it, or None."""
+        self._begin_turn()
+        last, has_left = _proof(frames[-1])
+        return has_left if self._send(frames, last) else None
+
+    @staticmethod
+    def prepare_proofs() -> None:
+        """Let pyzmq have what it needs for proofs."""
+        _proof(b"")
+
+    def _begin_turn(self) -> None:
         if self._posted:
             self._send_posted()
         if self._next_read is None and not self._is_reading:
             self._read_soon()
-        return self._send(frames)
 
     def _send_posted(self) -> None:
         posted, self._posted = self._posted, []
         for frames in posted:
-            if not self._send(frames):
-                self._unsent(frames)
+            self._send(frames)
 
-    def _send(self, frames: Sequence[bytes]) -> bool:
-        """Send a message; return False if its connection is gone, and nothing of it was sent."""
+    def _send(self, frames: Sequence[bytes], last: zmq.Frame | None = None) -> bool:
+        """Send a message, its last frame perhaps as one that is not copied; return False if nothing of it was sent."""
         socket = self.socket
         try:
             for frame in frames[:-1]:
                 _send(socket, frame, _MORE)
-            _send(socket, frames[-1], _LAST)
+            if last is None:
+                _send(socket, frames[-1], _LAST)
+            else:
+                _send(socket, last, _LAST, False)
         except zmq.ZMQError as error:
             if error.errno not in _GONE:
                 self._log.failure("a message could not be sent")
+            self._unsent(frames, error.errno == zmq.EAGAIN)
             return False
         return True
 

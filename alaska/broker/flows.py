@@ -1,0 +1,184 @@
+"""What is under way to each connection: deliveries that were sent, and are not known to have left this process.
+
+ZeroMQ keeps in memory, without a bound, what a program does not read and the system's buffers do not take. So now and
+then a delivery is sent with a proof, which says when it has left, and with it all before; and who has too much under
+way is full: it is ready for no delivery until some of that has left.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from twisted.logger import Logger
+
+PROOF_MESSAGES = 256
+PROOF_OCTETS = 128 * 1024
+"""Behind so much a proof is due: one costs as much as sending ten messages."""
+TELL_SECONDS = 60.0
+"""So often the log says who does not read."""
+MOST_ENDED = 10_000
+"""Of so many connections whose clients have ended is known what is under way to them."""
+
+
+class FlowLimits(NamedTuple):
+    """How much may be under way to one connection; None: no limit. All together may have four times the octets.
+
+    Deliveries stop at ``octets``, or at a quarter of the ``messages``. The rest of those is for what answers the
+    client's own commands: one that does not read these either loses its connection.
+    """
+
+    messages: int | None = 40_000
+    octets: int | None = 8 * 2**20
+
+
+class _Proof(NamedTuple):
+    has_left: Callable[[], bool]
+    messages: int
+    octets: int
+
+
+class Flow:
+    """What is under way to one connection.
+
+    ``messages`` and ``octets`` count the deliveries that no proof was sent behind.
+    """
+
+    __slots__ = ("_flows", "_proofs", "is_full", "messages", "octets", "peer", "under_way", "unproven")
+
+    def __init__(self, flows: Flows, peer: bytes) -> None:
+        self._flows = flows
+        self._proofs: deque[_Proof] = deque()
+        self.peer = peer
+        self.messages = 0
+        self.octets = 0
+        self.under_way = 0
+        """How many deliveries wait for their proof."""
+        self.unproven = 0
+        """How many octets those have."""
+        self.is_full = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way."""
+        return not (self._proofs or self.messages)
+
+    def prove(self, has_left: Callable[[], bool], client: object) -> None:
+        """Note that a proof was sent behind all that the flow counts; the log may have to name the client."""
+        self._proofs.append(_Proof(has_left, self.messages, self.octets))
+        self.under_way += self.messages
+        self.unproven += self.octets
+        self._flows.add(self, self.octets)
+        self.messages = self.octets = 0
+        self.settle()
+        if self.is_full:
+            self._flows.note_full(client)
+
+    def settle(self) -> None:
+        """Count no longer what has left."""
+        proofs = self._proofs
+        left = 0
+        while proofs and proofs[0].has_left():
+            proof = proofs.popleft()
+            self.under_way -= proof.messages
+            left += proof.octets
+        self.unproven -= left
+        self._flows.subtract(self, left, not proofs)
+        self.is_full = bool(proofs) and self._flows.is_too_much(self)
+
+    def drop(self, client: object) -> None:
+        """Note that a client was not sent a message that will not be kept for it."""
+        self._flows.note_dropped(client)
+
+
+class Flows:
+    """All connections that something is under way to."""
+
+    _log = Logger()
+
+    def __init__(self, limits: FlowLimits) -> None:
+        self.limits = limits
+        self._octets = 0
+        self._unproven: dict[Flow, None] = {}
+        self._ended: dict[bytes, Flow] = {}
+        self._full = 0
+        self._dropped = 0
+        self._last: object = None
+        self._told = float("-inf")
+        self._tell_at: float | None = None
+        self.dropped = 0
+        """How many messages of streams were dropped."""
+
+    def of(self, peer: bytes) -> Flow:
+        """Return what is under way to the connection of a new client, which may be much: it may have had another."""
+        return self._ended.pop(peer, None) or Flow(self, peer)
+
+    def end(self, flow: Flow) -> None:
+        """Take note that the client of a connection has ended; the connection may not."""
+        if not flow.is_empty:
+            self._ended[flow.peer] = flow
+        while self._ended:
+            oldest = next(iter(self._ended.values()))
+            if not oldest.is_empty and len(self._ended) <= MOST_ENDED:
+                break
+            del self._ended[oldest.peer]
+
+    def add(self, flow: Flow, octets: int) -> None:
+        """Count octets that wait for their proof."""
+        self._octets += octets
+        self._unproven[flow] = None
+
+    def subtract(self, flow: Flow, octets: int, is_proven: bool) -> None:
+        """Count octets no longer."""
+        self._octets -= octets
+        if is_proven:
+            self._unproven.pop(flow, None)
+
+    def is_too_much(self, flow: Flow) -> bool:
+        """Return whether a flow has to stop: it has too much, or all have and it is not one of those with little."""
+        most_messages, most = self.limits
+        if most_messages is not None and flow.under_way >= most_messages // 4:
+            return True
+        return most is not None and (
+            flow.unproven >= most or (self._octets >= 4 * most and flow.unproven > PROOF_OCTETS)
+        )
+
+    def tick(self, now: float) -> list[Flow]:
+        """Count no longer what has left, and return the flows that have room again; now and then log who has none."""
+        was_full = [flow for flow in self._unproven if flow.is_full]
+        for flow in list(self._unproven):
+            flow.settle()
+        self._tell_in_time(now)
+        return [flow for flow in was_full if not flow.is_full]
+
+    def note_full(self, client: object) -> None:
+        """Note that a client is full."""
+        self._full += 1
+        self._last = client
+
+    def note_dropped(self, client: object) -> None:
+        """Note that a message was dropped."""
+        self.dropped += 1
+        self._dropped += 1
+        self._last = client
+
+    def _tell_in_time(self, now: float) -> None:
+        """Log who does not read: a second after it was found, so that there is something to count, or a minute."""
+        if self._last is None:
+            return
+        if self._tell_at is None:
+            self._tell_at = max(now + 1, self._told + TELL_SECONDS)
+        if now >= self._tell_at:
+            self._tell_at = None
+            self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        self._log.warn(
+            "{client.name} does not read what it is sent, or too slowly: mlm_server/clients/unread-size or "
+            "unread-count is reached. Mail and requests wait; since the last such line that happened {full} times, "
+            "and {dropped} messages of streams were dropped",
+            client=self._last, dropped=self._dropped, full=self._full,
+        )  # fmt: skip
+        self._told, self._last = now, None
+        self._full = self._dropped = 0
