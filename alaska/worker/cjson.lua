@@ -23,6 +23,11 @@ local function is_whole(value, least, most)
   return type(value) == 'number' and value >= least and value <= most and floor(value) == value
 end
 
+-- Not a __tostring's, which may be anything.
+local function text_of_option(value)
+  return type(value) == 'string' and value or type(value)
+end
+
 local switches = { [true] = true, [false] = false, on = true, off = false }
 
 -- Adds a function that tells a whole number of the settings, and sets it if it is called with one.
@@ -48,7 +53,7 @@ local function define_switch(cjson, settings, name, extra)
     local value = ...
     if value ~= nil then
       if switches[value] == nil and value ~= extra then
-        argument_error(1, name, format("invalid option '%s'", tostring(value)))
+        argument_error(1, name, format("invalid option '%s'", text_of_option(value)))
       end
       settings[name] = switches[value] == nil and value or switches[value]
     end
@@ -62,7 +67,7 @@ local function define_sparse_array(cjson, settings)
     check_count(name, 3, select('#', ...))
     local convert, ratio, safe = ...
     if convert ~= nil and switches[convert] == nil then
-      argument_error(1, name, format("invalid option '%s'", tostring(convert)))
+      argument_error(1, name, format("invalid option '%s'", text_of_option(convert)))
     end
     for position, value in next, { [2] = ratio, [3] = safe } do
       if not is_whole(value, 0, MOST) then

@@ -1,12 +1,13 @@
 -- pl.pretty for machines without Penlight: write, dump, read and load, with the output that Penlight 1.13 gives.
 local _, null, console, _, modules = ...
 
-local error, getmetatable, next, pcall, rawget, tostring, type =
-  error, getmetatable, next, pcall, rawget, tostring, type
+local error, get_metatable, next, pcall, rawget, rawset, tostring, type =
+  error, debug.getmetatable, next, pcall, rawget, rawset, tostring, type
 local load = modules.load
-local find, format, match, rep, sub = string.find, string.format, string.match, string.rep, string.sub
+local find, format, gsub, match, rep, sub =
+  string.find, string.format, string.gsub, string.match, string.rep, string.sub
 local concat, floor, huge, sort = table.concat, math.floor, math.huge, table.sort
-local print, open = console.print, modules.open
+local print, joined, open = console.print, console.joined, modules.open
 
 local keywords = {}
 for word in string.gmatch('and break do else elseif end false for function goto if in local nil not or repeat return '
@@ -47,7 +48,7 @@ end
 local NULL = jit and 'userdata: NULL' or 'userdata: (nil)'
 
 local function name_of(value)
-  return value == null and NULL or tostring(value)
+  return value == null and NULL or joined('', value)
 end
 
 local function key_text(key, is_clever)
@@ -68,7 +69,7 @@ local function precedes(one, other)
   if kind ~= other_kind then
     return kind < other_kind
   end
-  return tostring(one) < tostring(other)
+  return name_of(one) < name_of(other)
 end
 
 -- Returns the keys of a table that are not part of its list: numbers last, in the order that the table has them.
@@ -88,6 +89,19 @@ local function other_keys(value, list_length)
   return keys
 end
 
+local function index(value, position)
+  return value[position]
+end
+
+-- Returns an element, as a metatable may have it; an error of that has no place of ours.
+local function item_at(value, position)
+  local is_good, item = pcall(index, value, position)
+  if is_good then
+    return item
+  end
+  error(type(item) == 'string' and gsub(item, '^%[alaska [^%]]*%]:%d+: ', '') or item, 0)
+end
+
 local write_value
 
 local function write_table(value, indent, layout, path)
@@ -98,9 +112,11 @@ local function write_table(value, indent, layout, path)
   local inner = indent .. layout.step
   local items, list_length = {}, 0
   if layout.is_clever then
-    while value[list_length + 1] ~= nil do
+    local item = item_at(value, 1)
+    while item ~= nil do
       list_length = list_length + 1
-      items[list_length] = inner .. write_value(value[list_length], inner, layout, path)
+      items[list_length] = inner .. write_value(item, inner, layout, path)
+      item = item_at(value, list_length + 1)
     end
   end
   for _, key in ipairs(other_keys(value, list_length)) do
@@ -132,6 +148,9 @@ local pretty = {}
 -- that is no table is written too, and a second result says so, except for a string.
 function pretty.write(value, space, not_clever)
   space = space or '  '
+  if type(space) ~= 'string' then
+    error(format("bad argument #2 to 'write' (string expected, got %s)", type(space)), 2)
+  end
   local layout = { step = space, line = space == '' and '' or '\n', equals = space == '' and '=' or ' = ',
     is_clever = not not_clever }
   local text = write_value(value, '', layout, {})
@@ -146,6 +165,8 @@ function pretty.dump(value, filename)
   if not filename then
     print(pretty.write(value))
     return true
+  elseif type(filename) ~= 'string' then
+    error(format("bad argument #2 to 'dump' (string expected, got %s)", type(filename)), 2)
   end
   local file, message = open(filename, 'w')
   if not file then
@@ -191,11 +212,11 @@ end
 
 -- Calls a chunk while strings have no methods, so that data cannot make much of them.
 local function call_without_string_methods(chunk)
-  local metatable = getmetatable ''
-  local methods = metatable.__index
-  metatable.__index = nil
+  local metatable = get_metatable ''
+  local methods = rawget(metatable, '__index')
+  rawset(metatable, '__index', nil)
   local ok, value = pcall(chunk)
-  metatable.__index = methods
+  rawset(metatable, '__index', methods)
   return ok, value
 end
 
@@ -229,6 +250,9 @@ end
 function pretty.load(text, env, is_paranoid)
   check_text(text)
   env = env or {}
+  if type(env) ~= 'table' then
+    error(format("bad argument #2 to 'load' (table expected, got %s)", type(env)), 2)
+  end
   if is_paranoid then
     for word in string.gmatch(bare(text), '[%a_][%w_]*') do
       if word == 'for' or word == 'while' or word == 'repeat' or word == 'goto' or word == 'function' then
