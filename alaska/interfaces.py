@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
@@ -210,6 +210,22 @@ class IRouter(Interface):
         """Serve no longer. What was sent still leaves, within a second; nothing is called any more."""
 
 
+class Entry(Enum):
+    """What becomes of somebody who wants to connect."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    LATER = "later"
+    """Sent away unheard: his ZeroMQ connects again by itself, soon or when the connection is given up."""
+
+
+class Verdict(NamedTuple):
+    """What becomes of somebody who wants to connect, and in how many seconds it is told him."""
+
+    entry: Entry
+    after: float = 0.0
+
+
 class INetwork(Interface):
     """Where links come from: ZeroMQ's, or one in memory."""
 
@@ -223,8 +239,10 @@ class INetwork(Interface):
         any number. Connections within the process have no such limit.
         """
 
-    def authenticate(decide: Callable[[bytes, bytes], bool]) -> None:
-        """Let ``decide(username, password)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP).
+    def authenticate(decide: Callable[[bytes, bytes, str], Verdict]) -> None:
+        """Let ``decide(username, password, address)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP).
+
+        The address is the number of an IP address, or begins with ``localhost:`` and the number of a user for ipc.
 
         :raises CannotBind: somebody else in this process says so already.
         """

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from alaska.errors import CannotBind, StoreError
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Reactor, Verdict
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.commands import Command
 from alaska.store.changes import Changes
@@ -34,7 +34,7 @@ class MemoryNetwork:
         self._steps: deque[Callable[[], None]] = deque()
         self._routers: dict[str, MemoryRouter] = {}
         self._links: dict[MemoryLink, None] = {}
-        self._decide: Callable[[bytes, bytes], bool] = lambda _username, _password: False
+        self._decide: Callable[[bytes, bytes, str], Verdict] = lambda *_asked: Verdict(Entry.REFUSED)
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
@@ -53,8 +53,8 @@ class MemoryNetwork:
         del most_unread
         return MemoryRouter(self, list(endpoints), is_plain)
 
-    def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
-        """See :class:`INetwork`."""
+    def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
+        """See :class:`INetwork`; in memory nobody has to wait."""
         self._decide = decide
 
     def close(self) -> None:
@@ -108,7 +108,9 @@ class MemoryNetwork:
         username, password = credentials
         if not router.is_plain:
             return True
-        return username is not None and password is not None and self._decide(username.encode(), password.encode())
+        if username is None or password is None:
+            return False
+        return self._decide(username.encode(), password.encode(), "memory").entry is Entry.GRANTED
 
 
 @implementer(INetwork)
@@ -137,7 +139,7 @@ class MemoryProcess:
         self._opened.append(router)
         return router
 
-    def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
+    def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
         """See :class:`INetwork`."""
         self._network.authenticate(decide)
 

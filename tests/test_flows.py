@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, TELL_SECONDS, FlowLimits
+from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
+from alaska.broker.pace import PAUSE_SECONDS
 from alaska.mlm import commands as mlm
 from tests.network_case import LogCase
 from tests.test_broker import CLOSE, OFFER, OK, BrokerTestCase
@@ -166,7 +167,7 @@ class TellTests(FlowTestCase):
         self.assertIn("mlm_server/clients/unread-size", line)
         self.assertIn("3 messages", line)
         self.publish(2)
-        self.pass_time(TELL_SECONDS - 5, "sender", "slow\n")
+        self.pass_time(PAUSE_SECONDS - 5, "sender", "slow\n")
         self.assertEqual(len([each for each in self.logged() if "does not read" in each]), 1)
         self.pass_time(5, "sender", "slow\n")
         self.assertIn("2 messages", [each for each in self.logged() if "does not read" in each][-1])

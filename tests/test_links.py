@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from alaska.errors import BadEndpoint, CannotBind, Refused
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Reactor, Verdict
 from alaska.links import Network, RouterLink, sockets
 
 reactor = cast("Reactor", global_reactor)
@@ -531,8 +531,18 @@ class PlainTests(LinkTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.network.authenticate(lambda username, password: (username, password) == (b"ann", b"secret"))
+        self.asked: list[tuple[bytes, str]] = []
+        self.network.authenticate(self.decide)
         self.router = self.serve(Waiter(), is_plain=True)
+
+    def decide(self, username: bytes, password: bytes, address: str) -> Verdict:
+        """Let ann in, keep eve waiting, and send bob away."""
+        self.asked.append((username, address))
+        if username == b"eve":
+            return Verdict(Entry.REFUSED, 3600)
+        if (username, password) == (b"bob", b"later"):
+            return Verdict(Entry.LATER)
+        return Verdict(Entry.GRANTED if (username, password) == (b"ann", b"secret") else Entry.REFUSED, 0.01)
 
     async def state_for(self, username: str | None, password: str | None) -> LinkState:
         """Return what becomes of a link with these credentials."""
@@ -551,6 +561,22 @@ class PlainTests(LinkTestCase):
         """A wrong password, an unknown user and no password at all are refused, and the link says so."""
         for username, password in (("ann", "wrong"), ("bob", "secret"), (None, None)):
             self.assertIs(await self.state_for(username, password), LinkState.REFUSED)
+
+    async def test_delayed(self) -> None:
+        """Who is kept waiting keeps nobody else waiting, and the network can be closed meanwhile."""
+        self.network.dealer(self.router.endpoint, "eve", "secret").start(Waiter(), Waiter())
+        await until(lambda: bool(self.asked))
+        self.assertIs(await self.state_for("ann", "secret"), LinkState.UP)
+        self.assertEqual(self.asked, [(b"eve", "127.0.0.1"), (b"ann", "127.0.0.1")])
+
+    async def test_later(self) -> None:
+        """Who is sent away unheard is neither let in nor told that he is refused, and anybody else is let in."""
+        changes = Waiter()
+        self.network.dealer(self.router.endpoint, "bob", "later").start(Waiter(), changes)
+        await until(lambda: bool(self.asked))
+        self.assertIs(await self.state_for("ann", "secret"), LinkState.UP)
+        await deferLater(reactor, 0.1, lambda: None)
+        self.assertEqual(changes.got, [])
 
     def test_empty_password(self) -> None:
         """A password that ZeroMQ cannot carry is refused at once."""

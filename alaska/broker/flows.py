@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from twisted.logger import Logger
 
+from alaska.broker.pace import Pace
+
 PROOF_MESSAGES = 256
 PROOF_OCTETS = 128 * 1024
 """Behind so much a proof is due: one costs as much as sending ten messages."""
-TELL_SECONDS = 60.0
-"""So often the log says who does not read."""
 MOST_ENDED = 10_000
 """Of so many connections whose clients have ended is known what is under way to them."""
 
@@ -105,8 +105,7 @@ class Flows:
         self._full = 0
         self._dropped = 0
         self._last: object = None
-        self._told = float("-inf")
-        self._tell_at: float | None = None
+        self._pace = Pace()
         self.dropped = 0
         """How many messages of streams were dropped."""
 
@@ -149,7 +148,8 @@ class Flows:
         was_full = [flow for flow in self._unproven if flow.is_full]
         for flow in list(self._unproven):
             flow.settle()
-        self._tell_in_time(now)
+        if self._last is not None and self._pace.is_due(now):
+            self._tell()
         return [flow for flow in was_full if not flow.is_full]
 
     def note_full(self, client: object) -> None:
@@ -163,22 +163,12 @@ class Flows:
         self._dropped += 1
         self._last = client
 
-    def _tell_in_time(self, now: float) -> None:
-        """Log who does not read: a second after it was found, so that there is something to count, or a minute."""
-        if self._last is None:
-            return
-        if self._tell_at is None:
-            self._tell_at = max(now + 1, self._told + TELL_SECONDS)
-        if now >= self._tell_at:
-            self._tell_at = None
-            self._tell(now)
-
-    def _tell(self, now: float) -> None:
+    def _tell(self) -> None:
         self._log.warn(
             "{client.name} does not read what it is sent, or too slowly: mlm_server/clients/unread-size or "
             "unread-count is reached. Mail and requests wait; since the last such line that happened {full} times, "
             "and {dropped} messages of streams were dropped",
             client=self._last, dropped=self._dropped, full=self._full,
         )  # fmt: skip
-        self._told, self._last = now, None
+        self._last = None
         self._full = self._dropped = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from pathlib import Path
 
 from twisted.logger import Logger
@@ -24,13 +25,13 @@ class Passwords:
         self._is_verbose = is_verbose
         self._version: tuple[int, ...] | None = None
         self._users: dict[bytes, bytes] = {}
+        self._is_lost = False
 
     def accept(self, username: bytes, password: bytes) -> bool:
         """Return whether this is a user of the file, with this password."""
         self._refresh()
         known = self._users.get(username)
-        # Compared in constant time, also for a user that does not exist.
-        is_accepted = hmac.compare_digest(password, known if known is not None else b"") and known is not None
+        is_accepted = is_same(password, known or b"") & (known is not None)
         if self._is_verbose:
             words = "{user} is let in" if is_accepted else "{user} is not let in"
             self._log.info(words, user=printable(username))
@@ -46,9 +47,19 @@ class Passwords:
             if version != self._version:
                 self._users = parse(self._path.read_bytes())
                 self._version = version
+            self._is_lost = False
         except OSError as error:
             self._users, self._version = {}, None
+            if self._is_lost:
+                return
+            self._is_lost = True
             self._log.error("cannot read the password file {path}: {error}", path=self._path, error=error.strerror)
+
+
+def is_same(given: bytes, known: bytes) -> bool:
+    """Return whether two secrets are the same, in a time that does not tell how much of them is."""
+    key = secrets.token_bytes(16)
+    return hmac.compare_digest(hmac.digest(key, given, "sha256"), hmac.digest(key, known, "sha256"))
 
 
 def parse(text: bytes) -> dict[bytes, bytes]:

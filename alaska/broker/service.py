@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
@@ -11,9 +12,10 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
+from alaska.broker.gate import Gate
 from alaska.broker.limits import Limits
 from alaska.errors import AlaskaError, CannotBind
-from alaska.interfaces import INetwork, IRouter, IStore, Reactor
+from alaska.interfaces import INetwork, IRouter, IStore, Reactor, Verdict
 
 TICK_SECONDS = 0.05
 TAKE_OVER_SECONDS = 0.25
@@ -47,7 +49,7 @@ class BrokerService(Service):
         self._make_store = make_store
         self._endpoints = endpoints
         self._limits = limits
-        self._accept = accept
+        self._gate = None if accept is None else Gate(accept)
         self._domain = domain
         self._wall = wall
         self._offset = 0.0
@@ -75,9 +77,9 @@ class BrokerService(Service):
     def _serve(self) -> None:
         self._network = self._make_network()
         try:
-            if self._accept is not None:
-                self._network.authenticate(self._accept)
-            is_plain, most_unread = self._accept is not None, self._limits.flow.messages
+            if self._gate is not None:
+                self._network.authenticate(partial(self._decide, self._gate))
+            is_plain, most_unread = self._gate is not None, self._limits.flow.messages
             self._router = self._network.router(self._endpoints, self._domain, is_plain, most_unread)
             self._router.start(self._received, self._gone)
             # Behind the endpoints: where another broker serves them, the store is that one's.
@@ -113,6 +115,9 @@ class BrokerService(Service):
         """Return the broker's time: the store's, which goes on evenly by the reactor's clock."""
         return self._reactor.seconds() + self._offset
 
+    def _decide(self, gate: Gate, username: bytes, password: bytes, address: str) -> Verdict:
+        return gate.ask(username, password, address, self._reactor.seconds())
+
     def _gone(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:
             self.broker.gone(peer, is_full)
@@ -125,6 +130,8 @@ class BrokerService(Service):
         if self.broker is not None:
             try:
                 self.broker.tick(self._now(), self._wall())
+                if self._gate is not None:
+                    self._gate.tick(self._reactor.seconds())
             except Exception:  # A call that raises would never be made again, and no client would expire.
                 self._log.failure("a tick of the broker failed")
 

@@ -8,20 +8,22 @@ from itertools import count
 from typing import cast
 
 import zmq
-from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
+from txzmq import ZmqEndpoint, ZmqEndpointType
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
 from alaska.errors import BadEndpoint, CannotBind, CannotOpen, Refused
-from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor, Verdict
 from alaska.links import ipc
 from alaska.links.addresses import LookUp, Question, families_of, place, set_version, version_to_bind
+from alaska.links.authenticator import Authenticator
 from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 
 CLOSE_MILLISECONDS = 1000
+HANDSHAKE_MILLISECONDS = 10_000
+"""So long a connection may take to be let in, before it is given up and its descriptor is free."""
 ROUTER_RECEIVE_MARK = 10_000
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
-ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 _numbers = count()
 
 
@@ -115,9 +117,9 @@ class Network:
         self._routers.append(router)
         return router
 
-    def authenticate(self, decide: Callable[[bytes, bytes], bool]) -> None:
+    def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
         """See :class:`INetwork`."""
-        _Authenticator(self._factory, decide)
+        Authenticator(self._factory, decide)
 
     def close(self) -> None:
         """See :class:`INetwork`; the last of its neighbours waits for what was sent."""
@@ -311,6 +313,7 @@ class RouterLink:
         socket.socket.set(zmq.ROUTER_MANDATORY, 1)
         # At its mark a connection is told as full, and nothing of it is dropped that was taken before.
         socket.socket.set(zmq.SNDHWM, self._most_unread or 0)
+        socket.socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS)
         # What clients send waits in their own memory rather than in ours.
         socket.socket.set(zmq.RCVHWM, ROUTER_RECEIVE_MARK)
         if self._domain is not None:
@@ -368,26 +371,3 @@ class RouterLink:
             self._near = None
         while self._locks:
             self._locks.pop().release()
-
-
-class _Authenticator:
-    """Answers ZeroMQ's questions about credentials, in the reactor (RFC 27/ZAP)."""
-
-    def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes], bool]) -> None:
-        self._decide = decide
-        self._socket = Router(factory, self._asked)
-        try:
-            self._socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
-        except zmq.ZMQError as error:
-            # One that was closed a moment ago may still be there.
-            raise CannotBind(f"cannot serve {ZAP_ENDPOINT}: {error.strerror}", is_taken=True) from error
-
-    def _asked(self, frames: list[bytes]) -> None:
-        at = frames.index(b"") + 1
-        version, request_id, _domain, _address, _identity, mechanism, *credentials = frames[at:]
-        may_connect = mechanism == b"NULL"
-        if mechanism == b"PLAIN" and len(credentials) == 2:
-            may_connect = self._decide(credentials[0], credentials[1])
-        status = [b"200", b"OK"] if may_connect else [b"400", b"wrong user name or password"]
-        user = credentials[0] if may_connect and credentials else b""
-        self._socket.transmit([*frames[:at], version, request_id, *status, user, b""])

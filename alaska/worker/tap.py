@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska import running
+from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
@@ -174,6 +174,6 @@ def accept_one(username: str | None, password: str | None) -> Callable[[bytes, b
 
     def accept(name: bytes, word: bytes) -> bool:
         # Both are compared, so that the time tells nothing about which was wrong.
-        return hmac.compare_digest(name, known[0]) & hmac.compare_digest(word, known[1])
+        return is_same(name, known[0]) & is_same(word, known[1])
 
     return accept
