@@ -477,6 +477,13 @@ class BoundedCjsonTests(SystemCjsonTests):
         source = "local t = {} t[1] = t print(require('cjson.safe').encode(t)) print(require('cjson.safe').decode('{'))"
         self.assertRegex(self.output(source), r"excessive nesting \(1001\)\nnil\tExpected object key")
 
+    def test_holes(self) -> None:
+        """An array that is refused for its holes, or becomes an object, needs no memory for them."""
+        source = "local cjson = require 'cjson' print(pcall(cjson.encode, { [2^30] = 1 }))"
+        self.assertEqual(self.output(source), "false\tCannot serialise table: excessively sparse array\n")
+        source = "local cjson = require 'cjson' cjson.encode_sparse_array(true) print(cjson.encode { [2^30] = 1 })"
+        self.assertEqual(self.output(source), '{"1073741824":1}\n')
+
     def test_keys(self) -> None:
         """No metamethod of a key is called."""
         source = """

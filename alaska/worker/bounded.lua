@@ -6,14 +6,15 @@ local limits = ...
 
 local MOST_DEPTH = 1000 -- what lua-cjson begins with
 local LARGE = 1024 * 1024 -- octets of a document that is looked at before it is decoded, or a buffer that is not kept
-local COUNTED = 1024 -- values between two looks at the clock
+local COUNTED, MANY = 1024, 16384 -- values, and values of one table, between two looks at the clock
 local ESCAPED = 6 -- octets that one octet of a string may become
 local LONG = 4096 -- octets of a string in which those are counted
+local PIECE = 65536 -- octets of it that are looked at before the clock is
 local ITEM, NULL = 30, 5 -- octets of a text, at most: a number or what stands around a string, with its key
 local SLOT, STRING, TABLE = 48, 32, 56 -- octets of memory, at most: a place in a table that grows, and what stands there
 
-local error, floor, format, gmatch, next, pcall, select, tonumber, type =
-  error, math.floor, string.format, string.gmatch, next, pcall, select, tonumber, type
+local error, format, gmatch, next, pcall, select, sub, tonumber, type =
+  error, string.format, string.gmatch, next, pcall, select, string.sub, tonumber, type
 
 -- Looks at the time now and then; `left` is what it returned last.
 local function tick(left)
@@ -29,16 +30,19 @@ local function weight_of_string(text)
   if #text < LONG then
     return #text * ESCAPED
   end
-  local weight, left = #text, COUNTED
-  for run in gmatch(text, '[%c"\\/\127]+') do
-    weight = weight + #run * (ESCAPED - 1)
-    left = tick(left)
+  local weight = #text
+  for start = 1, #text, PIECE do
+    limits.patience()
+    for run in gmatch(sub(text, start, start + PIECE - 1), '[%c"\\/\127]+') do
+      weight = weight + #run * (ESCAPED - 1)
+    end
   end
   return weight
 end
 
--- Counts what the text of a value needs, until it is more than there is room for.
-local function weigher(room, most_depth)
+-- Counts what the text of a value needs, until it is more than there is room for. An array with holes is written with
+-- nulls in these, unless there are so many that `ratio` and `safe` have it refused.
+local function weigher(room, most_depth, ratio, safe)
   local weight, left = 0, COUNTED
 
   local function weigh(value, depth)
@@ -48,6 +52,9 @@ local function weigher(room, most_depth)
     local count, highest, texts = 0, 0, 0
     for key, item in next, value do
       count = count + 1
+      if count % MANY == 0 then
+        limits.patience()
+      end
       if type(key) == 'string' then
         highest, texts = nil, texts + #key
       elseif highest and type(key) == 'number' and key > highest then
@@ -58,7 +65,10 @@ local function weigher(room, most_depth)
         if #item < LONG then
           texts = texts + #item
         else
-          weight, left = weight + weight_of_string(item), tick(left)
+          if weight + #item > room then
+            limits.short_of_memory()
+          end
+          weight = weight + weight_of_string(item)
           if weight > room then
             limits.short_of_memory()
           end
@@ -72,7 +82,7 @@ local function weigher(room, most_depth)
       left = tick(0)
     end
     weight = weight + texts * ESCAPED + count * ITEM + ITEM
-    if highest and highest > count then
+    if highest and highest > count and (ratio == 0 or highest <= count * ratio or highest <= safe) then
       weight = weight + (highest - count) * NULL
     end
     if weight > room then
@@ -92,10 +102,12 @@ end
 
 -- Returns the octets of memory that a document's values need, at most.
 local function weight_of_values(text)
-  local weight, left = #text, COUNTED
-  for mark in gmatch(text, '[,:%[{"]') do
-    weight = weight + ((mark == ',' or mark == ':') and SLOT or mark == '"' and STRING / 2 or TABLE + SLOT)
-    left = tick(left)
+  local weight = #text
+  for start = 1, #text, PIECE do
+    limits.patience()
+    for mark in gmatch(sub(text, start, start + PIECE - 1), '[,:%[{"]') do
+      weight = weight + ((mark == ',' or mark == ':') and SLOT or mark == '"' and STRING / 2 or TABLE + SLOT)
+    end
   end
   return weight
 end
@@ -126,6 +138,7 @@ end
 
 local function bounded_encode(cjson, is_safe)
   local encode, depth, keep_buffer = cjson.encode, cjson.encode_max_depth, cjson.encode_keep_buffer
+  local sparse = cjson.encode_sparse_array
 
   local function without_buffer(...)
     if keep_buffer() then
@@ -139,7 +152,8 @@ local function bounded_encode(cjson, is_safe)
     if select('#', ...) ~= 1 or type(...) ~= 'table' and type(...) ~= 'string' then
       return passed_on(pcall(encode, ...))
     end
-    local is_weighed, weight = pcall(weigher(limits.room() / 2, depth()), ...)
+    local _, ratio, safe = sparse()
+    local is_weighed, weight = pcall(weigher(limits.room() / 2, depth(), ratio, safe), ...)
     if not is_weighed and is_safe then
       return nil, weight
     elseif not is_weighed then

@@ -66,7 +66,7 @@ local function placed(name, ok, ...)
   error((gsub(value, "to '[^']*'", "to '" .. name .. "'", 1)), 3)
 end
 
-local MOST_MOVED = 2 ^ 26
+local MOST_MOVED, MOST_OCTETS = 2 ^ 26, 2 ^ 31
 
 -- C takes the text of a number for the number.
 local function as_number(value)
@@ -77,8 +77,8 @@ function libraries.string.rep(text, times, ...)
   times = as_number(times)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
-  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times < 2 ^ 31 and times > -2 ^ 31
-    and ... == nil then
+  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MOST_OCTETS
+    and #text * times < MOST_OCTETS and ... == nil then
     return rep(text, times)
   end
   local result = placed('rep', pcall(rep, text, times, ...))
