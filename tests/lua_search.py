@@ -35,7 +35,7 @@ BATCH = 5
 """So many programs run before an honest request is looked at."""
 SEPARATOR = "\n-- and then\n"
 TRIES = 3
-"""A program that takes too long or loses its process has to do so each time: the machine may have been busy."""
+"""Whatever takes too long or loses its process has to do so each time: the machine may have been busy."""
 SMALL = LuaOptions(
     timeout=int(TIMEOUT * 1000), memory=16, output=65536, lines=500, sends=200, sends_size=2**20, senders=5, tells=True
 )
@@ -168,9 +168,10 @@ class Place:
 
     def changed(self) -> str | None:
         """Return what has become of an honest request, if anything has."""
-        found = self._honest()
-        if found == self.honest:
-            return None
+        for _ in range(TRIES):
+            found = self._honest()
+            if found == self.honest:
+                return None
         return f"an honest request had another result:\n{found}\ninstead of\n{self.honest}"
 
 

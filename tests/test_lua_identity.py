@@ -262,6 +262,25 @@ class OwnTextTests(LuaCase):
             said = self.output(f"print(pcall(function() return {call} end))")
             self.assertNotIn("[alaska", said)
 
+    def test_dates_that_act(self) -> None:
+        """A date that calls os.time when it is asked for a field ends where the stack does, in any coroutine."""
+        source = """
+            local metatable, deep = {}, nil
+            function deep() return os.time(setmetatable({}, metatable)) end
+            function metatable.__index()
+              local ok, value = pcall(deep)
+              return ok and value or coroutine.wrap(deep)()
+            end
+            print(pcall(deep))
+        """
+        outcome = self.outcome(source)
+        if outcome.error is not None:
+            self.assertEqual(limit_of(outcome), "worker/scripts/timeout")
+        date = "setmetatable({ year = 2000, month = 1 }, { __index = { day = 1, hour = 12 } })"
+        self.assertEqual(self.output(f"print(os.date('%Y-%m-%d', os.time({date})))"), "2000-01-01\n")
+        self.assertIn("script.lua:1: field '", self.error("os.time({})"))
+        self.assertNotIn("[alaska", self.error("os.time(setmetatable({}, { __index = 5 }))"))
+
     def test_traceback(self) -> None:
         """A traceback needs no message."""
         self.assertEqual(self.output("print((debug.traceback():gsub('\\n.*', '')))"), "stack traceback:\n")
