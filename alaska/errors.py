@@ -171,3 +171,7 @@ class CannotBind(AlaskaError):
 
 class StoreError(AlaskaError):
     """A store that cannot be opened or read; the text says which file and why."""
+
+
+class DamagedRow(StoreError):
+    """A row of a store that is nothing which a broker has written; the text says what is wrong with it."""

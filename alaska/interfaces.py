@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
-from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
 
 Refused: TypeAlias = Callable[[Message, str], None]
 
@@ -42,6 +42,7 @@ class IStore(Interface):
     )
     has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
 
+    damaged = Attribute("How many rows, or pages full of them, were found damaged since the store was opened.")
     refused = Attribute("How many changes were given up since the store was opened, since it cannot write them.")
 
     def tell_refused(refused: Refused) -> None:
@@ -69,13 +70,16 @@ class IStore(Interface):
         ``noted`` is called once, in the reactor's thread, when the number is as safe as the store makes it.
         """
 
-    def waiting(queue: QueueName, after: int, limit: int) -> list[Message]:
+    def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """Return messages kept for a queue with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        What is damaged is left out. A page ends before its time when it is large, and before a message that is large
+        alone: that is read meanwhile, and will be there for a later call.
 
         :raises StoreError: the store cannot be read.
         """
 
-    def overdue(now: float, after: tuple[float, int], limit: int) -> list[Message]:
+    def overdue(now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """Return at most ``limit`` kept messages whose time to expire is not after now (as ``opened_at`` counts).
 
         They come in the order of that time and of their positions, from the first on for which both together are above
@@ -95,8 +99,10 @@ class IStore(Interface):
     def bury(letter: DeadLetter) -> None:
         """Keep a message as a dead letter from now on, and no longer as a message, if it was kept as one."""
 
-    def letters(after: int, limit: int) -> list[DeadLetter]:
+    def letters(after: int, limit: int) -> Page[DeadLetter, int]:
         """Return dead letters with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        What is damaged is left out, and a page ends before its time when it is large.
 
         :raises StoreError: the store cannot be read.
         """
@@ -115,8 +121,10 @@ class IStore(Interface):
     def record(record: Record) -> None:
         """Keep a record of a stream; its position is higher than all before in its stream."""
 
-    def records(stream: bytes, after: int, limit: int) -> list[Record]:
+    def records(stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """Return the records of a stream with positions above ``after``, oldest first, at most ``limit`` of them.
+
+        Damaged and large ones are as with :meth:`waiting`.
 
         :raises StoreError: the store cannot be read.
         """

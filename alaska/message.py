@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from alaska.mlm.commands import Content
 from alaska.names import printable
@@ -14,6 +15,10 @@ FRAME_OCTETS = 64
 """What a frame takes in memory beside what it holds."""
 FREE_FRAMES = 16
 FREE_OCTETS = 256
+MOST_POSITION = 2**62
+"""No position is higher; one that is has been damaged."""
+_T = TypeVar("_T")
+_Key = TypeVar("_Key")
 
 
 class QueueKind(Enum):
@@ -98,6 +103,22 @@ class Record(NamedTuple):
     def size(self) -> int:
         """What limits count, see :func:`reckoned`."""
         return reckoned(self.content, len(self.stream) + len(self.sender) + len(self.subject))
+
+
+class Page(list[_T], Generic[_T, _Key]):
+    """What was read of a store, in order, and how far it was looked through.
+
+    Reading goes on behind ``upto``, the key of the last row that was looked at; it is None when there are no more. A
+    page may be short, or even empty, and still not be the last.
+    """
+
+    def __init__(self, items: Iterable[_T] = (), upto: _Key | None = None) -> None:
+        super().__init__(items)
+        self.upto = upto
+
+    def cut(self, limit: int, key: Callable[[_T], _Key]) -> Page[_T, _Key]:
+        """Return this, or the first of it, at most so many, given what a row's key is."""
+        return self if len(self) <= limit else Page(self[:limit], key(self[limit - 1]) if limit else self.upto)
 
 
 class StreamSize(NamedTuple):

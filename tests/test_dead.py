@@ -10,7 +10,7 @@ from twisted.logger import LogLevel
 from alaska.broker.letters import ADDRESS, CLOSED
 from alaska.broker.limits import LetterLimits, Limits
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter
+from alaska.message import DeadLetter, Page
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from tests.network_case import LogCase
@@ -25,7 +25,7 @@ class ReadsLetters(MemoryStore):
         super().__init__()
         self.read: list[int] = []
 
-    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
         self.read.append(limit)
         return super().letters(after, limit)

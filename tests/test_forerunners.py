@@ -12,7 +12,7 @@ from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.queue import Queue
 from alaska.broker.services import Offers
 from alaska.broker.streams import Reader, Stream
-from alaska.message import Message, QueueName
+from alaska.message import Message, Page, QueueName
 from alaska.mlm import commands as mlm
 from alaska.retention import Retention
 from alaska.store.memory import MemoryStore
@@ -61,7 +61,7 @@ class ReadsStore(MemoryStore):
 
     reads = 0
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`alaska.interfaces.IStore`."""
         self.reads += 1
         return super().waiting(queue, after, limit)

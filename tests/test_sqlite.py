@@ -362,15 +362,6 @@ class RefusalTests(FileTestCase):
         self.path.write_bytes(octets)
         self.assert_refused("cannot be (read|used): database disk image is malformed")
 
-    def test_damaged_message(self) -> None:
-        """A message that is damaged is said so when it is read."""
-        store = self.open()
-        self.keep(store, 1)
-        store.queues()
-        self.make("UPDATE message SET data = x'93c0'")
-        with self.assertRaisesRegex(StoreError, "cannot be read: "):
-            store.waiting(JOBS, 0, 10)
-
     def test_in_use(self) -> None:
         """A store that another broker uses is refused."""
         self.open()

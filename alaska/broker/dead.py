@@ -46,10 +46,11 @@ class DeadLetters:
         self._trim()
 
     def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
-        after = 0
-        while letters := self._store.letters(after, READ_LETTERS):
+        upto: int | None = 0
+        while upto is not None:
+            letters = self._store.letters(upto, READ_LETTERS)
             yield from ((_without_content(letter), _weight(letter)) for letter in letters)
-            after = letters[-1].message.position
+            upto = letters.upto
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep a letter; one that is too large alone is not kept at all."""

@@ -288,18 +288,28 @@ class Queue:
     def _read_on(self) -> bool:
         """Bring more of the store into memory; return whether there may be still more."""
         for key, lane in list(self._lanes.items()):
-            if lane.is_behind and key != NOBODY and len(lane.messages) < lanes.WINDOW_MESSAGES // 2:
+            if lane.is_behind and key != NOBODY and lane.has_room and len(lane.messages) < lanes.WINDOW_MESSAGES // 2:
                 self._refill(key, lane)
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
-        messages = self._store.waiting(self.name, self._sorted, READ_MESSAGES)
-        for message in messages:
+        before = self._sorted
+        page = self._store.waiting(self.name, self._sorted, READ_MESSAGES)
+        for message in page:
             if message.position in self._held:
                 self._sorted = message.position
             else:
                 self._sort(message)
-        self._has_unsorted = len(messages) == READ_MESSAGES
-        return True
+        self._has_unsorted = page.upto is not None
+        self._sorted = max(self._sorted, page.upto or 0)
+        if not self._has_unsorted:
+            self._count_anew()
+        return self._sorted > before or any(lane.messages for lane in self._lanes.values())
+
+    def _count_anew(self) -> None:
+        """Let nothing count as waiting that the store does not give: it may have found some of it damaged."""
+        if all(key != NOBODY and not lane.is_behind for key, lane in self._lanes.items()):
+            self.waiting = self._in_memory
+            self.octets = sum(lane.octets for lane in self._lanes.values())
 
     def _leave_to_store(self, message: Message) -> None:
         if not self._store.is_durable:
@@ -324,9 +334,9 @@ class Queue:
 
     def _refill(self, key: Hashable, lane: Lane) -> None:
         """Bring what a lane has left behind into its window, as far as there is room."""
-        messages = self._store.waiting(self.name, lane.upto, READ_MESSAGES)
-        lane.is_behind = len(messages) == READ_MESSAGES
-        for message in messages:
+        page = self._store.waiting(self.name, lane.upto, READ_MESSAGES)
+        lane.is_behind = page.upto is not None and page.upto < self._sorted
+        for message in page:
             if message.position > self._sorted:
                 lane.is_behind = False
                 break
@@ -342,6 +352,8 @@ class Queue:
                     continue
                 self._held.add(message.position)
                 self._in_memory += 1
+        else:
+            lane.upto = max(lane.upto, min(page.upto or 0, self._sorted))
         self._tidy(key)
 
     def _is_of(self, key: Hashable, message: Message) -> bool:

@@ -308,8 +308,7 @@ class Queues:
         """Throw away what has waited longer than its timeout, and go on with queues that are deep."""
         late = self._store.overdue(now, self._expired_upto, OVERDUE_AT_ONCE)
         # Those that are with clients stay in the store, and must not hide what comes behind them.
-        is_all = len(late) < OVERDUE_AT_ONCE
-        self._expired_upto = FIRST_EXPIRY if is_all else (late[-1].expires or 0.0, late[-1].position)
+        self._expired_upto = late.upto or FIRST_EXPIRY
         for message in late:
             queue = self._queue(*message.queue)
             if queue.expire(message):

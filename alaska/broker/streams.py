@@ -221,8 +221,9 @@ class Stream:
         while client.is_ready and reader.next <= self._last and looked_at < FEED_AT_ONCE:
             at_most = READ_RECORDS if client.credit is None else max(LEAST_RECORDS, min(READ_RECORDS, client.credit))
             records = self._store.records(self.name, reader.next - 1, at_most)
-            if not records:
-                reader.next = self._last + 1
+            if not records and records.upto == reader.next - 1:
+                # It is being read.
+                return
             for record in records:
                 is_for_it = reader.wants(record)
                 if is_for_it and not client.is_ready:
@@ -231,6 +232,7 @@ class Stream:
                 looked_at += 1
                 if is_for_it:
                     reader.send(record, record.size)
+            reader.next = self._last + 1 if records.upto is None else max(reader.next, records.upto + 1)
         if reader.next == self._last + 1:
             reader.next = None
             reader.own.clear()
@@ -278,7 +280,10 @@ class Stream:
                     return upto
                 upto = max(upto, record.position)
                 octets -= record.size
-            after = records[-1].position if records else limit
+            if not records and records.upto == after:
+                # It is being read.
+                break
+            after = limit if records.upto is None else records.upto
         return upto
 
     def _catch_up(self, client: Client) -> None:

@@ -16,11 +16,10 @@ from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
-import msgspec
-
 from alaska.clock import Mark, continued
-from alaska.errors import StoreError
+from alaska.errors import DamagedRow, StoreError
 from alaska.store import rows
+from alaska.store.damage import is_damage
 
 APPLICATION_ID = 0x416C6173
 """Says of a SQLite file that it is a store of ours ("Alas")."""
@@ -58,9 +57,11 @@ class File:
                 self._bring_up_to_date(connection)
                 self.opened_at = go_on(connection)
 
-    def connect(self) -> sqlite3.Connection:
-        """Return a new connection, for the calling thread."""
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+    def connect(self, is_for_one_thread: bool = True) -> sqlite3.Connection:
+        """Return a new connection, for the calling thread, or for one thread after the other."""
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=is_for_one_thread
+        )
         connection.execute(f"PRAGMA synchronous = {self.sync}")
         return connection
 
@@ -172,10 +173,13 @@ class TemporaryFile(File):
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what SQLite and the system complain of, or a damaged row, into a :exc:`StoreError` that begins with this."""
+    """Turn what SQLite and the system complain of into a :exc:`StoreError` that begins with this.
+
+    It is a :exc:`DamagedRow` where something in the file is damaged.
+    """
     try:
         yield
-    except (sqlite3.Error, msgspec.MsgspecError) as error:
-        raise StoreError(f"{what}: {error}") from error
+    except sqlite3.Error as error:
+        raise (DamagedRow if is_damage(error) else StoreError)(f"{what}: {error}") from error
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from itertools import islice
 from zope.interface import implementer
 
 from alaska.interfaces import IStore, Refused
-from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
 
 
 @implementer(IStore)
@@ -21,6 +21,7 @@ class MemoryStore:
     complaint = None
     has_room = True
     most_octets = None
+    damaged = 0
     refused = 0
 
     def __init__(self) -> None:
@@ -52,18 +53,19 @@ class MemoryStore:
         if noted is not None:
             noted()
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
         kept = self._queues.get(queue, {})
-        return [kept[position] for position in sorted(kept) if position > after][:limit]
+        return Page[Message, int](kept[position] for position in sorted(kept) if position > after).cut(limit, _position)
 
-    def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
         kept = (message for queue in self._queues.values() for message in queue.values())
         late = {
             (each.expires, each.position): each for each in kept if each.expires is not None and each.expires <= now
         }
-        return [late[key] for key in sorted(late) if key > after][:limit]
+        found = Page[Message, tuple[float, int]](late[key] for key in sorted(late) if key > after)
+        return found.cut(limit, lambda each: (each.expires or 0.0, each.position))
 
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
@@ -77,9 +79,10 @@ class MemoryStore:
         self.forget(letter.message)
         self._letters[letter.message.position] = letter
 
-    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        return [self._letters[position] for position in sorted(self._letters) if position > after][:limit]
+        found = Page[DeadLetter, int](self._letters[each] for each in sorted(self._letters) if each > after)
+        return found.cut(limit, lambda letter: letter.message.position)
 
     def letter(self, position: int) -> DeadLetter | None:
         """See :class:`IStore`."""
@@ -94,10 +97,11 @@ class MemoryStore:
         self._streams.setdefault(record.stream, {})[record.position] = record
         self._last_records[record.stream] = record.position
 
-    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
+    def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
         kept = self._streams.get(stream, {})
-        return list(islice((record for record in kept.values() if record.position > after), limit))
+        found = islice((record for record in kept.values() if record.position > after), limit + 1)
+        return Page[Record, int](found).cut(limit, _position)
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
@@ -121,3 +125,7 @@ class MemoryStore:
         self._queues.clear()
         self._letters.clear()
         self._streams.clear()
+
+
+def _position(each: Message | Record) -> int:
+    return each.position

@@ -1,13 +1,31 @@
-"""The connection that reads the store's file."""
+"""The connection that reads the store's file.
+
+What is damaged is left out: a row that cannot be decoded costs itself, a page of the file that is damaged the rows in
+it. What is read at once is bounded by octets; a row that is large alone is read in another thread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import sqlite3
+from contextlib import closing
+from operator import lt
+from typing import Any, TypeVar
 
-from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+from alaska.errors import DamagedRow
+from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record
+from alaska.names import printable
 from alaska.store import rows
+from alaska.store.damage import Damage, is_damage, next_whole
 from alaska.store.database import File, explained
+from alaska.store.large import LargeRows
+from alaska.store.scan import LARGE_OCTETS, LETTERS, MESSAGES, RECORDS, Scan
+
+PAGE_OCTETS = 2 * 2**20
+"""When so much has been read, a page ends."""
+MOST_DETOURS = 16
+"""How often one page goes around damage; what lies behind that is for the next."""
+_T = TypeVar("_T")
+_Row = tuple[Any, ...]
 
 
 class Reader:
@@ -15,96 +33,272 @@ class Reader:
 
     def __init__(self, file: File) -> None:
         self._what = f"the store {file.path} cannot be read"
+        self.path = file.path
+        self.damage = Damage(file.path)
         with explained(self._what):
-            self._connection = file.connect()
+            self.connection = file.connect()
+            # What is damaged may say that it is text, and need not be UTF-8.
+            self.connection.text_factory = bytes
+            self.large = LargeRows(file)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connections."""
+        self.large.close()
+        self.connection.close()
 
-    def _rows(self, query: str, *values: float | bytes) -> list[tuple[Any, ...]]:
-        with explained(self._what):
-            return self._connection.execute(query, values).fetchall()
-
-    def _messages(self, found: list[tuple[Any, ...]]) -> list[Message]:
-        with explained(self._what):
-            return list(map(rows.to_message, found))
-
-    def last_position(self) -> int:
-        """Return the highest position of a message or dead letter, or 0."""
-        ((last,),) = self._rows(
-            "SELECT max((SELECT ifnull(max(position), 0) FROM message), (SELECT ifnull(max(position), 0) FROM letter))"
-        )
-        return int(last)
-
-    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """Return messages of a queue behind a position, in order."""
-        found = self._rows(
-            f"SELECT {rows.MESSAGE_COLUMNS} FROM message WHERE kind = ? AND address = ? AND position > ? "
-            "ORDER BY position LIMIT ?",
-            rows.NUMBERS[queue.kind], queue.address, after, limit,
-        )  # fmt: skip
-        return self._messages(found)
+        return self._page(MESSAGES, (rows.NUMBERS[queue.kind], queue.address), after, limit)
 
-    def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
-        """Return messages that expire not after now, in order of that time and position, behind such a pair."""
-        found = self._rows(
-            f"SELECT {rows.MESSAGE_COLUMNS} FROM message WHERE expires <= ? AND (expires, position) > (?, ?) "
-            "ORDER BY expires, position LIMIT ?",
-            now, *after, limit,
-        )  # fmt: skip
-        return self._messages(found)
-
-    def first_expiry(self) -> float | None:
-        """Return when the first message expires, if one does."""
-        first: float | None
-        ((first,),) = self._rows("SELECT min(expires) FROM message WHERE expires IS NOT NULL")
-        return first
-
-    def queues(self) -> list[QueueSize]:
-        """Return the sizes of all queues."""
-        found = self._rows("SELECT kind, address, count(*), sum(octets) FROM message GROUP BY kind, address")
-        return [QueueSize(QueueName(rows.KINDS[kind], address), *sizes) for kind, address, *sizes in found]
-
-    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """Return dead letters behind a position, in order."""
-        found = self._rows(
-            f"SELECT {rows.LETTER_COLUMNS} FROM letter WHERE position > ? ORDER BY position LIMIT ?", after, limit
-        )
-        return list(map(rows.to_letter, found))
+        return self._page(LETTERS, (), after, limit)
+
+    def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
+        """Return records of a stream behind a position, in order."""
+        return self._page(RECORDS, (stream,), after, limit)
+
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
+        """Return messages that expire not after now, in order of that time and position, behind such a pair."""
+        found: Page[Message, tuple[float, int]] = Page()
+        octets = 0
+        for expires, position, kind, address in self._overdue(now, after, limit):
+            found.upto = expires, position
+            message = self._one(MESSAGES, (kind, address, position))
+            if message is not None:
+                found.append(message)
+                octets += message.size
+            if octets > PAGE_OCTETS:
+                return found
+            limit -= 1
+        if limit > 0:
+            found.upto = None
+        return found
+
+    def _overdue(self, now: float, after: tuple[float, int], limit: int) -> list[_Row]:
+        """Return the keys of messages that expire not after now, as far as their index is whole."""
+        with explained(self._what):
+            try:
+                return self.connection.execute(
+                    "SELECT expires, position, kind, address FROM message "
+                    "WHERE expires <= ? AND (expires, position) > (?, ?) ORDER BY expires, position LIMIT ?",
+                    (now, *after, limit),
+                ).fetchall()
+            except sqlite3.DatabaseError as error:
+                self._note(error, "the index of what expires", "index")
+                return []
+
+    def first_expiry(self, after: float) -> float | None:
+        """Return when the first message expires that does so behind a time, if one does."""
+        with explained(self._what):
+            try:
+                ((first,),) = self.connection.execute("SELECT min(expires) FROM message WHERE expires > ?", (after,))
+            except sqlite3.DatabaseError as error:
+                self._note(error, "the index of what expires", "index")
+                return None
+        return first if isinstance(first, float) else None
 
     def letter(self, position: int) -> DeadLetter | None:
         """Return the dead letter with this position, if there is one."""
-        found = self._rows(f"SELECT {rows.LETTER_COLUMNS} FROM letter WHERE position = ?", position)
-        return rows.to_letter(found[0]) if found else None
+        return self._one(LETTERS, (position,))
 
     def has_letter(self, position: int) -> bool:
         """Return whether there is a dead letter with this position."""
-        return bool(self._rows("SELECT 1 FROM letter WHERE position = ?", position))
-
-    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
-        """Return records of a stream behind a position, in order."""
-        found = self._rows(
-            f"SELECT {rows.RECORD_COLUMNS} FROM record WHERE stream = ? AND position > ? ORDER BY position LIMIT ?",
-            stream, after, limit,
-        )  # fmt: skip
-        return list(map(rows.to_record, found))
+        with explained(self._what):
+            return bool(self.connection.execute("SELECT 1 FROM letter WHERE position = ?", (position,)).fetchall())
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> tuple[int, int]:
         """Return the octets of the records of a stream behind a position, up to another; and the last one's position.
 
         Where there are none, the latter is the position behind which they would be.
         """
-        ((octets, last),) = self._rows(
-            "SELECT ifnull(sum(octets), 0), max(position) FROM record WHERE stream = ? AND position BETWEEN ? AND ?",
-            stream, after + 1, upto,
-        )  # fmt: skip
+        with explained(self._what):
+            try:
+                ((octets, last),) = self.connection.execute(
+                    "SELECT ifnull(sum(octets), 0), max(position) FROM record WHERE stream = ? "
+                    "AND position BETWEEN ? AND ?",
+                    (stream, after + 1, upto),
+                )
+            except sqlite3.DatabaseError as error:
+                self._note(error, f"stream {printable(stream)}", stream)
+                sizes = self.sizes(RECORDS, (stream,), after, upto)
+                return sum(octets for _, octets in sizes), max([after, *(position for position, _ in sizes)])
         return octets, after if last is None else last
 
-    def streams(self) -> list[StreamSize]:
-        """Return the sizes of all streams."""
-        found: Iterable[tuple[bytes, int | None, int, int]] = self._rows(
-            "SELECT name, min(position), last, ifnull(sum(octets), 0) FROM stream "
-            "LEFT JOIN record ON stream = name GROUP BY name"
-        )
-        return [StreamSize(name, first or last + 1, last, octets) for name, first, last, octets in found]
+    # One row, and rows in order
+
+    def _one(self, scan: Scan[_T], values: _Row) -> _T | None:
+        """Return what is in a row, given the values that say which; None if it is not there, or damaged."""
+        try:
+            with explained(self._what):
+                found = self.connection.execute(scan.one, values).fetchall()
+            return scan.decode(found[0]) if found else None
+        except DamagedRow as error:
+            self.damage.note(f"row {values[-1]} of table {scan.table}", error, (scan.table, *values))
+            return None
+
+    def _page(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> Page[_T, int]:
+        """Return what is behind a position, given the values of the scan's condition."""
+        found: Page[_T, int] = Page()
+        some, upto = self._rows(scan, values, after, limit)
+        try:
+            return Page(map(scan.decode, some), upto)
+        except DamagedRow:  # So is what is large, and has only its length here: it is looked at one by one.
+            pass
+        for row in some:
+            position, large = row[scan.position_at], row[scan.large_at]
+            try:
+                if isinstance(large, int) and large > LARGE_OCTETS:
+                    read = self.large.take(scan, (*values, position))
+                    if read is None:
+                        found.upto = after
+                        return found
+                    found.append(read)
+                else:
+                    found.append(scan.decode(row))
+            except DamagedRow as error:
+                self.damage.note(f"row {position} of table {scan.table}", error, (scan.table, *values, position))
+            after = position
+        found.upto = upto
+        return found
+
+    def _rows(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> tuple[list[_Row], int | None]:
+        """Return rows behind a position, and up to which they were looked through; None for all."""
+        found: list[_Row] = []
+        step, octets, detours = limit, 0, 0
+        while limit > 0:
+            some, octets, error = self._some(scan, values, after, min(step, limit), octets)
+            limit -= len(some)
+            some = self._in_place(scan, after, some)
+            found += some
+            if some:
+                after = some[-1][scan.position_at]
+            if octets > PAGE_OCTETS:
+                break
+            if error is _END:
+                if (self._last(scan, values) or 0) <= after:
+                    return found, None
+                # A row that is damaged where it says what it belongs to looks like the end.
+                error = "it ends early"
+            if some:
+                # What comes right before the damage may not have been given, so it is read row by row.
+                step = 1 if isinstance(error, sqlite3.Error) else limit
+            elif step > 1 and isinstance(error, sqlite3.Error):
+                step = 1
+            else:
+                beyond = self._beyond(scan, values, after, error or "it is out of place")
+                if beyond is None:
+                    return found, None
+                detours += 1
+                after, step = max(beyond, after + 2**detours // 2), limit
+                if detours == MOST_DETOURS:
+                    break
+        return found, after
+
+    def _some(
+        self, scan: Scan[_T], values: _Row, after: int, limit: int, octets: int
+    ) -> tuple[list[_Row], int, sqlite3.Error | str | None]:
+        """Return at most so many rows behind a position, until a page is full of them and those before.
+
+        Also how many octets it has then, and what ended them if not that or their number: an error, or the end.
+        """
+        found: list[_Row] = []
+        large_at = scan.large_at
+        with explained(self._what):
+            try:
+                with closing(self.connection.execute(scan.page, (*values, after, limit))) as cursor:
+                    for row in cursor:
+                        found.append(row)
+                        if row[large_at].__class__ is bytes:
+                            octets += len(row[large_at])
+                            if octets > PAGE_OCTETS:
+                                return found, octets, None
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                return found, octets, error
+        return found, octets, None if len(found) == limit else _END
+
+    def _in_place(self, scan: Scan[_T], after: int, some: list[_Row]) -> list[_Row]:
+        """Return the rows whose positions rise: one that is higher than the next, or not above the last, is damaged."""
+        at = scan.position_at
+        positions = [row[at] for row in some]
+        if set(map(type, positions)) == {int} and all(map(lt, [after, *positions], [*positions, MOST_POSITION + 1])):
+            return some
+        found: list[_Row] = []
+        for row, position in zip(some, positions, strict=True):
+            last = found[-1][at] if found else after
+            if isinstance(position, int) and last < position <= MOST_POSITION:
+                found.append(row)
+                continue
+            before = found[-2][at] if len(found) > 1 else after
+            if found and isinstance(position, int) and before < position <= last:
+                found[-1] = row
+            self.damage.note(f"a row of table {scan.table}", "it is out of place", (scan.table, position, last))
+        return found
+
+    def sizes(self, scan: Scan[_T], values: _Row, after: int, upto: int) -> list[tuple[int, int]]:
+        """Return positions and octets of rows behind a position, up to another, as far as they can be read."""
+        found: list[tuple[int, int]] = []
+        at: int | None = after
+        while at is not None:
+            with explained(self._what):
+                try:
+                    with closing(self.connection.execute(scan.sizes, (*values, at))) as cursor:
+                        for position, octets in cursor:
+                            if not isinstance(position, int) or position > upto:
+                                break
+                            if position > at:
+                                found.append((position, whole_number(octets)))
+                                at = position
+                    return found
+                except sqlite3.DatabaseError as error:
+                    if not is_damage(error):
+                        raise
+                    at = self._beyond(scan, values, at, error)
+        return found
+
+    def _beyond(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
+        """Return the position from which on rows can be read again that cannot behind another; None for none."""
+        last = self._last(scan, values) or 0
+
+        def can_read(position: int) -> bool:
+            try:
+                found = self.connection.execute(scan.next, (*values, position)).fetchall()
+            except sqlite3.DatabaseError as failure:
+                if not is_damage(failure):
+                    raise
+                return False
+            return whole_number(found[0][0]) > position if found else position >= last
+
+        with explained(self._what):
+            if can_read(after):
+                ((position,),) = self.connection.execute(scan.next, (*values, after)).fetchall() or [(after,)]
+                self.damage.note(f"row {position} of table {scan.table}", error, (scan.table, *values, position))
+                return int(position)
+            self.damage.note(f"a page of table {scan.table}", error, (scan.table, *values, after))
+            return next_whole(can_read, after, MOST_POSITION)
+
+    def _last(self, scan: Scan[_T], values: _Row) -> int | None:
+        """Return the last position; None if it cannot be read."""
+        with explained(self._what):
+            try:
+                found = self.connection.execute(scan.last, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                return None
+        return whole_number(found[0][0]) if found else 0
+
+    def _note(self, error: sqlite3.Error, what: str, place: object) -> None:
+        if not is_damage(error):
+            raise error
+        self.damage.note(what, error, place)
+
+
+def whole_number(value: object) -> int:
+    """Return a number of a row, or 0 if it is damaged."""
+    return value if isinstance(value, int) and 0 <= value <= MOST_POSITION else 0
+
+
+_END = "there are no more"

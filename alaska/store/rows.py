@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record
+from alaska.errors import DamagedRow
+from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record
 from alaska.mlm.commands import Content
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
@@ -18,6 +19,11 @@ LETTER_COLUMNS = (
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets"
 _LENGTH_OCTETS = 4
+_MOST = 2**40
+_MAYBE = (float, type(None))
+_MESSAGE_TYPES = {(int, bytes, int, int, int, expires, bytes) for expires in _MAYBE}
+_LETTER_TYPES = {(int, int, *[bytes] * 5, int, expires, int, int, bytes, float) for expires in _MAYBE}
+_RECORD_TYPES = (bytes, int, int, bytes, bytes, bytes, int)
 _to_data = msgspec.msgpack.Encoder().encode
 _from_data = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes, tuple[bytes, ...], bool, bytes]).decode
 
@@ -28,19 +34,30 @@ def pack(content: Content) -> bytes:
 
 
 def unpack(packed: bytes) -> Content:
-    """Return the frames that were packed."""
+    """Return the frames that were packed.
+
+    :raises DamagedRow: they do not end where the packed octets do.
+    """
+    frames, end = _frames(packed)
+    if end != len(packed):
+        raise DamagedRow("its content does not end where it says")
+    return frames
+
+
+def _frames(packed: bytes) -> tuple[Content, int]:
+    """Return the frames, the last one cut if it has to be, and where it should end."""
     frames: list[bytes] = []
     at = 0
     while at < len(packed):
         start = at + _LENGTH_OCTETS
         at = start + int.from_bytes(packed[at:start], "big")
         frames.append(packed[start:at])
-    return tuple(frames)
+    return tuple(frames), at
 
 
 def as_data(sender: bytes, subject: bytes, tracker: bytes, packed: bytes, is_tracked: int, origin: bytes) -> bytes:
     """Return as one value what a row of version 1 had in columns of its own."""
-    return _to_data((sender, subject, tracker, unpack(packed), bool(is_tracked), origin))
+    return _to_data((sender, subject, tracker, _frames(packed)[0], bool(is_tracked), origin))
 
 
 def of_messages(messages: Iterable[Message]) -> list[Any]:
@@ -61,10 +78,17 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
 def to_message(row: Sequence[Any]) -> Message:
     """Return the message of a row.
 
-    :raises msgspec.MsgspecError: it is damaged.
+    :raises DamagedRow: it is damaged.
     """
+    if tuple(map(type, row)) not in _MESSAGE_TYPES:
+        raise DamagedRow("a column has another type")
     kind, address, position, octets, attempts, expires, data = row
-    sender, subject, tracker, content, is_tracked, origin = _from_data(data)
+    if kind >> 1 or not (0 <= octets <= _MOST and 0 <= attempts <= _MOST):
+        raise DamagedRow("a number is out of range")
+    try:
+        sender, subject, tracker, content, is_tracked, origin = _from_data(data)
+    except msgspec.MsgspecError as error:
+        raise DamagedRow(str(error)) from error
     queue = QueueName(KINDS[kind], address)
     message = Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
     # It counts for as much as it did when it was written, be it by an older version.
@@ -93,7 +117,14 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
 
 
 def to_letter(row: Sequence[Any]) -> DeadLetter:
-    """Return the dead letter of a row."""
+    """Return the dead letter of a row.
+
+    :raises DamagedRow: it is damaged.
+    """
+    if tuple(map(type, row)) not in _LETTER_TYPES:
+        raise DamagedRow("a column has another type")
+    if row[1] >> 1 or not (0 <= row[9] <= _MOST and 0 <= row[10] <= _MOST):
+        raise DamagedRow("a number is out of range")
     position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, *why = row
     queue = QueueName(KINDS[kind], address)
     frames = unpack(content)
@@ -111,6 +142,13 @@ def of_record(record: Record) -> tuple[Any, ...]:
 
 
 def to_record(row: Sequence[Any]) -> Record:
-    """Return the record of a row."""
+    """Return the record of a row.
+
+    :raises DamagedRow: it is damaged.
+    """
+    if tuple(map(type, row)) != _RECORD_TYPES:
+        raise DamagedRow("a column has another type")
+    if not 0 <= row[2] <= MOST_POSITION:
+        raise DamagedRow("a number is out of range")
     stream, position, time, sender, subject, content, _ = row
     return Record(stream, position, time, sender, subject, unpack(content))

@@ -18,10 +18,12 @@ from zope.interface import implementer
 from alaska.errors import StoreError
 from alaska.interfaces import IStore, Reactor, Refused
 from alaska.lines import is_worth_a_line
-from alaska.message import DeadLetter, Message, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
+from alaska.store.census import Census
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
+from alaska.store.view import NEVER, View
 from alaska.store.writing import AnyWriting, WritingThread, Written
 
 LAZY_SECONDS = 0.02
@@ -37,7 +39,7 @@ MOST_UNSAFE_OCTETS = 16 * 2**20
 MOST_ROW_OCTETS = 990_000_000
 """SQLite takes 1 000 000 000 octets a row, in which content is not alone."""
 RETRY_SECONDS = 1.0
-NEVER = float("inf")
+BEFORE_ALL = float("-inf")
 
 MakeWriting = Callable[[File, Callable[[], None]], AnyWriting]
 
@@ -64,24 +66,23 @@ class SqliteStore:
         self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
-        self._reader: Reader | None = None
+        self._view = View(self._unwritten)
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
         self._tries_due: IDelayedCall | None = None
         self._highest_written = 0
         self._first_expiry = NEVER
         if self.is_durable:
-            self._reader = self._open()
+            self._open()
             self.last_position = self._highest_written
             self.opened_at = file.opened_at
-            self._first_expiry = self._look_for_first_expiry()
+            self._first_expiry = self._view.first_expiry(BEFORE_ALL)
 
-    def _open(self) -> Reader:
+    def _open(self) -> None:
         self.file.open()
-        reader = Reader(self.file)
-        self._highest_written = reader.last_position()
+        self._view.reader = reader = Reader(self.file)
+        self._highest_written = Census(reader).last_position()
         self._writing = self._make_writing(self.file, self._collect)
-        return reader
 
     def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:
         return WritingThread(file, lambda: self._reactor.callFromThread(wake))
@@ -89,6 +90,11 @@ class SqliteStore:
     def tell_refused(self, refused: Refused) -> None:
         """See :class:`IStore`."""
         self._tell_refused = refused
+
+    @property
+    def damaged(self) -> int:
+        """See :class:`IStore`."""
+        return 0 if self._view.reader is None else self._view.reader.damage.count
 
     # Messages
 
@@ -148,50 +154,24 @@ class SqliteStore:
         if self.is_durable:
             self._write()
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> list[Message]:
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
-        found, end = self._written_for(queue, after, limit)
-        unwritten = self._unwritten.of_queue(queue, after)
-        found.update((position, message) for position, message in unwritten.items() if position <= end)
-        return [found[position] for position in sorted(found)[:limit]]
+        return self._view.waiting(queue, after, limit)
 
-    def _written_for(self, queue: QueueName, after: int, limit: int) -> tuple[dict[int, Message], float]:
-        """Return what the file has for a queue and is still so, and up to which position it has been read."""
-        found: dict[int, Message] = {}
-        at = after
-        while self._reader is not None:
-            read = self._reader.waiting(queue, at, limit)
-            found.update((message.position, message) for message in self._unwritten.seen(read))
-            if len(read) < limit:
-                break
-            at = read[-1].position
-            if len(found) >= limit:
-                return found, at
-        return found, NEVER
-
-    def overdue(self, now: float, after: tuple[float, int], limit: int) -> list[Message]:
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
         if now < self._first_expiry:
-            return []
-        read = self._reader.overdue(now, after, limit) if self._reader is not None else []
-        found = {_expiry(message): message for message in self._unwritten.seen(read)}
-        end = _expiry(read[-1]) if len(read) == limit else (NEVER, 0)
-        for message in self._unwritten.expiring().values():
-            if after < _expiry(message) <= end and _expiry(message)[0] <= now:
-                found[_expiry(message)] = message
-        if not found and len(read) < limit:
-            self._first_expiry = self._look_for_first_expiry()
-        return [found[key] for key in sorted(found)[:limit]]
-
-    def _look_for_first_expiry(self) -> float:
-        written = self._reader.first_expiry() if self._reader is not None else None
-        unwritten = (_expiry(message)[0] for message in self._unwritten.expiring().values())
-        return min([NEVER if written is None else written, *unwritten])
+            return Page()
+        found = self._view.overdue(now, after, limit)
+        if not found and found.upto is None:
+            # What the file has from before now is to be deleted, or damaged.
+            self._first_expiry = self._view.first_expiry(now)
+        return found
 
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return self._reader.queues() if self._reader is not None else []
+        return [] if self._view.reader is None else Census(self._view.reader).queues()
 
     # Dead letters
 
@@ -201,28 +181,17 @@ class SqliteStore:
         self.forget(letter.message)
         self._changed()
 
-    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        unwritten = {position: letter for position, letter in self._unwritten.letters().items() if position > after}
-        read = self._reader.letters(after, limit + len(unwritten)) if self._reader is not None else []
-        seen: dict[int, DeadLetter | None] = {letter.message.position: letter for letter in read}
-        seen.update(unwritten)
-        return [letter for _, letter in sorted(seen.items()) if letter is not None][:limit]
+        return self._view.letters(after, limit)
 
     def letter(self, position: int) -> DeadLetter | None:
         """See :class:`IStore`."""
-        unwritten = self._unwritten.letters()
-        if position in unwritten:
-            return unwritten[position]
-        return None if self._reader is None else self._reader.letter(position)
+        return self._view.letter(position)
 
     def drop_letter(self, position: int) -> bool:
         """See :class:`IStore`."""
-        unwritten = self._unwritten.letters()
-        if position in unwritten:
-            is_there = unwritten[position] is not None
-        else:
-            is_there = self._reader is not None and self._reader.has_letter(position)
+        is_there = self._view.has_letter(position)
         if is_there:
             self._unwritten.current.drop_letter(position)
             self._changed()
@@ -235,20 +204,13 @@ class SqliteStore:
         self._unwritten.current.record(record)
         self._changed()
 
-    def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
+    def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
-        after = max(after, self._unwritten.trimmed(stream))
-        found = self._reader.records(stream, after, limit) if self._reader is not None else []
-        if len(found) < limit:
-            found += self._unwritten.records(stream, found[-1].position if found else after, limit - len(found))
-        return found
+        return self._view.records(stream, after, limit)
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
-        octets, last = 0, self._unwritten.trimmed(stream)
-        if self._reader is not None:
-            octets, last = self._reader.octets_of_records(stream, last, upto)
-        octets += self._unwritten.octets_of_records(stream, last, upto)
+        octets = self._view.octets_of_records(stream, upto)
         self._unwritten.current.trim(stream, upto)
         self._changed()
         return octets
@@ -256,7 +218,7 @@ class SqliteStore:
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return self._reader.streams() if self._reader is not None else []
+        return [] if self._view.reader is None else Census(self._view.reader).streams()
 
     # Writing
 
@@ -293,7 +255,7 @@ class SqliteStore:
         if self._unwritten.writing is not None or not self._unwritten.current:
             return
         if self._writing is None:
-            self._reader = self._open()
+            self._open()
         changes = self._unwritten.hand_over()
         self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
         self._begin(changes)
@@ -388,13 +350,9 @@ class SqliteStore:
                 call.cancel()
         if self._writing is not None:
             self._writing.close()
-        if self._reader is not None:
-            self._reader.close()
+        if self._view.reader is not None:
+            self._view.reader.close()
         self.file.close()
-
-
-def _expiry(message: Message) -> tuple[float, int]:
-    return NEVER if message.expires is None else message.expires, message.position
 
 
 def store_at(reactor: Reactor, path: Path | None, sync: str) -> SqliteStore:

@@ -1,0 +1,80 @@
+"""Rows that are large are read by a thread of their own, so that the reactor's does not wait for the disk."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any, TypeVar, cast
+
+from alaska.errors import StoreError
+from alaska.store.database import File, explained
+from alaska.store.scan import Scan
+
+MOST_IN_VAIN = 100
+"""After so many questions for others a row that nobody has come for is dropped."""
+_T = TypeVar("_T")
+
+
+class _Reading:
+    """One row that is being read, and then what was read or why not."""
+
+    def __init__(self, key: tuple[object, ...]) -> None:
+        self.key = key
+        self.is_done = False
+        self.found: object = None
+        self.error: StoreError | None = None
+        self.asked_in_vain = 0
+
+
+class LargeRows:
+    """Reads one row at a time, and keeps it until it is asked for again."""
+
+    def __init__(self, file: File) -> None:
+        self._what = f"the store {file.path} cannot be read"
+        self._connection = file.connect(is_for_one_thread=False)
+        self._connection.text_factory = bytes
+        # A file without a name can be read on by who has read it before.
+        self._connection.execute("SELECT count(*) FROM clock").fetchone()
+        self._reading: _Reading | None = None
+        self._thread: Thread | None = None
+
+    def take(self, scan: Scan[_T], values: tuple[Any, ...]) -> _T | None:
+        """Return a row, given the values that say which, if it has been read since it was asked for; None if not yet.
+
+        :raises StoreError: it cannot be read.
+        """
+        key = (scan.table, *values)
+        reading = self._reading
+        if reading is None or (reading.is_done and reading.asked_in_vain >= MOST_IN_VAIN and reading.key != key):
+            self._reading = _Reading(key)
+            self._thread = Thread(target=self._read, args=(self._reading, scan, values), daemon=True)
+            self._thread.start()
+        elif reading.key != key:
+            reading.asked_in_vain += 1
+        elif reading.is_done:
+            self._reading = None
+            if reading.error is not None:
+                raise reading.error
+            return cast("_T | None", reading.found)
+        return None
+
+    def wait(self) -> None:
+        """Wait until what was asked for has been read."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Close the connection, when what is being read has been."""
+        self.wait()
+        self._connection.close()
+
+    def _read(self, reading: _Reading, scan: Scan[_T], values: tuple[Any, ...]) -> None:
+        try:
+            with explained(self._what):
+                found = self._connection.execute(scan.one, values).fetchall()
+                reading.found = scan.decode(found[0]) if found else None
+        except StoreError as error:
+            reading.error = error
+        except MemoryError:
+            reading.error = StoreError(f"{self._what}: there is no memory for a row")
+        finally:
+            reading.is_done = True

@@ -1,0 +1,95 @@
+"""What a store keeps: its file, seen through the changes that are not written yet."""
+
+from __future__ import annotations
+
+from alaska.message import DeadLetter, Message, Page, QueueName, Record
+from alaska.store.changes import Unwritten
+from alaska.store.reader import Reader
+
+NEVER = float("inf")
+
+
+class View:
+    """Reads the unwritten changes, and the file, once there is a reader of it."""
+
+    def __init__(self, unwritten: Unwritten) -> None:
+        self._unwritten = unwritten
+        self.reader: Reader | None = None
+
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        read: Page[Message, int] = Page() if self.reader is None else self.reader.waiting(queue, after, limit)
+        seen = self._unwritten.seen(read)
+        unwritten = self._unwritten.of_queue(queue, after)
+        if not unwritten:
+            return Page(seen, read.upto)
+        found = {message.position: message for message in seen}
+        found.update((each, unwritten[each]) for each in unwritten if read.upto is None or each <= read.upto)
+        return Page((found[position] for position in sorted(found)), read.upto).cut(limit, _position)
+
+    def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
+        """See :class:`alaska.interfaces.IStore`."""
+        read: Page[Message, tuple[float, int]] = (
+            Page() if self.reader is None else self.reader.overdue(now, after, limit)
+        )
+        end = (NEVER, 0) if read.upto is None else read.upto
+        found = {expiry(message): message for message in self._unwritten.seen(read)}
+        for message in self._unwritten.expiring().values():
+            if after < expiry(message) <= end and expiry(message)[0] <= now:
+                found[expiry(message)] = message
+        return Page((found[key] for key in sorted(found)), read.upto).cut(limit, expiry)
+
+    def first_expiry(self, after: float) -> float:
+        """Return when the first message expires, of those in the file the first behind a time; infinity for none."""
+        written = None if self.reader is None else self.reader.first_expiry(after)
+        unwritten = (expiry(message)[0] for message in self._unwritten.expiring().values())
+        return min([NEVER if written is None else written, *unwritten])
+
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        unwritten = {position: letter for position, letter in self._unwritten.letters().items() if position > after}
+        read: Page[DeadLetter, int] = Page() if self.reader is None else self.reader.letters(after, limit)
+        seen: dict[int, DeadLetter | None] = {letter.message.position: letter for letter in read}
+        seen.update((each, unwritten[each]) for each in unwritten if read.upto is None or each <= read.upto)
+        found = Page((letter for _, letter in sorted(seen.items()) if letter is not None), read.upto)
+        return found.cut(limit, lambda letter: letter.message.position)
+
+    def letter(self, position: int) -> DeadLetter | None:
+        """See :class:`alaska.interfaces.IStore`."""
+        unwritten = self._unwritten.letters()
+        if position in unwritten:
+            return unwritten[position]
+        return None if self.reader is None else self.reader.letter(position)
+
+    def has_letter(self, position: int) -> bool:
+        """Return whether there is a dead letter with this position."""
+        unwritten = self._unwritten.letters()
+        if position in unwritten:
+            return unwritten[position] is not None
+        return self.reader is not None and self.reader.has_letter(position)
+
+    def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        after = max(after, self._unwritten.trimmed(stream))
+        found: Page[Record, int] = Page() if self.reader is None else self.reader.records(stream, after, limit)
+        if found.upto is None:
+            behind = found[-1].position if found else after
+            found += self._unwritten.records(stream, behind, limit + 1 - len(found))
+            return found.cut(limit, _position)
+        return found
+
+    def octets_of_records(self, stream: bytes, upto: int) -> int:
+        """Return the octets of the records that are kept of a stream up to a position."""
+        octets, last = 0, self._unwritten.trimmed(stream)
+        if self.reader is not None:
+            octets, last = self.reader.octets_of_records(stream, last, upto)
+        return octets + self._unwritten.octets_of_records(stream, last, upto)
+
+
+def expiry(message: Message) -> tuple[float, int]:
+    """Return the key of a message in the order of what expires."""
+    return NEVER if message.expires is None else message.expires, message.position
+
+
+def _position(each: Message | Record) -> int:
+    return each.position
