@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -220,6 +221,48 @@ class NetworkTests(LinkTestCase):
         await at_dealer.until(1)
         self.assertEqual(self.gone, [b"\0nobody", b"\0none"])
 
+    async def test_large_messages_leave_time_for_others(self) -> None:
+        """After a large message, or one of many frames, what was posted leaves and everybody else gets a turn."""
+        turns: list[int] = []
+        turn = 0
+
+        def received(peer: bytes, _frames: list[bytes]) -> None:
+            turns.append(turn)
+            router.post(peer, [b"answer"])
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+            if len(turns) < 20:
+                reactor.callLater(0, next_turn)
+
+        router = self.serve(received)
+        at_dealer = Waiter()
+        link = await self.connect(router, at_dealer)
+        next_turn()
+        for _ in range(10):
+            link.send([bytes(1_000_000)])
+            link.send([b""] * 5000)
+        await at_dealer.until(20)
+        self.assertEqual(len(set(turns)), 20)
+
+    async def test_backlog(self) -> None:
+        """What a client sends faster than it is dealt with waits on its side, not in the memory of the broker."""
+        router = self.network.router([ANY_PORT])
+        taken = Waiter()
+        router.start(taken, self.lost)
+        sender = self.plain_reader(router.endpoint, b"peer")
+        await taken.until(1)
+        sent = 0
+        sender.set(zmq.SNDTIMEO, 1000)
+        with contextlib.suppress(zmq.Again):
+            # The reactor has no turn meanwhile.
+            while sent < 200:
+                sender.send(bytes(1_000_000))
+                sent += 1
+        self.assertLess(sent, 100)
+        await taken.until(1 + sent)
+
     async def test_unread(self) -> None:
         """A connection takes so many messages that are not read, by TCP and ipc; more once some were read."""
         folder = tempfile.mkdtemp()
@@ -286,6 +329,7 @@ class NetworkTests(LinkTestCase):
         reader: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         self.addCleanup(reader.close, 0)
         reader.set(zmq.RCVHWM, 1)
+        reader.set(zmq.SNDHWM, 1)
         reader.set(zmq.ROUTING_ID, peer)
         reader.connect(endpoint)
         reader.send(b"hello")

@@ -22,8 +22,11 @@ from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 CLOSE_MILLISECONDS = 1000
 HANDSHAKE_MILLISECONDS = 10_000
 """So long a connection may take to be let in, before it is given up and its descriptor is free."""
-ROUTER_RECEIVE_MARK = 10_000
-"""Messages of one connection that wait to be read before its sender has to wait too; none is dropped."""
+ROUTER_RECEIVE_MARK = 16
+"""Messages of one connection that wait to be read before its sender has to wait too; none is dropped.
+
+They may be large, so they are few: that costs nothing, since ZeroMQ reads on while those are dealt with.
+"""
 _numbers = count()
 
 
