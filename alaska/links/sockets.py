@@ -22,9 +22,9 @@ from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqFactory
 
 READ_BUDGET = 128
-_OCTETS_BITS = 13
+_OCTETS_BITS = 12
 _FRAMES_BITS = 4
-"""Each 8 KiB of a last frame, and each 16 frames, count for one more message."""
+"""Each 4 KiB of a last frame, and each 16 frames, count for one more message."""
 POST_AT_ONCE = 64
 """So many messages leave in the middle of a turn: by then those who wait for the first have waited long enough."""
 # pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
