@@ -282,9 +282,8 @@ def reachable(version: str) -> set[str]:
 
 
 def callable_names(version: str) -> list[str]:
-    """Return the names by which a script can call them: none of what others return, or the system's modules see."""
-    seen = {name for row in SEEN.rows for name in row.names.split()}
-    names = sorted(reachable(version) - seen)
+    """Return the names by which a script can call them: none of what others return."""
+    names = sorted(reachable(version))
     safe = [name.replace("cjson.", "cjson.safe.") for name in names if name.startswith("cjson.")]
     return [name for name in names if "(" not in name and not name.startswith("strings.")] + safe
 

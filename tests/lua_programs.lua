@@ -4,6 +4,7 @@
 -- Whatever else a metamethod or a callback is given is private to the Lua side, and reported, as are texts that speak of
 -- another request or of the inside of the Lua side.
 local G, alaska, cjson, safe, pretty = _G, alaska, require 'cjson', require 'cjson.safe', require 'pl.pretty'
+local seen = require 'lua_seen' -- what modules of the system see
 local error, find, getmetatable, next, pcall, rawget, select, setmetatable, sub, tostring, type =
   error, string.find, getmetatable, next, pcall, rawget, select, setmetatable, string.sub, tostring, type
 local rep, create, resume, wrap, yield, exit, mail = string.rep, coroutine.create, coroutine.resume, coroutine.wrap,
@@ -153,39 +154,43 @@ local function thread(body, is_begun)
   return made
 end
 
-local function learn(value, depth)
+local function learn(value)
   if type(value) ~= 'table' and type(value) ~= 'function' and type(value) ~= 'userdata' or known[value] then
     return
   end
   known[value] = true
-  if type(value) == 'table' and depth < DEEPEST then
+  if type(value) == 'table' then
     for key, item in next, value do
       inspect('globals', key, DEEPEST)
-      learn(item, depth + 1)
+      learn(item)
       inspect('globals', item, DEEPEST)
     end
-    learn(getmetatable(value), depth + 1)
+    learn(getmetatable(value))
   end
 end
 
-learn(G, 0)
-learn(alaska, 0)
-learn(cjson, 0)
-learn(safe, 0)
-learn(pretty, 0)
-learn(getmetatable '', 0)
+learn(G)
+learn(alaska)
+learn(cjson)
+learn(safe)
+learn(pretty)
+learn(seen)
+for _, file in next, { seen.io.stdin, seen.io.stdout, seen.io.stderr } do
+  own(file)
+end
+learn(getmetatable '')
 own((coroutine.running()))
 
 for name in string.gmatch(NAMES, '%S+') do
-  local value, rest = G, name
+  local value, rest = string.find(name, '^io%.') and seen or G, name
   for module, loaded in next, { ['cjson'] = cjson, ['cjson.safe'] = safe, ['pl.pretty'] = pretty } do
     local of_module = string.match(name, '^' .. module .. '%.([%w_]+)$')
     if of_module then
       value, rest = loaded, of_module
     end
   end
-  for word in string.gmatch(rest, '[^.]+') do
-    value = value[word]
+  for word in string.gmatch(rest, '[^.:]+') do
+    value = value[word] or seen[rest:match '^%w+'][word]
   end
   F[name] = value
 end

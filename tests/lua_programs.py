@@ -78,7 +78,21 @@ TEXTS = (
         "'../x'",
         "'x;y'",
     ),
-    *("'*t'", "'!*t'", "'%c'", "'%Ez'", "'count'", "'collect'", "'step'", "'k'", "'kv'", "'n'", "'__index'", "'__gc'"),
+    *(
+        "'*t'",
+        "'@on'",
+        "'!*t'",
+        "'%c'",
+        "'%Ez'",
+        "'count'",
+        "'collect'",
+        "'step'",
+        "'k'",
+        "'kv'",
+        "'n'",
+        "'__index'",
+        "'__gc'",
+    ),
     *(
         "('x'):rep(300)",
         "('x'):rep(100000)",
@@ -152,7 +166,7 @@ OPERATIONS = (
     *("for k, v in pairs(a) do b = v break end", "for i = a, b do break end", "return a and b", "return tostring(a)"),
 )
 OPERATIONS_5_4 = ("return a // b", "return a & b", "return ~a", "local c <close> = a", "return a << b")
-CONSTANTS = ("nil", "true", "false", "alaska.json.null", "cjson.null")
+CONSTANTS = ("nil", "true", "false", "alaska.json.null", "cjson.null", "seen.io.stdout", "seen.io.stdin")
 TABLES = (
     *("{}", "{ 1, 2, 3 }", "{ 'a', 'b', x = 1 }", "{ n = 1e15 }", "{ [1e9] = 1 }", "{ [-1] = 1, [0.5] = 2, [1] = 3 }"),
     *("{ nil, nil, 3 }", "{ year = 2000, month = 1, day = '1' }", "{ own {}, own {} }", "{ [2^53] = 1 }"),

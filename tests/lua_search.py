@@ -37,7 +37,16 @@ SEPARATOR = "\n-- and then\n"
 TRIES = 3
 """Whatever takes too long or loses its process has to do so each time: the machine may have been busy."""
 SMALL = LuaOptions(
-    timeout=int(TIMEOUT * 1000), memory=16, output=65536, lines=500, sends=200, sends_size=2**20, senders=5, tells=True
+    path=str(Path(__file__).parent / "?.lua"),
+    modules=("cjson", "cjson.safe", "pl", "pl.*", "lua_seen"),
+    timeout=int(TIMEOUT * 1000),
+    memory=16,
+    output=65536,
+    lines=500,
+    sends=200,
+    sends_size=2**20,
+    senders=5,
+    tells=True,
 )
 INTERNAL = (
     b"[alaska ",

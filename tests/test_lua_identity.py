@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from alaska.worker.options import LuaOptions
@@ -214,7 +215,21 @@ utf8.codepoint('x', {})
 utf8.len('x', {})
 utf8.offset('x', {})
 utf8.offset('x')
-utf8.offset('x', 1, 0.5)"""
+utf8.offset('x', 1, 0.5)
+warn('@on') warn('x', {})
+warn('@on') warn({})
+utf8.char(1/0)
+require('pl.pretty').write({}, {})
+require('pl.pretty').write({ [print] = 1, [setmetatable({}, { __tostring = function() return {} end })] = 2 })
+require('pl.pretty').write(setmetatable({}, { __index = 5 }))
+require('pl.pretty').dump({}, {})
+require('pl.pretty').load('x', 5)
+require('lua_seen').debug.getinfo({})
+require('lua_seen').io.stdout:write({})
+require('lua_seen').io.write({})
+require('lua_seen').io.lines('/etc/passwd')
+require('lua_seen').os.getenv('HOME')
+local seen = require('lua_seen') os, debug, require = 5, 5, nil seen.require('x')"""
 BAD_CALLS_JIT = """\
 getfenv({})
 getfenv(500)
@@ -242,7 +257,7 @@ class OwnTextTests(LuaCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.use(timeout=100)
+        self.use(timeout=100, path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
 
     def test_places(self) -> None:
         """An error of a value that a function does not take has the place of the script, and no place of ours."""
@@ -250,7 +265,33 @@ class OwnTextTests(LuaCase):
             with self.subTest(call=call):
                 said = self.output(f"local cjson = require 'cjson' print(select(2, pcall(function() {call} end)))")
                 self.assertNotIn("[alaska", said)
-                self.assertRegex(said, "^(?:[^ ]*script.lua:1: .|bad argument )", call)
+                self.assertRegex(said, "^(?:[^ ]*script.lua:1: .|bad argument |'__tostring' must|attempt to )", call)
+
+    def test_long_names(self) -> None:
+        """Names that a script makes up for chunks and functions are cut in what is told of an error."""
+        error = self.outcome("load('error()', '@' .. ('x'):rep(1000000))()").error
+        assert error is not None
+        assert error.file is not None
+        self.assertLessEqual(len(error.file), 4096)
+        error = self.outcome(f"local {'y' * 100000} = function() error() end {'y' * 100000}()").error
+        assert error is not None
+        self.assertLess(max(map(len, error.traceback)), 500)
+
+    def test_what_modules_see(self) -> None:
+        """The functions that modules of the system see take any value, and show none that is not the script's."""
+        source = """
+            local seen, shown = require 'lua_seen', 0
+            local function show(value) shown = shown + (value and 1 or 0) end
+            for _, number in ipairs { 0, -1, 0.5, 1e300, 0/0, '1', {}, print, 300 } do
+              for _, name in ipairs { 'getupvalue', 'setupvalue', 'upvaluejoin' } do
+                show(seen.debug[name](print, number, {}))
+                show(seen.debug[name](number, number, number))
+              end
+              show(type(number) == 'number' and seen.debug.getinfo(number + 100))
+            end
+            print(shown, seen.debug.getinfo(1).func ~= nil, seen.debug.getinfo(require).func)
+        """
+        self.assertEqual(self.output(source), "0\ttrue\tnil\n")
 
     def test_places_of_callbacks(self) -> None:
         """What C finds wrong with how ours call it is told without a place of ours."""

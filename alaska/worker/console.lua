@@ -87,7 +87,14 @@ function console.warn(first, ...)
   if first == '@on' or first == '@off' then
     run.touched, warns = true, first == '@on'
   elseif warns then
-    emit('Lua warning: ' .. concat({ first, ... }) .. '\n')
+    local pieces_of_it = { first, ... }
+    for i = 1, select('#', first, ...) do
+      local kind = type(pieces_of_it[i])
+      if kind ~= 'string' and kind ~= 'number' then
+        error(format("bad argument #%d to 'warn' (string expected, got %s)", i, kind), 2)
+      end
+    end
+    emit('Lua warning: ' .. concat(pieces_of_it) .. '\n')
   end
 end
 
@@ -152,7 +159,7 @@ end
 function methods.lines(file, ...)
   local formats = { ... }
   return function()
-    return (file:read(unpack(formats)))
+    return (methods.read(file, unpack(formats)))
   end
 end
 

@@ -63,13 +63,19 @@ local function key_text(key, is_clever)
   return sub(text, 1, 1) == '[' and '[ ' .. text .. ' ]' or '[' .. text .. ']'
 end
 
--- By the names of their types, and equal types by value where they have an order.
-local function precedes(one, other)
-  local kind, other_kind = type(one), type(other)
-  if kind ~= other_kind then
-    return kind < other_kind
+-- Sorts by the names of their types, and equal types by their texts, which each is asked for once.
+local function sort_keys(keys)
+  local texts = {}
+  for i = 1, #keys do
+    texts[keys[i]] = name_of(keys[i])
   end
-  return name_of(one) < name_of(other)
+  sort(keys, function(one, other)
+    local kind, other_kind = type(one), type(other)
+    if kind ~= other_kind then
+      return kind < other_kind
+    end
+    return texts[one] < texts[other]
+  end)
 end
 
 -- Returns the keys of a table that are not part of its list: numbers last, in the order that the table has them.
@@ -82,7 +88,7 @@ local function other_keys(value, list_length)
       numbers[#numbers + 1] = key
     end
   end
-  sort(keys, precedes)
+  sort_keys(keys)
   for i = 1, #numbers do
     keys[#keys + 1] = numbers[i]
   end

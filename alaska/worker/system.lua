@@ -7,7 +7,7 @@ local run, console, is_main = ...
 
 local error, type, next, select, setmetatable = error, type, next, select, setmetatable
 local rawequal, rawget, rawset, get_metatable = rawequal, rawget, rawset, debug.getmetatable
-local find, format, unpack = string.find, string.format, table.unpack
+local find, floor, format, unpack = string.find, math.floor, string.format, table.unpack
 local getinfo, getupvalue, setupvalue, upvaluejoin =
   debug.getinfo, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
 
@@ -33,13 +33,22 @@ local function is_of_a_file(value)
   return at and at.what ~= 'C' and not find(at.source, '^=%[alaska ')
 end
 
+local MOST_LEVEL, MOST_VARIABLES = 1e6, 255
+
+-- Returns the number of a variable, 0 if it can be none.
+local function index_of(number)
+  return type(number) == 'number' and number >= 1 and number <= MOST_VARIABLES and floor(number) or 0
+end
+
 local library = {}
 
 -- Tells of a function, or of who has called so many levels up, what is of use to who looks for a place or for globals.
 function library.getinfo(value, ...)
   local what = ...
-  if type(value) == 'number' then
-    value = value + 1
+  if type(value) == 'number' and value >= 0 and value < MOST_LEVEL then
+    value = floor(value) + 1
+  elseif type(value) == 'number' then
+    return nil
   elseif type(value) ~= 'function' then
     error("bad argument #1 to 'getinfo' (function or level expected)", 2)
   end
@@ -62,7 +71,7 @@ function library.getupvalue(value, number)
   if not is_of_a_file(value) then
     return nil
   end
-  local name, found = getupvalue(value, number)
+  local name, found = getupvalue(value, index_of(number))
   if name == '_ENV' then
     return name, found
   end
@@ -71,6 +80,7 @@ end
 
 local function globals_only(change)
   return function(value, number, ...)
+    number = index_of(number)
     if is_of_a_file(value) and getupvalue(value, number) == '_ENV' then
       return change(value, number, ...)
     end
@@ -152,10 +162,11 @@ local changes_globals = { pl = true, ['pl.strict'] = true, ['pl.utils'] = true }
 function system.globals(env, name)
   local seen = { io = make_io() }
   seen.os = refusing('os', 'execute getenv remove rename tmpname setlocale')
-  for key, value in next, env.os or {} do
+  local os, debug = rawget(env, 'os'), rawget(env, 'debug') -- the script may have put anything there
+  for key, value in next, type(os) == 'table' and os or {} do
     seen.os[key] = value
   end
-  seen.debug = { traceback = env.debug and env.debug.traceback }
+  seen.debug = { traceback = type(debug) == 'table' and rawget(debug, 'traceback') or nil }
   for key, value in next, library do
     seen.debug[key] = value
   end
@@ -167,9 +178,13 @@ function system.globals(env, name)
     if wanted == 'debug' or wanted == 'io' or wanted == 'os' then
       return seen[wanted]
     end
-    return env.require(wanted) -- a tail call: an error is told to be where the module calls
+    local require = rawget(env, 'require') -- the script's, which may have another by now
+    if type(require) ~= 'function' then
+      error("there is no function 'require' any more", 2)
+    end
+    return require(wanted) -- a tail call: an error is told to be where the module calls
   end
-  local file_metatable, get = {}, env.getmetatable
+  local file_metatable, get = {}, rawget(env, 'getmetatable')
   function seen.getmetatable(...)
     local value = ...
     if is_standard(value) then

@@ -13,13 +13,15 @@ local function is_main(at)
   return at.linedefined == 1 and at.lastlinedefined == last_lines[at.source]
 end
 
+local LONGEST_NAME, LONGEST_FILE = 200, 4096 -- octets: a script can make up any name for a function or a chunk
+
 local function name_of(at)
   if is_main(at) then
     return 'main chunk'
   elseif at.name and at.namewhat == 'global' then
-    return format("function '%s'", at.name)
+    return format("function '%s'", sub(at.name, 1, LONGEST_NAME))
   elseif at.name and at.namewhat ~= '' then
-    return format("%s '%s'", at.namewhat, at.name)
+    return format("%s '%s'", at.namewhat, sub(at.name, 1, LONGEST_NAME))
   end
   return format('function <%s:%d>', at.short_src, at.linedefined)
 end
@@ -114,15 +116,16 @@ function trace.place(text, frames, path)
   if short_src then
     for i = 1, #frames do
       if type(frames[i]) == 'table' and frames[i].short_src == short_src then
-        return sub(frames[i].source, 2), line
+        return sub(frames[i].source, 2, LONGEST_FILE), line
       end
     end
     local rest = match(short_src, '^%.%.%.(.+)')
-    return rest and sub(path, -#rest) == rest and path or short_src, line
+    return rest and sub(path, -#rest) == rest and path or sub(short_src, 1, LONGEST_FILE), line
   end
   local innermost = frames[1]
   if type(innermost) == 'table' then
-    return match(innermost.source, '^@(.*)') or innermost.short_src, innermost.line and format('%d', innermost.line)
+    local file = find(innermost.source, '^@') and sub(innermost.source, 2, LONGEST_FILE)
+    return file or innermost.short_src, innermost.line and format('%d', innermost.line)
   end
 end
 

@@ -95,7 +95,7 @@ end
 function utf8.codes(text, is_lax)
   text = check_text(text, 'codes')
   local function iterate(_, position)
-    position = position + 1
+    position = whole(position, 0, 2, 'for iterator') + 1
     while is_continuation(text, position) do
       position = position + 1
     end
