@@ -5,6 +5,7 @@
 local settings, globals, modules, api, lexer = ...
 
 local base, libraries, string_metatable = globals.base, globals.libraries, globals.string_metatable
+local plain_table = globals.plain_table
 local find, match, byte = string.find, string.match, string.byte
 local format, gmatch = string.format, string.gmatch
 local concat, sort, load = table.concat, table.sort, load
@@ -77,7 +78,7 @@ local function fields_of(variable, fields)
   return concat(items, ', ')
 end
 
-local function field(name, locals)
+local function field(name, locals, has_metatables)
   if name == 'alaskaContext' then
     return 'alaskaContext = context'
   elseif name == 'arg' then
@@ -87,24 +88,28 @@ local function field(name, locals)
   elseif base[name] ~= nil then
     return format('%s = base.%s', name, name)
   end
-  locals[#locals + 1] = format('local %s = libraries.%s\n', name, name)
+  local is_plain = name == 'table' and not has_metatables
+  locals[#locals + 1] = format(is_plain and 'local %s = plain_table\n' or 'local %s = libraries.%s\n', name, name)
   return format('%s = { %s }', name, fields_of(name, libraries[name]))
 end
 
 local function make_maker(names, is_all)
-  local locals, items, has_string, has_math = {}, {}, false, false
+  local locals, items, has_string, has_math, has_metatables = {}, {}, false, false, is_all
+  for _, name in ipairs(names) do
+    has_metatables = has_metatables or name == 'setmetatable'
+  end
   for i, name in ipairs(names) do
     has_string, has_math = has_string or name == 'string', has_math or name == 'math'
-    items[i] = field(name, locals)
+    items[i] = field(name, locals, has_metatables)
   end
-  local source = 'local base, libraries, string_metatable, make_package, make_api, seed = ...\n'
+  local source = 'local base, libraries, string_metatable, make_package, make_api, seed, plain_table = ...\n'
     .. 'local methods = libraries.string\n' .. concat(locals)
     .. 'return function(context, path)\n' .. (has_math and '  seed()\n' or '')
     .. '  local env = { ' .. concat(items, ', ') .. ' }\n'
     .. '  string_metatable.__index = ' .. (has_string and 'env.string\n' or 'methods\n')
     .. (is_all and '  env._G = env\n  env.package = make_package(env, libraries)\n' or '') .. '  return env\nend'
   return load(source, '=[alaska maker]', 't', {})(base, libraries, string_metatable, modules.package, api.make,
-    globals.seed)
+    globals.seed, plain_table)
 end
 
 local makers = setmetatable({}, { __mode = 'v' })

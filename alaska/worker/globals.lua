@@ -1,11 +1,11 @@
 -- What scripts find in their globals: Lua's own functions and libraries, with what could reach beyond the run
 -- replaced. `base` has the functions, `libraries` the libraries; each run gets copies.
-local run, settings, console, sending, modules, leaving, guards = ...
+local run, settings, console, sending, modules, leaving, guards, make_tables, note = ...
 
 local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
 local raw_debug, raw_collectgarbage, raw_randomseed = debug, collectgarbage, math.randomseed
-local gsub, rep, move, byte, unpack_octets = string.gsub, string.rep, table.move, string.byte, string.unpack
+local gsub, rep, byte, unpack_octets = string.gsub, string.rep, string.byte, string.unpack
 local open = io.open
 local random_takes_two = math.type ~= nil
 
@@ -48,11 +48,18 @@ if guards then
   libraries.string.gsub, libraries.string.format, libraries.table.sort = guards.gsub, guards.format, guards.sort
 end
 
+-- A script that sets no metatable finds the functions of C, which are quicker.
+local plain_table = copy(libraries.table)
+for name, value in next, make_tables(copy(plain_table), note) do
+  libraries.table[name] = value
+end
+plain_table.sort, plain_table.move = libraries.table.sort, libraries.table.move
+
 libraries.os.exit = leaving.exit
 libraries.os.execute = console.waiting(libraries.os.execute)
 libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
 
--- Two functions of C that can be told to do nothing for ever.
+-- A function of C that can be told to do nothing for ever.
 
 -- Returns what a function that was called with pcall returned, or raises its error where the script called ours.
 local function placed(name, ok, ...)
@@ -66,7 +73,7 @@ local function placed(name, ok, ...)
   error((gsub(value, "to '[^']*'", "to '" .. name .. "'", 1)), 3)
 end
 
-local MOST_MOVED, MOST_OCTETS = 2 ^ 26, 2 ^ 31
+local MOST_OCTETS = 2 ^ 31
 
 -- C takes the text of a number for the number.
 local function as_number(value)
@@ -83,17 +90,6 @@ function libraries.string.rep(text, times, ...)
   end
   local result = placed('rep', pcall(rep, text, times, ...))
   return result
-end
-
-if move then
-  function libraries.table.move(from, first, last, ...)
-    first, last = as_number(first), as_number(last)
-    if type(first) == 'number' and type(last) == 'number' and last - first > MOST_MOVED then
-      error("bad argument #3 to 'move' (too many elements to move)", 2)
-    end
-    local result = placed('move', pcall(move, from, first, last, ...))
-    return result
-  end
 end
 
 -- LuaJIT's os.time asks a metatable from C, and that may call it again until there is no stack of C left.
@@ -118,7 +114,7 @@ if guards then
   end
 end
 
-local globals = { base = base, libraries = libraries }
+local globals = { base = base, libraries = libraries, plain_table = plain_table }
 
 -- Metatables
 

@@ -45,7 +45,7 @@ _PARTS = (
     *("sending", "system", "bounded", "loading", "modules"),
     *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
 )
-_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "utf8")
+_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "tables", "utf8")
 MOST_LINE_DIGITS = 9
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}

@@ -81,7 +81,8 @@ local modules =
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
 local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
-local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards)
+local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards,
+  part_with_checks 'tables', trace.note)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main)
 local api = part 'api'(run, settings, limits, questions, sending, modules)
