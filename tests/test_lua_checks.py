@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import examples
-from tests.lua_case import IS_JIT, TRUSTED, LuaCase
+from tests.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase
 
 LUA = Path(__file__).parent.parent / "alaska" / "worker"
 
@@ -97,6 +98,96 @@ class SameTests(LuaCase):
         source = "if true then return end " + " ".join(tokens)
         with_checks, without = self.shown(source, 10_000), self.shown(source, 0)
         self.assertEqual(with_checks, without, source)
+
+
+LOOPS = {
+    "while": "while true do {} end",
+    "while with a call": "while type(1) == 'number' do {} end",
+    "repeat": "repeat {} until false",
+    "repeat with a function": "repeat {} until (function() return false end)()",
+    "for": "for i = 1, math.huge do {} end",
+    "for in": "for _ in function() return 1 end do {} end",
+    "goto": "do ::again{depth}:: do {} end goto again{depth} end",
+    "goto behind a value": "do ::again{depth}:: do {} end local x = nil goto again{depth} end",
+    "goto behind a call": "do ::again{depth}:: do {} end type(1) goto again{depth} end",
+    "goto in a branch": "do ::again{depth}:: do {} end if true then goto again{depth} end end",
+    "goto at the end": "do ::again{depth}:: do {} end do goto again{depth} end end",
+    "goto to the next": "while true do do {} end if true then goto next{depth} end ::next{depth}:: end",
+    "tail calls": "local function f() do {} end return f() end f()",
+    "methods": "local o = {{}} function o:f() do {} end return self:f() end o:f()",
+    "handlers": "while true do pcall(function() do {} end error 'x' end) end",
+    "coroutines": "while true do coroutine.wrap(function() do {} end end)() end",
+    "load": "while true do load 'local x = 1 for i = 1, 10 do x = x + i end'() do {} end end",
+    "sort": "local t = {{ 3, 2, 1 }} while true do table.sort(t, function(a, b) return a < b end) do {} end end",
+    "gsub": "while true do string.gsub('abc', '.', function() do {} end end) end",
+}
+FILLINGS = [
+    "",
+    "local a, b = 1, 2",
+    "local t = { 'do', [1] = 2, x = { 'end' }; 3 }",
+    "local function g(...) return ... end",
+    "if not 1 then elseif nil then else end",
+    "for i = 1, 2 do local x = i * -2 end",
+    "local s = 'while' .. \"do\" .. [[ end ]] .. #'x'",
+    "-- do ::again::\n",
+    "--[==[ goto ]] again ]==]",
+    "local n = 0x1p4 + 1e+2 - .5 ^ -3.",
+    "local t = {} t.x, t['goto again'] = 1, -#t",
+    "local f = function(a, b) return function() return a, b end end f(1)()",
+    "repeat local y = 1 until y == 1",
+    "local r = type(type) == type 'x' and not (1 > 2) or nil",
+    "do local x = 1 end",
+]
+ONLY_5_4 = [
+    ";",
+    "local c <const>, d <close> = 1, nil",
+    "local c <const> = 5 // 2 << 1 ~= ~3",
+    "local goto_ = 1 ::unused::",
+]
+
+
+class EndlessTests(LuaCase):
+    """Whatever goes round for ever is ended by the limit of time."""
+
+    options = replace(SANDBOXED, timeout=50)
+
+    @given(
+        st.lists(st.sampled_from(sorted(LOOPS)), min_size=1, max_size=3),
+        st.lists(st.sampled_from(FILLINGS if IS_JIT else FILLINGS + ONLY_5_4), max_size=4),
+    )
+    @settings(deadline=None, max_examples=examples(40))
+    def test_loops(self, loops: list[str], fillings: list[str]) -> None:
+        """Each loop, in others and around anything."""
+        source = " ".join(f"do {filling} end" for filling in fillings)
+        for depth, loop in enumerate(loops):
+            source = LOOPS[loop].format(source, depth=depth)
+        error = self.outcome(source).error
+        self.assertIsNotNone(error, source)
+        self.assertEqual(error and error.limit, "worker/scripts/timeout", source)
+
+    @given(st.sampled_from(sorted(LOOPS)), st.sampled_from(sorted(LOOPS)))
+    @settings(deadline=None, max_examples=examples(10))
+    def test_errors(self, loop: str, around: str) -> None:
+        """Nothing that the script catches keeps it going."""
+        source = LOOPS[around].format("pcall(function() " + LOOPS[loop].format("", depth=1) + " end)", depth=0)
+        error = self.outcome(source).error
+        self.assertEqual(error and error.limit, "worker/scripts/timeout", source)
+
+    def test_much_in_a_row(self) -> None:
+        """Where there is no loop, but much that takes long, the end is not reached either."""
+        made = "local s, x = ('x'):rep(8e6), nil "
+        for body in (
+            "x = s .. s " * 1000,
+            "x = { " + "#(s .. s), " * 1000 + "} ",
+            "x = { " + "a = #(s .. s), " * 1000 + "} ",
+            "x = 0 " + "+ #(s .. s) " * 1000,
+            "x = nil " + "or (s .. s) == nil " * 1000,
+            "x = s:len() " + "+ s:rep(2):len() " * 1000,
+            "if s then " + "x = s .. s " * 1000 + "end ",
+        ):
+            outcome = self.outcome(made + body + "send('end', '')")
+            self.assertEqual(outcome.error and outcome.error.limit, "worker/scripts/timeout", body[:40])
+            self.assertEqual(outcome.sends, (), body[:40])
 
 
 class PlaceTests(LuaCase):

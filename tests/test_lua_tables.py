@@ -121,7 +121,7 @@ class TimeTests(LuaCase):
         for call in ("insert(%s, 1, 'x')", "remove(%s, 1)", "sort(%s)", "move(%s, 1, '1000000000', 2)"):
             self.check("table." + call % liar)
         self.assertRegex(self.error(f"table.unpack({liar})"), "too many results|worker/scripts/timeout")
-        self.assertIn("not enough memory", self.error(f"table.concat({liar})"))
+        self.assertRegex(self.error(f"table.concat({liar})"), "not enough memory|worker/scripts/timeout")
 
     def test_moves(self) -> None:
         """Nothing is moved for ever, be it nothing."""

@@ -1,12 +1,13 @@
 -- Compiles Lua text so that it can be run in any globals, and is checked for its time.
 --
--- A chunk is the body of a function in another one, which has what its checks need in local variables. No name of
--- these stands in the text, so the text cannot use them, and it is a whole chunk by itself, so it cannot leave its
--- function.
+-- A chunk is the body of a function in two others, which have what its checks need in local variables. No name of these
+-- stands in the text, so the text cannot use them, and it is a whole chunk by itself, so it cannot leave its function.
 local limits, with_checks, private = ...
 
 local load, gmatch, gsub, setfenv, type = load, string.gmatch, string.gsub, setfenv, type
 local byte, format = string.byte, string.format
+local getupvalue, upvaluejoin = debug.getupvalue, debug.upvaluejoin
+local env = setfenv and '' or '_ENV'
 
 local ESCAPE = 27 -- what precompiled code begins with
 
@@ -18,6 +19,8 @@ function chunks.without_first_line_comment(source)
   return (gsub(source, '^#[^\n]*', '', 1))
 end
 
+-- Returns a text in which a chunk is the body of a function, and names that do not stand in it: those of the function
+-- that looks at the time, of the variable that counts down to that, and of the function for expressions.
 local function wrapped(source)
   local name = 'alaska_check'
   for found in gmatch(source, 'alaska_check_*') do
@@ -25,14 +28,27 @@ local function wrapped(source)
       name = found .. '_'
     end
   end
-  local env = setfenv and '' or ', _ENV'
+  local left, tick = name .. 'left', name .. 'tick'
+  local head = format('local %s, %s, %s = ... return function(%s) return function(...)', name, left, tick, env)
   if not limits.check then
-    return format('local %s%s = ... return function(...) ', name, env) .. source .. '\nend'
+    return head .. ' ' .. source .. '\nend end', left
   end
-  local left = name .. 'left'
-  local check = format('%s=%s-1 if %s<0 then %s=%s()end;', left, left, left, left, name)
-  return format('local %s%s = ... local %s = %d return function(...) %s', name, env, left, limits.first, check)
-    .. with_checks(source, check, limits.patience) .. '\nend'
+  local function check(weight)
+    return format(' %s=%s-%d if %s<0 then %s=%s()end;', left, left, weight, left, left, name)
+  end
+  return head .. with_checks(source, check, tick, limits.patience) .. '\nend end', left
+end
+
+-- All chunks count in one variable.
+local function count_together(opener, left)
+  local index = 1
+  repeat
+    local name = getupvalue(opener, index)
+    if name == left then
+      upvaluejoin(opener, index, limits.countdown, 1)
+    end
+    index = index + 1
+  until not name
 end
 
 -- Returns what `open` takes, or nil and why the text does not compile.
@@ -44,20 +60,27 @@ function chunks.compile(source, name)
   if not plain then
     return nil, message
   end
-  return load(wrapped(source), name, 't')
+  local text, left = wrapped(source)
+  local outer, why = load(text, name, 't')
+  if not outer then
+    return nil, why
+  end
+  local opener = outer(limits.check, 0, limits.tick)
+  count_together(opener, left)
+  return opener
 end
 
 -- Returns a function that runs a chunk in globals.
 if setfenv then
   function chunks.open(chunk, env)
     setfenv(chunk, env)
-    local main = chunk(limits.check)
+    local main = chunk()
     setfenv(chunk, private)
     return main
   end
 else
   function chunks.open(chunk, env)
-    return chunk(limits.check, env)
+    return chunk(env)
   end
 end
 

@@ -6,10 +6,10 @@ local settings, globals, modules, api, lexer = ...
 
 local base, libraries, string_metatable = globals.base, globals.libraries, globals.string_metatable
 local plain_table = globals.plain_table
-local find, match, byte = string.find, string.match, string.byte
+local match = string.match
 local format, gmatch = string.format, string.gmatch
 local concat, sort, load = table.concat, table.sort, load
-local after_long, after_comment, after_string = lexer.after_long, lexer.after_comment, lexer.after_string
+local token = lexer.token
 
 -- Whatever a script may call to get at globals by other means than their names in its text.
 local ways_to_all = {}
@@ -25,24 +25,14 @@ end
 
 -- Iterates over the words of source; those of comments and strings name nothing.
 local function words_of(source)
-  local position = match(source, '^\239?\187?\191?#[^\n]*()') or 1 -- behind a first line for the shell
+  local position = match(source, '^\239\187\191()') or 1
+  position = match(source, '^#[^\n]*()', position) or position -- behind a first line for the shell
   return function()
-    while true do
-      local start = find(source, '[%a_"\'%[%-]', position)
-      local word = start and match(source, '^[%a_][%w_]*', start)
-      if not start or word then
-        position = start and start + #word
-        return word
-      elseif find(source, '^%-%-', start) then
-        position = after_comment(source, start)
-      elseif find(source, '^%[', start) then
-        position = after_long(source, start) or start + 1
-      elseif find(source, '^%-', start) then
-        position = start + 1
-      else
-        position = after_string(source, start, byte(source, start))
-      end
-    end
+    local kind, word, _
+    repeat
+      kind, word, _, position = token(source, position)
+    until not kind or kind == 'word'
+    return word
   end
 end
 

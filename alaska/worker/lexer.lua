@@ -1,7 +1,24 @@
--- Where those parts of Lua source end that are no code: comments and strings. The source has to be one that compiles.
-local find, match, byte = string.find, string.match, string.byte
+-- The tokens of Lua source that compiles, in 5.4 and in LuaJIT.
+local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE = byte '"'
+-- To LuaJIT, any octet of UTF-8 is a letter.
+local WORD = '^[%w_\128-\255]+'
+local QUOTE, APOSTROPHE, BRACKET, MINUS, POINT = byte('"\'[-.', 1, 5)
+local ZERO, NINE = byte('09', 1, 2)
+local LETTERS = 128 -- and above
+
+local kinds = {} -- by its first octet, what a token is that no other octet decides
+for octet = 0, 255 do
+  local is_word = octet >= LETTERS or find(string.char(octet), '[%a_]')
+  kinds[octet] = is_word and 'word' or octet >= ZERO and octet <= NINE and 'number' or nil
+end
+
+local signs = { [2] = {}, [3] = { ['...'] = true } } -- those of more than one octet
+for sign in gmatch('.. == ~= <= >= // << >> ::', '%S+') do
+  signs[2][sign] = true
+end
+
+local lexer = {}
 
 -- Returns the position after a comment or a long string that begins there, or nil if none does.
 local function after_long(source, start)
@@ -25,4 +42,49 @@ local function after_string(source, start, quote)
   return (position or #source) + 1
 end
 
-return { after_long = after_long, after_comment = after_comment, after_string = after_string }
+local function after_number(source, start)
+  local exponent = find(source, '^0[xX]', start) and '^[%w_.]*[pP][+-]()' or '^[%w_.]*[eE][+-]()'
+  start = match(source, exponent, start) or start
+  return match(source, '^[%w_.\128-\255]*()', start)
+end
+
+local function after_sign(source, start)
+  if signs[3][sub(source, start, start + 2)] then
+    return start + 3
+  end
+  return start + (signs[2][sub(source, start, start + 1)] and 2 or 1)
+end
+
+-- Returns the next token: its kind (word, number, string or sign), its text unless it is a string, where it begins, and
+-- the position after it; nil at the end of the source.
+function lexer.token(source, position)
+  local start, first = position, nil
+  repeat
+    start = match(source, '^%s*()', start)
+    first = byte(source, start)
+    local is_comment = first == MINUS and byte(source, start + 1) == MINUS
+    start = is_comment and after_comment(source, start) or start
+  until not is_comment
+  if not first then
+    return nil
+  end
+  local kind, after = kinds[first], nil
+  if kind == 'word' then
+    local word = match(source, WORD, start)
+    return kind, word, start, start + #word
+  elseif first == QUOTE or first == APOSTROPHE then
+    return 'string', nil, start, after_string(source, start, first)
+  elseif first == BRACKET then
+    after = after_long(source, start)
+    if after then
+      return 'string', nil, start, after
+    end
+  elseif kind == 'number' or first == POINT and kinds[byte(source, start + 1) or 0] == 'number' then
+    after = after_number(source, start)
+    return 'number', sub(source, start, after - 1), start, after
+  end
+  after = after_sign(source, start)
+  return 'sign', sub(source, start, after - 1), start, after
+end
+
+return lexer

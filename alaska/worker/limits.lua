@@ -6,11 +6,15 @@ local run, settings, clock, quick = ...
 
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
-local getinfo, collect, count, huge = debug.getinfo, collectgarbage, collectgarbage, math.huge
+local getmetatable, newproxy, setmetatable = getmetatable, newproxy, setmetatable
+local getinfo, collect, count, huge, max =
+  debug.getinfo, collectgarbage, collectgarbage, math.huge, math.max
 
--- How many checks pass between two looks at the clock: fewer where they take long.
-local FIRST, MOST = 64, 512
+-- How much is done between two looks at the clock, as instrument.lua counts it: less where it takes long, or where there
+-- is much memory, for an operator may have to do with all of that.
+local FIRST, MOST, LEAST = 1024, 8192, 8
 local SHORT, LONG = 0.001, 0.005 -- seconds between two looks
+local SMALL = 1024 -- kilobytes: with no more, nothing takes long
 
 local timeout = settings.timeout / 1000
 local memory = settings.memory * 1024 -- kilobytes, 0 for no limit
@@ -18,7 +22,7 @@ local base = 0 -- kilobytes that our parts have
 local keep = memory > 0 and math.min(memory / 4, 2048) or 2048 -- kilobytes of garbage that a run may leave behind
 local collects_late = not coroutine.close -- LuaJIT does not collect garbage when memory is short
 
-local limits = { first = FIRST, clock = clock, quick = quick }
+local limits = { clock = clock, quick = quick }
 
 -- Returns the place in the script that is being run, as Lua writes it.
 local function where()
@@ -90,6 +94,35 @@ local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settin
 -- Time
 
 local deadline, last, second, budget
+local left = FIRST -- of what may be done
+local most, has_grown = MOST, false
+
+-- Chunks count in the variable that this function has.
+function limits.countdown()
+  return left
+end
+
+-- Memory that has grown is noticed when Lua collects garbage.
+if newproxy then
+  local notice = newproxy(true)
+  getmetatable(notice).__gc = function()
+    left, has_grown = 0, true
+    newproxy(notice)
+  end
+  newproxy(notice)
+else
+  local metatable = {}
+  function metatable.__gc()
+    left, has_grown = 0, true
+    setmetatable({}, metatable)
+  end
+  setmetatable({}, metatable)
+end
+
+local function look_at_memory()
+  local more = (count 'count' - base) / SMALL
+  most, has_grown = more > 1 and max(floor(MOST / more ^ 1.5), LEAST) or MOST, false
+end
 
 -- In LuaJIT, garbage can fill the memory that a script may use: it is collected sooner, all at once, and before it does.
 local collect_above = 0
@@ -106,10 +139,13 @@ local function collect_garbage()
   return used
 end
 
--- A chunk calls this when it has passed as many checks as it might; returns how many it may pass now.
+-- A chunk calls this when it has done as much as it might; returns how much it may do now.
 local function check()
   if run.over then
     leave()
+  end
+  if has_grown then
+    look_at_memory()
   end
   local now = quick()
   if run.waits then
@@ -117,7 +153,7 @@ local function check()
   end
   local spent = last and now - last or LONG
   if spent < SHORT then
-    budget = budget < MOST and budget * 2 or MOST
+    budget = budget * 2 < most and budget * 2 or most
     -- Nothing can have been missed, unless a C function slept.
     if time() == second then
       return budget
@@ -125,6 +161,7 @@ local function check()
   elseif spent > LONG then
     budget = budget > 4 and floor(budget / 4) or 1
   end
+  budget = budget < most and budget or most
   local seen = clock()
   if not deadline then
     deadline = seen + timeout
@@ -144,14 +181,20 @@ limits.check = timeout > 0 and check or nil
 
 function limits.patience()
   if timeout > 0 then
-    check()
+    left = check()
   end
+end
+
+-- Returns its argument: stands around an operand where much is done in one expression.
+function limits.tick(value)
+  left = check()
+  return value
 end
 
 -- Gets ready for another run: its time begins with the first look at the clock, since short scripts should not pay
 -- for one.
 function limits.begin()
-  deadline, last, budget, lines = nil, nil, FIRST, 0
+  deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
   run.over, run.limit, run.trace = nil, nil, nil
 end
 
