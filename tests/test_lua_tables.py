@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.lua_case import SANDBOXED, LuaCase, only_in_5_4
+from tests.lua_case import IS_JIT, SANDBOXED, LuaCase, only_in_5_4
 
 PROXY = """
     local function proxy(backing)
@@ -127,6 +127,20 @@ class TimeTests(LuaCase):
         """Nothing is moved for ever, be it nothing."""
         if self.output("print(table.move ~= nil)") == "true\n":
             self.check("table.move({}, 1, 1e12, 2)", "table.move({}, '1', '1000000000000', 2, {})")
+
+    def test_places_of_luajit(self) -> None:
+        """No place is so far in front that LuaJIT takes its time to get there; errors are those of the script."""
+        if IS_JIT:
+            for place in ("-2^31", "'nan'", "1e15", "0/0", "-1e9"):
+                self.assertRegex(
+                    self.error(f"table.insert({{}}, {place}, 0)"), r"script\.lua:1: .*out of bounds", place
+                )
+            self.assertRegex(
+                self.error("local t = 1 table.insert(t, 0)"), r"script\.lua:1: bad argument #1 to 'insert'"
+            )
+            self.assertEqual(
+                self.output("local t = {} table.insert(t, 5, 1) table.insert(t, 2) print(t[5], t[1])"), "1\t2\n"
+            )
 
     def test_sorts(self) -> None:
         """Nor is a table sorted for ever whose items take long to compare, or are many."""

@@ -54,6 +54,9 @@ for name, value in next, make_tables(copy(plain_table), note) do
   libraries.table[name] = value
 end
 plain_table.sort, plain_table.move = libraries.table.sort, libraries.table.move
+if guards then
+  plain_table.insert = libraries.table.insert
+end
 
 libraries.os.exit = leaving.exit
 libraries.os.execute = console.waiting(libraries.os.execute)

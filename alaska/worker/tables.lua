@@ -161,6 +161,16 @@ if math_type then -- LuaJIT asks no metatable
   end
 end
 
+if not math_type then -- to LuaJIT any place will do, and what is no 32-bit integer is the least of these
+  function tables.insert(t, ...)
+    local position = tonumber((...))
+    if position and select('#', ...) == 2 and not (position > -MOST_MOVED and position < 2 ^ 31) then
+      error("bad argument #2 to 'insert' (position out of bounds)", 2)
+    end
+    return c.insert(t, ...)
+  end
+end
+
 -- Moving
 
 local function move(from, first, last, at, to)
