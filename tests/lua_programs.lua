@@ -192,5 +192,5 @@ for name in string.gmatch(NAMES, '%S+') do
   for word in string.gmatch(rest, '[^.:]+') do
     value = value[word] or seen[rest:match '^%w+'][word]
   end
-  F[name] = value
+  F[name] = own(value)
 end

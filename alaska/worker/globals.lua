@@ -95,6 +95,20 @@ function libraries.string.rep(text, times, ...)
   return result
 end
 
+-- LuaJIT's tostring leaves its place to a __tostring, so one that is tostring itself would go round for ever. This one
+-- does not, and there is an end of the stack.
+if guards then
+  local tostring, select = tostring, select
+
+  function base.tostring(...)
+    if select('#', ...) == 0 then
+      error("bad argument #1 to 'tostring' (value expected)", 2)
+    end
+    local text = tostring((...))
+    return text
+  end
+end
+
 -- LuaJIT's os.time asks a metatable from C, and that may call it again until there is no stack of C left.
 if guards then
   local time = os.time
