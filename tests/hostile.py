@@ -140,7 +140,7 @@ BOMBS = {
     "coroutines": "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(print) end",
     "gsub": "return (('x'):rep(1e6):gsub('x', ('y'):rep(1000)))",
     "format": "local s, t = ('x'):rep(1e6), {} for i = 1, 90 do t[i] = s end return ('%s'):rep(90):format((table.unpack or unpack)(t))",
-    "load": "return load('return {' .. ('{},'):rep(1e7) .. '}')",
+    "load": "load('local t = {} while true do t[#t + 1] = {} end' .. (' '):rep(4e6))()",
     "in a coroutine": "coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)()",
     "in a comparison": "local t = {} table.sort({ 3, 2, 1 }, function(a, b) while true do t[#t + 1] = {} end end)",
     "json": "return require('cjson').encode({ ('x'):rep(3e7) })",

@@ -65,8 +65,8 @@ GLOBALS = Group(
         ),
         Row("setmetatable", ONCE, NONE, "tables of the script; a `__gc` marks nothing, so that it never runs"),
         Row("collectgarbage", ONCE, NONE, "how much memory is in use; nothing is collected or set"),
-        Row("load", f"{CHECKED}, also what it compiles", LUA, "code as text, with globals of the script"),
-        Row("loadstring", f"{CHECKED}, also what it compiles", LUA, "the same", ONLY_JIT),
+        Row("load", "4 MiB of text, in C; what it compiles is checked", LUA, "code, with globals of the script"),
+        Row("loadstring", "the same", LUA, "the same", ONLY_JIT),
         Row(
             "require", f"{CHECKED}; a file beside the scripts has 4 MiB at most", LUA,
             "modules beside the scripts, loaded anew; of the system, what `worker/scripts/modules` names",

@@ -91,6 +91,15 @@ class ContentsTests(SandboxCase):
         self.assertNotIn("alaska ", text)
         self.assertEqual(self.output("print(debug.traceback({}) ~= nil, type(debug.traceback({})))"), "true\ttable\n")
 
+    def test_long_texts(self) -> None:
+        """No more text is compiled in one go than a script may have, however it comes."""
+        for text in (
+            "(' '):rep(4194305)",
+            "coroutine.wrap(function() for i = 1, 5 do coroutine.yield((' '):rep(2^20)) end end)",
+        ):
+            self.assertEqual(self.output(f"print(load({text}))"), "nil\tthe text has more than 4194304 octets\n")
+        self.assertEqual(self.output("print(load('return 5' .. (' '):rep(4194296))())"), "5\n")
+
     def test_no_finalizers(self) -> None:
         """A __gc has no effect; all else about its metatable has."""
         source = """

@@ -5,7 +5,9 @@ local error, type, pcall, tostring, select = error, type, pcall, tostring, selec
 local open, find, format, concat = io.open, string.find, string.format, table.concat
 local compile, open_chunk = chunks.compile, chunks.open
 local is_5_1 = setfenv ~= nil
+local MOST_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge -- as of a script: Lua compiles all of it in one go
 
+local too_long = settings.sandbox and format('the text has more than %d octets', MOST_OCTETS)
 local loading = {}
 
 function loading.globals()
@@ -16,7 +18,7 @@ local globals = loading.globals
 
 -- Returns all that a function that is given to load returns, piece by piece, or nil and its error.
 local function pieces_of(reader)
-  local pieces, count = {}, 0
+  local pieces, count, octets = {}, 0, 0
   while true do
     limits.patience()
     local is_good, piece = pcall(reader) -- not called from here, which an error would tell
@@ -29,7 +31,10 @@ local function pieces_of(reader)
     elseif type(piece) ~= 'string' and type(piece) ~= 'number' then
       return nil, 'reader function must return a string'
     end
-    count = count + 1
+    count, octets = count + 1, octets + #(piece .. '')
+    if octets > MOST_OCTETS then
+      return nil, too_long
+    end
     pieces[count] = piece
   end
 end
@@ -58,6 +63,9 @@ function loading.load(source, name, mode, ...)
     env = globals()
   elseif is_5_1 and type(env) ~= 'table' then
     error(format("bad argument #4 to 'load' (table expected, got %s)", type(env)), 2)
+  end
+  if #source > MOST_OCTETS then
+    return nil, too_long
   end
   limits.patience()
   local chunk, message = compile(source, name or source)
