@@ -134,7 +134,7 @@ class WorkerSettings(Settings):
         return self.scripts_timeout / 1000 if self.scripts_timeout else None
 
     def doubts(self) -> list[str]:
-        """Say that half of the credentials, or a store without a broker, is not used."""
+        """Say that half of the credentials, or a store without a broker, is not used, or that LuaJIT may crash."""
         doubts = []
         if (self.plain_username is None) is not (self.plain_password is None):
             given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
@@ -142,6 +142,11 @@ class WorkerSettings(Settings):
         for name, path in (("config", self.broker_config), ("store", self.broker_store)):
             if path is not None and not self.broker_embedded:
                 doubts.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
+        if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
+            doubts.append(
+                "LuaJIT runs scripts that are not trusted in threads of the worker: one that makes it crash ends the "
+                'worker. Set worker/pool/isolation = "process"'
+            )
         return doubts
 
     def absent(self, folder: Path) -> list[str]:

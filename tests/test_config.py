@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -467,6 +467,13 @@ class OddityTests(SynchronousTestCase):
             ["worker/auth/plain/password has no effect without worker/auth/plain/username"],
         )
         self.assertEqual(WorkerSettings(plain_username="", plain_password="").doubts(), [])
+
+    def test_luajit_in_threads(self) -> None:
+        """LuaJIT in threads is for scripts that are trusted."""
+        luajit = WorkerSettings(lua_version="luajit")
+        self.assertIn('worker/pool/isolation = "process"', "".join(luajit.doubts()))
+        self.assertEqual(replace(luajit, pool_isolation="process").doubts(), [])
+        self.assertEqual(replace(luajit, scripts_sandbox=False).doubts(), [])
 
     def test_security_without_passwords(self) -> None:
         """A mechanism that lets nobody in, and passwords that nobody is asked for, are told."""

@@ -258,7 +258,7 @@ class OwnTextTests(LuaCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.use(timeout=100, path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
+        self.use(timeout=300, path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
 
     def test_places(self) -> None:
         """An error of a value that a function does not take has the place of the script, and no place of ours."""

@@ -103,6 +103,37 @@ class MetatableTests(LuaCase):
         )
         self.assertRegex(self.error("table.sort({ {}, 2, {} })"), r"^attempt to compare")
 
+    def test_places_of_luajit(self) -> None:
+        """No place is so far in front that LuaJIT takes its time to get there; errors are those of the script."""
+        if IS_JIT:
+            for place in ("-2^31", "'nan'", "1e15", "0/0", "-1e9"):
+                self.assertRegex(
+                    self.error(f"table.insert({{}}, {place}, 0)"), r"script\.lua:1: .*out of bounds", place
+                )
+            self.assertRegex(
+                self.error("local t = 1 table.insert(t, 0)"), r"script\.lua:1: bad argument #1 to 'insert'"
+            )
+            self.assertEqual(
+                self.output("local t = {} table.insert(t, 5, 1) table.insert(t, 2) print(t[5], t[1])"), "1\t2\n"
+            )
+
+    def test_sorted(self) -> None:
+        """What is sorted under watch is sorted as ever."""
+        source = """
+            local made, n = {}, 0
+            for i = 1, 300 do
+              made[i] = ('x'):rep(300) .. (i * 7919 % 1009)
+            end
+            table.sort(made)
+            for i = 2, #made do
+              assert(made[i - 1] <= made[i])
+            end
+            local numbers = { 3, 1, 2 }
+            table.sort(numbers, math.max and function(a, b) return a > b end)
+            print(table.concat(numbers, ' '))
+        """
+        self.assertEqual(self.output(source), "3 2 1\n")
+
 
 class TimeTests(LuaCase):
     """None of these functions goes on after the limit of time."""
@@ -128,20 +159,6 @@ class TimeTests(LuaCase):
         if self.output("print(table.move ~= nil)") == "true\n":
             self.check("table.move({}, 1, 1e12, 2)", "table.move({}, '1', '1000000000000', 2, {})")
 
-    def test_places_of_luajit(self) -> None:
-        """No place is so far in front that LuaJIT takes its time to get there; errors are those of the script."""
-        if IS_JIT:
-            for place in ("-2^31", "'nan'", "1e15", "0/0", "-1e9"):
-                self.assertRegex(
-                    self.error(f"table.insert({{}}, {place}, 0)"), r"script\.lua:1: .*out of bounds", place
-                )
-            self.assertRegex(
-                self.error("local t = 1 table.insert(t, 0)"), r"script\.lua:1: bad argument #1 to 'insert'"
-            )
-            self.assertEqual(
-                self.output("local t = {} table.insert(t, 5, 1) table.insert(t, 2) print(t[5], t[1])"), "1\t2\n"
-            )
-
     def test_sorts(self) -> None:
         """Nor is a table sorted for ever whose items take long to compare, or are many."""
         self.check(
@@ -149,20 +166,3 @@ class TimeTests(LuaCase):
             "local t, s = {}, ('x'):rep(1e6) for i = 1, 1e5 do t[i] = s end table.sort(t, string.find)",
             "local t = {} for i = 1, 1e6 do t[i] = (i * 7919) % 1000003 end while true do table.sort(t) end",
         )
-
-    def test_sorted(self) -> None:
-        """What is sorted under watch is sorted as ever."""
-        source = """
-            local made, n = {}, 0
-            for i = 1, 300 do
-              made[i] = ('x'):rep(300) .. (i * 7919 % 1009)
-            end
-            table.sort(made)
-            for i = 2, #made do
-              assert(made[i - 1] <= made[i])
-            end
-            local numbers = { 3, 1, 2 }
-            table.sort(numbers, math.max and function(a, b) return a > b end)
-            print(table.concat(numbers, ' '))
-        """
-        self.assertEqual(self.output(source), "3 2 1\n")
