@@ -23,7 +23,8 @@ from alaska.interfaces import Reactor
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
 from alaska.store import sqlite
 from alaska.store.changes import Changes
-from alaska.store.database import APPLICATION_ID, File, TemporaryFile
+from alaska.store.database import File, TemporaryFile
+from alaska.store.mark import APPLICATION_ID
 from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, TRY_SECONDS, SqliteStore, store_at
 from alaska.store.writer import Writer
 from alaska.store.writing import WritingThread
@@ -340,7 +341,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store that was written by a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 3")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 4")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""

@@ -6,56 +6,92 @@ the other. What is in the tables is told in ``schema/*.sql``; nothing outside th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+
+from twisted.logger import Logger
 
 from alaska.clock import Mark, continued
 from alaska.errors import DamagedRow, StoreError
 from alaska.store import rows
 from alaska.store.damage import is_damage
+from alaska.store.locks import Locks
+from alaska.store.mark import (
+    APPLICATION_ID,
+    BEING_WRITTEN,
+    NEWEST_SCHEMA,
+    OpenLog,
+    begin_log,
+    check,
+    check_missing,
+    transaction,
+)
 
-APPLICATION_ID = 0x416C6173
-"""Says of a SQLite file that it is a store of ours ("Alas")."""
-NEWEST_SCHEMA = 3
 BUSY_SECONDS = 5.0
 
 
 class File:
     """A store's file, with the lock that keeps a second broker away. ``sync`` is SQLite's word: FULL, NORMAL or OFF."""
 
+    _log_of = Logger()
+
     def __init__(self, path: Path, sync: str) -> None:
         self.path = path
         self.sync = sync
         self.opened_at = 0.0
         """See :class:`IStore`; known once the file is open."""
-        self._lock: int | None = None
-        self._own: int | None = None
+        self._locks: Locks | None = None
+        self._log: OpenLog | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._place = path
 
     def open(self) -> None:
         """Lock the file, create it if it is missing, and bring its schema up to date.
 
-        :raises StoreError: it cannot be used; it is left as it is.
+        :raises StoreError: it cannot be used; it is left as it is, and so is its log.
         """
         with explained(f"the store {self.path} cannot be used"):
-            # The file itself is locked, whatever names lead to it; the other lock is what version 1.0 looks at.
+            # SQLite looks for the log where links lead to.
+            self._place = Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
             try:
-                self._lock = _locked(f"{self.path}-lock")
-                self._own = _locked(self.path)
-            except BlockingIOError:
+                check_missing(self._place)
+                self._locks = Locks(self.path, self._place)
+                check(self._place, self._locks.own, self._locks.beside)
+                # It stays open, so that the log does not end when others close theirs.
+                self._connection = self.connect()
+                self._prepare(self._connection)
+            except BaseException:
                 self.close()
-                raise StoreError(f"the store {self.path} is in use by another broker") from None
-            with closing(self.connect()) as connection:
-                self._check(connection)
-                connection.execute("PRAGMA journal_mode = WAL")
-                self._bring_up_to_date(connection)
-                self.opened_at = go_on(connection)
+                raise
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        self._bring_up_to_date(connection)
+        try:
+            self.opened_at = go_on(connection)
+            self._begin_log(connection)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            # The rest of the file may be whole. SQLite itself sees to it then that its log does not become long.
+            self._log_of.error("{path} is damaged, its clock or mark: {error}", path=self.path, error=error)
+            self.opened_at = self.opened_at or time.time()
+
+    def _begin_log(self, connection: sqlite3.Connection) -> None:
+        assert self._locks is not None
+        connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+        ((page_octets,),) = connection.execute("PRAGMA page_size").fetchall()
+        os.pwrite(self._locks.beside, BEING_WRITTEN, 0)
+        begin_log(connection)
+        self._log = OpenLog(self._place, self._locks.beside, page_octets)
+        self._log.end()
 
     def connect(self, is_for_one_thread: bool = True) -> sqlite3.Connection:
         """Return a new connection, for the calling thread, or for one thread after the other."""
@@ -63,20 +99,9 @@ class File:
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=is_for_one_thread
         )
         connection.execute(f"PRAGMA synchronous = {self.sync}")
+        if self._log is not None:
+            connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         return connection
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        """Refuse what is not ours to write into, before anything is written."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != APPLICATION_ID and tables:
-            raise StoreError(f"{self.path} is a database of another program")
-        if version > NEWEST_SCHEMA:
-            raise StoreError(
-                f"the store {self.path} was written by a newer Alaska: its version is {version}, this one knows "
-                f"up to {NEWEST_SCHEMA}"
-            )
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -88,54 +113,62 @@ class File:
                 f"PRAGMA user_version = {number}; COMMIT;"
             )
 
+    def writing(self) -> None:
+        """Take note that a transaction is being written."""
+        if self._log is not None:
+            self._log.begin()
+
+    def written(self, connection: sqlite3.Connection) -> None:
+        """Take note that it is written; a log that has become long is brought into the file, by its connection.
+
+        :raises sqlite3.Error: that is not possible.
+        """
+        if self._log is not None and self._log.end():
+            self._log.begin()
+            begin_log(connection)
+            self._log.end()
+
     def check_place(self) -> None:
-        """Make sure that the file which is open is the one that the next start will find.
+        """Make sure that the file which is open is the one that the next start will find, and its log, too.
 
         :raises StoreError: it was moved, deleted or replaced.
         """
-        assert self._own is not None
+        assert self._locks is not None
         try:
             found = os.stat(self.path)
         except OSError as error:
             raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
-        if not os.path.samestat(found, os.fstat(self._own)):
+        if not os.path.samestat(found, os.fstat(self._locks.own)):
             raise StoreError(f"the store {self.path} was replaced by another file while it was open")
+        if self._log is not None and not self._log.is_at(f"{self._place}-wal"):
+            raise StoreError(f"the log {self._place}-wal was moved, deleted or replaced while the store was open")
 
     def close(self) -> None:
-        """Let others have the file; to be called when all connections to it are closed."""
-        for descriptor in (self._own, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._own = self._lock = None
-
-
-def _locked(path: str | Path) -> int:
-    """Return a descriptor of a file that no other process holds a lock of; it is created if it is missing.
-
-    :raises BlockingIOError: another process holds one.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+        """Let others have the file; to be called when all other connections to it are closed."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._log is not None:
+            self._log.close()
+        if self._locks is not None:
+            self._locks.release()
+        self._connection = self._log = self._locks = None
 
 
 def create_private(path: Path) -> None:
     """Create a file that only its owner can read, unless it is there; what SQLite adds to it is as private."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with suppress(FileExistsError):
+        # What is there is not opened: to close it would let go of all locks that SQLite has of it in this process.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def go_on(connection: sqlite3.Connection) -> float:
     """Let the clock that a file keeps go on; return what it shows, in seconds since 1970."""
-    connection.execute("BEGIN IMMEDIATE")
-    row = connection.execute("SELECT boot, uptime, since_1970 FROM clock").fetchone()
-    mark = continued(None if row is None else Mark(*row))
-    connection.execute("DELETE FROM clock")
-    connection.execute("INSERT INTO clock VALUES (?, ?, ?)", mark)
-    connection.execute("COMMIT")
+    with transaction(connection):
+        row = connection.execute("SELECT boot, uptime, since_1970 FROM clock").fetchone()
+        is_whole = row is not None and tuple(map(type, row)) == (str, float, float)
+        mark = continued(Mark(*row) if is_whole else None)
+        connection.execute("DELETE FROM clock")
+        connection.execute("INSERT INTO clock VALUES (?, ?, ?)", mark)
     return mark.since_1970
 
 
@@ -155,6 +188,9 @@ class TemporaryFile(File):
             self._folder = tempfile.mkdtemp(prefix="alaska-")
             self.path = Path(self._folder, "waiting")
         super().open()
+
+    def _begin_log(self, connection: sqlite3.Connection) -> None:
+        """Do nothing: there is no next start."""
 
     def check_place(self) -> None:
         """Find nothing wrong: nobody else is to find this file."""

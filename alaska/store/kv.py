@@ -66,15 +66,16 @@ class KeyValues:
 
     def _prepare(self, size_limit: int | None) -> None:
         execute = self._connection.execute
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = FULL")
         (layout,) = execute("PRAGMA user_version").fetchone()
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if (layout == 0 and tables == 0) or layout == LAYOUT_WITHOUT_CLOCK:
+        is_new = layout == 0 and tables == 0
+        if not is_new and layout not in (LAYOUT, LAYOUT_WITHOUT_CLOCK):
+            raise StoreError(f"{self._name} has the layout {layout} of something else, not {LAYOUT}")
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = FULL")
+        if is_new or layout == LAYOUT_WITHOUT_CLOCK:
             schema = resources.files(__package__).joinpath("schema/kv.sql").read_text(encoding="utf-8")
             self._connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-        elif layout != LAYOUT:
-            raise StoreError(f"{self._name} has the layout {layout} of something else, not {LAYOUT}")
         if size_limit is not None:
             (page_size,) = execute("PRAGMA page_size").fetchone()
             pages = min(_MOST_PAGES, max(size_limit, LEAST_OCTETS) // page_size)

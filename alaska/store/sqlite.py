@@ -80,8 +80,12 @@ class SqliteStore:
 
     def _open(self) -> None:
         self.file.open()
-        self._view.reader = reader = Reader(self.file)
-        self._highest_written = Census(reader).last_position()
+        try:
+            self._view.reader = reader = Reader(self.file)
+            self._highest_written = Census(reader).last_position()
+        except BaseException:
+            self.file.close()
+            raise
         self._writing = self._make_writing(self.file, self._collect)
 
     def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:

@@ -22,6 +22,7 @@ class Writer:
     """The connection that writes, used in one thread alone."""
 
     def __init__(self, file: File) -> None:
+        self._file = file
         self._connection = file.connect()
 
     def write(self, changes: Changes) -> list[Refusal]:
@@ -49,6 +50,7 @@ class Writer:
 
         :raises sqlite3.Error: no row is to blame, but the disk, or who else uses the file.
         """
+        self._file.writing()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for part in parts:
@@ -66,6 +68,7 @@ class Writer:
         except BaseException:
             self._roll_back()
             raise
+        self._file.written(self._connection)
         return None
 
     def _roll_back(self) -> None:

@@ -1,0 +1,76 @@
+"""One broker for one file, whatever names lead to it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+
+from alaska.errors import StoreError
+
+# SQLite's own locks are POSIX's: they are lost when the process closes any descriptor of the file. So a file that this
+# process has open already is not even looked into.
+_in_use: set[tuple[int, int]] = set()
+
+
+class Locks:
+    """The locks of a store's file, which is created if it is missing; held until :meth:`release`.
+
+    ``place`` is where links lead to from its path.
+
+    The file itself is locked, whatever leads to it; the lock file beside it is what version 1.0 looks at.
+
+    :raises StoreError: another broker has the file, in this process or another, or it is no file.
+    :raises OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, place: Path) -> None:
+        self._taken = f"the store {path} is in use by another broker"
+        self._key: tuple[int, int] | None = None
+        self._descriptors: list[int] = []
+        for each in (path, f"{path}-lock", f"{place}-wal", f"{place}-shm", f"{place}-journal"):
+            _check_kind(each)
+        try:
+            self.beside = self._lock(f"{path}-lock")
+            self.own = self._lock(path)
+            found = os.fstat(self.own)
+            self._key = found.st_dev, found.st_ino
+            _in_use.add(self._key)
+        except BaseException:
+            self.release()
+            raise
+
+    def _lock(self, path: str | Path) -> int:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(self._taken) from None
+        return descriptor
+
+    def release(self) -> None:
+        """Let others have the file."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+        if self._key is not None:
+            _in_use.discard(self._key)
+            self._key = None
+
+
+def _check_kind(path: str | Path) -> None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return
+    if (found.st_dev, found.st_ino) in _in_use:
+        raise StoreError(f"the store {path} is in use by another broker of this process")
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"{path} is no file, but {_kind(found.st_mode)}")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket or device"

@@ -1,0 +1,239 @@
+"""What a store's file and its write-ahead log say of each other, looked at before SQLite opens them.
+
+SQLite replays any log that it finds beside a file, and takes a log that is missing for one that had nothing in it. So
+each log begins with a mark, which is random, and the file has the same one: a transaction that sets ``is_open`` is
+brought into the file, and then the log begins anew with one that takes it back. Whoever finds ``is_open`` in the file
+itself knows that there has to be a log; when that was brought into the file, by whatever program, it is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from alaska.clock import boot_id
+from alaska.errors import StoreError
+from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Log
+
+APPLICATION_ID = 0x416C6173
+"""Says of a SQLite file that it is a store of ours ("Alas")."""
+NEWEST_SCHEMA = 4
+LONG_FRAMES = 1000
+"""A log with so many frames is brought into the file, and begins anew."""
+_MAGIC = b"SQLite format 3\0"
+BEING_WRITTEN, _WRITTEN = b"\1", b"\0"
+_MARK_OCTETS = 16
+
+
+def begin_log(connection: sqlite3.Connection) -> None:
+    """Bring the log into the file, and begin it anew with a mark of its own.
+
+    While somebody still reads the old one, it goes on instead, with the new mark in it.
+    """
+    mark = secrets.token_bytes(_MARK_OCTETS)
+    _write(connection, mark, is_open=True)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    finally:
+        _write(connection, mark, is_open=False)
+
+
+def _write(connection: sqlite3.Connection, mark: bytes, is_open: bool) -> None:
+    with transaction(connection):
+        connection.execute("DELETE FROM opening")
+        connection.execute("INSERT INTO opening VALUES (?, ?, ?)", (mark, is_open, boot_id()))
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do what is in the block as one transaction; what fails has changed nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+class OpenLog:
+    """The log of a file that is open, and a note of it in the lock file, which tells the next start what to find.
+
+    The note says whether a transaction is being written, since that may be found in pieces, and how long the log was
+    when there was none. It is not synchronized: after a crash of the machine nothing goes by it.
+    """
+
+    def __init__(self, path: Path, lock: int, page_octets: int) -> None:
+        self._lock = lock
+        self._log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self._place = HEADER_OCTETS + (LONG_FRAMES - 1) * (FRAME_HEADER_OCTETS + page_octets) + 8
+
+    def begin(self) -> None:
+        """Note that a transaction is being written."""
+        os.pwrite(self._lock, BEING_WRITTEN, 0)
+
+    def end(self) -> bool:
+        """Note that it is written; return whether the log is long now: its last frame but so many has its salts."""
+        os.pwrite(self._lock, _WRITTEN + os.fstat(self._log).st_size.to_bytes(8, "big"), 0)
+        salts = os.pread(self._log, 8, self._place)
+        return len(salts) == 8 and salts == os.pread(self._log, 8, 16)
+
+    def is_at(self, path: str) -> bool:
+        """Return whether the file at a path is this log."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._log))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the log."""
+        os.close(self._log)
+
+
+# Before SQLite opens a file
+
+
+class _Opening(NamedTuple):
+    """What the file alone says, and in which of its pages."""
+
+    mark: bytes
+    is_open: bool
+    boot: str
+    page: int
+
+
+def check_missing(path: Path) -> None:
+    """Make sure that where there is no file there is no log either.
+
+    :raises StoreError: there is one.
+    """
+    if not path.exists() and _size(f"{path}-wal") >= HEADER_OCTETS:
+        raise StoreError(f"the store {path} is not there, but its log {path}-wal is")
+
+
+def check(path: Path, descriptor: int, lock: int) -> None:
+    """Make sure that a file is a store of ours or empty, and that its log belongs to it; nothing is changed.
+
+    Given are descriptors of the file and of its lock file.
+
+    :raises StoreError: it is not so.
+    :raises OSError: something cannot be read.
+    """
+    log = Log.open(Path(f"{path}-wal"))
+    try:
+        header = os.pread(descriptor, 100, 0)
+        if not header:
+            if log is not None:
+                raise StoreError(f"the store {path} is empty, but its log {path}-wal is not")
+            return
+        if log is not None:
+            _check_whole(path, log)
+        _check_header(path, header, log)
+        _check_length(path, header, os.fstat(descriptor).st_size, log)
+        _check_mark(path, header, log, os.pread(lock, 9, 0))
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _check_header(path: Path, header: bytes, log: Log | None) -> None:
+    if len(header) < 100 or header[:16] != _MAGIC:
+        raise StoreError(f"the store {path} cannot be used: the file is not a database")
+    if log is not None and log.page_octets != _page_octets(header):
+        raise _not_its_own(path)
+    has_tables = any(header[40:44])
+    if has_tables and _size(f"{path}-journal"):
+        # Ours has one while it is created alone, and SQLite would roll it back.
+        raise StoreError(f"the journal {path}-journal beside the store {path} belongs to another file")
+    if _number(header, 68) != APPLICATION_ID and (has_tables or any(header[68:72])):
+        raise StoreError(f"{path} is a database of another program")
+    # What the log says of the first page is newer, and all there is when the store was created and never closed.
+    newest = header if log is None else next(log.versions(1), header)
+    if newest is not header and _number(newest, 68) != APPLICATION_ID:
+        raise _not_its_own(path)
+    version = _number(newest, 60)
+    if version > NEWEST_SCHEMA:
+        raise StoreError(
+            f"the store {path} was written by a newer Alaska: its version is {version}, this one knows "
+            f"up to {NEWEST_SCHEMA}"
+        )
+
+
+def _check_length(path: Path, header: bytes, octets: int, log: Log | None) -> None:
+    pages, has = _number(header, 28), octets // _page_octets(header)
+    if pages <= has or header[24:28] != header[92:96]:
+        return
+    newest = None if log is None else next(log.versions(1), None)
+    # The file is too short as well when its broker was killed while it brought the log into the file, first page first.
+    if newest is None or _number(newest, 28) != pages:
+        raise StoreError(f"the store {path} is cut: it has {has} of {pages} pages")
+
+
+def _check_whole(path: Path, log: Log) -> None:
+    if not log.is_log or log.goes_on_behind_damage:
+        raise _damaged(path)
+
+
+def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None:
+    opening = _opening(path) if any(header[40:44]) else None
+    if opening is None:
+        return
+    if log is None:
+        if opening.is_open:
+            raise StoreError(
+                f"the store {path} was not closed, and its log {path}-wal is missing: what was written last is in "
+                'there alone. Bring it back; or, to go on without it: sqlite3 FILE "UPDATE opening SET is_open = 0"'
+            )
+        return
+    if opening.boot == boot_id() != "" and note[:1] == _WRITTEN:
+        # The machine has not crashed since, and nothing was being written.
+        is_shorter = opening.is_open and log.octets < int.from_bytes(note[1:], "big")
+        if is_shorter or log.is_cut_short:
+            raise _damaged(path)
+    versions = list(log.versions(opening.page))
+    if not any(opening.mark in version for version in versions) and (versions or (opening.is_open and log.whole)):
+        raise _not_its_own(path)
+
+
+def _opening(path: Path) -> _Opening | None:
+    """Return what the file says without its log; None if it is of an older version, or cannot be read without."""
+    uri = f"file:{quote(str(path.absolute()))}?immutable=1"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opening'").fetchall()
+            ((mark, is_open, boot),) = connection.execute("SELECT mark, is_open, boot FROM opening").fetchall()
+    except (sqlite3.Error, ValueError):
+        return None
+    if not (isinstance(mark, bytes) and len(mark) == _MARK_OCTETS and isinstance(page, int)):
+        return None
+    return _Opening(mark, is_open == 1, str(boot), page)
+
+
+def _size(path: str) -> int:
+    return os.stat(path).st_size if os.path.isfile(path) else 0
+
+
+def _page_octets(header: bytes) -> int:
+    octets = int.from_bytes(header[16:18], "big")
+    return octets if octets > 1 else 2**16
+
+
+def _number(octets: bytes, place: int) -> int:
+    return int.from_bytes(octets[place : place + 4], "big")
+
+
+def _not_its_own(path: Path) -> StoreError:
+    return StoreError(f"the log {path}-wal beside the store {path} belongs to another file")
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(
+        f"the log {path}-wal of the store {path} is damaged: what was written last is in there. A copy of it may be "
+        "whole; without it the store goes on from before"
+    )
