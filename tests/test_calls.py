@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.store.kv import KeyValues
-from alaska.worker.calls import Calls
+from alaska.worker.calls import Calls, to_value
 from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
 from alaska.worker.request import Request
 
@@ -69,3 +69,13 @@ class CallsTests(SynchronousTestCase):
         self.assertEqual(unpack(self.calls(other, pack((b"", b"good.get")))), (OK,))
         self.calls(other, pack((b"", b"good.set", b"5 6 7 8", b"elsewhere", b"planted")))
         self.assertEqual(self.answer(b"", b"good.get"), (OK, b"1 2 3 4", b"path", b"source"))
+
+
+class ValueTests(SynchronousTestCase):
+    """Values as scripts write them."""
+
+    def test_numbers(self) -> None:
+        """A number has no more digits than Lua writes."""
+        self.assertEqual([to_value(octets) for octets in (b"i7", b"d0.5", b"stext")], [7, 0.5, b"stext"])
+        with self.assertRaises(ValueError):
+            to_value(b"i" + b"9" * 5000)

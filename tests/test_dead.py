@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import LogLevel
 
+from alaska.broker import letters
 from alaska.broker.letters import ADDRESS, CLOSED
 from alaska.broker.limits import LetterLimits, Limits
 from alaska.interfaces import IStore
@@ -124,6 +125,21 @@ class ListTests(LettersCase):
         position = letters[-1]["position"]
         self.ask(b"read", b'{"position": %d}' % position, "another")
         self.assertEqual(self.counting.read, [1])
+
+    def test_large_question(self) -> None:
+        """What is asked with is not read if it is large."""
+        error = self.ask(b"list", b"[" * 1_000_000)["error"]
+        self.assertEqual(error, "ValueError: the content has 1000000 octets, and 1000 is the limit")
+
+    def test_large_letter(self) -> None:
+        """A large letter is told of without its content."""
+        self.refuse(b"x" * (letters.MOST_READ_OCTETS + 1), b"y")
+        large, small = self.ask(b"list")["letters"]
+        found = self.ask(b"read", b'{"position": %d}' % large["position"], "one")["letter"]
+        self.assertEqual((found["octets"], found["content"]), (letters.MOST_READ_OCTETS + 1, None))
+        self.assertEqual(
+            self.ask(b"read", b'{"position": %d}' % small["position"], "two")["letter"]["content"], ["eQ=="]
+        )
 
 
 class RightTests(LettersCase):

@@ -4,7 +4,7 @@ A request for the service :data:`ADDRESS` is answered by mail to the address tha
 tracker, and JSON as its content. The subject says what is wanted:
 
 - ``list`` with ``{"after": 0, "limit": 100}``: the letters behind a position, oldest first, without their content;
-- ``read`` with ``{"position": 7}``: one letter, its content frames in base64;
+- ``read`` with ``{"position": 7}``: one letter, its content frames in base64, without them if it is large;
 - ``replay`` and ``drop`` with ``{"position": 7}``: the letter is sent again, or thrown away.
 """
 
@@ -22,6 +22,8 @@ from alaska.message import DeadLetter
 ADDRESS = b"alaska.letters"
 MOST_AT_ONCE = 1000
 MAX_POSITION = 2**63 - 1
+MOST_ASKED_OCTETS = 1000
+MOST_READ_OCTETS = 4 * 1024 * 1024
 
 
 CLOSED = "dead letters are closed to clients: mlm_server/letters/open is not 1, and they do not connect by ipc"
@@ -36,6 +38,8 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
     """Return the answer to a request, as JSON; one that cannot be understood is answered with an ``error``."""
     do = _SUBJECTS.get(subject)
     try:
+        if len(content) > MOST_ASKED_OCTETS:
+            raise ValueError(f"the content has {len(content)} octets, and {MOST_ASKED_OCTETS} is the limit")
         options = json.loads(content or b"{}")
         if do is None or not isinstance(options, dict):
             raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
@@ -54,7 +58,11 @@ def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any
 
 
 def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    letter = queues.dead.find(_position(options["position"]))
+    position = _position(options["position"])
+    head = next(iter(queues.dead.heads(position - 1, 1)), None)
+    if head is not None and head.message.position == position and head.message.size > MOST_READ_OCTETS:
+        return {"letter": {**_described(head), "content": None}}
+    letter = queues.dead.find(position)
     if letter is None:
         return {"letter": None}
     frames = letter.message.content

@@ -17,6 +17,7 @@ from alaska.worker.slot import Abandoned
 from alaska.worker.values import OUTCOMES
 
 INTEGERS = range(-(2**63), 2**63)
+_MOST_DIGITS = 32
 
 
 class Asks(Protocol):
@@ -140,6 +141,8 @@ def check_service(service: bytes, is_sandboxed: bool) -> None:
 def to_value(octets: bytes) -> Value:
     """Return what is kept for a value as ``api.lua`` writes it: numbers as numbers, everything else as it is."""
     kind = octets[:1]
+    if kind in (b"i", b"d") and len(octets) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(octets)} octets")
     if kind == b"i" and (number := int(octets[1:])) in INTEGERS:
         return number
     return float(octets[1:]) if kind in (b"i", b"d") else octets

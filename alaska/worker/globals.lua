@@ -197,7 +197,7 @@ local system_seeds = open '/dev/urandom'
 if system_seeds then
   system_seeds:setvbuf 'no' -- each reading takes what it needs, and no more
 end
-local read, seeds_used = system_seeds and system_seeds.read, 0
+local read = system_seeds and system_seeds.read
 
 function globals.seed()
   local octets = system_seeds and read(system_seeds, 16)
@@ -207,8 +207,8 @@ function globals.seed()
     local a, b, c, d, e, f = byte(octets, 1, 6)
     raw_randomseed(((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f)
   else
-    seeds_used = seeds_used + 1
-    raw_randomseed(settings.seed % 2 ^ 48 + seeds_used)
+    raw_randomseed(settings.seed % 2 ^ 48)
+    run.odd = true -- another interpreter has another seed
   end
 end
 
