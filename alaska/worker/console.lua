@@ -46,16 +46,23 @@ local function noted(value)
   return note_error(value)
 end
 
--- Returns any value as text. In LuaJIT a __tostring may return anything.
-local function text_of(value)
+-- Returns what tostring does, or raises an error that has no place of ours.
+local function plain_tostring(value)
   local kind = type(value)
   if kind == 'number' or kind == 'boolean' or kind == 'nil' then
     return tostring(value)
   end
-  local is_good, text = xpcall(tostring, noted, value) -- not called from here, which an error would tell
-  if not is_good then
-    error(text, 0)
-  elseif type(text) ~= 'string' then
+  local is_good, text = xpcall(tostring, noted, value)
+  if is_good then
+    return text
+  end
+  error(text, 0)
+end
+
+-- Returns any value as text. In LuaJIT a __tostring may return anything.
+local function text_of(value)
+  local text = plain_tostring(value)
+  if type(text) ~= 'string' then
     error("'__tostring' must return a string", 0)
   end
   return text
@@ -70,7 +77,7 @@ local function joined(separator, ...)
   return concat(texts, separator)
 end
 
-console.joined = joined
+console.joined, console.tostring = joined, plain_tostring
 
 function console.print(...)
   if select('#', ...) == 1 then

@@ -88,7 +88,7 @@ function libraries.string.rep(text, times, ...)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
   elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MOST_OCTETS
-    and #text * times < MOST_OCTETS and ... == nil then
+    and times < MOST_OCTETS and #text * times < MOST_OCTETS and ... == nil then
     return rep(text, times)
   end
   local result = placed('rep', pcall(rep, text, times, ...))
@@ -98,7 +98,7 @@ end
 -- LuaJIT's tostring leaves its place to a __tostring, so one that is tostring itself would go round for ever. This one
 -- does not, and there is an end of the stack.
 if guards then
-  local tostring, select = tostring, select
+  local tostring, select = console.tostring, select
 
   function base.tostring(...)
     if select('#', ...) == 0 then
