@@ -224,6 +224,11 @@ class BrokerSettings(Settings):
         "How many octets of deliveries; its mail and requests wait then, streams are dropped (docs/operation.md).")
     patterns: int | None = setting(
         "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
+    queues: int | None = setting(
+        "mlm_server/queues/limit", COUNT, "10000",
+        "In how many mailboxes and services messages may wait whose receivers are not there.")
+    streams: int | None = setting(
+        "mlm_server/stream/limit", COUNT, "10000", "How many streams may be kept that nobody reads.")
     stream_size_limit: int | None = setting(
         "mlm_server/stream/size-limit", SIZE, "max", "How much may be kept for readers of a stream that lag.")
     stream_size_warn: int | None = setting(

@@ -37,6 +37,7 @@ class Limits:
     """What the broker allows. A client's silence is in seconds, sizes are in octets of content; None: no limit.
 
     ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may.
+    ``queues`` is how many mailboxes and services may be remembered for their messages, ``streams`` how many streams.
     ``attempts`` is how often a request is delivered to workers that are lost over it before it is a dead letter.
     """
 
@@ -49,6 +50,8 @@ class Limits:
     clients: int | None = None
     patterns_of_one: int | None = 1000
     patterns: int | None = 10_000
+    queues: int | None = 10_000
+    streams: int | None = 10_000
     attempts: int | None = 5
     letters: LetterLimits = field(default_factory=LetterLimits)
     flow: FlowLimits = field(default_factory=FlowLimits)
@@ -96,19 +99,28 @@ class Gauge:
             self._log.warn(words, what=str(what), octets=octets, cause="" if cause is None else f" ({cause})")
 
 
+_QUEUES = "the table of mailboxes and services (mlm_server/queues/limit)"
+
+
 class Room:
     """How much waits in all queues together, and whether each of them, and all, may grow."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._total = limits.total
+        self._queues = QueueLimits(limits.queues)
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
         self.octets = 0
         """How many octets wait in all."""
 
-    def admits(self, queue: QueueName, waiting: int, more: int) -> bool:
-        """Return whether so many octets more may wait in a queue that has so many."""
+    def admits(self, queue: QueueName, waiting: int, more: int, queues: int = 0) -> bool:
+        """Return whether so many octets more may wait in a queue that has so many.
+
+        ``queues`` is how many there are, if this one is new and for nobody who is there; else 0.
+        """
+        if queues and not self._gauge.admits(_QUEUES, queues, self._queues, queue):
+            return False
         return self._is_unlimited or (
             self._gauge.admits(queue, waiting + more, self._limits_of[queue.kind])
             and self._gauge.admits("all that waits", self.octets + more, self._total, queue)

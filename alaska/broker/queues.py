@@ -144,7 +144,8 @@ class Queues:
     def _let_wait(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait; return False if there is no room for it, which its sender is told."""
         octets = message.size
-        if not self._room.admits(queue.name, queue.octets, octets):
+        is_for_nobody = not queue.waiting and not queue.takers.count(message.subject)
+        if not self._room.admits(queue.name, queue.octets, octets, len(self._queues) if is_for_nobody else 0):
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
             return False

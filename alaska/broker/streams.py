@@ -8,10 +8,11 @@ reader that asks for the past lags from the start. The journal keeps what the re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from alaska.broker.clients import Client
+from alaska.broker.ended import Ended
 from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.readers import Reader
 from alaska.broker.subjects import SubjectIndex
 from alaska.interfaces import IStore
 from alaska.message import Record
@@ -29,65 +30,6 @@ TRIM_RECORDS = 1000
 """A stream that grew by so many records is looked at before its time, so that no look takes long."""
 FEED_AT_ONCE = 2000
 """How many records one call looks at for a reader that lags; the rest is for the next tick."""
-
-
-@dataclass(slots=True)
-class Wish:
-    """What a reader wants under one pattern: records from ``since`` on. Those below ``offered`` it has been offered."""
-
-    since: int
-    offered: int
-
-
-class Reader:
-    """A client that reads a stream: its patterns, and where it stands.
-
-    ``next`` is the position of the first record that it has not been offered, while it lags; None while it is live.
-    ``latest`` is the highest position that it wants something from.
-    """
-
-    __slots__ = ("client", "latest", "next", "own", "wants_records", "wishes")
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.wishes: dict[Pattern, Wish] = {}
-        self.next: int | None = None
-        self.latest = 0
-        self.wants_records = False
-        self.own: set[int] = set()
-        """What a client without address wrote while it lagged."""
-
-    def wish(self, pattern: Pattern, since: int, upto: int) -> None:
-        """Want what a pattern matches from a position on; below another all has been offered under the others."""
-        for wish in self.wishes.values():
-            wish.offered = max(wish.offered, upto)
-        self.wishes[pattern] = Wish(since, since)
-        self.latest = max(self.latest, since)
-
-    def is_own(self, sender: bytes) -> bool:
-        """Return whether this is its address."""
-        return bool(sender) and sender == self.client.address
-
-    def wants(self, record: Record) -> bool:
-        """Return whether a record is for this reader, and has not been offered to it; its own messages are not."""
-        if self.is_own(record.sender) or record.position in self.own:
-            return False
-        is_wanted = False
-        for pattern, wish in self.wishes.items():
-            if record.position >= wish.since and pattern.matches(record.subject):
-                if record.position < wish.offered:
-                    return False
-                is_wanted = True
-        return is_wanted
-
-    def send(self, record: Record, size: int) -> None:
-        """Send a record of this size to the reader, which has credit for it."""
-        self.client.spend()
-        stream, position, time, sender, subject, content = record
-        if self.wants_records:
-            self.client.deliver(mlm.StreamRecord(position, time, stream, sender, subject, content), size)
-        else:
-            self.client.deliver(mlm.StreamDeliver(stream, sender, subject, content), size)
 
 
 class Stream:
@@ -114,11 +56,13 @@ class Stream:
         self._first = 1
         self._octets = 0
         self._untrimmed = 0
+        self._oldest = 0
+        """No record that is kept is from before this time."""
         self.has_kept = False
         """Whether the store ever had a record of this stream, so that their positions must not be given again."""
 
     def __bool__(self) -> bool:
-        return bool(self._readers) or self._first <= self._last or self._is_kept
+        return bool(self._readers) or self._first <= self._last
 
     def restore(self, first: int, last: int, octets: int) -> None:
         """Take note of what the store has of this stream from before."""
@@ -269,6 +213,9 @@ class Stream:
         if oldest is None and most_octets is None:
             return upto
         octets = self._octets
+        if (oldest is None or oldest <= self._oldest) and (most_octets is None or octets <= most_octets):
+            # So nothing needs to be read.
+            return upto
         after = self._first - 1
         while after < limit:
             records = self._store.records(self.name, after, READ_RECORDS)
@@ -277,6 +224,7 @@ class Stream:
                 is_too_much = most_octets is not None and octets > most_octets
                 is_needed = record.position > upto and not is_too_old and not is_too_much
                 if is_needed or record.position > limit:
+                    self._oldest = record.time
                     return upto
                 upto = max(upto, record.position)
                 octets -= record.size
@@ -304,19 +252,24 @@ class Streams:
         self._gauge = Gauge()
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
-        self._lasts: dict[bytes, int] = {}
-        """Where the streams ended that nobody reads any more, and that the store has had records of."""
+        self._most = limits.streams
+        self._ended = Ended()
         self._trimmed = 0.0
+        self.refused = 0
+        """How many messages were not kept because there are too many streams."""
         for size in store.streams():
-            self._at(size.stream).restore(size.first, size.last, size.octets)
+            if size.first <= size.last:
+                self._at(size.stream).restore(size.first, size.last, size.octets)
+            else:
+                self._ended.note(size.stream, size.last)
 
     def _at(self, name: bytes) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
             stream = self._streams[name] = Stream(name, self._store, retention, self._gauge, self._limits)
-            if name in self._lasts:
-                last = self._lasts.pop(name)
+            last = self._ended.take(name)
+            if last:
                 stream.restore(last + 1, last, 0)
         return stream
 
@@ -350,19 +303,32 @@ class Streams:
         stream = self._streams[name]
         stream.cancel(client)
         if not stream:
-            del self._streams[name]
-            if stream.has_kept:
-                self._lasts[name] = stream.last
+            self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        del self._streams[stream.name]
+        if stream.has_kept:
+            self._ended.note(stream.name, stream.last)
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
         """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""
         stream = self._streams.get(name)
         if stream is None:
             # Nobody reads it: it exists only if it is to be kept.
-            if self._retention_of.get(name, self._retention).most_records == 0:
+            if self._retention_of.get(name, self._retention).most_records == 0 or not self._has_room():
                 return 0
             stream = self._at(name)
         return stream.publish(sender, subject, content, int(now * 1000))
+
+    def _has_room(self) -> bool:
+        """Return whether there may be one more stream that nobody reads; those that are read need patterns."""
+        if self._most is None or len(self._streams) < self._most:
+            return True
+        self.refused += 1
+        self._gauge.admits(
+            "the table of streams (mlm_server/stream/limit)", len(self._streams) + 1, QueueLimits(self._most)
+        )
+        return False
 
     def feed(self, client: Client) -> None:
         """Send a client that lags what the journals have for it, as far as it is ready."""
@@ -374,7 +340,9 @@ class Streams:
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()) if is_time else self._streams.values():
             stream.feed_all()
             if is_time or stream.has_grown:
                 stream.trim(now)
+            if is_time and not stream:
+                self._forget(stream)

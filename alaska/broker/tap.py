@@ -60,6 +60,8 @@ def limits_of(settings: BrokerSettings) -> Limits:
         clients=settings.client_limit,
         patterns_of_one=settings.client_patterns,
         patterns=settings.patterns,
+        queues=settings.queues,
+        streams=settings.streams,
         attempts=settings.service_attempts,
         letters=LetterLimits(
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
