@@ -181,6 +181,13 @@ class SendsTests(LimitCase):
         for _ in range(3):
             self.assertIsNone(self.outcome("send('a', '12345')").error)
 
+    def test_each_question_anew(self) -> None:
+        """What one request asked is not counted for the next, whatever else it did."""
+        self.use(sends=1, timeout=0)
+        self.answers = [(b"ok", b"x")] * 3
+        for _ in range(3):
+            self.assertIsNone(self.outcome("alaska.request('s', 'x')").error)
+
 
 class ErrorValueTests(LimitCase):
     """What is told of an error beside its text."""

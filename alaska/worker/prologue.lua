@@ -257,7 +257,7 @@ end
 -- Does what follows when a script has yielded or ended; see `go`.
 local function advance(thread, ok, value)
   if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
-    run.env, current = nil, nil
+    run.env, run.request, current = nil, nil, nil
     if run.script.eager then
       sending.end_eager()
     end

@@ -171,6 +171,7 @@ local function take_note(size)
   if run.over then
     limits.leave()
   end
+  run.touched = true
   messages, octets = messages + 1, octets + size
   if most > 0 and messages > most then
     limits.exceed(SENDS, too_many)
