@@ -78,7 +78,7 @@ class WorkerSettings(Settings):
     scripts_sends: int | None = setting(
         "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
     scripts_sends_size: int | None = setting(
-        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
+        "worker/scripts/sends-size", SIZE, "33554432", "How much the messages of a script may hold together.")
     scripts_senders: int | None = setting(
         "worker/scripts/senders", COUNT, "100", "In how many names besides `LU` a script may send.")
     scripts_lines: int | None = setting(
@@ -222,6 +222,9 @@ class BrokerSettings(Settings):
     unread_size: int | None = setting(
         "mlm_server/clients/unread-size", SIZE, "8388608",
         "How many octets of deliveries; its mail and requests wait then, streams are dropped (docs/operation.md).")
+    unconfirmed_size: int | None = setting(
+        "mlm_server/clients/unconfirmed-size", SIZE, "33554432",
+        "How many octets of mail and requests a client may have unconfirmed before it is sent more.")
     patterns: int | None = setting(
         "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
     queues: int | None = setting(

@@ -153,6 +153,31 @@ class FlowTests(FlowTestCase):
         self.assertEqual(len(self.taken("good")), MOST)
 
 
+class UnconfirmedTests(FlowTestCase):
+    """Deliveries to one who reads, and does not confirm."""
+
+    limits = Limits(unconfirmed_octets=MOST * PROOF_OCTETS)
+
+    def test_unconfirmed(self) -> None:
+        """A client that has too much unconfirmed gets more when it has confirmed some, whatever its credit."""
+        self.open("slow", credit=60_000)
+        self.mail(MOST + 2)
+        self.do("slow", mlm.Credit(60_000))
+        self.pass_time(1)
+        trackers = self.trackers("slow")
+        self.assertEqual(len(trackers), MOST)
+        self.do("slow", mlm.Confirm(trackers[0], 200, b""))
+        self.assertEqual(self.taken("slow"), [b"4"])
+        self.do("slow", mlm.Confirm(trackers[1], 404, b""))
+        self.assertEqual(self.taken("slow"), [b"5"])
+
+    def test_one_that_is_larger(self) -> None:
+        """One delivery is sent in any case."""
+        self.open("slow", credit=60_000)
+        self.do("sender", mlm.MailboxSend(b"slow", b"huge", b"", 0, LARGE * 2 * MOST))
+        self.assertEqual(self.taken("slow"), [b"huge"])
+
+
 class TellTests(FlowTestCase):
     """What the log says."""
 

@@ -52,6 +52,7 @@ class Broker:
         self._router = router
         self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
+        self._most_unconfirmed = limits.unconfirmed_octets
         self._letters_are_open = limits.letters.is_open
         self._gauge = Gauge()
         self._asked = Asked(limits.patterns_of_one, limits.patterns)
@@ -158,7 +159,7 @@ class Broker:
             client = self.clients.at(flow.peer)
             if client is None:
                 continue
-            client.is_full = flow.is_full
+            client.look_again()
             try:
                 self._dispatch_to(client)
             except errors.StoreError as error:
@@ -217,7 +218,7 @@ class Broker:
             # The one status that makes a C client's connect fail in time.
             self._answer(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
-        client = Client(peer, command.address, self._now, self._router, self.flows.of(peer))
+        client = Client(peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed)
         older = self.clients.add(client)
         if older is not None:
             self._replace(older)
@@ -377,3 +378,6 @@ class Broker:
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):
             self.counters.invalid += 1
+        elif client.is_full:
+            client.look_again()
+            self._dispatch_to(client)

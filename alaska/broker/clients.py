@@ -20,10 +20,10 @@ class Client:
 
     ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
     is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``). One that ``is_full`` does not read what it is sent, and gets
-    no more deliveries until it has read some; one that ``is_deaf`` is gone for that reason. ``leases`` has
-    the messages that are with the client, by the trackers that they were delivered with: no two have the same one, or a
-    confirmation could be for either.
+    a newer one took goes on without it (``is_replaced``). One that ``is_full`` does not read what it is sent, or does
+    not confirm it, and gets no more deliveries until it has done so with some; one that ``is_deaf`` is gone because it
+    does not read. ``leases`` has the messages that are with the client, by the trackers that they were delivered with:
+    no two have the same one, or a confirmation could be for either.
     """
 
     __slots__ = (
@@ -38,13 +38,23 @@ class Client:
         "last_heard",
         "last_probed",
         "leases",
+        "most_unconfirmed",
         "peer",
         "refusals",
         "router",
         "stream",
+        "unconfirmed",
     )
 
-    def __init__(self, peer: bytes, address: bytes, now: float, router: IRouter, flow: Flow) -> None:
+    def __init__(
+        self,
+        peer: bytes,
+        address: bytes,
+        now: float,
+        router: IRouter,
+        flow: Flow,
+        most_unconfirmed: int | None = None,
+    ) -> None:
         self.peer = peer
         self.address = address
         self.router = router
@@ -60,6 +70,9 @@ class Client:
         self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
+        self.unconfirmed = 0
+        """How many octets those have."""
+        self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:
         return f"<Client {self.name}>"
@@ -108,14 +121,17 @@ class Client:
             self.is_gone = True
             return False
         flow.prove(has_left, self)
-        self.is_full = flow.is_full
+        self._weigh()
         return True
 
+    def _weigh(self) -> None:
+        self.is_full = self.flow.is_full or self.unconfirmed >= self.most_unconfirmed
+
     def look_again(self) -> None:
-        """Find out whether a client that is full has read something."""
+        """Find out whether a client that is full has read or confirmed something."""
         if self.is_full:
             self.flow.settle()
-            self.is_full = self.flow.is_full
+            self._weigh()
 
     def spend(self) -> None:
         """Note one more delivery."""
@@ -127,6 +143,9 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
         self.leases[tracker] = message
+        self.unconfirmed += message.size
+        if self.unconfirmed >= self.most_unconfirmed:
+            self.is_full = True
 
     def holds(self, tracker: bytes, message: Message) -> bool:
         """Return whether a message is with the client under this tracker."""
@@ -134,11 +153,15 @@ class Client:
 
     def settle(self, tracker: bytes) -> Message | None:
         """Return the message that is with the client under this tracker, and note that it is no longer."""
-        return self.leases.pop(tracker, None)
+        message = self.leases.pop(tracker, None)
+        if message is not None:
+            self.unconfirmed -= message.size
+        return message
 
     def surrender(self) -> dict[bytes, Message]:
         """Return all that is with the client, oldest first, by its trackers, and note that nothing is."""
         leases, self.leases = self.leases, {}
+        self.unconfirmed = 0
         return dict(sorted(leases.items(), key=lambda lease: lease[1].position))
 
 

@@ -38,6 +38,7 @@ class Limits:
 
     ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may.
     ``queues`` is how many mailboxes and services may be remembered for their messages, ``streams`` how many streams.
+    ``unconfirmed_octets`` is how much a client may have that it has not confirmed before it gets more.
     ``attempts`` is how often a request is delivered to workers that are lost over it before it is a dead letter.
     """
 
@@ -55,6 +56,7 @@ class Limits:
     attempts: int | None = 5
     letters: LetterLimits = field(default_factory=LetterLimits)
     flow: FlowLimits = field(default_factory=FlowLimits)
+    unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
 

@@ -67,6 +67,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
         ),
         flow=FlowLimits(settings.unread_count, settings.unread_size),
+        unconfirmed_octets=settings.unconfirmed_size,
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
         retention_of=dict(settings.retain_streams),
     )
