@@ -78,7 +78,7 @@ class WorkerSettings(Settings):
     scripts_sends: int | None = setting(
         "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
     scripts_sends_size: int | None = setting(
-        "worker/scripts/sends-size", SIZE, "33554432", "How much the messages of a script may hold together.")
+        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
     scripts_senders: int | None = setting(
         "worker/scripts/senders", COUNT, "100", "In how many names besides `LU` a script may send.")
     scripts_lines: int | None = setting(
