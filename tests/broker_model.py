@@ -497,6 +497,8 @@ class BrokerModel:
             if message.queue.kind is QueueKind.MAILBOX:
                 takers = [peer for peer in takers if message.tracker not in peer.leases]
             assert not takers or message.is_late(self.now), f"{message} waits, and {takers} are ready"
+        lanes = [lane for queue in self.broker.queues._queues.values() for lane in queue._lanes.values()]
+        assert self.broker.queues.windows.octets == sum(lane.weight for lane in lanes), "something is counted wrong"
         for peer in ready:
             self.streams.check_fed(peer)
 

@@ -10,6 +10,11 @@ from alaska.message import Message, insert_by_position
 
 WINDOW_MESSAGES = 1000
 WINDOW_OCTETS = 4 * 2**20
+MOST_OCTETS = 16 * 2**20
+"""When so much of all lanes together is in memory, each has a narrow window, for what is about to be delivered."""
+MESSAGE_OCTETS = 512
+"""What a message is reckoned to take there beside its content."""
+NARROW_OCTETS = 64 * 2**10
 
 NOBODY: Hashable = frozenset()
 
@@ -26,15 +31,25 @@ def main_of(key: Hashable) -> Hashable:
     return key.lane if isinstance(key, Aside) else key
 
 
+class Windows:
+    """What is in memory of all lanes of all queues together."""
+
+    __slots__ = ("octets",)
+
+    def __init__(self) -> None:
+        self.octets = 0
+
+
 class Lane:
     """What waits for the same clients: its window, and whether it has left messages behind in the store.
 
     Of the messages up to the position ``upto`` none is left behind.
     """
 
-    __slots__ = ("is_behind", "messages", "octets", "upto")
+    __slots__ = ("is_behind", "messages", "octets", "upto", "windows")
 
-    def __init__(self, upto: int) -> None:
+    def __init__(self, upto: int, windows: Windows) -> None:
+        self.windows = windows
         self.messages: deque[Message] = deque()
         self.octets = 0
         self.is_behind = False
@@ -42,13 +57,41 @@ class Lane:
 
     @property
     def has_room(self) -> bool:
-        """Whether its window takes one more."""
-        return len(self.messages) < WINDOW_MESSAGES and self.octets < WINDOW_OCTETS
+        """Whether its window takes one more that has just come."""
+        return (
+            len(self.messages) < WINDOW_MESSAGES and self.octets < WINDOW_OCTETS and self.windows.octets < MOST_OCTETS
+        )
+
+    @property
+    def has_room_for_next(self) -> bool:
+        """Whether its window takes one more that is about to be delivered."""
+        if self.windows.octets < MOST_OCTETS:
+            return self.has_room
+        return self.weight < NARROW_OCTETS
+
+    @property
+    def weight(self) -> int:
+        """What is in memory of it."""
+        return self.octets + MESSAGE_OCTETS * len(self.messages)
+
+    def _add(self, message: Message) -> None:
+        self.octets += message.size
+        self.windows.octets += message.size + MESSAGE_OCTETS
+
+    def _subtract(self, message: Message) -> None:
+        self.octets -= message.size
+        self.windows.octets -= message.size + MESSAGE_OCTETS
+
+    def clear(self) -> None:
+        """Have nothing in memory."""
+        self.windows.octets -= self.weight
+        self.messages.clear()
+        self.octets = 0
 
     def append(self, message: Message) -> None:
         """Add a message behind all others."""
         self.messages.append(message)
-        self.octets += message.size
+        self._add(message)
         self.upto = max(self.upto, message.position)
 
     def insert(self, message: Message) -> None:
@@ -57,7 +100,7 @@ class Lane:
             self.messages.append(message)
         else:
             insert_by_position(self.messages, message)
-        self.octets += message.size
+        self._add(message)
         if not self.is_behind:
             self.upto = max(self.upto, message.position)
 
@@ -66,12 +109,12 @@ class Lane:
         for waiting in self.messages:
             if waiting.position == message.position:
                 self.messages.remove(waiting)
-                self.octets -= message.size
+                self._subtract(message)
                 return True
         return False
 
     def popleft(self) -> Message:
         """Remove the first message, and return it."""
         message = self.messages.popleft()
-        self.octets -= message.size
+        self._subtract(message)
         return message

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heapreplace
+from itertools import islice
 from typing import Protocol
 
 from alaska.broker import lanes
 from alaska.broker.clients import Client
-from alaska.broker.lanes import NOBODY, Aside, Lane, main_of
+from alaska.broker.lanes import NOBODY, Aside, Lane, Windows, main_of
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueName
 
 READ_MESSAGES = 500
+REFILLS_AT_ONCE = 16
 READS_IN_A_TURN = 4
 """How often one call reads on in the store; what is left is for the next tick, so that nobody else has to wait."""
 
@@ -73,6 +75,7 @@ class Queue:
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
         set_aside: Callable[[Queue, bytes], None],
+        windows: Windows,
     ) -> None:
         self.name = name
         self.takers = takers
@@ -80,6 +83,7 @@ class Queue:
         self._deliver = deliver
         self._expired = expired
         self._tell_set_aside = set_aside
+        self._windows = windows
         self._asides = 0
         self._lanes: dict[Hashable, Lane] = {}
         self._held: set[int] = set()
@@ -141,10 +145,10 @@ class Queue:
         if key == NOBODY or is_left_behind or (self._has_unsorted and message.position > self._sorted):
             self._held.discard(message.position)
             if key == NOBODY and lane is None:
-                self._lanes[key] = Lane(0)
+                self._lanes[key] = Lane(0, self._windows)
             return
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position)
+            lane = self._lanes[key] = Lane(message.position, self._windows)
         lane.insert(message)
         self._in_memory += 1
 
@@ -183,6 +187,8 @@ class Queue:
     def takers_changed(self) -> None:
         """Sort what waits anew, since another lane may be right for each message."""
         waiting = sorted((each for lane in self._lanes.values() for each in lane.messages), key=lambda m: m.position)
+        for lane in self._lanes.values():
+            lane.clear()
         self._lanes = {}
         self._asides = 0
         if self.waiting == self._in_memory:
@@ -250,7 +256,7 @@ class Queue:
     def _open_aside(self, key: Aside, message: Message) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1)
+            lane = self._lanes[key] = Lane(message.position - 1, self._windows)
             self._asides += 1
         self._tell_set_aside(self, key.tracker)
         return lane
@@ -287,9 +293,7 @@ class Queue:
 
     def _read_on(self) -> bool:
         """Bring more of the store into memory; return whether there may be still more."""
-        for key, lane in list(self._lanes.items()):
-            if lane.is_behind and key != NOBODY and lane.has_room and len(lane.messages) < lanes.WINDOW_MESSAGES // 2:
-                self._refill(key, lane)
+        self._refill_some()
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
         before = self._sorted
@@ -304,6 +308,22 @@ class Queue:
         if not self._has_unsorted:
             self._count_anew()
         return self._sorted > before or any(lane.messages for lane in self._lanes.values())
+
+    def _refill_some(self) -> None:
+        """Bring what lanes have left behind into their windows: of so many lanes, the others come next time."""
+        behind = (
+            (key, lane)
+            for key, lane in self._lanes.items()
+            if lane.is_behind
+            and key != NOBODY
+            and lane.has_room_for_next
+            and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
+        )
+        for key, lane in list(islice(behind, REFILLS_AT_ONCE)):
+            # Goes to the end, whether anything is found for it or not.
+            del self._lanes[key]
+            self._lanes[key] = lane
+            self._refill(key, lane)
 
     def _count_anew(self) -> None:
         """Let nothing count as waiting that the store does not give: it may have found some of it damaged."""
@@ -320,7 +340,7 @@ class Queue:
         self._sorted = message.position
         key, lane = self._lane_for(message)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1)
+            lane = self._lanes[key] = Lane(message.position - 1, self._windows)
         if key == NOBODY or lane.is_behind or not lane.has_room:
             if not lane.is_behind:
                 # What was put back may be above what was sorted in last, and is in memory all the same.
@@ -340,7 +360,7 @@ class Queue:
             if message.position > self._sorted:
                 lane.is_behind = False
                 break
-            if not lane.has_room:
+            if not lane.has_room_for_next:
                 lane.is_behind = True
                 break
             lane.upto = message.position

@@ -11,6 +11,7 @@ from alaska.broker.aliases import Aliases, own_tracker
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.dead import DeadLetters
+from alaska.broker.lanes import Windows
 from alaska.broker.limits import Limits, Room
 from alaska.broker.mailboxes import Owner
 from alaska.broker.queue import Queue
@@ -37,9 +38,8 @@ class Queues:
         self._counters = counters
         self._store = store
         self._is_durable = store.is_durable
-        self._most_octets = min(
-            [each for each in (limits.content_octets, store.most_octets) if each is not None], default=None
-        )
+        known = [each for each in (limits.content_octets, store.most_octets) if each is not None]
+        self._most_octets = min(known, default=None)
         self._limits = limits
         self._room = Room(limits)
         self.dead = DeadLetters(store, counters, limits.letters)
@@ -51,6 +51,7 @@ class Queues:
         self._now = 0.0
         self.wall_ahead = 0.0
         """How many seconds the wall clock is ahead of the broker's time: it is what dead letters are dated by."""
+        self.windows = Windows()
         self._aliases = Aliases()
         # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
@@ -65,9 +66,8 @@ class Queues:
         if queue is None:
             name = QueueName(kind, address)
             takers = self._offers_of(address) if kind is QueueKind.SERVICE else Owner(self._clients, address)
-            queue = self._queues[name] = Queue(
-                name, takers, self._store, self._deliver, self._expired, self._note_set_aside
-            )
+            told = self._deliver, self._expired, self._note_set_aside
+            queue = self._queues[name] = Queue(name, takers, self._store, *told, self.windows)
         return queue
 
     def _offers_of(self, address: bytes) -> Offers:
@@ -315,7 +315,7 @@ class Queues:
             if queue.expire(message):
                 self._room.sank(queue.name, queue.octets, message.size)
                 self._expired(message)
-        for queue in [queue for queue in self._queues.values() if queue.is_deep]:
+        for queue in [each for each in self._queues.values() if each.is_deep and each.takers.has_ready()]:
             self._dispatch(queue, now)
 
     def _expired(self, message: Message) -> None:
@@ -324,9 +324,8 @@ class Queues:
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
-        self._log.debug(
-            "a message from {sender} is not kept: {reason}", sender=printable(message.sender), reason=reason
-        )
+        sender = printable(message.sender)
+        self._log.debug("a message from {sender} is not kept: {reason}", sender=sender, reason=reason)
         self._tell_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
         self._tidy(queue)
 
