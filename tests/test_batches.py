@@ -372,16 +372,17 @@ class TellingTests(BatchCase):
             "send('end', 2) end"
         )
         self.write("turns", text)
-        self.warm_up("turns")
-        self.submit(*[("turns", str(number)) for number in range(10)])
-        self.finish(10)
-        self.assertEqual(self.told[0], (b"5", [b"begin"]))
-        last = self.finished["5"]
-        assert last is not None
-        sent = [subject for context, subjects in self.told for subject in subjects if context == b"5"]
-        self.assertEqual([*sent, *(send.subject for send in last.sends)], [b"begin", b"end"])
-        self.assertEqual(set(Counter(self.order).values()), {1})
-        self.assertGreater(max(self.sizes), 1)
+        while max(self.sizes, default=0) <= 1:  # where the machine is busy, no script is known to be quick
+            self.told.clear()
+            self.warm_up("turns")
+            self.submit(*[("turns", str(number)) for number in range(10)])
+            self.finish(10)
+            self.assertEqual(self.told[0], (b"5", [b"begin"]))
+            last = self.finished["5"]
+            assert last is not None
+            sent = [subject for context, subjects in self.told for subject in subjects if context == b"5"]
+            self.assertEqual([*sent, *(send.subject for send in last.sends)], [b"begin", b"end"])
+            self.assertEqual(set(Counter(self.order).values()), {1})
 
 
 class StuckTests(BatchCase):
