@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 
 Refused: TypeAlias = Callable[[Message, str], None]
 
@@ -125,6 +125,12 @@ class IStore(Interface):
         """Return the records of a stream with positions above ``after``, oldest first, at most ``limit`` of them.
 
         Damaged and large ones are as with :meth:`waiting`.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def sizes_of_records(stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
+        """Return the times and sizes of what :meth:`records` returns, without reading the contents.
 
         :raises StoreError: the store cannot be read.
         """

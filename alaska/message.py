@@ -105,6 +105,14 @@ class Record(NamedTuple):
         return reckoned(self.content, len(self.stream) + len(self.sender) + len(self.subject))
 
 
+class RecordSize(NamedTuple):
+    """A record without its content: its position and time, and what limits count."""
+
+    position: int
+    time: int
+    octets: int
+
+
 class Page(list[_T], Generic[_T, _Key]):
     """What was read of a store, in order, and how far it was looked through.
 
@@ -131,6 +139,11 @@ class StreamSize(NamedTuple):
     first: int
     last: int
     octets: int
+
+
+def sizes_of(records: Page[Record, int]) -> Page[RecordSize, int]:
+    """Return the same page of records without their content."""
+    return Page((RecordSize(each.position, each.time, each.size) for each in records), records.upto)
 
 
 def reckoned(content: Content, names: int) -> int:

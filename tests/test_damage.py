@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.interfaces import Reactor
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
 from alaska.mlm import commands as mlm
+from alaska.store import reader
 from alaska.store.damage import next_whole
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
@@ -242,6 +243,58 @@ class PageTests(DamageCase):
         octets[leaf * PAGE : (leaf + 1) * PAGE] = b"\xee" * PAGE
         self.path.write_bytes(octets)
         self.assertGreater(self.open().last_position, 10_000)
+
+
+class SizeTests(DamageCase):
+    """How much is read at once."""
+
+    def test_page(self) -> None:
+        """A page ends with so many octets, and the next begins behind it."""
+        self.patch(reader, "PAGE_OCTETS", 10_000)
+        store = self.open()
+        for position in range(1, 11):
+            store.keep(message(position, content=b"x" * 3000), None)
+            store.record(Record(b"s", position, 0, b"", b"", (b"x" * 3000,)))
+        store.queues()
+        page = store.waiting(MAIL[0], 0, 100)
+        self.assertEqual(([each.position for each in page], page.upto), ([1, 2, 3, 4], 4))
+        self.assertEqual(self.positions(store), list(range(1, 11)))
+        self.assertEqual([each.position for each in store.records(b"s", 4, 100)], [5, 6, 7, 8])
+        self.assertEqual(len(store.sizes_of_records(b"s", 0, 100)), 10)
+
+    def test_large(self) -> None:
+        """What is large alone ends a page, is read in another thread, and is there at a later call."""
+        store = self.open()
+        large = message(2, content=bytes(3_000_000))
+        for each in (message(1), large, message(3)):
+            store.keep(each, None)
+            store.record(Record(b"s", each.position, 0, b"", b"", each.content))
+        store.queues()
+        assert store._view.reader is not None
+        for read in (lambda after: store.waiting(MAIL[0], after, 10), lambda after: store.records(b"s", after, 10)):
+            page = read(0)
+            self.assertEqual(([each.position for each in page], page.upto), ([1], 1))
+            store._view.reader.large.wait()
+            page = read(1)
+            self.assertEqual(([each.position for each in page], page.upto), ([2, 3], None))
+            self.assertEqual(page[0].content, large.content)
+
+    def test_large_and_overdue(self) -> None:
+        """So it is when its time has passed."""
+        store = self.open()
+        store.keep(Message(1, MAIL[0], b"", b"", b"", (bytes(3_000_000),), expires=1.0), None)
+        store.queues()
+        assert store._view.reader is not None
+        self.assertEqual((page := store.overdue(2.0, (0.0, 0), 10), page.upto)[1], (0.0, 0))
+        store._view.reader.large.wait()
+        self.assertEqual([each.position for each in store.overdue(2.0, (0.0, 0), 10)], [1])
+
+    def test_large_letter(self) -> None:
+        """A large dead letter is waited for, when the broker starts."""
+        store = self.open()
+        store.bury(DeadLetter(message(1, content=bytes(3_000_000)), 404, b"", 1.0))
+        store.queues()
+        self.assertEqual([each.message.position for each in store.letters(0, 10)], [1])
 
 
 class NextTests(SynchronousTestCase):

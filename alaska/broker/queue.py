@@ -19,44 +19,21 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
-from typing import Protocol
 
 from alaska.broker import lanes
 from alaska.broker.clients import Client
 from alaska.broker.lanes import NOBODY, Aside, Lane, Windows, main_of
+from alaska.broker.takers import Takers
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueName
+from alaska.message import Message, Page, QueueName
 
 READ_MESSAGES = 500
 REFILLS_AT_ONCE = 16
+READ_IN_A_TICK = 6000
+"""How many messages all calls between two ticks read, whatever waits; large ones count for more."""
+MESSAGE_OCTETS = 4096
 READS_IN_A_TURN = 4
 """How often one call reads on in the store; what is left is for the next tick, so that nobody else has to wait."""
-
-
-class Takers(Protocol):
-    """Who takes the messages of a queue."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether a queue that has nothing need not be remembered for their sake."""
-
-    def lane_of(self, subject: bytes) -> Hashable:
-        """Return what stands for the clients that may take a message with this subject; :data:`NOBODY` for none."""
-
-    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
-        """Return the client of a lane whose turn it is to take a message with this tracker, if one is ready.
-
-        It has had its turn then.
-        """
-
-    def has_ready(self) -> bool:
-        """Return whether any client is ready."""
-
-    def is_taken(self, tracker: bytes) -> bool:
-        """Return whether a message has to wait because who would take it has another one with this tracker."""
-
-    def count(self, subject: bytes) -> int:
-        """Count the clients that may take a message with this subject."""
 
 
 class Queue:
@@ -88,6 +65,7 @@ class Queue:
         self._lanes: dict[Hashable, Lane] = {}
         self._held: set[int] = set()
         self._in_memory = 0
+        self._read = 0
         self._sorted = 0
         self._has_unsorted = False
         self.waiting = 0
@@ -176,13 +154,23 @@ class Queue:
 
     # Messages that go
 
-    def dispatch(self, now: float) -> None:
-        """Deliver, oldest first, what clients are ready for."""
+    def dispatch(self, now: float, most: int) -> int:
+        """Deliver, oldest first, what clients are ready for; return how many messages were read on the way.
+
+        The store is read on until that is at least ``most``; a message counts as one more for each so many octets.
+        """
+        self._read = 0
         self._deliver_lanes(now)
         for _ in range(READS_IN_A_TURN):
-            if not self.is_deep or not self.takers.has_ready() or not self._read_on():
-                return
+            if self._read >= most or not self.is_deep or not self.takers.has_ready() or not self._read_on():
+                break
             self._deliver_lanes(now)
+        return self._read
+
+    def _page(self, after: int) -> Page[Message, int]:
+        page = self._store.waiting(self.name, after, READ_MESSAGES)
+        self._read += sum(1 + message.size // MESSAGE_OCTETS for message in page)
+        return page
 
     def takers_changed(self) -> None:
         """Sort what waits anew, since another lane may be right for each message."""
@@ -297,7 +285,7 @@ class Queue:
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
         before = self._sorted
-        page = self._store.waiting(self.name, self._sorted, READ_MESSAGES)
+        page = self._page(self._sorted)
         for message in page:
             if message.position in self._held:
                 self._sorted = message.position
@@ -354,7 +342,7 @@ class Queue:
 
     def _refill(self, key: Hashable, lane: Lane) -> None:
         """Bring what a lane has left behind into its window, as far as there is room."""
-        page = self._store.waiting(self.name, lane.upto, READ_MESSAGES)
+        page = self._page(lane.upto)
         lane.is_behind = page.upto is not None and page.upto < self._sorted
         for message in page:
             if message.position > self._sorted:

@@ -14,8 +14,9 @@ from alaska.broker.dead import DeadLetters
 from alaska.broker.lanes import Windows
 from alaska.broker.limits import Limits, Room
 from alaska.broker.mailboxes import Owner
-from alaska.broker.queue import Queue
+from alaska.broker.queue import READ_IN_A_TICK, Queue
 from alaska.broker.services import Offers
+from alaska.broker.turns import Turns
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -53,6 +54,7 @@ class Queues:
         """How many seconds the wall clock is ahead of the broker's time: it is what dead letters are dated by."""
         self.windows = Windows()
         self._aliases = Aliases()
+        self._turns, self._to_read = Turns(), READ_IN_A_TICK
         # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._refused: set[int] = set()  # what is with clients, and could not be written
@@ -143,13 +145,12 @@ class Queues:
 
     def _let_wait(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait; return False if there is no room for it, which its sender is told."""
-        octets = message.size
         is_for_nobody = not queue.waiting and not queue.takers.count(message.subject)
-        if not self._room.admits(queue.name, queue.octets, octets, len(self._queues) if is_for_nobody else 0):
+        if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if is_for_nobody else 0):
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
             return False
-        self._room.octets += octets
+        self._room.octets += message.size
         is_in_memory = queue.wait(message)
         if self._is_durable or not is_in_memory or message.expires is not None:
             self._keep(message)
@@ -236,7 +237,7 @@ class Queues:
             self._queue(QueueKind.SERVICE, address).takers_changed()
 
     def dispatch_to(self, client: Client, now: float) -> None:
-        """Deliver what waits for a client, as far as it is ready."""
+        """Deliver what waits for a client, as far as it is ready; what takes many reads goes on at the next tick."""
         self.dispatch_mail(client, now)
         for address in self._offered_by.get(client, ()):
             self._dispatch(self._queues.get((QueueKind.SERVICE, address)), now)
@@ -246,12 +247,13 @@ class Queues:
         if self._clients.named(client.address) is client:
             self._dispatch(self._queues.get((QueueKind.MAILBOX, client.address)), now)
 
-    def _dispatch(self, queue: Queue | None, now: float) -> None:
+    def _dispatch(self, queue: Queue | None, now: float) -> int:
         if queue is None or not queue.waiting:
-            return
+            return 0
         before = queue.octets
-        queue.dispatch(now)
+        self._to_read -= (read := queue.dispatch(now, self._to_read))
         self._room.sank(queue.name, queue.octets, before - queue.octets)
+        return read
 
     # What becomes of it
 
@@ -315,8 +317,9 @@ class Queues:
             if queue.expire(message):
                 self._room.sank(queue.name, queue.octets, message.size)
                 self._expired(message)
-        for queue in [each for each in self._queues.values() if each.is_deep and each.takers.has_ready()]:
-            self._dispatch(queue, now)
+        deep = [queue for queue in self._queues.values() if queue.is_deep and queue.takers.has_ready()]
+        self._to_read = READ_IN_A_TICK
+        self._turns.share(deep, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
 
     def _expired(self, message: Message) -> None:
         self._counters.timed_out += 1
@@ -324,8 +327,7 @@ class Queues:
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
-        sender = printable(message.sender)
-        self._log.debug("a message from {sender} is not kept: {reason}", sender=sender, reason=reason)
+        self._log.debug("not kept, from {sender}: {reason}", sender=printable(message.sender), reason=reason)
         self._tell_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
         self._tidy(queue)
 
@@ -342,8 +344,7 @@ class Queues:
         self._tell_sender(message, status, reason)
 
     def _leave(self, message: Message) -> None:
-        if self._refused:
-            self._refused.discard(message.position)
+        self._refused.discard(message.position)
         queue = self._queues.get(message.queue)
         if queue is not None:
             queue.end(message)

@@ -14,6 +14,7 @@ from alaska.broker.ended import Ended
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.readers import Reader
 from alaska.broker.subjects import SubjectIndex
+from alaska.broker.turns import Turns
 from alaska.interfaces import IStore
 from alaska.message import Record
 from alaska.mlm import commands as mlm
@@ -29,7 +30,11 @@ TRIM_SECONDS = 1.0
 TRIM_RECORDS = 1000
 """A stream that grew by so many records is looked at before its time, so that no look takes long."""
 FEED_AT_ONCE = 2000
-"""How many records one call looks at for a reader that lags; the rest is for the next tick."""
+"""How many records one call, or one tick, looks at for readers that lag; the rest is for the next tick."""
+FEED_OCTETS = 4096
+"""A record counts as one more for each so many octets."""
+TRIM_AT_ONCE = 10_000
+"""How many records one look at a stream lets go at most."""
 
 
 class Stream:
@@ -156,24 +161,27 @@ class Stream:
             return iter(self._by_pattern[pattern].values())
         return iter({reader: None for pattern in matching for reader in self._by_pattern[pattern].values()})
 
-    def feed(self, client: Client) -> None:
-        """Send a client that lags what the journal has for it, as far as it is ready."""
+    def feed(self, client: Client, most: int = FEED_AT_ONCE) -> int:
+        """Send a client that lags what the journal has for it, as far as it is ready.
+
+        Return how many records were looked at, at most about so many.
+        """
         reader = self._lagging.get(client)
         if reader is None or reader.next is None:
-            return
+            return 0
         looked_at = 0
-        while client.is_ready and reader.next <= self._last and looked_at < FEED_AT_ONCE:
+        while client.is_ready and reader.next <= self._last and looked_at < most:
             at_most = READ_RECORDS if client.credit is None else max(LEAST_RECORDS, min(READ_RECORDS, client.credit))
             records = self._store.records(self.name, reader.next - 1, at_most)
             if not records and records.upto == reader.next - 1:
                 # It is being read.
-                return
+                return looked_at
             for record in records:
                 is_for_it = reader.wants(record)
                 if is_for_it and not client.is_ready:
-                    return
+                    return looked_at
                 reader.next = record.position + 1
-                looked_at += 1
+                looked_at += 1 + record.size // FEED_OCTETS
                 if is_for_it:
                     reader.send(record, record.size)
             reader.next = self._last + 1 if records.upto is None else max(reader.next, records.upto + 1)
@@ -181,17 +189,20 @@ class Stream:
             reader.next = None
             reader.own.clear()
             self._catch_up(client)
+        return looked_at
 
-    def feed_all(self) -> None:
-        """Send all who lag what the journal has for them, as far as they are ready."""
-        for client in list(self._lagging):
-            self.feed(client)
+    @property
+    def lagging(self) -> list[Client]:
+        """Who lags."""
+        return list(self._lagging)
 
     def trim(self, now: float) -> None:
         """Keep no longer what is beyond the retention at this time, in seconds, and what no reader lags behind."""
-        self._untrimmed = 0
         needed = (reader.next for reader in self._lagging.values() if reader.next is not None)
-        upto = self._expendable(now, min([self._last, *(position - 1 for position in needed)]))
+        most = self._first - 1 + TRIM_AT_ONCE
+        upto = self._expendable(now, min([self._last, most, *(position - 1 for position in needed)]))
+        # There may be more, for the next tick.
+        self._untrimmed = TRIM_RECORDS if upto == most else 0
         if upto >= self._first:
             self._octets -= self._store.trim(self.name, upto)
             self._first = upto + 1
@@ -218,20 +229,17 @@ class Stream:
             return upto
         after = self._first - 1
         while after < limit:
-            records = self._store.records(self.name, after, READ_RECORDS)
-            for record in records:
-                is_too_old = oldest is not None and record.time < oldest
+            sizes = self._store.sizes_of_records(self.name, after, READ_RECORDS)
+            for position, time, size in sizes:
+                is_too_old = oldest is not None and time < oldest
                 is_too_much = most_octets is not None and octets > most_octets
-                is_needed = record.position > upto and not is_too_old and not is_too_much
-                if is_needed or record.position > limit:
-                    self._oldest = record.time
+                is_needed = position > upto and not is_too_old and not is_too_much
+                if is_needed or position > limit:
+                    self._oldest = time
                     return upto
-                upto = max(upto, record.position)
-                octets -= record.size
-            if not records and records.upto == after:
-                # It is being read.
-                break
-            after = limit if records.upto is None else records.upto
+                upto = max(upto, position)
+                octets -= size
+            after = limit if sizes.upto is None else sizes.upto
         return upto
 
     def _catch_up(self, client: Client) -> None:
@@ -257,6 +265,7 @@ class Streams:
         self._trimmed = 0.0
         self.refused = 0
         """How many messages were not kept because there are too many streams."""
+        self._turns = Turns()
         for size in store.streams():
             if size.first <= size.last:
                 self._at(size.stream).restore(size.first, size.last, size.octets)
@@ -340,8 +349,9 @@ class Streams:
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
+        lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
+        self._turns.share(lagging, FEED_AT_ONCE, lambda each, most: each[0].feed(each[1], most))
         for stream in list(self._streams.values()) if is_time else self._streams.values():
-            stream.feed_all()
             if is_time or stream.has_grown:
                 stream.trim(now)
             if is_time and not stream:

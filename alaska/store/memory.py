@@ -9,7 +9,7 @@ from itertools import islice
 from zope.interface import implementer
 
 from alaska.interfaces import IStore, Refused
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize, sizes_of
 
 
 @implementer(IStore)
@@ -102,6 +102,10 @@ class MemoryStore:
         kept = self._streams.get(stream, {})
         found = islice((record for record in kept.values() if record.position > after), limit + 1)
         return Page[Record, int](found).cut(limit, _position)
+
+    def sizes_of_records(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
+        """See :class:`IStore`."""
+        return sizes_of(self.records(stream, after, limit))
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""

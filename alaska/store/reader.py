@@ -12,13 +12,13 @@ from operator import lt
 from typing import Any, TypeVar
 
 from alaska.errors import DamagedRow
-from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record
+from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record, RecordSize
 from alaska.names import printable
 from alaska.store import rows
 from alaska.store.damage import Damage, is_damage, next_whole
 from alaska.store.database import File, explained
 from alaska.store.large import LargeRows
-from alaska.store.scan import LARGE_OCTETS, LETTERS, MESSAGES, RECORDS, Scan
+from alaska.store.scan import LARGE_OCTETS, LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20
 """When so much has been read, a page ends."""
@@ -51,27 +51,38 @@ class Reader:
         return self._page(MESSAGES, (rows.NUMBERS[queue.kind], queue.address), after, limit)
 
     def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
-        """Return dead letters behind a position, in order."""
-        return self._page(LETTERS, (), after, limit)
+        """Return dead letters behind a position, in order; large ones are waited for."""
+        found = self._page(LETTERS, (), after, limit)
+        while limit > 0 and not found and found.upto == after:
+            self.large.wait()
+            found = self._page(LETTERS, (), after, limit)
+        return found
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """Return records of a stream behind a position, in order."""
         return self._page(RECORDS, (stream,), after, limit)
 
+    def times(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
+        """Return times and sizes of records of a stream behind a position, in order."""
+        return self._page(RECORD_SIZES, (stream,), after, limit)
+
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """Return messages that expire not after now, in order of that time and position, behind such a pair."""
-        found: Page[Message, tuple[float, int]] = Page()
+        found: Page[Message, tuple[float, int]] = Page(upto=after)
+        keys = self._overdue(now, after, limit)
         octets = 0
-        for expires, position, kind, address in self._overdue(now, after, limit):
+        for expires, position, kind, address in keys:
+            try:
+                message = self._one(MESSAGES, (kind, address, position), MESSAGES.small)
+            except _NotReadYet:
+                return found
             found.upto = expires, position
-            message = self._one(MESSAGES, (kind, address, position))
             if message is not None:
                 found.append(message)
                 octets += message.size
             if octets > PAGE_OCTETS:
                 return found
-            limit -= 1
-        if limit > 0:
+        if len(keys) < limit:
             found.upto = None
         return found
 
@@ -100,7 +111,7 @@ class Reader:
 
     def letter(self, position: int) -> DeadLetter | None:
         """Return the dead letter with this position, if there is one."""
-        return self._one(LETTERS, (position,))
+        return self._one(LETTERS, (position,), LETTERS.one)
 
     def has_letter(self, position: int) -> bool:
         """Return whether there is a dead letter with this position."""
@@ -127,38 +138,50 @@ class Reader:
 
     # One row, and rows in order
 
-    def _one(self, scan: Scan[_T], values: _Row) -> _T | None:
+    def _one(self, scan: Scan[_T], values: _Row, query: str) -> _T | None:
         """Return what is in a row, given the values that say which; None if it is not there, or damaged."""
         try:
             with explained(self._what):
-                found = self.connection.execute(scan.one, values).fetchall()
-            return scan.decode(found[0]) if found else None
+                found = self.connection.execute(query, values).fetchall()
         except DamagedRow as error:
-            self.damage.note(f"row {values[-1]} of table {scan.table}", error, (scan.table, *values))
+            self._note_row(scan, values, error)
             return None
+        return self._made_of(scan, values, found[0]) if found else None
+
+    def _made_of(self, scan: Scan[_T], values: _Row, row: _Row) -> _T | None:
+        """Return what a row is; None if it is damaged.
+
+        :raises _NotReadYet: it is large.
+        """
+        large = row[scan.large_at]
+        try:
+            if not isinstance(large, int) or large <= LARGE_OCTETS:
+                return scan.decode(row)
+            read = self.large.take(scan, values)
+        except DamagedRow as error:
+            self._note_row(scan, values, error)
+            return None
+        if read is None:
+            raise _NotReadYet
+        return read
 
     def _page(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> Page[_T, int]:
         """Return what is behind a position, given the values of the scan's condition."""
-        found: Page[_T, int] = Page()
         some, upto = self._rows(scan, values, after, limit)
         try:
             return Page(map(scan.decode, some), upto)
-        except DamagedRow:  # So is what is large, and has only its length here: it is looked at one by one.
+        except DamagedRow:  # So is what is large, and has only its length here: they are looked at one by one.
             pass
+        found: Page[_T, int] = Page(upto=after)
         for row in some:
-            position, large = row[scan.position_at], row[scan.large_at]
+            position = row[scan.position_at]
             try:
-                if isinstance(large, int) and large > LARGE_OCTETS:
-                    read = self.large.take(scan, (*values, position))
-                    if read is None:
-                        found.upto = after
-                        return found
-                    found.append(read)
-                else:
-                    found.append(scan.decode(row))
-            except DamagedRow as error:
-                self.damage.note(f"row {position} of table {scan.table}", error, (scan.table, *values, position))
-            after = position
+                made = self._made_of(scan, (*values, position), row)
+            except _NotReadYet:
+                return found
+            if made is not None:
+                found.append(made)
+            found.upto = position
         found.upto = upto
         return found
 
@@ -290,6 +313,9 @@ class Reader:
                 return None
         return whole_number(found[0][0]) if found else 0
 
+    def _note_row(self, scan: Scan[Any], values: _Row, error: DamagedRow) -> None:
+        self.damage.note(f"row {values[-1]} of table {scan.table}", error, (scan.table, *values))
+
     def _note(self, error: sqlite3.Error, what: str, place: object) -> None:
         if not is_damage(error):
             raise error
@@ -299,6 +325,10 @@ class Reader:
 def whole_number(value: object) -> int:
     """Return a number of a row, or 0 if it is damaged."""
     return value if isinstance(value, int) and 0 <= value <= MOST_POSITION else 0
+
+
+class _NotReadYet(Exception):
+    """A row that is large is being read by another thread."""
 
 
 _END = "there are no more"

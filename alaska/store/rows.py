@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from alaska.errors import DamagedRow
-from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record
+from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
 from alaska.mlm.commands import Content
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
@@ -139,6 +139,17 @@ def of_record(record: Record) -> tuple[Any, ...]:
     """Return the row of a record, without its stream."""
     _, position, time, sender, subject, content = record
     return position, time, sender, subject, pack(content), record.size
+
+
+def to_record_size(row: Sequence[Any]) -> RecordSize:
+    """Return the size of a record of its row.
+
+    :raises DamagedRow: it is damaged.
+    """
+    position, time, octets, _ = row
+    if not isinstance(time, int) or not isinstance(octets, int):
+        raise DamagedRow("a column has another type")
+    return RecordSize(position, time, octets)
 
 
 def to_record(row: Sequence[Any]) -> Record:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from alaska.message import DeadLetter, Message, Record
+from alaska.message import DeadLetter, Message, Record, RecordSize
 from alaska.store import rows
 
 LARGE_OCTETS = 2**20
@@ -42,10 +42,12 @@ class Scan(Generic[_T]):
     @cached_property
     def page(self) -> str:
         """The statement that reads rows behind a position, at most so many."""
-        length = f"length({self.large})"
-        small = f"CASE WHEN {length} > {LARGE_OCTETS} THEN {length} ELSE {self.large} END"
-        columns = ", ".join(small if each == self.large else each for each in self.columns.split(", "))
-        return f"SELECT {columns} FROM {self.table} {self._behind} LIMIT ?"
+        return f"SELECT {self._small_columns} FROM {self.table} {self._behind} LIMIT ?"
+
+    @cached_property
+    def small(self) -> str:
+        """The statement that reads the row at a position as :attr:`page` does."""
+        return f"SELECT {self._small_columns} FROM {self.table} WHERE {self.condition} AND position = ?"
 
     @cached_property
     def next(self) -> str:
@@ -68,6 +70,12 @@ class Scan(Generic[_T]):
         return f"SELECT {self.columns} FROM {self.table} WHERE {self.condition} AND position = ?"
 
     @property
+    def _small_columns(self) -> str:
+        length = f"length({self.large})"
+        small = f"CASE WHEN {length} > {LARGE_OCTETS} THEN {length} ELSE {self.large} END"
+        return ", ".join(small if each == self.large else each for each in self.columns.split(", "))
+
+    @property
     def _behind(self) -> str:
         return f"WHERE {self.condition} AND position > ? ORDER BY position"
 
@@ -75,3 +83,6 @@ class Scan(Generic[_T]):
 MESSAGES: Scan[Message] = Scan("message", rows.MESSAGE_COLUMNS, "kind = ? AND address = ?", "data", rows.to_message)
 LETTERS: Scan[DeadLetter] = Scan("letter", rows.LETTER_COLUMNS, "1", "content", rows.to_letter)
 RECORDS: Scan[Record] = Scan("record", rows.RECORD_COLUMNS, "stream = ?", "content", rows.to_record)
+RECORD_SIZES: Scan[RecordSize] = Scan(
+    "record", "position, time, octets, NULL", "stream = ?", "NULL", rows.to_record_size
+)

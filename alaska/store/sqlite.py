@@ -18,7 +18,7 @@ from zope.interface import implementer
 from alaska.errors import StoreError
 from alaska.interfaces import IStore, Reactor, Refused
 from alaska.lines import is_worth_a_line
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.census import Census
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
@@ -211,6 +211,10 @@ class SqliteStore:
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
         return self._view.records(stream, after, limit)
+
+    def sizes_of_records(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
+        """See :class:`IStore`."""
+        return self._view.sizes_of_records(stream, after, limit)
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.message import DeadLetter, Message, Page, QueueName, Record
+from alaska.message import DeadLetter, Message, Page, QueueName, Record, RecordSize, sizes_of
 from alaska.store.changes import Unwritten
 from alaska.store.reader import Reader
 
@@ -78,6 +78,16 @@ class View:
             return found.cut(limit, _position)
         return found
 
+    def sizes_of_records(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        after = max(after, self._unwritten.trimmed(stream))
+        found: Page[RecordSize, int] = Page() if self.reader is None else self.reader.times(stream, after, limit)
+        if found.upto is None:
+            behind = found[-1].position if found else after
+            found += sizes_of(Page(self._unwritten.records(stream, behind, limit + 1 - len(found))))
+            return found.cut(limit, _position)
+        return found
+
     def octets_of_records(self, stream: bytes, upto: int) -> int:
         """Return the octets of the records that are kept of a stream up to a position."""
         octets, last = 0, self._unwritten.trimmed(stream)
@@ -91,5 +101,5 @@ def expiry(message: Message) -> tuple[float, int]:
     return NEVER if message.expires is None else message.expires, message.position
 
 
-def _position(each: Message | Record) -> int:
+def _position(each: Message | Record | RecordSize) -> int:
     return each.position
