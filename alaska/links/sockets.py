@@ -2,8 +2,8 @@
 
 The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
 not announce again. So a socket is read until it has nothing more, and once more after it was sent to.
-It is read at most :data:`READ_BUDGET` messages at a time, large ones counting for several, then what was posted leaves
-and everything else gets its turn: a busy peer delays nobody's heartbeat.
+It is read at most :data:`READ_BUDGET` messages and :data:`TURN_SECONDS` at a time, then what was posted leaves and
+everything else gets its turn: a busy peer delays nobody's heartbeat.
 
 ZeroMQ's own thread sleeps when it has nothing to do, and to wake it takes longer than to send a message. So what is to
 be sent leaves together, at the end of a turn of reading, or when so much has come together that it need not sleep
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 import zmq
 from twisted.internet.interfaces import IDelayedCall
@@ -22,9 +23,8 @@ from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqFactory
 
 READ_BUDGET = 128
-_OCTETS_BITS = 12
-_FRAMES_BITS = 4
-"""Each 4 KiB of a last frame, and each 16 frames, count for one more message."""
+TURN_SECONDS = 0.01
+_LARGE_OCTETS = 64 * 1024
 POST_AT_ONCE = 64
 """So many messages leave in the middle of a turn: by then those who wait for the first have waited long enough."""
 # pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
@@ -119,8 +119,8 @@ class Socket(ZmqConnection):
 
     def _read(self) -> bool:
         """Read what has arrived; return False if that was more than the budget."""
-        budget = READ_BUDGET
-        while budget > 0:
+        end = monotonic() + TURN_SECONDS
+        for _ in range(READ_BUDGET):
             if len(self._posted) >= POST_AT_ONCE:
                 self._send_posted()
             if self.factory is None:
@@ -132,15 +132,15 @@ class Socket(ZmqConnection):
                     return True
                 self._send_posted()
                 continue
-            weight = (len(frames) >> _FRAMES_BITS) + (len(frames[-1]) >> _OCTETS_BITS)
-            if weight and self._posted:
+            if len(frames[-1]) > _LARGE_OCTETS and self._posted:
                 # This one will take some time.
                 self._send_posted()
             try:
                 self._received(frames)
             except Exception:  # A fault of ours with one message must not cost the others.
                 self._log.failure("a message could not be dealt with")
-            budget -= 1 + weight
+            if monotonic() >= end:
+                break
         return False
 
     def addEndpoints(self, endpoints: list[ZmqEndpoint]) -> None:
