@@ -227,6 +227,8 @@ class BrokerSettings(Settings):
         "How many octets of mail and requests a client may have unconfirmed before it is sent more.")
     patterns: int | None = setting(
         "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
+    patterns_of_name: int | None = setting(
+        "mlm_server/patterns/different", COUNT, "2000", "How many different ones a stream or a service may have.")
     queues: int | None = setting(
         "mlm_server/queues/limit", COUNT, "10000",
         "In how many mailboxes and services messages may wait whose receivers are not there.")

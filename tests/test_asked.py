@@ -15,7 +15,7 @@ CANCEL = mlm.StreamCancel(b"s")
 class PatternLimitTests(BrokerTestCase, LogCase):
     """Patterns beyond the limits."""
 
-    limits = Limits(patterns_of_one=3, patterns=5)
+    limits = Limits(patterns_of_one=3, patterns=5, patterns_of_name=4)
 
     def setUp(self) -> None:
         LogCase.setUp(self)
@@ -31,7 +31,7 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         self.assertEqual(self.offer("a", b"1", b"2", b"2"), [OK] * 3)
         self.assertEqual(self.say("a", mlm.StreamRead(b"s", b"3"), mlm.StreamReplay(b"s", b"3", 0))[0], OK)
         (refused,) = self.offer("a", b"4")
-        reason = b"it has 3 patterns, and that is the limit for one client"
+        reason = b"it has 3 of 3 patterns (each 16 octets of one count for one more)"
         self.assertEqual(refused, mlm.Error(300, reason))
         self.do("a", CANCEL)
         self.take("a")
@@ -42,11 +42,29 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         for name in "ab":
             self.open(name, credit=9)
         self.offer("a", b"1", b"2", b"3")
-        first, second, third = self.offer("b", b"1", b"2", b"3")
+        first, second, third = self.offer("b", b"1", b"2", b"4")
         self.assertEqual((first, second), (OK, OK))
         self.assertIsInstance(third, mlm.Error)
         self.do("a", mlm.ConnectionClose())
         self.assertEqual(self.offer("b", b"3"), [OK])
+
+    def test_different(self) -> None:
+        """A stream or service has so many different ones, whoever asks for them."""
+        for name in "ab":
+            self.open(name, credit=9)
+        self.offer("a", b"1", b"2", b"3")
+        first, second = self.offer("b", b"4", b"5")
+        self.assertEqual(first, OK)
+        self.assertIsInstance(second, mlm.Error)
+        self.assertEqual(self.say("b", mlm.StreamRead(b"s", b"5")), [OK])
+        self.do("a", mlm.ConnectionClose())
+        self.assertEqual(self.offer("b", b"5"), [OK])
+
+    def test_long(self) -> None:
+        """Each 16 octets of a pattern count for one more."""
+        self.open("a", credit=9)
+        self.assertEqual(self.offer("a", b"x" * 32), [OK])
+        self.assertIsInstance(self.offer("a", b"y")[0], mlm.Error)
 
     def test_plain(self) -> None:
         """A plain client is answered OK and gets nothing under it; the log says so now and then."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from alaska.broker.clients import Client
 from alaska.errors import FAILED, Refused
 
+OCTETS_OF_ONE = 16
+
 
 class Key(NamedTuple):
     """What is asked for: the messages of a stream, or the requests of a service, that a pattern matches."""
@@ -15,15 +17,49 @@ class Key(NamedTuple):
     name: bytes
     pattern: bytes
 
+    @property
+    def weight(self) -> int:
+        """For how many patterns it counts: one more for each :data:`OCTETS_OF_ONE` octets, for what they cost."""
+        return 1 + len(self.pattern) // OCTETS_OF_ONE
+
+
+class Weights:
+    """How many patterns each of some clients, streams or services has, by weight."""
+
+    def __init__(self, whose: str, most: int | None) -> None:
+        self._whose = whose
+        self._most = most
+        self._weights: dict[object, int] = {}
+
+    def check(self, owner: object, more: int) -> None:
+        """Check that an owner may have so many more.
+
+        :raises Refused: it may not.
+        """
+        weight = self._weights.get(owner, 0)
+        if self._most is not None and weight + more > self._most:
+            each = f"each {OCTETS_OF_ONE} octets of one count for one more"
+            raise Refused(f"{self._whose} {weight} of {self._most} patterns ({each})", FAILED)
+
+    def add(self, owner: object, more: int) -> None:
+        """Count more, or less; who has none is forgotten."""
+        weight = self._weights.pop(owner, 0) + more
+        if weight:
+            self._weights[owner] = weight
+
 
 class Asked:
-    """What each client has asked for, within a limit for each and one for all; None: no limit."""
+    """What each client has asked for, within a limit for each, one for each stream or service, and one for all.
 
-    def __init__(self, most_of_one: int | None, most: int | None) -> None:
-        self._most_of_one = most_of_one
-        self._most = most
+    None: no limit. The same pattern of several clients counts once for its stream or service.
+    """
+
+    def __init__(self, most_of_one: int | None, most: int | None, most_different: int | None = None) -> None:
         self._asked: dict[Client, set[Key]] = {}
-        self._count = 0
+        self._uses: dict[Key, int] = {}
+        self._of_client = Weights("it has", most_of_one)
+        self._of_all = Weights("all clients have", most)
+        self._of_name = Weights("this stream or service has", most_different)
 
     def add(self, client: Client, key: Key) -> None:
         """Note what a client asks for; the same again counts once.
@@ -33,21 +69,35 @@ class Asked:
         asked = self._asked.setdefault(client, set())
         if key in asked:
             return
-        if self._most_of_one is not None and len(asked) >= self._most_of_one:
-            raise Refused(f"it has {len(asked)} patterns, and that is the limit for one client", FAILED)
-        if self._most is not None and self._count >= self._most:
-            raise Refused(f"there are {self._count} patterns, and that is the limit for all clients", FAILED)
+        weight = key.weight
+        self._of_client.check(client, weight)
+        self._of_all.check(None, weight)
+        if key not in self._uses:
+            self._of_name.check(key[:2], weight)
+            self._of_name.add(key[:2], weight)
         asked.add(key)
-        self._count += 1
+        self._uses[key] = self._uses.get(key, 0) + 1
+        self._of_client.add(client, weight)
+        self._of_all.add(None, weight)
+
+    def _remove(self, client: Client, key: Key) -> None:
+        weight = key.weight
+        self._of_client.add(client, -weight)
+        self._of_all.add(None, -weight)
+        uses = self._uses.pop(key) - 1
+        if uses:
+            self._uses[key] = uses
+        else:
+            self._of_name.add(key[:2], -weight)
 
     def cancel(self, client: Client, stream: bytes) -> None:
         """Note that a client no longer reads a stream."""
-        asked = self._asked.get(client)
-        if asked:
-            kept = {key for key in asked if not key.is_stream or key.name != stream}
-            self._count -= len(asked) - len(kept)
-            self._asked[client] = kept
+        asked = self._asked.get(client, set())
+        for key in [key for key in asked if key.is_stream and key.name == stream]:
+            asked.discard(key)
+            self._remove(client, key)
 
     def drop(self, client: Client) -> None:
         """Forget a client."""
-        self._count -= len(self._asked.pop(client, ()))
+        for key in self._asked.pop(client, ()):
+            self._remove(client, key)

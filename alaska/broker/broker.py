@@ -55,7 +55,7 @@ class Broker:
         self._most_unconfirmed = limits.unconfirmed_octets
         self._letters_are_open = limits.letters.is_open
         self._gauge = Gauge()
-        self._asked = Asked(limits.patterns_of_one, limits.patterns)
+        self._asked = Asked(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()

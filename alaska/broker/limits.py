@@ -36,7 +36,8 @@ class LetterLimits:
 class Limits:
     """What the broker allows. A client's silence is in seconds, sizes are in octets of content; None: no limit.
 
-    ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may.
+    ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may,
+    and ``patterns_of_name`` how many different ones a stream or service may have.
     ``queues`` is how many mailboxes and services may be remembered for their messages, ``streams`` how many streams.
     ``unconfirmed_octets`` is how much a client may have that it has not confirmed before it gets more.
     ``attempts`` is how often a request is delivered to workers that are lost over it before it is a dead letter.
@@ -51,6 +52,7 @@ class Limits:
     clients: int | None = None
     patterns_of_one: int | None = 1000
     patterns: int | None = 10_000
+    patterns_of_name: int | None = 2000
     queues: int | None = 10_000
     streams: int | None = 10_000
     attempts: int | None = 5

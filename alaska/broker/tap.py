@@ -60,6 +60,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         clients=settings.client_limit,
         patterns_of_one=settings.client_patterns,
         patterns=settings.patterns,
+        patterns_of_name=settings.patterns_of_name,
         queues=settings.queues,
         streams=settings.streams,
         attempts=settings.service_attempts,
