@@ -145,6 +145,19 @@ class EndlessTests(LuaCase):
             outcome = self.outcome("table.move({}, '1', '9007199254740990', 2)")
             self.assertEqual(limit_of(outcome), "worker/scripts/timeout")
 
+    def test_metatable_of_arrays(self) -> None:
+        """What a script puts into the metatable that tells arrays is not asked when an array is made."""
+        source = """
+            local metatable = getmetatable(alaska.json.array {})
+            for _, value in ipairs { print, {}, 'x', 5 } do
+              metatable.__newindex, metatable.__index = value, value
+              print(alaska.json.encode(alaska.json.decode '[1,[],[2]]'))
+            end
+            metatable.__metatable = false
+            print(alaska.json.encode(alaska.json.decode '[1,[2]]'))
+        """
+        self.assertEqual(self.output(source), "[1,[],[2]]\n" * 4 + "[1,[2]]\n")
+
     def test_long_names(self) -> None:
         """Text that is made of our own names is read once."""
         self.assertEqual(self.output("print(load('-- alaska_check' .. ('_'):rep(1000000)) ~= nil)"), "true\n")
@@ -271,6 +284,19 @@ class OwnTextTests(LuaCase):
                 said = self.output(f"local cjson = require 'cjson' print(select(2, pcall(function() {call} end)))")
                 self.assertNotIn("[alaska", said)
                 self.assertRegex(said, "^(?:[^ ]*script.lua:1: .|bad argument |'__tostring' must|attempt to )", call)
+
+    def test_metatable_of_arrays(self) -> None:
+        """What a script puts into the metatable that tells arrays is not asked when an array is made."""
+        source = """
+            local metatable = getmetatable(alaska.json.array {})
+            for _, value in ipairs { print, {}, 'x', 5 } do
+              metatable.__newindex, metatable.__index = value, value
+              print(alaska.json.encode(alaska.json.decode '[1,[],[2]]'))
+            end
+            metatable.__metatable = false
+            print(alaska.json.encode(alaska.json.decode '[1,[2]]'))
+        """
+        self.assertEqual(self.output(source), "[1,[],[2]]\n" * 4 + "[1,[2]]\n")
 
     def test_long_names(self) -> None:
         """Names that a script makes up for chunks and functions are cut in what is told of an error."""

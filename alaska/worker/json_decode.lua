@@ -2,7 +2,7 @@
 -- a position.
 --
 -- `settings.is_strict` refuses what RFC 8259 does and lua-cjson takes. `settings.as_array(table)`, where there is one, is
--- called with each array. Nothing is matched twice, so the time is linear in the text.
+-- called with each array, once it is whole. Nothing is matched twice, so the time is linear in the text.
 local _, null = ...
 
 local error, tonumber = error, tonumber
@@ -154,21 +154,23 @@ end
 
 local decode_value
 
+-- Marks an array that is whole: its metatable is the script's, and may have a __newindex.
+local function as_array(settings, array)
+  return settings.as_array and settings.as_array(array) or array
+end
+
 local function decode_array(settings, text, position, depth)
   local array, length = {}, 0
-  if settings.as_array then
-    settings.as_array(array)
-  end
   local kind, value, after, start = scan(settings, text, position)
   if kind == 'T_ARR_END' then
-    return array, after
+    return as_array(settings, array), after
   end
   while true do
     length = length + 1
     array[length], position = decode_value(settings, text, kind, value, after, start, depth)
     kind, value, after, start = scan(settings, text, position)
     if kind == 'T_ARR_END' then
-      return array, after
+      return as_array(settings, array), after
     elseif kind ~= 'T_COMMA' then
       expected('comma or array end', kind, start)
     end
