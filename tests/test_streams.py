@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alaska.broker import readers
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
 from alaska.retention import Retention
@@ -100,6 +101,26 @@ class LagTests(StreamTestCase):
         self.do("w", *write(*numbers(5, 10_000)))
         self.pass_time(1, "w", "r")
         self.assertEqual(self.taken("r"), numbers(10_005))
+
+    def test_many_patterns_are_fed_in_shorter_turns(self) -> None:
+        """Where each record is matched under many patterns, fewer of them are looked at in one go."""
+        patterns = [mlm.StreamRead(b"s", b"x" * count + b"?") for count in range(1, 41)]
+        self.open("r", mlm.StreamRead(b"s", b""), *patterns, credit=0)
+        self.do("w", *write(*numbers(1000)))
+        self.do("r", mlm.Credit(60_000))
+        first = self.taken("r")
+        self.assertLess(len(first), 300)
+        self.pass_time(1, "w", "r")
+        self.assertEqual(first + self.taken("r"), numbers(1000))
+
+    def test_own_messages_are_not_noted_for_ever(self) -> None:
+        """Of what a reader without address writes while it lags, so much is known as its own."""
+        self.patch(readers, "MOST_OWN", 3)
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
+        self.do("w", *write(b"1"))
+        self.do("r", *[mlm.StreamSend(b"own", ())] * 5)
+        self.do("r", mlm.Credit(10))
+        self.assertEqual(self.taken("r"), [b"1", b"own", b"own"])
 
 
 class ReplayTests(StreamTestCase):

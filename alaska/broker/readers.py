@@ -9,6 +9,10 @@ from alaska.message import Record
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 
+PATTERNS_OF_ONE = 4
+"""To match a record under so many patterns takes about as long as to read it."""
+MOST_OWN = 100_000
+
 
 @dataclass(slots=True)
 class Wish:
@@ -42,6 +46,16 @@ class Reader:
             wish.offered = max(wish.offered, upto)
         self.wishes[pattern] = Wish(since, since)
         self.latest = max(self.latest, since)
+
+    @property
+    def cost(self) -> int:
+        """For how many records one counts that is looked at under all patterns."""
+        return 1 + len(self.wishes) // PATTERNS_OF_ONE
+
+    def note_own(self, position: int) -> None:
+        """Note that the client, which has no address, wrote a record while it lags; too many come back to it."""
+        if len(self.own) < MOST_OWN:
+            self.own.add(position)
 
     def is_own(self, sender: bytes) -> bool:
         """Return whether this is its address."""

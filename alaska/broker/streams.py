@@ -129,7 +129,7 @@ class Stream:
         for reader in self._readers_of(subject):
             if reader.client is sender or reader.is_own(sender.address):
                 if reader.next is not None and not sender.address:
-                    reader.own.add(record.position)
+                    reader.note_own(record.position)
             elif reader.next is not None or (record.position < reader.latest and not reader.wants(record)):
                 continue
             elif reader.client.is_ready:
@@ -164,14 +164,16 @@ class Stream:
     def feed(self, client: Client, most: int = FEED_AT_ONCE) -> int:
         """Send a client that lags what the journal has for it, as far as it is ready.
 
-        Return how many records were looked at, at most about so many.
+        Return how many records were looked at, at most about so many; where there are many patterns, each record
+        counts for several.
         """
         reader = self._lagging.get(client)
         if reader is None or reader.next is None:
             return 0
         looked_at = 0
         while client.is_ready and reader.next <= self._last and looked_at < most:
-            at_most = READ_RECORDS if client.credit is None else max(LEAST_RECORDS, min(READ_RECORDS, client.credit))
+            at_most = READ_RECORDS if client.credit is None else min(READ_RECORDS, client.credit)
+            at_most = max(LEAST_RECORDS, min(at_most, (most - looked_at) // reader.cost))
             records = self._store.records(self.name, reader.next - 1, at_most)
             if not records and records.upto == reader.next - 1:
                 # It is being read.
@@ -181,7 +183,7 @@ class Stream:
                 if is_for_it and not client.is_ready:
                     return looked_at
                 reader.next = record.position + 1
-                looked_at += 1 + record.size // FEED_OCTETS
+                looked_at += reader.cost + record.size // FEED_OCTETS
                 if is_for_it:
                     reader.send(record, record.size)
             reader.next = self._last + 1 if records.upto is None else max(reader.next, records.upto + 1)
