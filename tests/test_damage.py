@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.interfaces import Reactor
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
 from alaska.mlm import commands as mlm
-from alaska.store import reader
+from alaska.store import reader, rows, writer
 from alaska.store.damage import next_whole
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
@@ -280,14 +280,77 @@ class SizeTests(DamageCase):
             self.assertEqual(page[0].content, large.content)
 
     def test_large_and_overdue(self) -> None:
-        """So it is when its time has passed."""
+        """When its time has passed it is found at once, with its size: nobody asks for its content."""
         store = self.open()
-        store.keep(Message(1, MAIL[0], b"", b"", b"", (bytes(3_000_000),), expires=1.0), None)
+        store.keep(Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), True, expires=1.0), None)
+        store.queues()
+        page = store.overdue(2.0, (0.0, 0), 10)
+        found = [(each.position, each.size, each.tracker, each.is_tracked) for each in page]
+        self.assertEqual((found, page.upto), ([(1, 3_000_000, b"t", True)], None))
+
+    def test_large_of_older_version(self) -> None:
+        """What an older version wrote into one row is read, and found when its time has passed, in another thread."""
+        self.patch(rows, "LARGE_OCTETS", 10**9)
+        self.patch(writer, "LARGE_OCTETS", 10**9)
+        store = self.open()
+        large = Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), expires=1.0)
+        store.keep(large, None)
+        store.record(Record(b"s", 1, 0, b"", b"", large.content))
         store.queues()
         assert store._view.reader is not None
-        self.assertEqual((page := store.overdue(2.0, (0.0, 0), 10), page.upto)[1], (0.0, 0))
-        store._view.reader.large.wait()
-        self.assertEqual([each.position for each in store.overdue(2.0, (0.0, 0), 10)], [1])
+        for read in (
+            lambda: store.waiting(MAIL[0], 0, 10),
+            lambda: store.overdue(2.0, (0.0, 0), 10),
+            lambda: store.records(b"s", 0, 10),
+        ):
+            self.assertEqual(read(), [])
+            store._view.reader.large.wait()
+            self.assertEqual([each.content for each in read()], [large.content])
+
+    def test_large_is_deleted(self) -> None:
+        """Nothing is left of what was large when it is forgotten, buried, trimmed, or kept again."""
+        store = self.open()
+        content = bytes(3_000_000)
+        for position in range(1, 4):
+            store.keep(message(position, content=content), None)
+            store.record(Record(b"s", position, 0, b"", b"", (content,)))
+        store.queues()
+        store.keep(message(1, content=content[:2_000_000]), None)
+        self.assertEqual(self.pieces(store), 2 + 2 * 3 + 3 * 3)
+        store.forget(message(1))
+        store.bury(DeadLetter(message(2, content=content), 404, b"", 1.0))
+        store.trim(b"s", 2)
+        self.assertEqual(self.pieces(store), 2 * 3)
+        store.close()
+        again = self.open()
+        again.forget(message(3))
+        again.trim(b"s", 3)
+        self.assertEqual(self.pieces(again), 0)
+
+    def test_damaged_pieces(self) -> None:
+        """A large message of which a piece is missing is left out."""
+        store = self.open()
+        for position in (1, 2):
+            store.keep(message(position, content=bytes(3_000_000)), None)
+        store.close()
+        self.execute("DELETE FROM large WHERE position = 1 AND number = 1")
+        again = self.open()
+        assert again._view.reader is not None
+        found: list[int] = []
+        upto: int | None = 0
+        while upto is not None:
+            page = again.waiting(MAIL[0], upto, 10)
+            found += [each.position for each in page]
+            upto = page.upto
+            again._view.reader.large.wait()
+        self.assertEqual((found, again.damaged), ([2], 1))
+
+    def pieces(self, store: SqliteStore) -> int:
+        """Return how many pieces there are when all is written."""
+        store.queues()
+        with closing(sqlite3.connect(self.path)) as connection:
+            ((count,),) = connection.execute("SELECT count(*) FROM large").fetchall()
+        return int(count)
 
     def test_large_letter(self) -> None:
         """A large dead letter is waited for, when the broker starts."""

@@ -1,4 +1,4 @@
-"""Rows that are large are read by a thread of their own, so that the reactor's does not wait for the disk."""
+"""What is large is read by a thread of their own, so that the reactor's does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from threading import Thread
 from typing import Any, TypeVar, cast
 
 from alaska.errors import StoreError
+from alaska.message import Message, Record
+from alaska.mlm.commands import Content
 from alaska.store.database import File, explained
+from alaska.store.pieces import from_pieces
+from alaska.store.rows import RECORD_KIND
 from alaska.store.scan import Scan
 
 MOST_IN_VAIN = 100
@@ -67,11 +71,23 @@ class LargeRows:
         self.wait()
         self._connection.close()
 
+    def _whole(self, found: object, values: tuple[Any, ...]) -> object:
+        """Return a message or record with its content, which is in pieces unless an older version has written it."""
+        if isinstance(found, Message) and not found.content:
+            found.content = self._pieces(values)
+        elif isinstance(found, Record) and not found.content:
+            return found._replace(content=self._pieces((RECORD_KIND, *values)))
+        return found
+
+    def _pieces(self, key: tuple[Any, ...]) -> Content:
+        query = "SELECT data FROM large WHERE kind = ? AND address = ? AND position = ? ORDER BY number"
+        return from_pieces(piece for (piece,) in self._connection.execute(query, key))
+
     def _read(self, reading: _Reading, scan: Scan[_T], values: tuple[Any, ...]) -> None:
         try:
             with explained(self._what):
                 found = self._connection.execute(scan.one, values).fetchall()
-                reading.found = scan.decode(found[0]) if found else None
+                reading.found = self._whole(scan.decode(found[0]), values) if found else None
         except StoreError as error:
             reading.error = error
         except MemoryError:

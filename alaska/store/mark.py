@@ -23,7 +23,7 @@ from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Log
 
 APPLICATION_ID = 0x416C6173
 """Says of a SQLite file that it is a store of ours ("Alas")."""
-NEWEST_SCHEMA = 4
+NEWEST_SCHEMA = 5
 LONG_FRAMES = 1000
 """A log with so many frames is brought into the file, and begins anew."""
 _MAGIC = b"SQLite format 3\0"

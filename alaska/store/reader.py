@@ -18,7 +18,8 @@ from alaska.store import rows
 from alaska.store.damage import Damage, is_damage, next_whole
 from alaska.store.database import File, explained
 from alaska.store.large import LargeRows
-from alaska.store.scan import LARGE_OCTETS, LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
+from alaska.store.pieces import LARGE_OCTETS
+from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20
 """When so much has been read, a page ends."""
@@ -79,7 +80,7 @@ class Reader:
             found.upto = expires, position
             if message is not None:
                 found.append(message)
-                octets += message.size
+                octets += message.size if message.content else 0
             if octets > PAGE_OCTETS:
                 return found
         if len(keys) < limit:

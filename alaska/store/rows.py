@@ -10,15 +10,17 @@ import msgspec
 from alaska.errors import DamagedRow
 from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
 from alaska.mlm.commands import Content
+from alaska.store.pieces import LARGE_OCTETS, LENGTH_OCTETS
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
 NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
+RECORD_KIND = len(KINDS)
+"""The kind of records where they are in one table with messages."""
 MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
     "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time"
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets"
-_LENGTH_OCTETS = 4
 _MOST = 2**40
 _MAYBE = (float, type(None))
 _MESSAGE_TYPES = {(int, bytes, int, int, int, expires, bytes) for expires in _MAYBE}
@@ -30,7 +32,7 @@ _from_data = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes, tuple[bytes, ...
 
 def pack(content: Content) -> bytes:
     """Return the frames of a content as one."""
-    return b"".join([part for frame in content for part in (len(frame).to_bytes(_LENGTH_OCTETS, "big"), frame)])
+    return b"".join([part for frame in content for part in (len(frame).to_bytes(LENGTH_OCTETS, "big"), frame)])
 
 
 def unpack(packed: bytes) -> Content:
@@ -49,7 +51,7 @@ def _frames(packed: bytes) -> tuple[Content, int]:
     frames: list[bytes] = []
     at = 0
     while at < len(packed):
-        start = at + _LENGTH_OCTETS
+        start = at + LENGTH_OCTETS
         at = start + int.from_bytes(packed[at:start], "big")
         frames.append(packed[start:at])
     return tuple(frames), at
@@ -61,7 +63,10 @@ def as_data(sender: bytes, subject: bytes, tracker: bytes, packed: bytes, is_tra
 
 
 def of_messages(messages: Iterable[Message]) -> list[Any]:
-    """Return the values of the rows of messages, one row after the other, without those that name their queue."""
+    """Return the values of the rows of messages, one row after the other, without those that name their queue.
+
+    Those that are large have no content there.
+    """
     return [
         value
         for each in messages
@@ -70,7 +75,16 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
             each.size,
             each.attempts,
             each.expires,
-            _to_data((each.sender, each.subject, each.tracker, each.content, each.is_tracked, each.origin)),
+            _to_data(
+                (
+                    each.sender,
+                    each.subject,
+                    each.tracker,
+                    each.content if each.size <= LARGE_OCTETS else (),
+                    each.is_tracked,
+                    each.origin,
+                )
+            ),
         )
     ]
 
@@ -136,9 +150,10 @@ def to_letter(row: Sequence[Any]) -> DeadLetter:
 
 
 def of_record(record: Record) -> tuple[Any, ...]:
-    """Return the row of a record, without its stream."""
+    """Return the row of a record, without its stream; where it is large, without its content."""
     _, position, time, sender, subject, content = record
-    return position, time, sender, subject, pack(content), record.size
+    size = record.size
+    return position, time, sender, subject, pack(content) if size <= LARGE_OCTETS else b"", size
 
 
 def to_record_size(row: Sequence[Any]) -> RecordSize:

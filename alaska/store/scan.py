@@ -9,9 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from alaska.message import DeadLetter, Message, Record, RecordSize
 from alaska.store import rows
+from alaska.store.pieces import LARGE_OCTETS
 
-LARGE_OCTETS = 2**20
-"""A row with more octets than that in its large column is not read with others."""
 _T = TypeVar("_T")
 
 
@@ -36,18 +35,19 @@ class Scan(Generic[_T]):
 
     @cached_property
     def large_at(self) -> int:
-        """Which column may be large; where it is, :attr:`page` has the number of its octets instead."""
+        """Which column may be large; where it is, or its content is in pieces, :attr:`page` has a number instead."""
         return self.columns.split(", ").index(self.large)
 
     @cached_property
     def page(self) -> str:
         """The statement that reads rows behind a position, at most so many."""
-        return f"SELECT {self._small_columns} FROM {self.table} {self._behind} LIMIT ?"
+        octets = "max(octets, length({0}))" if "octets" in self.columns else "length({0})"
+        return f"SELECT {self._columns_with(octets)} FROM {self.table} {self._behind} LIMIT ?"
 
     @cached_property
     def small(self) -> str:
-        """The statement that reads the row at a position as :attr:`page` does."""
-        return f"SELECT {self._small_columns} FROM {self.table} WHERE {self.condition} AND position = ?"
+        """The statement that reads the row at a position, without content that is in pieces."""
+        return f"SELECT {self._columns_with('length({0})')} FROM {self.table} WHERE {self.condition} AND position = ?"
 
     @cached_property
     def next(self) -> str:
@@ -69,10 +69,10 @@ class Scan(Generic[_T]):
         """The statement that reads the row at a position, whatever its size."""
         return f"SELECT {self.columns} FROM {self.table} WHERE {self.condition} AND position = ?"
 
-    @property
-    def _small_columns(self) -> str:
-        length = f"length({self.large})"
-        small = f"CASE WHEN {length} > {LARGE_OCTETS} THEN {length} ELSE {self.large} END"
+    def _columns_with(self, octets: str) -> str:
+        """Return the columns, in place of the large one how many octets there are, where these are many."""
+        octets = octets.format(self.large)
+        small = f"CASE WHEN {octets} > {LARGE_OCTETS} THEN {octets} ELSE {self.large} END"
         return ", ".join(small if each == self.large else each for each in self.columns.split(", "))
 
     @property

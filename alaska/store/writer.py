@@ -10,9 +10,11 @@ from operator import itemgetter
 from typing import Any
 
 from alaska.message import QueueName
+from alaska.mlm.commands import Content
 from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
 from alaska.store.database import File
+from alaska.store.pieces import LARGE_OCTETS, to_pieces
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 """How many rows one statement writes; each number of them is a statement that SQLite has to know."""
@@ -24,6 +26,8 @@ class Writer:
     def __init__(self, file: File) -> None:
         self._file = file
         self._connection = file.connect()
+        # Most files have nothing large in them, so there is nothing to look for at each deletion.
+        self._has_large = bool(self._connection.execute("SELECT 1 FROM large LIMIT 1").fetchall())
 
     def write(self, changes: Changes) -> list[Refusal]:
         """Write a group of changes; return what is refused: rows that cannot be written, however often one tries.
@@ -88,6 +92,7 @@ class Writer:
                 "DELETE FROM message WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
                 (rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
             )
+            self._delete_large(rows.NUMBERS[queue.kind], queue.address, positions)
         attempts: dict[tuple[QueueName, int], list[int]] = {}
         for position, message in changes.attempts.items():
             attempts.setdefault((message.queue, message.attempts), []).append(position)
@@ -100,6 +105,9 @@ class Writer:
         for queue, messages in changes.kept.items():
             same = (rows.NUMBERS[queue.kind], queue.address)
             self._insert("message", rows.MESSAGE_COLUMNS, same, rows.of_messages(messages.values()))
+            for message in messages.values():
+                if message.size > LARGE_OCTETS:
+                    self._insert_large(*same, message.position, message.content)
 
     def _write_letters(self, changes: Changes) -> None:
         gone = [position for position, letter in changes.letters.items() if letter is None]
@@ -113,14 +121,35 @@ class Writer:
     def _write_records(self, changes: Changes) -> None:
         for stream, upto in changes.trimmed.items():
             self._connection.execute("DELETE FROM record WHERE stream = ? AND position <= ?", (stream, upto))
+            if self._has_large:
+                query = "DELETE FROM large WHERE kind = ? AND address = ? AND position <= ?"
+                self._connection.execute(query, (rows.RECORD_KIND, stream, upto))
         for stream, records in changes.records.items():
-            values = [value for record in records.values() for value in rows.of_record(record)]
-            self._insert("record", rows.RECORD_COLUMNS, (stream,), values)
+            some = [rows.of_record(record) for record in records.values()]
+            self._insert("record", rows.RECORD_COLUMNS, (stream,), [value for row in some for value in row])
+            for record, row in zip(records.values(), some, strict=True):
+                if row[-1] > LARGE_OCTETS:
+                    self._insert_large(rows.RECORD_KIND, stream, record.position, record.content)
         for stream, last in changes.lasts.items():
             self._connection.execute(
                 "INSERT INTO stream (name, last) VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET last = max(last, excluded.last)",
                 (stream, last),
+            )
+
+    def _insert_large(self, kind: int, address: bytes, position: int, content: Content) -> None:
+        """Insert the content of a message or record, in place of what it had."""
+        self._has_large = True
+        self._delete_large(kind, address, [position])
+        for number, piece in enumerate(to_pieces(content)):
+            row = (kind, address, position, number, piece)
+            self._connection.execute("INSERT INTO large VALUES (?, ?, ?, ?, ?)", row)
+
+    def _delete_large(self, kind: int, address: bytes, positions: list[int]) -> None:
+        if self._has_large:
+            self._connection.execute(
+                "DELETE FROM large WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
+                (kind, address, json.dumps(positions)),
             )
 
     def _insert(self, table: str, columns: str, same: tuple[Any, ...], values: list[Any]) -> None:

@@ -1,0 +1,63 @@
+"""Content that is large, as pieces of a table: none of them takes long to copy, however large it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+
+from alaska.errors import DamagedRow
+from alaska.mlm.commands import Content
+
+LARGE_OCTETS = 2**20
+"""What counts for more octets than that has its content in pieces, and is not read with others."""
+PIECE_OCTETS = 2**20
+LENGTH_OCTETS = 4
+
+
+def to_pieces(content: Content) -> Iterator[bytes]:
+    """Iterate over the frames of a content, each behind its length, in pieces of at most twice :data:`PIECE_OCTETS`."""
+    parts: list[bytes | memoryview] = []
+    octets = 0
+    for frame in content:
+        parts.append(len(frame).to_bytes(LENGTH_OCTETS, "big"))
+        octets += LENGTH_OCTETS
+        view = memoryview(frame)
+        for start in range(0, len(frame), PIECE_OCTETS):
+            parts.append(view[start : start + PIECE_OCTETS])
+            octets += len(parts[-1])
+            if octets >= PIECE_OCTETS:
+                yield b"".join(parts)
+                parts, octets = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+def from_pieces(pieces: Iterable[bytes]) -> Content:
+    """Return the frames of which these are the pieces.
+
+    :raises DamagedRow: they are not whole.
+    """
+    frames: list[bytes] = []
+    frame: BytesIO | None = None
+    length, left = b"", 0
+    for piece in pieces:
+        if not isinstance(piece, bytes):
+            raise DamagedRow("a piece of its content has another type")
+        at = 0
+        while at < len(piece):
+            if frame is None:
+                start, at = at, min(len(piece), at + LENGTH_OCTETS - len(length))
+                length += piece[start:at]
+                if len(length) < LENGTH_OCTETS:
+                    break
+                frame, left, length = BytesIO(), int.from_bytes(length, "big"), b""
+            start, at = at, min(len(piece), at + left)
+            frame.write(memoryview(piece)[start:at])
+            left -= at - start
+            if not left:
+                # What is there is given away, not copied.
+                frames.append(frame.getvalue())
+                frame = None
+    if frame is not None or length or not frames:
+        raise DamagedRow("its content is not whole")
+    return tuple(frames)
