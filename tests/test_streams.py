@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import LogLevel
 
 from alaska.broker import readers
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
 from alaska.retention import Retention
+from tests.network_case import LogCase
 from tests.test_broker import BrokerTestCase
 
 LIVE = mlm.LIVE_ONLY
@@ -321,3 +323,20 @@ class LimitTests(StreamTestCase):
         self.assertEqual(self.taken("r"), numbers(10))
         self.do("w", *write(b"live"))
         self.assertEqual(self.taken("r"), [b"live"])
+
+
+class ContentLimitTests(StreamTestCase, LogCase):
+    """How large one message may be."""
+
+    limits = Limits(content_octets=5)
+
+    def setUp(self) -> None:
+        LogCase.setUp(self)
+        StreamTestCase.setUp(self)
+
+    def test_too_large(self) -> None:
+        """A message that is too large goes to nobody, and the log says so once; others go on."""
+        self.open("r", mlm.StreamRead(b"s", b""))
+        self.do("w", *write(b"small", b"large ", b"larger", b"last"))
+        self.assertEqual(self.taken("r"), [b"small", b"last"])
+        self.assertEqual(len(self.logged(LogLevel.warn)), 1)

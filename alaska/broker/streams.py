@@ -16,7 +16,7 @@ from alaska.broker.readers import Reader
 from alaska.broker.subjects import SubjectIndex
 from alaska.broker.turns import Turns
 from alaska.interfaces import IStore
-from alaska.message import Record
+from alaska.message import Record, reckoned
 from alaska.mlm import commands as mlm
 from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
@@ -263,10 +263,11 @@ class Streams:
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
+        self._most_octets = limits.content_octets
         self._ended = Ended()
         self._trimmed = 0.0
         self.refused = 0
-        """How many messages were not kept because there are too many streams."""
+        """How many messages were too large, or not kept because there are too many streams."""
         self._turns = Turns()
         for size in store.streams():
             if size.first <= size.last:
@@ -323,6 +324,10 @@ class Streams:
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
         """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""
+        if self._most_octets is not None and reckoned(content, 0) > self._most_octets:
+            self.refused += 1
+            self._gauge.admits("a message of a stream", reckoned(content, 0), QueueLimits(self._most_octets))
+            return 0
         stream = self._streams.get(name)
         if stream is None:
             # Nobody reads it: it exists only if it is to be kept.
