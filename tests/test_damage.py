@@ -13,6 +13,7 @@ from typing import Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.broker import queues
 from alaska.interfaces import Reactor
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
 from alaska.mlm import commands as mlm
@@ -400,6 +401,21 @@ class BrokerTests(DurableTestCase):
         self.assertEqual([each.subject for each in got], [b"1", b"2", b"4", b"5"])
         self.assertEqual(self.broker.queues._room.octets, 0)
         self.assertEqual([queue.waiting for queue in self.broker.queues._queues.values()], [0])
+
+    def test_much_at_once(self) -> None:
+        """What waits in many queues is read over several ticks, however many clients come for it at once."""
+        self.patch(queues, "READ_IN_A_TICK", 50)
+        names = ("a", "b", "c", "d")
+        self.open("p")
+        for name in names:
+            self.do("p", *(mlm.MailboxSend(name.encode(), b"s", b"", 0, (b"x",)) for _ in range(30)))
+        self.write()
+        self.crash()
+        for name in names:
+            self.open(name, credit=1000)
+        self.assertEqual([len(self.taken(name)) for name in names], [30, 30, 0, 0])
+        self.pass_time(0.05)
+        self.assertEqual([len(self.taken(name)) for name in names], [0, 0, 30, 30])
 
     def test_service(self) -> None:
         """So is that of a service."""

@@ -138,7 +138,7 @@ class File:
             found = os.stat(self.path)
         except OSError as error:
             raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
-        if not os.path.samestat(found, os.fstat(self._locks.own)):
+        if (found.st_dev, found.st_ino) != self._locks.key:
             raise StoreError(f"the store {self.path} was replaced by another file while it was open")
         if self._log is not None and not self._log.is_at(f"{self._place}-wal"):
             raise StoreError(f"the log {self._place}-wal was moved, deleted or replaced while the store was open")

@@ -27,7 +27,8 @@ class Locks:
 
     def __init__(self, path: Path, place: Path) -> None:
         self._taken = f"the store {path} is in use by another broker"
-        self._key: tuple[int, int] | None = None
+        self.key: tuple[int, int] | None = None
+        """The device and inode of the file."""
         self._descriptors: list[int] = []
         for each in (path, f"{path}-lock", f"{place}-wal", f"{place}-shm", f"{place}-journal"):
             _check_kind(each)
@@ -35,8 +36,8 @@ class Locks:
             self.beside = self._lock(f"{path}-lock")
             self.own = self._lock(path)
             found = os.fstat(self.own)
-            self._key = found.st_dev, found.st_ino
-            _in_use.add(self._key)
+            self.key = found.st_dev, found.st_ino
+            _in_use.add(self.key)
         except BaseException:
             self.release()
             raise
@@ -54,9 +55,9 @@ class Locks:
         """Let others have the file."""
         while self._descriptors:
             os.close(self._descriptors.pop())
-        if self._key is not None:
-            _in_use.discard(self._key)
-            self._key = None
+        if self.key is not None:
+            _in_use.discard(self.key)
+            self.key = None
 
 
 def _check_kind(path: str | Path) -> None:

@@ -72,6 +72,8 @@ class OpenLog:
     def __init__(self, path: Path, lock: int, page_octets: int) -> None:
         self._lock = lock
         self._log = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        found = os.fstat(self._log)
+        self._key = found.st_dev, found.st_ino
         self._place = HEADER_OCTETS + (LONG_FRAMES - 1) * (FRAME_HEADER_OCTETS + page_octets) + 8
 
     def begin(self) -> None:
@@ -87,9 +89,10 @@ class OpenLog:
     def is_at(self, path: str) -> bool:
         """Return whether the file at a path is this log."""
         try:
-            return os.path.samestat(os.stat(path), os.fstat(self._log))
+            found = os.stat(path)
         except OSError:
             return False
+        return (found.st_dev, found.st_ino) == self._key
 
     def close(self) -> None:
         """Close the log."""
