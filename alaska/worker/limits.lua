@@ -79,15 +79,16 @@ local lines = 0
 
 -- Counts the lines that end in a text.
 function limits.count_lines(text)
-  local at = find(text, '\n', 1, true)
+  local at, length = find(text, '\n', 1, true), #text
   while at do
     lines = lines + 1
-    at = find(text, '\n', at + 1, true)
     if lines > most_lines and most_lines > 0 then
       exceed(LINES, too_many_lines)
     end
+    at = at < length and find(text, '\n', at + 1, true)
   end
 end
+
 local TIMEOUT = 'worker/scripts/timeout'
 local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settings.timeout)
 
