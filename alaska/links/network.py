@@ -22,10 +22,11 @@ from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 CLOSE_MILLISECONDS = 1000
 HANDSHAKE_MILLISECONDS = 10_000
 """So long a connection may take to be let in, before it is given up and its descriptor is free."""
-ROUTER_RECEIVE_MARK = 16
+ROUTER_RECEIVE_MARK = 32
 """Messages of one connection that wait to be read before its sender has to wait too; none is dropped.
 
-They may be large, so they are few: that costs nothing, since ZeroMQ reads on while those are dealt with.
+They may be large, so they are few. Half as many would cost a twentieth of the throughput of small ones, since ZeroMQ's
+thread has to be woken as often to read on.
 """
 _numbers = count()
 
