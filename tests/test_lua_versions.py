@@ -25,6 +25,7 @@ TESTS = (
     "tests.test_lua_isolation",
     "tests.test_lua_limits",
     "tests.test_lua_modules",
+    "tests.test_lua_patterns",
     "tests.test_lua_checks",
     "tests.test_lua_sandbox",
     "tests.test_penlight",

@@ -43,9 +43,10 @@ MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _PARTS = (
     *("texts", "limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console"),
     *("sending", "system", "bounded", "loading", "modules"),
-    *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "api", "environment"),
+    *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "bounds", "placing", "items"),
+    *("patterns", "strings", "long_texts", "api", "environment"),
 )
-_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "pretty", "tables", "utf8")
+_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "matching", "pretty", "searching", "tables", "utf8")
 MOST_LINE_DIGITS = 9
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}

@@ -84,7 +84,10 @@ local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards,
   part_with_checks 'tables', trace.note)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
-part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main)
+part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
+if settings.sandbox and limits.check then
+  part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.note)
+end
 local api = part 'api'(run, settings, limits, questions, sending, modules)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 

@@ -1,5 +1,5 @@
 -- What is left of the globals for scripts that are not trusted: what is named here, and nothing else.
-local globals = ...
+local globals, _, _, _, _, limits = ...
 
 local base, libraries = globals.base, globals.libraries
 local error, type, select, next, pcall, tostring = error, type, select, next, pcall
@@ -80,8 +80,9 @@ function base.collectgarbage(option)
     type(option) == 'string' and option or type(option)), 2)
 end
 
--- Shows the lines of Lua files that are not ours.
+-- Shows the lines of Lua files that are not ours. A deep stack takes long, and so does a long message.
 function libraries.debug.traceback(...)
+  limits.patience()
   local thread, message, level = ...
   local has_thread = type(thread) == 'thread'
   if not has_thread then
@@ -96,10 +97,10 @@ function libraries.debug.traceback(...)
   end
   local text
   if has_thread then
-    text = traceback(thread, message or '', first) -- LuaJIT returns nil for nil
+    text = traceback(thread, '', first)
   else
-    text = traceback(message or '', first + 1)
+    text = traceback('', first + 1)
   end
   text = gsub(text, '\n\t%[alaska [^\n]*', '')
-  return message == nil and sub(text, 2) or text
+  return message == nil and sub(text, 2) or message .. text
 end

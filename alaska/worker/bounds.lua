@@ -1,0 +1,30 @@
+-- Puts in place what bounds the functions of C that work on texts, for scripts in the sandbox.
+local libraries, limits, part, part_with_checks, guards, note = ...
+
+local pcall, xpcall = pcall, xpcall
+local format = string.format
+local gsub = string.gsub
+local patterns = part 'patterns'(part 'items'(limits.patience), limits.patience)
+local fail = part 'placing'()
+
+-- Not `note` itself, which takes more than an error.
+local function noted(value)
+  return note(value)
+end
+
+-- Calls string.gsub with a replacement that calls back.
+local function call_back(...)
+  if guards then
+    return pcall(guards.gsub, ...)
+  end
+  return xpcall(gsub, noted, ...)
+end
+
+-- What is done in Lua is compiled when it is needed first.
+local function make_searching(charge)
+  local matcher = part_with_checks 'matching'(patterns, limits.patience, fail)
+  return part_with_checks 'searching'(patterns, matcher, charge, fail)
+end
+
+local charge = part 'strings'(libraries.string, limits, patterns, make_searching, fail, call_back)
+part 'long_texts'(libraries, charge, fail, guards and guards.format or number_format, note)

@@ -1,0 +1,178 @@
+-- Reads patterns: returns their items.
+local patience = ...
+
+local byte, char, find, match, rep, sub =
+  string.byte, string.char, string.find, string.match, string.rep, string.sub
+local pcall, concat = pcall, table.concat
+
+local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that takes time; classes that are remembered
+local MOST_CAPTURES = 32
+
+-- Classes of characters
+
+local all = {} -- octets
+for code = 0, 255 do
+  all[code + 1] = char(code)
+end
+
+local classes, class_count = {}, 0
+
+-- Returns what stands for a class, given the pattern that it is; `octets` are all that belong to it, and
+-- `weight` is what it costs to look for one there.
+local function class(text)
+  local known = classes[text]
+  if not known then
+    local octets = {}
+    for code = 0, 255 do
+      if match(all[code + 1], text) then
+        octets[#octets + 1] = all[code + 1]
+      end
+      if #text > LONG then
+        patience()
+      end
+    end
+    known = { text = text, octets = concat(octets), weight = #text > 2 and #text / 2 + 1 or 1 }
+    if class_count == MOST_CLASSES then
+      classes, class_count = {}, 0
+    end
+    if #text <= LONG then
+      classes[text], class_count = known, class_count + 1
+    end
+  end
+  return known
+end
+
+-- Returns the text of a class that has one octet only.
+local function literal(octet)
+  return find(octet, '%w') and octet or '%' .. octet
+end
+
+-- Items
+
+-- What Lua says of a mistake is asked of Lua.
+local function said_of(pattern)
+  local _, message = pcall(match, '', pattern)
+  return message
+end
+
+-- Returns the position behind a set that begins there, or nil if it has no end.
+local function after_set(pattern, start)
+  local position = start + 1
+  if byte(pattern, position) == 94 then -- ^
+    position = position + 1
+  end
+  repeat -- the first octet is no end, whatever it is
+    if position > #pattern then
+      return nil
+    end
+    position = position + (byte(pattern, position) == 37 and position < #pattern and 2 or 1) -- %
+    position = find(pattern, '[]%%]', position)
+  until not position or byte(pattern, position) == 93 -- ]
+  return position and position + 1
+end
+
+-- Returns the text of the class of characters that begins at a position, and where it ends; nil if it is wrong.
+local function class_at(pattern, start)
+  local octet = sub(pattern, start, start)
+  if octet == '%' then
+    local escaped = sub(pattern, start + 1, start + 1)
+    return escaped ~= '' and '%' .. escaped or nil, start + 2
+  elseif octet == '[' then
+    local after = after_set(pattern, start)
+    return after and sub(pattern, start, after - 1), after
+  end
+  return octet == '.' and '.' or literal(octet), start + 1
+end
+
+local readers = {}
+
+readers['('] = function(pattern, position, state)
+  if state.captures == MOST_CAPTURES then
+    return { kind = 'wrong', why = said_of(rep('()', MOST_CAPTURES + 1)) }
+  end
+  local captures = state.captures + 1
+  state.captures = captures
+  if sub(pattern, position + 1, position + 1) == ')' then
+    state.is_closed[captures] = true
+    return { kind = 'position', number = captures }, position + 2
+  end
+  state.open[#state.open + 1] = captures
+  return { kind = 'open', number = captures }, position + 1
+end
+
+readers[')'] = function(_, position, state)
+  local open = state.open
+  local number = open[#open]
+  if not number then
+    return { kind = 'wrong', why = said_of ')' }
+  end
+  open[#open], state.is_closed[number] = nil, true
+  return { kind = 'close', number = number }, position + 1
+end
+
+readers['%b'] = function(pattern, position)
+  local first, last = sub(pattern, position + 2, position + 2), sub(pattern, position + 3, position + 3)
+  if last == '' then
+    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+  end
+  return { kind = 'balanced', first = byte(first), last = byte(last), class = class(literal(first)),
+    either = '[' .. literal(first) .. literal(last) .. ']' }, position + 4
+end
+
+readers['%f'] = function(pattern, position)
+  local after = sub(pattern, position + 2, position + 2) == '[' and after_set(pattern, position + 2)
+  if not after then
+    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+  end
+  return { kind = 'frontier', class = class(sub(pattern, position + 2, after - 1)) }, after
+end
+
+local function read_back_reference(pattern, position, state)
+  local number = byte(pattern, position + 1) - 48
+  if not state.is_closed[number] then
+    return { kind = 'wrong', why = said_of(sub(pattern, position, position + 1)) }
+  end
+  return { kind = 'back', number = number }, position + 2
+end
+
+for digit = 0, 9 do
+  readers['%' .. digit] = read_back_reference
+end
+
+local REPEATS = { ['*'] = true, ['+'] = true, ['-'] = true, ['?'] = true }
+
+local function read_class(pattern, position)
+  local text, after = class_at(pattern, position)
+  if not text then
+    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+  end
+  local times = sub(pattern, after, after)
+  if REPEATS[times] then
+    return { kind = times, class = class(text) }, after + 1
+  end
+  return { kind = 'one', class = class(text) }, after
+end
+
+-- Returns the items of a pattern from a position on, how many captures it has, and whether all of it is right. What is
+-- wrong with an item is an error only when a match gets as far.
+local function items_of(pattern, position)
+  local items, state, is_right = {}, { captures = 0, open = {}, is_closed = {} }, true
+  while position and position <= #pattern do
+    local octet = sub(pattern, position, position)
+    local read = readers[octet] or octet == '%' and readers[sub(pattern, position, position + 1)] or read_class
+    local item
+    if octet == '$' and position == #pattern then
+      item, position = { kind = '$' }, position + 1
+    else
+      item, position = read(pattern, position, state)
+    end
+    items[#items + 1] = item
+    is_right = is_right and item.kind ~= 'wrong'
+    if #items % 64 == 0 then
+      patience()
+    end
+  end
+  return items, state.captures, is_right and #state.open == 0
+end
+
+return items_of

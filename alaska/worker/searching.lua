@@ -1,0 +1,293 @@
+-- find, match, gmatch and gsub for what would keep those of C too long. This file is checked as a script is.
+--
+-- A *search* is a function that does what string.find does, for one pattern, from a position on.
+local patterns, matcher, charge, fail = ...
+
+local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
+local concat, max, pcall, select, type = table.concat, math.max, pcall, select, type
+local is_5_1 = setfenv ~= nil
+local SLOW = patterns.SLOW
+local SHORT, LONG = 64, 65536 -- octets of a piece of the subject
+
+-- Returns where from a position on a match may begin: at an octet of a class, if one is given, or at the end.
+local function next_start(s, position, class)
+  local size, length = SHORT, #s
+  if not class or position > length or find(class.octets, sub(s, position, position), 1, true) then
+    return position
+  end
+  while position <= length do
+    local found = find(sub(s, position, position + size - 1), class.text)
+    charge(size * class.weight / SLOW)
+    if found then
+      return position + found - 1
+    end
+    position, size = position + size, size < LONG and size * 4 or size
+  end
+  return length + 1
+end
+
+-- Returns the class of what a match has to begin with, if it is one. Returns as well a pattern for the octets in a row
+-- that it begins with, if none of these can begin what is behind them: where one of them fails to match, all do.
+local function beginning(items)
+  local place = 1
+  while items[place] and (items[place].kind == 'open' or items[place].kind == 'position') do
+    place = place + 1
+  end
+  local first = items[place] or {}
+  local kind, row = first.kind, nil
+  if kind == '+' or kind == '*' then
+    patterns.look_ahead(items)
+    row = first.is_apart and '^' .. first.class.text .. '+'
+    for i = 1, #items do
+      row = items[i].kind ~= 'back' and row or nil
+    end
+  end
+  return (kind == 'one' or kind == '+' or kind == 'balanced') and first.class or nil, row
+end
+
+-- Returns a search that tries one position after the other, and counts a share of the time for each.
+local function search_by_positions(known, at, share)
+  local class, row = beginning(patterns.items(known))
+  local search
+
+  local function tried(s, position, captured, first, ...)
+    if first then
+      return first, ...
+    end
+    local _, last = nil, nil
+    if row then
+      _, last = find(s, row, position)
+    end
+    return search(s, last and last + 2 or position + 1, captured)
+  end
+
+  function search(s, position, captured)
+    position = next_start(s, position, class)
+    if position > #s + 1 then
+      return nil
+    end
+    charge(share)
+    return tried(s, position, captured, at(s, position, captured))
+  end
+
+  return search
+end
+
+-- Returns a search for subjects of n octets: in C as a whole, in C from each position, or in Lua. `is_repeated`: it is
+-- called until there is no other match.
+local function search_of(known, n, is_repeated)
+  local pattern = known.pattern
+  if known.is_right and n <= known.once then
+    local share = n / known.once
+    if is_repeated and n <= known.every then
+      charge(share)
+      return function(s, position)
+        return find(s, pattern, position)
+      end
+    end
+    return function(s, position)
+      charge(share)
+      return find(s, pattern, position)
+    end
+  elseif known.is_right and n <= known.at and not known.is_anchored then
+    pattern = '^' .. pattern
+    return search_by_positions(known, function(s, position)
+      return find(s, pattern, position)
+    end, max(n / known.at, known.share))
+  end
+  local at = known.matcher or matcher(known)
+  known.matcher = at
+  if known.is_anchored then
+    return at
+  end
+  return search_by_positions(known, at, 0)
+end
+
+local searching = {}
+
+function searching.find(known, s, position)
+  return search_of(known, #s)(s, position)
+end
+
+local function matched(s, first, last, ...)
+  if first and select('#', ...) == 0 then
+    return sub(s, first, last)
+  elseif first then
+    return ...
+  end
+  return nil
+end
+
+function searching.match(known, s, position)
+  return matched(s, search_of(known, #s)(s, position))
+end
+
+function searching.gmatch(known, s, position)
+  local search, behind = search_of(known, #s, true), nil
+  local step
+
+  local function stepped(first, last, ...)
+    if not first then
+      charge(1)
+      return nil
+    elseif last + 1 == behind then -- Lua 5.4 takes nothing right behind something
+      position = position + 1
+      return step()
+    end
+    position = last + 1
+    if not is_5_1 then
+      behind = position
+    elseif first > last then
+      position = position + 1
+    end
+    return matched(s, first, last, ...)
+  end
+
+  function step()
+    if position > #s + 1 then
+      return nil
+    end
+    return stepped(search(s, position))
+  end
+
+  return step
+end
+
+-- Replacing
+
+-- Returns the parts of a replacement: texts, numbers of captures, and functions that raise an error.
+local function parts_of(text, captures)
+  local parts, position = {}, 1
+  while true do
+    local mark = find(text, '%', position, true)
+    parts[#parts + 1] = sub(text, position, (mark or 0) - 1)
+    if not mark then
+      return parts
+    end
+    local escaped = sub(text, mark + 1, mark + 1)
+    local number = find(escaped, '%d') and byte(escaped) - 48
+    if number and (number <= captures or number == 1) then
+      parts[#parts + 1] = number
+    else
+      local is_right, said = pcall(gsub, 'x', 'x', '%' .. escaped)
+      parts[#parts + 1] = is_right and said or function()
+        fail(said)
+      end
+    end
+    position = mark + 2
+  end
+end
+
+local _, unfinished = pcall(find, '', '(')
+
+-- Each returns a function that adds to a table what takes the place of a match, and returns how long the table is then.
+local adders = {}
+
+function adders.string(text, known)
+  local parts = parts_of(text, known.captures)
+  return function(out, count, s, first, last, ...)
+    for i = 1, #parts do
+      local part = parts[i]
+      count = count + 1
+      if type(part) == 'string' then
+        out[count] = part
+      elseif type(part) == 'function' then
+        part()
+      elseif part == 0 or select('#', ...) == 0 then
+        out[count] = sub(s, first, last)
+      else
+        out[count] = (select(part, ...)) or fail(unfinished)
+      end
+    end
+    return count
+  end
+end
+
+local function add_value(out, count, s, first, last, value)
+  local kind = type(value)
+  if not value then
+    value = sub(s, first, last)
+  elseif kind ~= 'string' and kind ~= 'number' then
+    local _, said = pcall(gsub, 'x', 'x', function() return value end)
+    fail(said)
+  end
+  out[count + 1] = value
+  return count + 1
+end
+
+function adders.table(values)
+  return function(out, count, s, first, last, capture)
+    if capture == nil then
+      capture = sub(s, first, last)
+    end
+    return add_value(out, count, s, first, last, values[capture])
+  end
+end
+
+adders['function'] = function(call)
+  return function(out, count, s, first, last, ...)
+    if select('#', ...) == 0 then
+      return add_value(out, count, s, first, last, (call(sub(s, first, last))))
+    end
+    return add_value(out, count, s, first, last, (call(...)))
+  end
+end
+
+-- Does what string.gsub does, for the first matches up to a number.
+function searching.gsub(known, s, replacement, most)
+  local search, add = search_of(known, #s, true), adders[type(replacement)](replacement, known)
+  local captured = type(replacement) == 'string' and (find(replacement, '%%[1-9]') and 'lazily' or 'none') or nil
+  local out, count, copied, position, behind = {}, 0, 1, 1, nil
+  local replaced, length = 0, #s
+
+  local function replace(first, last, ...)
+    if not first then
+      return false
+    elseif last + 1 == behind then -- as above
+      position = position + 1
+      return true
+    end
+    if first > copied then
+      count = count + 1
+      out[count] = sub(s, copied, first - 1)
+    end
+    replaced = replaced + 1
+    count = add(out, count, s, first, last, ...)
+    copied, position = last + 1, last + 1
+    if not is_5_1 then
+      behind = position
+    elseif first > last then
+      position = position + 1
+    end
+    return true
+  end
+
+  local goes_on = replaced < most
+  while goes_on and position <= length + 1 do
+    goes_on = replace(search(s, position, captured)) and not known.is_anchored and replaced < most
+  end
+  out[count + 1] = sub(s, copied)
+  return concat(out), replaced
+end
+
+-- Looks for a text as it is.
+function searching.plain(s, text, position)
+  local head, length = sub(text, 1, SHORT), #text
+  while true do
+    charge(#s * (#head + SHORT) / SLOW)
+    local first = find(s, head, position, true)
+    if not first then
+      return nil
+    end
+    local same, piece = 0, nil
+    repeat
+      same, piece = same + LONG, sub(text, same + 1, same + LONG)
+    until same >= length or sub(s, first + same - LONG, first + same - 1) ~= piece
+    if same >= length and sub(s, first + same - LONG, first + length - 1) == piece then
+      return first, first + length - 1
+    end
+    position = first + 1
+  end
+end
+
+return searching
