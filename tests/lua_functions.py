@@ -15,7 +15,8 @@ ONCE = "at once"
 LINEAR = "linear, in C"
 CALLS = "what it calls is checked"
 CHECKED = "checked"
-PATTERN = "**not bounded by Lua**"
+PATTERN = "in C where its worst case is short, or checked"
+LOOKS = "linear, in C, which looks at the time where a text is long"
 WAITS = "waits; the time of the script goes on"
 
 # Memory
@@ -79,16 +80,13 @@ GLOBALS = Group(
 
 STRINGS = Group(
     "Strings",
-    "What searches by a pattern goes back and forth as the pattern says, which no limit in Lua ends: with `isolation = "
-    '"process"` the process is killed at the limit, with `"thread"` the slot gets another thread '
-    "([isolation.md](isolation.md)).",
+    "What searches by a pattern goes back and forth as the pattern says. How long that may take at worst is estimated "
+    "before, and where it is more than a moment, the matching is done in Lua and checked ([lua.md](lua.md#limits)).",
     (
-        Row(
-            "string.byte string.char string.len string.sub string.lower string.upper string.reverse",
-            LINEAR, LUA, VALUES,
-        ),
+        Row("string.byte string.char string.len string.sub", LINEAR, LUA, VALUES),
+        Row("string.lower string.upper string.reverse", LOOKS, LUA, VALUES),
         Row("string.rep", f"{LINEAR}; of nothing, at once", LUA, VALUES),
-        Row("string.format", f"{LINEAR}; {CALLS}", LUA, VALUES),
+        Row("string.format", f"{LOOKS}; {CALLS}", LUA, VALUES),
         Row("string.find string.match", PATTERN, LUA, VALUES),
         Row("string.gmatch", ONCE, LUA, "a function"),
         Row("string.gmatch()", PATTERN, LUA, VALUES),
@@ -100,7 +98,8 @@ STRINGS = Group(
             "strings.__idiv",
             CALLS, NONE, "numbers, what the other operand's metamethod returns", ONLY_5_4,
         ),
-        Row("utf8.char utf8.codepoint utf8.len utf8.offset", "linear, in C or checked", LUA, VALUES),
+        Row("utf8.char", "linear, in C or checked", LUA, VALUES),
+        Row("utf8.codepoint utf8.len utf8.offset", f"{LOOKS}, or checked", LUA, VALUES),
         Row("utf8.codes", ONCE, LUA, "a function"),
         Row("utf8.codes()", "at once, or checked", NONE, VALUES),
     ),
@@ -151,7 +150,7 @@ TIMES_AND_THREADS = Group(
     (
         Row("os.clock os.difftime", ONCE, NONE, "numbers; the time that the whole process has computed"),
         Row("os.time", f"{ONCE}; {CALLS}", NONE, NUMBERS),
-        Row("os.date", LINEAR, LUA, VALUES),
+        Row("os.date", "linear, in C; a format has 4096 octets at most", LUA, VALUES),
         Row("os.exit", ONCE, NONE, "ends the request, not the process"),
         Row("coroutine.create coroutine.wrap", ONCE, LUA, "a coroutine of the script"),
         Row("coroutine.resume coroutine.wrap()", CALLS, LUA, "what the coroutine yields; never a question of ours"),

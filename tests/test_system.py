@@ -349,8 +349,9 @@ class IsolationTests(SystemTestCase):
     PATTERN = "string.find(('a'):rep(200), ('a-'):rep(60) .. 'b')"
 
     def isolated_config(self, isolation: str, timeout: int) -> Path:
-        """Write the configuration of a worker with this isolation."""
-        for name, value in (("SCRIPTS_TIMEOUT", str(timeout)), ("POOL_ISOLATION", isolation)):
+        """Write the configuration of a worker with this isolation and trusted scripts, whose patterns may not end."""
+        settings = (("SCRIPTS_TIMEOUT", str(timeout)), ("POOL_ISOLATION", isolation), ("SCRIPTS_SANDBOX", "0"))
+        for name, value in settings:
             os.environ[f"ALASKA_WORKER_{name}"] = value
             self.addCleanup(os.environ.pop, f"ALASKA_WORKER_{name}", None)
         return self.worker_config()

@@ -75,10 +75,17 @@ local function without_long_quotes(template, ...)
   return unpack(given, 1, select('#', ...) + 1)
 end
 
+local function is_long(value)
+  return type(value) == 'string' and #value > LONG
+end
+
 local function has_long(...)
-  for i = 1, select('#', ...) do
-    local value = select(i, ...)
-    if type(value) == 'string' and #value > LONG then
+  local first, second, third = ...
+  if is_long(first) or is_long(second) or is_long(third) then
+    return true
+  end
+  for i = 4, select('#', ...) do -- most have no more than three
+    if is_long((select(i, ...))) then
       return true
     end
   end
