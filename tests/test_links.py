@@ -247,6 +247,26 @@ class NetworkTests(LinkTestCase):
         await at_dealer.until(10)
         self.assertEqual(len(set(turns)), 10)
 
+    async def test_another_connection_is_noticed(self) -> None:
+        """While one connection has more and more that takes long, what another one sends is soon read."""
+        got: list[bytes] = []
+
+        def received(peer: bytes, frames: list[bytes]) -> None:
+            got.append(peer)
+            if frames != [b"hello"]:
+                time.sleep(sockets.TURN_SECONDS)
+            if len(got) == 3:
+                self.plain_reader(router.endpoint, b"other").send(b"more")
+
+        router = self.serve(received)
+        flood: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(flood.close, 0)
+        flood.connect(router.endpoint)
+        for _ in range(150):
+            flood.send(b"x")
+        await until(lambda: b"other" in got)
+        self.assertLess(len(got), 40)
+
     async def test_backlog(self) -> None:
         """What a client sends faster than it is dealt with waits on its side, not in the memory of the broker."""
         router = self.network.router([ANY_PORT])

@@ -119,6 +119,8 @@ class Socket(ZmqConnection):
 
     def _read(self) -> bool:
         """Read what has arrived; return False if that was more than the budget."""
+        # Else ZeroMQ looks only at every hundredth frame whether another connection has something, too.
+        self.socket.get(zmq.EVENTS)
         end = monotonic() + TURN_SECONDS
         for _ in range(READ_BUDGET):
             if len(self._posted) >= POST_AT_ONCE:
