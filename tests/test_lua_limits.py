@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+from alaska.errors import ScriptBroken
 from alaska.memory import Waste
 from alaska.worker import lua
 from alaska.worker.request import Outcome
@@ -21,6 +22,14 @@ class LimitCase(LuaCase):
 
 class TimeoutTests(LimitCase):
     """worker/scripts/timeout."""
+
+    def test_long_source(self) -> None:
+        """A source that takes long to compile is given up at the limit, and the next script has all of its time."""
+        self.use(timeout=30)
+        outcome = self.outcome("x = 1 + 2 * 3\n" * 150_000)
+        self.assertIsInstance(outcome.error, ScriptBroken)
+        self.assertEqual(outcome.error and outcome.error.limit, hostile.TIMEOUT)
+        self.assertEqual(self.output("print(1)"), "1\n")
 
     def test_told(self) -> None:
         """The error tells the limit and its setting, and where the script was."""

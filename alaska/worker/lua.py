@@ -298,7 +298,9 @@ class _Interpreter:
             path = os.fsencode(script.path)
             message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
             if message is not None:
-                return self._script_error(message, ScriptBroken)
+                error = self._script_error(message, ScriptBroken)
+                self._forget()
+                return error
         (self._with_api if has_api else self.compiled)[script.name] = script
         return None
 

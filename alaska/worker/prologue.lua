@@ -104,12 +104,13 @@ local most -- from how many kilobytes on there is too much garbage
 local has_tidied, must_tidy = false, false
 local current -- the thread of the script that is run
 
--- Compiles a script. Returns the error's text or nil, and whether the script has the table `alaska`.
+-- Compiles a script. Returns the error's text or nil, after which `forget` is to be called, and whether the script has
+-- the table `alaska`.
 local function compile(name, source, path, directory)
-  local chunk, message = chunks.compile_file(source, path)
-  if not chunk then
-    scripts[name], run.script, run.frames, run.limit = nil, { path = path }, nil, nil
-    return message, false
+  local is_in_time, chunk, message = pcall(chunks.compile_file, source, path)
+  if not is_in_time or not chunk then
+    scripts[name], run.script, run.frames = nil, { path = path }, nil
+    return is_in_time and message or chunk, false
   end
   local make_environment, has_api = environment.maker(source)
   scripts[name] = { chunk = chunk, path = path, directory = directory, make_environment = make_environment,
