@@ -264,6 +264,15 @@ class OtherLogTests(MarkCase):
         os.truncate(self.path, 3 * 4096 + 100)
         self.assert_refused(self.path, "is cut: it has 3 of .* pages")
 
+    def test_damaged_tables(self) -> None:
+        """A store whose list of tables cannot be read is refused before its log is brought into it."""
+        for path in (self.crashed(), self.path):
+            if path == self.path:
+                self.open(path).close()
+            octets = path.read_bytes()
+            path.write_bytes(octets.replace(b"CREATE TABLE message", b"CREATE TUBLE message"))
+            self.assert_refused(path, "cannot be used: malformed database schema")
+
     def test_without_file(self) -> None:
         """A log whose store is empty, or is not there, is left alone."""
         path = self.crashed()

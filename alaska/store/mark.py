@@ -184,7 +184,13 @@ def _check_whole(path: Path, log: Log) -> None:
 
 
 def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None:
-    opening = _opening(path) if any(header[40:44]) else None
+    try:
+        opening = _opening(path) if any(header[40:44]) else None
+    except sqlite3.DatabaseError:
+        if log is None or next(log.versions(1), None) is None:
+            raise
+        # Its first page is in the log, too, and may be half of what it was: the log is being brought into the file.
+        return
     if opening is None:
         return
     if log is None:
@@ -205,14 +211,18 @@ def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None
 
 
 def _opening(path: Path) -> _Opening | None:
-    """Return what the file says without its log; None if it is of an older version, or cannot be read without."""
+    """Return what the file says without its log; None if it is of an older version, or that page is damaged.
+
+    :raises sqlite3.DatabaseError: so is the list of its tables.
+    """
     uri = f"file:{quote(str(path.absolute()))}?immutable=1"
-    try:
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opening'").fetchall()
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        pages = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opening'").fetchall()
+        try:
+            ((page,),) = pages
             ((mark, is_open, boot),) = connection.execute("SELECT mark, is_open, boot FROM opening").fetchall()
-    except (sqlite3.Error, ValueError):
-        return None
+        except (sqlite3.Error, ValueError):
+            return None
     if not (isinstance(mark, bytes) and len(mark) == _MARK_OCTETS and isinstance(page, int)):
         return None
     return _Opening(mark, is_open == 1, str(boot), page)
