@@ -175,6 +175,7 @@ DEPTHS = ("3", "150", "250", "1100", "5000")
 DEEPEST = 4
 COUNTS = (0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 5)
 PATTERNS = (
+    *("'.-.-y'", "'x*x*y'", "'(x*)%1y'"),
     "'x-'",
     "'.-x'",
     "'(x*)'",
@@ -188,7 +189,10 @@ PATTERNS = (
     "'%b()'",
     "'x?y'",
 )
-SUBJECTS = ("'x'", "''", "('x'):rep(50)", "'(x)(y) x_1 \\0'", "5", "('xy '):rep(20)")
+SUBJECTS = (
+    *("'x'", "''", "('x'):rep(50)", "'(x)(y) x_1 \\0'", "5", "('xy '):rep(20)", "('x'):rep(100000)"),
+    *("('ab (c) '):rep(20000)", "('['):rep(5000)"),
+)
 
 
 class Programs:
@@ -271,7 +275,6 @@ class Programs:
         name = self._pick(self._functions)
         call = f"try('{name}', F['{name}']"
         if name.rpartition(".")[2] in {"find", "match", "gmatch", "gsub"} and self._random.random() < 0.5:
-            # What goes back and forth for ever is a matter of the process: so patterns meet short texts.
             more = f", {self._value()}" if name.endswith("gsub") else ""
             return f"{call}, {self._pick(SUBJECTS)}, {self._pick(PATTERNS)}{more})"
         return ", ".join([call, *(self._value() for _ in range(self._random.choice(COUNTS)))]) + ")"
