@@ -23,7 +23,7 @@ end
 -- What is done in Lua is compiled when it is needed first.
 local function make_searching(charge)
   local matcher = part_with_checks 'matching'(patterns, limits.patience, fail)
-  return part_with_checks 'searching'(patterns, matcher, charge, fail)
+  return part_with_checks 'searching'(patterns, matcher, charge, fail, note)
 end
 
 local charge = part 'strings'(libraries.string, limits, patterns, make_searching, fail, call_back)

@@ -1,10 +1,11 @@
 -- find, match, gmatch and gsub for what would keep those of C too long. This file is checked as a script is.
 --
 -- A *search* is a function that does what string.find does, for one pattern, from a position on.
-local patterns, matcher, charge, fail = ...
+local patterns, matcher, charge, fail, note = ...
 
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
-local concat, max, pcall, select, type = table.concat, math.max, pcall, select, type
+local concat, max, getmetatable = table.concat, math.max, getmetatable
+local error, pcall, select, type, xpcall = error, pcall, select, type, xpcall
 local is_5_1 = setfenv ~= nil
 local SLOW = patterns.SLOW
 local SHORT, LONG = 64, 65536 -- octets of a piece of the subject
@@ -215,21 +216,46 @@ local function add_value(out, count, s, first, last, value)
   return count + 1
 end
 
+-- Not `note` itself, which takes more than an error.
+local function noted(value)
+  return note(value)
+end
+
+-- Returns what was returned, or raises what was raised, without a place of ours, as C has none.
+local function passed_on(is_right, ...)
+  local value = ...
+  if is_right then
+    return value
+  end
+  error(type(value) == 'string' and gsub(value, '^%[alaska searching%]:%d+: ', '') or value, 0)
+end
+
+local function index(values, key)
+  return values[key]
+end
+
 function adders.table(values)
+  local is_plain = getmetatable(values) == nil
   return function(out, count, s, first, last, capture)
     if capture == nil then
       capture = sub(s, first, last)
     end
-    return add_value(out, count, s, first, last, values[capture])
+    local value
+    if is_plain then
+      value = values[capture]
+    else
+      value = passed_on(xpcall(index, noted, values, capture))
+    end
+    return add_value(out, count, s, first, last, value)
   end
 end
 
 adders['function'] = function(call)
   return function(out, count, s, first, last, ...)
     if select('#', ...) == 0 then
-      return add_value(out, count, s, first, last, (call(sub(s, first, last))))
+      return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, sub(s, first, last))))
     end
-    return add_value(out, count, s, first, last, (call(...)))
+    return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, ...)))
   end
 end
 
