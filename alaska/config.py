@@ -89,7 +89,7 @@ class WorkerSettings(Settings):
         "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
         "The system's modules that a script in the sandbox may require.")
     lua_version: str = setting(
-        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts.")
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts (docs/lua.md).")
     lua_path: str = setting(
         "worker/lua/path", LINE, "", "Where to look for Lua modules besides the usual places, as `/opt/?.lua`.")
     lua_cpath: str = setting(
@@ -133,8 +133,17 @@ class WorkerSettings(Settings):
         """How many seconds a script may take, None for any number."""
         return self.scripts_timeout / 1000 if self.scripts_timeout else None
 
+    def conflicts(self) -> list[str]:
+        """Refuse LuaJIT for scripts in the sandbox, in threads: one that makes it crash would end the worker."""
+        if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
+            return [
+                'worker/lua/version = "luajit" in the sandbox needs worker/pool/isolation = "process": a script can '
+                'crash LuaJIT; worker/scripts/sandbox = "0" lets trusted scripts run in threads'
+            ]
+        return []
+
     def doubts(self) -> list[str]:
-        """Say that half of the credentials, or a store without a broker, is not used, or that LuaJIT may crash."""
+        """Say that half of the credentials, or a store without a broker, is not used."""
         doubts = []
         if (self.plain_username is None) is not (self.plain_password is None):
             given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
@@ -142,11 +151,6 @@ class WorkerSettings(Settings):
         for name, path in (("config", self.broker_config), ("store", self.broker_store)):
             if path is not None and not self.broker_embedded:
                 doubts.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
-        if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
-            doubts.append(
-                "LuaJIT runs scripts that are not trusted in threads of the worker: one that makes it crash ends the "
-                'worker. Set worker/pool/isolation = "process"'
-            )
         return doubts
 
     def absent(self, folder: Path) -> list[str]:

@@ -126,7 +126,8 @@ class Settings:
         """Return the settings that a tree and an environment give; without one, only the tree counts.
 
         :raises ConfigurationError: a value cannot be used; the text has a line for each such value, which names file
-            and line, or the variable, and what was expected.
+            and line, or the variable, and what was expected. Else: values cannot be used together, a line for each of
+            :meth:`conflicts`.
         """
         values: dict[str, object] = {}
         faults: list[str] = []
@@ -140,7 +141,11 @@ class Settings:
                 faults.append(str(fault))
         if faults:
             raise ConfigurationError("\n".join(faults))
-        return cls(**values)
+        settings = cls(**values)
+        conflicts = settings.conflicts()
+        if conflicts:
+            raise ConfigurationError("\n".join(conflicts))
+        return settings
 
     def differing(self, other: Settings) -> list[str]:
         """Return the paths of the settings that have another value in the same program's other settings."""
@@ -191,6 +196,10 @@ class Settings:
             *(entry.row() for entry in cls.entries().values()),
         ]
         return "".join(f"{line}\n" for line in lines)
+
+    def conflicts(self) -> list[str]:
+        """Return a sentence for each combination of values with which the program does not start."""
+        return []
 
     def doubts(self) -> list[str]:
         """Return a sentence for each setting that has no effect because of another one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -469,11 +469,13 @@ class OddityTests(SynchronousTestCase):
         self.assertEqual(WorkerSettings(plain_username="", plain_password="").doubts(), [])
 
     def test_luajit_in_threads(self) -> None:
-        """LuaJIT in threads is for scripts that are trusted."""
-        luajit = WorkerSettings(lua_version="luajit")
-        self.assertIn('worker/pool/isolation = "process"', "".join(luajit.doubts()))
-        self.assertEqual(replace(luajit, pool_isolation="process").doubts(), [])
-        self.assertEqual(replace(luajit, scripts_sandbox=False).doubts(), [])
+        """LuaJIT in threads is for scripts that are trusted: with the sandbox it needs a process for each slot."""
+        luajit = {"ALASKA_WORKER_LUA_VERSION": "luajit"}
+        with self.assertRaisesRegex(ConfigurationError, 'worker/pool/isolation = "process"'):
+            WorkerSettings.from_tree(Item(ROOT), luajit)
+        processes = WorkerSettings.from_tree(Item(ROOT), {**luajit, "ALASKA_WORKER_POOL_ISOLATION": "process"})
+        trusted = WorkerSettings.from_tree(Item(ROOT), {**luajit, "ALASKA_WORKER_SCRIPTS_SANDBOX": "0"})
+        self.assertEqual((processes.lua_version, trusted.lua_version), ("luajit", "luajit"))
 
     def test_security_without_passwords(self) -> None:
         """A mechanism that lets nobody in, and passwords that nobody is asked for, are told."""
