@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:9999"
 WILDCARD: Final = "*"
 MAX_PORT: Final = 2**16 - 1
 _LOCAL = re.compile("(?:ipc|inproc)://.+", re.DOTALL)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFro
 from zope.interface import Attribute, Interface
 
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.mlm.states import LinkState as LinkState  # noqa: PLC0414  # part of ILink, for programs
 
 Refused: TypeAlias = Callable[[Message, str], None]
 
@@ -149,14 +150,6 @@ class IStore(Interface):
 
     def close() -> None:
         """Write what is not written yet, and let go of all that the store holds open; it is not used afterwards."""
-
-
-class LinkState(Enum):
-    """What a link tells the client above it."""
-
-    UP = "up"
-    DOWN = "down"
-    REFUSED = "refused"
 
 
 class ILink(Interface):

@@ -164,3 +164,15 @@ def insert_by_position(messages: deque[Message], message: Message) -> None:
     while at < len(messages) and messages[at].position < message.position:
         at += 1
     messages.insert(at, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a stream is kept for those who want it later: so many records, octets and seconds; None: no limit.
+
+    With a count of 0, as it is unless something is said, nothing is.
+    """
+
+    most_records: int | None = 0
+    most_octets: int | None = None
+    most_seconds: float | None = None

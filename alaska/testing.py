@@ -12,14 +12,14 @@ from zope.interface import implementer
 
 from alaska.errors import CannotBind, StoreError
 from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Reactor, Verdict
+from alaska.lua.request import Outcome, Request
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.commands import Command
+from alaska.pool.pool import Finished, Runner
 from alaska.store.changes import Changes
 from alaska.store.database import File
 from alaska.store.writer import Writer
 from alaska.store.writing import Written
-from alaska.worker.pool import Finished, Runner
-from alaska.worker.request import Outcome, Request
 
 
 @implementer(INetwork)
@@ -343,33 +343,33 @@ class HandPool:
 
     @property
     def pending(self) -> int:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         return len(self._submitted) + len(self._begun)
 
     def start(self) -> None:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         self._runner = self._make_runner()
 
     def submit(self, request: Request) -> None:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         self._submitted.append(request)
 
     def withdraw(self) -> list[Request]:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         withdrawn = list(self._submitted)
         self._submitted.clear()
         return withdrawn
 
     def tell(self, told: Callable[[], None]) -> None:
-        """Call it at once; see :class:`alaska.worker.pool.Pool`."""
+        """Call it at once; see :class:`alaska.pool.pool.Pool`."""
         told()
 
     def unfinished(self) -> list[Request]:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         return list(self._begun)
 
     def watch(self, now: float) -> None:
-        """Note when the worker looked after the pool; see :class:`alaska.worker.pool.Pool`."""
+        """Note when the worker looked after the pool; see :class:`alaska.pool.pool.Pool`."""
         self.watched.append(now)
 
     def begin(self, most: int | None = None) -> None:
@@ -392,13 +392,13 @@ class HandPool:
         self._tell_stopped()
 
     def stop(self) -> Deferred[None]:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         stopped = self._stopped = Deferred()
         self._tell_stopped()
         return stopped
 
     def abandon(self) -> int:
-        """See :class:`alaska.worker.pool.Pool`."""
+        """See :class:`alaska.pool.pool.Pool`."""
         abandoned = self.pending
         self._submitted.clear()
         self._begun.clear()

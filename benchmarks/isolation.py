@@ -17,9 +17,9 @@ from pathlib import Path
 
 from alaska.config import WorkerSettings
 from alaska.links import default_reactor
-from alaska.worker.pool import SPREAD_SECONDS, Pool
-from alaska.worker.request import Outcome, Request
-from alaska.worker.tap import runner_maker
+from alaska.lua.request import Outcome, Request
+from alaska.pool.pool import SPREAD_SECONDS, Pool
+from alaska.pool.runners import runner_maker
 
 RUNS = 3
 FIRST = 1000

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from alaska.worker.lua import MODULES, LuaRunner, lupa_module
-from alaska.worker.options import LuaOptions
-from alaska.worker.request import Outcome, Request
-from alaska.worker.scripts import Script, Scripts
+from alaska.lua.interpreter import MODULES, LuaRunner, lupa_module
+from alaska.lua.options import LuaOptions
+from alaska.lua.request import Outcome, Request
+from alaska.lua.scripts import Script, Scripts
 
 ROUNDS = 60
 CALLS = 3000

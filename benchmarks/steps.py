@@ -20,13 +20,14 @@ from zope.interface import implementer
 
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
+from alaska.daemon.lines import LineObserver
 from alaska.interfaces import IRouter
-from alaska.lines import LineObserver, Repeated
+from alaska.lua.request import Request
+from alaska.lua.runner import ScriptSettings
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.store.memory import MemoryStore
-from alaska.worker.request import Request
-from alaska.worker.runner import ScriptSettings
+from alaska.system.events import Repeated
 
 ROUNDS = 7
 TIMES = 5000

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from alaska.worker import child
-from alaska.worker.request import Call, Outcome, Request
+from alaska.lua.request import Call, Outcome, Request
+from alaska.pool import child
 
 
 class Odd:
@@ -49,7 +49,7 @@ class Odd:
         }
 
     def run(self, request: Request) -> Outcome:
-        """See :class:`alaska.worker.slot.Runner`."""
+        """See :class:`alaska.pool.slot.Runner`."""
         if self._log >= 0:
             os.write(self._log, request.tracker + b"\n")
         action = self._actions.get(request.subject, lambda request: request.subject.upper())
@@ -119,10 +119,10 @@ def lua() -> None:
 
     Its settings are those of a runner of scripts.
     """
-    from alaska.worker.files import Version  # noqa: PLC0415
-    from alaska.worker.lua import LuaRunner  # noqa: PLC0415  # the others start without Lua
-    from alaska.worker.runner import SETTINGS  # noqa: PLC0415
-    from alaska.worker.scripts import Script  # noqa: PLC0415
+    from alaska.lua.files import Version  # noqa: PLC0415
+    from alaska.lua.interpreter import LuaRunner  # noqa: PLC0415  # the others start without Lua
+    from alaska.lua.runner import SETTINGS  # noqa: PLC0415
+    from alaska.lua.scripts import Script  # noqa: PLC0415
 
     class Scripted:
         def __init__(self, octets: bytes, call: Call) -> None:
@@ -130,7 +130,7 @@ def lua() -> None:
             self._runner = LuaRunner(settings.lua, call, json.loads(settings.config))
 
         def run(self, request: Request) -> Outcome:
-            """See :class:`alaska.worker.slot.Runner`."""
+            """See :class:`alaska.pool.slot.Runner`."""
             *frames, told = request.frames
             name, path, source, version = json.loads(told)
             script = Script(bytes.fromhex(name), Path(path), bytes.fromhex(source), Version(*version))

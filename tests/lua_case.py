@@ -10,13 +10,13 @@ from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.settings import Section
+from alaska.config.settings import Section
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.options import LuaOptions
+from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.scripts import Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
-from alaska.worker.lua import LuaRunner
-from alaska.worker.options import LuaOptions
-from alaska.worker.request import Call, Outcome, Request
-from alaska.worker.scripts import Scripts
 
 VERSION = os.environ.get("ALASKA_TEST_LUA", LuaOptions().version)
 """One process runs one Lua; tests/test_lua_versions.py runs the tests again with the other one."""

@@ -16,15 +16,15 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from alaska.lua.options import LuaOptions
+from alaska.lua.questions import NONE, Frames
+from alaska.lua.request import PRINTED, LogLine, Outcome, Request, Send
+from alaska.lua.runner import SETTINGS, ScriptSettings
+from alaska.pool.isolated import IsolatedRunner
+from alaska.pool.process import child_command
+from alaska.pool.runners import address_space
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
-from alaska.worker.isolated import IsolatedRunner
-from alaska.worker.options import LuaOptions
-from alaska.worker.process import child_command
-from alaska.worker.questions import NONE, Frames
-from alaska.worker.request import PRINTED, LogLine, Outcome, Request, Send
-from alaska.worker.runner import SETTINGS, ScriptSettings
-from alaska.worker.tap import address_space
 from tests import children, lua_functions
 from tests.lua_programs import CANARY, Programs
 

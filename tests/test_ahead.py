@@ -17,9 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import InterpreterLost, LimitExceeded
 from alaska.interfaces import Reactor
-from alaska.worker.isolated import MOST_AHEAD
-from alaska.worker.pool import Pool
-from alaska.worker.request import Outcome, Request
+from alaska.lua.request import Outcome, Request
+from alaska.pool.isolated import MOST_AHEAD
+from alaska.pool.pool import Pool
 from tests import examples
 from tests.hand_reactor import SECONDS, HandReactor
 from tests.processes import children_of, is_alive

@@ -366,7 +366,7 @@ server
         for name, value in given.items():
             self.patch_environment(name, value)
         for arguments in ((), ("-h",), ("-u", "bob")):
-            program = self.run_program("-m", "alaska.alas", *arguments, stdin=b"{}")
+            program = self.run_program("-m", "alaska.commands.alas", *arguments, stdin=b"{}")
             await program.ended
             self.assertEqual(program.status, NO_PERMISSION if "bob" in arguments else 0, program.said)
             self.assertNotIn("hush", program.said)

@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.client import Client, Delivery
+from alaska.lua.questions import NONE, OK, Frames
 from alaska.worker.asking import MOST_FRAMES, Asking
-from alaska.worker.questions import NONE, OK, Frames
 from tests.network_case import NetworkCase
 
 SECONDS = 20.0

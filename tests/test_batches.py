@@ -16,15 +16,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import LimitExceeded
 from alaska.interfaces import Reactor
-from alaska.worker.claims import Batch, Claims
-from alaska.worker.lua import LuaRunner
-from alaska.worker.options import LuaOptions
-from alaska.worker.pool import Pool
-from alaska.worker.questions import OK, TOLD, pack, unpack
-from alaska.worker.request import Outcome, Request
-from alaska.worker.runner import BatchRunner, Versions
-from alaska.worker.scripts import Scripts
-from alaska.worker.values import OUTCOMES
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.options import LuaOptions
+from alaska.lua.questions import OK, TOLD, pack, unpack
+from alaska.lua.request import Outcome, Request
+from alaska.lua.runner import Versions
+from alaska.lua.scripts import Scripts
+from alaska.lua.values import OUTCOMES
+from alaska.pool.batches import BatchRunner
+from alaska.pool.claims import Batch, Claims
+from alaska.pool.pool import Pool
 from tests import examples
 from tests.hand_reactor import SECONDS, HandReactor
 from tests.lua_case import VERSION

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.worker.beside import find_module
-from alaska.worker.files import MOST_OCTETS
-from alaska.worker.questions import ERROR, NONE, OK, Frames
+from alaska.lua.files import MOST_OCTETS
+from alaska.lua.module_files import find_module
+from alaska.lua.questions import ERROR, NONE, OK, Frames
 from tests.lua_case import SANDBOXED, LuaCase
 
 SOURCE = b"return 'module'"

@@ -11,10 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker import lanes, queue, streams
 from alaska.broker.limits import Limits, QueueLimits
-from alaska.message import QueueKind, QueueName
+from alaska.message import QueueKind, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
-from alaska.retention import Retention
 from alaska.store import sqlite
 from tests.broker_model import BrokerModel, Peer
 from tests.histories import try_histories

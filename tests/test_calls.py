@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.lua.questions import ERROR, OK, Frames, pack, unpack
+from alaska.lua.request import Request
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls, to_value
-from alaska.worker.questions import ERROR, OK, Frames, pack, unpack
-from alaska.worker.request import Request
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
 

@@ -13,8 +13,8 @@ from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, to_octets, to_text
 from alaska.interfaces import IStore, Reactor
+from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from alaska.retention import Retention
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker, run_for
 

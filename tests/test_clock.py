@@ -11,8 +11,8 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska import clock
-from alaska.clock import Mark, continued, run_on_monotonic_time
+from alaska.system import clock
+from alaska.system.clock import Mark, continued, run_on_monotonic_time
 
 YEAR = 365 * 24 * 3600.0
 
@@ -92,7 +92,7 @@ real = time.time
 time.time = lambda: real() + step
 step = 0
 from twisted.internet import reactor
-from alaska.clock import run_on_monotonic_time
+from alaska.system.clock import run_on_monotonic_time
 def back():
     global step
     step = -3600

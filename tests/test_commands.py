@@ -11,8 +11,7 @@ from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska import streams
-from alaska.commands import check
+from alaska.commands import check, streams
 from alaska.commands.lua_names import NotLua
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +34,7 @@ class CommandCase(SynchronousTestCase):
         """Run alas to its end."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [sys.executable, "-m", "alaska.alas", *arguments],
+            [sys.executable, "-m", "alaska.commands.alas", *arguments],
             input=stdin.decode("latin-1"),
             encoding="latin-1",
             cwd=self.folder,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.config import BrokerSettings, WorkerSettings, load_broker, load_worker, settings_table
+from alaska.config.settings import Settings
+from alaska.config.zpl import ROOT, Item, loads
 from alaska.errors import ConfigurationError
-from alaska.settings import Settings
-from alaska.zpl import ROOT, Item, loads
 from tests import czmq
 from tests.recorded import load as vectors
 

@@ -8,8 +8,8 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.descriptors import check_pool, raise_limit
 from alaska.errors import TooFewDescriptors
+from alaska.system.descriptors import check_pool, raise_limit
 
 
 class LimitTests(SynchronousTestCase):

@@ -14,9 +14,9 @@ from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
 from alaska.commands import send
 from alaska.config import BrokerSettings, WorkerSettings
-from alaska.settings import Entry
-from alaska.worker.options import LuaOptions
-from alaska.zpl import Item, load
+from alaska.config.settings import Entry
+from alaska.config.zpl import Item, load
+from alaska.lua.options import LuaOptions
 
 TOP = Path(__file__).parent.parent
 PROGRAMS = (WorkerSettings, BrokerSettings)

@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
+from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from alaska.retention import Retention
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting

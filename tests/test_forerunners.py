@@ -13,9 +13,8 @@ from alaska.broker.queue import Queue
 from alaska.broker.readers import Reader
 from alaska.broker.services import Offers
 from alaska.broker.streams import Stream
-from alaska.message import Message, Page, QueueName
+from alaska.message import Message, Page, QueueName, Retention
 from alaska.mlm import commands as mlm
-from alaska.retention import Retention
 from alaska.store.memory import MemoryStore
 from tests.network_case import LogCase
 from tests.test_broker import CLOSE, OFFER, PONG, BrokerTestCase, mail, request

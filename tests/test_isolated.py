@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from alaska.errors import InterpreterLost, LimitExceeded
-from alaska.worker.isolated import IsolatedRunner
-from alaska.worker.process import child_command, child_environment
-from alaska.worker.request import Outcome, Request
-from alaska.worker.runner import SETTINGS, ScriptSettings
+from alaska.lua.request import Outcome, Request
+from alaska.lua.runner import SETTINGS, ScriptSettings
+from alaska.pool.isolated import IsolatedRunner
+from alaska.pool.process import child_command, child_environment
 from tests import children
 from tests.processes import children_of, ends, is_alive
 

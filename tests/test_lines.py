@@ -20,7 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from alaska.lines import LineObserver, Repeated, escaped
+from alaska.daemon.lines import LineObserver, escaped
+from alaska.system.events import Repeated
 
 
 class Named:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alaska.errors import ScriptError
-from alaska.worker.paths import module_paths
-from alaska.worker.questions import OK
-from alaska.worker.request import Send, SendKind
-from alaska.worker.scripts import Scripts
+from alaska.lua.paths import module_paths
+from alaska.lua.questions import OK
+from alaska.lua.request import Send, SendKind
+from alaska.lua.scripts import Scripts
 from tests.lua_case import IS_JIT, LuaCase, limit_of, only_in_5_4
 
 SERVICES = Path(__file__).parent.parent / "services"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from alaska import __version__
-from alaska.worker.questions import NONE, OK
-from alaska.worker.request import LogLine, Request, Send, SendKind
+from alaska.lua.questions import NONE, OK
+from alaska.lua.request import LogLine, Request, Send, SendKind
 from tests.lua_case import LuaCase
 
 

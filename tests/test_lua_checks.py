@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests import examples
 from tests.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase
 
-LUA = Path(__file__).parent.parent / "alaska" / "worker"
+LUA = Path(__file__).parent.parent / "alaska" / "lua"
 
 SAME = {
     "loops": "for i = 1, 3 do print(i) end local n = 0 while n < 2 do n = n + 1 print(n) end repeat n = n - 1 until n < 0",
@@ -77,7 +77,7 @@ class SameTests(LuaCase):
 
     def test_sources(self) -> None:
         """Files of ours, and of the system where there are any, compile with checks and keep their lines."""
-        files = [*LUA.glob("*.lua"), *Path("/usr/share/lua/5.1" if IS_JIT else "/usr/share/lua/5.4").rglob("*.lua")]
+        files = [*LUA.rglob("*.lua"), *Path("/usr/share/lua/5.1" if IS_JIT else "/usr/share/lua/5.4").rglob("*.lua")]
         self.assertGreater(len(files), 20)
         for file in files:
             self.write("file.lua", file.read_bytes())

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from alaska.worker.options import LuaOptions
+from alaska.lua.options import LuaOptions
 from tests import lua_functions
 from tests.lua_case import SANDBOXED, VERSION, LuaCase
 

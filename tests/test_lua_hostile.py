@@ -8,8 +8,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from alaska.memory import Waste
-from alaska.worker import lua
+from alaska.lua import interpreter as lua
+from alaska.system.memory import Waste
 from tests import hostile
 from tests.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase, limit_of
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from alaska.worker.options import LuaOptions
+from alaska.lua.options import LuaOptions
 from tests.lua_case import IS_JIT, SANDBOXED, LuaCase, limit_of, only_in_5_4
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from alaska.worker.lua import LuaRunner
-from alaska.worker.request import Outcome, Request
-from alaska.worker.scripts import Scripts
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.request import Outcome, Request
+from alaska.lua.scripts import Scripts
 from tests.lua_case import LuaCase, only_in_5_4
 
 WALK = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 
 from alaska.errors import ScriptBroken
-from alaska.memory import Waste
-from alaska.worker import lua
-from alaska.worker.request import Outcome
+from alaska.lua import interpreter as lua
+from alaska.lua.request import Outcome
+from alaska.system.memory import Waste
 from tests import hostile
 from tests.lua_case import IS_JIT, SANDBOXED, LuaCase, limit_of, only_in_5_4
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest
 
-from alaska.worker.files import Version
-from alaska.worker.request import Request
-from alaska.worker.scripts import Script
+from alaska.lua.files import Version
+from alaska.lua.request import Request
+from alaska.lua.scripts import Script
 from tests.lua_case import IS_JIT, TRUSTED, LuaCase, only_in_5_4
 
 JSON = st.recursive(

@@ -13,7 +13,7 @@ from tests import examples
 from tests.hostile import TIMEOUT
 from tests.lua_case import SANDBOXED, TRUSTED, LuaCase, limit_of, only_in_5_4
 
-PARTS = Path(__file__).parent.parent / "alaska" / "worker"
+PARTS = Path(__file__).parent.parent / "alaska" / "lua" / "text"
 
 ITEMS = [
     *(

@@ -6,14 +6,14 @@ import json
 from types import ModuleType
 from typing import cast
 
-from alaska.settings import Section
-from alaska.worker.isolated import IsolatedRunner
-from alaska.worker.lua import LuaRunner
-from alaska.worker.options import LuaOptions
-from alaska.worker.process import child_command
-from alaska.worker.request import Call, Outcome, Request
-from alaska.worker.runner import SETTINGS, ScriptSettings
-from alaska.worker.scripts import Script
+from alaska.config.settings import Section
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.options import LuaOptions
+from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.runner import SETTINGS, ScriptSettings
+from alaska.lua.scripts import Script
+from alaska.pool.isolated import IsolatedRunner
+from alaska.pool.process import child_command
 from tests import children, test_lua, test_lua_api, test_lua_isolation, test_lua_modules, test_telling
 from tests.lua_case import LuaCase
 
@@ -27,12 +27,12 @@ class ElsewhereRunner:
         self._runner = IsolatedRunner(command, SETTINGS.encode(settings), call=call)
 
     def run(self, script: Script, request: Request) -> Outcome:
-        """See :class:`alaska.worker.lua.LuaRunner`."""
+        """See :class:`alaska.lua.interpreter.LuaRunner`."""
         told = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
         return self._runner.run(request._replace(frames=(*request.frames, told.encode())))
 
     def close(self) -> None:
-        """See :class:`alaska.worker.lua.LuaRunner`."""
+        """See :class:`alaska.lua.interpreter.LuaRunner`."""
         self._runner.close()
 
 

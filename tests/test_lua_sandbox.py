@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest
 
-from alaska.worker.questions import OK
+from alaska.lua.questions import OK
 from tests.lua_case import IS_JIT, SANDBOXED, LuaCase
 
 NAMES = {

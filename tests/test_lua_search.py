@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from alaska.worker.lua import MODULES
+from alaska.lua.interpreter import MODULES
 from tests import SEARCH, examples, lua_search
 from tests.lua_search import Place, fault, search
 

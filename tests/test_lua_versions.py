@@ -11,8 +11,8 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.errors import WrongLua
-from alaska.worker.lua import MODULES, LuaRunner
-from alaska.worker.options import LuaOptions
+from alaska.lua.interpreter import MODULES, LuaRunner
+from alaska.lua.options import LuaOptions
 from tests.lua_case import VERSION
 
 ROOT = Path(__file__).parent.parent

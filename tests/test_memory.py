@@ -8,14 +8,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.memory import Waste
+from alaska.system.memory import Waste
 
 ROOT = Path(__file__).parent.parent
 # Holds small blocks between large ones when it lets go of these, and prints by how many megabytes it is larger then.
 GROW = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from alaska.memory import give_back_large
+from alaska.system.memory import give_back_large
 
 def mapped():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20

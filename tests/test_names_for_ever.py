@@ -6,8 +6,8 @@ from twisted.logger import LogLevel
 
 from alaska.broker import ended
 from alaska.broker.limits import Limits
+from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from alaska.retention import Retention
 from tests.network_case import LogCase
 from tests.test_broker import OFFER, BrokerTestCase
 

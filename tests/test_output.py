@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
+from alaska.lua.request import LogLine, Outcome, Request
 from alaska.worker.output import Output
-from alaska.worker.request import LogLine, Outcome, Request
 from tests.network_case import LogCase
 
 

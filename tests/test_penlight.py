@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest
 
-from alaska.worker.options import LuaOptions
+from alaska.lua.options import LuaOptions
 from tests.lua_case import SANDBOXED, LuaCase
 
 REFUSED = ("app", "dir", "file", "path", "test")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.worker.pipes import HEADER, MOST_OCTETS, TICKET, BadFrame, Frame, Frames, Kind, encoded, write_all
+from alaska.pool.pipes import HEADER, MOST_OCTETS, TICKET, BadFrame, Frame, Frames, Kind, encoded, write_all
 
 FRAMES = st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 2**64 - 1), st.binary(max_size=300)))
 

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import LimitExceeded
 from alaska.interfaces import Reactor
-from alaska.worker.pool import MOST_LOST, PATIENCE_SECONDS, Pool
-from alaska.worker.request import Outcome, Request
+from alaska.lua.request import Outcome, Request
+from alaska.pool.pool import MOST_LOST, PATIENCE_SECONDS, Pool
 from tests.hand_reactor import SECONDS, HandReactor
 
 
@@ -37,13 +37,13 @@ class Bench:
         self._workbench = workbench
 
     def run(self, request: Request) -> Outcome:
-        """See :class:`alaska.worker.pool.Runner`."""
+        """See :class:`alaska.pool.pool.Runner`."""
         self._workbench.ran.append((request.subject, current_thread()))
         self._workbench.work.get(request.subject, lambda: None)()
         return Outcome(output=request.subject.upper())
 
     def close(self) -> None:
-        """See :class:`alaska.worker.pool.Runner`."""
+        """See :class:`alaska.pool.pool.Runner`."""
         self._workbench.closed.append(current_thread())
 
 

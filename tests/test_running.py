@@ -12,9 +12,8 @@ from twisted.logger import LogLevel
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska import running
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_worker
-from alaska.daemon import log
+from alaska.daemon import log, starting
 from alaska.errors import ConfigurationError
 from tests.network_case import LogCase
 
@@ -68,14 +67,14 @@ class LoadTests(StandardErrorCase):
 
         given = Path(self.mktemp())
         given.touch()
-        self.assertIs(running.load_or_exit(load, str(given), "a.cfg"), loaded)
-        self.assertIs(running.load_or_exit(load, None, "a.cfg"), loaded)
+        self.assertIs(starting.load_or_exit(load, str(given), "a.cfg"), loaded)
+        self.assertIs(starting.load_or_exit(load, None, "a.cfg"), loaded)
         self.assertEqual(paths, [str(given), "a.cfg"])
 
     def test_given_and_missing(self) -> None:
         """A file that is given and is not there ends the program with status 78; nothing is created."""
         path = Path("not-there.cfg")
-        ended = self.ends(lambda: running.load_or_exit(load_worker, str(path), "a.cfg"))
+        ended = self.ends(lambda: starting.load_or_exit(load_worker, str(path), "a.cfg"))
         self.assertEqual(ended, (78, "there is no configuration file 'not-there.cfg'\n"))
         self.assertFalse(path.exists())
 
@@ -86,7 +85,7 @@ class LoadTests(StandardErrorCase):
             raise ConfigurationError("a.cfg:1: this\na.cfg:2: that")
 
         self.assertEqual(
-            self.ends(lambda: running.load_or_exit(load, None, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n")
+            self.ends(lambda: starting.load_or_exit(load, None, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n")
         )
 
 
@@ -112,7 +111,7 @@ class ApplyCase(StandardErrorCase):
     def applied(self, settings: WorkerSettings | BrokerSettings, *arguments: str) -> ServerOptions:
         """Return twistd's options with settings applied."""
         options = self.options(*arguments)
-        running.apply(settings, options, "alaska")
+        starting.apply(settings, options, "alaska")
         return options
 
 
@@ -124,7 +123,7 @@ class ApplyTests(ApplyCase):
         options = ServerOptions()
         self.assertEqual(
             (options["pidfile"], options["rundir"], options["prefix"]),
-            (running.DEFAULT_PIDFILE, running.DEFAULT_RUNDIR, log.DEFAULT_PREFIX),
+            (starting.DEFAULT_PIDFILE, starting.DEFAULT_RUNDIR, log.DEFAULT_PREFIX),
         )
 
     def test_foreground(self) -> None:
@@ -238,11 +237,11 @@ class ReportTests(LogCase):
 
     def test_report(self) -> None:
         """The log says where the settings come from, and each warning."""
-        running.report("a.cfg", Loaded(WorkerSettings(), False, ("one {x}", "two")))
+        starting.report("a.cfg", Loaded(WorkerSettings(), False, ("one {x}", "two")))
         self.assertEqual(self.logged(), ["Loading configuration from 'a.cfg'", "one {x}", "two"])
         self.assertEqual(self.logged(LogLevel.warn), ["one {x}", "two"])
 
     def test_created(self) -> None:
         """A file that was missing is said to have been created."""
-        running.report("a.cfg", Loaded(WorkerSettings(), True, ()))
+        starting.report("a.cfg", Loaded(WorkerSettings(), True, ()))
         self.assertEqual(self.logged()[0], "'a.cfg' is missing, created with the defaults")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import NOT_FOUND, ScriptNotFound, ScriptUnreadable
-from alaska.worker import files
-from alaska.worker.scripts import SEEN_SECONDS, Scripts
+from alaska.lua import files
+from alaska.lua.scripts import SEEN_SECONDS, Scripts
 
 SOURCE = b"print 'hello'\n"
 

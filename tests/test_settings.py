@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.config import WorkerSettings
-from alaska.settings import Section
-from alaska.zpl import loads
+from alaska.config.settings import Section
+from alaska.config.zpl import loads
 
 HEAD = "worker\n    scripts\n        env\n"
 

@@ -8,8 +8,8 @@ from twisted.logger import LogLevel
 
 from alaska.broker import readers
 from alaska.broker.limits import Limits, QueueLimits
+from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from alaska.retention import Retention
 from tests.network_case import LogCase
 from tests.test_broker import BrokerTestCase
 

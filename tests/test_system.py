@@ -173,7 +173,7 @@ class SystemTestCase(TestCase):
 
     async def alas(self, *arguments: str, stdin: bytes = b"{}") -> Program:
         """Run alas to its end."""
-        program = self.run_program("-m", "alaska.alas", "-e", self.endpoint, *arguments, stdin=stdin)
+        program = self.run_program("-m", "alaska.commands.alas", "-e", self.endpoint, *arguments, stdin=stdin)
         await program.ended
         return program
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from alaska.settings import Section
+from alaska.config.settings import Section
+from alaska.lua.request import Outcome, Request
 from alaska.worker.calls import Calls
-from alaska.worker.request import Outcome, Request
 from tests.lua_case import SANDBOXED, TRUSTED, LuaCase
 
 BUSY = "local function work() local till = os.clock() + 0.06 while os.clock() < till do end end "

@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.defer import TimeoutError as Late
 
 from alaska import errors
-from alaska.client import OWN_CREDIT, Client, Delivery
+from alaska.client import Client, Delivery
+from alaska.client.client import OWN_CREDIT
 from tests.network_case import ENDPOINT, NetworkCase
 
 

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.client import Client
 from alaska.errors import ScriptError
-from alaska.worker.request import Outcome, Request
+from alaska.lua.request import Outcome, Request
 from alaska.worker.senders import Sink
 from alaska.worker.underway import UnderWay
 from tests.network_case import NetworkCase

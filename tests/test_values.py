@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import InterpreterLost, LimitExceeded, ScriptBroken, ScriptError, ScriptNotFound
-from alaska.worker.options import LuaOptions
-from alaska.worker.request import Outcome, Request, Send, SendKind
-from alaska.worker.runner import SETTINGS, ScriptSettings
-from alaska.worker.values import OUTCOMES, REQUESTS, BadValue
+from alaska.lua.options import LuaOptions
+from alaska.lua.request import Outcome, Request, Send, SendKind
+from alaska.lua.runner import SETTINGS, ScriptSettings
+from alaska.lua.values import OUTCOMES, REQUESTS, BadValue
 
 FRAMES = st.lists(st.binary()).map(tuple)
 SENDS = st.builds(Send, st.sampled_from(SendKind), st.binary(), st.binary(), FRAMES, st.binary())

@@ -10,13 +10,13 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import ScriptBroken, ScriptNotFound
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.questions import NONE, Frames
+from alaska.lua.request import Outcome, Request
+from alaska.lua.runner import ScriptRunner, Versions
+from alaska.lua.scripts import BROKEN_SECONDS, HELD_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
-from alaska.worker.lua import LuaRunner
-from alaska.worker.questions import NONE, Frames
-from alaska.worker.request import Outcome, Request
-from alaska.worker.runner import ScriptRunner, Versions
-from alaska.worker.scripts import BROKEN_SECONDS, HELD_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
 from tests.lua_case import SANDBOXED
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())

@@ -6,8 +6,8 @@ from twisted.logger import LogLevel
 
 from alaska.client import Delivery
 from alaska.errors import ScriptBroken
-from alaska.worker.files import Version
-from alaska.worker.request import Broken, LogLine, Outcome, Send, SendKind
+from alaska.lua.files import Version
+from alaska.lua.request import Broken, LogLine, Outcome, Send, SendKind
 from tests.worker_case import ServedCase, mail
 
 

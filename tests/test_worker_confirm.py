@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
 from alaska.client import Client
-from alaska.delivery import Confirmation, Delivery
+from alaska.client.delivery import Confirmation, Delivery
 from alaska.errors import ScriptError, ScriptNotFound
-from alaska.worker.request import Outcome
+from alaska.lua.request import Outcome
 from alaska.worker.service import MOST_BACKOFF_SECONDS, NOT_TOLD, backoff
 from tests.worker_case import WorkerCase, mail
 

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel
 
 from alaska.client import Delivery
 from alaska.errors import ScriptError
-from alaska.worker.request import LogLine, Outcome, Send, SendKind
+from alaska.lua.request import LogLine, Outcome, Send, SendKind
 from tests.worker_case import ServedCase, mail
 
 HOST = re.escape(socket.gethostname())

@@ -17,19 +17,15 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from alaska import zpl
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.client import Client
-from alaska.config import WorkerSettings
+from alaska.config import WorkerSettings, zpl
 from alaska.errors import Refused
 from alaska.interfaces import Reactor
 from alaska.worker import tap
-from alaska.worker.request import Request
-from alaska.worker.runner import ScriptRunner
 from alaska.worker.service import WorkerService
 from tests.network_case import LogCase
 from tests.ports import free_endpoint
-from tests.processes import children_of
 
 reactor = cast("Reactor", global_reactor)
 
@@ -140,41 +136,6 @@ class MakeServiceTests(FolderCase):
         self.made('worker\n    pools\n        size = "4"\n')
         (odd,) = self.logged(LogLevel.warn)
         self.assertIn("did you mean worker/pool?", odd)
-
-
-def nobody(_request: Request, _octets: bytes) -> bytes:
-    """Answer nothing that a script asks."""
-    return b""
-
-
-class RunnerTests(FolderCase):
-    """What runs scripts, by the settings."""
-
-    def test_thread(self) -> None:
-        """By default, threads of the worker do."""
-        self.assertIsInstance(tap.runner_maker(WorkerSettings())(nobody), ScriptRunner)
-
-    def test_process(self) -> None:
-        """With isolation by process, children of the worker do, within the limits of the settings."""
-        (self.folder / "hello.lua").write_text("print('hello')", encoding="utf-8")
-        (self.folder / "stuck.lua").write_text("string.find(('a'):rep(200), ('a-'):rep(60) .. 'b')", encoding="utf-8")
-        settings = WorkerSettings(
-            scripts_dir=self.folder,
-            pool_isolation="process",
-            scripts_timeout=200,
-            scripts_memory=64,
-            scripts_sandbox=False,  # in it, patterns end
-        )
-        runner = tap.runner_maker(settings, tells=False)(nobody)
-        self.addCleanup(runner.close)
-        self.assertEqual(runner.run(Request(b"", b"", b"hello", b"", ())).output, b"hello\n")
-        self.assertEqual(len(children_of(os.getpid())), 1)
-        self.assertIn("within 0.2 s", str(runner.run(Request(b"", b"", b"stuck", b"", ())).error))
-
-    def test_address_space(self) -> None:
-        """A process may map more than a script may use, or any number of octets if that may use any."""
-        self.assertEqual(tap.address_space(0), 0)
-        self.assertGreater(tap.address_space(64), 64 * 1024 * 1024)
 
 
 class AcceptTests(LogCase):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.config.zpl import ROOT, Item, dumps, load, loads
 from alaska.errors import ConfigurationError
-from alaska.zpl import ROOT, Item, dumps, load, loads
 from tests import czmq
 from tests.recorded import load as vectors
 

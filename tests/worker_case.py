@@ -10,11 +10,11 @@ from alaska.client import Client
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.interfaces import Reactor
+from alaska.lua.questions import TOLD, pack
+from alaska.lua.request import Call, Outcome, Request, Send, SendKind
+from alaska.lua.values import OUTCOMES
 from alaska.testing import HandPool
-from alaska.worker.questions import TOLD, pack
-from alaska.worker.request import Call, Outcome, Request, Send, SendKind
 from alaska.worker.service import WorkerService
-from alaska.worker.values import OUTCOMES
 from tests.network_case import NetworkCase
 
 
@@ -31,7 +31,7 @@ class Scripts:
         self.after_telling: Callable[[], object] = lambda: None
 
     def run(self, request: Request) -> Outcome:
-        """See :class:`alaska.worker.pool.Runner`."""
+        """See :class:`alaska.pool.pool.Runner`."""
         self.requests.append(request)
         if self.told is not None and self.call is not None:
             self.call(request, pack((b"", TOLD, OUTCOMES.encode(self.told))))
@@ -39,7 +39,7 @@ class Scripts:
         return self.outcomes[request.subject]
 
     def close(self) -> None:
-        """See :class:`alaska.worker.pool.Runner`."""
+        """See :class:`alaska.pool.pool.Runner`."""
         self.is_closed = True
 
 

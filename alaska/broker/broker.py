@@ -21,11 +21,11 @@ from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
-from alaska.lines import is_worth_a_line
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
+from alaska.system.events import is_worth_a_line
 
 CAPABILITIES = b"alaska/1 credit confirm replay"
 MAX_CREDIT = 2**31

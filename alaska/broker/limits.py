@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from twisted.logger import Logger
 
 from alaska.broker.flows import FlowLimits
-from alaska.message import QueueKind, QueueName
-from alaska.retention import Retention
+from alaska.message import QueueKind, QueueName, Retention
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,11 @@ from alaska.broker.readers import Reader
 from alaska.broker.subjects import SubjectIndex
 from alaska.broker.turns import Turns
 from alaska.interfaces import IStore
-from alaska.message import Record, reckoned
+from alaska.message import Record, Retention, reckoned
 from alaska.mlm import commands as mlm
 from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
-from alaska.retention import Retention
 
 READ_RECORDS = 500
 LEAST_RECORDS = 16

@@ -8,19 +8,19 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
-from alaska import running
 from alaska.broker.flows import FlowLimits
 from alaska.broker.limits import LetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
+from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
-from alaska.memory import give_back_large
-from alaska.retention import Retention
+from alaska.message import Retention
 from alaska.store.sqlite import store_at
+from alaska.system.memory import give_back_large
 
 _log = Logger()
 
@@ -39,13 +39,13 @@ class Options(BaseOptions):
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
-        self.loaded = running.load_or_exit(load_broker, self["config"], BrokerSettings.file)
+        self.loaded = starting.load_or_exit(load_broker, self["config"], BrokerSettings.file)
         self["config"] = self["config"] or BrokerSettings.file
         if self.parent is not None:
-            running.enough_descriptors_or_exit(self.loaded.settings)
-            running.apply(self.loaded.settings, self.parent, "malamute")
-            running.require_files(self.loaded.settings, self.parent)
-            self.background = running.begin(self.parent)
+            starting.enough_descriptors_or_exit(self.loaded.settings)
+            starting.apply(self.loaded.settings, self.parent, "malamute")
+            starting.require_files(self.loaded.settings, self.parent)
+            self.background = starting.begin(self.parent)
 
 
 def limits_of(settings: BrokerSettings) -> Limits:
@@ -84,7 +84,7 @@ def accept_of(settings: BrokerSettings) -> Callable[[bytes, bytes], bool] | None
 def makeService(options: Options) -> IService:
     """Return the broker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
-    running.report(options["config"], options.loaded)
+    starting.report(options["config"], options.loaded)
     give_back_large()
     for line in settings.echo:
         _log.info("{line}", line=line)

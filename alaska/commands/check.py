@@ -8,13 +8,12 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from alaska import streams
-from alaska.commands import settings
+from alaska.commands import settings, streams
 from alaska.commands.lua_names import NotLua, globals_of
 from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
 from alaska.config import WorkerSettings
-from alaska.worker.request import Request
+from alaska.lua.request import Request
 
 _SCRIPT = "check.lua"
 _DESCRIPTION = """\

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-from alaska import streams
+from alaska.commands import streams
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,12 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from alaska import streams
-from alaska.commands import settings
+from alaska.commands import settings, streams
 from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
+from alaska.lua.request import Outcome, Request, Send, SendKind
 from alaska.names import printable
-from alaska.worker.request import Outcome, Request, Send, SendKind
 
 SUFFIX = ".lua"
 MOST_SHOWN = 1000

@@ -16,15 +16,17 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.defer import TimeoutError as Late
 from twisted.internet.task import react
 
-from alaska import __version__, errors, streams
-from alaska.client import MOST_OCTETS, Client, to_text
-from alaska.clock import run_on_monotonic_time
+from alaska import __version__, errors
+from alaska.client import Client, to_text
+from alaska.client.client import MOST_OCTETS
+from alaska.client.delivery import MOST_MILLISECONDS, Confirmation
+from alaska.client.trackers import NOBODY_OFFERS, new_tracker
+from alaska.commands import streams
 from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.parsing import Parser
-from alaska.delivery import MOST_MILLISECONDS, Confirmation
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import printable
-from alaska.trackers import NOBODY_OFFERS, new_tracker
+from alaska.system.clock import run_on_monotonic_time
 
 ENDPOINT = "tcp://127.0.0.1:9999"
 ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"

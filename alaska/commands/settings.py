@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from alaska import streams, zpl
-from alaska.config import WorkerSettings
+from alaska.commands import streams
+from alaska.config import WorkerSettings, zpl
 from alaska.errors import ConfigurationError
 
 

@@ -9,11 +9,11 @@ from threading import Thread
 
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
+from alaska.lua.questions import NONE, Frames
+from alaska.lua.request import Outcome, Request
+from alaska.pool.runners import runner_maker
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
-from alaska.worker.questions import NONE, Frames
-from alaska.worker.request import Outcome, Request
-from alaska.worker.tap import runner_maker
 
 
 class Nobody:

@@ -16,10 +16,10 @@ from twisted.python.logfile import LogFile
 from twisted.python.threadable import isInIOThread
 from zope.interface import provider
 
+from alaska.daemon.lines import FROM_INFO_ON, LineObserver, escaped
 from alaska.daemon.signals import rotate_at_signal
 from alaska.daemon.stdout import Output, output_of
 from alaska.errors import ConfigurationError
-from alaska.lines import FROM_INFO_ON, LineObserver, escaped
 from alaska.links import default_reactor
 
 FILE = "twistd.log"

@@ -14,12 +14,12 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 
-from alaska.clock import run_on_monotonic_time
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.signals import EARLY, WITHOUT_EFFECT, Signals, hold
 from alaska.daemon.status import ExitStatus, status_of
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
+from alaska.system.clock import run_on_monotonic_time
 
 _log = Logger()
 

@@ -11,8 +11,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from alaska.config import Loaded
+from alaska.config.settings import Settings
 from alaska.errors import ConfigurationError
-from alaska.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from alaska import errors
-from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
 from alaska.mlm.outbox import Outbox
 from alaska.mlm.resuming import Resuming
-from alaska.mlm.states import Event, State
+from alaska.mlm.states import Event, LinkState, State
 
 BEAT_SECONDS = 1.0
 SILENT_BEATS = 4

@@ -24,6 +24,14 @@ class State(_Named):
     CLOSED = "closed"
 
 
+class LinkState(Enum):
+    """What a link tells the client above it."""
+
+    UP = "up"
+    DOWN = "down"
+    REFUSED = "refused"
+
+
 class Event(_Named):
     """What can happen to a client."""
 

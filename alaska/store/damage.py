@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from alaska.lines import is_worth_a_line
+from alaska.system.events import is_worth_a_line
 
 MOST_KNOWN = 10_000
 """Of so many places is remembered that they were told of; further ones are not counted."""

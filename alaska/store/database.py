@@ -18,7 +18,6 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from alaska.clock import Mark, continued
 from alaska.errors import DamagedRow, StoreError
 from alaska.store import rows
 from alaska.store.damage import is_damage
@@ -33,6 +32,7 @@ from alaska.store.mark import (
     check_missing,
     transaction,
 )
+from alaska.system.clock import Mark, continued
 
 BUSY_SECONDS = 5.0
 

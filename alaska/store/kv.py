@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
 
-from alaska.clock import uptime
 from alaska.errors import KeyValueError, StoreError
 from alaska.store.database import create_private, go_on
+from alaska.system.clock import uptime
 
 Value: TypeAlias = "bytes | int | float"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from alaska.clock import boot_id
 from alaska.errors import StoreError
 from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Log
+from alaska.system.clock import boot_id
 
 APPLICATION_ID = 0x416C6173
 """Says of a SQLite file that it is a store of ours ("Alas")."""

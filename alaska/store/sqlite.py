@@ -17,7 +17,6 @@ from zope.interface import implementer
 
 from alaska.errors import StoreError
 from alaska.interfaces import IStore, Reactor, Refused
-from alaska.lines import is_worth_a_line
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.census import Census
 from alaska.store.changes import Changes, Refusal, Unwritten
@@ -25,6 +24,7 @@ from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
 from alaska.store.view import NEVER, View
 from alaska.store.writing import AnyWriting, WritingThread, Written
+from alaska.system.events import is_worth_a_line
 
 LAZY_SECONDS = 0.02
 """How long changes that nobody waits for may stay unwritten."""

@@ -18,10 +18,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska.client import Client, Delivery
-from alaska.delivery import MOST_MILLISECONDS
+from alaska.client.delivery import MOST_MILLISECONDS
 from alaska.errors import AlaskaError, ClientError
+from alaska.lua.questions import NONE, OK, Frames
 from alaska.names import printable
-from alaska.worker.questions import NONE, OK, Frames
 
 MOST_FRAMES = 1000
 """An answer with more content frames than that is refused: Lua's stack has an end."""

@@ -1,4 +1,4 @@
-"""What a running script asks of its worker, and waits for; see :mod:`alaska.worker.questions`."""
+"""What a running script asks of its worker, and waits for; see :mod:`alaska.lua.questions`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from alaska.errors import ACCESS_REFUSED, KeyValueError, Refused
+from alaska.lua.questions import ERROR, OK, TOLD, Frames, pack, unpack
+from alaska.lua.request import Outcome, Request
+from alaska.lua.values import OUTCOMES
 from alaska.names import is_brokers_own, printable
+from alaska.pool.slot import Abandoned
 from alaska.store.kv import KeyValues, Value
-from alaska.worker.questions import ERROR, OK, TOLD, Frames, pack, unpack
-from alaska.worker.request import Outcome, Request
-from alaska.worker.slot import Abandoned
-from alaska.worker.values import OUTCOMES
 
 INTEGERS = range(-(2**63), 2**63)
 _MOST_DIGITS = 32

@@ -12,10 +12,10 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.client import Client
-from alaska.delivery import to_octets
+from alaska.client.delivery import to_octets
 from alaska.errors import ClientError, NotConnected
+from alaska.lua.request import Request
 from alaska.mlm.commands import MAX_STRING_OCTETS
-from alaska.worker.request import Request
 from alaska.worker.senders import Sink
 from alaska.worker.window import Window
 

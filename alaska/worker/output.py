@@ -10,8 +10,8 @@ from itertools import count
 
 from twisted.logger import Logger, LogLevel
 
+from alaska.lua.request import PRINTED, Outcome, Request
 from alaska.names import printable
-from alaska.worker.request import PRINTED, Outcome, Request
 
 
 class Output:

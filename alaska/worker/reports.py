@@ -7,8 +7,8 @@ from typing import Any
 
 from alaska import __version__
 from alaska.errors import ScriptError
+from alaska.lua.request import Request
 from alaska.names import printable
-from alaska.worker.request import Request
 
 
 def report(request: Request, error: ScriptError) -> tuple[bytes, bytes, bytes]:

@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from alaska.client import MOST_MESSAGES, MOST_OCTETS, Client, to_text
+from alaska.client import Client, to_text
+from alaska.client.client import MOST_MESSAGES, MOST_OCTETS
 from alaska.errors import BacklogFull, ClientError, NotConnected
 from alaska.names import address_of, printable
 

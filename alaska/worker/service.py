@@ -20,17 +20,17 @@ from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
-from alaska.lines import Repeated, Silent
+from alaska.lua.files import Version
+from alaska.lua.request import Broken, Call, Outcome, Request, Send, SendKind
 from alaska.names import address_of, printable
+from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
+from alaska.system.events import Repeated, Silent
 from alaska.worker.asking import Asking
 from alaska.worker.calls import Calls, check_service
-from alaska.worker.files import Version
 from alaska.worker.intake import Intake
 from alaska.worker.output import Output
-from alaska.worker.pool import MakePool, Pool, Runner
 from alaska.worker.reports import report, shown
-from alaska.worker.request import Broken, Call, Outcome, Request, Send, SendKind
 from alaska.worker.senders import Senders, Sink
 from alaska.worker.underway import UnderWay
 

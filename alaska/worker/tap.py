@@ -11,27 +11,22 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
-from alaska import running
 from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
+from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
-from alaska.memory import give_back_large
+from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
-from alaska.worker.isolated import IsolatedRunner
-from alaska.worker.pool import Runner
-from alaska.worker.process import child_command
-from alaska.worker.request import Call
-from alaska.worker.runner import SETTINGS, ScriptSettings
+from alaska.system.memory import give_back_large
 from alaska.worker.service import WorkerService
 
 _log = Logger()
-ADDRESS_SPACE_MEGABYTES = 128
 SWITCH_SECONDS = 0.0005
 
 
@@ -50,13 +45,13 @@ class Options(BaseOptions):
 
     def postOptions(self) -> None:
         """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
-        self.loaded = running.load_or_exit(load_worker, self["config"], WorkerSettings.file)
+        self.loaded = starting.load_or_exit(load_worker, self["config"], WorkerSettings.file)
         self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
-            running.enough_descriptors_or_exit(self.loaded.settings)
-            running.apply(self.loaded.settings, self.parent, "alaska")
-            running.require_files(self.loaded.settings, self.parent)
-            self.background = running.begin(self.parent)
+            starting.enough_descriptors_or_exit(self.loaded.settings)
+            starting.apply(self.loaded.settings, self.parent, "alaska")
+            starting.require_files(self.loaded.settings, self.parent)
+            self.background = starting.begin(self.parent)
         self._load_broker()
 
     def _load_broker(self) -> None:
@@ -64,9 +59,9 @@ class Options(BaseOptions):
         settings = self.loaded.settings
         if not settings.broker_embedded or settings.broker_config is None:
             return
-        self.broker = running.load_or_exit(load_broker, str(self.broker_path()), BrokerSettings.file)
+        self.broker = starting.load_or_exit(load_broker, str(self.broker_path()), BrokerSettings.file)
         if self.parent is not None:
-            running.require_files(self.broker.settings, self.parent)
+            starting.require_files(self.broker.settings, self.parent)
 
     def broker_path(self) -> Path:
         """Return where the file with the settings of the embedded broker is, if one is named."""
@@ -77,7 +72,7 @@ class Options(BaseOptions):
 def makeService(options: Options) -> IService:
     """Return the worker that the options describe; nothing is opened before it starts."""
     settings = options.loaded.settings
-    running.report(options["config"], options.loaded)
+    starting.report(options["config"], options.loaded)
     give_back_large()
     # A thread that comes back from Lua waits so long for one that does not pause; Python's own 5 ms would be felt.
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -86,7 +81,7 @@ def makeService(options: Options) -> IService:
     make_network = _networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:
-            running.report(str(settings.broker_config), options.broker)
+            starting.report(str(settings.broker_config), options.broker)
         broker = broker_settings(settings, options.broker)
         for line in broker.echo:
             _log.info("{line}", line=line)
@@ -138,32 +133,6 @@ def _networks(reactor: Reactor) -> Callable[[], Network]:
         return latest
 
     return make_network
-
-
-def runner_maker(settings: WorkerSettings, *, tells: bool = True) -> Callable[[Call], Runner]:
-    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them.
-
-    It is given what answers the questions of scripts, and if ``tells``, takes what they leave while they run.
-    """
-    scripts = ScriptSettings.from_settings(settings)
-    scripts = replace(scripts, lua=replace(scripts.lua, tells=tells))
-    if settings.pool_isolation == "thread":
-        return scripts.make_batch_runner
-    return lambda call: IsolatedRunner(
-        child_command(),
-        SETTINGS.encode(scripts),
-        settings.scripts_limit,
-        address_space(settings.scripts_memory),
-        call,
-    )
-
-
-def address_space(megabytes: int) -> int:
-    """Return how many octets a process may map for a script that may use so many megabytes, 0 for any number.
-
-    What Lua refuses to give is less: this is for what gets past it, and must leave room for what is read and sent.
-    """
-    return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0
 
 
 def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:

@@ -12,8 +12,8 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.errors import ScriptError
+from alaska.lua.request import Outcome, Request
 from alaska.worker.intake import flushed
-from alaska.worker.request import Outcome, Request
 from alaska.worker.senders import Sink
 
 ARRIVE_SECONDS = 1.0

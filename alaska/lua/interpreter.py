@@ -22,31 +22,26 @@ import lupa
 
 from alaska import __version__
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
-from alaska.memory import Waste
-from alaska.worker.beside import find_module
-from alaska.worker.claims import Claims
-from alaska.worker.options import LuaOptions
-from alaska.worker.paths import join_paths, module_paths
-from alaska.worker.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
-from alaska.worker.request import Call, Outcome, Request, Send, SendKind
-from alaska.worker.scripts import Script
-from alaska.worker.telling import worded, written_down
+from alaska.lua.module_files import find_module
+from alaska.lua.options import LuaOptions
+from alaska.lua.paths import join_paths, module_paths
+from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
+from alaska.lua.request import Call, Outcome, Request, Send, SendKind
+from alaska.lua.scripts import Script
+from alaska.lua.telling import worded, written_down
+from alaska.system.memory import Waste
 
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from lupa import lua54
 
-    from alaska.settings import Section
+    from alaska.config.settings import Section
 
 __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
-_PARTS = (
-    *("texts", "limits", "clock", "lexer", "instrument", "chunks", "questions", "trace", "describe", "console"),
-    *("sending", "system", "bounded", "loading", "modules"),
-    *("leaving", "guards", "globals", "fenv", "sandbox", "trusted", "bounds", "placing", "items"),
-    *("patterns", "strings", "long_texts", "api", "environment"),
-)
-_PARTS_AS_TEXT = ("cjson", "json_encode", "json_decode", "matching", "pretty", "searching", "tables", "utf8")
+_FOLDERS = ("limits", "world", "text", "modules")
+_WITH_CHECKS = frozenset(("cjson", "json_encode", "json_decode", "matching", "pretty", "searching", "tables", "utf8"))
+"""The Lua files that check the time as scripts do: each interpreter compiles them anew, from their text."""
 MOST_LINE_DIGITS = 9
 _FRAMES_AT_ONCE = 200  # Lua's stack has an end
 _IS_GOOD = {OK: True, NONE: None, ERROR: False}
@@ -66,6 +61,17 @@ class Lupa(Protocol):
     LuaError: type[Exception]
 
 
+class MayBegin(Protocol):
+    """Says of several scripts which may begin: ``path`` has an octet for each (:class:`alaska.pool.claims.Claims`)."""
+
+    @property
+    def path(self) -> bytes:
+        """The file from which Lua reads an octet before it begins the next."""
+
+    def keep_from_children(self) -> None:
+        """Keep what Lua has opened from programs that scripts start."""
+
+
 class LuaRunner:
     """Runs scripts for one thread: never two at once, and any number one after the other.
 
@@ -81,7 +87,7 @@ class LuaRunner:
         options: LuaOptions = LuaOptions(),  # noqa: B008  # it is frozen
         call: Call | None = None,
         config: Section = (),
-        claims: Claims | None = None,
+        claims: MayBegin | None = None,
     ) -> None:
         self._options = options
         self._call = call if call is not None else _nobody_answers
@@ -192,7 +198,7 @@ class _Interpreter:
     would end the process. The Lua side sees to it that between two runs there is room for a short one.
     """
 
-    def __init__(self, module: Lupa, options: LuaOptions, config: Section, claims: Claims | None) -> None:
+    def __init__(self, module: Lupa, options: LuaOptions, config: Section, claims: MayBegin | None) -> None:
         self._lua = lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -201,8 +207,7 @@ class _Interpreter:
             attribute_filter=_refuse_attribute,
             max_memory=0,
         )
-        sources = {name.encode(): _part(options.version, name) for name in _PARTS}
-        sources |= {name.encode(): _source(name) for name in _PARTS_AS_TEXT}
+        sources = {name.encode(): _part(options.version, name) for name in _files()}
         more = {b"config": _table(lua, config), b"claims": None if claims is None else claims.path}
         settings = lua.table_from({**_lua_settings(options), **more})
         functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
@@ -386,15 +391,20 @@ def lupa_module(version: str) -> Lupa:
         raise WrongLua(f"the installed lupa has no {wanted}: {error}") from error
 
 
-def _source(name: str) -> bytes:
-    return resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+@functools.cache
+def _files() -> dict[str, bytes]:
+    """Return the text of each of our Lua files, by its name without the folder and the ending."""
+    here = resources.files(__package__)
+    files = [file for folder in _FOLDERS for file in here.joinpath(folder).iterdir() if file.name.endswith(".lua")]
+    return {file.name.removesuffix(".lua"): file.read_bytes() for file in files}
 
 
 @functools.cache
 def _part(version: str, name: str) -> bytes:
-    """Return a Lua file of ours, compiled: from that, a new interpreter is made in half the time."""
+    """Return a Lua file of ours, compiled unless it checks the time: a new interpreter is made in half the time so."""
+    source = _files()[name]
+    if name in _WITH_CHECKS:
+        return source
     dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
-    compiled: bytes = (
-        lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), _source(name))
-    )
+    compiled: bytes = lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), source)
     return compiled

@@ -9,7 +9,7 @@ import signal
 import sys
 from importlib import import_module
 
-from alaska import streams
+from alaska.commands import streams
 
 COMMANDS = {"send": "alaska.commands.send", "run": "alaska.commands.run", "check": "alaska.commands.check"}
 """Imported when they are asked for: who sends must not wait for Lua."""

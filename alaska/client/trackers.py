@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from alaska import errors
-from alaska.delivery import Confirmation, Delivery
+from alaska.client.delivery import Confirmation, Delivery
 from alaska.mlm import commands as mlm
 
 NOBODY_OFFERS = "offers=0"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
-from alaska.worker.request import Request
+from alaska.lua.request import Request
 
 
 class Queue:

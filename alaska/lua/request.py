@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from alaska.errors import ScriptError
-from alaska.worker.files import Version
+from alaska.lua.files import Version
 
 _MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from alaska.endpoints import tcp
+from alaska.message import Retention
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.mlm.patterns import compile_pattern
-from alaska.retention import Retention
 
 T = TypeVar("T")
 

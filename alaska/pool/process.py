@@ -20,7 +20,7 @@ from twisted.logger import Logger
 import alaska
 from alaska.errors import AlaskaError
 from alaska.names import printable
-from alaska.worker.pipes import (
+from alaska.pool.pipes import (
     MOST_OCTETS,
     PIPE_OCTETS,
     QUIET_OCTETS,
@@ -44,7 +44,7 @@ MOST_READS = 16
 """After so much of one child, its thread looks at the time again."""
 _TICKETS_AT_ONCE = 128
 _PLACES = "import sys; sys.path[:] = sys.argv.pop(1).split(':'); "
-_SERVE = "from alaska.worker import child; child.main(child.run_scripts, sys.argv[1:])"
+_SERVE = "from alaska.pool import child; child.main(child.run_scripts, sys.argv[1:])"
 _OURS = ("ALASKA_", "MALAMUTE_")
 _log = Logger()
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from time import time
 from typing import Protocol
 
-from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEventAsClassicLogText, formatTime
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEventAsClassicLogText, formatTime
 from zope.interface import implementer
 
 MOST_KNOWN = 1000
@@ -23,41 +22,6 @@ _CALL = re.compile(r"\{[^{}]*\(")
 # Levels are known by their identity: their own hash is written in Python, and there are five of them for ever.
 FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
 _CAN_WAIT = frozenset(map(id, (LogLevel.debug, LogLevel.info)))
-
-
-class Repeated:
-    """A sort of event that is logged with each request, at the level of information.
-
-    To log one is to emit what ``log.info`` would. But that gathers each time what is always the same, and looks for the
-    level in a sorted list of them, which takes longer than all the rest.
-    """
-
-    def __init__(self, log: Logger, words: str) -> None:
-        self._observe = log.observer
-        self._same: LogEvent = {
-            "log_logger": log,
-            "log_level": LogLevel.info,
-            "log_namespace": log.namespace,
-            "log_source": log.source,
-            "log_format": words,
-        }
-
-    def log(self, **fields: object) -> None:
-        """Log one, with the fields that the words name."""
-        fields.update(self._same, log_time=time())
-        self._observe(fields)
-
-
-class Silent:
-    """The same for events that are not to be logged."""
-
-    def log(self, **fields: object) -> None:
-        """Log nothing."""
-
-
-def is_worth_a_line(count: int) -> bool:
-    """Return whether something that happened so often is to be told: the first time, the tenth, the hundredth."""
-    return str(count).rstrip("0") == "1"
 
 
 def escaped(text: str) -> str:

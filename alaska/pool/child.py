@@ -1,6 +1,6 @@
-"""The child process that runs scripts, for a pool whose isolation is ``process``: ``python -m alaska.worker.child``.
+"""The child process that runs scripts, for a pool whose isolation is ``process``: ``python -m alaska.pool.child``.
 
-It imports no more than it takes to run a script, and does what comes through its pipes (:mod:`alaska.worker.pipes`)
+It imports no more than it takes to run a script, and does what comes through its pipes (:mod:`alaska.pool.pipes`)
 until they end, which they do with the worker.
 """
 
@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Protocol
 
 from alaska.errors import ScriptError
-from alaska.memory import give_back_large
-from alaska.worker.pipes import (
+from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.runner import SETTINGS
+from alaska.lua.values import OUTCOMES, REQUESTS
+from alaska.pool.pipes import (
     MOST_OCTETS,
     READ_OCTETS,
     RING,
@@ -32,9 +34,7 @@ from alaska.worker.pipes import (
     encoded,
     write_all,
 )
-from alaska.worker.request import Call, Outcome, Request
-from alaska.worker.runner import SETTINGS
-from alaska.worker.values import OUTCOMES, REQUESTS
+from alaska.system.memory import give_back_large
 
 TOO_MUCH = f"what it printed and sent is more than {MOST_OCTETS} octets together"
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +45,7 @@ class ScriptsRun(Protocol):
     """What runs scripts here."""
 
     def run(self, request: Request) -> Outcome:
-        """See :class:`alaska.worker.slot.Runner`."""
+        """See :class:`alaska.pool.slot.Runner`."""
 
 
 MakeRunner = Callable[[bytes, Call], ScriptsRun]
@@ -186,7 +186,7 @@ def _mapped_octets() -> int:
 
 
 def main(make_runner: MakeRunner, arguments: list[str]) -> None:
-    """Serve the worker that has started this process; the arguments are those of :func:`alaska.worker.process.start`.
+    """Serve the worker that has started this process; the arguments are those of :func:`alaska.pool.process.start`.
 
     Returns when there is no worker any more.
     """

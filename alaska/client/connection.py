@@ -14,7 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
+from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
 from alaska.interfaces import ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from alaska.worker.questions import SCRIPTS_OWN, TOLD
-from alaska.worker.request import PRINTED, LogLine, Outcome, Send, SendKind
-from alaska.worker.values import OUTCOMES
+from alaska.lua.questions import SCRIPTS_OWN, TOLD
+from alaska.lua.request import PRINTED, LogLine, Outcome, Send, SendKind
+from alaska.lua.values import OUTCOMES
 
 _FIELDS_OF_A_SEND = 5  # and the frames
 _LOG = b"log"

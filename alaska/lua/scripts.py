@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alaska.errors import ScriptNotFound, ScriptUnreadable
-from alaska.worker.files import SUFFIX, Unfit, Version, read_file, version_at
+from alaska.lua.files import SUFFIX, Unfit, Version, read_file, version_at
 
 REST_SECONDS = 0.1
 """So long a file must not have changed to count as written, where nobody is known to have it open for writing."""

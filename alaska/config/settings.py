@@ -14,9 +14,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, overload
 
-from alaska import zpl
+from alaska.config import zpl
+from alaska.config.kinds import LINE, Kind
 from alaska.errors import ConfigurationError, PatternError
-from alaska.kinds import LINE, Kind
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")

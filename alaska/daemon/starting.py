@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 from twisted.logger import Logger
 from twisted.python.util import gidFromString, uidFromString
 
-from alaska import descriptors
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
+from alaska.config.zpl import shown
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.log import choose as choose_log
 from alaska.daemon.signals import hold
 from alaska.daemon.status import EX_CONFIG
 from alaska.errors import ConfigurationError, TooFewDescriptors
 from alaska.links import default_reactor
-from alaska.zpl import shown
+from alaska.system import descriptors
 
 Both = TypeVar("Both", WorkerSettings, BrokerSettings)
 

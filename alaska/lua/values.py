@@ -17,7 +17,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from alaska.errors import AlaskaError, ScriptError
-from alaska.worker.request import Outcome, Request
+from alaska.lua.request import Outcome, Request
 
 T = TypeVar("T")
 

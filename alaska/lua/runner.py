@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
-from alaska.worker.claims import MOST, Claims
-from alaska.worker.files import Version
-from alaska.worker.lua import SHORT_OCTETS, LuaRunner
-from alaska.worker.options import LuaOptions
-from alaska.worker.questions import pack, unpack
-from alaska.worker.request import Broken, Call, Outcome, Request
-from alaska.worker.scripts import Script, Scripts
-from alaska.worker.values import Coder
+from alaska.lua.files import Version
+from alaska.lua.interpreter import LuaRunner, MayBegin
+from alaska.lua.options import LuaOptions
+from alaska.lua.questions import pack, unpack
+from alaska.lua.request import Broken, Call, Outcome, Request
+from alaska.lua.scripts import Script, Scripts
+from alaska.lua.values import Coder
 
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from alaska.config import WorkerSettings
-
-BATCH_SECONDS = 0.001
-"""What is run in one go should last so long at most."""
-WEIGHT_OF_NEW = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +46,14 @@ class ScriptSettings:
 
     def make_runner(self, call: Call) -> ScriptRunner:
         """Return a runner, to be used in the thread that calls; ``call`` answers what scripts ask of the worker."""
-        return ScriptRunner(self._versions(call), LuaRunner(self.lua, call, json.loads(self.config)))
+        return ScriptRunner(self.versions(call), self.lua_runner(call))
 
-    def make_batch_runner(self, call: Call) -> BatchRunner:
-        """Return a runner as :meth:`make_runner` does, which can run several scripts in one go."""
-        claims = Claims()
-        return BatchRunner(self._versions(call), LuaRunner(self.lua, call, json.loads(self.config), claims), claims)
+    def lua_runner(self, call: Call, claims: MayBegin | None = None) -> LuaRunner:
+        """Return what runs the scripts that are found."""
+        return LuaRunner(self.lua, call, json.loads(self.config), claims)
 
-    def _versions(self, call: Call) -> Versions:
+    def versions(self, call: Call) -> Versions:
+        """Return what finds the scripts, and which of their versions runs."""
         return Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
 
 
@@ -160,57 +154,3 @@ class ScriptRunner:
     def close(self) -> None:
         """Let go of the interpreter."""
         self._lua.close()
-
-
-class BatchRunner(ScriptRunner):
-    """Also runs several scripts in one call into Lua, as long as they are quick and leave nothing to be told.
-
-    Each call into Lua lets go of Python's lock, and gets it back when the reactor lets go of it. For a small script
-    that takes longer than the script.
-    """
-
-    def __init__(self, versions: Versions, lua: LuaRunner, claims: Claims) -> None:
-        super().__init__(versions, lua)
-        self.claims = claims
-        self._mean_seconds: float | None = None
-        self._fitting: list[Script] = []
-
-    def run(self, request: Request) -> Outcome:
-        """See :class:`ScriptRunner`."""
-        outcome = super().run(request)
-        self._took(outcome.seconds)
-        return outcome
-
-    def _took(self, seconds: float) -> None:
-        mean = seconds if self._mean_seconds is None else self._mean_seconds
-        self._mean_seconds = mean + WEIGHT_OF_NEW * (seconds - mean)
-
-    def depth(self, request: Request) -> int:
-        """See :class:`alaska.worker.slot.RunsBatches`."""
-        if self._mean_seconds is None or not self._lua.is_quiet(request.subject):
-            return 1
-        return min(MOST, int(BATCH_SECONDS / max(self._mean_seconds, 1e-6)))
-
-    def fit(self, requests: Sequence[Request]) -> int:
-        """See :class:`alaska.worker.slot.RunsBatches`."""
-        self._fitting = []
-        octets = 0
-        for request in requests:
-            script = self._versions.unchanged(request)
-            octets += len(request.context)
-            if script is None or octets > SHORT_OCTETS or not self._lua.fits(script):
-                break
-            self._fitting.append(script)
-        return len(self._fitting)
-
-    def run_batch(self, requests: Sequence[Request]) -> Outcome | None:
-        """See :class:`alaska.worker.slot.RunsBatches`."""
-        started = perf_counter()
-        outcome = self._lua.run_several(self._fitting, requests)
-        self._took((perf_counter() - started) / len(requests))
-        return outcome
-
-    def close(self) -> None:
-        """Let go of the interpreter and the claims."""
-        super().close()
-        self.claims.close()

@@ -15,11 +15,11 @@ from typing import NamedTuple
 from twisted.logger import Logger
 
 from alaska.errors import InterpreterLost, LimitExceeded, ScriptError
-from alaska.worker.pipes import QUIET_OCTETS, TICKET, Frame, Kind, encoded
-from alaska.worker.process import ENDED, Child, Lost, complaint
-from alaska.worker.request import TIMEOUT, Call, Outcome, Request
-from alaska.worker.slot import Work
-from alaska.worker.values import OUTCOMES, REQUESTS, BadValue
+from alaska.lua.request import TIMEOUT, Call, Outcome, Request
+from alaska.lua.values import OUTCOMES, REQUESTS, BadValue
+from alaska.pool.pipes import QUIET_OCTETS, TICKET, Frame, Kind, encoded
+from alaska.pool.process import ENDED, Child, Lost, complaint
+from alaska.pool.slot import Work
 
 PACE_SECONDS = 0.5
 """Between two starts: scripts that end their interpreter each time shall not keep the machine busy with that."""
@@ -50,7 +50,7 @@ class _Overdue(Lost):
 class IsolatedRunner:
     """Runs scripts in a child process, which it starts when there is something to run, and again when it is lost.
 
-    ``command`` is its command line (:func:`alaska.worker.process.child_command`), ``settings`` are what it is told
+    ``command`` is its command line (:func:`alaska.pool.process.child_command`), ``settings`` are what it is told
     first. ``limit`` is how many seconds a script has, None for any number; ``address_space`` how many octets the child
     may map beyond what it starts with, 0 for any number. ``call`` answers what scripts ask while they run.
     """
@@ -97,7 +97,7 @@ class IsolatedRunner:
         return alone.outcomes[0]
 
     def run_ahead(self, request: Request, work: Work) -> None:
-        """See :class:`alaska.worker.slot.ReadsAhead`."""
+        """See :class:`alaska.pool.slot.ReadsAhead`."""
         self._held.append(request)
         try:
             try:
@@ -118,7 +118,7 @@ class IsolatedRunner:
                 self._log.error("no scripts can be run: the process for them {how}", how=how)
 
     def kill(self) -> None:
-        """See :class:`alaska.worker.slot.ReadsAhead`; this runner is not used again."""
+        """See :class:`alaska.pool.slot.ReadsAhead`; this runner is not used again."""
         self._is_killed = True
         child = self._child
         if child is not None:

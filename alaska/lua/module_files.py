@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from alaska.worker.files import SUFFIX, Unfit, read_file, version_at
-from alaska.worker.questions import ERROR, NONE, OK, Frames
+from alaska.lua.files import SUFFIX, Unfit, read_file, version_at
+from alaska.lua.questions import ERROR, NONE, OK, Frames
 
 PLACES = (SUFFIX, b"/init" + SUFFIX)
 

@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from twisted.logger import Logger
 
-from alaska.worker.claims import Batch, Claims
-from alaska.worker.queue import Queue
-from alaska.worker.request import Outcome, Request
+from alaska.lua.request import Outcome, Request
+from alaska.pool.claims import Batch, Claims
+from alaska.pool.queue import Queue
 
 Ended = tuple[Request, "Outcome | None"]
 """A request and what came of it; None where the runner itself failed."""

@@ -24,9 +24,9 @@ from twisted.logger import Logger
 
 from alaska.errors import LimitExceeded
 from alaska.interfaces import Reactor
-from alaska.worker.queue import Queue
-from alaska.worker.request import TIMEOUT, Outcome, Request
-from alaska.worker.slot import Ended, Runner, Slot
+from alaska.lua.request import TIMEOUT, Outcome, Request
+from alaska.pool.queue import Queue
+from alaska.pool.slot import Ended, Runner, Slot
 
 __all__ = ["AnyPool", "Finished", "MakePool", "Pool", "Runner"]
 

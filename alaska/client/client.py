@@ -9,7 +9,7 @@
     async for delivery in client:
         print(delivery.subject, delivery.content)
 
-A program whose machine may have its wall clock set back calls :func:`alaska.clock.run_on_monotonic_time` for its
+A program whose machine may have its wall clock set back calls :func:`alaska.system.clock.run_on_monotonic_time` for its
 reactor when it starts: otherwise Twisted's timers, and with them the heartbeat, stop until the clock is where it was.
 
 The connection looks after itself: a heartbeat a second; when the broker was away, the client opens again, sets up
@@ -31,8 +31,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, succeed
 
 from alaska import errors
-from alaska.connection import Connection
-from alaska.delivery import (
+from alaska.client.connection import Connection
+from alaska.client.delivery import (
     MOST_POSITION,
     MOST_STATUS,
     Confirmation,
@@ -44,12 +44,12 @@ from alaska.delivery import (
     to_octets,
     to_text,
 )
+from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import Delivered
 from alaska.mlm.codec import encode
 from alaska.mlm.states import State
-from alaska.trackers import Trackers, new_tracker
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
