@@ -12,7 +12,7 @@ RUNS ?= 5
 N ?= 20000
 TIMES ?= 20
 # The modules of tests that "make search" runs: those with properties or models, and what is for searching alone.
-SEARCHES = $(shell grep -l -E 'hypothesis|ALASKA_SEARCH' tests/test_*.py)
+SEARCHES = $(shell grep -r -l -E --include='test_*.py' 'hypothesis|ALASKA_SEARCH' tests)
 
 .PHONY: demo test lint types trial search bench clean
 

@@ -7,9 +7,12 @@ search`` tries others each time: ``ALASKA_SEARCH`` says how many times as many.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
+PROJECT = Path(__file__).parent.parent
+"""The folder of the project."""
 SEARCH = int(os.environ.get("ALASKA_SEARCH", "0"))
 
 

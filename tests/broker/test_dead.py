@@ -1,0 +1,171 @@
+"""Dead letters: how many are kept, and who may ask about them (docs/operation.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.logger import LogLevel
+
+from alaska.broker import letters
+from alaska.broker.letters import ADDRESS, CLOSED
+from alaska.broker.limits import LetterLimits, Limits
+from alaska.interfaces import IStore
+from alaska.message import DeadLetter, Page
+from alaska.mlm import commands as mlm
+from alaska.store.memory import MemoryStore
+from tests.broker.test_broker import OFFER, BrokerTestCase, request
+from tests.broker.test_delivery import confirm
+from tests.network_case import LogCase
+
+
+class ReadsLetters(MemoryStore):
+    """A store that notes how many letters were asked for at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[int] = []
+
+    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+        """See :class:`IStore`."""
+        self.read.append(limit)
+        return super().letters(after, limit)
+
+    def letter(self, position: int) -> DeadLetter | None:
+        """See :class:`IStore`."""
+        self.read.append(1)
+        return super().letter(position)
+
+
+class LettersCase(BrokerTestCase, LogCase):
+    """A broker with a worker that refuses everything."""
+
+    def setUp(self) -> None:
+        LogCase.setUp(self)
+        BrokerTestCase.setUp(self)
+        self.open("w", OFFER, credit=10_000)
+
+    def refuse(self, *contents: bytes) -> None:
+        """Let the worker refuse requests with these contents."""
+        self.open("p", *(request(b"%d" % len(content), content=content) for content in contents))
+        self.do("w", *(confirm(tracker, 404) for tracker in self.trackers("w")))
+        self.do("p", mlm.ConnectionClose())
+
+    def ask(self, what: bytes, content: bytes = b"", name: str = "asks") -> Any:
+        """Return the broker's answer to a plain client."""
+        self.open(name, mlm.ServiceSend(ADDRESS, what, b"q", 0, (content,)))
+        (answer,) = (each for each in self.take(name) if isinstance(each, mlm.MailboxDeliver))
+        return json.loads(answer.content[0])
+
+    def listed(self) -> list[int]:
+        """Return the octets of the letters that there are."""
+        return [letter["octets"] for letter in self.ask(b"list")["letters"]]
+
+
+class LimitTests(LettersCase):
+    """How many are kept."""
+
+    limits = Limits(client_timeout=1e9, letters=LetterLimits(3, 3000 + 3 * 1024, 100.0))
+
+    def test_most(self) -> None:
+        """Of more than the limit, the oldest are dropped, from the store as well, and counted."""
+        self.refuse(b"", b"1", b"22", b"333", b"4444")
+        self.assertEqual(self.listed(), [2, 3, 4])
+        self.assertEqual([each.message.size for each in self.store.letters(0, 10)], [2, 3, 4])
+        self.assertEqual(self.broker.counters.letters_dropped, 2)
+
+    def test_most_octets(self) -> None:
+        """Those that are too much together go, the oldest first; one that is too large alone costs no other."""
+        self.refuse(b"x" * 1500, b"x" * 1400)
+        self.refuse(b"x" * 200, b"x" * 7000)
+        self.assertEqual(self.listed(), [1400, 200])
+        self.assertEqual(self.store.queues(), [])
+
+    def test_oldest_by_time(self) -> None:
+        """The oldest is the one that was given up first, not the one that was sent first."""
+        self.open("p", *(request(b"%d" % number, b"t%d" % number) for number in range(4)))
+        for number in (3, 1, 0, 2):
+            self.do("w", confirm(b"t%d" % number, 404))
+        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 9)], [b"0", b"1", b"2"])
+
+    def test_age(self) -> None:
+        """What is too old is dropped."""
+        self.refuse(b"1")
+        self.pass_time(60)
+        self.refuse(b"22")
+        self.pass_time(41)
+        self.assertEqual(self.listed(), [2])
+
+    def test_told(self) -> None:
+        """That letters were dropped is in the log, once a minute, with their number."""
+        for _ in range(2):
+            self.refuse(*[b""] * 10)
+            self.pass_time(2)
+        self.pass_time(60)
+        numbers = [text.split()[0] for text in self.logged(LogLevel.warn) if "dead letters" in text]
+        self.assertEqual(numbers, ["7", "10"])
+
+
+class ListTests(LettersCase):
+    """Asking about them."""
+
+    limits = Limits(letters=LetterLimits(None, None, None))
+
+    def make_store(self) -> IStore:
+        """Return a store that counts the letters that are read."""
+        self.counting = ReadsLetters()
+        return self.counting
+
+    def test_list_reads_nothing(self) -> None:
+        """A list costs no reading, and one letter no reading of others."""
+        self.refuse(*(b"x" * number for number in range(20)))
+        self.counting.read.clear()
+        letters = self.ask(b"list", b'{"after": 0, "limit": 1000}')["letters"]
+        self.assertEqual(([each["octets"] for each in letters], self.counting.read), (list(range(20)), []))
+        position = letters[-1]["position"]
+        self.ask(b"read", b'{"position": %d}' % position, "another")
+        self.assertEqual(self.counting.read, [1])
+
+    def test_large_question(self) -> None:
+        """What is asked with is not read if it is large."""
+        error = self.ask(b"list", b"[" * 1_000_000)["error"]
+        self.assertEqual(error, "ValueError: the content has 1000000 octets, and 1000 is the limit")
+
+    def test_large_letter(self) -> None:
+        """A large letter is told of without its content."""
+        self.refuse(b"x" * (letters.MOST_READ_OCTETS + 1), b"y")
+        large, small = self.ask(b"list")["letters"]
+        found = self.ask(b"read", b'{"position": %d}' % large["position"], "one")["letter"]
+        self.assertEqual((found["octets"], found["content"]), (letters.MOST_READ_OCTETS + 1, None))
+        self.assertEqual(
+            self.ask(b"read", b'{"position": %d}' % small["position"], "two")["letter"]["content"], ["eQ=="]
+        )
+
+
+class RightTests(LettersCase):
+    """Who may ask."""
+
+    def test_from_afar(self) -> None:
+        """A client that is not near is refused, whatever it asks for, and is told why."""
+        self.refuse(b"secret")
+        self.router.is_near = False
+        for number, what in enumerate((b"list", b"read", b"replay", b"drop")):
+            self.assertEqual(self.ask(what, b'{"position": 1}', f"far{number}"), {"error": CLOSED})
+        self.open("credit", mlm.ServiceSend(ADDRESS, b"drop", b"q", 0, (b'{"position": 1}',)), credit=9)
+        self.assertEqual(
+            self.say("credit", mlm.ServiceSend(ADDRESS, b"list", b"q", 0, ())), [confirm(b"q", 401, CLOSED.encode())]
+        )
+        self.router.is_near = True
+        self.assertEqual(self.listed(), [6])
+
+
+class OpenTests(LettersCase):
+    """A broker that lets everybody ask."""
+
+    limits = Limits(letters=LetterLimits(is_open=True))
+
+    def test_from_afar(self) -> None:
+        """Any client is answered."""
+        self.refuse(b"open")
+        self.router.is_near = False
+        self.assertEqual(self.listed(), [4])

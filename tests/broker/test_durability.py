@@ -1,0 +1,306 @@
+"""The broker with a store in a file: what it promises, and what is there after its end (docs/protocol.md, 5)."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+from twisted.internet.task import Clock
+
+from alaska.broker.broker import Broker
+from alaska.broker.limits import Limits
+from alaska.interfaces import Reactor
+from alaska.message import Retention
+from alaska.mlm import commands as mlm
+from alaska.store.database import File
+from alaska.store.sqlite import SqliteStore
+from alaska.testing import HandWriting
+from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
+
+
+class DurableTestCase(BrokerTestCase):
+    """A broker whose file is written when the test says so; a restart is one without goodbye."""
+
+    limits = Limits(client_timeout=5.0, attempts=3, retention=Retention(most_records=100))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Clock()
+        self.path = Path(self.mktemp())
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a broker on the file, which knows nobody."""
+
+        def make_writing(file: File, wake: object) -> HandWriting:
+            self.writing = HandWriting(file, self.woken)
+            return self.writing
+
+        self.durable = SqliteStore(cast("Reactor", self.clock), File(self.path, "OFF"), make_writing)
+        self.addCleanup(self.durable.close)
+        self.inboxes.clear()
+        self.broker = Broker(self.router, self.limits, self.durable)
+        self.broker.tick(self.now)
+
+    def woken(self) -> None:
+        """Let the store know that something is written."""
+        self.durable._collect()
+
+    def write(self) -> None:
+        """Write all that there is to write."""
+        self.clock.advance(1.0)
+        while self.writing.begun is not None:
+            self.writing.run()
+            self.clock.advance(0)
+
+    def crash(self) -> None:
+        """End the broker as kill -9 does: what is not written is gone."""
+        self.durable._unwritten = type(self.durable._unwritten)()
+        self.durable.close()
+        self.begin()
+
+    def confirms(self, name: str) -> list[tuple[bytes, int]]:
+        """Return the confirmations that a sender has got."""
+        return [(each.tracker, each.status_code) for each in self.take(name) if isinstance(each, mlm.Confirm)]
+
+
+class RefusedTests(DurableTestCase):
+    """Messages that the store cannot keep, among others that it can."""
+
+    def begin(self) -> None:
+        """Start a broker on the file, which takes no message whose position is 2."""
+        super().begin()
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER IF NOT EXISTS refuse BEFORE INSERT ON message WHEN new.position = 2 "
+                "BEGIN SELECT RAISE(ABORT, 'too odd'); END"
+            )
+
+    def test_sender_is_told(self) -> None:
+        """The sender of such a message is told 502, it is delivered to nobody, and the others are as ever."""
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
+        self.write()
+        self.assertEqual(sorted(self.confirms("p")), [(b"t1", 201), (b"t2", 502), (b"t3", 201)])
+        self.open("w", OFFER, credit=9)
+        self.assertEqual(self.taken("w"), [b"1", b"3"])
+        self.assertEqual((self.broker.counters.store_refused, self.broker.counters.dropped), (1, 1))
+
+    def test_room(self) -> None:
+        """Such a message takes no room any more."""
+        self.open("p", *(request(content=b"x" * 100, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
+        self.write()
+        self.assertEqual(self.broker.queues._room.octets, 200)
+
+    def test_with_a_worker(self) -> None:
+        """Such a message that a worker has goes on; it is told 502 only when that worker is lost over it."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
+        self.write()
+        self.assertEqual((self.taken("w"), self.confirms("p")), ([b"1", b"2"], [(b"t1", 201)]))
+        self.do("w", mlm.ConnectionClose())
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t2", 502)])
+
+    def test_done_by_a_worker(self) -> None:
+        """Such a message that a worker has done is done."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
+        self.write()
+        self.do("w", mlm.Confirm(b"t2", 200, b""))
+        self.assertEqual(self.confirms("p"), [(b"t1", 201), (b"t2", 200)])
+        self.assertEqual(self.broker.queues._refused, set())
+
+
+class PromiseTests(DurableTestCase):
+    """When a message is promised to be safe."""
+
+    def test_stored_behind_the_commit(self) -> None:
+        """201 is said when the message is in the file, not before, and what was promised is there after a crash."""
+        self.open("p", request(b"1", tracker=b"t"), credit=0)
+        self.assertEqual(self.confirms("p"), [])
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t", 201)])
+        self.crash()
+        self.open("w", OFFER, credit=9)
+        self.write()
+        self.assertEqual(self.taken("w"), [b"1"])
+
+    def test_done_before_the_commit(self) -> None:
+        """A message that is confirmed before its turn to be written is promised and done in one, without a write."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", credit=0)
+        self.do("p", request(tracker=b"t"))
+        self.do("w", mlm.Confirm(b"t", 200, b""))
+        self.assertEqual(self.confirms("p"), [(b"t", 201), (b"t", 200)])
+        self.assertIsNone(self.writing.begun)
+
+    def test_too_large_for_a_row(self) -> None:
+        """A message or record that the store cannot hold is refused before it is kept, and costs no other."""
+        self.patch(SqliteStore, "most_octets", 100)
+        self.setUp()
+        self.open("p", credit=0)
+        self.do("p", *(request(tracker=name, content=b"x" * size) for name, size in ((b"t", 101), (b"u", 100))))
+        self.do("p", mlm.StreamWrite(b"s"), mlm.StreamSend(b"large", (b"x" * 101,)))
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t", 301), (b"u", 201)])
+
+    def test_plain_receiver(self) -> None:
+        """What goes to a plain receiver is delivered and no more: nothing is promised of it."""
+        self.open("w", OFFER)
+        self.open("p", credit=0)
+        self.do("p", request(tracker=b"t"))
+        self.assertEqual(self.confirms("p"), [(b"t", 202)])
+
+    def test_done_is_done(self) -> None:
+        """What was confirmed is not there after a crash."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", request(b"1", tracker=b"t"), request(b"2", tracker=b"u"), credit=0)
+        self.write()
+        self.do("w", mlm.Confirm(b"t", 200, b""))
+        self.write()
+        self.crash()
+        self.open("w", OFFER, credit=9)
+        self.write()
+        self.assertEqual(self.taken("w"), [b"2"])
+
+    def test_sender_after_a_restart(self) -> None:
+        """Who comes again with the sender's address hears what became of a message, no stranger does."""
+        self.do("p", mlm.ConnectionOpen(b"sender"), mlm.Credit(0), request(tracker=b"t"))
+        self.write()
+        self.crash()
+        self.do("p", mlm.ConnectionOpen(b"stranger"), mlm.Credit(0))
+        self.do("q", mlm.ConnectionOpen(b"sender"), mlm.Credit(0))
+        self.open("w", OFFER, credit=1)
+        self.write()
+        self.do("w", mlm.Confirm(b"t", 200, b""))
+        self.assertEqual((self.confirms("p"), self.confirms("q")), ([], [(b"t", 200)]))
+
+    def test_mail_in_order(self) -> None:
+        """Mail waits for its owner over restarts, in order."""
+        self.open("p", mail(b"1"), mail(b"2"), mail(b"3"))
+        self.write()
+        self.crash()
+        self.open("late", credit=1)
+        self.write()
+        (first,) = self.trackers("late")
+        self.crash()
+        self.open("late", credit=9)
+        self.write()
+        self.assertEqual(self.taken("late"), [b"1", b"2", b"3"])
+        self.do("late", mlm.Confirm(first, 200, b""))
+
+    def test_timeouts_go_on(self) -> None:
+        """A message whose time passes while no broker runs is thrown away by the next."""
+        self.open("p", request(b"late", timeout=1000), request(b"patient", timeout=9000))
+        self.write()
+        self.now += 2.0
+        self.crash()
+        self.pass_time(0.1)
+        self.open("w", OFFER, credit=9)
+        self.write()
+        self.assertEqual(self.taken("w"), [b"patient"])
+
+    def test_dead_letters(self) -> None:
+        """Dead letters are there after a crash, and can be sent again."""
+        self.open("w", OFFER, credit=1)
+        self.open("p", request(b"bad", tracker=b"t"))
+        self.do("w", mlm.Confirm(b"t", 404, b"no such script"))
+        self.write()
+        self.crash()
+        (letter,) = self.broker.queues.dead.heads(0, 10)
+        self.assertEqual((letter.status, letter.reason, letter.message.subject), (404, b"no such script", b"bad"))
+        self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
+        self.open("w", OFFER, credit=1)
+        self.assertEqual(self.taken("w"), [b"bad"])
+
+
+class AttemptTests(DurableTestCase):
+    """Requests that end the process which broker and worker share."""
+
+    def test_counted_before_it_is_tried_again(self) -> None:
+        """What waited when a broker ended is delivered by the next when its attempt is in the file, not before."""
+        self.open("p", request(b"1"))
+        self.write()
+        self.crash()
+        self.open("w", OFFER, credit=9)
+        self.assertEqual(self.taken("w"), [])
+        self.write()
+        self.assertEqual(self.taken("w"), [b"1"])
+
+    def test_ends(self) -> None:
+        """A request that ends broker and worker each time is a dead letter after so many attempts."""
+        self.open("p", request(b"bomb"), request(b"good"))
+        self.write()
+        deliveries = 0
+        for _ in range(5):
+            self.crash()
+            self.open("w", OFFER, credit=1)
+            self.write()
+            deliveries += self.taken("w").count(b"bomb")
+        self.assertEqual(deliveries, 3)
+        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 10)], [b"bomb"])
+
+    def test_worker_that_has_left(self) -> None:
+        """A worker that is gone before the attempt is in the file is sent nothing; another is."""
+        self.open("p", request(b"1"))
+        self.write()
+        self.crash()
+        self.open("w", OFFER, credit=9)
+        self.do("w", mlm.ConnectionClose())
+        self.open("v", OFFER, credit=9)
+        self.write()
+        self.assertEqual((self.taken("w"), self.taken("v")), ([], [b"1"]))
+
+
+class FailureTests(DurableTestCase):
+    """A disk that fails."""
+
+    def test_refused(self) -> None:
+        """When no more can be kept unsafely, a tracked message is refused with a reason, and a plain one dropped."""
+        self.open("p", credit=0)
+        self.do("p", request(tracker=b"first"))
+        self.clock.advance(0)
+        self.writing.run("database or disk is full")
+        big = b"x" * 2**20
+        for number in range(20):
+            self.do("p", request(tracker=b"t%d" % number, content=big))
+        refusals = [each for each in self.take("p") if isinstance(each, mlm.Confirm)]
+        self.assertEqual({each.status_code for each in refusals}, {502})
+        self.assertEqual({each.status_reason for each in refusals}, {b"database or disk is full"})
+        self.clock.advance(1.0)
+        self.write()
+        kept = 20 - len(refusals)
+        promised = [(b"first", 201), *((b"t%d" % number, 201) for number in range(kept))]
+        self.assertEqual(self.confirms("p"), promised)
+
+
+class StreamTests(DurableTestCase):
+    """Streams over restarts."""
+
+    def test_journal(self) -> None:
+        """A stream's records and positions go on after a restart."""
+        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"%d" % number, ()) for number in range(3)))
+        self.write()
+        self.crash()
+        self.open("p", mlm.StreamWrite(b"s"), mlm.StreamSend(b"3", ()))
+        self.open("r", credit=9)
+        self.do("r", mlm.StreamReplay(b"s", b"", 2))
+        records = [each for each in self.take("r") if isinstance(each, mlm.StreamRecord)]
+        self.assertEqual([(each.position, each.subject) for each in records], [(2, b"1"), (3, b"2"), (4, b"3")])
+
+
+class OverdueTests(BrokerTestCase):
+    """Messages that are late and with a client."""
+
+    def test_hide_nothing(self) -> None:
+        """However many late messages are with a client, those behind them are thrown away in time."""
+        self.open("w", OFFER, credit=1500)
+        self.open("p", *(request(timeout=100) for _ in range(1500)), credit=0)
+        self.do("p", mlm.ServiceSend(b"other", b"late", b"t", 200, ()))
+        self.pass_time(0.5)
+        self.assertEqual(
+            [(each.tracker, each.status_code) for each in self.take("p") if isinstance(each, mlm.Confirm)],
+            [(b"t", 201), (b"t", 302)],
+        )

@@ -1,0 +1,67 @@
+"""How much of what waits is in memory, however many mailboxes and services it is for."""
+
+from __future__ import annotations
+
+from alaska.broker import lanes
+from alaska.interfaces import IStore
+from alaska.mlm import commands as mlm
+from tests.broker.test_broker import OFFER, BrokerTestCase
+from tests.store.kinds import SpillingKind
+
+LARGE = (b"x" * 1000,)
+MOST = 20_000
+BOXES = 200
+
+
+class WindowsTests(BrokerTestCase):
+    """A broker whose memory is small, with a temporary file."""
+
+    def make_store(self) -> IStore:
+        """Return a store that has a temporary file."""
+        self.patch(lanes, "MOST_OCTETS", MOST)
+        kind = SpillingKind()
+        self.addCleanup(kind.clean_up)
+        return kind.make()
+
+    def fill(self) -> None:
+        """Send one large message to each of many mailboxes, which have no owners."""
+        self.open("sender")
+        for number in range(BOXES):
+            self.do("sender", mlm.MailboxSend(b"box%d" % number, b"%d" % number, b"", 0, LARGE))
+
+    def test_many_mailboxes(self) -> None:
+        """All mailboxes together have so much in memory; what is left in the store is delivered all the same."""
+        self.fill()
+        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        for number in range(BOXES):
+            name = f"box{number}"
+            self.open(name)
+            self.pass_time(0.2)
+            self.assertEqual(self.taken(name), [b"%d" % number])
+            self.do(name, mlm.ConnectionClose())
+        self.assertEqual(self.broker.queues.windows.octets, 0)
+
+    def test_full_memory_stops_nobody(self) -> None:
+        """While memory is full of mail for nobody, others get what is for them, in order, and at once if they wait."""
+        self.fill()
+        for number in range(300):
+            self.do("sender", mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE))
+        self.open("worker", OFFER, credit=300)
+        self.pass_time(3, "worker")
+        self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(300)])
+        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        self.do("worker", mlm.Credit(1))
+        self.do("sender", mlm.ServiceSend(b"svc", b"last", b"", 0, LARGE))
+        self.assertEqual(self.taken("worker"), [b"last"])
+
+    def test_many_lanes(self) -> None:
+        """So it is where a service has as many sorts of requests, and its workers change."""
+        self.open("first", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(50)], credit=0)
+        self.fill()
+        for number in range(50):
+            for _ in range(3):
+                self.do("sender", mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE))
+        self.do("first", mlm.ConnectionClose())
+        self.open("second", OFFER, credit=1000)
+        self.pass_time(3, "second")
+        self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])

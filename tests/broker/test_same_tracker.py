@@ -1,0 +1,135 @@
+"""Messages with the same tracker: each is confirmed for itself (docs/protocol.md, section 5)."""
+
+from __future__ import annotations
+
+from alaska.broker import aliases
+from alaska.mlm import commands as mlm
+from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
+from tests.broker.test_delivery import confirm
+
+CLOSE = mlm.ConnectionClose()
+
+
+class RequestTests(BrokerTestCase):
+    """Requests whose senders call them the same."""
+
+    def deliveries(self, name: str) -> dict[bytes, bytes]:
+        """Return the subjects of what a client was delivered, by tracker."""
+        return {each.tracker: each.subject for each in self.take(name) if isinstance(each, mlm.ServiceDeliver)}
+
+    def test_each_its_own(self) -> None:
+        """A worker has them by different trackers, and each sender is told of its own, by the tracker that it gave."""
+        self.open("w", OFFER, credit=9)
+        self.open("one", request(b"1", b"t"), credit=9)
+        self.open("two", request(b"2", b"t"), credit=9)
+        first, second = self.deliveries("w").items()
+        self.assertEqual((first, second[1]), ((b"t", b"1"), b"2"))
+        self.do("w", confirm(second[0]))
+        self.assertEqual((self.take("one"), self.take("two")[-1:]), ([], [confirm(b"t")]))
+        self.do("w", confirm(b"t", 404, b"why"))
+        self.assertEqual((self.take("one"), self.take("two")), ([confirm(b"t", 404, b"why")], []))
+
+    def test_another_worker_first(self) -> None:
+        """A worker that has none with that tracker goes before one whose turn it is."""
+        self.open("w", OFFER, credit=9)
+        self.open("v", OFFER, credit=9)
+        self.open("p", request(b"1", b"t"), request(b"2"), request(b"3", b"t"), request(b"4", b"t"))
+        self.assertEqual(self.deliveries("v")[b"t"], b"3")
+        self.assertEqual(self.deliveries("w")[b"t"], b"1")
+
+    def test_lost_worker(self) -> None:
+        """What a lost worker had goes to the next, in order, and is called as before."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(subject, b"t") for subject in (b"1", b"2", b"3")))
+        self.do("w", confirm(list(self.deliveries("w"))[1]), CLOSE)
+        self.open("v", OFFER, credit=1)
+        self.assertEqual(self.deliveries("v"), {b"t": b"1"})
+        self.do("v", confirm(b"t"), mlm.Credit(1))
+        self.assertEqual(self.deliveries("v"), {b"t": b"3"})
+
+    def test_answer(self) -> None:
+        """An answer by an alias has the tracker that this stands for, and is confirmed by the alias."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", request(b"1", b"t"), request(b"2", b"t"), credit=0)
+        alias = list(self.deliveries("w"))[1]
+        self.do("w", mail(to=b"p", tracker=alias), confirm(alias))
+        self.assertEqual([each.tracker for each in self.take("w") if isinstance(each, mlm.Confirm)], [alias])
+        self.do("p", mlm.Credit(1))
+        self.assertEqual(self.trackers("p"), [b"t"])
+
+    def test_aliases_are_few(self) -> None:
+        """Only the latest aliases are known."""
+        self.patch(aliases, "MOST_ALIASES", 2)
+        known = aliases.Aliases()
+        made = [known.make(b"t") for _ in range(3)]
+        self.assertEqual([known.meant(each) for each in made], [made[0], b"t", b"t"])
+
+    def test_like_the_brokers_own(self) -> None:
+        """A tracker that looks like the broker's own is on no other delivery, whichever came first."""
+        self.open("w", OFFER, credit=9)
+        self.open("p", *(request(b"%d" % number) for number in range(2)))
+        own = list(self.deliveries("w"))
+        self.do("p", request(b"same", own[0]), request(b"next", b"broker-5-1"), request(b"own"))
+        found = self.deliveries("w")
+        self.assertEqual(list(found.values()), [b"same", b"next", b"own"])
+        self.assertFalse(set(found) & set(own))
+
+    def test_plain_worker(self) -> None:
+        """A worker that does not confirm gets each with the tracker that its sender gave."""
+        self.open("w", OFFER)
+        self.open("p", request(b"1", b"t"), request(b"2", b"t"))
+        self.assertEqual(self.trackers("w"), [b"t", b"t"])
+
+
+class MailTests(BrokerTestCase):
+    """Mail that is called the same: its receiver knows its trackers, so it keeps its own and waits."""
+
+    def test_waits(self) -> None:
+        """It waits until the one before is confirmed; what comes behind it does not, and no credit is used."""
+        self.open("box", credit=3)
+        self.open("one", mail(b"1", b"box", b"t"), mail(b"2", b"box", b"t"), mail(b"3", b"box", b"t"), credit=9)
+        self.do("one", mail(b"4", b"box", b"u"))
+        self.assertEqual(self.taken("box"), [b"1", b"4"])
+        self.do("box", confirm(b"t"))
+        self.assertEqual(self.taken("box"), [b"2"])
+        self.do("box", confirm(b"t", 300))
+        self.assertEqual(self.taken("box"), [])
+        self.do("box", mlm.Credit(5))
+        self.assertEqual(self.taken("box"), [b"2"])
+
+    def test_behind_a_request(self) -> None:
+        """It waits for a request with its tracker, too."""
+        self.open("box", OFFER, credit=9)
+        self.open("p", request(b"1", b"t"), mail(b"2", b"box", b"t"))
+        self.assertEqual(self.taken("box"), [b"1"])
+        self.do("box", confirm(b"t", 404))
+        self.assertEqual(self.taken("box"), [b"2"])
+
+    def test_lost(self) -> None:
+        """When its receiver is lost, all comes again, in order, one after the other."""
+        self.open("box", credit=9)
+        self.open("p", *(mail(b"%d" % number, b"box", b"t" if number % 2 else b"u") for number in range(6)))
+        self.assertEqual(self.taken("box"), [b"0", b"1"])
+        self.do("box", CLOSE)
+        self.open("box", credit=9)
+        self.assertEqual(self.taken("box"), [b"0", b"1"])
+        for _ in range(2):
+            self.do("box", confirm(b"t"), confirm(b"u"))
+        self.assertEqual(self.taken("box"), [b"3", b"2", b"5", b"4"])
+
+    def test_more_than_a_window(self) -> None:
+        """Thousands of them are in nobody's way, and come one after the other."""
+        self.open("box", credit=5000)
+        self.open("p", *(mail(b"%d" % number, b"box", b"t") for number in range(2500)), mail(b"last", b"box", b"u"))
+        self.assertEqual(self.taken("box"), [b"0", b"last"])
+        for number in range(1, 2500):
+            self.do("box", confirm(b"t"))
+            self.assertEqual(self.taken("box"), [b"%d" % number])
+
+    def test_expires(self) -> None:
+        """One that is set aside is thrown away in time."""
+        self.open("box", credit=9)
+        self.open("p", mail(b"1", b"box", b"t"), mail(b"2", b"box", b"t", 100), mail(b"3", b"box", b"t"))
+        self.pass_time(0.2, "box", "p")
+        self.do("box", confirm(b"t"))
+        self.assertEqual(self.taken("box"), [b"1", b"3"])

@@ -1,0 +1,342 @@
+"""Streams on demand: readers that lag, and readers that want the past (docs/protocol.md, sections 5 and 6)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import LogLevel
+
+from alaska.broker import readers
+from alaska.broker.limits import Limits, QueueLimits
+from alaska.message import Retention
+from alaska.mlm import commands as mlm
+from tests.broker.test_broker import BrokerTestCase
+from tests.network_case import LogCase
+
+LIVE = mlm.LIVE_ONLY
+
+
+def write(*subjects: bytes, stream: bytes = b"s") -> list[mlm.Command]:
+    """Write messages with these subjects to a stream."""
+    return [mlm.StreamWrite(stream), *(mlm.StreamSend(subject, (subject,)) for subject in subjects)]
+
+
+def numbers(count: int, start: int = 0) -> list[bytes]:
+    """So many subjects, each another."""
+    return [b"%d" % number for number in range(start, start + count)]
+
+
+class StreamTestCase(BrokerTestCase):
+    """A broker whose streams are written by w."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open("w")
+
+    def records(self, name: str) -> list[tuple[int, bytes]]:
+        """Return positions and subjects of the records that a peer got."""
+        return [(each.position, each.subject) for each in self.take(name) if isinstance(each, mlm.StreamRecord)]
+
+
+class LagTests(StreamTestCase):
+    """Readers without credit, of a stream that nothing is kept of."""
+
+    def test_nothing_is_lost(self) -> None:
+        """A reader that gives credit late gets every message once, in order, and then what is written from then on."""
+        self.open("r", mlm.StreamRead(b"s", b""), credit=2)
+        self.do("w", *write(*numbers(3000)))
+        seen = self.taken("r")
+        self.assertEqual(len(seen), 2)
+        while len(seen) < 3000:
+            self.do("r", mlm.Credit(97))
+            seen += self.taken("r")
+        self.do("w", *write(b"live"))
+        self.assertEqual(seen, numbers(3000) + [b"live"] * (len(seen) - 3000))
+        self.assertEqual(self.taken("r"), [b"live"])
+
+    def test_only_what_it_reads(self) -> None:
+        """What lags is matched against the reader's patterns; its own messages are not for it."""
+        self.open("r", mlm.StreamRead(b"s", b"1$"), mlm.StreamWrite(b"s"), credit=0)
+        self.do("w", *write(*numbers(30)))
+        self.do("r", mlm.StreamSend(b"own 1", ()), mlm.Credit(10))
+        self.assertEqual(self.taken("r"), [b"1", b"11", b"21"])
+
+    def test_own_messages_without_an_address(self) -> None:
+        """A reader without address does not get its own messages either, whether it lags or not."""
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
+        self.do("w", *write(b"1"))
+        self.do("r", mlm.StreamSend(b"own", ()), mlm.Credit(5), mlm.StreamSend(b"own", ()))
+        self.assertEqual(self.taken("r"), [b"1"])
+
+    def test_positions_are_not_given_again(self) -> None:
+        """A stream that nobody read for a while goes on with its positions, if the store ever had records of it."""
+        for _ in range(2):
+            self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+            self.do("w", *write(*numbers(5)))
+            self.do("r", mlm.Credit(5))
+            self.assertEqual(self.taken("r"), numbers(5))
+            self.do("r", mlm.ConnectionClose())
+        self.assertEqual([size.last for size in self.store.streams()], [10])
+
+    def test_others_are_live(self) -> None:
+        """A reader that lags holds nobody up."""
+        self.open("slow", mlm.StreamRead(b"s", b""), credit=0)
+        self.open("fast", mlm.StreamRead(b"s", b""))
+        self.do("w", *write(*numbers(10)))
+        self.assertEqual(self.taken("fast"), numbers(10))
+
+    def test_journal_ends_with_the_lag(self) -> None:
+        """What was kept for a reader alone is kept no longer when it has caught up, or is gone."""
+        for end in (mlm.Credit(1000), mlm.StreamCancel(b"s"), mlm.ConnectionClose()):
+            self.setUp()
+            self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+            self.do("w", *write(*numbers(10)))
+            self.assertEqual(len(self.store.records(b"s", 0, 100)), 10)
+            self.do("r", end)
+            self.assertEqual(self.store.records(b"s", 0, 100), [])
+
+    def test_large_credit_is_fed_in_turns(self) -> None:
+        """A reader far behind is fed by several ticks, without a gap."""
+        self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+        self.do("w", *write(*numbers(10_000)))
+        self.do("r", mlm.Credit(60_000))
+        self.do("w", *write(*numbers(5, 10_000)))
+        self.pass_time(1, "w", "r")
+        self.assertEqual(self.taken("r"), numbers(10_005))
+
+    def test_many_patterns_are_fed_in_shorter_turns(self) -> None:
+        """Where each record is matched under many patterns, fewer of them are looked at in one go."""
+        patterns = [mlm.StreamRead(b"s", b"x" * count + b"?") for count in range(1, 41)]
+        self.open("r", mlm.StreamRead(b"s", b""), *patterns, credit=0)
+        self.do("w", *write(*numbers(1000)))
+        self.do("r", mlm.Credit(60_000))
+        first = self.taken("r")
+        self.assertLess(len(first), 300)
+        self.pass_time(1, "w", "r")
+        self.assertEqual(first + self.taken("r"), numbers(1000))
+
+    def test_own_messages_are_not_noted_for_ever(self) -> None:
+        """Of what a reader without address writes while it lags, so much is known as its own."""
+        self.patch(readers, "MOST_OWN", 3)
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
+        self.do("w", *write(b"1"))
+        self.do("r", *[mlm.StreamSend(b"own", ())] * 5)
+        self.do("r", mlm.Credit(10))
+        self.assertEqual(self.taken("r"), [b"1", b"own", b"own"])
+
+
+class ReplayTests(StreamTestCase):
+    """The past, where it is kept."""
+
+    limits = Limits(retention=Retention(most_records=100))
+
+    def test_from_the_oldest(self) -> None:
+        """Position 0 is the oldest record that is kept; positions count from 1."""
+        self.do("w", *write(*numbers(5)))
+        self.open("r", credit=100)
+        self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b"last=5"))
+        self.open("r2", credit=100)
+        self.do("r2", mlm.StreamReplay(b"s", b"", 0))
+        self.assertEqual(self.records("r2"), list(enumerate(numbers(5), 1)))
+
+    def test_from_a_position(self) -> None:
+        """Position n is the first record at or after n."""
+        self.do("w", *write(*numbers(5)))
+        self.open("r", mlm.StreamReplay(b"s", b"", 4), credit=100)
+        self.take("r")
+        self.open("r2", credit=100)
+        self.do("r2", mlm.StreamReplay(b"s", b"", 4))
+        self.assertEqual(self.records("r2"), [(4, b"3"), (5, b"4")])
+
+    def test_from_now(self) -> None:
+        """The last position there is stands for only what comes from now on."""
+        self.do("w", *write(*numbers(5)))
+        self.open("r", credit=100)
+        self.do("r", mlm.StreamReplay(b"s", b"", LIVE))
+        self.do("w", *write(b"new"))
+        self.assertEqual(self.records("r"), [(6, b"new")])
+
+    def test_what_a_record_says(self) -> None:
+        """A record carries its position, the time in ms, stream, sender, subject and content."""
+        self.now = 12.5
+        self.do("w", *write(b"x"))
+        self.open("r", credit=1)
+        self.do("r", mlm.StreamReplay(b"s", b"", 0))
+        self.assertEqual(self.take("r")[-1], mlm.StreamRecord(1, 12500, b"s", b"w", b"x", (b"x",)))
+
+    @given(st.lists(st.sampled_from(["write", "credit", "replay", "tick"]), max_size=40), st.integers(0, 12))
+    def test_no_gap_and_no_repeat(self, steps: list[str], position: int) -> None:
+        """However writing, credit and time alternate, the reader gets each position from its own on, once."""
+        self.setUp()
+        self.do("w", *write(*numbers(10)))
+        self.open("r", credit=0)
+        self.do("r", mlm.StreamReplay(b"s", b"", position))
+        written = 10
+        for step in (*steps, *["credit"] * 30):
+            if step == "write":
+                self.do("w", *write(*numbers(3, written)))
+                written += 3
+            elif step == "credit":
+                self.do("r", mlm.Credit(7))
+            else:
+                self.pass_time(0.05, "w")
+        positions = [each for each, _ in self.records("r")]
+        first = max(position, 1)
+        self.assertEqual(positions, list(range(first, written + 1)))
+
+    def test_credit(self) -> None:
+        """A replay takes credit as any delivery does."""
+        self.do("w", *write(*numbers(5)))
+        self.open("r", credit=2)
+        self.do("r", mlm.StreamReplay(b"s", b"", 0))
+        self.assertEqual(len(self.records("r")), 2)
+        self.do("r", mlm.Credit(1))
+        self.assertEqual(self.records("r"), [(3, b"2")])
+
+
+class SeveralPatternsTests(StreamTestCase):
+    """A client that reads one stream under several patterns, each from a position of its own."""
+
+    limits = Limits(retention=Retention(most_records=100))
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.do("w", *write(b"a1", b"b2", b"ab3", b"a4"))
+        self.open("r", credit=100)
+
+    def replay(self, pattern: bytes, position: int) -> list[int]:
+        """Let r ask for the past; return the positions that it gets."""
+        self.do("r", mlm.StreamReplay(b"s", pattern, position))
+        return [position for position, _ in self.records("r")]
+
+    def test_one_after_the_other(self) -> None:
+        """What came under one pattern does not come again under another."""
+        self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
+        self.assertEqual(self.replay(b"b", 0), [2])
+        self.do("w", *write(b"ab5"))
+        self.assertEqual(self.records("r"), [(5, b"ab5")])
+
+    def test_later_position_leaves_no_gap(self) -> None:
+        """That one pattern is wanted from a later position on takes nothing from another that lags."""
+        self.do("r", mlm.StreamReplay(b"s", b"a", LIVE))
+        self.open("slow", credit=1)
+        self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamReplay(b"s", b"b", 3))
+        self.do("slow", mlm.StreamReplay(b"s", b"^$", 50), mlm.Credit(100))
+        self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4])
+
+    def test_from_now_while_another_lags(self) -> None:
+        """A pattern that is read from now on matches nothing of what another still has to get."""
+        self.open("slow", credit=0)
+        self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamRead(b"s", b"b"), mlm.Credit(100))
+        self.do("w", *write(b"b5"))
+        self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4, 5])
+
+    def test_position_to_come(self) -> None:
+        """A position that is not there yet is waited for, while what is read besides comes at once."""
+        self.do("r", mlm.StreamRead(b"s", b"b"), mlm.StreamReplay(b"s", b"a", 7))
+        self.do("w", *write(b"a5", b"b6", b"a7", b"a8"))
+        self.assertEqual([position for position, _ in self.records("r")], [6, 7, 8])
+
+    def test_again(self) -> None:
+        """Who asks for the same pattern again gets it again from that position on."""
+        self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
+        self.assertEqual(self.replay(b"a", 3), [3, 4])
+
+
+class RetentionTests(StreamTestCase):
+    """How much is kept."""
+
+    limits = Limits(
+        retention=Retention(most_records=10),
+        retention_of={
+            b"octets": Retention(None, most_octets=30),
+            b"age": Retention(None, most_seconds=60.0),
+            b"none": Retention(0),
+        },
+    )
+
+    def kept(self, stream: bytes) -> list[bytes]:
+        """Return the subjects of what is kept, after a trim."""
+        self.pass_time(1.1, "w")
+        return [record.subject for record in self.store.records(stream, 0, 1000)]
+
+    def test_count(self) -> None:
+        """At most so many records, the newest."""
+        self.do("w", *write(*numbers(25)))
+        self.assertEqual(self.kept(b"s"), numbers(10, 15))
+
+    def test_octets(self) -> None:
+        """At most so many octets of content."""
+        self.do("w", *write(*numbers(20, 10), stream=b"octets"))
+        self.assertEqual(self.kept(b"octets"), numbers(15, 15))
+
+    def test_age_and_the_wall_clock(self) -> None:
+        """A wall clock that is set forward makes no record older; one that is set back none younger than it is."""
+        self.broker.tick(self.now, 1000.0)
+        self.do("w", *write(b"old", stream=b"age"))
+        self.broker.tick(self.now + 10, 1010.0 + 3600)
+        self.assertEqual(self.kept(b"age"), [b"old"])
+        self.now += 80
+        self.broker.tick(self.now, 1080.0)
+        self.assertEqual(self.kept(b"age"), [])
+
+    def test_records_are_dated_by_the_wall_clock(self) -> None:
+        """What a record tells is the time that the wall clock shows."""
+        self.broker.tick(self.now, 1000.0)
+        self.do("w", *write(b"x", stream=b"age"))
+        self.broker.tick(self.now, 500.0)
+        self.do("w", *write(b"y", stream=b"age"))
+        self.assertEqual([record.time for record in self.store.records(b"age", 0, 10)], [1_000_000, 500_000])
+
+    def test_age(self) -> None:
+        """At most so old."""
+        self.do("w", *write(b"old", stream=b"age"))
+        self.pass_time(40, "w")
+        self.do("w", *write(b"new", stream=b"age"))
+        self.pass_time(21, "w")
+        self.assertEqual(self.kept(b"age"), [b"new"])
+
+    def test_none(self) -> None:
+        """Nothing, where the stream's own retention says so."""
+        self.do("w", *write(b"x", stream=b"none"))
+        self.assertEqual(self.kept(b"none"), [])
+
+    def test_lag_is_kept(self) -> None:
+        """What a connected reader still has to get is kept beyond the retention."""
+        self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+        self.do("w", *write(*numbers(50)))
+        self.pass_time(2, "w", "r")
+        self.do("r", mlm.Credit(100))
+        self.assertEqual(self.taken("r"), numbers(50))
+
+
+class LimitTests(StreamTestCase):
+    """How much a reader that lags may cost."""
+
+    limits = Limits(stream=QueueLimits(10))
+
+    def test_what_would_be_too_much_is_not_kept(self) -> None:
+        """Beyond the limit nothing more is kept for those who lag; when they have caught up there is room again."""
+        self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+        self.do("w", *write(*numbers(20)))
+        self.do("r", mlm.Credit(100))
+        self.assertEqual(self.taken("r"), numbers(10))
+        self.do("w", *write(b"live"))
+        self.assertEqual(self.taken("r"), [b"live"])
+
+
+class ContentLimitTests(StreamTestCase, LogCase):
+    """How large one message may be."""
+
+    limits = Limits(content_octets=5)
+
+    def setUp(self) -> None:
+        LogCase.setUp(self)
+        StreamTestCase.setUp(self)
+
+    def test_too_large(self) -> None:
+        """A message that is too large goes to nobody, and the log says so once; others go on."""
+        self.open("r", mlm.StreamRead(b"s", b""))
+        self.do("w", *write(b"small", b"large ", b"larger", b"last"))
+        self.assertEqual(self.taken("r"), [b"small", b"last"])
+        self.assertEqual(len(self.logged(LogLevel.warn)), 1)

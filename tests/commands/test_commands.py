@@ -1,0 +1,194 @@
+"""``alas run`` and ``alas check``, as programs of their own; and that ``alas`` sends as ever."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.commands import check, streams
+from alaska.commands.lua_names import NotLua
+from tests import PROJECT
+
+
+class CommandCase(SynchronousTestCase):
+    """A folder with scripts, in which alas is run."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        (self.folder / "services").mkdir(parents=True)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the folder."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def alas(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        """Run alas to its end."""
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        return subprocess.run(
+            [sys.executable, "-m", "alaska.commands.alas", *arguments],
+            input=stdin.decode("latin-1"),
+            encoding="latin-1",
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+
+class RunTests(CommandCase):
+    """Running a script here."""
+
+    def test_all_that_it_does(self) -> None:
+        """What a script prints, logs, sends and returns is shown, with the time and memory that it took."""
+        self.write(
+            "services/all.lua",
+            "print(alaskaContext, alaska.subject, alaska.sender)\nalaska.log.warn('careful')\n"
+            "send('s', 1, 'numbers') sendTo('m', 'a\\nb', 'box', 'more') sendFor('next', 'x')\n"
+            "alaska.kv.set('k', 1) print(alaska.kv.get('k'), alaska.request('svc', 'job'))\nreturn { 1, 2 }",
+        )
+        done = self.alas("run", "services/all.lua", stdin=b"hello")
+        lines = done.stdout.splitlines()
+        self.assertEqual(
+            lines[:-1],
+            [
+                "hello\tall\talas",
+                "1\tnil\tthere is no broker here to ask",
+                "log warn: careful",
+                "stream numbers, subject s, from LU: 1",
+                r"mail box, subject m, from LU: a\nb | more",
+                "request default, subject next, from LU: x",
+                "reply to alas: [1,2]",
+            ],
+        )
+        self.assertRegex(lines[-1], r"^time: \d+\.\d ms, memory: \d+ KiB$")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_settings(self) -> None:
+        """The settings of the worker's file count: that of the folder, or the one that is named."""
+        self.write("services/env.lua", "print(alaska.config.name, alaska.address)")
+        self.write("alaska.cfg", 'worker\n    scripts\n        env\n            name = "usual"\n')
+        self.write("other.cfg", 'worker\n    scripts\n        env\n            name = "other"\n')
+        self.assertIn("usual\tdefault\n", self.alas("run", "services/env.lua").stdout)
+        self.assertIn("other\tdefault\n", self.alas("run", "services/env.lua", "-c", "other.cfg").stdout)
+
+    def test_request(self) -> None:
+        """Sender, tracker, attempt and further frames can be given."""
+        self.write(
+            "job.lua", "local a = alaska print(a.subject, a.sender, a.tracker, a.attempt, #a.frames, a.frames[2])"
+        )
+        options = ("--sender", "me", "--tracker", "t", "--attempt", "3", "--frame", "second")
+        self.assertIn("job\tme\tt\t3\t2\tsecond\n", self.alas("run", "job.lua", *options).stdout)
+
+    def test_failure(self) -> None:
+        """A script that fails has its error on the standard error, and the status is 1; what it sent is shown."""
+        self.write("services/bad.lua", "sendTo('half', 1)\nlocal function f() error('oh no') end\nf()")
+        done = self.alas("run", "services/bad.lua")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("alas: services/bad.lua:2: oh no\nstack traceback:\n\tservices/bad.lua:2:", done.stderr)
+        self.assertIn("mail aw.res, subject half", done.stdout)
+
+    def test_wrong_command_lines(self) -> None:
+        """What is no script, or not there, is a sentence and no traceback."""
+        for arguments, status in ((("no.txt",), 2), (("missing.lua",), 1), (("a.lua", "-c", "none.cfg"), 1)):
+            done = self.alas("run", *arguments)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+        self.assertEqual(list(self.folder.glob("*.cfg")), [])
+
+
+class CheckTests(CommandCase):
+    """Compiling scripts."""
+
+    def test_good(self) -> None:
+        """Scripts that compile, and use what a worker gives or what they set themselves, have nothing to be said of."""
+        self.write("services/good.lua", "#!/bin/lua\ncount = (count or 0) + 1 sendFor(alaska.subject, count)")
+        done = self.alas("check", "services")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_unknown_globals(self) -> None:
+        """Each use of an unknown global is listed with its place, in modules too, and the status is 1."""
+        self.write("services/typo.lua", "pirnt(1)\nlocal function f() return tabel.concat({}) end")
+        self.write("services/part/inner.lua", "return missing")
+        done = self.alas("check", "services/")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(
+            done.stdout.splitlines(),
+            [
+                "services/part/inner.lua:1: unknown global 'missing'",
+                "services/typo.lua:1: unknown global 'pirnt'",
+                "services/typo.lua:2: unknown global 'tabel'",
+            ],
+        )
+
+    def test_broken(self) -> None:
+        """A file that does not compile is listed with line and reason, the others as well, and the status is 1."""
+        self.write("services/a.lua", "\nx = = 1")
+        self.write("services/b.lua", "missing()")
+        done = self.alas("check", "services", "nowhere.lua")
+        self.assertEqual(done.returncode, 1)
+        first, second, third = done.stdout.splitlines()
+        self.assertRegex(first, r"^services/a\.lua:2: .+ '='")
+        self.assertEqual(second, "services/b.lua:1: unknown global 'missing'")
+        self.assertEqual(third, "nowhere.lua: cannot be read: No such file or directory")
+
+    def test_globals_of_another_lua(self) -> None:
+        """A file whose globals cannot be listed is not well."""
+        self.write("services/a.lua", "x = 1")
+        self.patch(check, "globals_of", unlisted)
+        self.patch(streams, "say", lambda _text: None)
+        self.assertFalse(check.check(self.folder / "services/a.lua", cast("check.Compiler", Compiles())))
+
+    def test_nobody_reads(self) -> None:
+        """Findings that nobody reads, or has room for, are no traceback, and the status is the same."""
+        self.write("services/a.lua", "\n".join(["missing()"] * 5000))
+        for command in ("run services/a.lua", "check services"):
+            for where in ("| true", "> /dev/full", ">&-", ">&- 2>&- <&-", "2>/dev/full", "2>&-"):
+                shell = f"set -o pipefail; {shlex.quote(sys.executable)} -m alaska.alas {command} </dev/null {where}"
+                done = subprocess.run(
+                    ["bash", "-c", shell],
+                    cwd=self.folder,
+                    env={**os.environ, "PYTHONPATH": str(PROJECT)},
+                    capture_output=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertEqual((done.returncode, b"Traceback" in done.stderr), (1, False), (shell, done.stderr))
+
+    def test_shipped_scripts(self) -> None:
+        """The scripts that come with Alaska are good."""
+        done = self.alas("check", str(PROJECT / "services"))
+        self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+
+def unlisted(_source: bytes) -> object:
+    """Say what is said of a source whose globals cannot be listed."""
+    raise NotLua("strange")
+
+
+class Compiles:
+    """Finds no fault."""
+
+    def failure(self, _source: bytes, _file: Path) -> str:
+        """Return nothing."""
+        return ""
+
+
+class SendTests(CommandCase):
+    """Sending is what it was."""
+
+    def test_send_is_a_synonym(self) -> None:
+        """``alas send`` says and does what ``alas`` does."""
+        options = ("-e", "tcp://127.0.0.1:1", "-t", "100", "-s", "job")
+        plain, named = (self.alas(*words, *options, stdin=b"x") for words in ((), ("send",)))
+        self.assertEqual((plain.returncode, plain.stdout), (69, named.stdout))
+        self.assertEqual((plain.stderr, plain.returncode), (named.stderr, named.returncode))
+        self.assertIn("-Subject: job\n-Content:\nx", plain.stdout)

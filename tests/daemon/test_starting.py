@@ -1,0 +1,247 @@
+"""What twistd is told, and how its services start and stop."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.logger import LogLevel
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_worker
+from alaska.daemon import log, starting
+from alaska.errors import ConfigurationError
+from tests import PROJECT
+from tests.network_case import LogCase
+
+# Logs before the reactor runs, in a turn of it that ends as the test says, and after it.
+LOGS = """
+import os, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from alaska.daemon import log as daemon_log
+from alaska.links import default_reactor
+from twisted.logger import Logger, globalLogBeginner
+
+reactor, log = default_reactor(), Logger()
+
+def turn():
+    log.info("first")
+    log.info("second")
+    exec(sys.argv[2])
+
+globalLogBeginner.beginLoggingTo([daemon_log.terminal_observer()])
+log.info("early")
+reactor.callWhenRunning(reactor.callLater, 0, turn)
+reactor.run()
+log.info("late")
+os._exit(0)
+"""
+
+
+class StandardErrorCase(SynchronousTestCase):
+    """What is written to the standard error."""
+
+    def ends(self, call: Callable[[], object]) -> tuple[object, str]:
+        """Expect that a call ends the program; return the status, and what it wrote to the standard error."""
+        written = io.StringIO()
+        self.patch(sys, "stderr", written)
+        ended = self.assertRaises(SystemExit, call)
+        return ended.code, written.getvalue()
+
+
+class LoadTests(StandardErrorCase):
+    """Configuration files, good and bad."""
+
+    def test_good(self) -> None:
+        """What is loaded is returned; the path is handed on."""
+        loaded = Loaded(WorkerSettings(), False, ())
+        paths: list[str] = []
+
+        def load(path: str) -> Loaded[WorkerSettings]:
+            paths.append(path)
+            return loaded
+
+        given = Path(self.mktemp())
+        given.touch()
+        self.assertIs(starting.load_or_exit(load, str(given), "a.cfg"), loaded)
+        self.assertIs(starting.load_or_exit(load, None, "a.cfg"), loaded)
+        self.assertEqual(paths, [str(given), "a.cfg"])
+
+    def test_given_and_missing(self) -> None:
+        """A file that is given and is not there ends the program with status 78; nothing is created."""
+        path = Path("not-there.cfg")
+        ended = self.ends(lambda: starting.load_or_exit(load_worker, str(path), "a.cfg"))
+        self.assertEqual(ended, (78, "there is no configuration file 'not-there.cfg'\n"))
+        self.assertFalse(path.exists())
+
+    def test_bad(self) -> None:
+        """A bad file ends the program with status 78 and its sentences, one a line."""
+
+        def load(_path: str) -> Loaded[WorkerSettings]:
+            raise ConfigurationError("a.cfg:1: this\na.cfg:2: that")
+
+        self.assertEqual(
+            self.ends(lambda: starting.load_or_exit(load, None, "a.cfg")), (78, "a.cfg:1: this\na.cfg:2: that\n")
+        )
+
+
+class ApplyCase(StandardErrorCase):
+    """Twistd's options, and a working directory."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.patch(log, "_chosen", log.Chosen())
+        self.addCleanup(lambda: log._chosen.file and log._chosen.file.close())
+
+    def options(self, *arguments: str) -> ServerOptions:
+        """Return twistd's options as they are when a program's own are parsed."""
+        options = ServerOptions()
+        options.parseOptions(arguments)
+        # What it has made of its own defaults by then is made only behind the program's options.
+        if not any("--pidfile" in argument for argument in arguments):
+            options["pidfile"] = "twistd.pid"
+        return options
+
+    def applied(self, settings: WorkerSettings | BrokerSettings, *arguments: str) -> ServerOptions:
+        """Return twistd's options with settings applied."""
+        options = self.options(*arguments)
+        starting.apply(settings, options, "alaska")
+        return options
+
+
+class ApplyTests(ApplyCase):
+    """What the settings make of twistd's options."""
+
+    def test_defaults_are_twistds(self) -> None:
+        """What is taken for twistd's default is its default."""
+        options = ServerOptions()
+        self.assertEqual(
+            (options["pidfile"], options["rundir"], options["prefix"]),
+            (starting.DEFAULT_PIDFILE, starting.DEFAULT_RUNDIR, log.DEFAULT_PREFIX),
+        )
+
+    def test_foreground(self) -> None:
+        """Without background there is no daemon, no pid file and no other directory, for worker and broker."""
+        for settings in (WorkerSettings(workdir=Path("/w")), BrokerSettings(workdir=Path("/w"))):
+            options = self.applied(settings)
+            self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (True, "", "."))
+
+    def test_background(self) -> None:
+        """With background there is a daemon, which works in workdir and has twistd's pid file there."""
+        for settings in (
+            WorkerSettings(background=True, workdir=self.folder),
+            BrokerSettings(background=True, workdir=self.folder),
+        ):
+            options = self.applied(settings)
+            self.assertEqual(
+                (options["nodaemon"], options["pidfile"], options["rundir"]),
+                (0, str(self.folder / "twistd.pid"), str(self.folder)),
+            )
+
+    def test_nodaemon_wins(self) -> None:
+        """-n keeps a program with background in the foreground, where it was started."""
+        options = self.applied(WorkerSettings(background=True, workdir=Path("/w")), "-n")
+        self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (1, "", "."))
+
+    def test_lockfile(self) -> None:
+        """The lock file is the pid file, in the foreground and in the background."""
+        for background in (False, True):
+            options = self.applied(
+                BrokerSettings(background=background, lockfile=Path("/run/lock"), workdir=self.folder)
+            )
+            self.assertEqual(options["pidfile"], "/run/lock")
+
+    def test_user_and_group(self) -> None:
+        """User and group are looked up, or are numbers already."""
+        options = self.applied(WorkerSettings(user="root", group="1234"))
+        self.assertEqual((options["uid"], options["gid"]), (0, 1234))
+        options = self.applied(WorkerSettings())
+        self.assertEqual((options["uid"], options["gid"]), (None, None))
+
+    def test_unknown_user_and_group(self) -> None:
+        """A user or a group that the system does not know ends the program with status 78 and a sentence."""
+        self.assertEqual(
+            self.ends(lambda: self.applied(WorkerSettings(user="no such"))),
+            (78, "this system has no user 'no such'\n"),
+        )
+        self.assertEqual(
+            self.ends(lambda: self.applied(BrokerSettings(group="no such"))),
+            (78, "this system has no group 'no such'\n"),
+        )
+
+    def test_command_line_wins(self) -> None:
+        """What twistd's own command line says goes before what the file says."""
+        options = self.applied(
+            WorkerSettings(background=True, workdir=Path("/w"), lockfile=Path("/l"), user="1", group="1", syslog=True),
+            *("--rundir=/r", "--pidfile=/p", "--uid=2", "--gid=2", f"--logfile={self.folder}/f"),
+        )
+        names = ("rundir", "pidfile", "uid", "gid", "syslog")
+        self.assertEqual([options[name] for name in names], ["/r", "/p", 2, 2, 0])
+        self.assertTrue((self.folder / "f").exists())
+
+
+class LinesTests(SynchronousTestCase):
+    """When the log's lines are out, in a process whose standard output is a pipe."""
+
+    def logged(self, end: str) -> list[str]:
+        """Return the texts that came of a program whose turn ends so; without a buffer they must be the same."""
+        both = []
+        for options in (["-I"], ["-I", "-u"]):
+            command = [sys.executable, *options, "-c", LOGS, str(PROJECT), end]
+            output = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60).stdout
+            texts = [line.rpartition("] ")[2] for line in output.splitlines()]
+            both.append([text for text in texts if text in ("early", "first", "second", "third", "late")])
+        self.assertEqual(both[0], both[1])
+        return both[0]
+
+    def test_end_of_turn(self) -> None:
+        """What a turn logs is out when the next one begins: a program that is killed then has lost nothing."""
+        self.assertEqual(self.logged("reactor.callLater(0, os._exit, 0)"), ["early", "first", "second"])
+
+    def test_together(self) -> None:
+        """It is not out before, so that a turn needs one system call for all of its lines."""
+        self.assertEqual(self.logged("os._exit(0)"), ["early"])
+
+    def test_urgent(self) -> None:
+        """A warning is out at once, and what stands before it."""
+        self.assertEqual(self.logged("log.warn('third'); os._exit(0)"), ["early", "first", "second", "third"])
+
+    def test_other_thread(self) -> None:
+        """Other threads know of no turn: what they log is out at once."""
+        end = """
+def other():
+    log.info("third")
+    os._exit(0)
+reactor.callLater(0, reactor.callInThread, other)
+"""
+        self.assertEqual(self.logged(end), ["early", "first", "second", "third"])
+
+    def test_stopped(self) -> None:
+        """What the last turn logs is out, and what comes after it, whoever stops the reactor."""
+        for end in ("reactor.stop()", "os.kill(os.getpid(), signal.SIGTERM)"):
+            self.assertEqual(self.logged(end), ["early", "first", "second", "late"])
+
+    def test_exit(self) -> None:
+        """A program whose reactor ends without a word, as by an exception of its own, has lost nothing at its end."""
+        self.assertEqual(self.logged("reactor.crash(); os._exit = sys.exit"), ["early", "first", "second", "late"])
+
+
+class ReportTests(LogCase):
+    """What is said about a file."""
+
+    def test_report(self) -> None:
+        """The log says where the settings come from, and each warning."""
+        starting.report("a.cfg", Loaded(WorkerSettings(), False, ("one {x}", "two")))
+        self.assertEqual(self.logged(), ["Loading configuration from 'a.cfg'", "one {x}", "two"])
+        self.assertEqual(self.logged(LogLevel.warn), ["one {x}", "two"])
+
+    def test_created(self) -> None:
+        """A file that was missing is said to have been created."""
+        starting.report("a.cfg", Loaded(WorkerSettings(), True, ()))
+        self.assertEqual(self.logged()[0], "'a.cfg' is missing, created with the defaults")

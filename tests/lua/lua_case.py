@@ -1,0 +1,96 @@
+"""What the tests of the Lua side share: a folder of scripts and a runner."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import skipIf
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.config.settings import Section
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.options import LuaOptions
+from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.scripts import Scripts
+from alaska.store.kv import KeyValues
+from alaska.worker.calls import Calls
+
+VERSION = os.environ.get("ALASKA_TEST_LUA", LuaOptions().version)
+"""One process runs one Lua; tests/lua/test_lua_versions.py runs the tests again with the other one."""
+TRUSTED = LuaOptions(version=VERSION, sandbox=False, system_modules=False)
+SANDBOXED = replace(TRUSTED, sandbox=True)
+IS_JIT = VERSION == "luajit"
+
+
+# Marks a test of what LuaJIT does not have.
+only_in_5_4 = skipIf(IS_JIT, "LuaJIT is Lua 5.1")
+
+
+class LuaCase(SynchronousTestCase):
+    """Each test has a scripts directory of its own, and a runner that runs what it writes there."""
+
+    options: ClassVar[LuaOptions] = TRUSTED
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.scripts = Scripts(self.directory, rest=0)
+        self.kv = KeyValues(None)
+        self.addCleanup(self.kv.close)
+        self.asked: list[tuple[bytes, bytes, bytes, float]] = []
+        self.answers: list[tuple[bytes, ...]] = []
+        self.now = 1000.0
+        self.use()
+
+    def use(self, config: Section = (), **changes: Any) -> None:
+        """Run what follows with other options."""
+        call = Calls(self.kv, self, lambda: self.now)
+        self.runner = self.make_runner(replace(self.options, **changes), call, config)
+        self.addCleanup(self.runner.close)
+
+    def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
+        """Make what runs the scripts of this test; elsewhere that may be something in its place."""
+        return LuaRunner(options, call, config)
+
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
+        """Answer what a script asks of a service, with the next answer that the test has written down."""
+        self.asked.append((service, subject, content, seconds))
+        return self.answers.pop(0)
+
+    def write(self, name: str, source: str | bytes) -> None:
+        """Write a file of the scripts directory."""
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(source.encode() if isinstance(source, str) else source)
+
+    def outcome(self, source: str | bytes, *frames: bytes, name: str = "script") -> Outcome:
+        """Run a source as the script of a request with these content frames."""
+        self.write(f"{name}.lua", source)
+        return self.outcome_of(name, *frames)
+
+    def outcome_of(self, name: str, *frames: bytes) -> Outcome:
+        """Run the script that stands in a file already."""
+        subject = name.encode()
+        request = Request(b"sender", b"default", subject, b"track-1", frames, worker=b"AW::here")
+        return self.runner.run(self.scripts.find(subject), request)
+
+    def output(self, source: str | bytes, *frames: bytes) -> str:
+        """Return what a script prints, which must come to its end."""
+        outcome = self.outcome(source, *frames)
+        self.assertIsNone(outcome.error, str(outcome.error))
+        return outcome.output.decode()
+
+    def error(self, source: str | bytes, *frames: bytes) -> str:
+        """Return the error of a script that must fail."""
+        outcome = self.outcome(source, *frames)
+        assert outcome.error is not None, outcome
+        return str(outcome.error)
+
+
+def limit_of(outcome: Outcome) -> str | None:
+    """Return the setting whose limit a script that failed has exceeded."""
+    assert outcome.error is not None, outcome
+    return outcome.error.limit

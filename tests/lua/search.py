@@ -1,0 +1,270 @@
+"""Runs random programs in a process of their own, and tells what they have done that no script may do.
+
+``python -m tests.lua.search luajit 1000 7`` tries a thousand programs, the seed is 7; with a file instead of numbers,
+what was found before is tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from alaska.lua.options import LuaOptions
+from alaska.lua.questions import NONE, Frames
+from alaska.lua.request import PRINTED, LogLine, Outcome, Request, Send
+from alaska.lua.runner import SETTINGS, ScriptSettings
+from alaska.pool.isolated import IsolatedRunner
+from alaska.pool.process import child_command
+from alaska.pool.runners import address_space
+from alaska.store.kv import KeyValues
+from alaska.worker.calls import Calls
+from tests.lua import functions as lua_functions
+from tests.lua.programs import CANARY, Programs
+from tests.pool import children
+
+TIMEOUT = 0.3
+SLACK = 0.6
+"""How much longer than its limit a program may take, in seconds."""
+BATCH = 5
+"""So many programs run before an honest request is looked at."""
+SEPARATOR = "\n-- and then\n"
+TRIES = 3
+"""Whatever takes too long or loses its process has to do so each time: the machine may have been busy."""
+SMALL = LuaOptions(
+    path=str(Path(__file__).parent / "?.lua"),
+    modules=("cjson", "cjson.safe", "pl", "pl.*", "lua_seen"),
+    timeout=int(TIMEOUT * 1000),
+    memory=16,
+    output=65536,
+    lines=500,
+    sends=200,
+    sends_size=2**20,
+    senders=5,
+    tells=True,
+)
+INTERNAL = (
+    b"[alaska ",
+    b"Lua failed",
+    b"the worker failed",
+    b"ValueError",
+    b"OverflowError",
+    b"KeyError",
+    b"Traceback",
+)
+# The stack of a script may end in a function of ours, which is no fault of that.
+NO_STACK = re.compile(rb"\[alaska \w+\]:\d+: (?:C )?stack overflow|error in error handling")
+
+SECRET = """
+local all = alaskaContext .. alaska.sender .. alaska.tracker .. alaska.frames[2]
+secret, _G[all] = all, { all }
+string.secret, math.secret, package.loaded.secret, package.preload.secret = all, { all }, all, function() return all end
+getmetatable('').__secret, getmetatable('').__unm = all, function() return all end
+getmetatable(alaska.json.array {}).secret = all
+require('cjson').secret, require('cjson').null_of = all, { all }
+package.loaded['pl.pretty'] = { secret = all }
+print(all) alaska.log.info(all) sendTo(all, all, all, all)
+return all
+"""
+
+HONEST = r"""
+local cjson, safe = require 'cjson', require 'cjson.safe'
+local names = {}
+for _, library in ipairs { _G, string, table, math, os, utf8, coroutine, debug, package, package.loaded,
+  package.preload, alaska, alaska.kv, alaska.json, alaska.log, getmetatable '', cjson, safe,
+  getmetatable(alaska.json.array {}) } do
+  local of_library = {}
+  for name, value in next, library do
+    of_library[#of_library + 1] = tostring(name) .. '=' .. type(value)
+  end
+  table.sort(of_library)
+  names[#names + 1] = table.concat(of_library, ' ')
+end
+print(table.concat(names, '\n'))
+print(alaskaContext, alaska.subject, alaska.sender, alaska.tracker, #alaska.frames, alaska.attempt, alaska.worker)
+print(('x'):rep(3), ('%d %s'):format(5, 'y'), #'abc', ('abc'):upper(), getmetatable('').__index == string, 'a' < 'b')
+print(pcall(error, 'x'), pcall(error, { 1 }), select('#', pcall(error)), math.floor(math.random()), tostring(nil))
+print(cjson.encode { 1, { a = 'b' } }, cjson.encode_max_depth(), cjson.decode('[1]')[1], safe.decode '[', 5)
+print(alaska.json.encode(alaska.json.decode '{"a":[[],1.5]}'), alaska.json.array {} ~= nil, alaska.kv.get 'honest')
+print(coroutine.wrap(function(...) return coroutine.yield(...) end)(1, 2), coroutine.isyieldable())
+print(load 'return 1 + 1'(), table.concat({ 1, 2 }, ','), table.unpack { 3, 4 })
+print(pcall(string.rep), (debug.traceback 'here'):gsub('\n.*', ''))
+sendTo('subject', 'content', 'mailbox', 'attachment', 'name')
+return { answer = 42 }
+"""
+
+
+class Nobody:
+    """Who could be asked, where there is no broker."""
+
+    def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float) -> Frames:
+        """Say that there is no answer."""
+        return NONE, b"there is nobody here to ask"
+
+
+class Ran(NamedTuple):
+    """What came of one script: its error, and what it has left, each with all that was told of it meanwhile."""
+
+    error: str
+    seconds: float
+    printed: bytes
+    sends: tuple[Send, ...]
+    logged: tuple[LogLine, ...]
+
+    def texts(self) -> Iterator[bytes]:
+        """Yield all that the script has left, as octets."""
+        yield from (self.error.encode("utf-8", "surrogatepass"), self.printed, *(line.text for line in self.logged))
+        for send in self.sends:
+            yield from (send.topic, send.subject, send.sender, *send.content)
+
+
+class Place:
+    """Where programs run: a process with small limits, which serves requests of others as well."""
+
+    def __init__(self, version: str, has_system: bool) -> None:
+        self._options = replace(SMALL, version=version, system_modules=has_system)
+        self._told: list[Outcome] = []
+        self._kv = KeyValues(None, 2**16)
+        self._runner = self._make()
+        self.honest = self._honest()
+
+    def _make(self) -> IsolatedRunner:
+        settings = SETTINGS.encode(ScriptSettings(b"", self._options))
+        call = Calls(self._kv, Nobody(), told=lambda _request, outcome: self._told.append(outcome))
+        command = child_command(children.program("lua"))
+        return IsolatedRunner(command, settings, TIMEOUT, address_space(SMALL.memory), call)
+
+    def close(self) -> None:
+        """End the process."""
+        self._runner.close()
+        self._kv.close()
+
+    def again(self) -> None:
+        """Go on with another process."""
+        self._runner.close()
+        self._runner = self._make()
+
+    def _run(self, name: str, source: str, word: bytes) -> Ran:
+        self._told.clear()
+        told = json.dumps([name.encode().hex(), f"/nowhere/{name}.lua", source.encode().hex(), [hash(source), 0, 0, 0]])
+        frames = (word, b"second " + word, told.encode())
+        started = time.monotonic()
+        outcome = self._runner.run(Request(b"from " + word, b"here", name.encode(), b"id " + word, frames, worker=b"w"))
+        seconds = time.monotonic() - started
+        every = (*self._told, outcome)
+        log = tuple(line for each in every for line in each.log)
+        error = outcome.error
+        return Ran(
+            "" if error is None else "\n".join((str(error), *error.traceback)),
+            seconds,
+            b"".join(line.text for line in log if line.level == PRINTED) + outcome.output,
+            tuple(send for each in every for send in each.sends),
+            tuple(line for line in log if line.level != PRINTED),
+        )
+
+    def _honest(self) -> Ran:
+        return self._run("honest", HONEST, b"honest")._replace(seconds=0.0)
+
+    def run(self, source: str) -> Ran:
+        """Run a program, in the process that has just served somebody else with a secret."""
+        self._run("secret", SECRET, CANARY)
+        return self._run("program", source, b"own")
+
+    def changed(self) -> str | None:
+        """Return what has become of an honest request, if anything has."""
+        for _ in range(TRIES):
+            found = self._honest()
+            if found == self.honest:
+                return None
+        return f"an honest request had another result:\n{found}\ninstead of\n{self.honest}"
+
+
+def wrong(ran: Ran) -> str | None:
+    """Return what is wrong with what came of a program, besides the time that it took."""
+    for text in (NO_STACK.sub(b"", text) for text in ran.texts()):
+        for word in (CANARY, b"private ", *INTERNAL):
+            if word in text:
+                return f"{word.decode()} shows: {text[:600]!r}"
+    return None
+
+
+def late(ran: Ran) -> str | None:
+    """Return whether a program took too long, or its process was lost."""
+    if "process" in ran.error:
+        return ran.error
+    return f"it took {ran.seconds:.2f} s" if ran.seconds > TIMEOUT + SLACK else None
+
+
+def fault(place: Place, source: str) -> str | None:
+    """Run a program; return what is wrong with it, if anything is."""
+    why: str | None = None
+    for _ in range(TRIES):
+        ran = place.run(source)
+        why = wrong(ran)
+        if why is not None:
+            return why
+        why = late(ran)
+        if why is None:
+            return None
+    return why
+
+
+def search(version: str, count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Try so many programs; yield what is wrong with each that does what none may, and the program.
+
+    Half of them have the modules of the system, the others only Alaska's own.
+    """
+    programs = Programs(Random(seed), lua_functions.callable_names(version), version == "luajit")
+    places = Place(version, True), Place(version, False)
+    try:
+        for number in range(-(-count // BATCH)):
+            place = places[number % 2]
+            batch = [programs.program() for _ in range(BATCH)]
+            for source in batch:
+                why = fault(place, source)
+                if why is not None:
+                    yield why, source
+            why = place.changed()
+            if why is not None:
+                yield why, SEPARATOR.join(batch)
+                place.again()
+    finally:
+        for place in places:
+            place.close()
+
+
+def repeat(version: str, sources: list[str]) -> Iterator[tuple[str, str]]:
+    """Try programs that were found before, one after the other, as :func:`search` does."""
+    for has_system in (True, False):
+        place = Place(version, has_system)
+        for source in sources:
+            why = fault(place, source)
+            if why is not None:
+                yield why, source
+        why = place.changed()
+        if why is not None:
+            yield why, SEPARATOR.join(sources)
+        place.close()
+
+
+def main(version: str, what: str, seed: str = "0") -> int:
+    """Search, or try the programs of a file; print what is found. Return the status of the process."""
+    if what.isdigit():
+        found = search(version, int(what), int(seed))
+    else:
+        found = repeat(version, Path(what).read_text(encoding="utf-8").split(SEPARATOR))
+    status = 0
+    for why, source in found:
+        status = 1
+        print(f"-- {' '.join(why.splitlines())}\n{source}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,209 @@
+"""What scripts leave while they run: it is handed over before they end, once and in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from alaska.config.settings import Section
+from alaska.lua.request import Outcome, Request
+from alaska.worker.calls import Calls
+from tests.lua.lua_case import SANDBOXED, TRUSTED, LuaCase
+
+BUSY = "local function work() local till = os.clock() + 0.06 while os.clock() < till do end end "
+
+
+class TellingCase(LuaCase):
+    """Notes what is told of scripts while they run, and when they ask something."""
+
+    is_taken = True
+
+    def setUp(self) -> None:
+        self.told: list[Outcome] = []
+        super().setUp()
+
+    def use(self, config: Section = (), **changes: Any) -> None:
+        """See :meth:`LuaCase.use`."""
+        call = Calls(self.kv, self, lambda: self.now, self.note if self.is_taken else None)
+        self.runner = self.make_runner(replace(self.options, tells=True, **changes), call, config)
+        self.addCleanup(self.runner.close)
+
+    def note(self, _request: Request, told: Outcome) -> None:
+        """Take note of what is told."""
+        self.told.append(told)
+
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
+        """Answer with how much was told before."""
+        return b"ok", b"%d" % len(self.subjects())
+
+    def subjects(self, *more: Outcome) -> list[bytes]:
+        """Return the subjects of all that was sent, in order."""
+        return [send.subject for outcome in (*self.told, *more) for send in outcome.sends]
+
+    def all_of(self, source: str, *frames: bytes) -> list[bytes]:
+        """Return the subjects of all that a script sends."""
+        self.told.clear()
+        return self.subjects(self.outcome(source, *frames))
+
+    def lines(self, *more: Outcome) -> list[bytes]:
+        """Return what was printed and logged, in order."""
+        parts: list[bytes] = []
+        for outcome in (*self.told, *more):
+            parts += [line.text + b"\n" * (line.level != "print") for line in outcome.log]
+            parts.append(outcome.output)
+        return b"".join(parts).splitlines()
+
+
+class WhenTests(TellingCase):
+    """When it is handed over."""
+
+    options = SANDBOXED
+
+    def test_new_script(self) -> None:
+        """What a script sends that was never run is handed over at once, and the rest when it has ended."""
+        self.assertEqual(self.all_of("send('a', 1) send('b', 2)"), [b"a", b"b"])
+        self.assertEqual(self.subjects(), [b"a"])
+
+    def test_quick_script(self) -> None:
+        """A script that is known to be quick hands nothing over."""
+        source = "send('a', 1) print 'x' alaska.log.info('y') return 1"
+        self.outcome(source)
+        found = []
+        for _ in range(5):  # the machine may be busy with something else during one of them
+            self.told.clear()
+            found.append((len(self.outcome_of("script").sends), len(self.told)))
+        self.assertIn((2, 0), found)
+
+    def test_turns_slow(self) -> None:
+        """What a script that is known to be quick has sent is handed over as soon as it turns out to be slow."""
+        source = BUSY + "send('a', 1) if alaskaContext ~= '' then work() end send('b', 2)"
+        self.outcome(source)
+        self.told.clear()
+        self.assertEqual((self.subjects(self.outcome_of("script")), self.told), ([b"a", b"b"], []))
+        last = self.outcome_of("script", b"slow")
+        self.assertEqual(self.subjects(last), [b"a", b"b"])
+        self.assertEqual(self.subjects()[:1], [b"a"])
+
+    def test_slow_script(self) -> None:
+        """A slow script hands over each message before it goes on."""
+        source = BUSY + "for i = 1, 4 do send(i, i) work() print(i) alaska.log.warn(i) alaska.reply(i) work() end"
+        self.outcome(source)
+        self.told.clear()
+        last = self.outcome_of("script")
+        self.assertEqual((last.sends, last.log, last.output), ((), (), b""))
+        self.assertEqual(len(self.subjects()), 8)
+
+    def test_before_a_question(self) -> None:
+        """Before a script waits for an answer, what it has sent is handed over."""
+        self.outcome("send('a', 1) local n = alaska.request('other', 'x') send('b', 2) return n")
+        for _ in range(3):
+            self.told.clear()
+            outcome = self.outcome_of("script")
+            self.assertEqual(self.subjects(), [b"a"])
+            self.assertEqual(outcome.sends[-1].content, (b"1",))
+        self.told.clear()
+        self.outcome("send('a', 1) alaska.kv.get 'x'")
+        self.assertEqual(self.subjects(), [b"a"])
+
+    def test_without_a_limit_of_time(self) -> None:
+        """Where the time is not looked at, each message is handed over at once."""
+        self.use(timeout=0)
+        for _ in range(2):
+            self.assertEqual(self.all_of("send('a', 1) send('b', 2)"), [b"a", b"b"])
+            self.assertEqual(self.subjects(), [b"a", b"b"])
+
+
+class WhatTests(TellingCase):
+    """Nothing is lost, nothing comes twice, and all is in order."""
+
+    options = SANDBOXED
+
+    def test_many(self) -> None:
+        """More messages than are handed over at once, and messages of many frames."""
+        source = BUSY + (
+            "local frames = {} for i = 1, 250 do frames[i] = i end local unpack = table.unpack or unpack "
+            "for i = 1, 700 do send(i, i) if i % 100 == 0 then alaska.reply(unpack(frames)) work() end end"
+        )
+        numbers = [subject for subject in self.all_of(source) if subject]
+        self.assertEqual(numbers, [b"%d" % number for number in range(1, 701)])
+        frames = [send.content for told in self.told for send in told.sends if not send.subject]
+        self.assertEqual([len(each) for each in frames], [250] * len(frames))
+
+    def test_printed_and_logged(self) -> None:
+        """Printed and logged lines stay in order, and no line is cut."""
+        source = BUSY + (
+            "for i = 1, 5 do print('print', i) work() alaska.log.info('log', i) io = io work() end print 'last'"
+        )
+        expected = [line for i in range(1, 6) for line in (b"print\t%d" % i, b"log %d" % i)]
+        self.assertEqual(self.lines(self.outcome(source)), [*expected, b"last"])
+
+    def test_in_coroutines(self) -> None:
+        """What a coroutine of a coroutine sends is handed over as well."""
+        source = BUSY + (
+            "local outer = coroutine.wrap(function() local inner = coroutine.wrap(function() "
+            "for i = 1, 3 do send(i, i) work() coroutine.yield(i) end end) for i = 1, 3 do inner() end end) outer()"
+        )
+        self.assertEqual(self.all_of(source), [b"1", b"2", b"3"])
+        self.assertEqual(self.subjects(), [b"1", b"2", b"3"])
+
+    def test_where_nothing_can_be_handed_over(self) -> None:
+        """Within a function that C calls it waits until that is over."""
+        source = BUSY + "local s = ('abc'):gsub('.', function(c) send(c, c) work() end) work() send('d', 1)"
+        self.assertEqual(self.all_of(source), [b"a", b"b", b"c", b"d"])
+        source = BUSY + (
+            "local c = coroutine.wrap(function() while true do send('x', 1) work() coroutine.yield() end end) "
+            "table.sort({ 3, 2, 1 }, function(a, b) c() return a < b end) send('d', 1)"
+        )
+        subjects = self.all_of(source)
+        self.assertEqual(subjects, [b"x"] * (len(subjects) - 1) + [b"d"])
+        self.assertGreater(len(subjects), 2)
+
+    def test_of_a_script_that_fails(self) -> None:
+        """What was sent before an error, an exit or a limit comes once."""
+        self.use(timeout=1500, sends=3)  # another process may have the machine for some of it
+        for end in ("error 'x'", "os.exit(1)", "while true do end", "send('c', 3) send('d', 4) send('e', 5)"):
+            subjects = self.all_of(BUSY + f"send('a', 1) work() send('b', 2) {end}")
+            self.assertEqual(subjects, [b"a", b"b", b"c"] if "send" in end else [b"a", b"b"])
+
+    def test_each_request_anew(self) -> None:
+        """Nothing of one run is left to the next."""
+        for _ in range(3):
+            self.assertEqual(self.all_of(BUSY + "send('a', 1) work() send('b', 2)"), [b"a", b"b"])
+            self.assertEqual(self.all_of("send('c', 1)"), [b"c"])
+
+
+class TrustedTests(TellingCase):
+    """What only trusted scripts have."""
+
+    options = TRUSTED
+
+    def test_before_a_program(self) -> None:
+        """Before a program is waited for, what was sent is handed over."""
+        self.outcome("send('a', 1) print 'x' os.execute('true') send('b', 2)")
+        for _ in range(3):
+            self.told.clear()
+            last = self.outcome_of("script")
+            self.assertEqual(self.subjects()[:1], [b"a"])
+            self.assertEqual(self.subjects(last), [b"a", b"b"])
+            self.assertEqual(self.lines(), [b"x"])
+
+    def test_no_line_is_cut(self) -> None:
+        """What has no end of line yet waits for it."""
+        last = self.outcome("io.write('a', 'b') os.execute('true') io.write('c\\nd') os.execute('true') io.write('e')")
+        self.assertEqual(self.lines(), [b"abc"])
+        self.assertEqual(self.lines(last), [b"abc", b"de"])
+
+
+class RefusedTests(TellingCase):
+    """Somebody who takes nothing before a script has ended."""
+
+    is_taken = False
+    options = SANDBOXED
+
+    def test_all_at_the_end(self) -> None:
+        """All of it comes when the script has ended, in order."""
+        for _ in range(3):
+            source = BUSY + "for i = 1, 3 do send(i, i) print(i) alaska.log.info(i) work() end"
+            outcome = self.outcome(source)
+            self.assertEqual(self.subjects(outcome), [b"1", b"2", b"3"])
+            self.assertEqual(sorted(self.lines(outcome)), [b"1", b"1", b"2", b"2", b"3", b"3"])

@@ -1,0 +1,261 @@
+"""What went wrong with forerunners of this broker and this worker, and has no place in the tests of one module."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Hashable
+
+from twisted.logger import LogLevel
+
+from alaska.broker.clients import Client
+from alaska.broker.limits import Limits, QueueLimits
+from alaska.broker.queue import Queue
+from alaska.broker.readers import Reader
+from alaska.broker.services import Offers
+from alaska.broker.streams import Stream
+from alaska.message import Message, Page, QueueName, Retention
+from alaska.mlm import commands as mlm
+from alaska.store.memory import MemoryStore
+from tests.broker.test_broker import CLOSE, OFFER, PONG, BrokerTestCase, mail, request
+from tests.broker.test_delivery import confirm
+from tests.network_case import LogCase
+from tests.worker.worker_case import ServedCase
+
+HOUR = 3600
+
+
+class DispatchTests(BrokerTestCase):
+    """Requests that are on their way when somebody leaves."""
+
+    def transmit(self, peer: bytes, command: mlm.Command) -> bool:
+        """Let the connection of a fragile peer be gone after two deliveries."""
+        is_delivery = isinstance(command, mlm.ServiceDeliver)
+        if is_delivery and peer == b"fragile" and len(self.inboxes.get(peer, [])) == 2:
+            self.gone.add(peer)
+        return super().transmit(peer, command)
+
+    def test_worker_that_exits_while_it_is_served(self) -> None:
+        """A worker that exits in the middle of a queue costs what it had taken at most; the next gets the rest."""
+        for credit in (None, 10):
+            self.setUp()
+            self.open("p", *(request(b"%d" % number) for number in range(6)))
+            self.open("fragile", OFFER, credit=credit)
+            taken = self.taken("fragile") if credit is None else []
+            self.open("next", OFFER, credit=10)
+            self.pass_time(0.1, "p", "next")
+            self.assertEqual(sorted(taken + self.taken("next")), [b"%d" % number for number in range(6)])
+
+    def test_caller_that_leaves(self) -> None:
+        """A sender that leaves while its request is worked on harms neither the worker nor who comes next."""
+        self.open("w", OFFER, credit=2)
+        self.open("p", request(tracker=b"t"), CLOSE, credit=0)
+        self.take("w")
+        self.assertEqual(self.say("w", confirm(b"t"), mlm.ConnectionPing()), [PONG])
+        self.do("p", mlm.ConnectionOpen(b"other"), mlm.Credit(0))
+        self.assertEqual(self.say("p", request(b"2", tracker=b"u"))[-1][:2], (b"u", 201))
+        self.assertEqual(self.taken("w"), [b"2"])
+
+
+class ReadsStore(MemoryStore):
+    """A store that counts how often queues are read."""
+
+    reads = 0
+
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        self.reads += 1
+        return super().waiting(queue, after, limit)
+
+
+class LongQueueTests(BrokerTestCase):
+    """Queues that are long for good."""
+
+    def make_store(self) -> ReadsStore:
+        """Return a store that counts."""
+        return ReadsStore()
+
+    def test_cost_of_what_nobody_offers(self) -> None:
+        """However many requests wait that nobody offers, others go by without a look at them."""
+        self.open("p", *(request(b"nobody's") for _ in range(3000)))
+        self.open("w", mlm.ServiceOffer(b"svc", b"^job"), credit=1000)
+        self.pass_time(1, "p", "w")
+        store = self.store
+        assert isinstance(store, ReadsStore)
+        before = store.reads
+        self.do("p", *(request() for _ in range(500)))
+        self.pass_time(1, "p", "w")
+        self.assertEqual(self.taken("w"), [b"job"] * 500)
+        self.assertEqual(store.reads, before)
+
+    def test_cost_of_many_patterns(self) -> None:
+        """However many patterns requests wait under, nobody looks at all of them when one may go."""
+        looks: list[Hashable] = []
+        next_of = Offers.next_of
+
+        def noted(offers: Offers, lane: Hashable, tracker: bytes) -> Client | None:
+            looks.append(lane)
+            return next_of(offers, lane, tracker)
+
+        self.patch(Offers, "next_of", noted)
+        self.open("w", *(mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(200)), credit=0)
+        self.open("p", *(request(b"%d" % (number % 200)) for number in range(400)))
+        looks.clear()
+        for number in range(400):
+            self.do("w", mlm.Credit(1))
+            self.assertEqual(self.taken("w"), [b"%d" % (number % 200)])
+        self.assertLessEqual(len(looks), 1000)
+
+
+class SteadyTests(BrokerTestCase):
+    """Streams that go on for long."""
+
+    def test_two_producers_for_an_hour(self) -> None:
+        """Of two that write once a second, for an hour, everything comes at once, in order, with credit and without."""
+        self.open("plain", mlm.StreamRead(b"s", b""))
+        self.open("careful", mlm.StreamRead(b"s", b""), credit=20)
+        for name in ("w1", "w2"):
+            self.open(name, mlm.StreamWrite(b"s"))
+        for second in range(HOUR):
+            self.now += 1.0
+            self.broker.tick(self.now)
+            expected = [b"w1 %d" % second, b"w2 %d" % second]
+            for name, subject in zip(("w1", "w2"), expected, strict=True):
+                self.do(name, mlm.StreamSend(subject, ()))
+            self.do("plain", mlm.ConnectionPing())
+            self.do("careful", mlm.Credit(2))
+            self.assertEqual((self.taken("plain"), self.taken("careful")), (expected, expected))
+
+    def test_second_consumer_joins(self) -> None:
+        """A consumer that joins while a producer floods gets what comes from then on; a slow one misses nothing."""
+        self.open("w", mlm.StreamWrite(b"s"))
+        self.open("slow", mlm.StreamRead(b"s", b""), credit=5)
+        self.do("w", *(mlm.StreamSend(b"%d" % number, (b"x" * 32,)) for number in range(5000)))
+        self.open("late", mlm.StreamRead(b"s", b""))
+        self.do("w", *(mlm.StreamSend(b"%d" % number, (b"x" * 32,)) for number in range(5000, 6000)))
+        self.do("slow", mlm.Credit(50_000))
+        self.pass_time(1, "w", "slow", "late")
+        everything = [b"%d" % number for number in range(6000)]
+        self.assertEqual((self.taken("late"), self.taken("slow")), (everything[5000:], everything))
+
+
+class NothingIsLeftTests(BrokerTestCase):
+    """What the broker still knows of clients that are gone."""
+
+    limits = Limits(retention_of={b"kept": Retention(1)})
+
+    def known(self) -> int:
+        """Count what the broker knows of clients, messages, queues, services and streams."""
+        gc.collect()
+        return sum(isinstance(each, Client | Message | Queue | Offers | Reader | Stream) for each in gc.get_objects())
+
+    def round(self, number: int) -> None:
+        """Let clients come, use everything there is, and leave in each of the ways there are."""
+        for way, credit in (("close", None), ("close", 9), ("vanish", 9), ("garble", 9), ("again", None), ("again", 9)):
+            name = f"{way}{credit}"
+            self.open(name, mlm.StreamRead(b"s%d" % number, b""), mlm.StreamWrite(b"s%d" % number), credit=credit)
+            self.do(name, mlm.ServiceOffer(b"%d" % number, b"a%d" % number), mlm.StreamSend(b"x", ()))
+            sends = request(tracker=b"t"), mail(to=name.encode(), tracker=b"t"), request(timeout=10)
+            self.do(name, OFFER, *sends, mlm.StreamCancel(b"s%d" % number))
+            self.do(name, *(confirm(tracker) for tracker in self.trackers(name)))
+            self.gone.add(name.encode()) if way == "vanish" else None
+            if way == "garble":
+                self.broker.received(name.encode(), [b""], self.now)
+            elif way == "close":
+                self.do(name, CLOSE)
+        self.open("w", OFFER, CLOSE)
+        self.pass_time(6)
+        self.gone.clear()
+        self.inboxes.clear()
+
+    def test_many_rounds(self) -> None:
+        """However many clients came and left, the broker knows no more than after the first."""
+        self.round(0)
+        before = self.known()
+        for number in range(1, 30):
+            self.round(number)
+        self.assertEqual(self.known(), before)
+        self.assertEqual(len(self.broker.clients), 0)
+
+
+class WarningTests(BrokerTestCase, LogCase):
+    """Queues that grow."""
+
+    limits = Limits(mailbox=QueueLimits(40, 20), service=QueueLimits(30), total=QueueLimits(1000, 45))
+
+    def setUp(self) -> None:
+        LogCase.setUp(self)
+        BrokerTestCase.setUp(self)
+
+    def test_once_each_time(self) -> None:
+        """What grows past its mark, or is full, is warned of by name, once, and again when it has shrunk and grown."""
+        self.open("p")
+        for _ in range(2):
+            self.do("p", *(mail(b"%d" % number) for number in range(50)), *(request() for _ in range(40)))
+            self.open("late", OFFER, CLOSE)
+        warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
+        warnings += ["all that waits has grown to 45 (service svc)", "service svc is full: 31 would be too much"]
+        self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
+        self.assertEqual(self.broker.counters.over_limit, 40)
+
+    def test_late_mail(self) -> None:
+        """What shrinks because its messages expire may be warned of again."""
+        self.open("p", *(mail(timeout=100) for _ in range(50)))
+        self.pass_time(0.2, "p")
+        self.do("p", *(mail() for _ in range(50)))
+        warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
+        self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
+
+    def test_full_all_the_time(self) -> None:
+        """What is full, and has room for one now and then, is warned of once."""
+        self.open("w", OFFER, credit=0)
+        self.open("p", *(request() for _ in range(31)))
+        for _ in range(5):
+            self.do("w", mlm.Credit(1))
+            self.do("p", request(), request())
+        self.assertEqual(self.logged(LogLevel.warn), ["service svc is full: 31 would be too much"])
+
+
+class WorkerTests(ServedCase):
+    """A worker beside its broker."""
+
+    def test_heartbeat_of_a_busy_worker(self) -> None:
+        """A worker whose scripts run for a minute is not taken for dead, and each request is run once."""
+        self.script(b"long")
+        self.start()
+        self.ask("long")
+        self.pool.begin()
+        other = self.client("other", credit=10)
+        other.offer("default")
+        self.pass_time(60)
+        self.run_scripts()
+        self.pass_time(1)
+        self.assertEqual([request.subject for request in self.scripts.requests], [b"long"])
+        assert self.broker.broker is not None
+        self.assertEqual(self.broker.broker.counters.redelivered, 0)
+
+    def test_failures_cost_no_credit(self) -> None:
+        """However many scripts fail, the worker goes on to take requests."""
+        self.script(b"bad", error="oh no")
+        self.script(b"good")
+        self.start()
+        for _ in range(300):
+            self.ask("bad")
+        self.ask("good")
+        for _ in range(310):
+            self.run_scripts()
+            self.pass_time(0.05)
+        self.assertEqual([request.subject for request in self.scripts.requests], [b"bad"] * 300 + [b"good"])
+
+
+class LettersTests(BrokerTestCase):
+    """The broker's own service, and content that nobody in their senses would send it."""
+
+    def test_hostile_content(self) -> None:
+        """Numbers without bound, and JSON without end, are answered with an error, or with nothing found."""
+        for content in (b'{"position": 1e999}', b'{"position": -1e30}', b'{"position": NaN}', b"[" * 10**6, b"\xff"):
+            for what in (b"read", b"list", b"replay", b"drop"):
+                self.open("p", mlm.ServiceSend(b"alaska.letters", what, b"t", 0, (content,)))
+                (answer,) = (each for each in self.take("p") if isinstance(each, mlm.MailboxDeliver))
+                self.assertRegex(answer.content[0], rb'"error": |"letter": null|"letters": \[\]|"done": false')
+                self.do("p", CLOSE)
+                self.take("p")

@@ -1,0 +1,70 @@
+"""The folders are layers: a module imports from its own layer and those below it (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests import PROJECT
+
+PACKAGE = PROJECT / "alaska"
+LAYERS = (
+    *("errors", "mlm", "names", "endpoints", "message", "interfaces", "system", "config", "links", "client", "daemon"),
+    *("store", "broker", "lua", "pool", "worker", "commands", "testing"),
+)
+"""From the lowest to the highest."""
+ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/"}
+"""What one place alone imports."""
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer of a module of Alaska, counted from the lowest; None for the package itself and all others."""
+    package, _, rest = name.partition(".")
+    layer = rest.partition(".")[0]
+    return LAYERS.index(layer) if package == "alaska" and layer and not layer.startswith("__") else None
+
+
+class LayerTests(SynchronousTestCase):
+    """What imports what."""
+
+    def setUp(self) -> None:
+        self.files = sorted(PACKAGE.rglob("*.py"))
+
+    def test_complete(self) -> None:
+        """Each folder and file of the package is a layer."""
+        places = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in self.files}
+        self.assertEqual(places - {"__init__"}, set(LAYERS))
+
+    def test_downwards(self) -> None:
+        """Imports point downwards."""
+        upwards = []
+        for file in self.files:
+            own = layer_of(f"alaska.{file.relative_to(PACKAGE).parts[0].removesuffix('.py')}")
+            for name in imported(file):
+                layer = layer_of(name)
+                if own is not None and layer is not None and layer > own:
+                    upwards.append(f"{file.relative_to(PROJECT)} imports {name}")
+        self.assertEqual(upwards, [])
+
+    def test_one_place(self) -> None:
+        """Lua, ZeroMQ and SQLite are imported in one place each."""
+        for library, place in ONLY.items():
+            users = [
+                file.relative_to(PACKAGE).as_posix()
+                for file in self.files
+                if any(name.partition(".")[0] == library for name in imported(file))
+            ]
+            self.assertTrue(users)
+            self.assertEqual([user for user in users if not user.startswith(place)], [])

@@ -1,0 +1,62 @@
+"""What becomes of memory that is let go of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.system.memory import Waste
+from tests import PROJECT
+
+# Holds small blocks between large ones when it lets go of these, and prints by how many megabytes it is larger then.
+GROW = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from alaska.system.memory import give_back_large
+
+def mapped():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+give_back_large()
+before = mapped()
+del (largest := [b"x" * 2**24])[0]
+blocks = [b"x" * size for _ in range(100) for size in (2**20, 2**10)]
+assert mapped() > before + 90
+del blocks[::2]
+print(mapped() - before)
+"""
+
+
+class GiveBackTests(SynchronousTestCase):
+    """Large blocks."""
+
+    def test_large_blocks(self) -> None:
+        """The memory of large blocks is not the process's any more, whatever is still used between them."""
+        command = [sys.executable, "-I", "-c", GROW, str(PROJECT)]
+        grown = subprocess.run(command, check=True, capture_output=True).stdout
+        self.assertLess(int(grown), 20)
+
+
+class WasteTests(SynchronousTestCase):
+    """Memory that was used for a moment."""
+
+    def setUp(self) -> None:
+        self.now = 10.0
+        self.given: list[float] = []
+        self.waste = Waste(0.25, lambda: self.now, lambda: self.given.append(self.now))
+
+    def test_nothing_noted(self) -> None:
+        """Where there is nothing to give back, nothing is done."""
+        self.waste.give_back()
+        self.assertEqual((self.given, self.waste.rounds), ([], 0))
+
+    def test_twice(self) -> None:
+        """What was noted is given back at once, and a while later what was let go of since; then no more."""
+        self.waste.note()
+        for _ in range(10):
+            self.waste.give_back()
+            self.now += 0.125
+        self.assertEqual(self.given, [10.0, 10.25])
+        self.assertEqual(self.waste.rounds, 0)
