@@ -1,6 +1,6 @@
-"""The Twisted client for any program: what it sends, what it gets, and what becomes of it.
+"""The Twisted client for any program: what it sends, what it receives, and what becomes of it.
 
-May import the protocol and the links. Begin to read with :class:`alaska.client.client.Client`.
+May import the links and the protocol. Begin with :class:`alaska.client.client.Client`.
 """
 
 from alaska.client.client import Client

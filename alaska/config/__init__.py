@@ -1,5 +1,7 @@
 """The settings of worker and broker, read from their files and the environment, checked and frozen.
 
+May import the protocol (for patterns and names) and what is below it. Begin with :mod:`alaska.config.worker`.
+
 A setting is one line of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
 value, its default as one would write it, and what it means. That line is all there is to add for a new one, besides
 the table in README.md, which :func:`settings_table` makes.

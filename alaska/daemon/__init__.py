@@ -1,1 +1,4 @@
-"""What a program is as a daemon: how it starts in the background, what signals do to it, with which status it ends."""
+"""What makes a program a daemon: starting in the background, signals, reload, log, exit status.
+
+May import the configuration and the links, but neither broker nor worker. Begin with :mod:`alaska.daemon.program`.
+"""

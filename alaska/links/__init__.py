@@ -1,4 +1,7 @@
-"""ZeroMQ under Twisted: the only package that touches txZMQ."""
+"""ZeroMQ under Twisted: the only package that imports txZMQ.
+
+May import the configuration and what is below it. Begin with :mod:`alaska.links.network`.
+"""
 
 from alaska.links.network import Network, RouterLink, default_reactor
 

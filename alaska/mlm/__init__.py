@@ -1,1 +1,5 @@
-"""The Malamute protocol, without sockets or clocks."""
+"""The Malamute protocol: commands, codec, patterns, and the state machines of client and broker, without sockets or
+clocks.
+
+May import the errors alone. Begin with :mod:`alaska.mlm.commands`, the table of all fields.
+"""

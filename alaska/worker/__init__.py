@@ -1,1 +1,4 @@
-"""The worker: from a service request to a Lua script and back."""
+"""The worker service: it takes requests from a broker, gives them to the pool, and sends what scripts send.
+
+May import all but the commands. Begin with :mod:`alaska.worker.service`.
+"""
