@@ -14,7 +14,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
 from alaska.commands import send
 from alaska.config import BrokerSettings, WorkerSettings
-from alaska.config.settings import Entry
+from alaska.config.entries import Entry
 from alaska.config.zpl import Item, load
 from alaska.lua.options import LuaOptions
 from tests import PROJECT
