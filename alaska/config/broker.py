@@ -141,7 +141,7 @@ class BrokerSettings(Settings):
     unread_count: int | None = setting(
         "mlm_server/clients/unread-count", COUNT, "40000",
         "Maximum number of unread messages of a client: deliveries pause at a quarter of it; a client that does not "
-        "read the answers to its commands is disconnected at the limit.")
+        "read the answers to its commands loses its session at the limit.")
     unread_size: int | None = setting(
         "mlm_server/clients/unread-size", SIZE, "8388608",
         "Maximum size of the unread deliveries of a client: above it, its mail and requests wait, and stream messages "

@@ -147,7 +147,7 @@ class WorkerSettings(Settings):
         "Settings file of the embedded broker, in the format of `malamute.cfg` (docs/operation.md).")
     broker_store: Path | None = setting(
         "worker/broker/store", PATH, None,
-        "SQLite file in which the embedded broker stores its messages; overrides `worker/broker/config`.")
+        "SQLite file in which the embedded broker stores its messages; overrides the store in `worker/broker/config`.")
     broker_store_sync: str = setting(
         "worker/broker/store-sync", one_of("full", "normal"), "full",
         "Confirmed messages survive a power failure (`full`) or only the end of the process (`normal`).")
