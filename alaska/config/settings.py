@@ -58,17 +58,17 @@ class Settings:
             it has one line for each of :meth:`conflicts`.
         """
         values: dict[str, object] = {}
-        faults: list[str] = []
+        errors: list[str] = []
         for name, entry in cls.entries().items():
             try:
                 if entry.free:
                     values[name] = cls._section(entry.path, tree.find(entry.path), environ or {})
                 else:
                     values[name] = _read(entry, list(cls._given_values(entry, tree, environ or {})))
-            except ConfigurationError as fault:
-                faults.append(str(fault))
-        if faults:
-            raise ConfigurationError("\n".join(faults))
+            except ConfigurationError as error:
+                errors.append(str(error))
+        if errors:
+            raise ConfigurationError("\n".join(errors))
         settings = cls(**values)
         conflicts = settings.conflicts()
         if conflicts:

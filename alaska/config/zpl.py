@@ -21,7 +21,7 @@ ROOT = "root"
 _BLANKS = " \t\v\f\r"
 _NAME_CHARACTERS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz$-_@.&+/")
 _QUOTES = ("'", '"')
-_MOST_SHOWN = 40
+_MAX_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ def _put(item: Item, names: list[str], value: str) -> Item:
     return replace(item, children=tuple(children))
 
 
-class _Fault(Exception):
+class _LineError(Exception):
     """An error in a line; :func:`loads` adds the source and the line number."""
 
 
-class _Open:
+class _OpenItem:
     """An item whose children are not all read yet."""
 
     __slots__ = ("children", "line", "name", "value")
@@ -109,16 +109,16 @@ class _Builder:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._path = [_Open(ROOT, None, 0)]
+        self._path = [_OpenItem(ROOT, None, 0)]
 
     def add(self, level: int, name: str, value: str, line: int) -> None:
         """Add an item below the last item of the level above."""
         deepest = len(self._path) - 1
         if level > deepest:
             most = deepest * INDENT
-            raise _Fault(f"{name} must be indented by at most {most} spaces here, found {level * INDENT}")
+            raise _LineError(f"{name} must be indented by at most {most} spaces here, found {level * INDENT}")
         self._close_to(level + 1)
-        self._path.append(_Open(name, value, line))
+        self._path.append(_OpenItem(name, value, line))
 
     def finish(self, comments: list[str]) -> Item:
         """Return the complete tree."""
@@ -166,25 +166,25 @@ def loads(text: str | bytes, source: str) -> Item:
                 comments.append(line[1:])
             elif line:
                 _read(line, number, builder)
-        except _Fault as fault:
-            raise ConfigurationError(f"{source}:{number}: {fault}") from None
+        except _LineError as error:
+            raise ConfigurationError(f"{source}:{number}: {error}") from None
     return builder.finish(comments)
 
 
 def _text(octets: bytes) -> str:
     if b"\0" in octets:
-        raise _Fault("expected text, found a NUL octet")
+        raise _LineError("expected text, found a NUL octet")
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Fault(f"expected UTF-8 text, found the octet {octets[error.start]:#04x}") from None
+        raise _LineError(f"expected UTF-8 text, found the octet {octets[error.start]:#04x}") from None
 
 
 def _read(line: str, number: int, builder: _Builder) -> None:
     indented = line.lstrip(" ")
     level, over = divmod(len(line) - len(indented), INDENT)
     if over:
-        raise _Fault(f"indentation must be a multiple of {INDENT} spaces, found {level * INDENT + over}")
+        raise _LineError(f"indentation must be a multiple of {INDENT} spaces, found {level * INDENT + over}")
     name, rest = _name(indented)
     if name:
         builder.add(level, name, _value(name, rest), number)
@@ -195,9 +195,9 @@ def _name(text: str) -> tuple[str, str]:
     end = next((at for at, character in enumerate(text) if character not in _NAME_CHARACTERS), len(text))
     name, rest = text[:end], text[end:]
     if name.startswith("/") or name.endswith("/"):
-        raise _Fault(f"a name must neither begin nor end with /, found {shown(name)}")
+        raise _LineError(f"a name must neither begin nor end with /, found {shown(name)}")
     if not name and not rest.lstrip(_BLANKS).startswith("#"):
-        raise _Fault(_no_name(rest))
+        raise _LineError(_no_name(rest))
     return name, rest
 
 
@@ -228,19 +228,19 @@ def _quoted(name: str, text: str) -> str:
     quote = text[0]
     end = text.find(quote, 1)
     if end < 0:
-        raise _Fault(f"the value of {name} must end with {quote}, found {shown(text)}")
+        raise _LineError(f"the value of {name} must end with {quote}, found {shown(text)}")
     _must_end(text[end + 1 :].lstrip(_BLANKS), f"expected nothing but a comment after the quoted value of {name}")
     return text[1:end]
 
 
 def _must_end(text: str, expected: str) -> None:
     if text and not text.startswith("#"):
-        raise _Fault(f"{expected}, found {shown(text)}")
+        raise _LineError(f"{expected}, found {shown(text)}")
 
 
 def shown(text: str) -> str:
     """Return a text as errors quote it: on one line and shortened."""
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
 
 
 def dumps(tree: Item) -> str:
