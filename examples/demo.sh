@@ -1,6 +1,6 @@
 #!/bin/sh
-# The whole system at work: a worker with its broker, five requests by alas, and the result of pi by mail.
-# Usage: demo.sh BIN, where BIN holds twistd, alas and python.
+# A demonstration: start a worker with an embedded broker, send five requests with alas, and read the result of the
+# script pi from a mailbox. Usage: demo.sh BIN, where BIN is the directory of twistd, alas and python.
 set -eu
 bin=$1
 work=$(mktemp -d)
@@ -12,21 +12,21 @@ finish() {
         kill "$worker" 2>/dev/null || true
         wait "$worker" 2>/dev/null || true
     fi
-    [ "$status" -eq 0 ] || { echo "The demo failed; the worker said:" >&2; cat "$work/worker.log" >&2; }
+    [ "$status" -eq 0 ] || { echo "The demo failed. Log of the worker:" >&2; cat "$work/worker.log" >&2; }
     rm -rf "$work"
     exit "$status"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-# Waits, at most ten seconds, for a line in the worker's log.
+# Wait up to ten seconds until a line has occurred a number of times in the log of the worker: await LINE NUMBER.
 await() {
     for _ in $(seq 100); do
         [ "$(grep -c -- "$1" "$work/worker.log")" -lt "$2" ] || return 0
         kill -0 "$worker" 2>/dev/null || return 1
         sleep 0.1
     done
-    echo "waited in vain for: $1" >&2
+    echo "timeout: the log does not contain: $1" >&2
     return 1
 }
 
@@ -34,8 +34,8 @@ port=$("$bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1"
 endpoint=tcp://127.0.0.1:$port
 sed "s,tcp://127.0.0.1:9999,$endpoint," alaska.cfg >"$work/alaska.cfg"
 
-echo "== a worker and its broker at $endpoint =="
-: >"$work/worker.log" # there to be looked into before the worker has opened it
+echo "== a worker with an embedded broker at $endpoint =="
+: >"$work/worker.log" # so that await can read it before the worker opens it
 "$bin/twistd" -n alaska --config "$work/alaska.cfg" >"$work/worker.log" 2>&1 &
 worker=$!
 await "Alaska worker ready" 1
@@ -46,13 +46,13 @@ for run in 1 2 3 4 5; do
 done
 await "Context dump from Lua:" 5
 
-echo "== pi, asked for and mailed =="
+echo "== a request for pi =="
 "$bin/python" examples/read_mailbox.py "$endpoint" aw.res.pi >"$work/pi" &
 reader=$!
 echo '{}' | "$bin/alas" -e "$endpoint" -s pi
 wait "$reader"
 
-echo "== what the worker said =="
+echo "== log of the worker =="
 cat "$work/worker.log"
-echo "== the result of pi =="
+echo "== result of pi, from the mailbox aw.res.pi =="
 cat "$work/pi"

@@ -1,4 +1,4 @@
-"""Wait for one message in a mailbox and print it: read_mailbox.py ENDPOINT MAILBOX."""
+"""Print the next message of a mailbox: read_mailbox.py ENDPOINT MAILBOX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alaska.interfaces import Reactor
 
 
 async def read(reactor: Reactor, endpoint: str, mailbox: str) -> None:
-    """Print the first message that a mailbox gets within ten seconds."""
+    """Print the next message of a mailbox; wait for it up to ten seconds."""
     client = Client(endpoint, mailbox, reactor=reactor)
     await client.connect()
     delivery = await client.__anext__().addTimeout(10, reactor)

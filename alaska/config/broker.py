@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from alaska.config.entries import setting
 from alaska.config.kinds import (
     BIND_ENDPOINT,
     COUNT,
@@ -23,106 +25,159 @@ from alaska.config.kinds import (
     VERBOSITY,
     one_of,
 )
-from alaska.config.settings import Settings, setting
+from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.message import Retention
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings(Settings):
-    """The settings of the broker; times are in milliseconds, sizes in octets with None for no limit."""
+    """The settings of the broker; times are in milliseconds, ages in seconds, sizes in octets; None: no limit."""
 
+    program: ClassVar[str] = "Broker"
     file: ClassVar[str] = "malamute.cfg"
     environment: ClassVar[str] = "MALAMUTE"
+    subjects: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Connections": ("mlm_server/bind", "mlm_server/clients/limit", "server/timeout"),
+        "Security": ("mlm_server/security", "server/auth"),
+        "Store": ("mlm_server/store",),
+        "Queues and mailboxes": (
+            "mlm_server/service/queue",
+            "mlm_server/mailbox",
+            "mlm_server/size-limit",
+            "mlm_server/size-warn",
+            "mlm_server/content",
+            "mlm_server/queues",
+        ),
+        "Slow clients": (
+            "mlm_server/clients/unread-count",
+            "mlm_server/clients/unread-size",
+            "mlm_server/clients/unconfirmed-size",
+        ),
+        "Dead letters": ("mlm_server/service/attempts", "mlm_server/letters"),
+        "Streams": (
+            "mlm_server/stream/retain",
+            "mlm_server/stream/size-limit",
+            "mlm_server/stream/size-warn",
+            "mlm_server/stream/limit",
+        ),
+        "Patterns": ("mlm_server/clients/patterns", "mlm_server/patterns"),
+        "Daemon and log": (
+            "server/background",
+            "server/workdir",
+            "server/lockfile",
+            "server/user",
+            "server/group",
+            "server/verbose",
+            "mlm_server/echo",
+        ),
+    }
 
     # fmt: off
     timeout: int = setting(
-        "server/timeout", MILLISECONDS, "60000", "How long a client may be silent before it expires; 0: for ever.",
+        "server/timeout", MILLISECONDS, "60000", "Time of silence after which a client expires; 0: never.",
         created="5000")
-    background: bool = setting("server/background", FLAG, "0", "Run as a daemon.", created="0")
-    workdir: Path = setting("server/workdir", PATH, ".", "Where the daemon works.", created=".")
-    verbose: bool = setting("server/verbose", VERBOSITY, "0", "Log in more detail.", created="0")
-    lockfile: Path | None = setting("server/lockfile", PATH, None, "A file that only one broker can hold.")
-    user: str | None = setting("server/user", NAME, None, "The user that the daemon becomes.")
-    group: str | None = setting("server/group", NAME, None, "The group that the daemon becomes.")
-    auth_verbose: bool = setting("server/auth/verbose", VERBOSITY, "0", "Log who was let in and who was not.")
+    background: bool = setting("server/background", FLAG, "0", "Run in the background as a daemon.", created="0")
+    workdir: Path = setting(
+        "server/workdir", PATH, ".", "Working directory of the daemon; not used in the foreground.", created=".")
+    verbose: bool = setting("server/verbose", VERBOSITY, "0", "Also log debug messages.", created="0")
+    lockfile: Path | None = setting(
+        "server/lockfile", PATH, None, "PID file; a second broker with the same file does not start.")
+    user: str | None = setting("server/user", NAME, None, "User of the operating system that the broker runs as.")
+    group: str | None = setting("server/group", NAME, None, "Group of the operating system that the broker runs as.")
+    auth_verbose: bool = setting(
+        "server/auth/verbose", VERBOSITY, "0", "Log each login, whether it is accepted or refused.")
     password_file: Path | None = setting(
-        "server/auth/plain", PATH_OR_NONE, None, "The users for PLAIN security, a line `user=password` each.")
+        "server/auth/plain", PATH_OR_NONE, None, "Password file for PLAIN authentication, with lines `user=password`.")
     mechanism: str = setting(
-        "mlm_server/security/mechanism", one_of("null", "plain"), "null", "How clients are let in.", created="null")
-    domain: str | None = setting("mlm_server/security/domain", TEXT, None, "The ZAP domain that is asked.")
+        "mlm_server/security/mechanism", one_of("null", "plain"), "null",
+        "Authentication of clients: none (`null`), or by user name and password (`plain`).", created="null")
+    domain: str | None = setting("mlm_server/security/domain", TEXT, None, "ZAP domain of the broker's socket.")
     echo: tuple[str, ...] = setting(
-        "mlm_server/echo", LINE, None, "A line for the log at the start.", repeated=True)
+        "mlm_server/echo", LINE, None, "Line to log at startup.", repeated=True)
     endpoints: tuple[str, ...] = setting(
-        "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Where clients connect.", repeated=True,
-        created=DEFAULT_ENDPOINT)
+        "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Endpoint to which clients connect.",
+        repeated=True, created=DEFAULT_ENDPOINT)
     store_path: Path | None = setting(
-        "mlm_server/store/path", PATH, None, "Where what must survive the broker is kept; else nothing does.")
+        "mlm_server/store/path", PATH, None,
+        "SQLite file in which the broker stores its messages; without it, they are lost when the broker ends.")
     store_sync: str = setting(
-        "mlm_server/store/sync", one_of("full", "normal"), "full", "What it survives (docs/operation.md).")
+        "mlm_server/store/sync", one_of("full", "normal"), "full",
+        "Confirmed messages survive a power failure (`full`) or only the end of the process (`normal`).")
     service_size_limit: int | None = setting(
-        "mlm_server/service/queue/size-limit", SIZE, "max", "How much may wait in the queue of a service.")
+        "mlm_server/service/queue/size-limit", SIZE, "max", "Maximum size of the queue of each service.")
     service_size_warn: int | None = setting(
-        "mlm_server/service/queue/size-warn", SIZE, "max", "From how much on the log warns of it.")
+        "mlm_server/service/queue/size-warn", SIZE, "max",
+        "Size of the queue of a service at which the broker logs a warning.")
     mailbox_size_limit: int | None = setting(
-        "mlm_server/mailbox/size-limit", SIZE, "max", "How much may wait in a mailbox.")
+        "mlm_server/mailbox/size-limit", SIZE, "max", "Maximum size of each mailbox.")
     mailbox_size_warn: int | None = setting(
-        "mlm_server/mailbox/size-warn", SIZE, "max", "From how much on the log warns of it.")
+        "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.")
     service_attempts: int | None = setting(
         "mlm_server/service/attempts", COUNT, "5",
-        "How many workers a request may be lost with before it is a dead letter.")
+        "Maximum number of workers in a row that are lost with the same request; then it becomes a dead letter.")
     letters_count: int | None = setting(
-        "mlm_server/letters/count", COUNT, "10000", "How many dead letters are kept; the oldest go first.")
+        "mlm_server/letters/count", COUNT, "10000",
+        "Maximum number of dead letters; the oldest are dropped first.")
     letters_size: int | None = setting(
-        "mlm_server/letters/size", SIZE, "16777216", "How much all of them may hold together.")
+        "mlm_server/letters/size", SIZE, "16777216",
+        "Maximum total size of the dead letters; the oldest are dropped first.")
     letters_age: int | None = setting(
-        "mlm_server/letters/age", SECONDS, "2592000", "How long they are kept.")
+        "mlm_server/letters/age", SECONDS, "2592000", "Maximum age of a dead letter; older ones are dropped.")
     letters_open: bool = setting(
         "mlm_server/letters/open", FLAG, "0",
-        "Let every client ask about dead letters, not only programs of the broker's user on its machine, over ipc.")
+        "Let all clients access the dead letters (1), or only local clients of the broker's user, over ipc (0).")
     total_size_limit: int | None = setting(
-        "mlm_server/size-limit", SIZE, "max", "How much may wait in all mailboxes and queues together.")
+        "mlm_server/size-limit", SIZE, "max", "Maximum total size of all mailboxes and queues.")
     total_size_warn: int | None = setting(
-        "mlm_server/size-warn", SIZE, "max", "From how much on the log warns of it.")
+        "mlm_server/size-warn", SIZE, "max",
+        "Total size of all mailboxes and queues at which the broker logs a warning.")
     content_size_limit: int | None = setting(
-        "mlm_server/content/size-limit", SIZE, "max", "How large the content of one message may be.")
-    client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "How many clients may be open.")
+        "mlm_server/content/size-limit", SIZE, "max", "Maximum size of the content of a message.")
+    client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "Maximum number of connected clients.")
     client_patterns: int | None = setting(
-        "mlm_server/clients/patterns", COUNT, "1000", "Under how many patterns one client may read and offer.")
+        "mlm_server/clients/patterns", COUNT, "1000",
+        "Maximum number of patterns with which one client reads streams and offers services.")
     unread_count: int | None = setting(
         "mlm_server/clients/unread-count", COUNT, "40000",
-        "How many messages a client may leave unread; one that reads no answers to its commands is dropped there.")
+        "Maximum number of unread messages of a client: deliveries pause at a quarter of it; a client that does not "
+        "read the answers to its commands loses its session at the limit.")
     unread_size: int | None = setting(
         "mlm_server/clients/unread-size", SIZE, "8388608",
-        "How many octets of deliveries; its mail and requests wait then, streams are dropped (docs/operation.md).")
+        "Maximum size of the unread deliveries of a client: above it, its mail and requests wait, and stream messages "
+        "wait or, without credit, are dropped (docs/operation.md).")
     unconfirmed_size: int | None = setting(
         "mlm_server/clients/unconfirmed-size", SIZE, "33554432",
-        "How many octets of mail and requests a client may have unconfirmed before it is sent more.")
+        "Maximum size of the unconfirmed mail and requests of a client; above it, the client gets no more of them.")
     patterns: int | None = setting(
-        "mlm_server/patterns/limit", COUNT, "10000", "Under how many patterns all clients together may.")
+        "mlm_server/patterns/limit", COUNT, "10000", "Maximum number of patterns of all clients together.")
     patterns_of_name: int | None = setting(
-        "mlm_server/patterns/different", COUNT, "2000", "How many different ones a stream or a service may have.")
+        "mlm_server/patterns/different", COUNT, "2000",
+        "Maximum number of different patterns for one stream or service.")
     queues: int | None = setting(
         "mlm_server/queues/limit", COUNT, "10000",
-        "In how many mailboxes and services messages may wait whose receivers are not there.")
+        "Maximum number of mailboxes and services that hold messages without a connected receiver.")
     streams: int | None = setting(
-        "mlm_server/stream/limit", COUNT, "10000", "How many streams may be kept that nobody reads.")
+        "mlm_server/stream/limit", COUNT, "10000", "Maximum number of stored streams without a reader.")
     stream_size_limit: int | None = setting(
-        "mlm_server/stream/size-limit", SIZE, "max", "How much may be kept for readers of a stream that lag.")
+        "mlm_server/stream/size-limit", SIZE, "max",
+        "Maximum size of the stored records of each stream, including those that wait for slow readers.")
     stream_size_warn: int | None = setting(
-        "mlm_server/stream/size-warn", SIZE, "max", "From how much on the log warns of it.")
+        "mlm_server/stream/size-warn", SIZE, "max",
+        "Size of the stored records of a stream at which the broker logs a warning.")
     retain_count: int | None = setting(
-        "mlm_server/stream/retain/count", COUNT, "0", "How many records of each stream are kept.")
+        "mlm_server/stream/retain/count", COUNT, "0", "Maximum number of records that each stream retains; 0: none.")
     retain_size: int | None = setting(
-        "mlm_server/stream/retain/size", SIZE, "max", "How many octets of each stream are kept.")
+        "mlm_server/stream/retain/size", SIZE, "max", "Maximum size of the records that each stream retains.")
     retain_age: int | None = setting(
-        "mlm_server/stream/retain/age", SECONDS, "max", "How long records are kept.")
+        "mlm_server/stream/retain/age", SECONDS, "max", "Maximum age of the records that each stream retains.")
     retain_streams: tuple[tuple[bytes, Retention], ...] = setting(
-        "mlm_server/stream/retain/stream", RETENTION, None, "Another retention for one stream.", repeated=True)
+        "mlm_server/stream/retain/stream", RETENTION, None,
+        "Retention of one stream, in place of the general `count`, `size` and `age`.", repeated=True)
     # fmt: on
 
-    def doubts(self) -> list[str]:
-        """Say that nobody can connect, or that no password is asked for."""
+    def warnings(self) -> list[str]:
+        """Warn of authentication without a password file, and of a password file without authentication."""
         if self.mechanism == "plain" and self.password_file is None:
             return ["mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"]
         if self.mechanism != "plain" and self.password_file is not None:
@@ -130,7 +185,7 @@ class BrokerSettings(Settings):
         return []
 
     def absent(self, folder: Path) -> list[str]:
-        """Say that the passwords cannot be read, where they are asked for."""
+        """Return a sentence if a password file is needed and cannot be read."""
         if self.mechanism != "plain" or self.password_file is None:
             return []
         passwords = folder / self.password_file

@@ -1,4 +1,4 @@
-"""The kinds of values that a setting can have: each in words, and how a text becomes one."""
+"""The types of values that a setting can have, each with a description and a parser."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _WHOLE = re.compile("[+-]?[0-9]{1,20}")
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """What a value must be: ``expected`` completes "it must be", ``parse`` makes a value of a text or raises."""
+    """A type of value: ``expected`` completes the sentence "it must be …", ``parse`` converts a text or raises."""
 
     expected: str
     parse: Callable[[str], T]
 
     def read(self, text: str) -> T:
-        """Return the value that a text stands for.
+        """Return the value of a text.
 
-        :raises ValueError: it is not as expected, or no text that has a UTF-8 form without NUL octets.
-        :raises PatternError: a pattern was expected, and it is none.
+        :raises ValueError: the text is not as expected, contains a NUL, or cannot be encoded as UTF-8.
+        :raises PatternError: a pattern was expected, and the text is not a valid pattern.
         """
         if b"\0" in text.encode("utf-8"):
             raise ValueError(text)
@@ -50,7 +50,7 @@ def _digits(text: str) -> int:
 
 
 def number(least: int, most: int, unit: str = "") -> Kind[int]:
-    """Return the kind of whole numbers, in decimal digits, from the least to the most."""
+    """Return the kind of the whole numbers from ``least`` to ``most``, written in decimal digits."""
 
     def parse(text: str) -> int:
         value = _digits(text)
@@ -60,7 +60,7 @@ def number(least: int, most: int, unit: str = "") -> Kind[int]:
 
 
 def one_of(*words: str) -> Kind[str]:
-    """Return the kind that is one of these words."""
+    """Return the kind that accepts these words only."""
     return Kind(" or ".join(words), lambda text: _checked(text in words, text))
 
 
@@ -105,19 +105,19 @@ def _flag(text: str) -> bool:
     return int(_checked(_WHOLE.fullmatch(text) is not None, text)) != 0
 
 
-# As the C programs read it, any number but 0 is 1. Words are refused: "true" and "yes" are 0 to the C programs, and
-# one file must not mean two things.
+# As in the C programs, any number except 0 means 1. Words are refused: the C programs read "true" and "yes" as 0, and
+# a file must not mean one thing here and another there.
 FLAG: Final = Kind("0 or 1", _flag)
-VERBOSITY: Final = Kind("0, or a number from 1 on for more detail", lambda text: bool(text) and _flag(text))
+VERBOSITY: Final = Kind("0, or 1 and higher for more detail", lambda text: bool(text) and _flag(text))
 MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
 SIZE: Final = Kind("a number of octets, or max", _size)
 COUNT: Final = Kind("a number, or max", _size)
 SECONDS: Final = Kind("a number of seconds, or max", _size)
-RETENTION: Final = Kind("a stream's name and any of count=N size=N age=N", _retention)
-NAME: Final = Kind(f"a text of 1 to {MAX_STRING_OCTETS} octets", _text(1))
-TEXT: Final = Kind(f"a text of at most {MAX_STRING_OCTETS} octets", _text(0))
-LINE: Final = Kind("a text", str)
-WORDS: Final = Kind("words with blanks between them", lambda text: tuple(text.split()))
+RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention)
+NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
+TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
+LINE: Final = Kind("a string", str)
+WORDS: Final = Kind("words separated by spaces", lambda text: tuple(text.split()))
 PATH: Final = Kind("a path", _path)
 PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
 PATTERN: Final = Kind("a pattern", _pattern)

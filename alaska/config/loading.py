@@ -1,4 +1,4 @@
-"""Settings from their file and the environment, with what is to be said about them."""
+"""Load settings from their file and the environment, and collect warnings about them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
-    """Settings, and what is to be said about them in the log.
+    """Settings with warnings for the log.
 
-    ``created`` is whether the file was missing and has been written; ``warnings`` are sentences.
+    ``created`` is whether the file was missing and has been created; each of ``warnings`` is a sentence.
     """
 
     settings: S
@@ -31,7 +31,7 @@ class Loaded(Generic[S]):
 def load_worker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Loaded[WorkerSettings]:
     """Return the settings of the worker; a missing file is created with the defaults.
 
-    Where it cannot be created the defaults count all the same, and a warning says so.
+    If it cannot be created, the defaults apply, and a warning says so.
 
     :raises ConfigurationError: the file cannot be read, or :meth:`Settings.from_tree` refuses a value.
     """
@@ -39,12 +39,12 @@ def load_worker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.en
 
 
 def load_broker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Loaded[BrokerSettings]:
-    """Return the settings of the broker, as :func:`load_worker` does those of the worker."""
+    """Return the settings of the broker; the rest is as in :func:`load_worker`."""
     return _load(BrokerSettings, path, environ)
 
 
 def settings_table() -> str:
-    """Return every setting of both programs as Markdown, for README.md."""
+    """Return the settings of both programs as Markdown, for README.md."""
     return "\n".join(cls.table() for cls in (WorkerSettings, BrokerSettings))
 
 
@@ -62,5 +62,5 @@ def _load(cls: type[S], path: str | os.PathLike[str], environ: Mapping[str, str]
         except OSError as error:
             warnings.append(f"{tree.source} is missing and cannot be created: {error.strerror}")
     settings = cls.from_tree(tree, environ)
-    strange = *cls.oddities(tree), *cls.unknown_variables(environ)
-    return Loaded(settings, created, (*warnings, *strange, *settings.doubts()))
+    warnings += [*cls.file_warnings(tree), *cls.environment_warnings(environ), *settings.warnings()]
+    return Loaded(settings, created, tuple(warnings))

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
     CONNECT_ENDPOINT,
     COUNT,
@@ -23,7 +25,7 @@ from alaska.config.kinds import (
     number,
     one_of,
 )
-from alaska.config.settings import Section, Settings, section, setting
+from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 
 
@@ -31,89 +33,152 @@ from alaska.endpoints import DEFAULT_ENDPOINT
 class WorkerSettings(Settings):
     """The settings of the worker; times are in milliseconds."""
 
+    program: ClassVar[str] = "Worker"
     file: ClassVar[str] = "alaska.cfg"
     environment: ClassVar[str] = "ALASKA"
+    subjects: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Service": ("worker/service",),
+        "Broker connection": ("worker/broker/endpoint", "worker/broker/timeout", "worker/auth"),
+        "Embedded broker": (
+            "worker/broker/embedded",
+            "worker/broker/config",
+            "worker/broker/store",
+            "worker/broker/store-sync",
+        ),
+        "Scripts": (
+            "worker/scripts/dir",
+            "worker/scripts/keep-last-good",
+            "worker/scripts/sandbox",
+            "worker/scripts/modules",
+            "worker/scripts/env",
+        ),
+        "Script limits": (
+            "worker/scripts/timeout",
+            "worker/scripts/memory",
+            "worker/scripts/output",
+            "worker/scripts/lines",
+            "worker/scripts/sends",
+            "worker/scripts/sends-size",
+            "worker/scripts/senders",
+        ),
+        "Script errors": ("worker/errors",),
+        "Lua": ("worker/lua",),
+        "Pool": ("worker/pool",),
+        "Key-value store": ("worker/kv",),
+        "Daemon and log": (
+            "worker/background",
+            "worker/workdir",
+            "worker/lockfile",
+            "worker/user",
+            "worker/group",
+            "worker/verbose",
+            "worker/syslog",
+            "worker/log",
+        ),
+    }
 
     # fmt: off
-    background: bool = setting("worker/background", FLAG, "0", "Run as a daemon.", created="0")
-    workdir: Path = setting("worker/workdir", PATH, ".", "Where the daemon works.", created=".")
-    verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Log in more detail.", created="0")
+    background: bool = setting("worker/background", FLAG, "0", "Run in the background as a daemon.", created="0")
+    workdir: Path = setting(
+        "worker/workdir", PATH, ".", "Working directory of the daemon; not used in the foreground.", created=".")
+    verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Also log debug messages.", created="0")
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     log_requests: bool = setting(
-        "worker/log/requests", FLAG, "1", "Log each request, and each message that a script sends.")
-    scripts_dir: Path = setting("worker/scripts/dir", PATH, "services", "Where the scripts are.", created="services")
+        "worker/log/requests", FLAG, "1", "Log each request and each message that a script sends.")
+    scripts_dir: Path = setting(
+        "worker/scripts/dir", PATH, "services", "Directory of the Lua scripts.", created="services")
     scripts_keep: bool = setting(
-        "worker/scripts/keep-last-good", FLAG, "0", "Go on with the last good version of a script that is broken.")
-    scripts_env: Section = section("worker/scripts/env", "What scripts find in `alaska.config` (docs/lua.md).")
+        "worker/scripts/keep-last-good", FLAG, "0",
+        "Keep running the last working version of a script if its new version does not compile.")
+    scripts_env: Section = section(
+        "worker/scripts/env", "Values that scripts read from `alaska.config` (docs/lua.md).")
     kv_store: Path | None = setting(
-        "worker/kv/store", PATH, None, "The file of `alaska.kv`; without one it is in memory, and lasts as long.")
-    kv_limit: int | None = setting("worker/kv/size-limit", SIZE, "8388608", "How large that may become.")
+        "worker/kv/store", PATH, None,
+        "File of the key-value store `alaska.kv`; without it, the values are in memory and are lost when the worker "
+        "ends.")
+    kv_limit: int | None = setting(
+        "worker/kv/size-limit", SIZE, "8388608", "Maximum size of the key-value store.")
     scripts_timeout: int = setting(
-        "worker/scripts/timeout", MILLISECONDS, "10000", "How long a script may run; 0: for ever.")
+        "worker/scripts/timeout", MILLISECONDS, "10000", "Maximum run time of a script; 0: no limit.")
     scripts_memory: int = setting(
-        "worker/scripts/memory", number(0, 1048576, "megabytes"), "128", "How much memory a script may use; 0: any.")
+        "worker/scripts/memory", number(0, 1048576, "megabytes"), "128", "Maximum memory of a script; 0: no limit.")
     scripts_output: int | None = setting(
-        "worker/scripts/output", SIZE, "1048576", "How much a script may print.")
+        "worker/scripts/output", SIZE, "1048576",
+        "Maximum size of what a script prints, and separately of what it logs, in one run.")
     scripts_sends: int | None = setting(
-        "worker/scripts/sends", COUNT, "10000", "How many messages a script may send.")
+        "worker/scripts/sends", COUNT, "10000", "Maximum number of messages that a script sends in one run.")
     scripts_sends_size: int | None = setting(
-        "worker/scripts/sends-size", SIZE, "67108864", "How much the messages of a script may hold together.")
+        "worker/scripts/sends-size", SIZE, "67108864",
+        "Maximum total size of the messages that a script sends in one run.")
     scripts_senders: int | None = setting(
-        "worker/scripts/senders", COUNT, "100", "In how many names besides `LU` a script may send.")
+        "worker/scripts/senders", COUNT, "100",
+        "Maximum number of sender names, besides `LU`, that a script uses in one run.")
     scripts_lines: int | None = setting(
-        "worker/scripts/lines", COUNT, "10000", "How many lines a script may print and log.")
+        "worker/scripts/lines", COUNT, "10000", "Maximum number of lines that a script prints and logs in one run.")
     scripts_sandbox: bool = setting(
-        "worker/scripts/sandbox", FLAG, "1", "Keep scripts from files, programs and all else outside (docs/lua.md).")
+        "worker/scripts/sandbox", FLAG, "1",
+        "Run scripts in a sandbox, without access to files, programs or anything else outside (docs/lua.md).")
     scripts_modules: tuple[str, ...] = setting(
         "worker/scripts/modules", WORDS, "cjson cjson.safe pl pl.*",
-        "The system's modules that a script in the sandbox may require.")
+        "Lua modules installed on the system that scripts in the sandbox may require.")
     lua_version: str = setting(
-        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Which Lua runs the scripts (docs/lua.md).")
+        "worker/lua/version", one_of("5.4", "luajit"), "5.4", "Lua implementation that runs the scripts (docs/lua.md).")
     lua_path: str = setting(
-        "worker/lua/path", LINE, "", "Where to look for Lua modules besides the usual places, as `/opt/?.lua`.")
+        "worker/lua/path", LINE, "", "Additional search path for Lua modules, such as `/opt/?.lua`.")
     lua_cpath: str = setting(
-        "worker/lua/cpath", LINE, "", "Where to look for C modules besides the usual places, as `/opt/?.so`.")
-    pool_size: int = setting("worker/pool/size", number(1, 1024), "4", "How many scripts run at once.", created="4")
+        "worker/lua/cpath", LINE, "", "Additional search path for C modules, such as `/opt/?.so`.")
+    pool_size: int = setting(
+        "worker/pool/size", number(1, 1024), "4", "Number of scripts that run at the same time.", created="4")
     pool_isolation: str = setting(
         "worker/pool/isolation", one_of("thread", "process"), "thread",
-        "Whether each of them has a thread or a process (docs/isolation.md).")
+        "Run each script in a thread of the worker or in a child process (docs/isolation.md).")
     broker_endpoint: str = setting(
-        "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Where the broker is.", created=DEFAULT_ENDPOINT)
+        "worker/broker/endpoint", CONNECT_ENDPOINT, DEFAULT_ENDPOINT, "Endpoint of the broker.",
+        created=DEFAULT_ENDPOINT)
     broker_timeout: int = setting(
-        "worker/broker/timeout", MILLISECONDS, "1000", "How long the broker may take to answer; 0: any time.",
+        "worker/broker/timeout", MILLISECONDS, "1000",
+        "Time without an answer from the broker after which the worker logs a warning; it keeps waiting; 0: 60 s.",
         created="1000")
     broker_embedded: bool = setting(
-        "worker/broker/embedded", FLAG, "0", "Run a broker in the worker's process, at its endpoint.", created="1")
+        "worker/broker/embedded", FLAG, "0",
+        "Run a broker in the worker process, at `worker/broker/endpoint`, unless another one serves it.", created="1")
     broker_config: Path | None = setting(
         "worker/broker/config", PATH, None,
-        "A file as `malamute.cfg`, with the settings of the embedded broker (docs/operation.md).")
+        "Settings file of the embedded broker, in the format of `malamute.cfg` (docs/operation.md).")
     broker_store: Path | None = setting(
-        "worker/broker/store", PATH, None, "Where the embedded broker keeps what must survive it.")
+        "worker/broker/store", PATH, None,
+        "SQLite file in which the embedded broker stores its messages; overrides the store in `worker/broker/config`.")
     broker_store_sync: str = setting(
-        "worker/broker/store-sync", one_of("full", "normal"), "full", "What that survives (docs/operation.md).")
+        "worker/broker/store-sync", one_of("full", "normal"), "full",
+        "Confirmed messages survive a power failure (`full`) or only the end of the process (`normal`).")
     service_address: str = setting(
-        "worker/service/address", NAME, "default", "The service that is offered.", created="default")
+        "worker/service/address", NAME, "default", "Name of the service that the worker offers.", created="default")
     service_filter: str = setting(
-        "worker/service/filter", PATTERN, ".*", "Which subjects are taken (docs/patterns.md).", created=".*")
-    errors_notify: bool = setting("worker/errors/notify", FLAG, "1", "Mail the errors of scripts.", created="1")
-    errors_mailbox: str = setting("worker/errors/mailbox", NAME, "aw.err", "Where they are mailed.", created="aw.err")
+        "worker/service/filter", PATTERN, ".*", "Pattern of the subjects that the worker accepts (docs/patterns.md).",
+        created=".*")
+    errors_notify: bool = setting(
+        "worker/errors/notify", FLAG, "1", "Send script errors to the error mailbox.", created="1")
+    errors_mailbox: str = setting(
+        "worker/errors/mailbox", NAME, "aw.err", "Name of the error mailbox.", created="aw.err")
     errors_retries: int = setting(
-        "worker/errors/retries", number(0, 1000), "0", "How often a script that failed is run again.")
-    plain_username: str | None = setting("worker/auth/plain/username", TEXT, None, "The user for PLAIN security.")
+        "worker/errors/retries", number(0, 1000), "0", "Number of times that a failed script is retried.")
+    plain_username: str | None = setting(
+        "worker/auth/plain/username", TEXT, None, "User name for PLAIN authentication at the broker.")
     plain_password: str | None = setting(
-        "worker/auth/plain/password", TEXT, None, "The password for PLAIN security.", secret=True)
-    lockfile: Path | None = setting("worker/lockfile", PATH, None, "A file that only one worker can hold.")
-    user: str | None = setting("worker/user", NAME, None, "The user that the daemon becomes.")
-    group: str | None = setting("worker/group", NAME, None, "The group that the daemon becomes.")
+        "worker/auth/plain/password", TEXT, None, "Password for PLAIN authentication at the broker.", secret=True)
+    lockfile: Path | None = setting(
+        "worker/lockfile", PATH, None, "PID file; a second worker with the same file does not start.")
+    user: str | None = setting("worker/user", NAME, None, "User of the operating system that the worker runs as.")
+    group: str | None = setting("worker/group", NAME, None, "Group of the operating system that the worker runs as.")
     # fmt: on
 
     @property
     def scripts_limit(self) -> float | None:
-        """How many seconds a script may take, None for any number."""
+        """The maximum run time of a script in seconds; None: no limit."""
         return self.scripts_timeout / 1000 if self.scripts_timeout else None
 
     def conflicts(self) -> list[str]:
-        """Refuse LuaJIT for scripts in the sandbox, in threads: one that makes it crash would end the worker."""
+        """Refuse LuaJIT in threads for scripts in the sandbox: a script that crashes LuaJIT would end the worker."""
         if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
             return [
                 'worker/lua/version = "luajit" in the sandbox needs worker/pool/isolation = "process": a script can '
@@ -121,18 +186,18 @@ class WorkerSettings(Settings):
             ]
         return []
 
-    def doubts(self) -> list[str]:
-        """Say that half of the credentials, or a store without a broker, is not used."""
-        doubts = []
+    def warnings(self) -> list[str]:
+        """Warn of incomplete credentials, and of settings of an embedded broker that does not run."""
+        warnings = []
         if (self.plain_username is None) is not (self.plain_password is None):
             given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
-            doubts.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
+            warnings.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
         for name, path in (("config", self.broker_config), ("store", self.broker_store)):
             if path is not None and not self.broker_embedded:
-                doubts.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
-        return doubts
+                warnings.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
+        return warnings
 
     def absent(self, folder: Path) -> list[str]:
-        """Say that there are no scripts."""
+        """Return a sentence if the scripts directory is missing."""
         scripts = folder / self.scripts_dir
         return [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]

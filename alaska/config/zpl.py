@@ -1,9 +1,9 @@
 """ZPL, the text format of the configuration files, as CZMQ's zconfig reads and writes it.
 
-A line is ``name``, ``name = value`` or ``name = "value"``, indented by four spaces for each level, and ``#`` begins a
-comment. What zconfig reads gives the same tree here, and what it refuses is refused, with a sentence. There is one
-difference: a file that is not UTF-8 text, or that holds a NUL octet, is refused as well, where zconfig cuts the line
-at the NUL and hands any other octet on.
+A line is ``name``, ``name = value`` or ``name = "value"``, indented by four spaces for each level; ``#`` begins a
+comment. A file that zconfig accepts gives the same tree here, and a file that it refuses is refused, with an error
+message. There is one difference: a file that is not UTF-8 or contains a NUL octet is also refused; zconfig cuts the
+line at the NUL and accepts any other octet.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from alaska.errors import ConfigurationError
 
 INDENT = 4
 ROOT = "root"
-# What C's isspace knows; Python's own idea of white space takes in much more.
+# White space as defined by C's isspace; Python's str.isspace accepts many more characters.
 _BLANKS = " \t\v\f\r"
 _NAME_CHARACTERS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz$-_@.&+/")
 _QUOTES = ("'", '"')
-_MOST_SHOWN = 40
+_MAX_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One name of a tree, with its value and what stands below it.
+    """A node of the tree: a name, its value and its children.
 
-    ``value`` is None for a section that was built here; one that was loaded has the empty value. ``comments`` are the
-    lines, without their ``#``, that are written above the item: loading puts every comment that starts in column one
-    on the root. ``line`` is 0 for what was not loaded. Two items are equal whatever their source and line.
+    ``value`` is None for a section that was built in memory, and empty for a section that was loaded. ``comments`` are
+    the comment lines, without ``#``, that are written above the item; the loader collects all comments that start in
+    column one on the root. ``line`` is 0 for an item that was not loaded. Source and line do not count for equality.
     """
 
     name: str
@@ -42,18 +42,17 @@ class Item:
 
     @property
     def where(self) -> str:
-        """Source and line, as an error names them: ``alaska.cfg:3``."""
+        """Source and line, in the form that errors use: ``alaska.cfg:3``."""
         return f"{self.source}:{self.line}" if self.line else self.source
 
     def all(self, name: str) -> Iterator[Item]:
-        """Yield the children of this name, in order."""
+        """Yield the children with this name, in order."""
         return (child for child in self.children if child.name == name)
 
     def find(self, path: str) -> Item | None:
-        """Return the item at a path of names with ``/`` between them, or None.
+        """Return the item at a path of names separated by ``/``, or None.
 
-        Of several children with one name only the first is looked at, at each level. A ``/`` in front of the path is
-        ignored.
+        At each level, only the first child with the name is considered. A leading ``/`` is ignored.
         """
         here: Item | None = self
         for name in _names(path):
@@ -61,16 +60,16 @@ class Item:
         return here
 
     def get(self, path: str, default: str | None = None) -> str | None:
-        """Return the value at a path, or the default where there is no such item.
+        """Return the value at a path, or the default if there is no such item.
 
-        An item that is there without a value does not give the default: its value is empty, or None in a section that
-        was built.
+        An item without a value does not give the default: its value is empty, or None in a section that was built in
+        memory.
         """
         found = self.find(path)
         return default if found is None else found.value
 
     def put(self, path: str, value: str) -> Item:
-        """Return this tree with a value at a path; what is missing on the way there is appended."""
+        """Return a copy of this tree with a value at a path; missing sections are appended."""
         return _put(self, _names(path), value)
 
 
@@ -89,12 +88,12 @@ def _put(item: Item, names: list[str], value: str) -> Item:
     return replace(item, children=tuple(children))
 
 
-class _Fault(Exception):
-    """What is wrong with a line; whoever knows its number makes the error of it."""
+class _LineError(Exception):
+    """An error in a line; :func:`loads` adds the source and the line number."""
 
 
-class _Open:
-    """An item whose children are still to come."""
+class _OpenItem:
+    """An item whose children are not all read yet."""
 
     __slots__ = ("children", "line", "name", "value")
 
@@ -106,39 +105,39 @@ class _Open:
 
 
 class _Builder:
-    """The way from the root to the item that was read last."""
+    """Builds the tree; holds the path from the root to the item that was read last."""
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._way = [_Open(ROOT, None, 0)]
+        self._path = [_OpenItem(ROOT, None, 0)]
 
     def add(self, level: int, name: str, value: str, line: int) -> None:
-        """Put an item below the last one of the level above its own."""
-        deepest = len(self._way) - 1
+        """Add an item below the last item of the level above."""
+        deepest = len(self._path) - 1
         if level > deepest:
             most = deepest * INDENT
-            raise _Fault(f"{name} must be indented by at most {most} spaces here, found {level * INDENT}")
+            raise _LineError(f"{name} must be indented by at most {most} spaces here, found {level * INDENT}")
         self._close_to(level + 1)
-        self._way.append(_Open(name, value, line))
+        self._path.append(_OpenItem(name, value, line))
 
     def finish(self, comments: list[str]) -> Item:
-        """Return the tree."""
+        """Return the complete tree."""
         self._close_to(1)
-        (root,) = self._way
+        (root,) = self._path
         return Item(ROOT, None, tuple(root.children), tuple(comments), self._source)
 
     def _close_to(self, length: int) -> None:
-        while len(self._way) > length:
-            done = self._way.pop()
+        while len(self._path) > length:
+            done = self._path.pop()
             item = Item(done.name, done.value, tuple(done.children), (), self._source, done.line)
-            self._way[-1].children.append(item)
+            self._path[-1].children.append(item)
 
 
 def load(path: str | os.PathLike[str]) -> Item:
-    """Return the tree that a file holds.
+    """Return the tree of a file.
 
     :raises FileNotFoundError: there is no such file.
-    :raises ConfigurationError: it cannot be read, or :func:`loads` refuses what it holds.
+    :raises ConfigurationError: the file cannot be read, or :func:`loads` refuses its content.
     """
     try:
         text = Path(path).read_bytes()
@@ -150,13 +149,13 @@ def load(path: str | os.PathLike[str]) -> Item:
 
 
 def loads(text: str | bytes, source: str) -> Item:
-    """Return the tree that a text holds; its root has the name ``root`` and no value.
+    """Return the tree of a text; its root has the name ``root`` and no value.
 
-    :param source: what errors call the text, mostly the name of the file.
-    :raises ConfigurationError: one line is not as it must be, so none counts; nothing else is raised, whatever the
-        text. The sentence names source, line and what was expected.
+    :param source: the name of the text in errors, usually the name of the file.
+    :raises ConfigurationError: a line is not valid. The message names source, line and what was expected. No text
+        raises any other error.
     """
-    # A lone surrogate makes octets that are no UTF-8, and so an error that knows its line.
+    # A lone surrogate becomes octets that are not UTF-8; decoding them below gives an error with a line number.
     octets = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     builder = _Builder(source)
     comments: list[str] = []
@@ -167,38 +166,38 @@ def loads(text: str | bytes, source: str) -> Item:
                 comments.append(line[1:])
             elif line:
                 _read(line, number, builder)
-        except _Fault as fault:
-            raise ConfigurationError(f"{source}:{number}: {fault}") from None
+        except _LineError as error:
+            raise ConfigurationError(f"{source}:{number}: {error}") from None
     return builder.finish(comments)
 
 
 def _text(octets: bytes) -> str:
     if b"\0" in octets:
-        raise _Fault("expected text, found a NUL octet")
+        raise _LineError("expected text, found a NUL octet")
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Fault(f"expected UTF-8 text, found the octet {octets[error.start]:#04x}") from None
+        raise _LineError(f"expected UTF-8 text, found the octet {octets[error.start]:#04x}") from None
 
 
 def _read(line: str, number: int, builder: _Builder) -> None:
     indented = line.lstrip(" ")
     level, over = divmod(len(line) - len(indented), INDENT)
     if over:
-        raise _Fault(f"indentation must be a multiple of {INDENT} spaces, found {level * INDENT + over}")
+        raise _LineError(f"indentation must be a multiple of {INDENT} spaces, found {level * INDENT + over}")
     name, rest = _name(indented)
     if name:
         builder.add(level, name, _value(name, rest), number)
 
 
 def _name(text: str) -> tuple[str, str]:
-    """Return the name that a line begins with, which is empty for a comment, and what follows it."""
+    """Return the name at the start of a line, which is empty for a comment, and the rest of the line."""
     end = next((at for at, character in enumerate(text) if character not in _NAME_CHARACTERS), len(text))
     name, rest = text[:end], text[end:]
     if name.startswith("/") or name.endswith("/"):
-        raise _Fault(f"a name must neither begin nor end with /, found {shown(name)}")
+        raise _LineError(f"a name must neither begin nor end with /, found {shown(name)}")
     if not name and not rest.lstrip(_BLANKS).startswith("#"):
-        raise _Fault(_no_name(rest))
+        raise _LineError(_no_name(rest))
     return name, rest
 
 
@@ -206,7 +205,7 @@ def _no_name(text: str) -> str:
     if text.startswith("\ufeff"):
         return "expected a name, found a byte order mark: save the file without it"
     if text.startswith("\t"):
-        return f"indentation must be made of {INDENT} spaces a level, found a tab"
+        return f"indentation must be {INDENT} spaces for each level, found a tab"
     return f"expected a name, found {shown(text)}"
 
 
@@ -219,7 +218,7 @@ def _value(name: str, rest: str) -> str:
     if value.startswith(_QUOTES):
         return _quoted(name, value)
     comment = value.find("#")
-    # A # behind white space that follows the = is no comment but begins the value, and then everything is value.
+    # As in zconfig, a # that follows "= " begins the value, and the value is then the rest of the line.
     if comment < 0 or (comment == 0 and text[1] in _BLANKS):
         return value
     return value[:comment].rstrip(_BLANKS)
@@ -229,30 +228,30 @@ def _quoted(name: str, text: str) -> str:
     quote = text[0]
     end = text.find(quote, 1)
     if end < 0:
-        raise _Fault(f"the value of {name} must end with {quote}, found {shown(text)}")
+        raise _LineError(f"the value of {name} must end with {quote}, found {shown(text)}")
     _must_end(text[end + 1 :].lstrip(_BLANKS), f"expected nothing but a comment after the quoted value of {name}")
     return text[1:end]
 
 
 def _must_end(text: str, expected: str) -> None:
     if text and not text.startswith("#"):
-        raise _Fault(f"{expected}, found {shown(text)}")
+        raise _LineError(f"{expected}, found {shown(text)}")
 
 
 def shown(text: str) -> str:
-    """Return a text as errors quote it: on one line, and not at length."""
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…")
+    """Return a text as errors quote it: on one line and shortened."""
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
 
 
 def dumps(tree: Item) -> str:
-    """Return a tree as text, its root left out but for its comments.
+    """Return a tree as text; of the root, only the comments are written.
 
-    Every value stands in double quotes and nothing is escaped, as zconfig does it: a value that holds a double quote
-    or the end of a line, or a name that is none in ZPL, gives a text that does not load.
+    As in zconfig, every value is written in double quotes and nothing is escaped: a value with a double quote or a
+    line end, or a name that is not valid in ZPL, gives a text that cannot be loaded.
     """
     lines: list[str] = []
     waiting = [(tree, -1)]
-    # No recursion: a file may nest deeper than Python's stack.
+    # Not recursive: a file may be nested deeper than Python's recursion limit.
     while waiting:
         item, level = waiting.pop()
         if item.comments:

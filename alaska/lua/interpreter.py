@@ -34,7 +34,7 @@ from alaska.system.memory import Waste
 if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
     from lupa import lua54
 
-    from alaska.config.settings import Section
+    from alaska.config.entries import Section
 
 __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 

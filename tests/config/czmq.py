@@ -1,7 +1,7 @@
-"""CZMQ's own zconfig and zrex, to compare ours with.
+"""CZMQ's zconfig and zrex, as references for the tests.
 
-The library runs in a child process: it writes to the standard output, some patterns hang it and some abort it. Where
-the library is not installed, :data:`MISSING` says so; tests use that as their reason to be skipped.
+The library runs in a child process, because it writes to the standard output, and some patterns make it hang or abort.
+If the library is not installed, :data:`MISSING` is the reason with which tests are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 LIBRARY: Final = "libczmq.so.4"
 DEADLINE_SECONDS: Final = 10
 
-# A tree as the vectors have it: name, value, children.
+# A tree in the form of the test vectors: name, value, children.
 Tree = list[Any]
 
 _POINTER = ctypes.c_void_p
@@ -63,37 +63,37 @@ MISSING: Final = _missing()
 
 
 class NoAnswer(Exception):
-    """The library hung until the deadline, or ended its process."""
+    """The library did not answer before the deadline, or its process ended."""
 
 
 class Library:
-    """CZMQ in a child process, which is started when it is first asked."""
+    """CZMQ in a child process, which is started with the first call."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
 
     def load(self, text: bytes) -> tuple[Tree, bytes] | None:
-        """Return the tree that zconfig reads, and that tree saved again; None where it refuses the text."""
+        """Return the tree that zconfig loads and the text that it saves again; None if it refuses the text."""
         answer = self._ask("load", text)
         return None if answer is None else (answer[0], answer[1].encode("latin-1"))
 
     def save(self, tree: Tree) -> bytes:
-        """Return the text that zconfig makes of a tree."""
+        """Return a tree as zconfig saves it."""
         return bytes(self._ask("save", tree).encode("latin-1"))
 
     def get(self, text: bytes, path: bytes, default: bytes) -> str | None:
-        """Return what zconfig finds at a path of a text that it can read."""
+        """Return the value that zconfig finds at a path of a valid text."""
         found: str | None = self._ask("get", text, path, default)
         return found
 
     def put(self, items: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the saved text of a tree that was made by putting these paths and values into an empty one."""
+        """Return the saved text of an empty tree into which zconfig has put these paths and values."""
         return bytes(self._ask("put", *(part for item in items for part in item)).encode("latin-1"))
 
     def matches(self, pattern: bytes, subject: bytes) -> bool | None:
-        """Return whether zrex finds the pattern in the subject; None where it calls the pattern invalid.
+        """Return whether zrex finds the pattern in the subject; None if it calls the pattern invalid.
 
-        :raises NoAnswer: it did not return in time, or aborted.
+        :raises NoAnswer: zrex did not return in time, or aborted.
         """
         found: bool | None = self._ask("matches", pattern, subject)
         return found
@@ -105,22 +105,22 @@ class Library:
             self._child.communicate()
             self._child = None
 
-    def _ask(self, question: str, *arguments: Any) -> Any:
+    def _ask(self, name: str, *arguments: Any) -> Any:
         child = self._child = self._child or self._start()
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(json.dumps([question, *arguments], default=_latin_1).encode() + b"\n")
+        child.stdin.write(json.dumps([name, *arguments], default=_latin_1).encode() + b"\n")
         child.stdin.flush()
         ready, _, _ = select.select([child.stdout], [], [], DEADLINE_SECONDS)
         line = child.stdout.readline() if ready else b""
         if not line:
             self.close()
-            raise NoAnswer(question, *arguments)
+            raise NoAnswer(name, *arguments)
         return json.loads(line)
 
     @staticmethod
     def _start() -> subprocess.Popen[bytes]:
-        # CZMQ would catch signals, and its letters and white space are those of the locale.
+        # By default, CZMQ catches signals and classifies characters by the locale.
         environment = {**os.environ, "ZSYS_SIGHANDLER": "false", "LC_ALL": "C"}
         return subprocess.Popen(
             [sys.executable, "-I", __file__],
@@ -135,8 +135,8 @@ def _latin_1(octets: bytes) -> str:
     return octets.decode("latin-1")
 
 
-class _Questions:
-    """What the child answers; strings go between the processes as Latin-1, an octet a character."""
+class _LibraryCalls:
+    """Library calls in the child process; strings are passed as Latin-1, one character for each octet."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._c = library
@@ -191,16 +191,16 @@ class _Questions:
         return saved
 
 
-def _answer_questions() -> None:
-    """Answer one line of JSON by another until there are no more."""
-    # The library logs to the standard output: the answers go where that led before.
+def _serve() -> None:
+    """Answer each line of JSON with a line of JSON, until the end of the input."""
+    # The library logs to the standard output, so answers use a copy of the original descriptor.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    questions = _Questions(_bind())
+    library = _LibraryCalls(_bind())
     for line in sys.stdin:
         name, *arguments = json.loads(line)
-        print(json.dumps(getattr(questions, name)(*arguments)), file=answers)
+        print(json.dumps(getattr(library, name)(*arguments)), file=answers)
 
 
 if __name__ == "__main__":
-    _answer_questions()
+    _serve()

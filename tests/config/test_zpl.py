@@ -1,4 +1,4 @@
-"""ZPL against what CZMQ read and wrote, against the library itself, and against any text."""
+"""ZPL, compared with recordings of CZMQ, with the CZMQ library and with generated texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.recorded import load as vectors
 
 NAME_CHARACTERS = "abcXYZ019$-_@.&+"
 NAMES = st.text(NAME_CHARACTERS, min_size=1, max_size=5)
-# What zconfig saves and reads again: it writes values between double quotes, and escapes nothing.
+# Values that zconfig can save and load again: it writes them in double quotes without escapes.
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters='"\n\0'), max_size=12)
 COMMENTS = st.lists(VALUES.map(str.rstrip), max_size=3).map(tuple)
 LEAVES = st.builds(Item, NAMES, st.one_of(st.none(), VALUES))
@@ -33,7 +33,7 @@ def _section(children: st.SearchStrategy[Item]) -> st.SearchStrategy[Item]:
 ITEMS = st.recursive(LEAVES, _section, max_leaves=12)
 TREES = st.builds(Item, st.just(ROOT), st.none(), st.lists(ITEMS, max_size=4).map(tuple), COMMENTS)
 
-# Texts made of what the format gives a meaning: in any order, and in lines of which most are right.
+# Texts of significant characters: in any order, and in lines most of which are valid.
 LINES = ("\n", "\n", "\n", "\n    ", "\n        ", " ", "    ")
 WORDS = ("a", "b", "a/b", "/", "$", "=", " = ", "#", "'", '"', "x y", "é", "%s", "\\", ":", "-")
 BLANKS = ("\t", "\v", "\f", "\r", "\x1c", "\x85")
@@ -59,41 +59,41 @@ TEXTS = st.one_of(PIECES, st.lists(LINE, max_size=5).map("".join))
 
 
 def as_list(item: Item) -> list[Any]:
-    """Return a tree as the vectors have it."""
+    """Return a tree in the form of the test vectors."""
     return [item.name, item.value, [as_list(child) for child in item.children]]
 
 
 def as_item(tree: list[Any]) -> Item:
-    """Return the tree that a vector describes; zconfig saves an item without a name as (Unnamed)."""
+    """Return the tree of a test vector; zconfig saves an item without a name as (Unnamed)."""
     name, value, children = tree
     return Item("(Unnamed)" if name is None else name, value, tuple(as_item(child) for child in children))
 
 
 def loaded(item: Item) -> Item:
-    """Return a tree as it is after it was saved and loaded: no item below the root is without a value."""
+    """Return a tree as it is after saving and loading: each item below the root has a value."""
     children = tuple(loaded(child) for child in item.children)
     return Item(item.name, item.value or "", children)
 
 
 def in_latin_1(tree: list[Any]) -> list[Any]:
-    """Return a tree of the library with its octets read as UTF-8."""
+    """Decode the strings of a tree from the library, which have one character for each octet, as UTF-8."""
     name, value, children = tree
     text = None if value is None else value.encode("latin-1").decode()
     return [name, text, [in_latin_1(child) for child in children]]
 
 
 def as_latin_1(tree: list[Any]) -> list[Any]:
-    """Return a tree as the library takes it: an octet of UTF-8 a character."""
+    """Encode the strings of a tree for the library, with one character for each octet of UTF-8."""
     name, value, children = tree
     text = None if value is None else value.encode().decode("latin-1")
     return [name, text, [as_latin_1(child) for child in children]]
 
 
 class RecordedTests(SynchronousTestCase):
-    """What CZMQ read and wrote."""
+    """Recordings of CZMQ."""
 
     def test_loads_as_c(self) -> None:
-        """Every recorded text gives the recorded tree and comments."""
+        """Each recorded text gives the recorded tree and comments."""
         for case in vectors("zpl.json")["load"]:
             if case["tree"] is not None:
                 tree = loads(case["text"], "a.cfg")
@@ -101,32 +101,32 @@ class RecordedTests(SynchronousTestCase):
                 self.assertEqual(list(tree.comments), case["comments"], case["case"])
 
     def test_saves_as_c(self) -> None:
-        """Every recorded text is saved as C saved it after loading it."""
+        """Each recorded text, loaded and saved, gives the same text as in C."""
         for case in vectors("zpl.json")["load"]:
             if case["tree"] is not None:
                 self.assertEqual(dumps(loads(case["text"].encode(), "a.cfg")), case["saved"], case["case"])
 
     def test_refuses_what_c_refuses(self) -> None:
-        """Every text that C refused is refused with a sentence that names source and line."""
+        """Each text that C refuses is refused with an error that names source and line."""
         for case in vectors("zpl.json")["load"]:
             if case["tree"] is None:
                 error = self.assertRaises(ConfigurationError, loads, case["text"], "a.cfg")
                 self.assertTrue(str(error).startswith(f"a.cfg:{case['error']['line']}: "), (case["case"], str(error)))
 
     def test_finds_as_c(self) -> None:
-        """Every recorded look-up gives the recorded value."""
+        """Each recorded lookup gives the recorded value."""
         for case in vectors("zpl.json")["get"]:
             found = loads(case["text"], "a.cfg").get(case["path"], case["default"])
             self.assertEqual(found, case["value"], case["case"])
 
     def test_builds_as_c(self) -> None:
-        """Every recorded tree that carries no comment is saved as C saved it."""
+        """Each recorded tree without comments is saved as in C."""
         for case in vectors("zpl.json")["save"]:
             if "comment" not in case["case"]:
                 self.assertEqual(dumps(as_item(case["tree"])), case["saved"], case["case"])
 
     def test_reloads_as_c(self) -> None:
-        """Every text that C saved loads as it did in C, or does not load as it did not."""
+        """Each text that C saved gives the same tree as in C, or is refused as in C."""
         for case in vectors("zpl.json")["save"]:
             if case["reloaded"] is None:
                 self.assertRaises(ConfigurationError, loads, case["saved"], "a.cfg")
@@ -134,7 +134,7 @@ class RecordedTests(SynchronousTestCase):
                 self.assertEqual(as_list(loads(case["saved"], "a.cfg")), case["reloaded"], case["case"])
 
     def test_comments_are_written_above_their_item(self) -> None:
-        """Comments of an item at any level are saved in column one with an empty line behind them, as C does."""
+        """Comments of an item at any level are saved in column one and followed by an empty line, as in C."""
         a, b, c = Item("a", "1"), Item("b", "2"), Item("c", "2")
         trees = {
             "two comments on the root": Item(ROOT, None, (a,), (" one", "two")),
@@ -149,17 +149,17 @@ class RecordedTests(SynchronousTestCase):
 
 
 class SentenceTests(SynchronousTestCase):
-    """What somebody is told about a line that is wrong."""
+    """Errors about bad lines."""
 
     def refused(self, text: str | bytes) -> str:
-        """Return the sentence about a text that does not load."""
+        """Return the error about a text that is refused."""
         return str(self.assertRaises(ConfigurationError, loads, text, "alaska.cfg"))
 
     def test_sentences(self) -> None:
-        """Each kind of fault has its own sentence, which says what was expected and what was found."""
+        """Each kind of error has its own sentence, which names what was expected and what was found."""
         for text, sentence in {
             "a\n\n   b": "alaska.cfg:3: indentation must be a multiple of 4 spaces, found 3",
-            "a\n\tb": "alaska.cfg:2: indentation must be made of 4 spaces a level, found a tab",
+            "a\n\tb": "alaska.cfg:2: indentation must be 4 spaces for each level, found a tab",
             "    a": "alaska.cfg:1: a must be indented by at most 0 spaces here, found 4",
             "a\n    b\n            c": "alaska.cfg:3: c must be indented by at most 8 spaces here, found 12",
             "= 1": "alaska.cfg:1: expected a name, found '= 1'",
@@ -172,41 +172,41 @@ class SentenceTests(SynchronousTestCase):
             self.assertEqual(self.refused(text), sentence)
 
     def test_long_lines_are_cut(self) -> None:
-        """A sentence shows the first 40 characters of a line at most."""
+        """An error quotes at most 40 characters of a line."""
         self.assertEqual(
             self.refused(f"a {'b' * 99}"), f"alaska.cfg:1: expected = after the name a, found '{'b' * 40}…'"
         )
 
     def test_nul(self) -> None:
-        """A NUL octet, where C would cut the line, is refused."""
+        """A NUL octet is refused; C would cut the line."""
         self.assertEqual(self.refused(b"a = 1\nb = x\0y\n"), "alaska.cfg:2: expected text, found a NUL octet")
 
     def test_no_utf_8(self) -> None:
-        """An octet that is no UTF-8 is refused, in a comment too."""
+        """An octet that is not UTF-8 is refused, also in a comment."""
         self.assertEqual(self.refused(b"a = 1\n# \xe9\n"), "alaska.cfg:2: expected UTF-8 text, found the octet 0xe9")
 
     def test_lone_surrogate(self) -> None:
-        """A string with a surrogate, as Python makes of octets that are no UTF-8, is refused."""
+        """A string with a lone surrogate is refused."""
         self.assertEqual(self.refused("a = \udce9\n"), "alaska.cfg:1: expected UTF-8 text, found the octet 0xed")
 
 
 class ItemTests(SynchronousTestCase):
     """Trees."""
 
-    def test_items_know_where_they_stood(self) -> None:
-        """An item that was loaded knows its source and line, the root only its source."""
+    def test_source_and_line(self) -> None:
+        """A loaded item has its source and line, the root only its source."""
         tree = loads("# c\n\na\n    b = 1\n", "alaska.cfg")
         found = tree.find("a/b")
         assert found is not None
         self.assertEqual((tree.where, found.where), ("alaska.cfg", "alaska.cfg:4"))
 
     def test_all_of_a_name(self) -> None:
-        """All children of a name are found, in order."""
+        """All children with a name are returned, in order."""
         tree = loads("bind = 1\nx = 2\nbind = 3\n", "a.cfg")
         self.assertEqual([item.value for item in tree.all("bind")], ["1", "3"])
 
     def test_put(self) -> None:
-        """Putting a value makes the sections on its way and leaves the tree that it began with as it was."""
+        """Putting a value creates missing sections and does not change the original tree."""
         empty = Item(ROOT, source="a.cfg")
         tree = empty.put("a/b", "1").put("/a/c/d", "2").put("e", "3").put("a/b", "4")
         self.assertEqual(dumps(tree), 'a\n    b = "4"\n    c\n        d = "2"\ne = "3"\n')
@@ -214,11 +214,11 @@ class ItemTests(SynchronousTestCase):
         self.assertEqual({item.where for item in tree.children}, {"a.cfg"})
 
     def test_put_keeps_what_is_below(self) -> None:
-        """Putting a value on a section leaves its children there."""
+        """Putting a value on a section keeps its children."""
         self.assertEqual(dumps(Item(ROOT).put("a/b", "1").put("a", "2")), 'a = "2"\n    b = "1"\n')
 
     def test_deep_trees(self) -> None:
-        """A text that nests deeper than Python's stack is loaded and saved."""
+        """A text that is nested deeper than Python's recursion limit is loaded and saved."""
         depth = 3000
         text = "".join(f'{" " * 4 * level}a = "{level}"\n' for level in range(depth))
         self.assertEqual(dumps(loads(text, "a.cfg")), text)
@@ -231,17 +231,17 @@ class FileTests(SynchronousTestCase):
         self.path = Path(self.mktemp())
 
     def test_file(self) -> None:
-        """A file is loaded, and is the source that its items name."""
+        """A file is loaded, and its path is the source of its items."""
         self.path.write_text("a = č\n", encoding="utf-8")
         self.assertEqual(load(self.path), loads("a = č\n", "x"))
         self.assertEqual(load(str(self.path)).children[0].where, f"{self.path}:1")
 
     def test_missing(self) -> None:
-        """A file that is not there is told apart from one that cannot be used."""
+        """A missing file raises another error than a bad file."""
         self.assertRaises(FileNotFoundError, load, self.path)
 
     def test_directory(self) -> None:
-        """A directory is refused with a sentence."""
+        """A directory is refused with an error message."""
         self.path.mkdir()
         error = self.assertRaises(ConfigurationError, load, self.path)
         self.assertEqual(str(error), f"{self.path}: cannot be read: Is a directory")
@@ -252,13 +252,13 @@ class AnyTextTests(SynchronousTestCase):
 
     @given(TREES)
     def test_round_trip(self, tree: Item) -> None:
-        """What is saved loads as the same tree, with its comments, but that no section is without a value."""
+        """A saved tree loads as the same tree with its comments, except that each section has a value."""
         expected = Item(ROOT, None, tuple(loaded(child) for child in tree.children), tree.comments)
         self.assertEqual(loads(dumps(tree), "a.cfg"), expected)
 
     @given(st.one_of(st.text(), TEXTS, st.binary(), TREES.map(lambda tree: dumps(tree)[1:])))
     def test_any_text(self, text: str | bytes) -> None:
-        """Whatever the text, the outcome is a tree or a sentence of one line."""
+        """Any text gives a tree or an error of one line."""
         try:
             tree = loads(text, "a.cfg")
         except ConfigurationError as error:
@@ -269,7 +269,7 @@ class AnyTextTests(SynchronousTestCase):
 
     @given(st.one_of(st.text(), TEXTS))
     def test_octets_and_characters(self, text: str) -> None:
-        """A string and its UTF-8 octets give the same tree, or the same sentence."""
+        """A string and its UTF-8 octets give the same tree or the same error."""
         outcomes: list[Item | str] = []
         for form in (text, text.encode()):
             try:
@@ -280,7 +280,7 @@ class AnyTextTests(SynchronousTestCase):
 
     @given(TREES, NAMES, NAMES, VALUES)
     def test_put_then_get(self, tree: Item, section: str, name: str, value: str) -> None:
-        """What was put is found, at that path and nowhere else."""
+        """A value that was put is found at its path and nowhere else."""
         path = f"{section}/{name}"
         before = {other: tree.get(other) for other in ("a", "a/b", "b/a") if other not in (path, section)}
         after = tree.put(path, value)
@@ -289,7 +289,7 @@ class AnyTextTests(SynchronousTestCase):
 
 
 class LibraryTests(SynchronousTestCase):
-    """The library itself, where it is installed."""
+    """The CZMQ library, if it is installed."""
 
     skip = czmq.MISSING
 
@@ -300,7 +300,7 @@ class LibraryTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(TEXTS)
     def test_any_text(self, text: str) -> None:
-        """Any text is read and saved again as zconfig does it, or refused where zconfig refuses it."""
+        """Any text is loaded and saved as by zconfig, or refused as by zconfig."""
         answer = self.library.load(text.encode())
         if answer is None:
             self.assertRaises(ConfigurationError, loads, text, "a.cfg")
@@ -312,14 +312,14 @@ class LibraryTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(TREES)
     def test_any_tree(self, tree: Item) -> None:
-        """Any tree is saved as zconfig saves it."""
+        """Any tree is saved as by zconfig."""
         bare = replace(tree, comments=())
         self.assertEqual(dumps(bare).encode(), self.library.save(as_latin_1(as_list(bare))))
 
     @settings(deadline=None)
     @given(TEXTS, st.lists(st.sampled_from(["a", "b", "$", "-", ""]), min_size=1, max_size=3).map("/".join))
     def test_any_path(self, text: str, path: str) -> None:
-        """Any path leads where it leads in zconfig."""
+        """Any path gives the same value as in zconfig."""
         with contextlib.suppress(ConfigurationError):
             found = loads(text, "a.cfg").get(path, "none")
             theirs = self.library.get(text.encode(), path.encode(), b"none")
@@ -328,7 +328,7 @@ class LibraryTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.lists(NAMES, min_size=1, max_size=3).map("/".join), NAMES), max_size=6))
     def test_any_puts(self, items: list[tuple[str, str]]) -> None:
-        """Putting values one by one builds the tree that zconfig builds."""
+        """Putting values one by one gives the same tree as in zconfig."""
         tree = Item(ROOT)
         for path, value in items:
             tree = tree.put(path, value)

@@ -10,7 +10,7 @@ from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.config.settings import Section
+from alaska.config.entries import Section
 from alaska.lua.interpreter import LuaRunner
 from alaska.lua.options import LuaOptions
 from alaska.lua.request import Call, Outcome, Request

@@ -6,7 +6,7 @@ import json
 from types import ModuleType
 from typing import cast
 
-from alaska.config.settings import Section
+from alaska.config.entries import Section
 from alaska.lua.interpreter import LuaRunner
 from alaska.lua.options import LuaOptions
 from alaska.lua.request import Call, Outcome, Request

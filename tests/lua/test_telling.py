@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from alaska.config.settings import Section
+from alaska.config.entries import Section
 from alaska.lua.request import Outcome, Request
 from alaska.worker.calls import Calls
 from tests.lua.lua_case import SANDBOXED, TRUSTED, LuaCase

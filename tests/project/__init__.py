@@ -1,1 +1,1 @@
-"""Tests of project."""
+"""Tests of the documents, the benchmarks and the layers of the project."""

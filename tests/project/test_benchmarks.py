@@ -1,4 +1,4 @@
-"""The parts of the benchmarks that decide what their figures say; no server is started."""
+"""The parts of the benchmarks that compute results; no server is started."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from benchmarks.work import FIRST, Check, Latencies, check, recorder, requests
 
 
 class CheckTests(SynchronousTestCase):
-    """Whether each request was executed once."""
+    """The check that each request was executed once."""
 
     def test_each_once(self) -> None:
-        """The order does not matter."""
+        """The order of the requests does not matter."""
         self.assertEqual(check(reversed(requests(FIRST, 5)), FIRST, 5), Check(0, 0))
         self.assertEqual(str(Check(0, 0)), "each once")
 
     def test_lost_and_repeated(self) -> None:
-        """What is missing is lost; what is there a second time, or was never asked for, is repeated."""
+        """Missing requests count as lost; duplicate and unknown requests count as repeated."""
         executed = [*requests(FIRST, 3), b"%d" % FIRST, b"nonsense"]
         self.assertEqual(check(executed, FIRST, 5), Check(2, 2))
         self.assertEqual(str(Check(2, 1)), "2 lost, 1 repeated")
 
     def test_requests_have_eight_octets(self) -> None:
-        """Each request is JSON of eight octets, and none is there twice."""
+        """Each request has eight octets and is unique."""
         contents = requests(FIRST, 1000)
         self.assertEqual({len(content) for content in contents}, {8})
         self.assertEqual(len(set(contents)), 1000)
 
     def test_recorder(self) -> None:
-        """What is recorded can be compared with what was asked for."""
+        """Recorded requests can be compared with the sent requests."""
         path = Path(self.mktemp())
         record = recorder(path)
         for content in requests(FIRST, 3):
@@ -47,26 +47,26 @@ class CheckTests(SynchronousTestCase):
 
 
 class FiguresTests(SynchronousTestCase):
-    """What is made of many figures."""
+    """Statistics of measured values."""
 
     def test_spread(self) -> None:
-        """Minimum, median and maximum, in whatever order the figures are."""
+        """A spread is minimum, median and maximum, independent of the order of the values."""
         self.assertEqual(Spread.of([5, 1, 9, 3, 7]), Spread(1, 5, 9))
         self.assertEqual(Spread.of([2]), Spread(2, 2, 2))
 
     def test_quantile(self) -> None:
-        """A quantile is one of the figures: the least that so many do not exceed."""
+        """A quantile is the smallest value that the given share of the values does not exceed."""
         figures = list(range(1, 1001))
         self.assertEqual([quantile(figures, share) for share in (0.5, 0.99, 0.999, 1.0)], [500, 990, 999, 1000])
         self.assertEqual(quantile([4.0], 0.999), 4.0)
 
     def test_limit_is_the_busiest_process(self) -> None:
-        """The process with the most processor time is the one that a run was limited by."""
+        """The process with the most processor time is reported as the limit of a run."""
         run = Run(2.0, 1000, {"broker": 1.0, "worker": 1.5, "producer": 0.1}, Check(0, 0))
         self.assertEqual((run.rate, run.limit), (500.0, "worker (75% of a core)"))
 
     def test_latencies(self) -> None:
-        """So many requests are under way at once and no more, and each is measured."""
+        """At most the given number of requests is in flight, and each is measured."""
         latencies = Latencies(FIRST, 3, 2)
         first, second = latencies.next(), latencies.next()
         assert first is not None and second is not None
@@ -84,7 +84,7 @@ class FiguresTests(SynchronousTestCase):
         self.assertEqual((told.split()[::2], len(figures.split())), (["start", "stop", "cpu"], 3))
 
     def test_usage(self) -> None:
-        """A process that lives uses memory; of one that does not exist nothing is known."""
+        """The usage of a running process is measured; that of an unknown process is 0."""
         usage = usage_of(os.getpid())
         self.assertGreater(usage.cpu_seconds, 0)
         self.assertGreater(usage.peak_octets, 0)
@@ -96,7 +96,7 @@ class ContenderTests(SynchronousTestCase):
     """The files of the contenders."""
 
     def test_each_file_has_a_contender(self) -> None:
-        """Each can be loaded, or says which Python package it lacks; no two have one name."""
+        """Each file can be loaded or names a missing Python package, and all names are different."""
         found = []
         for name in names():
             try:
@@ -107,17 +107,17 @@ class ContenderTests(SynchronousTestCase):
         self.assertEqual(len({each.name for each in found}), len(found))
         self.assertIn("Alaska, durable", [each.name for each in found])
 
-    def test_a_program_that_is_not_there(self) -> None:
-        """What is not on the path is told with the package that has it."""
+    def test_missing_program(self) -> None:
+        """The error about a missing program names the package that contains it."""
         error = self.assertRaises(Unavailable, program, "no-such-program", "some-package")
         self.assertEqual(str(error), "no-such-program is not on the path (Debian package some-package)")
 
 
 class RoomTests(SynchronousTestCase):
-    """Where a contender's programs run."""
+    """The environment in which the programs of a contender run."""
 
-    def test_leaving_ends_what_was_started(self) -> None:
-        """A program runs in the room's folder; when the room is left, both are gone."""
+    def test_leaving_ends_programs(self) -> None:
+        """When the room is left, its programs are ended and its folder is deleted."""
         with Room() as room:
             started = room.start("shell", ["sh", "-c", "echo ready; pwd; exec sleep 60"], says("ready"))
             self.assertIsNone(started.process.poll())
@@ -125,8 +125,8 @@ class RoomTests(SynchronousTestCase):
         self.assertIsNotNone(started.process.returncode)
         self.assertFalse(room.folder.exists())
 
-    def test_a_program_that_ends(self) -> None:
-        """One that ends instead of getting ready is told with its last line."""
+    def test_failed_start(self) -> None:
+        """The error about a program that ends before it is ready contains its last line."""
         with Room() as room:
             error = self.assertRaises(
                 Unavailable, room.start, "shell", ["sh", "-c", "echo why; exit 1"], lambda _: False

@@ -1,4 +1,4 @@
-"""Documents, shipped files and code: each default has one value, whatever names it."""
+"""Documents, shipped files and code agree about the settings and their defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
 from alaska.commands import send
 from alaska.config import BrokerSettings, WorkerSettings
-from alaska.config.settings import Entry
+from alaska.config.entries import Entry
 from alaska.config.zpl import Item, load
 from alaska.lua.options import LuaOptions
 from tests import PROJECT
@@ -29,18 +29,18 @@ def documents() -> list[Path]:
     """Return every document of the project."""
     found = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("benchmarks/*.md")]
     if PROJECT / "docs" / "lua.md" not in found:
-        raise SkipTest("the documents are not here")
+        raise SkipTest("the documents are missing")
     return found
 
 
 def tables(text: str) -> Iterator[list[list[str]]]:
-    """Yield the tables of a text in Markdown: rows of cells, the header first."""
+    """Yield the tables of a Markdown text as rows of cells, starting with the header."""
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         yield [[cell.strip() for cell in line.strip("|").split(" | ")] for line in block.splitlines()]
 
 
 def defaults(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each setting that a table with the columns "setting" and "default" names, with what it says there."""
+    """Yield the settings and defaults of all tables with the columns "setting" and "default"."""
     for header, *rows in tables(text):
         columns = [cell.strip() for cell in header]
         if {"setting", "default"} <= set(columns):
@@ -49,10 +49,10 @@ def defaults(text: str) -> Iterator[tuple[str, str]]:
 
 
 class DocumentTests(SynchronousTestCase):
-    """What the documents say."""
+    """Settings in the documents."""
 
     def test_defaults(self) -> None:
-        """Where a table of a document has a default, it begins with that of the settings, as one would write it."""
+        """Each default in a table of a document is the default of the setting."""
         seen = set()
         for path in documents():
             for name, shown in defaults(path.read_text(encoding="utf-8")):
@@ -64,23 +64,23 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual({name for file, name in seen if file == "README.md"}, set(ENTRIES))
 
     def test_names(self) -> None:
-        """Every setting that a document names is one."""
+        """Each setting that a document names exists."""
         for path in documents():
             for name in NAMED.findall(path.read_text(encoding="utf-8")):
                 self.assertIn(name.rstrip("/"), ENTRIES.keys() | SECTIONS, path.name)
 
 
 class ShippedTests(SynchronousTestCase):
-    """What the shipped files say."""
+    """Settings in the shipped files."""
 
     def test_alaska_cfg(self) -> None:
-        """Each value of the shipped file is the one of a file that is created."""
+        """The values of the shipped file are those of a created file."""
         created = WorkerSettings.default_tree("")
         values = dict(self.values(load(PROJECT / "alaska.cfg")))
         self.assertEqual(values, dict(self.values(created)))
 
     def values(self, item: Item, above: str = "") -> Iterator[tuple[str, str]]:
-        """Yield path and value of everything below an item that has no more below it."""
+        """Yield path and value of all items without children below an item."""
         for child in item.children:
             if child.children:
                 yield from self.values(child, f"{above}{child.name}/")
@@ -89,7 +89,7 @@ class ShippedTests(SynchronousTestCase):
 
 
 class CodeTests(SynchronousTestCase):
-    """What the code has where no settings are given."""
+    """Defaults in the code."""
 
     given_by_alas: ClassVar = {
         "endpoint": "worker/broker/endpoint",
@@ -98,21 +98,21 @@ class CodeTests(SynchronousTestCase):
     }
 
     def test_lua_options(self) -> None:
-        """Scripts are limited as the settings' defaults say."""
+        """The default options of Lua are the defaults of the settings."""
         self.assertEqual(LuaOptions(), LuaOptions.from_settings(WorkerSettings()))
 
     def test_limits(self) -> None:
-        """A broker is limited as a file that is created says."""
+        """The default limits of a broker are those of a created file."""
         created = BrokerSettings.from_tree(BrokerSettings.default_tree(""))
         self.assertEqual(Limits(), limits_of(created))
 
     def test_created(self) -> None:
-        """What is created differs from the defaults in nothing but what the README's table says."""
+        """A created file differs from the defaults only in the embedded broker and the client timeout."""
         differing = {path for path, entry in ENTRIES.items() if entry.created not in (None, entry.default)}
         self.assertEqual(differing, {"worker/broker/embedded", "server/timeout"})
 
     def test_alas(self) -> None:
-        """Without options, `alas` asks the service of a worker, where its broker is, as patiently."""
+        """The defaults of `alas` are those of the worker's settings."""
         options = send.parser().parse_args([])
         for name, path in self.given_by_alas.items():
             self.assertEqual(str(getattr(options, name)), ENTRIES[path].default, name)

@@ -1,4 +1,4 @@
-"""The folders are layers: a module imports from its own layer and those below it (docs/architecture.md)."""
+"""The folders are layers: a module imports only from its own and lower layers (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LAYERS = (
     *("errors", "mlm", "names", "endpoints", "message", "interfaces", "system", "config", "links", "client", "daemon"),
     *("store", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
-"""From the lowest to the highest."""
+"""The layers, starting with the lowest."""
 ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/"}
-"""What one place alone imports."""
+"""Libraries that are imported in one place only."""
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Yield the modules that a file imports, wherever in the file it does."""
+    """Yield the modules that are imported anywhere in a file."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -30,25 +30,25 @@ def imported(file: Path) -> Iterator[str]:
 
 
 def layer_of(name: str) -> int | None:
-    """Return the layer of a module of Alaska, counted from the lowest; None for the package itself and all others."""
+    """Return the number of a module's layer, counted from the lowest; None outside the layers."""
     package, _, rest = name.partition(".")
     layer = rest.partition(".")[0]
     return LAYERS.index(layer) if package == "alaska" and layer and not layer.startswith("__") else None
 
 
 class LayerTests(SynchronousTestCase):
-    """What imports what."""
+    """Imports between the layers."""
 
     def setUp(self) -> None:
         self.files = sorted(PACKAGE.rglob("*.py"))
 
     def test_complete(self) -> None:
-        """Each folder and file of the package is a layer."""
+        """Each folder and file of the package belongs to a layer."""
         places = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in self.files}
         self.assertEqual(places - {"__init__"}, set(LAYERS))
 
     def test_downwards(self) -> None:
-        """Imports point downwards."""
+        """No module imports from a higher layer."""
         upwards = []
         for file in self.files:
             own = layer_of(f"alaska.{file.relative_to(PACKAGE).parts[0].removesuffix('.py')}")
@@ -59,7 +59,7 @@ class LayerTests(SynchronousTestCase):
         self.assertEqual(upwards, [])
 
     def test_one_place(self) -> None:
-        """Lua, ZeroMQ and SQLite are imported in one place each."""
+        """Lua, ZeroMQ and SQLite are each imported in one place only."""
         for library, place in ONLY.items():
             users = [
                 file.relative_to(PACKAGE).as_posix()

@@ -1,0 +1,96 @@
+"""Declare settings: :func:`setting` and :func:`section` make the attributes of a :class:`Settings` class."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+from alaska.config.kinds import LINE, Kind
+
+T = TypeVar("T")
+
+Section: TypeAlias = "tuple[tuple[str, str | Section], ...]"
+"""The names of a free-form section, each with its value or with a section."""
+
+_KEY = "alaska.setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The declaration of one setting; ``default`` and ``created`` are written as in the file.
+
+    ``default`` applies if the setting is absent; None means no value. ``created`` is written into a new file when the
+    file is missing. A ``repeated`` setting has a tuple of values, one for each occurrence below the first top-level
+    section. A ``free`` entry is a free-form section, which may contain any names. ``doc`` is the setting's sentence in
+    README.md.
+    """
+
+    path: str
+    kind: Kind[Any]
+    default: str | None
+    doc: str
+    created: str | None = None
+    repeated: bool = False
+    secret: bool = False
+    free: bool = False
+
+    def value(self, text: str | None) -> object:
+        """Return the value of a text, or None for no text."""
+        return None if text is None else self.kind.read(text)
+
+    def default_value(self) -> object:
+        """Return the value that applies if the setting is absent."""
+        if self.repeated or self.free:
+            return () if self.default is None else (self.value(self.default),)
+        return self.value(self.default)
+
+    def row(self) -> str:
+        """Return the setting as a row of a Markdown table."""
+        default = "" if self.default is None else f"`{self.default}`"
+        if self.created not in (None, self.default):
+            default += f"; `{self.created}` in a new file"
+        repeated = "; may be repeated" if self.repeated else ""
+        expected = "a section with any names" if self.free else self.kind.expected
+        return f"| `{self.path}` | {expected}{repeated} | {default} | {self.doc} |"
+
+
+@overload
+def setting(
+    path: str, kind: Kind[T], default: str, doc: str, *, created: str | None = ..., secret: bool = ...
+) -> T: ...
+@overload
+def setting(
+    path: str, kind: Kind[T], default: None, doc: str, *, created: str | None = ..., secret: bool = ...
+) -> T | None: ...
+@overload
+def setting(
+    path: str, kind: Kind[T], default: str | None, doc: str, *, created: str | None = ..., repeated: Literal[True]
+) -> tuple[T, ...]: ...
+def setting(
+    path: str,
+    kind: Kind[Any],
+    default: str | None,
+    doc: str,
+    *,
+    created: str | None = None,
+    repeated: bool = False,
+    secret: bool = False,
+) -> Any:
+    """Declare a setting; the arguments are those of :class:`Entry`. A secret is not shown in ``repr`` and errors."""
+    entry = Entry(path, kind, default, doc, created, repeated, secret)
+    return dataclasses.field(default=entry.default_value(), repr=not secret, metadata={_KEY: entry})
+
+
+def section(path: str, doc: str) -> Section:
+    """Declare a free-form section, which may contain any names, with values or sections."""
+    entry = Entry(path, LINE, None, doc, free=True)
+    field: Any = dataclasses.field(default=(), metadata={_KEY: entry})
+    value: Section = field
+    return value
+
+
+def entry_of(field: dataclasses.Field[Any]) -> Entry:
+    """Return the entry with which an attribute was declared."""
+    entry: Entry = field.metadata[_KEY]
+    return entry

@@ -1,0 +1,130 @@
+"""The settings of the broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.config import BrokerSettings
+from tests.config.texts import broker
+
+
+class DefaultTests(SynchronousTestCase):
+    """Values of settings that are not given."""
+
+    def test_broker(self) -> None:
+        """The defaults are those of the C broker, except for the endpoint, which is that of the worker."""
+        self.assertEqual(broker(""), BrokerSettings())
+        self.assertEqual(
+            BrokerSettings(),
+            BrokerSettings(
+                timeout=60000,
+                background=False,
+                workdir=Path(),
+                verbose=False,
+                lockfile=None,
+                user=None,
+                group=None,
+                auth_verbose=False,
+                password_file=None,
+                mechanism="null",
+                domain=None,
+                echo=(),
+                endpoints=("tcp://127.0.0.1:9999",),
+                service_size_limit=None,
+                service_size_warn=None,
+                mailbox_size_limit=None,
+                mailbox_size_warn=None,
+            ),
+        )
+
+
+class ValueTests(SynchronousTestCase):
+    """Values from a file."""
+
+    def test_every_broker_setting(self) -> None:
+        """Each setting is read from its path, and a repeated setting from all its occurrences."""
+        text = """
+server
+    timeout = 5000
+    background = 1
+    workdir = /
+    verbose = 1
+    auth
+        verbose = 1
+        plain = passwords.cfg
+    lockfile = malamute.lock
+    user = malamute
+    group = nogroup
+mlm_server
+    echo = I: one
+    security
+        mechanism = plain
+        domain = global
+    bind
+        endpoint = tcp://*:9999
+    echo = I: two
+    bind
+        endpoint = ipc://@/malamute
+    service
+        queue
+            size-limit = 18446744073709551615
+            size-warn = 1048576
+    mailbox
+        size-limit = max
+        size-warn = 0
+"""
+        self.assertEqual(
+            broker(text),
+            BrokerSettings(
+                timeout=5000,
+                background=True,
+                workdir=Path("/"),
+                verbose=True,
+                lockfile=Path("malamute.lock"),
+                user="malamute",
+                group="nogroup",
+                auth_verbose=True,
+                password_file=Path("passwords.cfg"),
+                mechanism="plain",
+                domain="global",
+                echo=("I: one", "I: two"),
+                endpoints=("tcp://*:9999", "ipc://@/malamute"),
+                service_size_limit=2**64 - 1,
+                service_size_warn=2**20,
+                mailbox_size_limit=None,
+                mailbox_size_warn=0,
+            ),
+        )
+
+
+class WarningTests(SynchronousTestCase):
+    """Warnings about combinations of settings."""
+
+    def test_security_without_passwords(self) -> None:
+        """PLAIN security without a password file, and a password file without it, give a warning."""
+        self.assertIn("nobody can connect", "".join(BrokerSettings(mechanism="plain").warnings()))
+        self.assertIn("has no effect", "".join(BrokerSettings(password_file=Path("p")).warnings()))
+        self.assertEqual(BrokerSettings(mechanism="plain", password_file=Path("p")).warnings(), [])
+
+
+class AbsentTests(SynchronousTestCase):
+    """Required files."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def test_missing_password_file(self) -> None:
+        """A missing password file is reported only with PLAIN security."""
+        passwords = BrokerSettings(mechanism="plain", password_file=Path("users"))
+        self.assertEqual(
+            passwords.absent(self.path),
+            [
+                f"server/auth/plain: the password file {self.path / 'users'} cannot be read: No such file or directory",
+            ],
+        )
+        self.assertEqual(BrokerSettings(password_file=Path("users")).absent(self.path), [])
+        self.path.mkdir()
+        (self.path / "users").touch()
+        self.assertEqual(passwords.absent(self.path), [])
