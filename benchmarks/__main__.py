@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure all contenders that are there, and write the report."""
+"""``python -m benchmarks``: measure all available contenders, and write the report."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from benchmarks.contender import load, names
 from benchmarks.growth import all_series
 from benchmarks.measure import Result, measure, percentiles
 from benchmarks.report import number, table, write
-from benchmarks.room import PACKAGE, Unavailable
 from benchmarks.scripts import rates
+from benchmarks.workspace import PACKAGE, Unavailable
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the command line."""
+    """Return the parser of the command line."""
     result = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     result.add_argument("--runs", type=int, default=5, help="runs of each contender (%(default)s)")
     result.add_argument("--count", type=int, default=20_000, help="requests in a run, at most (%(default)s)")
-    result.add_argument("--only", default="", help="contenders, or scripts or growth, with commas between; no report")
+    result.add_argument(
+        "--only", default="", help="contenders, scripts or growth, separated by commas; writes no report"
+    )
     result.add_argument("--quick", action="store_true", help="leave out the longest step of each series")
     result.add_argument("--folder", type=Path, default=PACKAGE, help="where the report is written")
     return result
 
 
 class Bench:
-    """One run of the harness: what was measured, and what could not be."""
+    """One run of the harness: its options, and notes about what could not be measured."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -37,16 +39,16 @@ class Bench:
         self.notes: list[str] = []
 
     def note(self, sentence: str) -> None:
-        """Say, now and in the report, that something is not measured."""
+        """Print that something is not measured, and add it to the report."""
         print(sentence, flush=True)
         self.notes.append(sentence)
 
     def wants(self, name: str) -> bool:
-        """Return whether something is to be measured."""
+        """Return whether the command line selects something."""
         return not self.only or name in self.only
 
     def contenders(self) -> list[Result]:
-        """Measure the contenders."""
+        """Measure the selected contenders."""
         results = []
         for name in filter(self.wants, names()):
             try:
@@ -56,8 +58,8 @@ class Bench:
                 continue
             figures = " ".join(number(rate) for rate in result.rates)
             latency = ", ".join(
-                f"{at_once} at once {' / '.join(f'{each / 1000:.2f}' for each in percentiles(took))} ms"
-                for at_once, took in result.latencies.items()
+                f"{concurrency} at once {' / '.join(f'{each / 1000:.2f}' for each in percentiles(took))} ms"
+                for concurrency, took in result.latencies.items()
             )
             print(
                 f"{result.name}: {figures} requests/s, {result.verdict}; {latency}; {result.middle.limit}", flush=True
@@ -67,9 +69,9 @@ class Bench:
 
 
 def main() -> None:
-    """Run the harness as the command line says; the status is 1 where one of ours did not do each request once."""
+    """Run the harness; the exit status is 1 if one of ours did not execute each request once."""
     options = parser().parse_args()
-    # What was started is ended on the way out, whoever wants it.
+    # TERM has to raise an exception, so that the started programs are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     bench = Bench(options)
     started = time.monotonic()
@@ -78,7 +80,7 @@ def main() -> None:
         by_script = rates(options.runs, options.count, bench.note) if bench.wants("scripts") else []
         series = all_series(bench.note, options.quick) if bench.wants("growth") else []
     finally:
-        mlm.forget_peer()
+        mlm.remove_peer()
     if bench.only:
         for rate in by_script:
             print(f"{rate.work}, {rate.system}: {' '.join(number(each) for each in rate.rates)} requests/s")

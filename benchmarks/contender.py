@@ -1,4 +1,4 @@
-"""What the harness asks of a contender."""
+"""The interface between the harness and a contender."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.room import Room, Unavailable
+from benchmarks.workspace import Unavailable, Workspace
 
 
 class Contender(ABC):
-    """A way to have requests executed, with its servers and workers.
+    """A system that executes requests, with its servers and workers.
 
-    A file of ``benchmarks/contenders`` has one such class, called ``Subject``. The file is also the program that
-    produces and, where the contender has no worker program of its own, the one that works.
+    Each file of ``benchmarks/contenders`` has one such class, called ``Subject``. The file is also the producer program
+    and, if the contender has no worker program, the worker.
     """
 
     name: ClassVar[str]
-    """What the table calls it."""
+    """Its name in the table."""
     promise: ClassVar[str]
-    """What holds when a request is acknowledged, in a few words."""
+    """What an acknowledgement guarantees, in a few words."""
     window: ClassVar[int] = 1000
-    """How many requests are under way at most, where the producer waits for acknowledgements."""
+    """The maximum number of requests in flight, if the producer waits for acknowledgements."""
     is_asked: ClassVar[bool] = True
-    """Whether it can answer a request, so that latency is measured."""
+    """Whether it can answer requests, so that latency can be measured."""
 
     @abstractmethod
-    def start(self, room: Room) -> None:
-        """Start servers and workers; they are ready when this returns.
+    def start(self, workspace: Workspace) -> None:
+        """Start servers and workers, and wait until they are ready.
 
-        :raises Unavailable: something that it needs is not there.
+        :raises Unavailable: a program or package that it needs is missing.
         """
 
     @abstractmethod
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
-        """Return the command that sends requests; it ends when all are acknowledged as promised."""
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
+        """Return the command that sends requests; it ends when all are acknowledged."""
 
     @abstractmethod
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
-        """Return the command that sends requests, so many at once, and waits for the answer to each."""
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
+        """Return the command that keeps ``concurrency`` requests in flight and waits for all answers."""
 
-    def executed(self, room: Room) -> Iterable[bytes]:
+    def executed(self, workspace: Workspace) -> Iterable[bytes]:
         """Return the contents of the requests that were executed since the last call."""
-        contents = room.record.read_bytes().split()
-        room.record.write_bytes(b"")
+        contents = workspace.record.read_bytes().split()
+        workspace.record.write_bytes(b"")
         return contents
 
-    def count_executed(self, room: Room) -> int | None:
-        """Return how many requests were executed since the last call of :meth:`executed`, if that is cheaply known."""
-        return room.record.stat().st_size // 9
+    def count_executed(self, workspace: Workspace) -> int | None:
+        """Return the number of requests executed since the last call of :meth:`executed`, or None if that is costly."""
+        return workspace.record.stat().st_size // 9
 
     @property
     def versions(self) -> str:
-        """What it is made of, with versions, for the table's foot."""
+        """Its components with their versions, for the report."""
         return ""
 
     @classmethod
@@ -68,7 +68,7 @@ class Contender(ABC):
 def distributions(*names: str) -> str:
     """Return Python packages with their versions.
 
-    :raises Unavailable: one is not installed.
+    :raises Unavailable: a package is not installed.
     """
     try:
         return ", ".join(f"{name} {version(name)}" for name in names)
@@ -77,12 +77,12 @@ def distributions(*names: str) -> str:
 
 
 def names() -> Sequence[str]:
-    """Return the names of the files in which contenders are, in the order of the table."""
+    """Return the names of the contenders' files, sorted."""
     return sorted(path.stem for path in (Path(__file__).parent / "contenders").glob("[a-z]*.py"))
 
 
 def load(name: str) -> Contender:
-    """Return a contender by the name of its file.
+    """Return the contender of a file, by the file's name.
 
     :raises Unavailable: a Python package that it needs is not installed.
     """

@@ -1,4 +1,4 @@
-"""How the cost grows: subscriptions, clients, depth of a queue, size of content, threads; and what idling costs."""
+"""How cost grows with subscriptions, clients, queue depth, content size and threads; and the cost of an idle worker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from alaska.mlm import commands
 from benchmarks import mlm
 from benchmarks.measure import ask
-from benchmarks.room import Program, Room, Unavailable
 from benchmarks.statistics import Spread
 from benchmarks.usage import resident_of
 from benchmarks.wire import Peer, new_context
 from benchmarks.work import FIRST
+from benchmarks.workspace import Program, Unavailable, Workspace
 
 MESSAGES = 4000
 SUBJECTS = 16
@@ -25,7 +25,7 @@ STARTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A table of its own: what grows, and for each step what was measured, in words with units."""
+    """One table of the report: for each step of a growing quantity, the measured values with their units."""
 
     title: str
     columns: tuple[str, ...]
@@ -33,7 +33,7 @@ class Series:
 
 
 def all_series(note: Callable[[str], None], quick: bool) -> list[Series]:
-    """Measure all series; a quick run leaves out the last, long step of each."""
+    """Measure all series; a quick run leaves out the last and longest step of each."""
     found = []
     for measure, steps in (
         (subscriptions, [1, 10, 100, 1_000, 10_000]),
@@ -59,9 +59,9 @@ def _megabytes(octets: float) -> str:
 
 
 def subscriptions(steps: list[int]) -> Series:
-    """Messages a second to one reader that has so many patterns, of which each message matches one."""
+    """Measure messages a second to one reader with ``step`` patterns; each message matches one of them."""
 
-    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+    def measure(workspace: Workspace, endpoint: str, step: int, broker: Program) -> Iterator[str]:
         context = new_context()
         with Peer(context, endpoint) as reader, Peer(context, endpoint) as writer:
             for number in range(step):
@@ -78,13 +78,13 @@ def subscriptions(steps: list[int]) -> Series:
         context.term()
         yield _megabytes(resident_of(broker.process.pid))
 
-    return _with_brokers("Subscriptions of a reader", ("messages/s", "broker"), steps, measure)
+    return _measure_brokers("Subscriptions of a reader", ("messages/s", "broker"), steps, measure)
 
 
 def clients(steps: list[int]) -> Series:
-    """Requests a second of so many open clients that take turns; each is confirmed."""
+    """Measure confirmed requests a second from ``step`` open clients that take turns."""
 
-    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+    def measure(workspace: Workspace, endpoint: str, step: int, broker: Program) -> Iterator[str]:
         _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         context = new_context()
@@ -111,29 +111,29 @@ def clients(steps: list[int]) -> Series:
         context.term()
         yield _megabytes(resident_of(broker.process.pid))
 
-    return _with_brokers("Open clients", ("requests/s", "broker"), steps, measure, has_c=False)
+    return _measure_brokers("Open clients", ("requests/s", "broker"), steps, measure, has_c=False)
 
 
 def depth(steps: list[int]) -> Series:
-    """Requests a second into a queue that nobody empties, then out of it again."""
+    """Measure requests a second into a queue without a worker, and then out of it."""
 
-    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
-        told = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "x", str(FIRST), str(step), "0"], room, "depth")
-        yield _number(step / (told.stop - told.start) * 1e9)
+    def measure(workspace: Workspace, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        report = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "x", str(FIRST), str(step), "0"], workspace, "depth")
+        yield _number(step / (report.stop - report.start) * 1e9)
         yield _megabytes(resident_of(broker.process.pid))
         taker = [mlm.peer(), "take", endpoint, mlm.SERVICE, str(step), "4000"]
-        told = ask(taker, room, "depth")
-        yield _number(step / (told.stop - told.start) * 1e9)
+        report = ask(taker, workspace, "depth")
+        yield _number(step / (report.stop - report.start) * 1e9)
 
     columns = "in, requests/s", "broker when full", "out, requests/s"
-    return _with_brokers("Depth of a queue", columns, steps, measure, has_c=False)
+    return _measure_brokers("Depth of a queue", columns, steps, measure, has_c=False)
 
 
 def content(steps: list[int]) -> Series:
-    """Requests a second with content of so many octets, through broker, worker and a script that does nothing."""
+    """Measure requests a second with ``step`` octets of content, to a script that does nothing."""
 
-    def measure(room: Room, endpoint: str, step: int, broker: Program) -> Iterator[str]:
-        worker = mlm.our_worker(room, endpoint)
+    def measure(workspace: Workspace, endpoint: str, step: int, broker: Program) -> Iterator[str]:
+        worker = mlm.our_worker(workspace, endpoint)
         context = new_context()
         count = max(8, min(MESSAGES, 100_000_000 // step))
         octets = b"x" * step
@@ -152,24 +152,24 @@ def content(steps: list[int]) -> Series:
         yield _megabytes(worker.usage.peak_octets)
 
     columns = "requests/s", "content", "broker, peak", "worker, peak"
-    return _with_brokers("Octets of content, four requests under way", columns, steps, measure, has_c=False)
+    return _measure_brokers("Octets of content, four requests under way", columns, steps, measure, has_c=False)
 
 
 def threads(steps: list[int]) -> Series:
-    """Requests a second of a script that computes, with so many threads in the pool."""
+    """Measure requests a second of a computing script, with ``step`` threads in the pool."""
     rows = []
     first = 0.0
     for step in steps:
         endpoint = mlm.new_endpoint()
-        with Room() as room:
-            mlm.write_scripts(room)
-            mlm.our_broker(room, endpoint)
-            mlm.our_worker(room, endpoint, threads=step)
+        with Workspace() as workspace:
+            mlm.write_scripts(workspace)
+            mlm.our_broker(workspace, endpoint)
+            mlm.our_worker(workspace, endpoint, threads=step)
             rates = []
             for run in range(4):
                 numbers = str(FIRST + run * 1000), str(200), "64"
-                told = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "compute", *numbers], room, "threads")
-                rates.append(200 / (told.stop - told.start) * 1e9)
+                report = ask([mlm.peer(), "send", endpoint, mlm.SERVICE, "compute", *numbers], workspace, "threads")
+                rates.append(200 / (report.stop - report.start) * 1e9)
             median = Spread.of(rates[1:]).median
             first = first or median
             rows.append((str(step), _number(median), f"{median / first:.2f}"))
@@ -177,13 +177,13 @@ def threads(steps: list[int]) -> Series:
 
 
 def idle() -> Series:
-    """What a worker with a broker in its process costs while nothing happens, and how soon it is ready."""
+    """Measure the cost of an idle worker with an embedded broker, and its startup time."""
     seconds = []
     for _ in range(STARTS):
-        with Room() as room:
-            mlm.write_scripts(room)
+        with Workspace() as workspace:
+            mlm.write_scripts(workspace)
             start = time.perf_counter()
-            worker = mlm.our_worker(room, mlm.new_endpoint(), embedded=True)
+            worker = mlm.our_worker(workspace, mlm.new_endpoint(), embedded=True)
             seconds.append(time.perf_counter() - start)
             if len(seconds) == STARTS:
                 time.sleep(1)
@@ -200,30 +200,30 @@ def idle() -> Series:
     return Series("An idle worker with its broker embedded", ("", "measured"), rows)
 
 
-def _with_brokers(
+def _measure_brokers(
     title: str,
     columns: tuple[str, ...],
     steps: list[int],
-    measure: Callable[[Room, str, int, Program], Iterator[str]],
+    measure: Callable[[Workspace, str, int, Program], Iterator[str]],
     *,
     has_c: bool = True,
 ) -> Series:
-    """Measure each step with a new broker of ours, and with one in C where that is there and can do the same."""
-    brokers: list[Callable[[Room, str], Program]] = [mlm.our_broker, *([mlm.c_broker] if has_c else [])]
+    """Measure each step with a new broker of ours and, if available and comparable, with the C broker."""
+    brokers: list[Callable[[Workspace, str], Program]] = [mlm.our_broker, *([mlm.c_broker] if has_c else [])]
     rows = []
     heads = list(columns)
     for step in steps:
         row = [_number(step)]
         for start in brokers:
             endpoint = mlm.new_endpoint()
-            with Room() as room:
-                mlm.write_scripts(room)
+            with Workspace() as workspace:
+                mlm.write_scripts(workspace)
                 try:
-                    broker = start(room, endpoint)
+                    broker = start(workspace, endpoint)
                 except Unavailable:
                     row += ["-"] * len(columns)
                     continue
-                row += measure(room, endpoint, step, broker)
+                row += measure(workspace, endpoint, step, broker)
         rows.append(tuple(row))
     if has_c:
         heads += [f"C broker: {column}" for column in columns]

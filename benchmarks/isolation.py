@@ -1,9 +1,9 @@
-"""Requests a second to a script that does nothing, through the pool: in threads, and in a process for each thread.
+"""Requests a second through the pool to a script that does nothing: in threads, and in processes.
 
     python benchmarks/isolation.py [requests] [threads] [5.4 | luajit]
 
-The runs take turns, and the best of three counts: what else the machine does makes a run slower, and none faster. The
-first requests, which start threads and processes, are not counted.
+The runs alternate, and the best of three counts, because other load on the machine only makes a run slower. The first
+requests, which start threads and processes, are not counted.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from alaska.pool.runners import runner_maker
 
 RUNS = 3
 FIRST = 1000
-MOST_IN_HAND = 4096  # as a worker asks for at most
+MAX_PENDING = 4096  # the most that a worker requests
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Let the reactor work until something holds."""
+def run_until(holds: Callable[[], bool]) -> None:
+    """Run the reactor until a condition holds."""
     while not holds():
         default_reactor().iterate(SPREAD_SECONDS)
 
 
-def nobody(_request: Request, _octets: bytes) -> bytes:
-    """Answer nothing: the script asks nothing."""
+def no_answer(_request: Request, _octets: bytes) -> bytes:
+    """Return no answer: the script calls nothing."""
     return b""
 
 
 class Run:
-    """One pool, and the requests that it is given."""
+    """One pool, and the requests that are submitted to it."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._pool = Pool(
             default_reactor(),
             settings.pool_size,
-            lambda: runner_maker(settings)(nobody),
+            lambda: runner_maker(settings)(no_answer),
             self._finished,
             settings.scripts_limit,
         )
@@ -62,12 +62,12 @@ class Run:
 
     def _serve(self, count: int) -> None:
         self._left = count
-        for _ in range(min(count, MOST_IN_HAND)):
+        for _ in range(min(count, MAX_PENDING)):
             self._submit()
-        until(lambda: self._pool.pending == 0)
+        run_until(lambda: self._pool.pending == 0)
 
     def rate(self, count: int) -> float:
-        """Return how many of so many requests are served a second."""
+        """Return the requests that are served a second, measured over ``count`` requests."""
         self._pool.start()
         self._serve(FIRST)
         started = time.perf_counter()
@@ -75,12 +75,12 @@ class Run:
         seconds = time.perf_counter() - started
         stopped: list[None] = []
         self._pool.stop().addCallback(stopped.append)
-        until(lambda: bool(stopped))
+        run_until(lambda: bool(stopped))
         return count / seconds
 
 
 def main() -> None:
-    """Print the rates."""
+    """Print the rates of threads and processes."""
     given = sys.argv[1:] + ["20000", "4", "5.4"][len(sys.argv) - 1 :]
     count, threads, version = int(given[0]), int(given[1]), given[2]
     with tempfile.TemporaryDirectory() as folder:

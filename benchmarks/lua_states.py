@@ -1,7 +1,7 @@
-"""What isolation and limits cost a script, for each Lua: ``python benchmarks/lua_states.py``.
+"""The cost of isolation and limits for a script, in each Lua: ``python benchmarks/lua_states.py``.
 
-The first figures are those of a script that does nothing: in a bare state that is used again and again without any
-isolation, and as the worker runs it. The others are loops, without checks of the time and with them.
+The first figures are for a script that does nothing: in a plain Lua state that is reused without any isolation, and as
+the worker runs it. The others are loops, without and with checks of the time.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ LOOPS = {
 
 
 class BareRunner:
-    """In the place of the worker's: one state, one script, and no isolation at all."""
+    """A replacement for the worker's runner: one state, one script, and no isolation."""
 
     def __init__(self, version: str) -> None:
         lua = lupa_module(version).LuaRuntime(encoding=None, register_eval=False, unpack_returned_tuples=True)
         self._call = lua.execute(BARE, NOTHING.encode())
 
     def run(self, _script: Script, request: Request) -> Outcome:
-        """Run the script and return what came of it."""
+        """Run the script and return its outcome."""
         if self._call(request.context) is not True:
             raise AssertionError("the script failed")
         return Outcome()
 
 
 def microseconds(work: Callable[[], object], calls: int, rounds: int) -> float:
-    """Return how long a call takes at best: other work of the machine is not counted."""
+    """Return the minimum time of a call, which other load on the machine affects least."""
     best = float("inf")
     for _ in range(rounds):
         started = time.thread_time()
@@ -96,7 +96,7 @@ def measure(version: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure each Lua in a process of its own: one process runs one only."""
+    """Measure each Lua in its own process, because a process runs only one version."""
     if len(sys.argv) > 1:
         with tempfile.TemporaryDirectory() as folder:
             measure(sys.argv[1], Path(folder))

@@ -1,4 +1,4 @@
-"""One contender's figures: runs of throughput, each checked, then latency, then what its processes have cost."""
+"""Measures one contender: checked runs for throughput, then latency, then the cost of its processes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.contender import Contender
-from benchmarks.room import PACKAGE, Room, Unavailable
 from benchmarks.statistics import Spread, quantile
 from benchmarks.work import FIRST, Check, check
+from benchmarks.workspace import PACKAGE, Unavailable, Workspace, last_line
 
 WARM_UP = 500
 RUN_SECONDS = 1.5
-"""A contender that is slow is given so many requests as last about so long."""
+"""A slow contender gets a number of requests that lasts about this long."""
 STUCK_SECONDS = 5.0
-MOST_SECONDS = 120.0
+MAX_SECONDS = 120.0
 CONCURRENCIES = (1, 32)
-ASKED = 3000
-ASK_SECONDS = 2.0
+LATENCY_REQUESTS = 3000
+LATENCY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a producer said of its run: monotonic nanoseconds, its processor time, latencies in microseconds."""
+class RunReport:
+    """A producer's report: start and stop in monotonic nanoseconds, processor time, latencies in microseconds."""
 
     start: int
     stop: int
@@ -36,7 +36,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: how long it took, what each process used of the processor meanwhile, and whether all was done."""
+    """One run: its duration, the processor time of each process, and whether each request was executed once."""
 
     seconds: float
     count: int
@@ -50,14 +50,14 @@ class Run:
 
     @property
     def limit(self) -> str:
-        """The process that was busiest, and how much of a core it had."""
+        """The busiest process, and the share of a core that it used."""
         name = max(self.cpu_seconds, key=lambda name: self.cpu_seconds[name])
         return f"{name} ({self.cpu_seconds[name] / self.seconds:.0%} of a core)"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that is known of a contender."""
+    """All measurements of a contender."""
 
     name: str
     promise: str
@@ -68,7 +68,7 @@ class Result:
 
     @property
     def rates(self) -> Spread:
-        """Requests a second over the runs."""
+        """The spread of requests a second over the runs."""
         return Spread.of([run.rate for run in self.runs])
 
     @property
@@ -78,31 +78,31 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether all requests of all runs were executed once."""
+        """Whether all requests of all runs were executed once, as a text."""
         return str(Check(sum(run.check.lost for run in self.runs), sum(run.check.repeated for run in self.runs)))
 
 
 def measure(contender: Contender, runs: int, count: int) -> Result:
-    """Measure a contender in a room of its own.
+    """Measure a contender in a new workspace.
 
     :raises Unavailable: it cannot take part.
     """
-    with Room() as room:
-        contender.start(room)
+    with Workspace() as workspace:
+        contender.start(workspace)
         numbers = _Numbers()
-        rate = run_once(contender, room, numbers.take(WARM_UP), WARM_UP).rate
-        # The first run finds caches and just-in-time tables empty, so its rate says too little.
+        rate = run_once(contender, workspace, numbers.take(WARM_UP), WARM_UP).rate
+        # The first run starts with cold caches, so its rate is too low: hence the factor 2.
         count = max(WARM_UP, min(count, int(2 * rate * RUN_SECONDS)))
-        done = [run_once(contender, room, numbers.take(count), count) for _ in range(runs)]
+        done = [run_once(contender, workspace, numbers.take(count), count) for _ in range(runs)]
         latencies = {}
-        for at_once in CONCURRENCIES if contender.is_asked else ():
-            latencies[at_once] = _ask(contender, room, numbers, at_once)
-        peaks = {program.name: program.usage.peak_octets for program in room.programs}
+        for concurrency in CONCURRENCIES if contender.is_asked else ():
+            latencies[concurrency] = _ask(contender, workspace, numbers, concurrency)
+        peaks = {program.name: program.usage.peak_octets for program in workspace.programs}
         return Result(contender.name, contender.promise, contender.versions, tuple(done), latencies, peaks)
 
 
 class _Numbers:
-    """Hands out the numbers of requests, none of them twice."""
+    """Allocates request numbers, none of them twice."""
 
     def __init__(self) -> None:
         self._next = FIRST
@@ -113,106 +113,102 @@ class _Numbers:
         return first
 
 
-def run_once(contender: Contender, room: Room, first: int, count: int) -> Run:
-    """Have so many requests executed, and check that they were.
+def run_once(contender: Contender, workspace: Workspace, first: int, count: int) -> Run:
+    """Run ``count`` requests, and check that each was executed once.
 
-    :raises Unavailable: its producer fails.
+    :raises Unavailable: the producer fails.
     """
-    before = {program.name: program.usage.cpu_seconds for program in room.programs}
-    told, executed_at = _produce(contender, room, contender.producer(room, first, count), count)
-    used = {program.name: program.usage.cpu_seconds - before[program.name] for program in room.programs}
-    result = check(contender.executed(room), first, count)
-    used["producer"] = told.cpu_seconds
-    return Run((max(told.stop, executed_at) - told.start) / 1e9, count, used, result)
+    before = {program.name: program.usage.cpu_seconds for program in workspace.programs}
+    report, executed_at = _produce(contender, workspace, contender.producer(workspace, first, count), count)
+    used = {program.name: program.usage.cpu_seconds - before[program.name] for program in workspace.programs}
+    result = check(contender.executed(workspace), first, count)
+    used["producer"] = report.cpu_seconds
+    return Run((max(report.stop, executed_at) - report.start) / 1e9, count, used, result)
 
 
-def _produce(contender: Contender, room: Room, command: Sequence[str], count: int) -> tuple[Told, int]:
-    """Run a producer, and wait until it has ended and everything is executed; return when the latter was."""
-    output = room.folder / "producer"
+def _produce(contender: Contender, workspace: Workspace, command: Sequence[str], count: int) -> tuple[RunReport, int]:
+    """Run a producer until it has ended and everything is executed; return its report and the time of execution."""
+    output = workspace.folder / "producer"
     with output.open("wb") as file:
-        producer = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment(room))
+        producer = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment(workspace))
     executed_at = progress_at = time.monotonic_ns()
     started = progress_at
-    most = 0
-    while producer.poll() is None or most < count:
+    executed = 0
+    while producer.poll() is None or executed < count:
         time.sleep(0.001)
         now = time.monotonic_ns()
-        done = contender.count_executed(room)
+        done = contender.count_executed(workspace)
         if done is None:
-            most = count if producer.poll() is not None else most
-        elif done > most:
-            most = done
+            executed = count if producer.poll() is not None else executed
+        elif done > executed:
+            executed = done
             executed_at = progress_at = now
         is_stuck = producer.poll() is not None and now - progress_at > STUCK_SECONDS * 1e9
-        if is_stuck or now - started > MOST_SECONDS * 1e9 or producer.poll():
+        if is_stuck or now - started > MAX_SECONDS * 1e9 or producer.poll():
             break
     if producer.poll() is None:
         producer.kill()
     if producer.wait():
-        raise Unavailable(f"the producer of {contender.name} fails: {_said(output)}")
-    return _told(output, contender.name), executed_at
+        raise Unavailable(f"the producer of {contender.name} fails: {last_line(output)}")
+    return _parse_report(output, contender.name), executed_at
 
 
-def environment(room: Room) -> dict[str, str]:
-    """Return the environment in which producers run."""
-    return {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "ROOM": str(room.folder)}
+def environment(workspace: Workspace) -> dict[str, str]:
+    """Return the environment variables of producers."""
+    return {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "WORKSPACE": str(workspace.folder)}
 
 
-def ask(command: Sequence[str], room: Room, name: str) -> Told:
-    """Run a producer that waits for answers.
+def ask(command: Sequence[str], workspace: Workspace, name: str) -> RunReport:
+    """Run a producer that waits for answers, and return its report.
 
-    :raises Unavailable: it fails.
+    :raises Unavailable: the producer fails.
     """
-    output = room.folder / "producer"
+    output = workspace.folder / "producer"
     with output.open("wb") as file:
-        asked = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment(room), check=False)
+        asked = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment(workspace), check=False)
     if asked.returncode:
-        raise Unavailable(f"the producer of {name} fails: {_said(output)}")
-    return _told(output, name)
+        raise Unavailable(f"the producer of {name} fails: {last_line(output)}")
+    return _parse_report(output, name)
 
 
-def _ask(contender: Contender, room: Room, numbers: _Numbers, at_once: int) -> tuple[float, ...]:
-    """Return the latencies of requests in microseconds, so many under way at a time."""
-    few = ask(contender.asker(room, numbers.take(200), 200, at_once), room, contender.name)
+def _ask(contender: Contender, workspace: Workspace, numbers: _Numbers, concurrency: int) -> tuple[float, ...]:
+    """Return the latencies of requests in microseconds, with ``concurrency`` of them in flight."""
+    few = ask(contender.asker(workspace, numbers.take(200), 200, concurrency), workspace, contender.name)
     seconds = max((few.stop - few.start) / 1e9, 1e-3)
-    count = max(200, min(ASKED, int(200 / seconds * ASK_SECONDS)))
-    told = ask(contender.asker(room, numbers.take(count), count, at_once), room, contender.name)
-    contender.executed(room)
-    return told.latencies
+    count = max(200, min(LATENCY_REQUESTS, int(200 / seconds * LATENCY_SECONDS)))
+    report = ask(contender.asker(workspace, numbers.take(count), count, concurrency), workspace, contender.name)
+    contender.executed(workspace)
+    return report.latencies
 
 
-def together(receiver: Sequence[str], sender: Sequence[str], room: Room) -> float:
-    """Run two peers, of which one counts what the other has sent; return the seconds from first to last.
+def run_pair(receiver: Sequence[str], sender: Sequence[str], workspace: Workspace) -> float:
+    """Run a sender and a receiver that counts its messages; return the seconds from the first to the last message.
 
     :raises Unavailable: one of them fails.
     """
-    output = room.folder / "receiver"
+    output = workspace.folder / "receiver"
     with output.open("wb") as file:
-        receiving = subprocess.Popen(receiver, stdout=file, stderr=subprocess.STDOUT, env=environment(room))
+        receiving = subprocess.Popen(receiver, stdout=file, stderr=subprocess.STDOUT, env=environment(workspace))
     try:
         while not output.read_bytes():
             time.sleep(0.005)
-        start = ask(sender, room, "a series").start
-        if receiving.wait(MOST_SECONDS):
-            raise Unavailable(f"a series fails: {_said(output)}")
+        start = ask(sender, workspace, "a series").start
+        if receiving.wait(MAX_SECONDS):
+            raise Unavailable(f"a series fails: {last_line(output)}")
     finally:
         receiving.kill()
         receiving.wait()
-    return (_told(output, "a series").stop - start) / 1e9
+    return (_parse_report(output, "a series").stop - start) / 1e9
 
 
-def _said(output: Path) -> str:
-    return (output.read_text(errors="replace").strip().splitlines() or ["it says nothing"])[-1]
-
-
-def _told(output: Path, name: str) -> Told:
+def _parse_report(output: Path, name: str) -> RunReport:
     lines = output.read_text(errors="replace").splitlines()
     at = next((number for number, line in enumerate(lines) if line.startswith("start ")), None)
     if at is None:
-        raise Unavailable(f"the producer of {name} says nothing of its run: {_said(output)}")
+        raise Unavailable(f"the producer of {name} printed no report: {last_line(output)}")
     words = lines[at].split()
     latencies = lines[at + 1].split() if at + 1 < len(lines) else []
-    return Told(int(words[1]), int(words[3]), int(words[5]) / 1e9, tuple(map(float, latencies)))
+    return RunReport(int(words[1]), int(words[3]), int(words[5]) / 1e9, tuple(map(float, latencies)))
 
 
 def percentiles(latencies: Sequence[float]) -> tuple[float, float, float]:

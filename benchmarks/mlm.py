@@ -1,4 +1,4 @@
-"""What the contenders that speak MLM have in common: brokers, workers, scripts, and the peers in C."""
+"""Shared parts of the contenders that speak MLM: brokers, workers, scripts, and the peers in C."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from alaska.config import settings_table
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import PACKAGE, Program, Room, Unavailable, free_port, listens, program, says
+from benchmarks.workspace import PACKAGE, Program, Unavailable, Workspace, free_port, listens, program, says
 
 SERVICE = "bench"
 _BROKER = """server
@@ -41,7 +41,7 @@ _WORKER = """worker
 """
 _SCRIPTS = {
     "noop": "-- does nothing\n",
-    "record": "local file = io.open('{room}/record', 'a')\nfile:write(alaskaContext .. '\\n')\nfile:close()\n",
+    "record": "local file = io.open('{workspace}/record', 'a')\nfile:write(alaskaContext .. '\\n')\nfile:close()\n",
     "reply": "sendTo('reply', alaskaContext, 'bench.reply')\n",
     "compute": "local sum = 0\nfor step = 1, 400000 do\n  sum = sum + step % 7\nend\n",
 }
@@ -49,9 +49,9 @@ _SCRIPTS = {
 
 @functools.cache
 def peer() -> str:
-    """Return the path of the program that ``peer.c`` becomes.
+    """Compile ``peer.c`` once, and return the path of the program.
 
-    :raises Unavailable: it cannot be compiled here.
+    :raises Unavailable: it cannot be compiled.
     """
     compiler = program("cc", "gcc")
     target = Path(tempfile.mkdtemp(prefix="alaska-bench-peer-")) / "peer"
@@ -61,65 +61,71 @@ def peer() -> str:
     return str(target)
 
 
-def forget_peer() -> None:
-    """Remove what :func:`peer` has compiled."""
+def remove_peer() -> None:
+    """Remove the program that :func:`peer` has compiled."""
     if peer.cache_info().currsize:
         shutil.rmtree(Path(peer()).parent)
         peer.cache_clear()
 
 
-def write_scripts(room: Room) -> None:
+def write_scripts(workspace: Workspace) -> None:
     """Write the Lua scripts that workers run."""
     for name, text in _SCRIPTS.items():
-        room.write(f"services/{name}.lua", text.format(room=room.folder))
-    shutil.copy(PACKAGE.parent / "services" / "pi.lua", room.folder / "services")
+        workspace.write(f"services/{name}.lua", text.format(workspace=workspace.folder))
+    shutil.copy(PACKAGE.parent / "services" / "pi.lua", workspace.folder / "services")
 
 
 def new_endpoint() -> str:
-    """Return an endpoint at a free port."""
+    """Return an endpoint with a free port."""
     return f"tcp://127.0.0.1:{free_port()}"
 
 
-def our_broker(room: Room, endpoint: str, *, durable: bool = False) -> Program:
-    """Start our broker, with its store on the disk of the temporary folder or in memory."""
+def our_broker(workspace: Workspace, endpoint: str, *, durable: bool = False) -> Program:
+    """Start our broker, in memory or with a store in the workspace."""
     text = _BROKER.format(endpoint=endpoint)
     if durable:
         if "mlm_server/store/path" not in settings_table():
             raise Unavailable("this version has no durable store")
-        text += _STORE.format(path=room.folder / "store.db")
-    config = room.write("malamute.cfg", text)
-    return room.start("our broker", [program("twistd"), "-n", "malamute", "--config", config], says("Broker ready"))
+        text += _STORE.format(path=workspace.folder / "store.db")
+    config = workspace.write("malamute.cfg", text)
+    return workspace.start(
+        "our broker", [program("twistd"), "-n", "malamute", "--config", config], says("Broker ready")
+    )
 
 
-def c_broker(room: Room, endpoint: str) -> Program:
-    """Start the broker in C."""
-    config = room.write("malamute.cfg", _BROKER.format(endpoint=endpoint))
+def c_broker(workspace: Workspace, endpoint: str) -> Program:
+    """Start the C broker."""
+    config = workspace.write("malamute.cfg", _BROKER.format(endpoint=endpoint))
     port = int(endpoint.rsplit(":", 1)[1])
-    return room.start("C broker", [program("malamute"), str(config)], listens(port))
+    return workspace.start("C broker", [program("malamute"), str(config)], listens(port))
 
 
-def our_worker(room: Room, endpoint: str, *, threads: int = 4, embedded: bool = False, name: str = "") -> Program:
-    """Start our worker, with a broker in its process if it is to be embedded."""
-    text = _WORKER.format(endpoint=endpoint, scripts=room.folder / "services", threads=threads, embedded=int(embedded))
-    config = room.write("alaska.cfg", text)
+def our_worker(
+    workspace: Workspace, endpoint: str, *, threads: int = 4, embedded: bool = False, name: str = ""
+) -> Program:
+    """Start our worker, with an embedded broker on request."""
+    text = _WORKER.format(
+        endpoint=endpoint, scripts=workspace.folder / "services", threads=threads, embedded=int(embedded)
+    )
+    config = workspace.write("alaska.cfg", text)
     command = [program("twistd"), "-n", "alaska", "--config", str(config)]
-    return room.start(name or "our worker", command, says("worker ready"))
+    return workspace.start(name or "our worker", command, says("worker ready"))
 
 
-def c_worker(room: Room, endpoint: str) -> Program:
-    """Start the worker in C, whose log says too late that it is ready: it is when it has executed a request."""
+def c_worker(workspace: Workspace, endpoint: str) -> Program:
+    """Start the C worker; it is ready when it has executed a request, since its log says so too late."""
     name = "alaska_c" if shutil.which("alaska_c") else "alaska"
     command: list[str | Path] = [program(name), "-f", "-c"]
     subprocess.run([peer(), "send", endpoint, SERVICE, "record", "0", "1", "0"], check=True, stdout=subprocess.DEVNULL)
-    text = _WORKER.format(endpoint=endpoint, scripts=room.folder / "services", threads=4, embedded=0)
-    config = room.write("alaska.cfg", text)
-    worker = room.start("C worker", [*command, str(config)], lambda _: room.record.stat().st_size > 0)
-    room.record.write_bytes(b"")
+    text = _WORKER.format(endpoint=endpoint, scripts=workspace.folder / "services", threads=4, embedded=0)
+    config = workspace.write("alaska.cfg", text)
+    worker = workspace.start("C worker", [*command, str(config)], lambda _: workspace.record.stat().st_size > 0)
+    workspace.record.write_bytes(b"")
     return worker
 
 
 class Mlm(Contender):
-    """A system of broker and worker that speaks MLM; ``subject`` is the script that throughput is measured with."""
+    """A system of broker and worker that speaks MLM; ``subject`` names the script for throughput runs."""
 
     subject: ClassVar[str] = "record"
     versions_of: ClassVar[tuple[str, ...]] = ("alaska-workers", "twisted", "pyzmq", "lupa")
@@ -127,7 +133,7 @@ class Mlm(Contender):
     def __init__(self) -> None:
         self.endpoint = new_endpoint()
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.sender(self.subject, first, count)
 
@@ -135,9 +141,9 @@ class Mlm(Contender):
         """Return the command that sends requests of a subject; without a window it ends when the broker has them."""
         return [peer(), "send", self.endpoint, SERVICE, subject, str(first), str(count), str(self.window)]
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return [peer(), "ask", self.endpoint, SERVICE, "reply", str(first), str(count), str(at_once)]
+        return [peer(), "ask", self.endpoint, SERVICE, "reply", str(first), str(count), str(concurrency)]
 
     @property
     def versions(self) -> str:

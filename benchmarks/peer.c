@@ -1,20 +1,20 @@
-/* A peer of an MLM broker that costs next to nothing, so that what is measured is the other end: it knows ZeroMQ and
- * the few frames that it needs. Requests are numbered; request n has the 8 digits of n as its content and its tracker.
+/* A peer of an MLM broker that uses very little of the processor, so that the other end is measured. It uses ZeroMQ and
+ * only the frames that it needs. Requests are numbered: the content and the tracker of request n are its 8 digits.
  *
  *     peer send ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
- *         sends requests; with a window, at most so many of them unconfirmed at a time, and waits until all are confirmed
+ *         sends requests; with a WINDOW above 0, at most WINDOW of them unconfirmed, and waits until all are confirmed
  *     peer mark ENDPOINT SERVICE SUBJECT FIRST COUNT 0
- *         sends requests, then some whose script answers by mail, and waits for the first answer: by then the others
- *         have been executed, too, on a system that confirms nothing
+ *         sends requests, then some whose script answers by mail, and waits for the first answer: then the requests
+ *         have been executed, even on a system that sends no confirmations
  *     peer ask ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
- *         sends requests, so many at a time, and waits for the mail that answers each with its content
+ *         sends requests, WINDOW of them in flight, and waits for the mail that answers each with its content
  *     peer take ENDPOINT SERVICE COUNT CREDIT
- *         offers a service, takes and confirms requests; a credit of 0 makes a plain client, which confirms nothing
+ *         offers a service, receives and confirms requests; a CREDIT of 0 makes a plain client, which confirms nothing
  *     peer count ENDPOINT MAILBOX STREAM COUNT
- *         waits until so many messages have come from a mailbox and from a stream each, or most have and no more come
+ *         waits until COUNT messages have come from a mailbox and COUNT from a stream, or most have and no more come
  *
- * Each prints "ready" when it is open, at its end "start NS stop NS cpu NS" (the monotonic clock, the processor's), and
- * then a line of latencies in microseconds, empty but for ask.
+ * Each prints "ready" when its connection is open, and at its end "start NS stop NS cpu NS" (start and stop by the
+ * monotonic clock, cpu by the processor's clock), and then a line of latencies in microseconds, empty except for ask.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -96,7 +96,7 @@ static void request(const char *service, const char *subject, long n, int is_tra
         fail("cannot send");
 }
 
-/* Receive a command; its header, and the last frame of its content if it has any. Return its number. */
+/* Receive a command: its header into got, the last frame of its content, if any, into last. Return its number. */
 static uint8_t got[4096], last[65536];
 static int got_size, last_size;
 
@@ -125,7 +125,7 @@ static int answer(void)
 {
     int command = receive();
     if (command == SILENCE)
-        fail("nothing has come for long");
+        fail("no message has come in time");
     return command;
 }
 
@@ -144,11 +144,11 @@ static long parse(const uint8_t *text, int size, long first, long count)
 {
     char digits[16] = "";
     if (size != 8)
-        fail("a content that was never sent");
+        fail("received a content that was never sent");
     memcpy(digits, text, 8);
     long n = atol(digits) - first;
     if (n < 0 || n >= count)
-        fail("a number that was never sent");
+        fail("received a number that was never sent");
     distinct += !seen[n];
     seen[n] = 1;
     return n;
@@ -232,7 +232,7 @@ static void ask_all(const char *service, const char *subject, long first, long c
         }
         int command = receive();
         if (command == SILENCE)
-            break; /* The C worker loses requests; what came is measured. */
+            break; /* The C worker loses requests; the answers that came are measured. */
         if (command == MAILBOX_DELIVER) {
             long n = parse(last, last_size, first, count);
             took[n] = (double)(now() - began[n]) / 1000;
@@ -256,9 +256,9 @@ static void count_all(const char *mailbox, const char *stream, long count)
     while (mails < count || records < count) {
         int command = receive();
         if (command == SILENCE && mails > count / 2 && records > count / 2)
-            break; /* The C worker loses some; what came is measured. */
+            break; /* The C worker loses some; the messages that came are measured. */
         if (command == SILENCE)
-            fail("nothing has come for long");
+            fail("no message has come in time");
         mails += command == MAILBOX_DELIVER;
         records += command == STREAM_DELIVER;
         end = now();
@@ -289,7 +289,7 @@ static void take_all(const char *service, long count, int credit)
     }
     stop();
     puts("");
-    /* What was confirmed has arrived before this process ends. */
+    /* Wait for a PONG, so that the broker has all confirmations before this process ends. */
     begin(PING), leave();
     while (answer() != PONG)
         continue;
@@ -299,7 +299,7 @@ int main(int argc, char **argv)
 {
     int unlimited = 0, linger = 1000, patience = 20000;
     if (argc < 6)
-        fail("what to do? The head of peer.c says what there is");
+        fail("wrong arguments: see the comment at the top of peer.c");
     void *context = zmq_ctx_new();
     sock = zmq_socket(context, ZMQ_DEALER);
     zmq_setsockopt(sock, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
@@ -322,7 +322,7 @@ int main(int argc, char **argv)
     else if (argc == 8 && !strcmp(argv[1], "ask"))
         ask_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), atol(argv[7]));
     else
-        fail("what to do? The head of peer.c says what there is");
+        fail("wrong arguments: see the comment at the top of peer.c");
     zmq_close(sock);
     zmq_ctx_term(context);
     return 0;

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.room import Room, listens, program
+from benchmarks.workspace import Workspace, listens, program
 
 
-def start_redis(room: Room, port: int, *, appendonly: bool) -> None:
-    """Start a Redis in the room; one that appends writes its file through to the disk each second."""
+def start_redis(workspace: Workspace, port: int, *, appendonly: bool) -> None:
+    """Start Redis in the workspace; with ``appendonly`` it syncs its file to the disk each second."""
     command = [program("redis-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    room.start("Redis", [*command, "--appendonly", "yes" if appendonly else "no"], listens(port))
+    workspace.start("Redis", [*command, "--appendonly", "yes" if appendonly else "no"], listens(port))

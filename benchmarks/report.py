@@ -1,4 +1,4 @@
-"""From figures to ``RESULTS.md`` and ``results.svg``."""
+"""Writes the measurements to ``RESULTS.md`` and ``results.svg``."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _throughput(results: Sequence[Result]) -> str:
     rows = []
     for result in results:
         cells = [result.name, *(number(rate) for rate in result.rates), result.verdict]
-        for at_once in CONCURRENCIES:
-            latencies = result.latencies.get(at_once)
+        for concurrency in CONCURRENCIES:
+            latencies = result.latencies.get(concurrency)
             cells.append(" / ".join(f"{each / 1000:.2f}" for each in percentiles(latencies)) if latencies else "")
         rows.append([*cells, result.middle.limit])
     heads = "contender", "min", "median", "max", "executed", "ms, 1 at once", "ms, 32 at once", "busiest process"
@@ -85,10 +85,10 @@ def _server_versions() -> str:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """Write a plot of throughput, with its spread, and of latency."""
+    """Write a plot of throughput with its spread, and of latency."""
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "alaska"
-    from matplotlib import pyplot  # noqa: PLC0415  # what it draws with has to be chosen before
+    from matplotlib import pyplot  # noqa: PLC0415  # after the backend is selected
 
     shown = list(reversed(results))
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 0.45 * len(shown) + 1.5), sharey=True)
@@ -96,8 +96,8 @@ def plot(results: Sequence[Result], path: Path) -> None:
     colours = ["tab:blue" if "Alaska" in name else "tab:gray" for name in names]
     medians = [result.rates.median for result in shown]
     spread = [
-        [result.rates.median - result.rates.least for result in shown],
-        [result.rates.most - result.rates.median for result in shown],
+        [result.rates.median - result.rates.minimum for result in shown],
+        [result.rates.maximum - result.rates.median for result in shown],
     ]
     left.barh(names, medians, xerr=spread, color=colours, capsize=3)
     left.set_xlabel("requests/s (median; bars from minimum to maximum)")
@@ -121,7 +121,7 @@ def write(
     notes: Sequence[str],
     command: str,
 ) -> None:
-    """Write the report and its plot into a folder."""
+    """Write the report and the plot into a folder."""
     ordered = sorted(results, key=lambda result: -result.rates.median)
     plot(ordered, folder / "results.svg")
     versions = dict.fromkeys(each for result in ordered for each in result.versions.split(", ") if each)

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.steps``: what single steps of a request cost, each alone, in µs of processor time.
+"""``python -m benchmarks.steps``: the cost of single steps of a request, each alone, in µs of processor time.
 
-The figures of [PROFILE.md](PROFILE.md) come from here. A step is repeated many times; the best of several rounds
-counts, since everything that disturbs makes it longer.
+The figures of [PROFILE.md](PROFILE.md) come from here. A step is repeated many times, and the best of several rounds
+counts, because disturbances only make it longer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CONFIRM = mlm.Confirm(b"10000000", 200, b"")
 
 
 def cost(step: Callable[[], object]) -> float:
-    """Return what a step costs, in µs."""
+    """Return the cost of a step, in µs of processor time."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.thread_time()
@@ -51,7 +51,7 @@ def cost(step: Callable[[], object]) -> float:
 
 
 def codec_steps() -> Iterator[Step]:
-    """Write and read the three commands of a request."""
+    """Encode and decode the three commands of a request."""
     for command in (_SEND, _DELIVER, _CONFIRM):
         frames = encode(command)
         name = mlm.NAMES[type(command)]
@@ -60,7 +60,7 @@ def codec_steps() -> Iterator[Step]:
 
 
 def socket_steps() -> Iterator[Step]:
-    """Send two frames by pyzmq's own function and frame by frame, as ``alaska/links/sockets.py`` does."""
+    """Send two frames with pyzmq's own function, and frame by frame as ``alaska/links/sockets.py`` does."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     for name, send in (("pyzmq's send_multipart", _send_multipart), ("frame by frame", _send_frames)):
         receiver, sender = context.socket(zmq.PULL), context.socket(zmq.PUSH)
@@ -99,8 +99,8 @@ def worker_steps() -> Iterator[Step]:
 
 
 @implementer(IRouter)
-class _Nowhere:
-    """A router whose clients are always there."""
+class _NullRouter:
+    """A router that drops everything, with clients that are always connected."""
 
     bound = ()
     is_near = False
@@ -122,8 +122,8 @@ class _Nowhere:
 
 
 def broker_steps() -> Iterator[Step]:
-    """Take a request, deliver it and take its confirmation, without what sockets and writing commands cost."""
-    broker = Broker(_Nowhere(), Limits(), MemoryStore())
+    """Accept a request, deliver it and handle its confirmation, without the cost of sockets."""
+    broker = Broker(_NullRouter(), Limits(), MemoryStore())
     for peer, commands in (
         (b"producer", (mlm.ConnectionOpen(b""), mlm.Credit(0))),
         (b"worker", (mlm.ConnectionOpen(b"w"), mlm.Credit(60_000), mlm.ServiceOffer(b"bench", b".*"))),
@@ -140,7 +140,7 @@ def broker_steps() -> Iterator[Step]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table of all steps."""
     print("| step | µs |\n| --- | --- |")
     for steps in (codec_steps, socket_steps, worker_steps, broker_steps):
         for name, step in steps():

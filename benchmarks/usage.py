@@ -1,4 +1,4 @@
-"""What processes cost, as Linux counts it: processor time and resident memory, a server's children included."""
+"""Processor time and resident memory of processes with their children, as Linux counts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Processor time in seconds since the start, and the most resident memory that there was, in octets."""
+    """Processor time in seconds since the start, and peak resident memory in octets."""
 
     cpu_seconds: float = 0.0
     peak_octets: int = 0
@@ -22,16 +22,16 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Return what a process and its living descendants have used; nothing for those that have ended."""
-    return sum((_usage(each) for each in _family(pid)), Usage())
+    """Return the usage of a process and its running descendants; ended processes count as zero."""
+    return sum((_usage(each) for each in _process_tree(pid)), Usage())
 
 
 def resident_of(pid: int) -> int:
-    """Return how many octets a process has resident now."""
+    """Return the current resident memory of a process, in octets."""
     return _status(pid, "VmRSS:")
 
 
-def _family(pid: int) -> Iterator[int]:
+def _process_tree(pid: int) -> Iterator[int]:
     yield pid
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -43,7 +43,7 @@ def _family(pid: int) -> Iterator[int]:
         except OSError:
             continue
         for child in children:
-            yield from _family(int(child))
+            yield from _process_tree(int(child))
 
 
 def _usage(pid: int) -> Usage:
@@ -51,7 +51,7 @@ def _usage(pid: int) -> Usage:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return Usage()
-    # The name, in parentheses, may hold anything; user and system time are the 12th and 13th field behind it.
+    # The name, in parentheses, may contain anything; user and system time are the 12th and 13th field after it.
     fields = stat[stat.rindex(")") + 2 :].split()
     return Usage((int(fields[11]) + int(fields[12])) / _TICKS, _status(pid, "VmHWM:"))
 

@@ -1,4 +1,4 @@
-"""A client of an MLM broker that waits: our codec over a bare socket, for what the peers in C do not do."""
+"""A blocking client of an MLM broker: our codec over a plain socket, for work that the peers in C cannot do."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import zmq
 
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
-from benchmarks.room import Unavailable
+from benchmarks.workspace import Unavailable
 
-PATIENCE_MS = 60_000
-MOST_SOCKETS = 10_000
+TIMEOUT_MS = 60_000
+MAX_SOCKETS = 10_000
 
 
 def new_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """Return a context for as many clients as there may be."""
+    """Return a ZeroMQ context with room for all clients."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    context.set(zmq.MAX_SOCKETS, MOST_SOCKETS)
+    context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
     return context
 
 
 class Peer:
-    """One client; with a credit, be it 0, it is one that confirmations are sent to."""
+    """One client; with a credit, even 0, it receives confirmations."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, credit: int | None = None) -> None:
         self.socket = context.socket(zmq.DEALER)
         self.socket.set(zmq.LINGER, 1000)
         self.socket.set(zmq.SNDHWM, 0)
         self.socket.set(zmq.RCVHWM, 0)
-        self.socket.set(zmq.RCVTIMEO, PATIENCE_MS)
+        self.socket.set(zmq.RCVTIMEO, TIMEOUT_MS)
         self.socket.connect(endpoint)
         self.send(mlm.ConnectionOpen(b""))
         if credit is not None:
@@ -51,7 +51,7 @@ class Peer:
     def receive(self) -> mlm.Command:
         """Return the next command of the broker.
 
-        :raises Unavailable: none comes.
+        :raises Unavailable: none arrives in time.
         """
         try:
             return decode(self.socket.recv_multipart())
@@ -59,12 +59,12 @@ class Peer:
             raise Unavailable("a broker is silent") from None
 
     def await_type(self, kind: type[mlm.Command], count: int = 1) -> None:
-        """Wait for so many commands of a type, and pass over others."""
+        """Wait for ``count`` commands of a type, and ignore others."""
         while count:
             count -= isinstance(self.receive(), kind)
 
     def await_final(self, count: int) -> None:
-        """Wait until so many requests are confirmed for good."""
+        """Wait until ``count`` requests have their final confirmation."""
         while count:
             command = self.receive()
             count -= isinstance(command, mlm.Confirm) and command.status_code == 200

@@ -1,4 +1,4 @@
-"""The work that every contender does: a request of 8 octets of JSON, a number, is recorded exactly once."""
+"""The work of every contender: a request is a number, 8 octets of JSON, and is recorded exactly once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST = 10_000_000
-"""The first request; a number of eight digits is eight octets of JSON."""
+"""The first request number; its eight digits are eight octets of JSON."""
 LINE_OCTETS = 9
 
 
@@ -20,7 +20,7 @@ def requests(first: int, count: int) -> list[bytes]:
 
 
 def recorder(path: Path) -> Callable[[bytes], None]:
-    """Return the function that does the work, as the Lua script does it: it appends the content to a file."""
+    """Return the function that does the work: like the Lua script, it appends the content to a file."""
 
     def record(content: bytes) -> None:
         with path.open("ab", buffering=0) as file:
@@ -31,7 +31,7 @@ def recorder(path: Path) -> Callable[[bytes], None]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of a run's requests: how many were never executed, how often one was once too much."""
+    """The result of a run: the number of lost requests, and of repeated executions."""
 
     lost: int
     repeated: int
@@ -43,45 +43,45 @@ class Check:
 
 
 def check(executed: Iterable[bytes], first: int, count: int) -> Check:
-    """Compare what was executed with what was asked for; what is none of the requests counts as repeated."""
+    """Compare executed with sent requests; an execution of an unknown request counts as repeated."""
     times = Counter(executed)
     done = sum(1 for content in requests(first, count) if content in times)
     return Check(count - done, times.total() - done)
 
 
-def tell_ready() -> None:
-    """Say, as a producer or a worker, that everything is set up."""
+def print_ready() -> None:
+    """Print that this producer or worker is set up."""
     print("ready", flush=True)
 
 
 class Stopwatch:
-    """Says what a producer's run took, in the words of ``peer.c``; made when the run begins."""
+    """Measures a producer's run from its creation on, and reports it in the format of ``peer.c``."""
 
     def __init__(self) -> None:
         self._start = time.monotonic_ns()
         self._cpu = time.process_time_ns()
 
-    def tell(self, microseconds: Iterable[float] = ()) -> None:
-        """Print the figures of the run, which ends now, and the latencies that were measured in it."""
+    def report(self, microseconds: Iterable[float] = ()) -> None:
+        """End the run, and print its figures and latencies."""
         stop, cpu = time.monotonic_ns(), time.process_time_ns() - self._cpu
         print(f"start {self._start} stop {stop} cpu {cpu}")
         print(*(f"{each:.1f}" for each in microseconds), flush=True)
 
 
 class Latencies:
-    """Keeps so many requests under way, and notes how long each takes."""
+    """Keeps ``concurrency`` requests in flight, and measures the latency of each."""
 
-    def __init__(self, first: int, count: int, at_once: int) -> None:
+    def __init__(self, first: int, count: int, concurrency: int) -> None:
         self.left = count
-        self.at_once = at_once
+        self.concurrency = concurrency
         self._contents = iter(requests(first, count))
         self._began: dict[bytes, float] = {}
         self.took: list[float] = []
         self.watch = Stopwatch()
 
     def next(self) -> bytes | None:
-        """Return the content of the request that is to be sent now, if one may be."""
-        if len(self._began) >= self.at_once:
+        """Return the content of the next request, or None if no request may be sent now."""
+        if len(self._began) >= self.concurrency:
             return None
         content = next(self._contents, None)
         if content is not None:
@@ -89,16 +89,16 @@ class Latencies:
         return content
 
     def answered(self, content: bytes) -> bool:
-        """Note that a request was answered; return whether all are."""
+        """Record the answer to a request; return whether all are answered."""
         self.took.append((time.perf_counter() - self._began.pop(content)) * 1e6)
         self.left -= 1
         return not self.left
 
-    def tell(self) -> None:
-        """Print the figures."""
-        self.watch.tell(self.took)
+    def report(self) -> None:
+        """End the run, and print its figures and latencies."""
+        self.watch.report(self.took)
 
 
 def arguments() -> tuple[str, list[str]]:
-    """Return what a contender's file is asked to be when it is run as a program, and with which arguments."""
+    """Return the role in which a contender's file is run as a program, and the other arguments."""
     return sys.argv[1], sys.argv[2:]

@@ -1,7 +1,7 @@
--- Service "pi": approximates pi and tells everybody.
+-- Service "pi": approximates pi and publishes the result.
 --
--- The result goes to a mailbox, where it waits until somebody fetches it, and to a stream, where whoever reads at
--- this moment gets it.
+-- The result goes to a mailbox, where it waits until a client fetches it, and to a stream, where the clients that read
+-- the stream at this moment get it.
 
 local STEPS = 28
 

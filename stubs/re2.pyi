@@ -1,4 +1,4 @@
-# What Alaska uses of google-re2, which has no types of its own.
+# The part of google-re2 that Alaska uses; the package has no type information.
 
 class error(Exception): ...
 
@@ -20,4 +20,4 @@ class _Match: ...
 class _Regexp:
     def search(self, text: bytes) -> _Match | None: ...
 
-def compile(pattern: bytes, options: Options | None = None) -> _Regexp: ...  # noqa: A001 - its name
+def compile(pattern: bytes, options: Options | None = None) -> _Regexp: ...  # noqa: A001 - the module's own name

@@ -1,1 +1,1 @@
-"""The contenders, a file each: the class that the harness starts, and the program that produces or works."""
+"""The contenders: each file has the class that the harness starts, and the producer and worker programs."""

@@ -1,19 +1,19 @@
-"""Our worker on our broker, which has a request on the disk before it says 201."""
+"""Our worker on our broker, which writes a request to the disk before it sends 201."""
 
 from __future__ import annotations
 
 from benchmarks import mlm
-from benchmarks.room import Room
+from benchmarks.workspace import Workspace
 
 
 class Subject(mlm.Mlm):
-    """As in memory, with a store and fsync."""
+    """Like ``alaska_memory``, with a store and fsync."""
 
     name = "Alaska, durable"
     promise = "201 after fsync, confirmed when the script has ended; redelivered"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        mlm.write_scripts(room)
-        mlm.our_broker(room, self.endpoint, durable=True)
-        mlm.our_worker(room, self.endpoint)
+        mlm.write_scripts(workspace)
+        mlm.our_broker(workspace, self.endpoint, durable=True)
+        mlm.our_worker(workspace, self.endpoint)

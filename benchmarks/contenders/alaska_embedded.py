@@ -1,18 +1,18 @@
-"""Our worker with the broker in its own process, as the shipped configuration has it."""
+"""Our worker with an embedded broker, as in the shipped configuration."""
 
 from __future__ import annotations
 
 from benchmarks import mlm
-from benchmarks.room import Room
+from benchmarks.workspace import Workspace
 
 
 class Subject(mlm.Mlm):
-    """One process."""
+    """Worker and broker in one process."""
 
     name = "Alaska, broker embedded"
     promise = "as Alaska, memory, in one process"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        mlm.write_scripts(room)
-        mlm.our_worker(room, self.endpoint, embedded=True, name="worker with broker")
+        mlm.write_scripts(workspace)
+        mlm.our_worker(workspace, self.endpoint, embedded=True, name="worker with broker")

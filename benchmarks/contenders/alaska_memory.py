@@ -1,19 +1,19 @@
-"""Our worker on our broker, which keeps everything in memory."""
+"""Our worker on our broker, with everything in memory."""
 
 from __future__ import annotations
 
 from benchmarks import mlm
-from benchmarks.room import Room
+from benchmarks.workspace import Workspace
 
 
 class Subject(mlm.Mlm):
-    """Two processes; a producer in C, so that they are what is measured."""
+    """Two processes; the producer is in C, so that it takes little of the processor."""
 
     name = "Alaska, memory"
     promise = "confirmed when the script has ended; redelivered; in memory"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        mlm.write_scripts(room)
-        mlm.our_broker(room, self.endpoint)
-        mlm.our_worker(room, self.endpoint)
+        mlm.write_scripts(workspace)
+        mlm.our_broker(workspace, self.endpoint)
+        mlm.our_worker(workspace, self.endpoint)

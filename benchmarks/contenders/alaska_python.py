@@ -1,4 +1,4 @@
-"""Our worker on our broker, asked by our own client in Python."""
+"""Our worker on our broker, with our Python client as the producer."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from twisted.internet.task import react
 from alaska.client import Client, Confirmation, Delivery
 from alaska.interfaces import Reactor
 from benchmarks import mlm
-from benchmarks.room import Room
-from benchmarks.work import Latencies, Stopwatch, arguments, requests, tell_ready
+from benchmarks.work import Latencies, Stopwatch, arguments, print_ready, requests
+from benchmarks.workspace import Workspace
 
 
 class Subject(mlm.Mlm):
-    """What a producer that is a Twisted program gets."""
+    """The set-up of a producer that is a Twisted program."""
 
     name = "Alaska, memory, Python client"
     promise = "as Alaska, memory"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        mlm.write_scripts(room)
-        mlm.our_broker(room, self.endpoint)
-        mlm.our_worker(room, self.endpoint)
+        mlm.write_scripts(workspace)
+        mlm.our_broker(workspace, self.endpoint)
+        mlm.our_worker(workspace, self.endpoint)
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.endpoint, first, count, self.window)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return self.own_program("ask", self.endpoint, first, count, at_once)
+        return self.own_program("ask", self.endpoint, first, count, concurrency)
 
 
 async def send(reactor: Reactor, endpoint: str, first: int, count: int, window: int) -> None:
-    """Send requests, at most so many unconfirmed, and wait until all are confirmed."""
+    """Send requests, at most ``window`` unconfirmed, and wait until all are confirmed."""
     done: Deferred[None] = Deferred()
     contents = iter(requests(first, count))
     left = count
@@ -56,17 +56,17 @@ async def send(reactor: Reactor, endpoint: str, first: int, count: int, window: 
 
     client = Client(endpoint, credit=0, confirmed=confirmed, reactor=reactor)
     await client.connect(timeout=10)
-    tell_ready()
+    print_ready()
     watch = Stopwatch()
     for _ in range(window):
         send_next()
     await done
-    watch.tell()
+    watch.report()
     await client.close()
 
 
-async def ask(reactor: Reactor, endpoint: str, first: int, count: int, at_once: int) -> None:
-    """Send requests, so many at once, and wait for the mail that answers each."""
+async def ask(reactor: Reactor, endpoint: str, first: int, count: int, concurrency: int) -> None:
+    """Keep ``concurrency`` requests in flight, and wait for the mail that answers each."""
     done: Deferred[None] = Deferred()
 
     def send_next() -> None:
@@ -81,16 +81,16 @@ async def ask(reactor: Reactor, endpoint: str, first: int, count: int, at_once: 
 
     client = Client(endpoint, "bench.reply", deliver=delivered, reactor=reactor)
     await client.connect(timeout=10)
-    tell_ready()
-    latencies = Latencies(first, count, at_once)
+    print_ready()
+    latencies = Latencies(first, count, concurrency)
     send_next()
     await done
-    latencies.tell()
+    latencies.report()
     await client.close()
 
 
 def main() -> None:
-    """Send or ask, as the command line says."""
+    """Send requests, or measure latency, as the command line says."""
     role, (endpoint, *numbers) = arguments()
     first, count, window = map(int, numbers)
     do = {"send": send, "ask": ask}[role]

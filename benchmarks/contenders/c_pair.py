@@ -1,23 +1,23 @@
-"""The worker and the broker in C, which Alaska has to be measured by."""
+"""The C worker on the C broker, the baseline for Alaska."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from benchmarks import mlm
-from benchmarks.room import Room
+from benchmarks.workspace import Workspace
 
 
 class Subject(mlm.Mlm):
-    """Its worker passes requests to threads through memory that it uses again, so some are lost, others repeated."""
+    """The C worker passes requests to threads through memory that it reuses, so some are lost and others repeated."""
 
     name = "C worker, C broker"
     promise = "none"
     window = 0
     versions_of: ClassVar[tuple[str, ...]] = ()
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        mlm.write_scripts(room)
-        mlm.c_broker(room, self.endpoint)
-        mlm.c_worker(room, self.endpoint)
+        mlm.write_scripts(workspace)
+        mlm.c_broker(workspace, self.endpoint)
+        mlm.c_worker(workspace, self.endpoint)

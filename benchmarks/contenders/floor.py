@@ -1,4 +1,4 @@
-"""The floor: two processes with bare pyzmq sockets, a request one way, an acknowledgement the other."""
+"""The lower bound: two processes with plain pyzmq sockets, requests one way, acknowledgements the other."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import zmq
 
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import Room, free_port, says
-from benchmarks.work import Latencies, Stopwatch, arguments, recorder, requests, tell_ready
+from benchmarks.work import Latencies, Stopwatch, arguments, print_ready, recorder, requests
+from benchmarks.workspace import Workspace, free_port, says
 
 
 class Subject(Contender):
-    """Nothing is routed, kept or looked up: whatever does that in Python costs more."""
+    """Nothing is routed, stored or looked up: any Python system that does so costs more."""
 
     name = "floor: two pyzmq processes"
     promise = "acknowledged when executed; no broker"
@@ -21,17 +21,17 @@ class Subject(Contender):
     def __init__(self) -> None:
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        room.start("worker", self.own_program("work", self.endpoint), says("ready"))
+        workspace.start("worker", self.own_program("work", self.endpoint), says("ready"))
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.endpoint, first, count, self.window)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return self.own_program("ask", self.endpoint, first, count, at_once)
+        return self.own_program("ask", self.endpoint, first, count, concurrency)
 
     @property
     def versions(self) -> str:
@@ -41,9 +41,9 @@ class Subject(Contender):
 
 def work(socket: zmq.Socket[bytes], endpoint: str) -> None:
     """Execute and acknowledge requests."""
-    record = recorder(Path(os.environ["ROOM"]) / "record")
+    record = recorder(Path(os.environ["WORKSPACE"]) / "record")
     socket.bind(endpoint)
-    tell_ready()
+    print_ready()
     while True:
         peer, content = socket.recv_multipart()
         record(content)
@@ -51,7 +51,7 @@ def work(socket: zmq.Socket[bytes], endpoint: str) -> None:
 
 
 def send(socket: zmq.Socket[bytes], first: int, count: int, window: int) -> None:
-    """Send requests, at most so many unacknowledged."""
+    """Send requests, at most ``window`` unacknowledged."""
     contents = requests(first, count)
     watch = Stopwatch()
     for content in contents[:window]:
@@ -61,21 +61,21 @@ def send(socket: zmq.Socket[bytes], first: int, count: int, window: int) -> None
         socket.send(content)
     for _ in contents[:window]:
         socket.recv()
-    watch.tell()
+    watch.report()
 
 
-def ask(socket: zmq.Socket[bytes], first: int, count: int, at_once: int) -> None:
-    """Send requests, so many at once, and measure how long each takes."""
-    latencies = Latencies(first, count, at_once)
+def ask(socket: zmq.Socket[bytes], first: int, count: int, concurrency: int) -> None:
+    """Keep ``concurrency`` requests in flight, and measure the latency of each."""
+    latencies = Latencies(first, count, concurrency)
     while latencies.left:
         while (content := latencies.next()) is not None:
             socket.send(content)
         latencies.answered(socket.recv())
-    latencies.tell()
+    latencies.report()
 
 
 def main() -> None:
-    """Work, send or ask, as the command line says."""
+    """Run as a worker, send requests, or measure latency, as the command line says."""
     role, (endpoint, *numbers) = arguments()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with context, context.socket(zmq.ROUTER if role == "work" else zmq.DEALER) as socket:
@@ -83,7 +83,7 @@ def main() -> None:
             work(socket, endpoint)
             return
         socket.connect(endpoint)
-        tell_ready()
+        print_ready()
         first, count, window = map(int, numbers)
         (send if role == "send" else ask)(socket, first, count, window)
 

@@ -1,4 +1,4 @@
-"""NATS without JetStream: who is not there misses what is sent."""
+"""NATS without JetStream: a subscriber that is not connected misses messages."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import nats
 from nats.aio.msg import Msg
 
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import Room, free_port, listens, program, says
-from benchmarks.work import Latencies, arguments, recorder, tell_ready
+from benchmarks.work import Latencies, arguments, print_ready, recorder
+from benchmarks.workspace import Workspace, free_port, listens, program, says
 
 
 class Subject(Contender):
-    """A request is acknowledged by an answer of the worker."""
+    """The worker's answer acknowledges a request."""
 
     name = "NATS core"
     promise = "answered when executed; nothing is kept or tried again"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
         self.port = free_port()
-        room.start(
+        workspace.start(
             "NATS", [program("nats-server", "nats-server"), "-a", "127.0.0.1", "-p", str(self.port)], listens(self.port)
         )
-        room.start("NATS worker", self.own_program("work", self.port), says("ready"))
+        workspace.start("NATS worker", self.own_program("work", self.port), says("ready"))
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.port, first, count, self.window)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return self.own_program("ask", self.port, first, count, at_once)
+        return self.own_program("ask", self.port, first, count, concurrency)
 
     @property
     def versions(self) -> str:
@@ -45,7 +45,7 @@ class Subject(Contender):
 async def work(port: int) -> None:
     """Execute and answer requests."""
     connection = await nats.connect(f"nats://127.0.0.1:{port}")
-    record = recorder(Path(os.environ["ROOM"]) / "record")
+    record = recorder(Path(os.environ["WORKSPACE"]) / "record")
 
     async def received(message: Msg) -> None:
         record(message.data)
@@ -53,12 +53,12 @@ async def work(port: int) -> None:
 
     await connection.subscribe("bench", "workers", received)
     await connection.flush()
-    tell_ready()
+    print_ready()
     await asyncio.Event().wait()
 
 
-async def ask(port: int, first: int, count: int, at_once: int, *, is_told: bool = True) -> None:
-    """Send requests, at most so many without an answer, and measure how long each takes."""
+async def ask(port: int, first: int, count: int, concurrency: int) -> None:
+    """Keep ``concurrency`` requests in flight, and measure the latency of each."""
     connection = await nats.connect(f"nats://127.0.0.1:{port}")
     done = asyncio.Event()
     inbox = connection.new_inbox()
@@ -74,25 +74,22 @@ async def ask(port: int, first: int, count: int, at_once: int, *, is_told: bool 
 
     await connection.subscribe(inbox, cb=received)
     await connection.flush()
-    tell_ready()
-    latencies = Latencies(first, count, at_once)
+    print_ready()
+    latencies = Latencies(first, count, concurrency)
     await send_next()
     await done.wait()
-    if is_told:
-        latencies.tell()
-    else:
-        latencies.watch.tell()
+    latencies.report()
     await connection.close()
 
 
 def main() -> None:
-    """Work, send or ask, as the command line says."""
+    """Run as a worker, send requests, or measure latency, as the command line says."""
     role, numbers = arguments()
     if role == "work":
         asyncio.run(work(int(numbers[0])))
     else:
         port, first, count, window = map(int, numbers)
-        asyncio.run(ask(port, first, count, window, is_told=role == "ask"))
+        asyncio.run(ask(port, first, count, window))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""NATS JetStream: a stream in files, explicit acknowledgements, requests pushed to the worker."""
+"""NATS JetStream: a file stream, explicit acknowledgements, requests pushed to the worker."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, StorageType
 
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import Room, free_port, listens, program, says
-from benchmarks.work import Latencies, Stopwatch, arguments, recorder, requests, tell_ready
+from benchmarks.work import Latencies, Stopwatch, arguments, print_ready, recorder, requests
+from benchmarks.workspace import Workspace, free_port, listens, program, says
 
 _FETCH = 256
 
 
 class Subject(Contender):
-    """The server writes to files, and has them on the disk at the latest two minutes later."""
+    """The server writes to files, and syncs them to the disk within two minutes."""
 
     name = "NATS JetStream, pushed"
     promise = "acknowledged when written, without fsync; acknowledged when executed; redelivered"
     worker: ClassVar[str] = "push"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
         self.port = free_port()
         server = [program("nats-server", "nats-server"), "-a", "127.0.0.1", "-p", str(self.port)]
-        room.start("NATS", [*server, "-js", "-sd", str(room.folder / "store")], listens(self.port))
-        room.start("NATS worker", [*self.program_of_file(), self.worker, str(self.port)], says("ready"))
+        workspace.start("NATS", [*server, "-js", "-sd", str(workspace.folder / "store")], listens(self.port))
+        workspace.start("NATS worker", [*self.program_of_file(), self.worker, str(self.port)], says("ready"))
 
     @staticmethod
     def program_of_file() -> list[str]:
-        """Return the command that runs this file, also for a contender of another file that builds on it."""
+        """Return the command that runs this file, also for a subclass in another file."""
         return Subject.own_program()
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return [*self.program_of_file(), "send", *map(str, (self.port, first, count, self.window))]
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return [*self.program_of_file(), "ask", *map(str, (self.port, first, count, at_once))]
+        return [*self.program_of_file(), "ask", *map(str, (self.port, first, count, concurrency))]
 
     @property
     def versions(self) -> str:
@@ -54,11 +54,11 @@ class Subject(Contender):
 
 
 class _Worker:
-    """Executes and acknowledges messages; one that names where an answer is wanted is answered."""
+    """Executes and acknowledges messages, and answers those with an ``Answer`` header."""
 
     def __init__(self, connection: Client) -> None:
         self._connection = connection
-        self._record = recorder(Path(os.environ["ROOM"]) / "record")
+        self._record = recorder(Path(os.environ["WORKSPACE"]) / "record")
 
     async def received(self, message: Msg) -> None:
         inbox = (message.headers or {}).get("Answer")
@@ -77,24 +77,24 @@ async def _connect(port: int) -> Client:
 
 
 async def push(port: int) -> None:
-    """Have requests pushed."""
+    """Execute requests that the server pushes."""
     connection = await _connect(port)
     config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, max_ack_pending=10_000)
     worker = _Worker(connection)
     await connection.jetstream().subscribe(
         "bench", durable="workers", cb=worker.received, manual_ack=True, config=config
     )
-    tell_ready()
+    print_ready()
     await asyncio.Event().wait()
 
 
 async def pull(port: int) -> None:
-    """Fetch requests, many at a time."""
+    """Fetch requests in batches, and execute them."""
     connection = await _connect(port)
     config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, max_ack_pending=10_000)
     subscription = await connection.jetstream().pull_subscribe("bench", durable="workers", config=config)
     worker = _Worker(connection)
-    tell_ready()
+    print_ready()
     while True:
         try:
             messages = await subscription.fetch(_FETCH, timeout=60)
@@ -105,7 +105,7 @@ async def pull(port: int) -> None:
 
 
 async def send(port: int, first: int, count: int, window: int) -> None:
-    """Publish requests, at most so many that the server has not acknowledged."""
+    """Publish requests, at most ``window`` unacknowledged."""
     connection = await _connect(port)
     done = asyncio.Event()
     inbox = connection.new_inbox()
@@ -126,17 +126,17 @@ async def send(port: int, first: int, count: int, window: int) -> None:
 
     await connection.subscribe(inbox, cb=acknowledged)
     await connection.flush()
-    tell_ready()
+    print_ready()
     watch = Stopwatch()
     for _ in range(window):
         await send_next()
     await done.wait()
-    watch.tell()
+    watch.report()
     await connection.close()
 
 
-async def ask(port: int, first: int, count: int, at_once: int) -> None:
-    """Send requests, so many at once, and measure how long each takes."""
+async def ask(port: int, first: int, count: int, concurrency: int) -> None:
+    """Keep ``concurrency`` requests in flight, and measure the latency of each."""
     connection = await _connect(port)
     done = asyncio.Event()
     inbox = connection.new_inbox()
@@ -152,16 +152,16 @@ async def ask(port: int, first: int, count: int, at_once: int) -> None:
 
     await connection.subscribe(inbox, cb=received)
     await connection.flush()
-    tell_ready()
-    latencies = Latencies(first, count, at_once)
+    print_ready()
+    latencies = Latencies(first, count, concurrency)
     await send_next()
     await done.wait()
-    latencies.tell()
+    latencies.report()
     await connection.close()
 
 
 def main() -> None:
-    """Work, send or ask, as the command line says."""
+    """Run as a worker, send requests, or measure latency, as the command line says."""
     role, numbers = arguments()
     do: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {"push": push, "pull": pull, "send": send, "ask": ask}
     asyncio.run(do[role](*map(int, numbers)))

@@ -1,4 +1,4 @@
-"""NATS JetStream as in ``nats_jetstream.py``, but the worker fetches requests, many at a time."""
+"""NATS JetStream as in ``nats_jetstream.py``, but the worker fetches requests in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.contenders import nats_jetstream
 
 
 class Subject(nats_jetstream.Subject):
-    """What is recommended for new programs."""
+    """The consumer type that NATS recommends for new programs."""
 
     name = "NATS JetStream, pulled"
     worker: ClassVar[str] = "pull"

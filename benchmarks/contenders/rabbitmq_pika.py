@@ -9,56 +9,56 @@ from typing import Any, ClassVar
 import pika
 
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import Room, free_port, listens, program, says
-from benchmarks.work import Latencies, Stopwatch, arguments, recorder, requests, tell_ready
+from benchmarks.work import Latencies, Stopwatch, arguments, print_ready, recorder, requests
+from benchmarks.workspace import Workspace, free_port, listens, program, says
 
 _PREFETCH = 256
 _PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
 class Subject(Contender):
-    """The producer publishes without waiting for each confirm, which only pika's asynchronous connection can do."""
+    """The producer does not wait for each confirm; only pika's asynchronous connection can do that."""
 
     name = "RabbitMQ + pika"
     promise = "confirmed when on the disk (classic queue), acknowledged when executed; redelivered"
     window: ClassVar[int] = 1000
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
         self.port, nodes, mapper = free_port(), free_port(), free_port()
-        # Debian's command changes to a user that may not write to the room; this is what it runs then.
+        # Debian's command switches to a user that may not write to the workspace; this is the script behind it.
         server = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
         command = server if server.exists() else program("rabbitmq-server", "rabbitmq-server")
-        room.start(
+        workspace.start(
             "Erlang's port mapper",
             [program("epmd"), "-address", "127.0.0.1", "-port", str(mapper)],
             listens(mapper),
         )
-        room.write("plugins", "[].\n")
+        workspace.write("plugins", "[].\n")
         environment = {
-            "HOME": str(room.folder),
+            "HOME": str(workspace.folder),
             "ERL_EPMD_PORT": str(mapper),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"bench{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(nodes),
-            "RABBITMQ_MNESIA_BASE": str(room.folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(room.folder / "log"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(room.folder / "plugins"),
-            "RABBITMQ_PID_FILE": str(room.folder / "pid"),
+            "RABBITMQ_MNESIA_BASE": str(workspace.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(workspace.folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(workspace.folder / "plugins"),
+            "RABBITMQ_PID_FILE": str(workspace.folder / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
-        room.start("RabbitMQ", [command], listens(self.port), environment)
-        room.start("pika consumer", self.own_program("work", self.port), says("ready"))
+        workspace.start("RabbitMQ", [command], listens(self.port), environment)
+        workspace.start("pika consumer", self.own_program("work", self.port), says("ready"))
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.port, first, count, self.window)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return self.own_program("ask", self.port, first, count, at_once)
+        return self.own_program("ask", self.port, first, count, concurrency)
 
     @property
     def versions(self) -> str:
@@ -67,8 +67,8 @@ class Subject(Contender):
 
 
 def work(port: int) -> None:
-    """Execute requests, and answer those that ask for it."""
-    record = recorder(Path(os.environ["ROOM"]) / "record")
+    """Execute requests, and answer those with ``reply_to``."""
+    record = recorder(Path(os.environ["WORKSPACE"]) / "record")
 
     def received(channel: Any, method: Any, properties: Any, body: bytes) -> None:
         if properties.reply_to:
@@ -81,12 +81,12 @@ def work(port: int) -> None:
     channel.queue_declare("bench", durable=True)
     channel.basic_qos(prefetch_count=_PREFETCH)
     channel.basic_consume("bench", received)
-    tell_ready()
+    print_ready()
     channel.start_consuming()
 
 
 class Sender:
-    """Sends requests, at most so many unconfirmed; pika calls its methods."""
+    """Sends requests, at most ``window`` unconfirmed, in pika's callbacks."""
 
     def __init__(self, port: int, first: int, count: int, window: int) -> None:
         self._contents = iter(requests(first, count))
@@ -105,7 +105,7 @@ class Sender:
         channel.confirm_delivery(self._confirm, callback=self._begin)
 
     def _begin(self, _frame: Any) -> None:
-        tell_ready()
+        print_ready()
         self._watch = Stopwatch()
         self._send(self._window)
 
@@ -115,20 +115,20 @@ class Sender:
 
     def _confirm(self, frame: Any) -> None:
         before = self._confirmed
-        # Tags count from 1; a confirm may be for all up to its tag.
+        # Delivery tags count from 1; a confirm with ``multiple`` covers all tags up to its own.
         self._confirmed = frame.method.delivery_tag if frame.method.multiple else before + 1
         self._send(max(0, self._confirmed - before))
         if self._confirmed >= self._count and self._watch is not None:
-            self._watch.tell()
+            self._watch.report()
             self.connection.ioloop.stop()
 
 
-def ask(port: int, first: int, count: int, at_once: int) -> None:
-    """Send requests, so many at once, and measure how long each takes."""
+def ask(port: int, first: int, count: int, concurrency: int) -> None:
+    """Keep ``concurrency`` requests in flight, and measure the latency of each."""
     channel = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port)).channel()
     answers = channel.queue_declare("", exclusive=True).method.queue
     properties = pika.BasicProperties(delivery_mode=2, reply_to=answers)
-    latencies = Latencies(first, count, at_once)
+    latencies = Latencies(first, count, concurrency)
 
     def send_next() -> None:
         while (content := latencies.next()) is not None:
@@ -142,11 +142,11 @@ def ask(port: int, first: int, count: int, at_once: int) -> None:
     channel.basic_consume(answers, received, auto_ack=True)
     send_next()
     channel.start_consuming()
-    latencies.tell()
+    latencies.report()
 
 
 def main() -> None:
-    """Work, send or ask, as the command line says."""
+    """Run as a worker, send requests, or measure latency, as the command line says."""
     role, numbers = arguments()
     if role == "work":
         work(int(numbers[0]))

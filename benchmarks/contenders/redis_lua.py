@@ -1,4 +1,4 @@
-"""Redis, which runs a Lua script for each request itself."""
+"""Redis, which runs a Lua script for each request."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import redis
 
 from benchmarks.contender import Contender, distributions
 from benchmarks.redis_server import start_redis
-from benchmarks.room import Room, free_port
-from benchmarks.work import Latencies, Stopwatch, arguments, requests, tell_ready
+from benchmarks.work import Latencies, Stopwatch, arguments, print_ready, requests
+from benchmarks.workspace import Workspace, free_port
 
 _SCRIPT = "redis.call('RPUSH', 'record', ARGV[1]) return ARGV[1]"
 
 
 class Subject(Contender):
-    """No queue and no worker: the script keeps everybody else waiting. It records in a list, since it has no files."""
+    """No queue and no worker: a script blocks all other clients. It records in a list, because it has no files."""
 
     name = "Redis, Lua script"
     promise = "answered when executed; nothing waits, nothing is tried again"
@@ -25,26 +25,26 @@ class Subject(Contender):
     def __init__(self) -> None:
         self.port = free_port()
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
-        start_redis(room, self.port, appendonly=False)
+        start_redis(workspace, self.port, appendonly=False)
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.port, first, count, self.window)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
         """See :class:`Contender`."""
-        return self.own_program("ask", self.port, first, count, at_once)
+        return self.own_program("ask", self.port, first, count, concurrency)
 
-    def executed(self, room: Room) -> Iterable[bytes]:
+    def executed(self, workspace: Workspace) -> Iterable[bytes]:
         """See :class:`Contender`."""
         with redis.Redis(port=self.port) as connection:
             contents: list[bytes] = connection.lrange("record", 0, -1)
             connection.delete("record")
         return contents
 
-    def count_executed(self, room: Room) -> int | None:
+    def count_executed(self, workspace: Workspace) -> int | None:
         """See :class:`Contender`."""
         return None
 
@@ -55,7 +55,7 @@ class Subject(Contender):
 
 
 def send(connection: redis.Redis, digest: str, first: int, count: int, window: int) -> None:
-    """Send requests in pipelines, since one at a time would measure the way there and back."""
+    """Send requests in pipelines, because single requests would measure the round trip."""
     contents = requests(first, count)
     watch = Stopwatch()
     for start in range(0, count, window):
@@ -63,28 +63,28 @@ def send(connection: redis.Redis, digest: str, first: int, count: int, window: i
             for content in contents[start : start + window]:
                 pipeline.evalsha(digest, 0, content)
             pipeline.execute()
-    watch.tell()
+    watch.report()
 
 
-def ask(connection: redis.Redis, digest: str, first: int, count: int, at_once: int) -> None:
-    """Send requests, so many in a pipeline, and measure how long each takes."""
-    latencies = Latencies(first, count, at_once)
+def ask(connection: redis.Redis, digest: str, first: int, count: int, concurrency: int) -> None:
+    """Send requests, ``concurrency`` in a pipeline, and measure the latency of each."""
+    latencies = Latencies(first, count, concurrency)
     while latencies.left:
         with connection.pipeline(transaction=False) as pipeline:
             while (content := latencies.next()) is not None:
                 pipeline.evalsha(digest, 0, content)
             for answer in pipeline.execute():
                 latencies.answered(answer)
-    latencies.tell()
+    latencies.report()
 
 
 def main() -> None:
-    """Send or ask, as the command line says."""
+    """Send requests, or measure latency, as the command line says."""
     role, numbers = arguments()
     port, first, count, window = map(int, numbers)
     with redis.Redis(port=port) as connection:
         digest = connection.script_load(_SCRIPT)
-        tell_ready()
+        print_ready()
         (send if role == "send" else ask)(connection, digest, first, count, window)
 
 

@@ -1,4 +1,4 @@
-"""Tarantool with its module queue: a FIFO tube, each change on the disk before it is acknowledged."""
+"""Tarantool with its module queue: a FIFO tube, where each change is on the disk before its acknowledgement."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import ClassVar
 import tarantool
 
 from benchmarks.contender import Contender, distributions
-from benchmarks.room import Room, Unavailable, free_port, listens, program, says
-from benchmarks.work import Stopwatch, arguments, recorder, requests, tell_ready
+from benchmarks.work import Stopwatch, arguments, print_ready, recorder, requests
+from benchmarks.workspace import Unavailable, Workspace, free_port, listens, program, says
 
 _CONNECTIONS = 16
-"""The connector waits for each answer, and so does a connection; several together share a write to the disk."""
+"""A connection waits for each answer; several connections share one write to the disk."""
 _SERVER = """
 box.cfg{{listen = '127.0.0.1:{port}', work_dir = '{folder}', wal_mode = 'fsync', log_level = 'warn'}}
 queue = require('queue')
@@ -26,29 +26,29 @@ box.schema.user.grant('guest', 'super')
 
 
 class Subject(Contender):
-    """Producer and worker have sixteen connections each, with a thread for each."""
+    """Producer and worker have sixteen connections each, one thread for each connection."""
 
     name = "Tarantool queue"
     is_asked: ClassVar[bool] = False
     promise = "acknowledged after fsync; acknowledged when executed; tried again when a worker is lost"
 
-    def start(self, room: Room) -> None:
+    def start(self, workspace: Workspace) -> None:
         """See :class:`Contender`."""
         self.port = free_port()
         server = program("tarantool", "tarantool")
         test = [server, "-e", "os.exit(pcall(require, 'queue') and 0 or 1)"]
         if subprocess.run(test, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
             raise Unavailable("Tarantool does not find its module queue (tarantoolctl rocks install queue)")
-        script = room.write("server.lua", _SERVER.format(port=self.port, folder=room.folder))
-        room.start("Tarantool", [server, script], listens(self.port))
-        room.start("Tarantool worker", self.own_program("work", self.port), says("ready"))
+        script = workspace.write("server.lua", _SERVER.format(port=self.port, folder=workspace.folder))
+        workspace.start("Tarantool", [server, script], listens(self.port))
+        workspace.start("Tarantool worker", self.own_program("work", self.port), says("ready"))
 
-    def producer(self, room: Room, first: int, count: int) -> list[str]:
+    def producer(self, workspace: Workspace, first: int, count: int) -> list[str]:
         """See :class:`Contender`."""
         return self.own_program("send", self.port, first, count)
 
-    def asker(self, room: Room, first: int, count: int, at_once: int) -> list[str]:
-        """See :class:`Contender`; a queue has no answers."""
+    def asker(self, workspace: Workspace, first: int, count: int, concurrency: int) -> list[str]:
+        """Raise NotImplementedError: a queue has no answers."""
         raise NotImplementedError
 
     @property
@@ -60,13 +60,13 @@ class Subject(Contender):
 def _in_threads(do: Callable[[tarantool.Connection, int], None], port: int, count: int) -> list[threading.Thread]:
     connections = [tarantool.Connection("127.0.0.1", port) for _ in range(count)]
     threads = [threading.Thread(target=do, args=each) for each in zip(connections, range(count), strict=True)]
-    tell_ready()
+    print_ready()
     return threads
 
 
 def work(port: int) -> None:
     """Execute and acknowledge requests."""
-    record = recorder(Path(os.environ["ROOM"]) / "record")
+    record = recorder(Path(os.environ["WORKSPACE"]) / "record")
 
     def take(connection: tarantool.Connection, _number: int) -> None:
         while True:
@@ -92,11 +92,11 @@ def send(port: int, first: int, count: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    watch.tell()
+    watch.report()
 
 
 def main() -> None:
-    """Work or send, as the command line says."""
+    """Run as a worker or send requests, as the command line says."""
     role, numbers = arguments()
     (work if role == "work" else send)(*map(int, numbers))
 

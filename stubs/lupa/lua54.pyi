@@ -1,6 +1,6 @@
-"""The part of lupa's modules that Alaska uses, with octets for strings (``encoding=None``); all are like this one.
+"""The part of lupa's modules that Alaska uses, with strings as octets (``encoding=None``); all are like this one.
 
-What may be passed to Lua is narrower than what lupa takes: any other object would become visible to scripts.
+The types that may be passed to Lua are fewer than lupa accepts: any other object would become visible to scripts.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 Plain: TypeAlias = bytes | int | float | bool | None
 FromLua: TypeAlias = Any
-"""What Lua code returns, only that code knows; several values are a tuple."""
+"""The type depends on the Lua code; several values are a tuple."""
 
 class LuaError(Exception): ...
 

@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.contender import Contender, load, names
 from benchmarks.measure import Run
-from benchmarks.room import Room, Unavailable, program, says
 from benchmarks.statistics import Spread, quantile
 from benchmarks.usage import resident_of, usage_of
 from benchmarks.work import FIRST, Check, Latencies, check, recorder, requests
+from benchmarks.workspace import Unavailable, Workspace, program, says
 
 
 class CheckTests(SynchronousTestCase):
@@ -79,7 +79,7 @@ class FiguresTests(SynchronousTestCase):
         self.assertTrue(latencies.answered(third))
         output = io.StringIO()
         with redirect_stdout(output):
-            latencies.tell()
+            latencies.report()
         told, figures = output.getvalue().splitlines()
         self.assertEqual((told.split()[::2], len(figures.split())), (["start", "stop", "cpu"], 3))
 
@@ -113,12 +113,12 @@ class ContenderTests(SynchronousTestCase):
         self.assertEqual(str(error), "no-such-program is not on the path (Debian package some-package)")
 
 
-class RoomTests(SynchronousTestCase):
+class WorkspaceTests(SynchronousTestCase):
     """The environment in which the programs of a contender run."""
 
     def test_leaving_ends_programs(self) -> None:
         """When the room is left, its programs are ended and its folder is deleted."""
-        with Room() as room:
+        with Workspace() as room:
             started = room.start("shell", ["sh", "-c", "echo ready; pwd; exec sleep 60"], says("ready"))
             self.assertIsNone(started.process.poll())
             self.assertEqual(len(room.programs), 1)
@@ -127,7 +127,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_failed_start(self) -> None:
         """The error about a program that ends before it is ready contains its last line."""
-        with Room() as room:
+        with Workspace() as room:
             error = self.assertRaises(
                 Unavailable, room.start, "shell", ["sh", "-c", "echo why; exit 1"], lambda _: False
             )

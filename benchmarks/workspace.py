@@ -1,4 +1,4 @@
-"""Where one contender is measured: a folder of its own, free ports, and the programs that were started there."""
+"""The workspace of one contender: a temporary folder, free ports, and the programs that run there."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PACKAGE = Path(__file__).parent
 
 
 class Unavailable(Exception):
-    """A contender cannot take part; the text says why in a line."""
+    """A contender cannot take part; the text says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A server or worker that runs in a room, under the name that the table gives it."""
+    """A server or worker that runs in a workspace; ``name`` is its name in the report."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -36,19 +36,19 @@ class Program:
 
     @property
     def usage(self) -> Usage:
-        """What the program and its children have used so far."""
+        """The resources that the program and its children have used so far."""
         return usage_of(self.process.pid)
 
 
-class Room:
-    """A folder below the temporary one; leaving it ends what was started in it, and removes it."""
+class Workspace:
+    """A temporary folder; leaving it stops all programs that were started in it, and removes it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self.record = self.folder / "record"
         self.programs: list[Program] = []
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> Workspace:
         self.record.touch()
         return self
 
@@ -56,11 +56,11 @@ class Room:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for program in reversed(self.programs):
-            _end(program.process)
+            _stop(program.process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file in the room, and return where it is."""
+        """Write a file in the workspace, and return its path."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -75,7 +75,7 @@ class Room:
     ) -> Program:
         """Start a program and wait until it is ready.
 
-        :raises Unavailable: it ended instead, or is not ready in time.
+        :raises Unavailable: it ended, or is not ready in time.
         """
         log = self.folder / f"{len(self.programs)}.log"
         with log.open("wb") as output:
@@ -85,7 +85,12 @@ class Room:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "ROOM": str(self.folder), **(environment or {})},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(PACKAGE.parent),
+                    "WORKSPACE": str(self.folder),
+                    **(environment or {}),
+                },
                 start_new_session=True,
             )
         program = Program(name, process, log)
@@ -93,18 +98,18 @@ class Room:
         deadline = time.monotonic() + START_SECONDS
         while not is_ready(program):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Unavailable(f"{name} does not start: {_last_line(log)}")
+                raise Unavailable(f"{name} does not start: {last_line(log)}")
             time.sleep(0.01)
         return program
 
     def stop(self, program: Program) -> None:
-        """End one program before the others."""
+        """Stop one program before the others."""
         self.programs.remove(program)
-        _end(program.process)
+        _stop(program.process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program politely, then by force, with what it has started itself."""
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a program with TERM, or with KILL after a timeout, and kill its children."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -112,24 +117,25 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     try:
-        # It leads a session of its own, so this reaches what is left of its children and nobody else.
+        # The program has its own session, so this kills its remaining children and nothing else.
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return the last line of a program's output that is not blank."""
     lines = log.read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it says nothing")
+    return next((line for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 def says(words: str) -> Callable[[Program], bool]:
-    """Return what tells whether a program's log has these words."""
+    """Return a check whether a program's log contains a text."""
     return lambda program: words.encode() in program.log.read_bytes()
 
 
 def listens(port: int) -> Callable[[Program], bool]:
-    """Return what tells whether somebody listens at a port of this machine."""
+    """Return a check whether a program listens at a port of this machine."""
 
     def is_ready(_program: Program) -> bool:
         with socket.socket() as probe:
@@ -139,7 +145,7 @@ def listens(port: int) -> Callable[[Program], bool]:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody uses."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -151,7 +157,7 @@ def program(name: str, package: str = "") -> str:
 
     :raises Unavailable: it is not on the path; the text names the Debian package that has it.
     """
-    # Beside Python first: that is where the virtual environment has its commands.
+    # Next to Python first: a virtual environment has its commands there.
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
