@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, Flow
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
 from alaska.mlm.codec import encode
@@ -31,9 +31,9 @@ class Client:
         "credit",
         "flow",
         "held_until",
-        "is_deaf",
+        "ignores_replies",
+        "is_disconnected",
         "is_full",
-        "is_gone",
         "is_replaced",
         "last_heard",
         "last_probed",
@@ -65,8 +65,8 @@ class Client:
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
-        self.is_gone = False
-        self.is_deaf = False
+        self.is_disconnected = False
+        self.ignores_replies = False
         self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
@@ -90,10 +90,10 @@ class Client:
     @property
     def is_ready(self) -> bool:
         """Whether one more delivery may be sent to the client."""
-        return (self.credit is None or self.credit > 0) and not (self.is_gone or self.is_full)
+        return (self.credit is None or self.credit > 0) and not (self.is_disconnected or self.is_full)
 
     @property
-    def takes_mail(self) -> bool:
+    def accepts_mail(self) -> bool:
         """Whether the client's mailbox is open to it and one more delivery may be sent."""
         return self.held_until is None and self.is_ready
 
@@ -106,34 +106,34 @@ class Client:
         if self.credit is not None:
             self.router.post(self.peer, encode(command))
         elif not self.router.send(self.peer, encode(command)):
-            self.is_gone = True
-        return not self.is_gone
+            self.is_disconnected = True
+        return not self.is_disconnected
 
     def deliver(self, command: Command, octets: int) -> bool:
         """Send a delivery, of so many octets as limits count them; return as :meth:`send` does."""
         flow = self.flow
-        flow.messages += 1
-        flow.octets += octets
-        if flow.messages < PROOF_MESSAGES and flow.octets < PROOF_OCTETS:
+        flow.messages_since_proof += 1
+        flow.octets_since_proof += octets
+        if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
             return self.send(command)
         has_left = self.router.prove(self.peer, encode(command))
         if has_left is None:
-            self.is_gone = True
+            self.is_disconnected = True
             return False
-        flow.prove(has_left, self)
-        self._weigh()
+        flow.proof_sent(has_left, self)
+        self._compute_is_full()
         return True
 
-    def _weigh(self) -> None:
+    def _compute_is_full(self) -> None:
         self.is_full = self.flow.is_full or self.unconfirmed >= self.most_unconfirmed
 
-    def look_again(self) -> None:
+    def recheck_is_full(self) -> None:
         """Find out whether a client that is full has read or confirmed something."""
         if self.is_full:
-            self.flow.settle()
-            self._weigh()
+            self.flow.update()
+            self._compute_is_full()
 
-    def spend(self) -> None:
+    def spend_credit(self) -> None:
         """Note one more delivery."""
         if self.credit is not None:
             self.credit -= 1
@@ -158,7 +158,7 @@ class Client:
             self.unconfirmed -= message.size
         return message
 
-    def surrender(self) -> dict[bytes, Message]:
+    def release_all(self) -> dict[bytes, Message]:
         """Return all that is with the client, oldest first, by its trackers, and note that nothing is."""
         leases, self.leases = self.leases, {}
         self.unconfirmed = 0
@@ -172,9 +172,9 @@ class Clients:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
         # Asked for several times for each message.
-        self.at: Callable[[bytes], Client | None] = self._by_peer.get
+        self.by_peer: Callable[[bytes], Client | None] = self._by_peer.get
         """The client of this connection."""
-        self.named: Callable[[bytes], Client | None] = self._by_address.get
+        self.by_address: Callable[[bytes], Client | None] = self._by_address.get
         """The client that has this address now."""
 
     def __len__(self) -> int:

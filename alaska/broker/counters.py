@@ -19,7 +19,7 @@ class Counters:
     expired_clients: int = 0
     redelivered: int = 0
     dropped: int = 0
-    buried: int = 0
-    letters_dropped: int = 0
+    dead_lettered: int = 0
+    dead_letters_dropped: int = 0
     store_errors: int = 0
     store_refused: int = 0

@@ -10,11 +10,11 @@ from alaska.message import Message, insert_by_position
 
 WINDOW_MESSAGES = 1000
 WINDOW_OCTETS = 4 * 2**20
-MOST_OCTETS = 16 * 2**20
+TOTAL_WINDOW_OCTETS = 16 * 2**20
 """When so much of all lanes together is in memory, each has a narrow window, for what is about to be delivered."""
 MESSAGE_OCTETS = 512
 """What a message is reckoned to take there beside its content."""
-NARROW_OCTETS = 64 * 2**10
+NARROW_WINDOW_OCTETS = 64 * 2**10
 
 NOBODY: Hashable = frozenset()
 
@@ -26,12 +26,12 @@ class Aside(NamedTuple):
     tracker: bytes
 
 
-def main_of(key: Hashable) -> Hashable:
+def main_lane(key: Hashable) -> Hashable:
     """Return the lane that messages were in before they were set aside."""
     return key.lane if isinstance(key, Aside) else key
 
 
-class Windows:
+class WindowMemory:
     """What is in memory of all lanes of all queues together."""
 
     __slots__ = ("octets",)
@@ -46,45 +46,47 @@ class Lane:
     Of the messages up to the position ``upto`` none is left behind.
     """
 
-    __slots__ = ("is_behind", "messages", "octets", "upto", "windows")
+    __slots__ = ("has_more_in_store", "messages", "octets", "upto", "window_memory")
 
-    def __init__(self, upto: int, windows: Windows) -> None:
-        self.windows = windows
+    def __init__(self, upto: int, window_memory: WindowMemory) -> None:
+        self.window_memory = window_memory
         self.messages: deque[Message] = deque()
         self.octets = 0
-        self.is_behind = False
+        self.has_more_in_store = False
         self.upto = upto
 
     @property
     def has_room(self) -> bool:
         """Whether its window takes one more that has just come."""
         return (
-            len(self.messages) < WINDOW_MESSAGES and self.octets < WINDOW_OCTETS and self.windows.octets < MOST_OCTETS
+            len(self.messages) < WINDOW_MESSAGES
+            and self.octets < WINDOW_OCTETS
+            and self.window_memory.octets < TOTAL_WINDOW_OCTETS
         )
 
     @property
     def has_room_for_next(self) -> bool:
         """Whether its window takes one more that is about to be delivered."""
-        if self.windows.octets < MOST_OCTETS:
+        if self.window_memory.octets < TOTAL_WINDOW_OCTETS:
             return self.has_room
-        return self.weight < NARROW_OCTETS
+        return self.memory_octets < NARROW_WINDOW_OCTETS
 
     @property
-    def weight(self) -> int:
+    def memory_octets(self) -> int:
         """What is in memory of it."""
         return self.octets + MESSAGE_OCTETS * len(self.messages)
 
     def _add(self, message: Message) -> None:
         self.octets += message.size
-        self.windows.octets += message.size + MESSAGE_OCTETS
+        self.window_memory.octets += message.size + MESSAGE_OCTETS
 
     def _subtract(self, message: Message) -> None:
         self.octets -= message.size
-        self.windows.octets -= message.size + MESSAGE_OCTETS
+        self.window_memory.octets -= message.size + MESSAGE_OCTETS
 
     def clear(self) -> None:
         """Have nothing in memory."""
-        self.windows.octets -= self.weight
+        self.window_memory.octets -= self.memory_octets
         self.messages.clear()
         self.octets = 0
 
@@ -101,7 +103,7 @@ class Lane:
         else:
             insert_by_position(self.messages, message)
         self._add(message)
-        if not self.is_behind:
+        if not self.has_more_in_store:
             self.upto = max(self.upto, message.position)
 
     def remove(self, message: Message) -> bool:

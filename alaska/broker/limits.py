@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
-from alaska.broker.flows import FlowLimits
+from alaska.broker.flow_control import FlowLimits
 from alaska.message import QueueKind, QueueName, Retention
 
 
@@ -19,7 +19,7 @@ class QueueLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterLimits:
+class DeadLetterLimits:
     """How many dead letters are kept, how many octets, and for how many seconds; None: no limit.
 
     With ``is_open``, every client may ask about them; else only who is near (:class:`alaska.interfaces.IRouter`).
@@ -55,7 +55,7 @@ class Limits:
     queues: int | None = 10_000
     streams: int | None = 10_000
     attempts: int | None = 5
-    letters: LetterLimits = field(default_factory=LetterLimits)
+    dead_letters: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     flow: FlowLimits = field(default_factory=FlowLimits)
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
@@ -72,27 +72,27 @@ class Gauge:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._grown: set[object] = set()
-        self._full: set[object] = set()
+        self._warned_large: set[object] = set()
+        self._warned_full: set[object] = set()
 
     def admits(self, what: object, octets: int, limits: QueueLimits, cause: object = None) -> bool:
         """Return whether something may grow to so many octets; the log names it, and the cause, if there is one."""
         if limits.most_octets is not None and octets > limits.most_octets:
-            self._warn(self._full, what, "{what} is full: {octets} would be too much{cause}", octets, cause)
+            self._warn(self._warned_full, what, "{what} is full: {octets} would be too much{cause}", octets, cause)
             return False
         if limits.warn_octets is not None and octets >= limits.warn_octets:
-            self._warn(self._grown, what, "{what} has grown to {octets}{cause}", octets, cause)
+            self._warn(self._warned_large, what, "{what} has grown to {octets}{cause}", octets, cause)
         return True
 
-    def sank(self, what: object, octets: int, limits: QueueLimits) -> None:
+    def shrank(self, what: object, octets: int, limits: QueueLimits) -> None:
         """Take note of a smaller size: the next crossing of the mark is worth a warning again.
 
         So is that of the limit, when a quarter has room again: what is full swings at its limit all the time.
         """
-        if self._grown and (limits.warn_octets is None or octets < limits.warn_octets):
-            self._grown.discard(what)
-        if self._full and (limits.most_octets is None or octets <= limits.most_octets * 3 // 4):
-            self._full.discard(what)
+        if self._warned_large and (limits.warn_octets is None or octets < limits.warn_octets):
+            self._warned_large.discard(what)
+        if self._warned_full and (limits.most_octets is None or octets <= limits.most_octets * 3 // 4):
+            self._warned_full.discard(what)
 
     def _warn(self, warned: set[object], what: object, words: str, octets: int, cause: object) -> None:
         if what not in warned:
@@ -129,8 +129,8 @@ class Room:
             and self._gauge.admits("all that waits", self.octets + more, self._total, queue)
         )
 
-    def sank(self, queue: QueueName, waiting: int, less: int) -> None:
+    def shrank(self, queue: QueueName, waiting: int, less: int) -> None:
         """Take note that so many octets wait in a queue now, so many less than before."""
         self.octets -= less
-        self._gauge.sank(queue, waiting, self._limits_of[queue.kind])
-        self._gauge.sank("all that waits", self.octets, self._total)
+        self._gauge.shrank(queue, waiting, self._limits_of[queue.kind])
+        self._gauge.shrank("all that waits", self.octets, self._total)

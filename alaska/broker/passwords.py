@@ -25,7 +25,7 @@ class Passwords:
         self._is_verbose = is_verbose
         self._version: tuple[int, ...] | None = None
         self._users: dict[bytes, bytes] = {}
-        self._is_lost = False
+        self._is_unreadable = False
 
     def accept(self, username: bytes, password: bytes) -> bool:
         """Return whether this is a user of the file, with this password."""
@@ -47,12 +47,12 @@ class Passwords:
             if version != self._version:
                 self._users = parse(self._path.read_bytes())
                 self._version = version
-            self._is_lost = False
+            self._is_unreadable = False
         except OSError as error:
             self._users, self._version = {}, None
-            if self._is_lost:
+            if self._is_unreadable:
                 return
-            self._is_lost = True
+            self._is_unreadable = True
             self._log.error("cannot read the password file {path}: {error}", path=self._path, error=error.strerror)
 
 

@@ -12,8 +12,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
-from alaska.broker.gate import Gate
 from alaska.broker.limits import Limits
+from alaska.broker.login_throttle import LoginThrottle
 from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor, Verdict
 
@@ -49,10 +49,10 @@ class BrokerService(Service):
         self._make_store = make_store
         self._endpoints = endpoints
         self._limits = limits
-        self._gate = None if accept is None else Gate(accept)
+        self._login_throttle = None if accept is None else LoginThrottle(accept)
         self._domain = domain
         self._wall = wall
-        self._offset = 0.0
+        self._clock_offset = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = reactor
         self._network: INetwork | None = None
@@ -77,14 +77,14 @@ class BrokerService(Service):
     def _serve(self) -> None:
         self._network = self._make_network()
         try:
-            if self._gate is not None:
-                self._network.authenticate(partial(self._decide, self._gate))
-            is_plain, most_unread = self._gate is not None, self._limits.flow.messages
+            if self._login_throttle is not None:
+                self._network.authenticate(partial(self._decide, self._login_throttle))
+            is_plain, most_unread = self._login_throttle is not None, self._limits.flow.messages
             self._router = self._network.router(self._endpoints, self._domain, is_plain, most_unread)
-            self._router.start(self._received, self._gone)
+            self._router.start(self._received, self._send_failed)
             # Behind the endpoints: where another broker serves them, the store is that one's.
             self._store = self._make_store()
-            self._offset = self._store.opened_at - self._reactor.seconds()
+            self._clock_offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store)
         except Exception:
             self._close()
@@ -113,14 +113,14 @@ class BrokerService(Service):
 
     def _now(self) -> float:
         """Return the broker's time: the store's, which goes on evenly by the reactor's clock."""
-        return self._reactor.seconds() + self._offset
+        return self._reactor.seconds() + self._clock_offset
 
-    def _decide(self, gate: Gate, username: bytes, password: bytes, address: str) -> Verdict:
-        return gate.ask(username, password, address, self._reactor.seconds())
+    def _decide(self, throttle: LoginThrottle, username: bytes, password: bytes, address: str) -> Verdict:
+        return throttle.decide(username, password, address, self._reactor.seconds())
 
-    def _gone(self, peer: bytes, is_full: bool) -> None:
+    def _send_failed(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:
-            self.broker.gone(peer, is_full)
+            self.broker.send_failed(peer, is_full)
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:
@@ -130,8 +130,8 @@ class BrokerService(Service):
         if self.broker is not None:
             try:
                 self.broker.tick(self._now(), self._wall())
-                if self._gate is not None:
-                    self._gate.tick(self._reactor.seconds())
+                if self._login_throttle is not None:
+                    self._login_throttle.tick(self._reactor.seconds())
             except Exception:  # A call that raises would never be made again, and no client would expire.
                 self._log.failure("a tick of the broker failed")
 
@@ -143,8 +143,8 @@ class EmbeddedBrokerService(BrokerService):
     gets them, and opens the store.
     """
 
-    _next_attempt: IDelayedCall | None = None
-    _complaint = ""
+    _next_try: IDelayedCall | None = None
+    _logged_failure = ""
 
     def startService(self) -> None:
         """Serve the endpoints, or leave them to whoever does until that one is gone.
@@ -160,33 +160,33 @@ class EmbeddedBrokerService(BrokerService):
             self._log.info(
                 "{endpoints} is served already; joining the broker there", endpoints=", ".join(self._endpoints)
             )
-            self._attempt_in(TAKE_OVER_SECONDS)
+            self._retry_in(TAKE_OVER_SECONDS)
 
     def stopService(self) -> None:
         """See :class:`BrokerService`."""
-        if self._next_attempt is not None:
-            self._next_attempt.cancel()
-            self._next_attempt = None
+        if self._next_try is not None:
+            self._next_try.cancel()
+            self._next_try = None
         super().stopService()
 
-    def _attempt_in(self, seconds: float) -> None:
-        self._next_attempt = self._reactor.callLater(seconds, self._attempt)
+    def _retry_in(self, seconds: float) -> None:
+        self._next_try = self._reactor.callLater(seconds, self._try_takeover)
 
-    def _attempt(self) -> None:
+    def _try_takeover(self) -> None:
         """Serve the endpoints if nobody does any more; what else prevents it is told once, and may pass."""
-        self._next_attempt = None
+        self._next_try = None
         try:
             self._serve()
         except Exception as error:  # Whatever it was, nobody else may be there to make another attempt.
-            is_taken = isinstance(error, CannotBind) and error.is_taken
-            if not is_taken:
-                self._complain(error)
-            self._attempt_in(TAKE_OVER_SECONDS if is_taken else RETRY_SECONDS)
+            has_tracker_in_flight = isinstance(error, CannotBind) and error.is_taken
+            if not has_tracker_in_flight:
+                self._log_failure(error)
+            self._retry_in(TAKE_OVER_SECONDS if has_tracker_in_flight else RETRY_SECONDS)
         else:
             self._log.info("the broker there is gone, this worker carries one now")
 
-    def _complain(self, error: Exception) -> None:
-        complaint = str(error) if isinstance(error, AlaskaError) else repr(error)
-        if complaint != self._complaint:
-            self._complaint = complaint
-            self._log.error("cannot take over from the broker that is gone: {complaint}", complaint=complaint)
+    def _log_failure(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, AlaskaError) else repr(error)
+        if reason != self._logged_failure:
+            self._logged_failure = reason
+            self._log.error("cannot take over from the broker that is gone: {reason}", reason=reason)

@@ -8,8 +8,8 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
-from alaska.broker.flows import FlowLimits
-from alaska.broker.limits import LetterLimits, Limits, QueueLimits
+from alaska.broker.flow_control import FlowLimits
+from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
@@ -64,7 +64,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         queues=settings.queues,
         streams=settings.streams,
         attempts=settings.service_attempts,
-        letters=LetterLimits(
+        dead_letters=DeadLetterLimits(
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
         ),
         flow=FlowLimits(settings.unread_count, settings.unread_size),

@@ -18,7 +18,7 @@ from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.mlm.patterns import compile_pattern
-from tests.broker.hand_router import HandRouter
+from tests.broker.fake_router import FakeRouter
 from tests.broker.stream_model import StreamsModel
 
 OK = mlm.Ok(200, b"")
@@ -43,8 +43,8 @@ class Peer:
     is_open: bool = True
     is_replaced: bool = False
     is_silent: bool = False
-    is_gone: bool = False
-    is_known_gone: bool = False
+    is_disconnected: bool = False
+    is_known_disconnected: bool = False
     stream: bytes | None = None
     offers: dict[bytes, set[bytes]] = field(default_factory=dict)
     leases: dict[bytes, Sent] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Peer:
     @property
     def is_ready(self) -> bool:
         """Whether it may be sent one more delivery."""
-        return self.is_open and not self.is_known_gone and (self.credit is None or self.credit > 0)
+        return self.is_open and not self.is_known_disconnected and (self.credit is None or self.credit > 0)
 
     def takes(self, queue: QueueName, subject: bytes) -> bool:
         """Return whether it offers this; of mailboxes the model knows the owners."""
@@ -119,7 +119,7 @@ class BrokerModel:
     def start(self, store: IStore) -> None:
         """Start a broker with a store."""
         self.store = self.streams.store = store
-        self.router = HandRouter(self._transmit)
+        self.router = FakeRouter(self._transmit)
         self.broker = Broker(self.router, self.limits, store)
         self._last_tick = self.now
         self.broker.tick(self.now)
@@ -127,7 +127,7 @@ class BrokerModel:
     @property
     def connected(self) -> list[Peer]:
         """The clients that can say something."""
-        return [peer for peer in self.peers.values() if peer.is_open and not peer.is_gone]
+        return [peer for peer in self.peers.values() if peer.is_open and not peer.is_disconnected]
 
     # What the broker sends
 
@@ -144,15 +144,15 @@ class BrokerModel:
             case mlm.Ok(_, reason) if reason.startswith(b"last="):
                 self._said_last = reason
                 self._replies.append((peer, OK))
-            case _ if not peer.is_gone:
+            case _ if not peer.is_disconnected:
                 self._replies.append((peer, command))
         if peer.credit is None:
-            peer.is_known_gone = peer.is_gone
-        return not peer.is_gone
+            peer.is_known_disconnected = peer.is_disconnected
+        return not peer.is_disconnected
 
     def _spend(self, peer: Peer) -> None:
         assert peer.is_open, f"a delivery to {peer.name!r}, which has left"
-        assert not peer.is_known_gone, f"a delivery to {peer.name!r}, whose connection is known to be gone"
+        assert not peer.is_known_disconnected, f"a delivery to {peer.name!r}, whose connection is known to be gone"
         if peer.credit is not None:
             assert peer.credit > 0, f"a delivery to {peer.name!r}, which has no credit left"
             peer.credit -= 1
@@ -180,7 +180,7 @@ class BrokerModel:
             peer.leases[command.tracker] = message
         else:
             assert command.tracker == message.tracker
-            if not peer.is_gone:
+            if not peer.is_disconnected:
                 self._end(message, 202)
 
     def _check_tracker(self, peer: Peer, message: Sent, tracker: bytes) -> None:
@@ -194,8 +194,10 @@ class BrokerModel:
             # It may be with a client already, while its attempt is being noted.
             return
         assert message.tracker in peer.leases, f"{message} as {tracker!r}"
-        takers = [each for each in self.peers.values() if each.is_ready and each.takes(message.queue, message.subject)]
-        others = [each for each in takers if message.tracker not in each.leases]
+        consumers = [
+            each for each in self.peers.values() if each.is_ready and each.takes(message.queue, message.subject)
+        ]
+        others = [each for each in consumers if message.tracker not in each.leases]
         assert not others or self._may_leave, f"{message} is for {others}"
 
     def _let_go(self, message: Sent) -> None:
@@ -227,8 +229,10 @@ class BrokerModel:
             self._bury(mine[0], status)
         mine[0].told.append(status)
         if status == 201:
-            takers = [each for each in self.peers.values() if each.takes(mine[0].queue, mine[0].subject)]
-            count = len(takers) or int(mine[0].queue.kind is QueueKind.MAILBOX and mine[0].queue.address in self.owners)
+            consumers = [each for each in self.peers.values() if each.takes(mine[0].queue, mine[0].subject)]
+            count = len(consumers) or int(
+                mine[0].queue.kind is QueueKind.MAILBOX and mine[0].queue.address in self.owners
+            )
             assert self._may_leave or command.status_reason == b"offers=%d" % count
 
     def _is_due(self, message: Sent, status: int) -> bool:
@@ -262,10 +266,15 @@ class BrokerModel:
         self._replies = []
         call()
         for name in self.router.end_turn(self.broker):
-            self.peers[name].is_known_gone = True
+            self.peers[name].is_known_disconnected = True
         for message in self._ended:
             listener = self._hears(message)
-            if message.is_tracked and listener is not None and listener.credit is not None and not listener.is_gone:
+            if (
+                message.is_tracked
+                and listener is not None
+                and listener.credit is not None
+                and not listener.is_disconnected
+            ):
                 assert message.told[-1:] == [message.final], f"the sender of {message} was not told its end"
         self._ended = []
         if any(message.waits and message.is_late(self.now) for message in self.messages.values()):
@@ -282,7 +291,7 @@ class BrokerModel:
             self._strip(older)
         elif older is not None:
             self.leave(older)
-            if not older.is_gone:
+            if not older.is_disconnected:
                 reason = b"another client has opened with this address"
                 replies.append((older, mlm.Error(400, reason)))
         if address:
@@ -425,14 +434,14 @@ class BrokerModel:
         self._last_tick = self.now
         still_open = [peer for peer in self.peers.values() if peer.is_open]
         silent = {peer for peer in still_open if peer.heard < self.now - self.limits.client_timeout}
-        known_gone = {peer for peer in still_open if peer.is_known_gone}
-        self._may_leave = silent | {peer for peer in still_open if peer.is_gone}
+        known_gone = {peer for peer in still_open if peer.is_known_disconnected}
+        self._may_leave = silent | {peer for peer in still_open if peer.is_disconnected}
         late = [each for each in self.messages.values() if each.waits and each.is_late(self.now)]
 
         def call() -> None:
             self.broker.tick(self.now)
             for peer in list(self._may_leave):
-                has_left = self.broker.clients.at(peer.name) is None
+                has_left = self.broker.clients.by_peer(peer.name) is None
                 assert has_left or peer not in silent | known_gone, f"{peer.name!r} has not expired"
                 if has_left:
                     self.leave(peer)
@@ -465,7 +474,7 @@ class BrokerModel:
             if message.final is None and message.number not in kept:
                 assert message.waits and message.is_late(self.now), f"{message} is lost"
                 listener = self._hears(message)
-                is_heard = listener is not None and listener.credit is not None and not listener.is_gone
+                is_heard = listener is not None and listener.credit is not None and not listener.is_disconnected
                 assert not (message.is_tracked and is_heard), f"nobody was told that {message} was late"
                 message.final = 302
         ended = [self.messages[number] for number in kept if self.messages[number].final is not None]
@@ -493,12 +502,14 @@ class BrokerModel:
             self.settle()
         ready = [peer for peer in self.peers.values() if peer.is_ready]
         for message in self.waiting():
-            takers = [peer for peer in ready if self._may_take(peer, message)]
+            consumers = [peer for peer in ready if self._may_take(peer, message)]
             if message.queue.kind is QueueKind.MAILBOX:
-                takers = [peer for peer in takers if message.tracker not in peer.leases]
-            assert not takers or message.is_late(self.now), f"{message} waits, and {takers} are ready"
+                consumers = [peer for peer in consumers if message.tracker not in peer.leases]
+            assert not consumers or message.is_late(self.now), f"{message} waits, and {consumers} are ready"
         lanes = [lane for queue in self.broker.queues._queues.values() for lane in queue._lanes.values()]
-        assert self.broker.queues.windows.octets == sum(lane.weight for lane in lanes), "something is counted wrong"
+        assert self.broker.queues.window_memory.octets == sum(lane.memory_octets for lane in lanes), (
+            "something is counted wrong"
+        )
         for peer in ready:
             self.streams.check_fed(peer)
 
@@ -525,13 +536,13 @@ class BrokerModel:
         self.letters.discard(number)
         message = self.messages[number]
         if is_dropped:
-            assert self.broker.queues.dead.drop(dead.position)
+            assert self.broker.queues.dead_letters.drop(dead.position)
             return
         self.count += 1
         message.place = self.count
         message.final, message.attempts, message.is_tracked, message.expires = None, 0, False, None
         message.is_restored, message.was_sent_again = False, True
-        self._during(lambda: self.broker.queues.replay_letter(dead.position, self.now))
+        self._during(lambda: self.broker.queues.replay_dead_letter(dead.position, self.now))
 
     def restart(self, store: IStore, is_clean: bool) -> None:
         """Let the broker end, and another begin with what the store has."""

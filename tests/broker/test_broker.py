@@ -14,7 +14,7 @@ from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.store.memory import MemoryStore
-from tests.broker.hand_router import HandRouter
+from tests.broker.fake_router import FakeRouter
 
 OK = mlm.Ok(200, b"")
 PING = mlm.ConnectionPing()
@@ -43,7 +43,7 @@ class BrokerTestCase(SynchronousTestCase):
         self.gone: set[bytes] = set()
         self.now = 0.0
         self.store = self.make_store()
-        self.router = HandRouter(self.transmit)
+        self.router = FakeRouter(self.transmit)
         self.broker = Broker(self.router, self.limits, self.store)
         self.broker.tick(0.0)
 

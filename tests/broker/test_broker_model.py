@@ -104,7 +104,7 @@ class BrokerMachine(RuleBasedStateMachine):
         if how == "close":
             self.model.close(peer)
         elif how == "vanish":
-            peer.is_silent = peer.is_gone = True
+            peer.is_silent = peer.is_disconnected = True
         elif how == "fall silent":
             peer.is_silent = True
         else:
@@ -276,11 +276,16 @@ class SpillingMachine(BrokerMachine):
 
 def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -> None:
     """Let queues and journals be read, and the temporary file be used, in the smallest of steps."""
-    for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "MOST_OCTETS": 3000, "NARROW_OCTETS": 600}.items():
+    for name, size in {
+        "WINDOW_MESSAGES": 4,
+        "WINDOW_OCTETS": 14,
+        "TOTAL_WINDOW_OCTETS": 3000,
+        "NARROW_WINDOW_OCTETS": 600,
+    }.items():
         patch(lanes, name, size)
-    for name, size in {"READ_MESSAGES": 3, "READS_IN_A_TURN": 2, "REFILLS_AT_ONCE": 2}.items():
+    for name, size in {"READ_MESSAGES": 3, "READS_PER_CALL": 2, "REFILLS_PER_READ": 2}.items():
         patch(queue, name, size)
-    for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
+    for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():
         patch(streams, name, size)
     patch(sqlite, "SPILL_OCTETS", 300)
 

@@ -220,7 +220,7 @@ class DeadLetterTests(BrokerTestCase):
         self.open("p", request(tracker=b"t"))
         self.take("a")
         self.do("a", confirm(b"t", 502, b"it failed"))
-        (letter,) = self.broker.queues.dead.heads(0, 10)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual((letter.status, letter.reason, letter.message.subject), (502, b"it failed", b"job"))
         return letter.message.position
 
@@ -234,10 +234,10 @@ class DeadLetterTests(BrokerTestCase):
         """A dead letter that is replayed is delivered as a new request, and is no letter any more."""
         position = self.refuse_one()
         self.do("a", mlm.Credit(1))
-        self.assertTrue(self.broker.queues.replay_letter(position, self.now))
+        self.assertTrue(self.broker.queues.replay_dead_letter(position, self.now))
         self.assertEqual(self.taken("a"), [b"job"])
-        self.assertEqual(list(self.broker.queues.dead.heads(0, 10)), [])
-        self.assertFalse(self.broker.queues.replay_letter(position, self.now))
+        self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
+        self.assertFalse(self.broker.queues.replay_dead_letter(position, self.now))
 
     def test_replay_is_not_told(self) -> None:
         """The sender, who has heard how its message ended, hears nothing of a replay."""
@@ -246,16 +246,16 @@ class DeadLetterTests(BrokerTestCase):
         self.do("p", request(tracker=b"t"))
         self.do("a", confirm(b"t", 404))
         self.assertEqual([each[:2] for each in self.take("p")], [(b"t", 201), (b"t", 404)])
-        (letter,) = self.broker.queues.dead.heads(0, 10)
-        self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
         self.do("a", confirm(b"t"))
         self.assertEqual(self.take("p"), [])
 
     def test_dropped(self) -> None:
         """A dead letter that is dropped is gone."""
         position = self.refuse_one()
-        self.assertTrue(self.broker.queues.dead.drop(position))
-        self.assertFalse(self.broker.queues.dead.drop(position))
+        self.assertTrue(self.broker.queues.dead_letters.drop(position))
+        self.assertFalse(self.broker.queues.dead_letters.drop(position))
 
     def test_request_that_kills_its_workers(self) -> None:
         """A request whose workers are lost over it, one after the other, ends as a dead letter."""
@@ -267,7 +267,7 @@ class DeadLetterTests(BrokerTestCase):
             self.assertEqual(self.take(f"w{number}"), [ERROR_500])
         self.open("w", OFFER, credit=5)
         self.assertEqual(self.taken("w"), [b"good"])
-        (letter,) = self.broker.queues.dead.heads(0, 10)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual(letter.reason, b"delivered 3 times in vain")
 
     def test_handing_back_is_no_attempt(self) -> None:
@@ -278,7 +278,7 @@ class DeadLetterTests(BrokerTestCase):
             self.do("w", mlm.Credit(1))
             self.assertEqual(self.taken("w"), [b"job"])
             self.do("w", confirm(b"t", 300))
-        self.assertEqual(list(self.broker.queues.dead.heads(0, 10)), [])
+        self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
 
 
 class RoomTests(BrokerTestCase):
@@ -292,9 +292,9 @@ class RoomTests(BrokerTestCase):
         self.open("p", request(tracker=b"t", content=b"x" * 20))
         self.do("a", confirm(b"t", 404), mlm.ConnectionClose())
         self.do("p", request(content=b"x" * 20))
-        (letter,) = self.broker.queues.dead.heads(0, 10)
-        self.assertFalse(self.broker.queues.replay_letter(letter.message.position, self.now))
-        self.assertEqual(len(list(self.broker.queues.dead.heads(0, 10))), 1)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.assertFalse(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
+        self.assertEqual(len(list(self.broker.queues.dead_letters.summaries(0, 10))), 1)
 
     def test_connection_that_is_gone(self) -> None:
         """What could not be sent to a plain client whose connection is gone counts once while it waits."""

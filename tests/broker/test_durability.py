@@ -110,7 +110,7 @@ class RefusedTests(DurableTestCase):
         self.write()
         self.do("w", mlm.Confirm(b"t2", 200, b""))
         self.assertEqual(self.confirms("p"), [(b"t1", 201), (b"t2", 200)])
-        self.assertEqual(self.broker.queues._refused, set())
+        self.assertEqual(self.broker.queues._unstorable, set())
 
 
 class PromiseTests(DurableTestCase):
@@ -209,9 +209,9 @@ class PromiseTests(DurableTestCase):
         self.do("w", mlm.Confirm(b"t", 404, b"no such script"))
         self.write()
         self.crash()
-        (letter,) = self.broker.queues.dead.heads(0, 10)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual((letter.status, letter.reason, letter.message.subject), (404, b"no such script", b"bad"))
-        self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
+        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
         self.open("w", OFFER, credit=1)
         self.assertEqual(self.taken("w"), [b"bad"])
 
@@ -240,7 +240,7 @@ class AttemptTests(DurableTestCase):
             self.write()
             deliveries += self.taken("w").count(b"bomb")
         self.assertEqual(deliveries, 3)
-        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 10)], [b"bomb"])
+        self.assertEqual([each.message.subject for each in self.broker.queues.dead_letters.summaries(0, 10)], [b"bomb"])
 
     def test_worker_that_has_left(self) -> None:
         """A worker that is gone before the attempt is in the file is sent nothing; another is."""

@@ -18,7 +18,7 @@ class WindowsTests(BrokerTestCase):
 
     def make_store(self) -> IStore:
         """Return a store that has a temporary file."""
-        self.patch(lanes, "MOST_OCTETS", MOST)
+        self.patch(lanes, "TOTAL_WINDOW_OCTETS", MOST)
         kind = SpillingKind()
         self.addCleanup(kind.clean_up)
         return kind.make()
@@ -32,14 +32,14 @@ class WindowsTests(BrokerTestCase):
     def test_many_mailboxes(self) -> None:
         """All mailboxes together have so much in memory; what is left in the store is delivered all the same."""
         self.fill()
-        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
         for number in range(BOXES):
             name = f"box{number}"
             self.open(name)
             self.pass_time(0.2)
             self.assertEqual(self.taken(name), [b"%d" % number])
             self.do(name, mlm.ConnectionClose())
-        self.assertEqual(self.broker.queues.windows.octets, 0)
+        self.assertEqual(self.broker.queues.window_memory.octets, 0)
 
     def test_full_memory_stops_nobody(self) -> None:
         """While memory is full of mail for nobody, others get what is for them, in order, and at once if they wait."""
@@ -49,7 +49,7 @@ class WindowsTests(BrokerTestCase):
         self.open("worker", OFFER, credit=300)
         self.pass_time(3, "worker")
         self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(300)])
-        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
         self.do("worker", mlm.Credit(1))
         self.do("sender", mlm.ServiceSend(b"svc", b"last", b"", 0, LARGE))
         self.assertEqual(self.taken("worker"), [b"last"])

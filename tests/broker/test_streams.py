@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import LogLevel
 
-from alaska.broker import readers
+from alaska.broker import stream_readers
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
@@ -117,7 +117,7 @@ class LagTests(StreamTestCase):
 
     def test_own_messages_are_not_noted_for_ever(self) -> None:
         """Of what a reader without address writes while it lags, so much is known as its own."""
-        self.patch(readers, "MOST_OWN", 3)
+        self.patch(stream_readers, "MAX_OWN_RECORDS", 3)
         self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
         self.do("w", *write(b"1"))
         self.do("r", *[mlm.StreamSend(b"own", ())] * 5)

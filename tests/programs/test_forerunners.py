@@ -9,9 +9,9 @@ from twisted.logger import LogLevel
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Limits, QueueLimits
+from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
-from alaska.broker.readers import Reader
-from alaska.broker.services import Offers
+from alaska.broker.stream_readers import Reader
 from alaska.broker.streams import Stream
 from alaska.message import Message, Page, QueueName, Retention
 from alaska.mlm import commands as mlm

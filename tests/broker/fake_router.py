@@ -13,7 +13,7 @@ from alaska.mlm.commands import Command
 
 
 @implementer(IRouter)
-class HandRouter:
+class FakeRouter:
     """Hands commands to a function, which returns False where the connection is gone.
 
     That what was posted could not be sent is told to the broker when the test lets the turn end. To peers that are in
@@ -48,7 +48,7 @@ class HandRouter:
         """Tell a broker of the connections that are gone; return them."""
         unsent, self._unsent = self._unsent, []
         for peer in unsent:
-            broker.gone(peer)
+            broker.send_failed(peer)
         return unsent
 
     def close(self) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.logger import LogLevel
 
-from alaska.broker import letters
-from alaska.broker.letters import ADDRESS, CLOSED
-from alaska.broker.limits import LetterLimits, Limits
+from alaska.broker import dead_letter_service
+from alaska.broker.dead_letter_service import ACCESS_REFUSED, ADDRESS
+from alaska.broker.limits import DeadLetterLimits, Limits
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Page
 from alaska.mlm import commands as mlm
@@ -65,14 +65,14 @@ class LettersCase(BrokerTestCase, LogCase):
 class LimitTests(LettersCase):
     """How many are kept."""
 
-    limits = Limits(client_timeout=1e9, letters=LetterLimits(3, 3000 + 3 * 1024, 100.0))
+    limits = Limits(client_timeout=1e9, dead_letters=DeadLetterLimits(3, 3000 + 3 * 1024, 100.0))
 
     def test_most(self) -> None:
         """Of more than the limit, the oldest are dropped, from the store as well, and counted."""
         self.refuse(b"", b"1", b"22", b"333", b"4444")
         self.assertEqual(self.listed(), [2, 3, 4])
         self.assertEqual([each.message.size for each in self.store.letters(0, 10)], [2, 3, 4])
-        self.assertEqual(self.broker.counters.letters_dropped, 2)
+        self.assertEqual(self.broker.counters.dead_letters_dropped, 2)
 
     def test_most_octets(self) -> None:
         """Those that are too much together go, the oldest first; one that is too large alone costs no other."""
@@ -86,7 +86,9 @@ class LimitTests(LettersCase):
         self.open("p", *(request(b"%d" % number, b"t%d" % number) for number in range(4)))
         for number in (3, 1, 0, 2):
             self.do("w", confirm(b"t%d" % number, 404))
-        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 9)], [b"0", b"1", b"2"])
+        self.assertEqual(
+            [each.message.subject for each in self.broker.queues.dead_letters.summaries(0, 9)], [b"0", b"1", b"2"]
+        )
 
     def test_age(self) -> None:
         """What is too old is dropped."""
@@ -109,7 +111,7 @@ class LimitTests(LettersCase):
 class ListTests(LettersCase):
     """Asking about them."""
 
-    limits = Limits(letters=LetterLimits(None, None, None))
+    limits = Limits(dead_letters=DeadLetterLimits(None, None, None))
 
     def make_store(self) -> IStore:
         """Return a store that counts the letters that are read."""
@@ -133,10 +135,10 @@ class ListTests(LettersCase):
 
     def test_large_letter(self) -> None:
         """A large letter is told of without its content."""
-        self.refuse(b"x" * (letters.MOST_READ_OCTETS + 1), b"y")
+        self.refuse(b"x" * (dead_letter_service.MAX_READ_OCTETS + 1), b"y")
         large, small = self.ask(b"list")["letters"]
         found = self.ask(b"read", b'{"position": %d}' % large["position"], "one")["letter"]
-        self.assertEqual((found["octets"], found["content"]), (letters.MOST_READ_OCTETS + 1, None))
+        self.assertEqual((found["octets"], found["content"]), (dead_letter_service.MAX_READ_OCTETS + 1, None))
         self.assertEqual(
             self.ask(b"read", b'{"position": %d}' % small["position"], "two")["letter"]["content"], ["eQ=="]
         )
@@ -150,10 +152,11 @@ class RightTests(LettersCase):
         self.refuse(b"secret")
         self.router.is_near = False
         for number, what in enumerate((b"list", b"read", b"replay", b"drop")):
-            self.assertEqual(self.ask(what, b'{"position": 1}', f"far{number}"), {"error": CLOSED})
+            self.assertEqual(self.ask(what, b'{"position": 1}', f"far{number}"), {"error": ACCESS_REFUSED})
         self.open("credit", mlm.ServiceSend(ADDRESS, b"drop", b"q", 0, (b'{"position": 1}',)), credit=9)
         self.assertEqual(
-            self.say("credit", mlm.ServiceSend(ADDRESS, b"list", b"q", 0, ())), [confirm(b"q", 401, CLOSED.encode())]
+            self.say("credit", mlm.ServiceSend(ADDRESS, b"list", b"q", 0, ())),
+            [confirm(b"q", 401, ACCESS_REFUSED.encode())],
         )
         self.router.is_near = True
         self.assertEqual(self.listed(), [6])
@@ -162,7 +165,7 @@ class RightTests(LettersCase):
 class OpenTests(LettersCase):
     """A broker that lets everybody ask."""
 
-    limits = Limits(letters=LetterLimits(is_open=True))
+    limits = Limits(dead_letters=DeadLetterLimits(is_open=True))
 
     def test_from_afar(self) -> None:
         """Any client is answered."""

@@ -11,15 +11,15 @@ from heapq import nsmallest
 from twisted.logger import Logger
 
 from alaska.broker.counters import Counters
-from alaska.broker.limits import LetterLimits
+from alaska.broker.limits import DeadLetterLimits
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message
 
-LETTER_OCTETS = 1024
+DEAD_LETTER_OCTETS = 1024
 """What a letter is reckoned to take beside its content."""
-READ_LETTERS = 16
-TELL_SECONDS = 60.0
+READ_DEAD_LETTERS = 16
+REPORT_SECONDS = 60.0
 """So often the log says that letters were dropped, and how many."""
 
 
@@ -28,83 +28,83 @@ class DeadLetters:
 
     _log = Logger()
 
-    def __init__(self, store: IStore, counters: Counters, limits: LetterLimits) -> None:
+    def __init__(self, store: IStore, counters: Counters, limits: DeadLetterLimits) -> None:
         self._store = store
         self._counters = counters
         self._limits = limits
         # In the order in which they were given up, without their content.
-        self._heads: dict[int, DeadLetter] = {}
-        self._weights: dict[int, int] = {}
+        self._summaries: dict[int, DeadLetter] = {}
+        self._octets_of: dict[int, int] = {}
         self._octets = 0
-        self._untold = 0
-        self._told = float("-inf")
+        self._unreported_drops = 0
+        self._reported_at = float("-inf")
         try:
-            for letter, weight in sorted(self._stored(), key=lambda each: each[0].time):
-                self._add(letter, weight)
+            for letter, octets in sorted(self._stored(), key=lambda each: each[0].time):
+                self._index(letter, octets)
         except StoreError as error:
             self._log.error("{error}; the dead letters behind that are not listed", error=error)
-        self._trim()
+        self._enforce_limits()
 
     def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
         upto: int | None = 0
         while upto is not None:
-            letters = self._store.letters(upto, READ_LETTERS)
-            yield from ((_without_content(letter), _weight(letter)) for letter in letters)
+            letters = self._store.letters(upto, READ_DEAD_LETTERS)
+            yield from ((_without_content(letter), _stored_octets(letter)) for letter in letters)
             upto = letters.upto
 
-    def bury(self, letter: DeadLetter) -> None:
+    def add(self, letter: DeadLetter) -> None:
         """Keep a letter; one that is too large alone is not kept at all."""
         most = self._limits.most_octets
-        if most is not None and _weight(letter) > most:
+        if most is not None and _stored_octets(letter) > most:
             self._store.forget(letter.message)
             self._note_dropped()
             return
         self._store.bury(letter)
-        self._add(_without_content(letter), _weight(letter))
-        self._trim()
+        self._index(_without_content(letter), _stored_octets(letter))
+        self._enforce_limits()
 
-    def heads(self, after: int, limit: int) -> list[DeadLetter]:
+    def summaries(self, after: int, limit: int) -> list[DeadLetter]:
         """Return at most so many letters behind a position, in order, without their content."""
-        positions = nsmallest(limit, (position for position in self._heads if position > after))
-        return [self._heads[position] for position in positions]
+        positions = nsmallest(limit, (position for position in self._summaries if position > after))
+        return [self._summaries[position] for position in positions]
 
     def find(self, position: int) -> DeadLetter | None:
         """Return the letter at a position, with its content.
 
         :raises StoreError: the store cannot be read.
         """
-        return self._store.letter(position) if position in self._heads else None
+        return self._store.letter(position) if position in self._summaries else None
 
     def drop(self, position: int) -> bool:
         """Throw a letter away; return whether there was one."""
-        head = self._heads.pop(position, None)
-        if head is not None:
-            self._octets -= self._weights.pop(position)
+        summary = self._summaries.pop(position, None)
+        if summary is not None:
+            self._octets -= self._octets_of.pop(position)
             self._store.drop_letter(position)
-        return head is not None
+        return summary is not None
 
     def tick(self, now: float) -> None:
         """Drop what is too old at this time, in seconds since 1970, and say now and then how many were dropped."""
         age = self._limits.most_seconds
         while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
             self._drop_oldest(oldest)
-        if self._untold and abs(now - self._told) >= TELL_SECONDS:
-            self._told = now
+        if self._unreported_drops and abs(now - self._reported_at) >= REPORT_SECONDS:
+            self._reported_at = now
             self._log.warn(
                 "{count} dead letters were dropped: there were more, or larger or older ones, than "
                 "mlm_server/letters allows",
-                count=self._untold,
+                count=self._unreported_drops,
             )
-            self._untold = 0
+            self._unreported_drops = 0
 
-    def _add(self, head: DeadLetter, weight: int) -> None:
-        self._heads[head.message.position] = head
-        self._weights[head.message.position] = weight
-        self._octets += weight
+    def _index(self, summary: DeadLetter, octets: int) -> None:
+        self._summaries[summary.message.position] = summary
+        self._octets_of[summary.message.position] = octets
+        self._octets += octets
 
-    def _trim(self) -> None:
+    def _enforce_limits(self) -> None:
         most, most_octets = self._limits.most, self._limits.most_octets
-        while (most is not None and len(self._heads) > most) or (
+        while (most is not None and len(self._summaries) > most) or (
             most_octets is not None and self._octets > most_octets
         ):
             oldest = self._oldest()
@@ -113,23 +113,23 @@ class DeadLetters:
             self._drop_oldest(oldest)
 
     def _oldest(self) -> DeadLetter | None:
-        return next(iter(self._heads.values()), None)
+        return next(iter(self._summaries.values()), None)
 
     def _drop_oldest(self, oldest: DeadLetter) -> None:
         self.drop(oldest.message.position)
         self._note_dropped()
 
     def _note_dropped(self) -> None:
-        self._counters.letters_dropped += 1
-        self._untold += 1
+        self._counters.dead_letters_dropped += 1
+        self._unreported_drops += 1
 
 
 def _without_content(letter: DeadLetter) -> DeadLetter:
     of = letter.message
-    head = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
-    head.size = sum(map(len, of.content))
-    return DeadLetter(head, letter.status, letter.reason, letter.time)
+    summary = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
+    summary.size = sum(map(len, of.content))
+    return DeadLetter(summary, letter.status, letter.reason, letter.time)
 
 
-def _weight(letter: DeadLetter) -> int:
-    return letter.message.size + LETTER_OCTETS
+def _stored_octets(letter: DeadLetter) -> int:
+    return letter.message.size + DEAD_LETTER_OCTETS

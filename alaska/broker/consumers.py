@@ -8,7 +8,7 @@ from typing import Protocol
 from alaska.broker.clients import Client
 
 
-class Takers(Protocol):
+class Consumers(Protocol):
     """Who takes the messages of a queue."""
 
     @property
@@ -27,7 +27,7 @@ class Takers(Protocol):
     def has_ready(self) -> bool:
         """Return whether any client is ready."""
 
-    def is_taken(self, tracker: bytes) -> bool:
+    def has_tracker_in_flight(self, tracker: bytes) -> bool:
         """Return whether a message has to wait because who would take it has another one with this tracker."""
 
     def count(self, subject: bytes) -> int:

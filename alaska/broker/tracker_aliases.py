@@ -12,7 +12,7 @@ import secrets
 from alaska.broker.clients import Client
 from alaska.message import Message
 
-MOST_ALIASES = 10_000
+MAX_ALIASES = 10_000
 _MAX_POSITION = 2**63
 
 
@@ -24,13 +24,13 @@ class Aliases:
 
     def make(self, tracker: bytes) -> bytes:
         """Return a new alias of a tracker; of more than :data:`MOST_ALIASES` the oldest stands for itself."""
-        if len(self._trackers) >= MOST_ALIASES:
+        if len(self._trackers) >= MAX_ALIASES:
             del self._trackers[next(iter(self._trackers))]
         alias = b"alias-" + secrets.token_hex(8).encode()
         self._trackers[alias] = tracker
         return alias
 
-    def meant(self, tracker: bytes) -> bytes:
+    def resolve(self, tracker: bytes) -> bytes:
         """Return the tracker that a tracker stands for: mostly itself."""
         return self._trackers.get(tracker, tracker) if self._trackers else tracker
 

@@ -8,21 +8,21 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class Turns:
+class RoundRobin:
     """Whose turn it is. Those who wait may be others each time; nobody waits for longer than about once round."""
 
     def __init__(self) -> None:
         self._next = 0
 
-    def share(self, those: Sequence[_T], most: int, do: Callable[[_T, int], int]) -> None:
+    def run(self, tasks: Sequence[_T], most: int, do: Callable[[_T, int], int]) -> None:
         """Let each of those do at most so much, beginning with whose turn it is; stop when it is done in all.
 
         ``do`` is called with one of them and how much is left, and returns how much it has done.
         """
-        if not those:
+        if not tasks:
             return
-        start = self._next % len(those)
-        for each in (*those[start:], *those[:start]):
+        start = self._next % len(tasks)
+        for each in (*tasks[start:], *tasks[:start]):
             most -= do(each, most)
             self._next += 1
             if most <= 0:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.subjects import SubjectIndex
+from alaska.broker.subject_index import SubjectIndex
 from alaska.mlm.patterns import compile_pattern
 
 SUBJECTS = [b"a", b"b", b"ab", b""]

@@ -12,28 +12,28 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
-from alaska.broker.pace import Pace
+from alaska.broker.log_throttle import LogThrottle
 from alaska.interfaces import Entry, Verdict
 from alaska.names import printable
 
-FREE_GUESSES = 3
+FREE_FAILURES = 3
 FIRST_DELAY = 0.25
-MOST_DELAY = 3.0
+MAX_DELAY = 3.0
 """In seconds: each wrong guess behind the free ones doubles the delay, up to this."""
-MOST_DELAYED = 50
+MAX_DELAYED = 50
 """So many answers to one address wait at a time; who asks meanwhile is not heard, and asked to come again."""
-FORGIVEN_SECONDS = 60.0
-MOST_ADDRESSES = 1000
-_MOST_SHOWN = 40
+RESET_SECONDS = 60.0
+MAX_ADDRESSES = 1000
+_MAX_SHOWN = 40
 _IPV6_BITS = 64
 
 
-class _Guesses:
+class _Failures:
     """What came from one address."""
 
     def __init__(self) -> None:
-        self.wrong = 0
-        self.last = 0.0
+        self.count = 0
+        self.last_time = 0.0
         self.delayed: deque[float] = deque()
         """When the answers leave that wait."""
 
@@ -41,16 +41,16 @@ class _Guesses:
         """Return how long an answer has to wait, None for too many that do."""
         while self.delayed and self.delayed[0] <= now:
             self.delayed.popleft()
-        if self.wrong < FREE_GUESSES:
+        if self.count < FREE_FAILURES:
             return 0.0
-        if len(self.delayed) >= MOST_DELAYED:
+        if len(self.delayed) >= MAX_DELAYED:
             return None
-        seconds = min(FIRST_DELAY * 2.0 ** min(self.wrong - FREE_GUESSES, 10), MOST_DELAY)
+        seconds = min(FIRST_DELAY * 2.0 ** min(self.count - FREE_FAILURES, 10), MAX_DELAY)
         self.delayed.append(now + seconds)
         return seconds
 
 
-class Gate:
+class LoginThrottle:
     """Decides who may connect, by ``accept(username, password)`` and what came from the same address before.
 
     Times are seconds of one clock that goes on evenly. Of the addresses the last that guessed wrong are remembered.
@@ -61,56 +61,56 @@ class Gate:
     def __init__(self, accept: Callable[[bytes, bytes], bool]) -> None:
         self._accept = accept
         # The last that guessed wrong comes last.
-        self._guesses: dict[str, _Guesses] = {}
-        self._pace = Pace()
-        self._untold = 0
-        self._last = ("", "")
+        self._failures: dict[str, _Failures] = {}
+        self._log_throttle = LogThrottle()
+        self._unreported = 0
+        self._last_refused = ("", "")
         self.refused = 0
         """How many were refused or not heard."""
 
-    def ask(self, username: bytes, password: bytes, address: str, now: float) -> Verdict:
+    def decide(self, username: bytes, password: bytes, address: str, now: float) -> Verdict:
         """Return what becomes of somebody at a network address, as ZeroMQ writes it."""
-        key = neighbourhood(address)
-        guesses = self._guesses.get(key)
-        if guesses is not None and now - guesses.last >= FORGIVEN_SECONDS:
-            del self._guesses[key]
-            guesses = None
-        delay = 0.0 if guesses is None else guesses.delay(now)
+        key = throttle_key(address)
+        failures = self._failures.get(key)
+        if failures is not None and now - failures.last_time >= RESET_SECONDS:
+            del self._failures[key]
+            failures = None
+        delay = 0.0 if failures is None else failures.delay(now)
         if delay is None:
-            self._note(username, address)
+            self._note_refusal(username, address)
             return Verdict(Entry.LATER)
         if self._accept(username, password):
             return Verdict(Entry.GRANTED, delay)
-        self._note(username, address)
-        self._count(key, now)
+        self._note_refusal(username, address)
+        self._count_failure(key, now)
         return Verdict(Entry.REFUSED, delay)
 
-    def _count(self, key: str, now: float) -> None:
-        guesses = self._guesses.pop(key, None) or _Guesses()
-        guesses.wrong += 1
-        guesses.last = now
-        self._guesses[key] = guesses
-        if len(self._guesses) > MOST_ADDRESSES:
-            del self._guesses[next(iter(self._guesses))]
+    def _count_failure(self, key: str, now: float) -> None:
+        failures = self._failures.pop(key, None) or _Failures()
+        failures.count += 1
+        failures.last_time = now
+        self._failures[key] = failures
+        if len(self._failures) > MAX_ADDRESSES:
+            del self._failures[next(iter(self._failures))]
 
-    def _note(self, username: bytes, address: str) -> None:
+    def _note_refusal(self, username: bytes, address: str) -> None:
         self.refused += 1
-        self._untold += 1
-        self._last = username.decode("utf-8", "backslashreplace"), address
+        self._unreported += 1
+        self._last_refused = username.decode("utf-8", "backslashreplace"), address
 
     def tick(self, now: float) -> None:
         """Say in the log, once a minute at most, how many were refused; to be called often."""
-        if self._untold and self._pace.is_due(now):
-            username, address = self._last
+        if self._unreported and self._log_throttle.is_due(now):
+            username, address = self._last_refused
             self._log.warn(
                 "connections refused since the last such line: {count}, for a wrong user name or password, or after "
                 "too many of those from their address; the last was from {address}, as {username}",
-                count=self._untold, address=printable(address), username=printable(_shortened(username)),
+                count=self._unreported, address=printable(address), username=printable(_shortened(username)),
             )  # fmt: skip
-            self._untold = 0
+            self._unreported = 0
 
 
-def neighbourhood(address: str) -> str:
+def throttle_key(address: str) -> str:
     """Return what counts as one address: of IPv6 a network, which is one customer's, and of ipc a user."""
     if address.startswith("localhost:"):
         return ":".join(address.split(":")[:2])
@@ -124,4 +124,4 @@ def neighbourhood(address: str) -> str:
 
 
 def _shortened(username: str) -> str:
-    return username if len(username) <= _MOST_SHOWN else f"{username[:_MOST_SHOWN]}…"
+    return username if len(username) <= _MAX_SHOWN else f"{username[:_MAX_SHOWN]}…"

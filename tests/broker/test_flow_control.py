@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
-from alaska.broker.pace import PAUSE_SECONDS
+from alaska.broker.log_throttle import INTERVAL_SECONDS
 from alaska.mlm import commands as mlm
 from tests.broker.test_broker import CLOSE, OFFER, OK, BrokerTestCase
 from tests.network_case import LogCase
@@ -192,7 +192,7 @@ class TellTests(FlowTestCase):
         self.assertIn("mlm_server/clients/unread-size", line)
         self.assertIn("3 messages", line)
         self.publish(2)
-        self.pass_time(PAUSE_SECONDS - 5, "sender", "slow\n")
+        self.pass_time(INTERVAL_SECONDS - 5, "sender", "slow\n")
         self.assertEqual(len([each for each in self.logged() if "does not read" in each]), 1)
         self.pass_time(5, "sender", "slow\n")
         self.assertIn("2 messages", [each for each in self.logged() if "does not read" in each][-1])
@@ -203,7 +203,7 @@ class TellTests(FlowTestCase):
         self.do("sender", mlm.ServiceSend(b"svc", b"job", b"", 0, ()))
         self.assertEqual(self.taken("slow"), [b"job"])
         self.open("good", OFFER, credit=10)
-        self.broker.gone(b"slow", True)
+        self.broker.send_failed(b"slow", True)
         self.pass_time(0.05)
         self.assertEqual(self.taken("good"), [b"job"])
         self.assertEqual(len(self.broker.clients), 2)

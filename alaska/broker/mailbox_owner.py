@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from alaska.broker.clients import Client, Clients
 
 
-class Owner:
+class MailboxOwner:
     """The client that has an address, now or later; a mailbox has one lane, that of the address."""
 
     def __init__(self, clients: Clients, address: bytes) -> None:
@@ -25,19 +25,19 @@ class Owner:
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
         """See :class:`alaska.broker.queue.Takers`."""
         del lane
-        owner = self._clients.named(self._address)
-        return owner if owner is not None and owner.takes_mail and tracker not in owner.leases else None
+        owner = self._clients.by_address(self._address)
+        return owner if owner is not None and owner.accepts_mail and tracker not in owner.leases else None
 
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.queue.Takers`."""
-        owner = self._clients.named(self._address)
-        return owner is not None and owner.takes_mail
+        owner = self._clients.by_address(self._address)
+        return owner is not None and owner.accepts_mail
 
-    def is_taken(self, tracker: bytes) -> bool:
+    def has_tracker_in_flight(self, tracker: bytes) -> bool:
         """See :class:`alaska.broker.queue.Takers`."""
-        owner = self._clients.named(self._address)
-        return owner is not None and owner.takes_mail and tracker in owner.leases
+        owner = self._clients.by_address(self._address)
+        return owner is not None and owner.accepts_mail and tracker in owner.leases
 
     def count(self, _subject: bytes) -> int:
         """See :class:`alaska.broker.queue.Takers`."""
-        return 0 if self._clients.named(self._address) is None else 1
+        return 0 if self._clients.by_address(self._address) is None else 1

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from alaska.mlm.patterns import Pattern
 
-MAX_REMEMBERED_SUBJECTS = 10_000
+MAX_CACHED_SUBJECTS = 10_000
 
 Matches = frozenset[Pattern]
 
 
-class _Seen(NamedTuple):
+class _CachedMatches(NamedTuple):
     """What is remembered of a subject: its matches among the first so many patterns, when so many had gone."""
 
     matches: Matches
@@ -31,9 +31,9 @@ class SubjectIndex:
         self._uses: dict[Pattern, int] = {}
         self._added: list[Pattern] = []
         self._removed = 0
-        self._seen: dict[bytes, _Seen] = {}
+        self._cache: dict[bytes, _CachedMatches] = {}
         # Of what has been seen, that which no pattern has come or gone since.
-        self._current: dict[bytes, Matches] = {}
+        self._up_to_date: dict[bytes, Matches] = {}
 
     @property
     def patterns(self) -> Iterable[Pattern]:
@@ -46,7 +46,7 @@ class SubjectIndex:
         self._uses[pattern] = uses + 1
         if not uses:
             self._added.append(pattern)
-            self._current.clear()
+            self._up_to_date.clear()
         return not uses
 
     def discard(self, pattern: Pattern) -> bool:
@@ -56,33 +56,33 @@ class SubjectIndex:
             self._uses[pattern] = uses
             return False
         del self._uses[pattern]
-        self._current.clear()
+        self._up_to_date.clear()
         self._removed += 1
         if self._removed > len(self._uses):
             # Most of what was added has gone: begin anew, before the list of it costs more than it is worth.
             self._added, self._removed = list(self._uses), 0
-            self._seen.clear()
+            self._cache.clear()
         return True
 
     def matching(self, subject: bytes) -> Matches:
         """Return the patterns that match a subject."""
-        matches = self._current.get(subject)
-        return matches if matches is not None else self._look(subject)
+        matches = self._up_to_date.get(subject)
+        return matches if matches is not None else self._match(subject)
 
-    def _look(self, subject: bytes) -> Matches:
+    def _match(self, subject: bytes) -> Matches:
         """Work out what matches a subject, from what was known of it."""
-        seen = self._seen.get(subject)
-        if seen is None:
-            seen = _Seen(frozenset(), 0, 0)
-            if len(self._seen) >= MAX_REMEMBERED_SUBJECTS:
-                self._seen.clear()
-                self._current.clear()
-        matches = seen.matches
-        if seen.removed != self._removed:
+        cached = self._cache.get(subject)
+        if cached is None:
+            cached = _CachedMatches(frozenset(), 0, 0)
+            if len(self._cache) >= MAX_CACHED_SUBJECTS:
+                self._cache.clear()
+                self._up_to_date.clear()
+        matches = cached.matches
+        if cached.removed != self._removed:
             matches = frozenset(pattern for pattern in matches if pattern in self._uses)
-        if seen.added != len(self._added):
-            new = self._added[seen.added :]
+        if cached.added != len(self._added):
+            new = self._added[cached.added :]
             matches |= {pattern for pattern in new if pattern in self._uses and pattern.matches(subject)}
-        self._seen[subject] = _Seen(matches, len(self._added), self._removed)
-        self._current[subject] = matches
+        self._cache[subject] = _CachedMatches(matches, len(self._added), self._removed)
+        self._up_to_date[subject] = matches
         return matches

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from alaska.broker.pace import Pace
+from alaska.broker.log_throttle import LogThrottle
 
 PROOF_MESSAGES = 256
 PROOF_OCTETS = 128 * 1024
 """Behind so much a proof is due: one costs as much as sending ten messages."""
-MOST_ENDED = 10_000
+MAX_CLOSED = 10_000
 """Of so many connections whose clients have ended is known what is under way to them."""
 
 
@@ -45,49 +45,58 @@ class Flow:
     ``messages`` and ``octets`` count the deliveries that no proof was sent behind.
     """
 
-    __slots__ = ("_flows", "_proofs", "is_full", "messages", "octets", "peer", "under_way", "unproven")
+    __slots__ = (
+        "_flows",
+        "_proofs",
+        "in_flight",
+        "in_flight_octets",
+        "is_full",
+        "messages_since_proof",
+        "octets_since_proof",
+        "peer",
+    )
 
     def __init__(self, flows: Flows, peer: bytes) -> None:
         self._flows = flows
         self._proofs: deque[_Proof] = deque()
         self.peer = peer
-        self.messages = 0
-        self.octets = 0
-        self.under_way = 0
+        self.messages_since_proof = 0
+        self.octets_since_proof = 0
+        self.in_flight = 0
         """How many deliveries wait for their proof."""
-        self.unproven = 0
+        self.in_flight_octets = 0
         """How many octets those have."""
         self.is_full = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is under way."""
-        return not (self._proofs or self.messages)
+        return not (self._proofs or self.messages_since_proof)
 
-    def prove(self, has_left: Callable[[], bool], client: object) -> None:
+    def proof_sent(self, has_left: Callable[[], bool], client: object) -> None:
         """Note that a proof was sent behind all that the flow counts; the log may have to name the client."""
-        self._proofs.append(_Proof(has_left, self.messages, self.octets))
-        self.under_way += self.messages
-        self.unproven += self.octets
-        self._flows.add(self, self.octets)
-        self.messages = self.octets = 0
-        self.settle()
+        self._proofs.append(_Proof(has_left, self.messages_since_proof, self.octets_since_proof))
+        self.in_flight += self.messages_since_proof
+        self.in_flight_octets += self.octets_since_proof
+        self._flows.add(self, self.octets_since_proof)
+        self.messages_since_proof = self.octets_since_proof = 0
+        self.update()
         if self.is_full:
             self._flows.note_full(client)
 
-    def settle(self) -> None:
+    def update(self) -> None:
         """Count no longer what has left."""
         proofs = self._proofs
         left = 0
         while proofs and proofs[0].has_left():
             proof = proofs.popleft()
-            self.under_way -= proof.messages
+            self.in_flight -= proof.messages
             left += proof.octets
-        self.unproven -= left
+        self.in_flight_octets -= left
         self._flows.subtract(self, left, not proofs)
         self.is_full = bool(proofs) and self._flows.is_too_much(self)
 
-    def drop(self, client: object) -> None:
+    def note_dropped(self, client: object) -> None:
         """Note that a client was not sent a message that will not be kept for it."""
         self._flows.note_dropped(client)
 
@@ -100,75 +109,75 @@ class Flows:
     def __init__(self, limits: FlowLimits) -> None:
         self.limits = limits
         self._octets = 0
-        self._unproven: dict[Flow, None] = {}
-        self._ended: dict[bytes, Flow] = {}
-        self._full = 0
-        self._dropped = 0
-        self._last: object = None
-        self._pace = Pace()
+        self._in_flight: dict[Flow, None] = {}
+        self._closed: dict[bytes, Flow] = {}
+        self._times_full = 0
+        self._dropped_since_log = 0
+        self._last_client: object = None
+        self._log_throttle = LogThrottle()
         self.dropped = 0
         """How many messages of streams were dropped."""
 
     def of(self, peer: bytes) -> Flow:
         """Return what is under way to the connection of a new client, which may be much: it may have had another."""
-        return self._ended.pop(peer, None) or Flow(self, peer)
+        return self._closed.pop(peer, None) or Flow(self, peer)
 
     def end(self, flow: Flow) -> None:
         """Take note that the client of a connection has ended; the connection may not."""
         if not flow.is_empty:
-            self._ended[flow.peer] = flow
-        while self._ended:
-            oldest = next(iter(self._ended.values()))
-            if not oldest.is_empty and len(self._ended) <= MOST_ENDED:
+            self._closed[flow.peer] = flow
+        while self._closed:
+            oldest = next(iter(self._closed.values()))
+            if not oldest.is_empty and len(self._closed) <= MAX_CLOSED:
                 break
-            del self._ended[oldest.peer]
+            del self._closed[oldest.peer]
 
     def add(self, flow: Flow, octets: int) -> None:
         """Count octets that wait for their proof."""
         self._octets += octets
-        self._unproven[flow] = None
+        self._in_flight[flow] = None
 
-    def subtract(self, flow: Flow, octets: int, is_proven: bool) -> None:
+    def subtract(self, flow: Flow, octets: int, is_idle: bool) -> None:
         """Count octets no longer."""
         self._octets -= octets
-        if is_proven:
-            self._unproven.pop(flow, None)
+        if is_idle:
+            self._in_flight.pop(flow, None)
 
     def is_too_much(self, flow: Flow) -> bool:
         """Return whether a flow has to stop: it has too much, or all have and it is not one of those with little."""
         most_messages, most = self.limits
-        if most_messages is not None and flow.under_way >= most_messages // 4:
+        if most_messages is not None and flow.in_flight >= most_messages // 4:
             return True
         return most is not None and (
-            flow.unproven >= most or (self._octets >= 4 * most and flow.unproven > PROOF_OCTETS)
+            flow.in_flight_octets >= most or (self._octets >= 4 * most and flow.in_flight_octets > PROOF_OCTETS)
         )
 
     def tick(self, now: float) -> list[Flow]:
         """Count no longer what has left, and return the flows that have room again; now and then log who has none."""
-        was_full = [flow for flow in self._unproven if flow.is_full]
-        for flow in list(self._unproven):
-            flow.settle()
-        if self._last is not None and self._pace.is_due(now):
-            self._tell()
+        was_full = [flow for flow in self._in_flight if flow.is_full]
+        for flow in list(self._in_flight):
+            flow.update()
+        if self._last_client is not None and self._log_throttle.is_due(now):
+            self._log_summary()
         return [flow for flow in was_full if not flow.is_full]
 
     def note_full(self, client: object) -> None:
         """Note that a client is full."""
-        self._full += 1
-        self._last = client
+        self._times_full += 1
+        self._last_client = client
 
     def note_dropped(self, client: object) -> None:
         """Note that a message was dropped."""
         self.dropped += 1
-        self._dropped += 1
-        self._last = client
+        self._dropped_since_log += 1
+        self._last_client = client
 
-    def _tell(self) -> None:
+    def _log_summary(self) -> None:
         self._log.warn(
             "{client.name} does not read what it is sent, or too slowly: mlm_server/clients/unread-size or "
             "unread-count is reached. Mail and requests wait; since the last such line that happened {full} times, "
             "and {dropped} messages of streams were dropped",
-            client=self._last, dropped=self._dropped, full=self._full,
+            client=self._last_client, dropped=self._dropped_since_log, full=self._times_full,
         )  # fmt: skip
-        self._last = None
-        self._full = self._dropped = 0
+        self._last_client = None
+        self._times_full = self._dropped_since_log = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import aliases
+from alaska.broker import tracker_aliases
 from alaska.mlm import commands as mlm
 from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
 from tests.broker.test_delivery import confirm
@@ -59,10 +59,10 @@ class RequestTests(BrokerTestCase):
 
     def test_aliases_are_few(self) -> None:
         """Only the latest aliases are known."""
-        self.patch(aliases, "MOST_ALIASES", 2)
-        known = aliases.Aliases()
+        self.patch(tracker_aliases, "MAX_ALIASES", 2)
+        known = tracker_aliases.Aliases()
         made = [known.make(b"t") for _ in range(3)]
-        self.assertEqual([known.meant(each) for each in made], [made[0], b"t", b"t"])
+        self.assertEqual([known.resolve(each) for each in made], [made[0], b"t", b"t"])
 
     def test_like_the_brokers_own(self) -> None:
         """A tracker that looks like the broker's own is on no other delivery, whichever came first."""

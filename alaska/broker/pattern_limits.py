@@ -7,10 +7,10 @@ from typing import NamedTuple
 from alaska.broker.clients import Client
 from alaska.errors import FAILED, Refused
 
-OCTETS_OF_ONE = 16
+OCTETS_PER_COUNT = 16
 
 
-class Key(NamedTuple):
+class PatternKey(NamedTuple):
     """What is asked for: the messages of a stream, or the requests of a service, that a pattern matches."""
 
     is_stream: bool
@@ -19,55 +19,55 @@ class Key(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """For how many patterns it counts: one more for each :data:`OCTETS_OF_ONE` octets, for what they cost."""
-        return 1 + len(self.pattern) // OCTETS_OF_ONE
+        """For how many patterns it counts: one more for each :data:`OCTETS_PER_COUNT` octets, for what they cost."""
+        return 1 + len(self.pattern) // OCTETS_PER_COUNT
 
 
-class Weights:
+class PatternCounts:
     """How many patterns each of some clients, streams or services has, by weight."""
 
     def __init__(self, whose: str, most: int | None) -> None:
         self._whose = whose
         self._most = most
-        self._weights: dict[object, int] = {}
+        self._counts: dict[object, int] = {}
 
     def check(self, owner: object, more: int) -> None:
         """Check that an owner may have so many more.
 
         :raises Refused: it may not.
         """
-        weight = self._weights.get(owner, 0)
+        weight = self._counts.get(owner, 0)
         if self._most is not None and weight + more > self._most:
-            each = f"each {OCTETS_OF_ONE} octets of one count for one more"
+            each = f"each {OCTETS_PER_COUNT} octets of one count for one more"
             raise Refused(f"{self._whose} {weight} of {self._most} patterns ({each})", FAILED)
 
     def add(self, owner: object, more: int) -> None:
         """Count more, or less; who has none is forgotten."""
-        weight = self._weights.pop(owner, 0) + more
+        weight = self._counts.pop(owner, 0) + more
         if weight:
-            self._weights[owner] = weight
+            self._counts[owner] = weight
 
 
-class Asked:
+class PatternLimits:
     """What each client has asked for, within a limit for each, one for each stream or service, and one for all.
 
     None: no limit. The same pattern of several clients counts once for its stream or service.
     """
 
     def __init__(self, most_of_one: int | None, most: int | None, most_different: int | None = None) -> None:
-        self._asked: dict[Client, set[Key]] = {}
-        self._uses: dict[Key, int] = {}
-        self._of_client = Weights("it has", most_of_one)
-        self._of_all = Weights("all clients have", most)
-        self._of_name = Weights("this stream or service has", most_different)
+        self._patterns_of: dict[Client, set[PatternKey]] = {}
+        self._uses: dict[PatternKey, int] = {}
+        self._of_client = PatternCounts("it has", most_of_one)
+        self._of_all = PatternCounts("all clients have", most)
+        self._of_name = PatternCounts("this stream or service has", most_different)
 
-    def add(self, client: Client, key: Key) -> None:
+    def add(self, client: Client, key: PatternKey) -> None:
         """Note what a client asks for; the same again counts once.
 
         :raises Refused: there is no room for it; nothing is noted.
         """
-        asked = self._asked.setdefault(client, set())
-        if key in asked:
+        patterns = self._patterns_of.setdefault(client, set())
+        if key in patterns:
             return
         weight = key.weight
         self._of_client.check(client, weight)
@@ -75,12 +75,12 @@ class Asked:
         if key not in self._uses:
             self._of_name.check(key[:2], weight)
             self._of_name.add(key[:2], weight)
-        asked.add(key)
+        patterns.add(key)
         self._uses[key] = self._uses.get(key, 0) + 1
         self._of_client.add(client, weight)
         self._of_all.add(None, weight)
 
-    def _remove(self, client: Client, key: Key) -> None:
+    def _remove(self, client: Client, key: PatternKey) -> None:
         weight = key.weight
         self._of_client.add(client, -weight)
         self._of_all.add(None, -weight)
@@ -92,12 +92,12 @@ class Asked:
 
     def cancel(self, client: Client, stream: bytes) -> None:
         """Note that a client no longer reads a stream."""
-        asked = self._asked.get(client, set())
-        for key in [key for key in asked if key.is_stream and key.name == stream]:
-            asked.discard(key)
+        patterns = self._patterns_of.get(client, set())
+        for key in [key for key in patterns if key.is_stream and key.name == stream]:
+            patterns.discard(key)
             self._remove(client, key)
 
-    def drop(self, client: Client) -> None:
+    def remove_client(self, client: Client) -> None:
         """Forget a client."""
-        for key in self._asked.pop(client, ()):
+        for key in self._patterns_of.pop(client, ()):
             self._remove(client, key)

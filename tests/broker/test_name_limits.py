@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
-from alaska.broker import ended
+from alaska.broker import ended_streams
 from alaska.broker.limits import Limits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
@@ -105,7 +105,7 @@ class StreamTests(NamesTestCase):
 
     def test_no_position_twice(self) -> None:
         """Where more names are forgotten than can be known, no position is given twice, to whichever stream."""
-        self.patch(ended, "MOST_NAMES", 2)
+        self.patch(ended_streams, "MAX_NAMES", 2)
         for number in range(MOST):
             self.publish(b"%d" % number, number + 1)
         self.pass_time(62, "sender")

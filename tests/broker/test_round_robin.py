@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.turns import Turns
+from alaska.broker.round_robin import RoundRobin
 
 
-class TurnsTests(SynchronousTestCase):
+class RoundRobinTests(SynchronousTestCase):
     """Who has a turn when."""
 
     def setUp(self) -> None:
-        self.turns = Turns()
+        self.round_robin = RoundRobin()
         self.done: list[str] = []
 
     def share(self, those: str, most: int, each: int) -> str:
@@ -22,7 +22,7 @@ class TurnsTests(SynchronousTestCase):
             return each
 
         self.done.clear()
-        self.turns.share(those, most, do)
+        self.round_robin.run(those, most, do)
         return "".join(self.done)
 
     def test_once_round(self) -> None:

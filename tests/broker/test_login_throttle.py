@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
-from alaska.broker.gate import (
+from alaska.broker.log_throttle import INTERVAL_SECONDS
+from alaska.broker.login_throttle import (
     FIRST_DELAY,
-    FORGIVEN_SECONDS,
-    FREE_GUESSES,
-    MOST_ADDRESSES,
-    MOST_DELAY,
-    MOST_DELAYED,
-    Gate,
-    neighbourhood,
+    FREE_FAILURES,
+    MAX_ADDRESSES,
+    MAX_DELAY,
+    MAX_DELAYED,
+    RESET_SECONDS,
+    LoginThrottle,
+    throttle_key,
 )
-from alaska.broker.pace import PAUSE_SECONDS
 from alaska.interfaces import Entry, Verdict
 from tests.network_case import ENDPOINT, LogCase, NetworkCase
 
@@ -27,7 +27,7 @@ class GateTestCase(LogCase):
     def setUp(self) -> None:
         super().setUp()
         self.heard = 0
-        self.gate = Gate(self.accept)
+        self.gate = LoginThrottle(self.accept)
         self.now = 1000.0
 
     def accept(self, _username: bytes, password: bytes) -> bool:
@@ -35,14 +35,14 @@ class GateTestCase(LogCase):
         self.heard += 1
         return password == b"right"
 
-    def ask(self, password: bytes = b"wrong", address: str = EVE, username: bytes = b"joe") -> Verdict:
+    def decide(self, password: bytes = b"wrong", address: str = EVE, username: bytes = b"joe") -> Verdict:
         """Ask for somebody."""
-        return self.gate.ask(username, password, address, self.now)
+        return self.gate.decide(username, password, address, self.now)
 
     def guess(self, count: int, address: str = EVE) -> None:
         """Guess wrong, each time when the answer has come."""
         for _ in range(count):
-            self.now += self.ask(address=address).after
+            self.now += self.decide(address=address).after
 
 
 class DelayTests(GateTestCase):
@@ -51,62 +51,62 @@ class DelayTests(GateTestCase):
     def test_right(self) -> None:
         """The right password is let in at once, any number of times."""
         for _ in range(1000):
-            self.assertEqual(self.ask(b"right"), Verdict(Entry.GRANTED, 0))
+            self.assertEqual(self.decide(b"right"), Verdict(Entry.GRANTED, 0))
 
     def test_wrong(self) -> None:
         """A few wrong guesses are answered at once, each further one delays the next twice as long, up to a limit."""
-        delays = [self.ask().after for _ in range(FREE_GUESSES + 8)]
-        self.assertEqual(delays[: FREE_GUESSES + 3], [0.0] * FREE_GUESSES + [FIRST_DELAY * 2**n for n in range(3)])
+        delays = [self.decide().after for _ in range(FREE_FAILURES + 8)]
+        self.assertEqual(delays[: FREE_FAILURES + 3], [0.0] * FREE_FAILURES + [FIRST_DELAY * 2**n for n in range(3)])
         self.assertEqual(delays, sorted(delays))
-        self.assertEqual(delays[-1], MOST_DELAY)
+        self.assertEqual(delays[-1], MAX_DELAY)
 
     def test_right_at_the_address(self) -> None:
         """A right password from where many were wrong is let in, no sooner than a wrong one is refused."""
         self.guess(20)
-        self.assertEqual(self.ask(b"right"), Verdict(Entry.GRANTED, MOST_DELAY))
+        self.assertEqual(self.decide(b"right"), Verdict(Entry.GRANTED, MAX_DELAY))
 
     def test_right_elsewhere(self) -> None:
         """Nobody is delayed for what came from other addresses."""
         self.guess(20)
-        self.assertEqual(self.ask(b"right", ANN), Verdict(Entry.GRANTED, 0))
+        self.assertEqual(self.decide(b"right", ANN), Verdict(Entry.GRANTED, 0))
 
     def test_at_once(self) -> None:
         """Of many that guess at once from one address few are heard, however right they are."""
         for _ in range(30_000):
-            self.ask()
-        self.assertLess(self.heard, MOST_DELAYED + FREE_GUESSES + 1)
-        self.assertEqual(self.ask(b"right").entry, Entry.LATER)
-        self.now += MOST_DELAY
-        self.assertEqual(self.ask(b"right").entry, Entry.GRANTED)
+            self.decide()
+        self.assertLess(self.heard, MAX_DELAYED + FREE_FAILURES + 1)
+        self.assertEqual(self.decide(b"right").entry, Entry.LATER)
+        self.now += MAX_DELAY
+        self.assertEqual(self.decide(b"right").entry, Entry.GRANTED)
 
     def test_rate(self) -> None:
         """Who guesses for a minute is heard so many times at most."""
         for _ in range(600):
             self.now += 0.1
             for _ in range(100):
-                self.ask()
-        self.assertLess(self.heard, MOST_DELAYED * (60 / MOST_DELAY + 2))
+                self.decide()
+        self.assertLess(self.heard, MAX_DELAYED * (60 / MAX_DELAY + 2))
 
     def test_forgiven(self) -> None:
         """A minute without a wrong guess makes up for all before; right ones do not."""
         for _ in range(20):
-            self.ask()
-        self.now += FORGIVEN_SECONDS - 1
-        self.assertEqual(self.ask(b"right").after, MOST_DELAY)
+            self.decide()
+        self.now += RESET_SECONDS - 1
+        self.assertEqual(self.decide(b"right").after, MAX_DELAY)
         self.now += 1
-        self.assertEqual(self.ask(b"right").after, 0)
+        self.assertEqual(self.decide(b"right").after, 0)
 
     def test_many_addresses(self) -> None:
         """So many addresses are remembered; those that guessed wrong last are not forgotten first."""
         self.guess(20)
-        for number in range(MOST_ADDRESSES - 1):
+        for number in range(MAX_ADDRESSES - 1):
             self.guess(1, f"host{number}")
-        self.assertEqual(self.ask().after, MOST_DELAY)
-        for number in range(MOST_ADDRESSES - 1):
+        self.assertEqual(self.decide().after, MAX_DELAY)
+        for number in range(MAX_ADDRESSES - 1):
             self.guess(1, f"other{number}")
-        self.assertEqual(self.ask(b"right").after, MOST_DELAY)
+        self.assertEqual(self.decide(b"right").after, MAX_DELAY)
         self.guess(1, "one more")
-        self.assertEqual(self.ask(b"right").after, 0)
+        self.assertEqual(self.decide(b"right").after, 0)
 
     def test_neighbourhoods(self) -> None:
         """Who can have many addresses has one: a network of IPv6, a user of this machine."""
@@ -116,14 +116,14 @@ class DelayTests(GateTestCase):
             ("localhost:1000:1000:7", "localhost:1000:5:8"),
             ("fe80::1%eth0", "fe80::2%eth0"),
         ):
-            self.assertEqual(neighbourhood(first), neighbourhood(second), first)
+            self.assertEqual(throttle_key(first), throttle_key(second), first)
         for first, second in (
             ("2001:db8::1", "2001:db8:0:1::1"),
             ("192.0.2.1", "192.0.2.2"),
             ("localhost:1000:1000:7", "localhost:1001:1000:7"),
             ("", "\x00"),
         ):
-            self.assertNotEqual(neighbourhood(first), neighbourhood(second), first)
+            self.assertNotEqual(throttle_key(first), throttle_key(second), first)
 
 
 class TellTests(GateTestCase):
@@ -139,26 +139,26 @@ class TellTests(GateTestCase):
 
     def test_nothing(self) -> None:
         """Of those who are let in nothing is said."""
-        self.ask(b"right")
+        self.decide(b"right")
         self.assertEqual(self.tick(100), [])
 
     def test_once_a_minute(self) -> None:
         """The log has a line a minute, with how many there were and the last of them, but no password."""
         for number in range(30_000):
-            self.ask(b"pass%d" % number, username=b"user%d" % number)
+            self.decide(b"pass%d" % number, username=b"user%d" % number)
         (line,) = self.tick(2)
         self.assertIn(": 30000,", line)
         self.assertIn(f"the last was from {EVE}, as user29999", line)
         self.assertNotIn("pass2", line)
-        self.ask()
-        self.assertEqual(self.tick(PAUSE_SECONDS - 5), [])
+        self.decide()
+        self.assertEqual(self.tick(INTERVAL_SECONDS - 5), [])
         (line,) = self.tick(5)
         self.assertIn(": 1,", line)
         self.assertEqual(self.tick(100), [])
 
     def test_names(self) -> None:
         """Names are shown on one line, and are not long."""
-        self.ask(username=b"\n\x1b[2J\xff" + b"x" * 240)
+        self.decide(username=b"\n\x1b[2J\xff" + b"x" * 240)
         (line,) = self.tick(2)
         self.assertIn(r"as \n\x1b[2J\xff" + "x" * 10, line)
         self.assertLess(len(line), 300)

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import cast
 
 from alaska.broker.clients import Client
-from alaska.broker.subjects import Matches, SubjectIndex
+from alaska.broker.subject_index import Matches, SubjectIndex
 from alaska.mlm.patterns import Pattern
 
 
@@ -76,7 +76,7 @@ class Offers:
         """See :class:`alaska.broker.queue.Takers`."""
         return any(client.is_ready for clients in self._offers.values() for client in clients)
 
-    def is_taken(self, tracker: bytes) -> bool:
+    def has_tracker_in_flight(self, tracker: bytes) -> bool:
         """See :class:`alaska.broker.queue.Takers`."""
         del tracker
         return False
