@@ -14,8 +14,7 @@ from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Page
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
-from tests.broker.test_broker import OFFER, BrokerTestCase, request
-from tests.broker.test_delivery import confirm
+from tests.broker.broker_case import ERROR_500, OFFER, BrokerTestCase, confirm, request
 from tests.network_case import LogCase
 
 
@@ -35,6 +34,78 @@ class ReadsLetters(MemoryStore):
         """See :class:`IStore`."""
         self.read.append(1)
         return super().letter(position)
+
+
+class DeadLetterTests(BrokerTestCase):
+    """What nobody could deal with."""
+
+    limits = Limits(client_timeout=5.0, attempts=3)
+
+    def refuse_one(self) -> int:
+        """Let a worker refuse a request; return the position of the dead letter."""
+        self.open("a", OFFER, credit=1)
+        self.open("p", request(tracker=b"t"))
+        self.take("a")
+        self.do("a", confirm(b"t", 502, b"it failed"))
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.assertEqual((letter.status, letter.reason, letter.message.subject), (502, b"it failed", b"job"))
+        return letter.message.position
+
+    def test_kept(self) -> None:
+        """A refused request is kept as a dead letter, and not delivered again by itself."""
+        self.refuse_one()
+        self.do("a", mlm.Credit(5))
+        self.assertEqual(self.taken("a"), [])
+
+    def test_replayed(self) -> None:
+        """A dead letter that is replayed is delivered as a new request, and is no letter any more."""
+        position = self.refuse_one()
+        self.do("a", mlm.Credit(1))
+        self.assertTrue(self.broker.queues.replay_dead_letter(position, self.now))
+        self.assertEqual(self.taken("a"), [b"job"])
+        self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
+        self.assertFalse(self.broker.queues.replay_dead_letter(position, self.now))
+
+    def test_replay_is_not_told(self) -> None:
+        """The sender, who has heard how its message ended, hears nothing of a replay."""
+        self.open("p", credit=0)
+        self.open("a", OFFER, credit=2)
+        self.do("p", request(tracker=b"t"))
+        self.do("a", confirm(b"t", 404))
+        self.assertEqual([each[:2] for each in self.take("p")], [(b"t", 201), (b"t", 404)])
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
+        self.do("a", confirm(b"t"))
+        self.assertEqual(self.take("p"), [])
+
+    def test_dropped(self) -> None:
+        """A dead letter that is dropped is gone."""
+        position = self.refuse_one()
+        self.assertTrue(self.broker.queues.dead_letters.drop(position))
+        self.assertFalse(self.broker.queues.dead_letters.drop(position))
+
+    def test_request_that_kills_its_workers(self) -> None:
+        """A request whose workers are lost over it, one after the other, ends as a dead letter."""
+        self.open("p", request(b"killer"), request(b"good"))
+        for number in range(3):
+            self.open(f"w{number}", OFFER, credit=1)
+            self.assertEqual(self.taken(f"w{number}"), [b"killer"])
+            self.broker.received(f"w{number}".encode(), [b""], self.now)
+            self.assertEqual(self.take(f"w{number}"), [ERROR_500])
+        self.open("w", OFFER, credit=5)
+        self.assertEqual(self.taken("w"), [b"good"])
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.assertEqual(letter.reason, b"delivered 3 times in vain")
+
+    def test_handing_back_is_no_attempt(self) -> None:
+        """A request that workers hand back without having begun it is offered again for ever."""
+        self.open("p", request(tracker=b"t"))
+        self.open("w", OFFER, credit=0)
+        for _ in range(10):
+            self.do("w", mlm.Credit(1))
+            self.assertEqual(self.taken("w"), [b"job"])
+            self.do("w", confirm(b"t", 300))
+        self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
 
 
 class LettersCase(BrokerTestCase, LogCase):

@@ -17,7 +17,7 @@ from alaska.mlm import commands as mlm
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
-from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
+from tests.broker.broker_case import OFFER, BrokerTestCase, mail, request
 
 
 class DurableTestCase(BrokerTestCase):
@@ -289,18 +289,3 @@ class StreamTests(DurableTestCase):
         self.do("r", mlm.StreamReplay(b"s", b"", 2))
         records = [each for each in self.take("r") if isinstance(each, mlm.StreamRecord)]
         self.assertEqual([(each.position, each.subject) for each in records], [(2, b"1"), (3, b"2"), (4, b"3")])
-
-
-class OverdueTests(BrokerTestCase):
-    """Messages that are late and with a client."""
-
-    def test_hide_nothing(self) -> None:
-        """However many late messages are with a client, those behind them are thrown away in time."""
-        self.open("w", OFFER, credit=1500)
-        self.open("p", *(request(timeout=100) for _ in range(1500)), credit=0)
-        self.do("p", mlm.ServiceSend(b"other", b"late", b"t", 200, ()))
-        self.pass_time(0.5)
-        self.assertEqual(
-            [(each.tracker, each.status_code) for each in self.take("p") if isinstance(each, mlm.Confirm)],
-            [(b"t", 201), (b"t", 302)],
-        )

@@ -6,7 +6,7 @@ from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
 from alaska.broker.log_throttle import INTERVAL_SECONDS
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import CLOSE, OFFER, OK, BrokerTestCase
+from tests.broker.broker_case import CLOSE, OFFER, OK, BrokerTestCase
 from tests.network_case import LogCase
 
 LARGE = (b"x" * PROOF_OCTETS,)

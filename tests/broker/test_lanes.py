@@ -5,7 +5,7 @@ from __future__ import annotations
 from alaska.broker import lanes
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase
+from tests.broker.broker_case import OFFER, BrokerTestCase
 from tests.store.kinds import SpillingKind
 
 LARGE = (b"x" * 1000,)

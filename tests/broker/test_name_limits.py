@@ -8,7 +8,7 @@ from alaska.broker import ended_streams
 from alaska.broker.limits import Limits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase
+from tests.broker.broker_case import OFFER, BrokerTestCase
 from tests.network_case import LogCase
 
 MOST = 5

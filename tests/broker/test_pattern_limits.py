@@ -6,7 +6,7 @@ from twisted.logger import LogLevel
 
 from alaska.broker.limits import Limits
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OK, BrokerTestCase, request
+from tests.broker.broker_case import OK, BrokerTestCase, request
 from tests.network_case import LogCase
 
 CANCEL = mlm.StreamCancel(b"s")

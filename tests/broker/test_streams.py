@@ -10,7 +10,7 @@ from alaska.broker import stream_readers
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import BrokerTestCase
+from tests.broker.broker_case import BrokerTestCase
 from tests.network_case import LogCase
 
 LIVE = mlm.LIVE_ONLY

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from alaska.broker import tracker_aliases
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
-from tests.broker.test_delivery import confirm
+from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
 CLOSE = mlm.ConnectionClose()
 

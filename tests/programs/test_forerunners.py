@@ -16,8 +16,7 @@ from alaska.broker.streams import Stream
 from alaska.message import Message, Page, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
-from tests.broker.test_broker import CLOSE, OFFER, PONG, BrokerTestCase, mail, request
-from tests.broker.test_delivery import confirm
+from tests.broker.broker_case import CLOSE, OFFER, PONG, BrokerTestCase, confirm, mail, request
 from tests.network_case import LogCase
 from tests.worker.worker_case import ServedCase
 

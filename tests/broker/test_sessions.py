@@ -1,0 +1,129 @@
+"""Sessions: OPEN, CLOSE, and commands at the wrong time or in no format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alaska.mlm import commands as mlm
+from tests.broker.broker_case import (
+    CLOSE,
+    ERROR_500,
+    OFFER,
+    OK,
+    PING,
+    PONG,
+    BrokerTestCase,
+    mail,
+    request,
+)
+
+
+class SessionTests(BrokerTestCase):
+    """Opening, closing, and everything at the wrong time."""
+
+    COMMANDS: tuple[Any, ...] = (
+        PING,
+        mlm.StreamWrite(b"s"),
+        mlm.StreamRead(b"s", b""),
+        mlm.StreamSend(b"x", ()),
+        mail(),
+        request(),
+        OFFER,
+        mlm.Credit(1),
+        mlm.Confirm(b"t", 200, b""),
+        mlm.StreamCancel(b"s"),
+    )
+    BROKER_ONLY: tuple[Any, ...] = (
+        PONG,
+        OK,
+        ERROR_500,
+        mlm.StreamDeliver(b"s", b"", b"", ()),
+        mlm.MailboxDeliver(b"", b"", b"", b"", ()),
+        mlm.ServiceDeliver(b"", b"", b"", b"", ()),
+        mlm.StreamRecord(1, 1, b"", b"", b"", ()),
+    )
+
+    def test_capabilities(self) -> None:
+        """The OK to OPEN says what this broker does beyond C's."""
+        (answer,) = self.say("a", mlm.ConnectionOpen(b"a"))
+        assert isinstance(answer, mlm.Ok)
+        self.assertEqual(answer.status_reason.split()[:3], [b"alaska/1", b"credit", b"confirm"])
+
+    def test_commands_before_open(self) -> None:
+        """Whatever comes before OPEN is invalid and has no effect, and each is told so once."""
+        for command in (*self.COMMANDS, *self.BROKER_ONLY):
+            self.assertEqual(self.say("a", command), [ERROR_500])
+        self.pass_time(10)
+        self.assertEqual(self.take("a"), [])
+
+    def test_close_before_open(self) -> None:
+        """A CLOSE from a peer that never opened is answered OK, as C does."""
+        self.assertEqual(self.say("a", CLOSE), [OK])
+
+    def test_broker_commands_end_the_session(self) -> None:
+        """A command that only a broker sends, or a second OPEN, is invalid and ends the session."""
+        for command in (*self.BROKER_ONLY, mlm.ConnectionOpen(b"a")):
+            self.open("a")
+            self.assertEqual(self.say("a", command), [ERROR_500])
+            self.assertEqual(self.say("a", PING), [ERROR_500])
+
+    def test_opens_again_with_another_address(self) -> None:
+        """After a CLOSE the same connection may open with another address."""
+        self.open("a", CLOSE)
+        self.do("a", mlm.ConnectionOpen(b"other"), PING)
+        self.open("p", mail(to=b"other"))
+        self.assertEqual(self.taken("a"), [b"hi"])
+
+    def test_many_connects_and_kills(self) -> None:
+        """After a thousand clients that came and died, a message still arrives and nothing is left of them."""
+        for number in range(1000):
+            self.open(f"c{number}", mlm.StreamRead(b"s", b""), OFFER, credit=1 if number % 2 else None)
+        self.pass_time(6)
+        self.assertEqual(len(self.broker.clients), 0)
+        self.open("r", mlm.StreamRead(b"s", b""))
+        self.open("w", mlm.StreamWrite(b"s"), mlm.StreamSend(b"x", ()))
+        self.assertEqual(self.taken("r"), [b"x"])
+
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(COMMANDS + BROKER_ONLY + (CLOSE, None)))))
+    def test_any_conversation(self, steps: list[tuple[str, mlm.Command | None]]) -> None:
+        """No sequence of commands by three peers makes the broker raise, and it still serves afterwards."""
+        self.setUp()
+        for name, command in steps:
+            self.do(name, command if command is not None else mlm.ConnectionOpen(name.encode()))
+        self.open("fresh", mlm.ServiceOffer(b"other", b""))
+        self.do("sender", mlm.ConnectionOpen(b"sender"), mlm.ServiceSend(b"other", b"ping", b"", 0, ()))
+        self.assertEqual(self.taken("fresh"), [b"ping"])
+
+
+class UnreadableTests(BrokerTestCase):
+    """Frames that are no command."""
+
+    def test_ends_the_session(self) -> None:
+        """What cannot be read is answered ERROR 500 and ends the session, and nobody else's."""
+        self.open("a")
+        self.open("b")
+        self.broker.received(b"a", [b"\xaa\xa8\x0b\xff"], 0.0)
+        self.assertEqual(self.take("a"), [ERROR_500])
+        self.assertEqual(self.say("a", PING), [ERROR_500])
+        self.assertEqual(self.say("b", PING), [PONG])
+        self.assertEqual(self.broker.counters.malformed, 1)
+
+    def test_what_was_with_the_client_goes_to_others(self) -> None:
+        """The unconfirmed requests of a client that garbles its frames are not lost."""
+        self.open("a", OFFER, credit=1)
+        self.open("p", request())
+        self.open("b", OFFER, credit=1)
+        self.broker.received(b"a", [b""], 0.0)
+        self.assertEqual(self.taken("b"), [b"job"])
+
+    @given(st.lists(st.binary(max_size=40), max_size=4))
+    def test_any_frames(self, frames: list[bytes]) -> None:
+        """Whatever the frames, nothing is raised and another client is served."""
+        self.setUp()
+        self.open("b")
+        self.open("a")
+        self.broker.received(b"a", frames, 0.0)
+        self.assertEqual(self.say("b", PING), [PONG])
