@@ -1,4 +1,4 @@
-"""Who is connected: one record a client, found by its connection or by its address."""
+"""The clients with an open session, found by their connection or by their address."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from alaska.mlm.commands import Command
 from alaska.names import printable
 
 HOLD_SECONDS = 0.1
-"""How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
+"""How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
 
 class Client:
-    """An open client: its address, what it has asked for, and what it has been sent and not confirmed.
+    """The session of a client: its address, credit, flow control, and its unconfirmed deliveries.
 
-    ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
-    is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``). One that ``is_full`` does not read what it is sent, or does
-    not confirm it, and gets no more deliveries until it has done so with some; one that ``is_deaf`` is gone because it
-    does not read. ``leases`` has the messages that are with the client, by the trackers that they were delivered with:
-    no two have the same one, or a confirmation could be for either.
+    - ``credit``: the number of deliveries that the client is ready for. None for a plain client, to which everything is
+      sent at once.
+    - ``held_until``: the time until which its mail is held back, or None.
+    - ``is_replaced``: a newer client has taken the address; a plain client continues without one.
+    - ``is_full``: too much is unread or unconfirmed. The client gets no deliveries until it has read or confirmed some.
+    - ``is_disconnected``: a message could not be sent; the next tick removes the client.
+    - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
+    - ``leases``: the unconfirmed deliveries, by the trackers they were sent with. These are unique per client, since a
+      confirmation has nothing else to identify a delivery.
     """
 
     __slots__ = (
@@ -71,7 +74,7 @@ class Client:
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
         self.unconfirmed = 0
-        """How many octets those have."""
+        """The octets of the unconfirmed deliveries."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:
@@ -79,29 +82,29 @@ class Client:
 
     @property
     def name(self) -> str:
-        """What logs call the client: its address, or its routing id where it has none."""
+        """The name for log lines: the address, or the routing id of a client without address."""
         return printable(self.address) or f"anonymous {self.peer.hex()}"
 
     @property
     def is_plain(self) -> bool:
-        """Whether the client has never sent CREDIT, and so can neither confirm nor bear a CONFIRM."""
+        """Whether the client has never sent CREDIT: it cannot confirm, and does not understand a CONFIRM."""
         return self.credit is None
 
     @property
     def is_ready(self) -> bool:
-        """Whether one more delivery may be sent to the client."""
+        """Whether the client can be sent another delivery."""
         return (self.credit is None or self.credit > 0) and not (self.is_disconnected or self.is_full)
 
     @property
     def accepts_mail(self) -> bool:
-        """Whether the client's mailbox is open to it and one more delivery may be sent."""
+        """Whether the client can be sent mail: it is ready, and its mail is not held back."""
         return self.held_until is None and self.is_ready
 
     def send(self, command: Command) -> bool:
-        """Send a command to the client; return False if its connection is known to be gone.
+        """Send a command to the client; return False if it is known to be disconnected.
 
-        A plain client has a message as soon as it is sent, so whether it can be sent must be known at once. What goes
-        to another comes back if it is not confirmed.
+        A message for a plain client counts as delivered when it is sent, so it is sent at once to learn whether that is
+        possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
         if self.credit is not None:
             self.router.post(self.peer, encode(command))
@@ -110,7 +113,7 @@ class Client:
         return not self.is_disconnected
 
     def deliver(self, command: Command, octets: int) -> bool:
-        """Send a delivery, of so many octets as limits count them; return as :meth:`send` does."""
+        """Send a delivery with this number of octets (as limits count them); return as :meth:`send` does."""
         flow = self.flow
         flow.messages_since_proof += 1
         flow.octets_since_proof += octets
@@ -128,18 +131,18 @@ class Client:
         self.is_full = self.flow.is_full or self.unconfirmed >= self.most_unconfirmed
 
     def recheck_is_full(self) -> None:
-        """Find out whether a client that is full has read or confirmed something."""
+        """Update ``is_full`` of a full client, which may have read or confirmed something."""
         if self.is_full:
             self.flow.update()
             self._compute_is_full()
 
     def spend_credit(self) -> None:
-        """Note one more delivery."""
+        """Count a delivery of a stream against the credit."""
         if self.credit is not None:
             self.credit -= 1
 
     def lease(self, tracker: bytes, message: Message) -> None:
-        """Note one more delivery: a message that is with the client until it confirms this tracker."""
+        """Count a delivery against the credit, and record it as unconfirmed under this tracker."""
         if self.credit is not None:
             self.credit -= 1
         self.leases[tracker] = message
@@ -148,18 +151,18 @@ class Client:
             self.is_full = True
 
     def holds(self, tracker: bytes, message: Message) -> bool:
-        """Return whether a message is with the client under this tracker."""
+        """Return whether a message is an unconfirmed delivery under this tracker."""
         return message is self.leases.get(tracker)
 
     def settle(self, tracker: bytes) -> Message | None:
-        """Return the message that is with the client under this tracker, and note that it is no longer."""
+        """Remove and return the unconfirmed delivery with this tracker, or None."""
         message = self.leases.pop(tracker, None)
         if message is not None:
             self.unconfirmed -= message.size
         return message
 
     def release_all(self) -> dict[bytes, Message]:
-        """Return all that is with the client, oldest first, by its trackers, and note that nothing is."""
+        """Remove and return all unconfirmed deliveries, by tracker, oldest first."""
         leases, self.leases = self.leases, {}
         self.unconfirmed = 0
         return dict(sorted(leases.items(), key=lambda lease: lease[1].position))
@@ -171,11 +174,11 @@ class Clients:
     def __init__(self) -> None:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
-        # Asked for several times for each message.
+        # Bound methods, since they are called several times per message.
         self.by_peer: Callable[[bytes], Client | None] = self._by_peer.get
-        """The client of this connection."""
+        """Return the client with this routing id, or None."""
         self.by_address: Callable[[bytes], Client | None] = self._by_address.get
-        """The client that has this address now."""
+        """Return the client that has this address at present, or None."""
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -184,7 +187,7 @@ class Clients:
         return iter(list(self._by_peer.values()))
 
     def add(self, client: Client) -> Client | None:
-        """Add a client, which takes its address; return the one that had it before."""
+        """Add a client, which takes over its address; return the client that had the address before."""
         self._by_peer[client.peer] = client
         if not client.address:
             return None
@@ -193,7 +196,7 @@ class Clients:
         return older
 
     def remove(self, client: Client) -> None:
-        """Forget a client; the address stays with whoever has it now."""
+        """Remove a client, and its address unless a newer client has it."""
         self._by_peer.pop(client.peer, None)
         if self._by_address.get(client.address) is client:
             del self._by_address[client.address]

@@ -1,4 +1,4 @@
-"""Who takes the messages of a queue: the owner of a mailbox, or the clients that offer a service."""
+"""The consumers of a queue: the owner of a mailbox, or the clients that offer a service."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from alaska.broker.clients import Client
 
 
 class Consumers(Protocol):
-    """Who takes the messages of a queue."""
+    """The consumers of one queue."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether a queue that has nothing need not be remembered for their sake."""
+        """Whether an empty queue may be forgotten because no consumer is registered."""
 
     def lane_of(self, subject: bytes) -> Hashable:
-        """Return what stands for the clients that may take a message with this subject; :data:`NOBODY` for none."""
+        """Return the key of the lane for a subject: it identifies the set of consumers that may take such a message.
 
-    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
-        """Return the client of a lane whose turn it is to take a message with this tracker, if one is ready.
-
-        It has had its turn then.
+        It is :data:`alaska.broker.lanes.NOBODY` if there are none.
         """
 
+    def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
+        """Return the next ready consumer of a lane for a message with this tracker, or None; its turn is used up."""
+
     def has_ready(self) -> bool:
-        """Return whether any client is ready."""
+        """Return whether any consumer is ready."""
 
     def has_tracker_in_flight(self, tracker: bytes) -> bool:
-        """Return whether a message has to wait because who would take it has another one with this tracker."""
+        """Return whether a message has to wait because its consumer has another one with this tracker in flight."""
 
     def count(self, subject: bytes) -> int:
-        """Count the clients that may take a message with this subject."""
+        """Return the number of consumers that may take a message with this subject."""

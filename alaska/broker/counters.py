@@ -1,4 +1,4 @@
-"""What the broker counts."""
+"""Counters of the broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """How often each thing happened since the broker started."""
+    """The number of events of each kind since the broker started."""
 
     received: int = 0
     delivered: int = 0

@@ -1,11 +1,11 @@
-"""The broker's own service: what a client may ask about dead letters (docs/protocol.md, section 6).
+"""The broker's own service, which manages dead letters (docs/protocol.md, section 6).
 
-A request for the service :data:`ADDRESS` is answered by mail to the address that sent it, with its subject and
-tracker, and JSON as its content. The subject says what is wanted:
+The reply to a request for the service :data:`ADDRESS` is mail to the sender's address, with the subject and tracker of
+the request and JSON as its content. The subject of the request is the operation:
 
-- ``list`` with ``{"after": 0, "limit": 100}``: the letters behind a position, oldest first, without their content;
-- ``read`` with ``{"position": 7}``: one letter, its content frames in base64, without them if it is large;
-- ``replay`` and ``drop`` with ``{"position": 7}``: the letter is sent again, or thrown away.
+- ``list`` with ``{"after": 0, "limit": 100}``: return the dead letters after a position, oldest first, without content;
+- ``read`` with ``{"position": 7}``: return one dead letter, its content frames in base64, or none if they are large;
+- ``replay`` and ``drop`` with ``{"position": 7}``: send the dead letter again, or delete it.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
 
 
-ACCESS_REFUSED = "dead letters are closed to clients: mlm_server/letters/open is not 1, and they do not connect by ipc"
+ACCESS_REFUSED = "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
 
 
 def error(text: str) -> bytes:
-    """Return the answer to what is refused."""
+    """Return the reply to a request that is refused."""
     return json.dumps({"error": text}).encode()
 
 
 def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
-    """Return the answer to a request, as JSON; one that cannot be understood is answered with an ``error``."""
+    """Carry out a request and return the reply as JSON; it has an ``error`` if the request is invalid or fails."""
     do = _SUBJECTS.get(subject)
     try:
         if len(content) > MAX_REQUEST_OCTETS:
-            raise ValueError(f"the content has {len(content)} octets, and {MAX_REQUEST_OCTETS} is the limit")
+            raise ValueError(f"the content has {len(content)} octets, the limit is {MAX_REQUEST_OCTETS}")
         options = json.loads(content or b"{}")
         if do is None or not isinstance(options, dict):
-            raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
+            raise ValueError("the subject must be list, read, replay or drop, and the content a JSON object")
         result = do(queues, options, now)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}

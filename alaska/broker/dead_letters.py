@@ -1,6 +1,6 @@
-"""The dead letters: which there are, and how many are kept (docs/operation.md).
+"""The dead letters, and the limits for them (docs/operation.md).
 
-Their content is in the store alone. What is known of them is in memory, so that a list costs no reading.
+Their content is only in the store. Everything else is cached in memory, so that a list needs no access to the store.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message
 
 DEAD_LETTER_OCTETS = 1024
-"""What a letter is reckoned to take beside its content."""
+"""The estimated size of a dead letter besides its content."""
 READ_DEAD_LETTERS = 16
 REPORT_SECONDS = 60.0
-"""So often the log says that letters were dropped, and how many."""
+"""The interval of log lines about dropped dead letters."""
 
 
 class DeadLetters:
-    """All dead letters, within the limits: of more than those, the oldest are dropped."""
+    """All dead letters. When a limit is exceeded, the oldest are dropped."""
 
     _log = Logger()
 
@@ -32,7 +32,7 @@ class DeadLetters:
         self._store = store
         self._counters = counters
         self._limits = limits
-        # In the order in which they were given up, without their content.
+        # The dead letters without their content, in the order in which they were added.
         self._summaries: dict[int, DeadLetter] = {}
         self._octets_of: dict[int, int] = {}
         self._octets = 0
@@ -42,7 +42,7 @@ class DeadLetters:
             for letter, octets in sorted(self._stored(), key=lambda each: each[0].time):
                 self._index(letter, octets)
         except StoreError as error:
-            self._log.error("{error}; the dead letters behind that are not listed", error=error)
+            self._log.error("{error}; the dead letters after that position are not listed", error=error)
         self._enforce_limits()
 
     def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
@@ -53,7 +53,7 @@ class DeadLetters:
             upto = letters.upto
 
     def add(self, letter: DeadLetter) -> None:
-        """Keep a letter; one that is too large alone is not kept at all."""
+        """Add a dead letter; one that is larger than the limit for all of them is dropped."""
         most = self._limits.most_octets
         if most is not None and _stored_octets(letter) > most:
             self._store.forget(letter.message)
@@ -64,19 +64,19 @@ class DeadLetters:
         self._enforce_limits()
 
     def summaries(self, after: int, limit: int) -> list[DeadLetter]:
-        """Return at most so many letters behind a position, in order, without their content."""
+        """Return the next ``limit`` dead letters after a position, in order, without their content."""
         positions = nsmallest(limit, (position for position in self._summaries if position > after))
         return [self._summaries[position] for position in positions]
 
     def find(self, position: int) -> DeadLetter | None:
-        """Return the letter at a position, with its content.
+        """Return the dead letter at a position, with its content, or None.
 
         :raises StoreError: the store cannot be read.
         """
         return self._store.letter(position) if position in self._summaries else None
 
     def drop(self, position: int) -> bool:
-        """Throw a letter away; return whether there was one."""
+        """Delete a dead letter; return whether there was one at this position."""
         summary = self._summaries.pop(position, None)
         if summary is not None:
             self._octets -= self._octets_of.pop(position)
@@ -84,15 +84,15 @@ class DeadLetters:
         return summary is not None
 
     def tick(self, now: float) -> None:
-        """Drop what is too old at this time, in seconds since 1970, and say now and then how many were dropped."""
+        """Drop dead letters that are too old (now is in seconds since 1970), and log at intervals how many were dropped."""
         age = self._limits.most_seconds
         while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
             self._drop_oldest(oldest)
         if self._unreported_drops and abs(now - self._reported_at) >= REPORT_SECONDS:
             self._reported_at = now
             self._log.warn(
-                "{count} dead letters were dropped: there were more, or larger or older ones, than "
-                "mlm_server/letters allows",
+                "{count} dead letters were dropped, since their number, size or age exceeded the limits of "
+                "mlm_server/letters",
                 count=self._unreported_drops,
             )
             self._unreported_drops = 0

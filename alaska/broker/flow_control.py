@@ -1,8 +1,8 @@
-"""What is under way to each connection: deliveries that were sent, and are not known to have left this process.
+"""Back-pressure per connection: a limit for deliveries that are sent but have not left this process.
 
-ZeroMQ keeps in memory, without a bound, what a program does not read and the system's buffers do not take. So now and
-then a delivery is sent with a proof, which says when it has left, and with it all before; and who has too much under
-way is full: it is ready for no delivery until some of that has left.
+ZeroMQ buffers in memory, without a limit, what a client does not read and the socket buffers do not take. So every few
+deliveries one is sent with a proof (:meth:`alaska.interfaces.IRouter.prove`), which says whether this delivery and all
+before it have left the process. A client with too much in flight is full: it gets no deliveries until some have left.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from alaska.broker.log_throttle import LogThrottle
 
 PROOF_MESSAGES = 256
 PROOF_OCTETS = 128 * 1024
-"""Behind so much a proof is due: one costs as much as sending ten messages."""
+"""A proof is sent after this many messages or octets; it costs as much as sending ten messages."""
 MAX_CLOSED = 10_000
-"""Of so many connections whose clients have ended is known what is under way to them."""
+"""The number of connections without a client for which deliveries in flight are remembered."""
 
 
 class FlowLimits(NamedTuple):
-    """How much may be under way to one connection; None: no limit. All together may have four times the octets.
+    """How much may be in flight to one connection; None: no limit. The limit for all together is four times the octets.
 
-    Deliveries stop at ``octets``, or at a quarter of the ``messages``. The rest of those is for what answers the
-    client's own commands: one that does not read these either loses its connection.
+    Deliveries stop at ``octets``, or at a quarter of ``messages``. The other three quarters are for replies to the
+    client's own commands; a client that does not read those either is disconnected.
     """
 
     messages: int | None = 40_000
@@ -40,9 +40,9 @@ class _Proof(NamedTuple):
 
 
 class Flow:
-    """What is under way to one connection.
+    """The deliveries in flight to one connection.
 
-    ``messages`` and ``octets`` count the deliveries that no proof was sent behind.
+    ``messages_since_proof`` and ``octets_since_proof`` count the deliveries since the last proof.
     """
 
     __slots__ = (
@@ -63,18 +63,18 @@ class Flow:
         self.messages_since_proof = 0
         self.octets_since_proof = 0
         self.in_flight = 0
-        """How many deliveries wait for their proof."""
+        """The number of deliveries up to the last proof that have not left."""
         self.in_flight_octets = 0
-        """How many octets those have."""
+        """The octets of those deliveries."""
         self.is_full = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is under way."""
+        """Whether nothing is in flight."""
         return not (self._proofs or self.messages_since_proof)
 
     def proof_sent(self, has_left: Callable[[], bool], client: object) -> None:
-        """Note that a proof was sent behind all that the flow counts; the log may have to name the client."""
+        """Record that the last delivery was sent with a proof; ``client`` is for the log."""
         self._proofs.append(_Proof(has_left, self.messages_since_proof, self.octets_since_proof))
         self.in_flight += self.messages_since_proof
         self.in_flight_octets += self.octets_since_proof
@@ -85,7 +85,7 @@ class Flow:
             self._flows.note_full(client)
 
     def update(self) -> None:
-        """Count no longer what has left."""
+        """Remove from the count what has left."""
         proofs = self._proofs
         left = 0
         while proofs and proofs[0].has_left():
@@ -97,12 +97,12 @@ class Flow:
         self.is_full = bool(proofs) and self._flows.is_too_much(self)
 
     def note_dropped(self, client: object) -> None:
-        """Note that a client was not sent a message that will not be kept for it."""
+        """Record that a stream message for a client was dropped."""
         self._flows.note_dropped(client)
 
 
 class Flows:
-    """All connections that something is under way to."""
+    """The deliveries in flight to all connections."""
 
     _log = Logger()
 
@@ -116,14 +116,14 @@ class Flows:
         self._last_client: object = None
         self._log_throttle = LogThrottle()
         self.dropped = 0
-        """How many messages of streams were dropped."""
+        """The number of stream messages that were dropped."""
 
     def of(self, peer: bytes) -> Flow:
-        """Return what is under way to the connection of a new client, which may be much: it may have had another."""
+        """Return the flow of a new client's connection; an earlier client may have left deliveries in flight on it."""
         return self._closed.pop(peer, None) or Flow(self, peer)
 
     def end(self, flow: Flow) -> None:
-        """Take note that the client of a connection has ended; the connection may not."""
+        """Record that the session of a client has ended; its connection may still exist."""
         if not flow.is_empty:
             self._closed[flow.peer] = flow
         while self._closed:
@@ -133,18 +133,18 @@ class Flows:
             del self._closed[oldest.peer]
 
     def add(self, flow: Flow, octets: int) -> None:
-        """Count octets that wait for their proof."""
+        """Count octets in flight."""
         self._octets += octets
         self._in_flight[flow] = None
 
     def subtract(self, flow: Flow, octets: int, is_idle: bool) -> None:
-        """Count octets no longer."""
+        """Remove octets from the count; with ``is_idle`` the flow has nothing more in flight."""
         self._octets -= octets
         if is_idle:
             self._in_flight.pop(flow, None)
 
     def is_too_much(self, flow: Flow) -> bool:
-        """Return whether a flow has to stop: it has too much, or all have and it is not one of those with little."""
+        """Return whether a flow is over its own limit, or over a small share of the common limit, which is reached."""
         most_messages, most = self.limits
         if most_messages is not None and flow.in_flight >= most_messages // 4:
             return True
@@ -153,7 +153,7 @@ class Flows:
         )
 
     def tick(self, now: float) -> list[Flow]:
-        """Count no longer what has left, and return the flows that have room again; now and then log who has none."""
+        """Update all flows; return those that are no longer full. Log, at intervals, that there were full ones."""
         was_full = [flow for flow in self._in_flight if flow.is_full]
         for flow in list(self._in_flight):
             flow.update()
@@ -162,21 +162,21 @@ class Flows:
         return [flow for flow in was_full if not flow.is_full]
 
     def note_full(self, client: object) -> None:
-        """Note that a client is full."""
+        """Record that a client is full."""
         self._times_full += 1
         self._last_client = client
 
     def note_dropped(self, client: object) -> None:
-        """Note that a message was dropped."""
+        """Record that a stream message was dropped."""
         self.dropped += 1
         self._dropped_since_log += 1
         self._last_client = client
 
     def _log_summary(self) -> None:
         self._log.warn(
-            "{client.name} does not read what it is sent, or too slowly: mlm_server/clients/unread-size or "
-            "unread-count is reached. Mail and requests wait; since the last such line that happened {full} times, "
-            "and {dropped} messages of streams were dropped",
+            "{client.name} does not read its messages, or too slowly: mlm_server/clients/unread-size or unread-count "
+            "is reached. Its mail and requests wait. Since the last such line this happened {full} times, for all clients "
+            "together, and {dropped} messages of streams were dropped",
             client=self._last_client, dropped=self._dropped_since_log, full=self._times_full,
         )  # fmt: skip
         self._last_client = None

@@ -1,4 +1,4 @@
-"""When to log what may happen any number of times."""
+"""Rate limit for log lines about events that may happen very often."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ INTERVAL_SECONDS = 60.0
 
 
 class LogThrottle:
-    """Says when a line is due that sums up what happened: a second after the first time, and then once a minute."""
+    """Says when a summary of the events is to be logged: one second after the first, then at most once a minute."""
 
     def __init__(self) -> None:
         self._due: float | None = None
         self._last_due = float("-inf")
 
     def is_due(self, now: float) -> bool:
-        """Return whether the line is due, which it then is no more; to be asked often while there is something to tell.
+        """Return whether the summary is to be logged now.
 
-        The time is in seconds, by any clock.
+        Call it often while there are events that are not logged; after True, log them. The time is in seconds of any
+        clock.
         """
         if self._due is None:
             self._due = max(now + FIRST_SECONDS, self._last_due + INTERVAL_SECONDS)

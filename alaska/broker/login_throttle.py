@@ -1,7 +1,7 @@
-"""The gate of a broker that asks for passwords: who guesses is slowed down, by address, and told in the log.
+"""Throttling of password guesses: failed logins delay further logins from the same address, and are logged.
 
-Wrong passwords delay the answers to all further questions from their address: to right ones as well, since a quick
-answer would tell which was right. Nobody else is delayed.
+The replies to all logins from the address are delayed, including those with the right password: a fast reply would
+reveal it. Other addresses are not delayed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from alaska.names import printable
 FREE_FAILURES = 3
 FIRST_DELAY = 0.25
 MAX_DELAY = 3.0
-"""In seconds: each wrong guess behind the free ones doubles the delay, up to this."""
+"""Seconds. After the free failures, every failure doubles the delay, up to this maximum."""
 MAX_DELAYED = 50
-"""So many answers to one address wait at a time; who asks meanwhile is not heard, and asked to come again."""
+"""The number of delayed replies per address. Further logins are not checked; the client has to retry later."""
 RESET_SECONDS = 60.0
 MAX_ADDRESSES = 1000
 _MAX_SHOWN = 40
@@ -29,16 +29,16 @@ _IPV6_BITS = 64
 
 
 class _Failures:
-    """What came from one address."""
+    """The failed logins from one address."""
 
     def __init__(self) -> None:
         self.count = 0
         self.last_time = 0.0
         self.delayed: deque[float] = deque()
-        """When the answers leave that wait."""
+        """The times at which the delayed replies are sent."""
 
     def delay(self, now: float) -> float | None:
-        """Return how long an answer has to wait, None for too many that do."""
+        """Return the delay for a reply, in seconds, or None if too many replies are delayed already."""
         while self.delayed and self.delayed[0] <= now:
             self.delayed.popleft()
         if self.count < FREE_FAILURES:
@@ -51,25 +51,25 @@ class _Failures:
 
 
 class LoginThrottle:
-    """Decides who may connect, by ``accept(username, password)`` and what came from the same address before.
+    """Decides about logins by ``accept(username, password)`` and the earlier failures from the same address.
 
-    Times are seconds of one clock that goes on evenly. Of the addresses the last that guessed wrong are remembered.
+    Times are seconds of one monotonic clock. Only the addresses with the latest failures are remembered.
     """
 
     _log = Logger()
 
     def __init__(self, accept: Callable[[bytes, bytes], bool]) -> None:
         self._accept = accept
-        # The last that guessed wrong comes last.
+        # In the order of the last failures.
         self._failures: dict[str, _Failures] = {}
         self._log_throttle = LogThrottle()
         self._unreported = 0
         self._last_refused = ("", "")
         self.refused = 0
-        """How many were refused or not heard."""
+        """The number of logins that were refused, or not checked."""
 
     def decide(self, username: bytes, password: bytes, address: str, now: float) -> Verdict:
-        """Return what becomes of somebody at a network address, as ZeroMQ writes it."""
+        """Decide about a login from a network address, as ZeroMQ writes it."""
         key = throttle_key(address)
         failures = self._failures.get(key)
         if failures is not None and now - failures.last_time >= RESET_SECONDS:
@@ -99,19 +99,22 @@ class LoginThrottle:
         self._last_refused = username.decode("utf-8", "backslashreplace"), address
 
     def tick(self, now: float) -> None:
-        """Say in the log, once a minute at most, how many were refused; to be called often."""
+        """Log, at most once a minute, how many logins were refused; to be called several times a second."""
         if self._unreported and self._log_throttle.is_due(now):
             username, address = self._last_refused
             self._log.warn(
-                "connections refused since the last such line: {count}, for a wrong user name or password, or after "
-                "too many of those from their address; the last was from {address}, as {username}",
+                "connections refused since the last such line: {count}, for a wrong user name or password, or for too "
+                "many of those from the same address; the last was from {address}, as {username}",
                 count=self._unreported, address=printable(address), username=printable(_shortened(username)),
             )  # fmt: skip
             self._unreported = 0
 
 
 def throttle_key(address: str) -> str:
-    """Return what counts as one address: of IPv6 a network, which is one customer's, and of ipc a user."""
+    """Return the key that failures are counted under: an IPv4 address, an IPv6 /64 network, or for ipc a user.
+
+    A client usually has a whole IPv6 network, so counting single addresses would not slow it down.
+    """
     if address.startswith("localhost:"):
         return ":".join(address.split(":")[:2])
     try:

@@ -1,4 +1,4 @@
-"""Under how many patterns clients read and offer: each costs memory, and time for each new subject."""
+"""Limits for the number of patterns of offers and readers: each costs memory, and time for each new subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OCTETS_PER_COUNT = 16
 
 
 class PatternKey(NamedTuple):
-    """What is asked for: the messages of a stream, or the requests of a service, that a pattern matches."""
+    """A pattern of a client: for the messages of a stream, or for the requests of a service."""
 
     is_stream: bool
     name: bytes
@@ -19,12 +19,12 @@ class PatternKey(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """For how many patterns it counts: one more for each :data:`OCTETS_PER_COUNT` octets, for what they cost."""
+        """The number of patterns that it counts as: a long one counts once more per :data:`OCTETS_PER_COUNT` octets."""
         return 1 + len(self.pattern) // OCTETS_PER_COUNT
 
 
 class PatternCounts:
-    """How many patterns each of some clients, streams or services has, by weight."""
+    """The weight of the patterns of each client, stream or service, and the limit for it; None: no limit."""
 
     def __init__(self, whose: str, most: int | None) -> None:
         self._whose = whose
@@ -32,39 +32,39 @@ class PatternCounts:
         self._counts: dict[object, int] = {}
 
     def check(self, owner: object, more: int) -> None:
-        """Check that an owner may have so many more.
+        """Check that the limit allows an owner this additional weight.
 
-        :raises Refused: it may not.
+        :raises Refused: the limit would be exceeded.
         """
         weight = self._counts.get(owner, 0)
         if self._most is not None and weight + more > self._most:
-            each = f"each {OCTETS_PER_COUNT} octets of one count for one more"
+            each = f"every {OCTETS_PER_COUNT} octets of a pattern count as one more"
             raise Refused(f"{self._whose} {weight} of {self._most} patterns ({each})", FAILED)
 
     def add(self, owner: object, more: int) -> None:
-        """Count more, or less; who has none is forgotten."""
+        """Add to the weight of an owner, or subtract if negative; an owner with weight 0 is forgotten."""
         weight = self._counts.pop(owner, 0) + more
         if weight:
             self._counts[owner] = weight
 
 
 class PatternLimits:
-    """What each client has asked for, within a limit for each, one for each stream or service, and one for all.
+    """The patterns of all clients, within a limit per client, one for all clients, and one per stream or service.
 
-    None: no limit. The same pattern of several clients counts once for its stream or service.
+    None: no limit. For a stream or service, the same pattern of several clients counts once.
     """
 
     def __init__(self, most_of_one: int | None, most: int | None, most_different: int | None = None) -> None:
         self._patterns_of: dict[Client, set[PatternKey]] = {}
         self._uses: dict[PatternKey, int] = {}
-        self._of_client = PatternCounts("it has", most_of_one)
+        self._of_client = PatternCounts("this client has", most_of_one)
         self._of_all = PatternCounts("all clients have", most)
         self._of_name = PatternCounts("this stream or service has", most_different)
 
     def add(self, client: Client, key: PatternKey) -> None:
-        """Note what a client asks for; the same again counts once.
+        """Record a pattern of a client; a duplicate counts once.
 
-        :raises Refused: there is no room for it; nothing is noted.
+        :raises Refused: a limit would be exceeded; nothing is recorded.
         """
         patterns = self._patterns_of.setdefault(client, set())
         if key in patterns:
@@ -91,13 +91,13 @@ class PatternLimits:
             self._of_name.add(key[:2], -weight)
 
     def cancel(self, client: Client, stream: bytes) -> None:
-        """Note that a client no longer reads a stream."""
+        """Remove the patterns under which a client reads a stream."""
         patterns = self._patterns_of.get(client, set())
         for key in [key for key in patterns if key.is_stream and key.name == stream]:
             patterns.discard(key)
             self._remove(client, key)
 
     def remove_client(self, client: Client) -> None:
-        """Forget a client."""
+        """Remove all patterns of a client."""
         for key in self._patterns_of.pop(client, ()):
             self._remove(client, key)

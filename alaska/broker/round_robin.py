@@ -1,4 +1,4 @@
-"""Work that many wait for, done in turns: so much at a time, and next time by those who come behind."""
+"""Round-robin distribution of a limited amount of work: the next call continues with the next task."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _T = TypeVar("_T")
 
 
 class RoundRobin:
-    """Whose turn it is. Those who wait may be others each time; nobody waits for longer than about once round."""
+    """The position in the round. The tasks may differ from call to call; none waits longer than about one round."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def run(self, tasks: Sequence[_T], most: int, do: Callable[[_T, int], int]) -> None:
-        """Let each of those do at most so much, beginning with whose turn it is; stop when it is done in all.
+        """Run tasks, beginning with the next in turn, until they have done ``most`` units of work together.
 
-        ``do`` is called with one of them and how much is left, and returns how much it has done.
+        ``do`` is called with a task and the work that is left, and returns the work that it has done.
         """
         if not tasks:
             return

@@ -1,4 +1,4 @@
-"""Which of a set of patterns match a subject, worked out once for each subject."""
+"""Cache of the patterns that match a subject."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Matches = frozenset[Pattern]
 
 
 class _CachedMatches(NamedTuple):
-    """What is remembered of a subject: its matches among the first so many patterns, when so many had gone."""
+    """The matches of a subject among the first ``added`` patterns, computed when ``removed`` had been removed."""
 
     matches: Matches
     added: int
@@ -21,10 +21,10 @@ class _CachedMatches(NamedTuple):
 
 
 class SubjectIndex:
-    """The patterns of a stream or a service, and the subjects seen under them.
+    """The patterns of a stream or service, and the cached matches of subjects.
 
-    The first message with a subject costs one match a pattern, each later one a look-up, however many patterns there
-    are. A pattern that comes or goes costs one match, or one look, for each subject that is seen again.
+    The first message with a subject costs one match per pattern; each later one costs one look-up, independent of the
+    number of patterns. After a pattern is added or removed, a cached subject is matched against this pattern alone.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class SubjectIndex:
         self._added: list[Pattern] = []
         self._removed = 0
         self._cache: dict[bytes, _CachedMatches] = {}
-        # Of what has been seen, that which no pattern has come or gone since.
+        # The part of the cache that is newer than the last change of the patterns.
         self._up_to_date: dict[bytes, Matches] = {}
 
     @property
@@ -59,7 +59,7 @@ class SubjectIndex:
         self._up_to_date.clear()
         self._removed += 1
         if self._removed > len(self._uses):
-            # Most of what was added has gone: begin anew, before the list of it costs more than it is worth.
+            # Most added patterns have been removed: rebuild, so that the list of added patterns stays short.
             self._added, self._removed = list(self._uses), 0
             self._cache.clear()
         return True
@@ -70,7 +70,7 @@ class SubjectIndex:
         return matches if matches is not None else self._match(subject)
 
     def _match(self, subject: bytes) -> Matches:
-        """Work out what matches a subject, from what was known of it."""
+        """Compute the matches of a subject, starting from the cached ones."""
         cached = self._cache.get(subject)
         if cached is None:
             cached = _CachedMatches(frozenset(), 0, 0)

@@ -202,7 +202,7 @@ class ListTests(LettersCase):
     def test_large_question(self) -> None:
         """What is asked with is not read if it is large."""
         error = self.ask(b"list", b"[" * 1_000_000)["error"]
-        self.assertEqual(error, "ValueError: the content has 1000000 octets, and 1000 is the limit")
+        self.assertEqual(error, "ValueError: the content has 1000000 octets, the limit is 1000")
 
     def test_large_letter(self) -> None:
         """A large letter is told of without its content."""

@@ -113,7 +113,7 @@ class AcceptTests(LogCase):
         passwords = Passwords(self.path, is_verbose=True)
         passwords.accept(b"joe", b"secret")
         passwords.accept(b"joe\n", b"secret")
-        self.assertEqual(self.logged(), ["joe is let in", r"joe\n is not let in"])
+        self.assertEqual(self.logged(), ["joe is accepted", r"joe\n is refused"])
         self.events.clear()
         self.passwords.accept(b"joe", b"secret")
         self.assertEqual(self.logged(), [])

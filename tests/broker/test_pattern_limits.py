@@ -31,7 +31,7 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         self.assertEqual(self.offer("a", b"1", b"2", b"2"), [OK] * 3)
         self.assertEqual(self.say("a", mlm.StreamRead(b"s", b"3"), mlm.StreamReplay(b"s", b"3", 0))[0], OK)
         (refused,) = self.offer("a", b"4")
-        reason = b"it has 3 of 3 patterns (each 16 octets of one count for one more)"
+        reason = b"this client has 3 of 3 patterns (every 16 octets of a pattern count as one more)"
         self.assertEqual(refused, mlm.Error(300, reason))
         self.do("a", CANCEL)
         self.take("a")

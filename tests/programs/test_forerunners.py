@@ -192,7 +192,8 @@ class WarningTests(BrokerTestCase, LogCase):
             self.do("p", *(mail(b"%d" % number) for number in range(50)), *(request() for _ in range(40)))
             self.open("late", OFFER, CLOSE)
         warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
-        warnings += ["all that waits has grown to 45 (service svc)", "service svc is full: 31 would be too much"]
+        warnings += ["the size of all queues has grown to 45 (service svc)"]
+        warnings += ["service svc is full: 31 would be too much"]
         self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
         self.assertEqual(self.broker.counters.over_limit, 40)
 
