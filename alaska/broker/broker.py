@@ -1,7 +1,7 @@
-"""The broker: what each command of each client does, without a socket or a clock.
+"""The broker's rules: the effect of each command of each client, without sockets and clocks.
 
-A :class:`Broker` is told what arrives and what time it is, and sends commands by the function that it is given.
-:data:`alaska.mlm.session.TABLE` says which method a command leads to.
+A :class:`Broker` is called with the received frames and the time, and sends through the router that it is given.
+:data:`alaska.mlm.session.TABLE` maps commands to actions, each of which is a method here.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from alaska.system.events import is_worth_a_line
 CAPABILITIES = b"alaska/1 credit confirm replay"
 MAX_CREDIT = 2**31
 PROBE_SECONDS = 1.5
-"""After so long a silence a client that has something to confirm is looked for."""
+"""A client with unconfirmed deliveries that sends nothing for this long is probed."""
 GRACE_SECONDS = 1.0
-"""A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
+"""If the broker was not called for this long, its own process was stopped, and no client expires for that time."""
 STORE_ERROR_SECONDS = 60.0
 _REPLIES_UNREAD = (
-    "{client.name} does not read the answers to what it sends: mlm_server/clients/unread-count is reached, and the "
-    "client is dropped"
+    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, and its "
+    "session ends"
 )
 
 
 class Broker:
-    """Joins clients, streams, queues and the store.
+    """Connects clients, streams, queues and the store.
 
-    The ``router`` carries commands to connections. Times are seconds of one clock, given with each call.
+    The ``router`` sends commands to connections. Times are seconds of one clock and passed with each call.
     """
 
     _log = Logger()
@@ -82,10 +82,10 @@ class Broker:
         }
         self._handlers = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
 
-    # What happens to a broker
+    # Events
 
     def received(self, peer: bytes, frames: list[bytes], now: float) -> None:
-        """Carry out what a peer sent; nothing is raised for anything that a peer can send."""
+        """Carry out a command of a peer. Nothing that a peer can send makes this raise."""
         self._now = now
         self.counters.received += 1
         client = self.clients.by_peer(peer)
@@ -104,19 +104,20 @@ class Broker:
             return
         try:
             if client.held_until is not None and not isinstance(command, mlm.Credit | mlm.ConnectionClose):
-                # C delivers it at OPEN, so before whatever this command brings.
+                # The C broker delivers it at OPEN, so it must come before the effects of this command.
                 self._release_mail(client)
             method(client, command)
             if client.held_until is not None:
                 self._release_mail(client)
         except errors.StoreError as error:
-            # What was asked for is in memory and goes on when the store can be read again.
+            # The command has taken effect in memory; delivery continues when the store can be read again.
             self._report_store_error(error)
 
     def send_failed(self, peer: bytes, is_full: bool = False) -> None:
-        """Take note that something could not be sent; the next tick deals with the client.
+        """Record that a message to a peer could not be sent; the next tick removes the client.
 
-        Its connection is gone, or so full of what it does not read that ZeroMQ takes no more.
+        Either the connection does not exist any more, or (``is_full``) the client does not read and ZeroMQ's queue for
+        it is full.
         """
         client = self.clients.by_peer(peer)
         if client is not None:
@@ -124,10 +125,10 @@ class Broker:
             client.ignores_replies = is_full
 
     def tick(self, now: float, wall: float | None = None) -> None:
-        """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
+        """Do what is due: release held mail, expire messages and clients, trim streams and dead letters.
 
-        To be called several times a second, with the broker's time, which goes on evenly, and what the wall clock
-        shows, if that is known: records and dead letters are dated by it.
+        To be called several times a second with the broker's time, which is monotonic, and the wall-clock time, if
+        known, which is used for the times of records and dead letters.
         """
         self._now = now
         if wall is not None:
@@ -136,7 +137,7 @@ class Broker:
         stopped_for = 0.0 if self._last_tick is None else abs(now - self._last_tick)
         self._last_tick = now
         if stopped_for > GRACE_SECONDS:
-            self._log.warn("stopped for {seconds:.1f} s; no client is blamed for that", seconds=stopped_for)
+            self._log.warn("the broker was stopped for {seconds:.1f} s; no client expires", seconds=stopped_for)
             for client in self.clients:
                 client.last_heard = now
         for client in list(self._clients_with_held_mail):
@@ -144,7 +145,7 @@ class Broker:
                 self._release_mail(client)
         try:
             self.queues.expire(now)
-            # A wall clock that was set forward makes nothing older, until the broker is started again.
+            # If the wall clock was set forward, that does not count as age until the broker is restarted.
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)
             self._streams.tick(wall_now)
@@ -154,7 +155,7 @@ class Broker:
         self._drop_lost_clients(now)
 
     def _resume_clients(self, now: float) -> None:
-        """Send clients that had too much under way what waits for them, as far as they have read."""
+        """Resume deliveries to clients that were full and have read some of their messages."""
         for flow in self.flows.tick(now):
             client = self.clients.by_peer(flow.peer)
             if client is None:
@@ -171,27 +172,27 @@ class Broker:
             self.queues.dispatch_to(client, self._now)
 
     def _drop_lost_clients(self, now: float) -> None:
-        """Forget clients that are silent or whose connections are gone."""
+        """Remove clients that are disconnected, or have sent nothing for the client timeout."""
         silent_since = now - self._client_timeout
         for client in self.clients:
             if client.leases and now - max(client.last_heard, client.last_probed) > PROBE_SECONDS:
-                # Says nothing, to somebody who has to confirm something: if nobody is there, the send fails.
+                # An empty CONFIRM has no effect on a client, but sending fails if the connection does not exist.
                 client.last_probed = now
                 client.send(mlm.Confirm(b"", errors.SUCCESS, b""))
             if client.is_disconnected:
                 if client.ignores_replies:
                     self._log.warn(_REPLIES_UNREAD, client=client)
                 else:
-                    self._log.info("{client.name} is gone", client=client)
+                    self._log.info("{client.name} has disconnected", client=client)
                 self._remove(client)
             elif client.last_heard < silent_since:
-                self._log.info("{client.name} is silent and expires", client=client)
+                self._log.info("{client.name} has expired: it has sent nothing for the client timeout", client=client)
                 self.counters.expired_clients += 1
                 self._remove(client)
 
     def _report_store_error(self, error: errors.StoreError) -> None:
         self.counters.store_errors += 1
-        # What cannot be read now is tried again at every tick, and told once a minute.
+        # Reading is retried at every tick, but the error is logged once a minute.
         if self._now - self._store_error_logged_at >= STORE_ERROR_SECONDS:
             self._store_error_logged_at = self._now
             self._log.error("{error}", error=error)
@@ -215,7 +216,7 @@ class Broker:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:
             self.counters.refused += 1
             self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
-            # The one status that makes a C client's connect fail in time.
+            # The only status that makes a C client's connect fail within its timeout.
             self._send_to(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
         client = Client(peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed)
@@ -226,8 +227,8 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
 
     def _take_over_address(self, older: Client) -> None:
-        """Take all that an older client has, since a newer one has opened with its address."""
-        self._log.info("{client.name} is opened a second time; the newer client has the address", client=older)
+        """End the session of an older client, or that part which needs the address, which a newer client has taken."""
+        self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
         if older.is_plain:
             older.is_replaced = True
             self._end_session(older)
@@ -236,7 +237,7 @@ class Broker:
             self._remove(older)
 
     def _release_mail(self, client: Client) -> None:
-        """Open a client's mailbox to it, now that it has said, or had the time to say, whether it gives credit."""
+        """Deliver the mail that was held back until the client had sent a command, or had the time to."""
         client.held_until = None
         self._clients_with_held_mail.pop(client, None)
         self.queues.dispatch_mail(client, self._now)
@@ -247,7 +248,7 @@ class Broker:
         self._end_session(client)
 
     def _end_session(self, client: Client) -> None:
-        """End what a client reads and offers, and let others have what it has not confirmed."""
+        """End a client's readers and offers, and requeue its unconfirmed deliveries."""
         client.held_until = None
         self._clients_with_held_mail.pop(client, None)
         self._streams.remove_client(client)
@@ -344,9 +345,10 @@ class Broker:
             self.queues.dispatch_to(client, self._now)
 
     def _admit_pattern(self, client: Client, key: PatternKey) -> Pattern | None:
-        """Compile a pattern; where it is bad, one too many, or the client has lost its address, answer and return None.
+        """Compile a pattern and check the limits.
 
-        A plain client is answered OK all the same, since it cannot bear anything else.
+        If the pattern is invalid, a limit is reached, or the client has lost its address, send ERROR and return None.
+        A plain client gets OK even then, since it cannot handle an error here.
         """
         refusal: errors.AlaskaError
         try:

@@ -24,9 +24,9 @@ MAX_LISTED = 1000
 MAX_POSITION = 2**63 - 1
 MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
-
-
-ACCESS_REFUSED = "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
+ACCESS_REFUSED = (
+    "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
+)
 
 
 def error(text: str) -> bytes:
@@ -39,7 +39,7 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
     do = _SUBJECTS.get(subject)
     try:
         if len(content) > MAX_REQUEST_OCTETS:
-            raise ValueError(f"the content has {len(content)} octets, the limit is {MAX_REQUEST_OCTETS}")
+            raise ValueError(f"the content has {len(content)} octets, and {MAX_REQUEST_OCTETS} is the limit")
         options = json.loads(content or b"{}")
         if do is None or not isinstance(options, dict):
             raise ValueError("the subject must be list, read, replay or drop, and the content a JSON object")

@@ -84,7 +84,10 @@ class DeadLetters:
         return summary is not None
 
     def tick(self, now: float) -> None:
-        """Drop dead letters that are too old (now is in seconds since 1970), and log at intervals how many were dropped."""
+        """Drop dead letters that are too old, and log at intervals how many were dropped.
+
+        ``now`` is in seconds since 1970.
+        """
         age = self._limits.most_seconds
         while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
             self._drop_oldest(oldest)

@@ -175,8 +175,8 @@ class Flows:
     def _log_summary(self) -> None:
         self._log.warn(
             "{client.name} does not read its messages, or too slowly: mlm_server/clients/unread-size or unread-count "
-            "is reached. Its mail and requests wait. Since the last such line this happened {full} times, for all clients "
-            "together, and {dropped} messages of streams were dropped",
+            "is reached. Its mail and requests wait. Since the last such line this happened {full} times to clients, "
+            "and {dropped} messages of streams were dropped",
             client=self._last_client, dropped=self._dropped_since_log, full=self._times_full,
         )  # fmt: skip
         self._last_client = None

@@ -1,17 +1,17 @@
-"""One queue: the messages that wait for a mailbox's owner or for a service's workers.
+"""One queue: the messages that wait for the owner of a mailbox, or for the workers of a service.
 
-What waits is sorted into lanes. A lane holds, in order, the messages that exactly the same clients may take, so what
-can be said of the first of a lane can be said of all: whether anybody takes it, and who. A message that nobody may
-take is in the lane of nobody, where it is in no other's way.
+Waiting messages are sorted into lanes. A lane holds, in order, the messages that may go to exactly the same set of
+consumers. If the first message of a lane cannot be delivered, then none of the lane can, and the other lanes are not
+blocked. Messages without any consumer are in a lane of their own (``NOBODY``), which has no messages in memory.
 
-No client has two messages with the same tracker at a time. Mail whose tracker is on another message that its receiver
-has is set aside, into a lane of that tracker beside its own, and so is what comes behind it with the same one; the rest
-goes on. A request goes to another worker, or by an alias (:mod:`alaska.broker.tracker_aliases`), and never waits.
+A client never has two messages with the same tracker in flight. Mail whose tracker is in flight to its receiver is set
+aside, together with later mail with this tracker, into an additional lane; other mail is delivered meanwhile. A request
+does not wait: it goes to another worker, or with an alias (:mod:`alaska.broker.tracker_aliases`).
 
-All that waits is in the store, and the head of it in memory: at most a window for each lane. Only a store that ends
-with this process need not have what is in memory. Up to the position ``_sorted`` the store has been looked through:
-each message is in memory, with a client, in the lane of nobody, or left behind by a lane whose window was full. What
-lies above is looked at when somebody is ready for more.
+The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
+is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
+each of them is known to be in memory, in flight to a client, in the lane ``NOBODY``, or in a lane that has more in the
+store since its window was full. Later ones are read when a consumer is ready for more.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from alaska.message import Message, Page, QueueName
 READ_MESSAGES = 500
 REFILLS_PER_READ = 16
 READ_IN_A_TICK = 6000
-"""How many messages all calls between two ticks read, whatever waits; large ones count for more."""
+"""The number of messages that all calls between two ticks may read from the store; a large one counts as several."""
 MESSAGE_OCTETS = 4096
 READS_PER_CALL = 4
-"""How often one call reads on in the store; what is left is for the next tick, so that nobody else has to wait."""
+"""The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
 
 class Queue:
-    """The messages that wait, and the positions of those that are with clients.
+    """The messages that wait, and the positions of those that are in flight.
 
-    ``deliver`` is called with a client and a message that goes to it, ``expired`` with one whose time has passed, and
-    ``set_aside`` with a tracker that messages of this queue wait for: when a client no longer holds it, the queue is to
-    be dispatched.
+    ``deliver`` is called with a client and a message for it, and ``expired`` with a message that has expired.
+    ``set_aside`` is called with this queue and a tracker for which messages were set aside: when the tracker is no
+    longer in flight, the caller has to dispatch the queue.
     """
 
     def __init__(
@@ -69,29 +69,29 @@ class Queue:
         self._sorted_upto = 0
         self._has_unsorted = False
         self.waiting = 0
-        """How many messages wait."""
+        """The number of messages that wait."""
         self.octets = 0
-        """How many octets of content wait."""
+        """The octets of their content."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to remember: a message that waits or is with a client, or an offer."""
+        """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
         return bool(self.waiting or self._loaded or not self.consumers.is_empty)
 
     @property
     def has_unloaded(self) -> bool:
-        """Whether messages wait in the store alone."""
+        """Whether there are waiting messages that are not in memory."""
         return self.waiting > self._in_memory
 
     def restore(self, messages: int, octets: int) -> None:
-        """Take note of what the store has kept for this queue from before."""
+        """Take over the numbers of messages and octets that the store has for this queue at startup."""
         self.waiting, self.octets = messages, octets
         self._has_unsorted = True
 
-    # Messages that come
+    # Incoming messages
 
     def consumer_for(self, message: Message) -> Client | None:
-        """Return the client that takes a new message at once, or None if it has to wait."""
+        """Return the consumer that takes a new message at once, or None if it has to wait."""
         if self._has_unsorted:
             return None
         lane = self.consumers.lane_of(message.subject)
@@ -103,7 +103,7 @@ class Queue:
         return client
 
     def enqueue(self, message: Message) -> bool:
-        """Let a new message wait behind all that it could overtake; return whether it is in memory."""
+        """Append a new message, which waits in order; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
         if self._has_unsorted:
@@ -115,7 +115,7 @@ class Queue:
         return self._sort_into_lane(message)
 
     def requeue(self, message: Message) -> None:
-        """Let a message that was with a client wait again, before all that came after it."""
+        """Let a message that was in flight wait again, in its original position."""
         self.waiting += 1
         self.octets += message.size
         key, lane = self._lane_for(message)
@@ -131,11 +131,11 @@ class Queue:
         self._in_memory += 1
 
     def forget(self, message: Message) -> None:
-        """Note that a message that was with a client is done with."""
+        """Forget a message that was in flight and is finished."""
         self._loaded.discard(message.position)
 
     def expire(self, message: Message) -> bool:
-        """Remove a message whose time has passed, or that is lost; return False if it is with a client."""
+        """Remove a message that has expired, or cannot be stored; return False if it is in flight."""
         if message.position in self._loaded and not self._remove(message):
             return False
         self._count_removed(message)
@@ -152,12 +152,12 @@ class Queue:
                 return True
         return False
 
-    # Messages that go
+    # Outgoing messages
 
     def dispatch(self, now: float, most: int) -> int:
-        """Deliver, oldest first, what clients are ready for; return how many messages were read on the way.
+        """Deliver messages, oldest first, as far as consumers are ready; return the number of messages read for that.
 
-        The store is read on until that is at least ``most``; a message counts as one more for each so many octets.
+        Reading stops when that number is at least ``most``; a message counts once more per ``MESSAGE_OCTETS``.
         """
         self._messages_read = 0
         self._deliver_lanes(now)
@@ -178,7 +178,7 @@ class Queue:
         return page
 
     def consumers_changed(self) -> None:
-        """Sort what waits anew, since another lane may be right for each message."""
+        """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
         waiting = sorted((each for lane in self._lanes.values() for each in lane.messages), key=lambda m: m.position)
         for lane in self._lanes.values():
             lane.clear()
@@ -191,7 +191,7 @@ class Queue:
                 if not self._sort_into_lane(message):
                     self._spill(message)
             return
-        # Some of them are in the store alone, between those in memory: all are sorted from there, in order.
+        # Between those in memory there are others in the store: to get the order right, read all from the store.
         for message in waiting:
             self._unload(message)
             self._spill(message)
@@ -234,10 +234,10 @@ class Queue:
         self._on_expired(message)
         return True
 
-    # Trackers that are with clients
+    # Trackers that are in flight
 
     def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
-        """Return the lane that a message belongs into: what is left behind by its own is not set aside yet."""
+        """Return the lane of a message; while its main lane has more in the store, the message is not set aside yet."""
         key = self.consumers.lane_of(message.subject)
         lane = self._lanes.get(key)
         if self._asides and (lane is None or not lane.has_more_in_store):
@@ -255,9 +255,9 @@ class Queue:
         return lane
 
     def _set_aside(self, key: Hashable, lane: Lane) -> bool:
-        """Set the first message of a lane aside if only its tracker keeps it from being taken; return whether it was.
+        """Set the first message of a lane aside if only its tracker prevents the delivery; return whether it was.
 
-        What was set aside before stays where it is.
+        A message that has been set aside before stays in its lane.
         """
         tracker = lane.messages[0].tracker
         if not tracker or not self.consumers.has_tracker_in_flight(tracker):
@@ -272,7 +272,7 @@ class Queue:
         return True
 
     def _put_aside(self, aside: Lane, message: Message) -> bool:
-        """Put a message among those that were set aside, or note that it is left behind, and return False."""
+        """Add a message to those set aside; return False if it stays in the store, since the window is full."""
         if message.position > aside.upto:
             if not aside.has_more_in_store and not aside.has_room:
                 aside.has_more_in_store = True
@@ -285,7 +285,7 @@ class Queue:
     # Memory and store
 
     def _load_more(self) -> bool:
-        """Bring more of the store into memory; return whether there may be still more."""
+        """Read more messages from the store; return whether that may have made a delivery possible."""
         self._refill_lanes()
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
@@ -303,7 +303,7 @@ class Queue:
         return self._sorted_upto > before or any(lane.messages for lane in self._lanes.values())
 
     def _refill_lanes(self) -> None:
-        """Bring what lanes have left behind into their windows: of so many lanes, the others come next time."""
+        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
         behind = (
             (key, lane)
             for key, lane in self._lanes.items()
@@ -313,13 +313,13 @@ class Queue:
             and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
         )
         for key, lane in list(islice(behind, REFILLS_PER_READ)):
-            # Goes to the end, whether anything is found for it or not.
+            # Move it to the end, whether anything is found for it or not, so that the others come next.
             del self._lanes[key]
             self._lanes[key] = lane
             self._refill_lane(key, lane)
 
     def _recount(self) -> None:
-        """Let nothing count as waiting that the store does not give: it may have found some of it damaged."""
+        """Correct the counts: messages that the store has found to be damaged do not wait any more."""
         if all(key != NOBODY and not lane.has_more_in_store for key, lane in self._lanes.items()):
             self.waiting = self._in_memory
             self.octets = sum(lane.octets for lane in self._lanes.values())
@@ -329,14 +329,14 @@ class Queue:
             self._store.keep(message, None)
 
     def _sort_into_lane(self, message: Message) -> bool:
-        """Put the next message into the window of its lane, or note that it is left behind, and return False."""
+        """Add the next message to its lane; return False if it stays in the store."""
         self._sorted_upto = message.position
         key, lane = self._lane_for(message)
         if lane is None:
             lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
         if key == NOBODY or lane.has_more_in_store or not lane.has_room:
             if not lane.has_more_in_store:
-                # What was put back may be above what was sorted in last, and is in memory all the same.
+                # Not the position of the window's last message: a requeued one in the window may have a higher one.
                 lane.has_more_in_store = True
                 lane.upto = message.position - 1
             return False
@@ -346,7 +346,7 @@ class Queue:
         return True
 
     def _refill_lane(self, key: Hashable, lane: Lane) -> None:
-        """Bring what a lane has left behind into its window, as far as there is room."""
+        """Read messages of a lane from the store into its window, as far as there is room."""
         page = self._page(lane.upto)
         lane.has_more_in_store = page.upto is not None and page.upto < self._sorted_upto
         for message in page:
@@ -370,7 +370,7 @@ class Queue:
         self._remove_if_empty(key)
 
     def _belongs_to(self, key: Hashable, message: Message) -> bool:
-        """Return whether a message that a lane has left behind, or another, belongs into it."""
+        """Return whether a message from the store belongs to a lane."""
         main = self.consumers.lane_of(message.subject)
         return main == key or (isinstance(key, Aside) and key == Aside(main, message.tracker))
 

@@ -1,4 +1,4 @@
-"""The life of a message that must arrive, from its sender to its confirmation (docs/protocol.md, sections 4 and 5)."""
+"""Mail and requests, from the sender to the final confirmation (docs/protocol.md, sections 4 and 5)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from alaska.mlm.patterns import Pattern
 from alaska.names import printable
 
 REFUSED_FROM = 400
-"""The status from which on a confirmation says that the message is refused for good."""
+"""A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
 OVERDUE_PER_TICK = 1000
 FIRST_EXPIRY = (0.0, 0)
 
 
 class Queues:
-    """All mailboxes and service queues, what is with clients and not confirmed, and the dead letters."""
+    """All mailboxes and service queues, the unconfirmed deliveries, and the dead letters."""
 
     _log = Logger()
 
@@ -51,13 +51,13 @@ class Queues:
         self._expired_upto = FIRST_EXPIRY
         self._now = 0.0
         self.wall_offset = 0.0
-        """How many seconds the wall clock is ahead of the broker's time: it is what dead letters are dated by."""
+        """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self.window_memory = WindowMemory()
         self._aliases = Aliases()
         self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
-        # By each tracker that mail waits for, since its receiver has another message with it: the mailboxes.
+        # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
-        self._unstorable: set[int] = set()  # what is with clients, and could not be written
+        self._unstorable: set[int] = set()  # messages in flight that the store could not write
         store.tell_refused(self._store_refused)
         for size in store.queues():
             self._queue(*size.queue).restore(size.messages, size.octets)
@@ -78,30 +78,28 @@ class Queues:
     # From the sender
 
     def send_mailbox(self, sender: Client, command: mlm.MailboxSend, now: float) -> None:
-        """Deliver a message to the client with its address, or let it wait for one."""
+        """Deliver mail to the client that has the address, or let it wait for one."""
         queue = self._queue(QueueKind.MAILBOX, command.address)
-        message = self._new_message(queue, sender, command, now)
+        message = self._message(queue, sender, command, now)
         if command.address:
             self._accept(queue, message)
         else:
             self._refuse(queue, message, errors.FAILED, "the empty address has no mailbox")
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
-        """Deliver a request to the client whose turn it is, or let it wait for one."""
+        """Deliver a request to the next ready worker, or let it wait for one."""
         queue = self._queue(QueueKind.SERVICE, command.address)
-        self._accept(queue, self._new_message(queue, sender, command, now))
+        self._accept(queue, self._message(queue, sender, command, now))
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
-        """Send mail in the broker's own name."""
+        """Send mail from the broker itself."""
         self._positions += 1
         self._now = now
         queue = self._queue(QueueKind.MAILBOX, command.address)
         message = Message(self._positions, queue.name, sender, command.subject, command.tracker, command.content)
         self._accept(queue, message)
 
-    def _new_message(
-        self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float
-    ) -> Message:
+    def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
         self._positions += 1
         self._now = now
         _, subject, tracker, timeout, content = command
@@ -116,7 +114,7 @@ class Queues:
         return message
 
     def _accept(self, queue: Queue, message: Message) -> bool:
-        """Deliver a message or let it wait; return False if there is no room for it, which its sender is told."""
+        """Deliver a message or let it wait; if there is no room for it, refuse it and return False."""
         most = self._most_octets
         if most is not None and message.size > most:
             self._counters.over_limit += 1
@@ -129,7 +127,7 @@ class Queues:
         if consumer is None:
             return self._enqueue(queue, message)
         if consumer.credit is None:
-            # It is done with when it is sent, so there is nothing to keep, and in a durable store nothing to promise.
+            # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
             self._deliver(consumer, message)
@@ -140,13 +138,13 @@ class Queues:
             if self._is_durable:
                 self._store_message(message)
             elif message.is_tracked:
-                # It ends with this process in any store.
+                # The store is not durable, so the message is no safer there than in memory.
                 self._confirm_stored(message)
             self._deliver(consumer, message)
         return True
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
-        """Let a new message wait; return False if there is no room for it, which its sender is told."""
+        """Let a new message wait; if there is no room for it, refuse it and return False."""
         is_for_nobody = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if is_for_nobody else 0):
             self._counters.over_limit += 1
@@ -157,7 +155,7 @@ class Queues:
         if self._is_durable or not is_in_memory or message.expires is not None:
             self._store_message(message)
         elif message.is_tracked:
-            # It ends with this process in any store.
+            # The store is not durable, so the message is no safer there than in memory.
             self._confirm_stored(message)
         return True
 
@@ -165,7 +163,7 @@ class Queues:
         self._store.keep(message, self._confirm_stored if message.is_tracked else None)
 
     def _store_again(self, message: Message) -> None:
-        """Let the store have a message that was with a client, with the number of its attempts."""
+        """Store a message that was in flight, with its number of attempts."""
         if self._is_durable and message.position not in self._unstorable:
             self._store.note_attempts(message, None)
         else:
@@ -173,7 +171,7 @@ class Queues:
             self._store.keep(message, None)
 
     def _store_refused(self, message: Message, reason: str) -> None:
-        """Give up a message that the store cannot keep, and tell its sender; one that a client has goes on."""
+        """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
         self._counters.store_refused += 1
         queue = self._queue(*message.queue)
         if queue.expire(message):
@@ -199,7 +197,7 @@ class Queues:
         if client.deliver(_delivery(message, message.tracker), message.size):
             self._finish(message, errors.DELIVERED, b"")
         else:
-            # Its connection is gone: the message waits as if it had never been delivered.
+            # The client has disconnected: the message waits as if it had never been delivered.
             message.attempts -= 1
             self._store.keep(message, None)
             self._queue(*message.queue).requeue(message)
@@ -212,7 +210,7 @@ class Queues:
             tracker = self._aliases.make(tracker)
         client.lease(tracker, message)
         if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
-            # Mail ends no process, and comes in order.
+            # Only a request can crash the process that broker and worker share; and mail must stay in order.
             if self._is_durable:
                 self._store.note_attempts(message, None)
             client.deliver(_delivery(message, tracker), message.size)
@@ -224,22 +222,22 @@ class Queues:
             if client.holds(tracker, message) and not client.is_disconnected:
                 client.deliver(_delivery(message, tracker), message.size)
 
-        # It may be what ended this process, if the worker shares it; so it is counted before it is tried again.
+        # It may have crashed this process, if the worker is in it; so store the attempt before the delivery.
         self._store.note_attempts(message, attempt_stored)
 
     def _has_no_attempts_left(self, message: Message) -> bool:
-        """Return whether a request has been lost with as many workers as it may be."""
+        """Return whether a request has reached the maximum number of deliveries."""
         most = self._limits.attempts
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
 
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
-        """Add an offer; nothing is delivered yet."""
+        """Add an offer, without delivering anything yet."""
         self._offered_by.setdefault(client, {})[address] = None
         if self._offers_of(address).add(client, pattern):
             self._queue(QueueKind.SERVICE, address).consumers_changed()
 
     def dispatch_to(self, client: Client, now: float) -> None:
-        """Deliver what waits for a client, as far as it is ready; what takes many reads goes on at the next tick."""
+        """Deliver what waits for a client, as far as it is ready; if that takes many reads, the next tick continues."""
         self.dispatch_mail(client, now)
         for address in self._offered_by.get(client, ()):
             self._dispatch(self._queues.get((QueueKind.SERVICE, address)), now)
@@ -257,17 +255,17 @@ class Queues:
         self._room.shrank(queue.name, queue.octets, before - queue.octets)
         return read
 
-    # What becomes of it
+    # Confirmation, redelivery and expiry
 
     def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
-        """Do what a client's confirmation says; return False if nothing with this tracker is with the client."""
+        """Carry out a client's confirmation; return False if no unconfirmed delivery has this tracker."""
         message = client.settle(command.tracker)
         if message is None:
             return False
         if command.status_code < errors.FAILED:
             self._finish(message, errors.SUCCESS, command.status_reason)
         elif command.status_code < REFUSED_FROM:
-            # It was handed back, not lost over: that is no attempt.
+            # The worker returned it without processing it, so this does not count as an attempt.
             message.attempts -= 1
             self._requeue([message], now)
         else:
@@ -277,7 +275,7 @@ class Queues:
         return True
 
     def remove_client(self, client: Client, now: float) -> None:
-        """Withdraw a client's offers, and let what is with it wait again, in order, for others."""
+        """Withdraw a client's offers, and requeue its unconfirmed deliveries in order."""
         for address in self._offered_by.pop(client, ()):
             queue = self._queue(QueueKind.SERVICE, address)
             if self._offers[address].withdraw(client):
@@ -288,11 +286,11 @@ class Queues:
         self._dispatch_set_aside(leases, now)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
-        """Note that messages of a queue wait until a client no longer has another one with their tracker."""
+        """Record that messages of a queue are set aside until a tracker is no longer in flight."""
         self._set_aside.setdefault(tracker, {})[queue.name] = None
 
     def _dispatch_set_aside(self, trackers: Iterable[bytes], now: float) -> None:
-        """Deliver what waited for trackers that were with a client until now."""
+        """Deliver messages that were set aside for trackers that are no longer in flight."""
         for tracker in trackers:
             for name in self._set_aside.pop(tracker, ()):
                 self._dispatch(self._queues.get(name), now)
@@ -310,9 +308,9 @@ class Queues:
             self._dispatch(self._queues.get(name), now)
 
     def expire(self, now: float) -> None:
-        """Throw away what has waited longer than its timeout, and go on with queues that are deep."""
+        """Expire messages, and continue with queues whose messages are still to be read from the store."""
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
-        # Those that are with clients stay in the store, and must not hide what comes behind them.
+        # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._expired_upto = late.upto or FIRST_EXPIRY
         for message in late:
             queue = self._queue(*message.queue)
@@ -329,12 +327,12 @@ class Queues:
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
-        self._log.debug("not kept, from {sender}: {reason}", sender=printable(message.sender), reason=reason)
+        self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
         self._confirm_to_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
         self._remove_if_unused(queue)
 
     def _dead_letter(self, message: Message, status: int, reason: bytes, now: float) -> None:
-        """Let a message that nobody could deal with be a dead letter."""
+        """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
         self._remove(message)
@@ -354,7 +352,7 @@ class Queues:
                 self._remove_if_unused(queue)
 
     def _remove_if_unused(self, queue: Queue) -> None:
-        """Forget a mailbox that nothing waits in, and a service that nobody offers and nobody has asked for."""
+        """Remove a queue that has neither messages nor offers."""
         if not queue.is_needed:
             self._queues.pop(queue.name, None)
             if queue.name.kind is QueueKind.SERVICE:
@@ -365,9 +363,9 @@ class Queues:
         self._confirm_to_sender(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
 
     def _confirm_to_sender(self, message: Message, status: int, reason: bytes) -> None:
-        """Confirm a message to its sender, if that waits for it and is still there, be it over a new connection."""
+        """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection."""
         if message.is_tracked:
-            # A connection of before a restart is nobody's now, or a stranger's.
+            # Routing ids from before a restart are not valid: another client may have them now.
             origin = message.origin if message.position > self._restored_upto else b""
             sender = self._clients.by_peer(origin) or self._clients.by_address(message.sender)
             if sender is not None and sender.credit is not None:
@@ -376,9 +374,9 @@ class Queues:
     # Dead letters
 
     def replay_dead_letter(self, position: int, now: float) -> bool:
-        """Send a dead letter again, as a new message of the same sender; return False if there is none, or no room.
+        """Send a dead letter again as a new message of the same sender; return False if there is none, or no room.
 
-        Its sender is not told what becomes of it: it has heard how its message ended.
+        The new message is not tracked: its sender has already got a final status.
         """
         letter = self.dead_letters.find(position)
         if letter is None:
@@ -399,4 +397,4 @@ def _delivery(message: Message, tracker: bytes) -> mlm.Command:
 
 
 def _unconfirmed_reason(message: Message) -> bytes:
-    return b"delivered %d times in vain" % message.attempts
+    return b"delivered %d times without confirmation" % message.attempts

@@ -1,4 +1,4 @@
-"""One client's reading of one stream: its patterns, and where it stands."""
+"""A reader: the subscription of one client to one stream."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 
 PATTERNS_PER_RECORD = 4
-"""To match a record under so many patterns takes about as long as to read it."""
+"""Matching a record against this many patterns takes about as long as reading it."""
 MAX_OWN_RECORDS = 100_000
 
 
 @dataclass(slots=True)
 class Subscription:
-    """What a reader wants under one pattern: records from ``since`` on. Those below ``offered`` it has been offered."""
+    """A pattern of a reader: it wants records from position ``since`` on; those below ``offered`` have been offered."""
 
     since: int
     offered: int
 
 
 class Reader:
-    """A client that reads a stream: its patterns, and where it stands.
+    """A client that reads a stream, its patterns and its position.
 
-    ``next`` is the position of the first record that it has not been offered, while it lags; None while it is live.
-    ``latest`` is the highest position that it wants something from.
+    ``next_position`` is the first position that has not been offered to it while it lags; None while it is live.
+    ``latest_start`` is the highest start position of its patterns.
     """
 
     __slots__ = ("client", "latest_start", "next_position", "own_records", "subscriptions", "wants_records")
@@ -38,10 +38,10 @@ class Reader:
         self.latest_start = 0
         self.wants_records = False
         self.own_records: set[int] = set()
-        """What a client without address wrote while it lagged."""
+        """The positions of records that a client without address has written itself while it lags."""
 
     def subscribe(self, pattern: Pattern, since: int, upto: int) -> None:
-        """Want what a pattern matches from a position on; below another all has been offered under the others."""
+        """Add a pattern from position ``since`` on; the other patterns have been offered all records below ``upto``."""
         for subscription in self.subscriptions.values():
             subscription.offered = max(subscription.offered, upto)
         self.subscriptions[pattern] = Subscription(since, since)
@@ -49,20 +49,20 @@ class Reader:
 
     @property
     def cost(self) -> int:
-        """For how many records one counts that is looked at under all patterns."""
+        """The cost of matching a record against all patterns, as a number of records."""
         return 1 + len(self.subscriptions) // PATTERNS_PER_RECORD
 
     def note_own(self, position: int) -> None:
-        """Note that the client, which has no address, wrote a record while it lags; too many come back to it."""
+        """Record that the client, which has no address, wrote a record itself; it gets those beyond the limit."""
         if len(self.own_records) < MAX_OWN_RECORDS:
             self.own_records.add(position)
 
     def is_own(self, sender: bytes) -> bool:
-        """Return whether this is its address."""
+        """Return whether a sender's address is that of the client."""
         return bool(sender) and sender == self.client.address
 
     def wants(self, record: Record) -> bool:
-        """Return whether a record is for this reader, and has not been offered to it; its own messages are not."""
+        """Return whether a record matches and has not been offered before; the client's own messages do not count."""
         if self.is_own(record.sender) or record.position in self.own_records:
             return False
         is_wanted = False
@@ -74,7 +74,7 @@ class Reader:
         return is_wanted
 
     def send(self, record: Record, size: int) -> None:
-        """Send a record of this size to the reader, which has credit for it."""
+        """Send a record to the client, which must be ready; ``size`` is in octets."""
         self.client.spend_credit()
         stream, position, time, sender, subject, content = record
         if self.wants_records:

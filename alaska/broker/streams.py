@@ -1,8 +1,9 @@
-"""Streams: a message goes once to each reader whose pattern matches (docs/protocol.md, sections 4 to 6).
+"""Streams: a message is delivered once to each reader with a matching pattern (docs/protocol.md, sections 4 to 6).
 
-A reader is live, or it lags. What a live reader matches it is sent at once. A reader that has no credit left lags: it
-costs the broker a position, and when credit comes it is fed from the stream's journal until it has caught up. A
-reader that asks for the past lags from the start. The journal keeps what the retention says and what lags needs.
+A reader is live, or it lags. A live reader is sent matching messages at once. A reader without credit lags: the broker
+only remembers its position, and when it gets credit, feeds it from the stream's journal until it has caught up. A
+reader that starts at a past position lags from the start. The journal holds the records that the retention demands,
+and those that lagging readers have not got yet.
 """
 
 from __future__ import annotations
@@ -24,23 +25,20 @@ from alaska.names import printable
 
 READ_RECORDS = 500
 MIN_READ_RECORDS = 16
-"""So many records are read at least, since some may be for others, however little credit there is."""
+"""The minimum number of records per read, however little credit there is: some may not match."""
 TRIM_SECONDS = 1.0
 TRIM_AFTER_RECORDS = 1000
-"""A stream that grew by so many records is looked at before its time, so that no look takes long."""
+"""A stream that has grown by this many records is trimmed early, so that no trim takes long."""
 FEED_RECORDS = 2000
-"""How many records one call, or one tick, looks at for readers that lag; the rest is for the next tick."""
+"""The number of records examined for lagging readers per call and per tick; the next tick continues."""
 FEED_OCTETS = 4096
-"""A record counts as one more for each so many octets."""
+"""A record counts once more per this many octets."""
 TRIM_MAX_RECORDS = 10_000
-"""How many records one look at a stream lets go at most."""
+"""The maximum number of records removed per trim of a stream."""
 
 
 class Stream:
-    """One stream: its readers and its journal.
-
-    The times of records are in ms since 1970.
-    """
+    """One stream: its readers and its journal. The times of records are in ms since 1970."""
 
     def __init__(self, name: bytes, store: IStore, retention: Retention, gauge: Gauge, limits: QueueLimits) -> None:
         self.name = name
@@ -48,7 +46,7 @@ class Stream:
         self._gauge = gauge
         self._limits = limits
         self.refused = 0
-        """How many records were not kept for those who lag, because too much was kept already."""
+        """The number of records that could not be stored: the stream's size limit or the store's limit was reached."""
         self._store = store
         self._retention = retention
         self._is_retained = retention.most_records != 0
@@ -61,15 +59,15 @@ class Stream:
         self._octets = 0
         self._untrimmed = 0
         self._oldest_time = 0
-        """No record that is kept is from before this time."""
+        """No stored record is older than this time."""
         self.was_stored = False
-        """Whether the store ever had a record of this stream, so that their positions must not be given again."""
+        """Whether the store ever had a record of this stream, so that its positions must not be reused."""
 
     def __bool__(self) -> bool:
         return bool(self._readers) or self._first <= self._last
 
     def restore(self, first: int, last: int, octets: int) -> None:
-        """Take note of what the store has of this stream from before."""
+        """Take over the positions and octets that the store has for this stream at startup."""
         self._first, self._last, self._octets = first, last, octets
         self.was_stored = True
 
@@ -81,15 +79,15 @@ class Stream:
     # Readers
 
     def read(self, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads, from now on; if it reads it already, nothing changes."""
+        """Add a pattern to a client's reader, from the next message on; an existing pattern does not change."""
         reader = self._readers.get(client)
         if reader is None or pattern not in reader.subscriptions:
             self._subscribe(client, pattern, self._last + 1)
 
     def replay(self, client: Client, pattern: Pattern, position: int) -> None:
-        """Add a pattern to what a client reads, from a position on, as records.
+        """Add a pattern to a client's reader, from a position on; from now on it gets messages as records.
 
-        What it has been sent under another pattern is not sent again.
+        Messages that it has been sent under another pattern are not sent again.
         """
         since = self._last + 1 if position == mlm.LIVE_ONLY else max(position, 1)
         self._subscribe(client, pattern, since).wants_records = True
@@ -107,7 +105,7 @@ class Stream:
         return reader
 
     def cancel(self, client: Client) -> None:
-        """End all that a client reads here; a client that reads nothing is no error."""
+        """Remove a client's reader, if there is one."""
         reader = self._readers.pop(client, None)
         for pattern in reader.subscriptions if reader else ():
             readers = self._by_pattern[pattern]
@@ -119,7 +117,7 @@ class Stream:
     # Messages
 
     def publish(self, sender: Client, subject: bytes, content: Content, time: int) -> int:
-        """Send a message to all who read it, and keep it for those who will; return to how many it went at once."""
+        """Send a message to all live readers, and store it if it is needed; return the number of deliveries."""
         self._last += 1
         record = Record(self.name, self._last, time, sender.address, subject, content)
         size = record.size
@@ -163,10 +161,9 @@ class Stream:
         return iter({reader: None for pattern in matching for reader in self._by_pattern[pattern].values()})
 
     def feed(self, client: Client, most: int = FEED_RECORDS) -> int:
-        """Send a client that lags what the journal has for it, as far as it is ready.
+        """Send a lagging client records from the journal, as far as it is ready.
 
-        Return how many records were looked at, at most about so many; where there are many patterns, each record
-        counts for several.
+        Return the number of records examined, at most about ``most``; with many patterns a record counts several times.
         """
         reader = self._lagging.get(client)
         if reader is None or reader.next_position is None:
@@ -177,7 +174,7 @@ class Stream:
             at_most = max(MIN_READ_RECORDS, min(at_most, (most - examined) // reader.cost))
             records = self._store.records(self.name, reader.next_position - 1, at_most)
             if not records and records.upto == reader.next_position - 1:
-                # It is being read.
+                # The store is still reading a large record.
                 return examined
             for record in records:
                 is_for_it = reader.wants(record)
@@ -198,15 +195,15 @@ class Stream:
 
     @property
     def lagging(self) -> list[Client]:
-        """Who lags."""
+        """The clients whose readers lag."""
         return list(self._lagging)
 
     def trim(self, now: float) -> None:
-        """Keep no longer what is beyond the retention at this time, in seconds, and what no reader lags behind."""
+        """Remove records that neither the retention nor a lagging reader needs; ``now`` is in seconds."""
         needed = (reader.next_position for reader in self._lagging.values() if reader.next_position is not None)
         most = self._first - 1 + TRIM_MAX_RECORDS
         upto = self._trimmable_upto(now, min([self._last, most, *(position - 1 for position in needed)]))
-        # There may be more, for the next tick.
+        # At the maximum there may be more to remove: let has_grown demand another trim at the next tick.
         self._untrimmed = TRIM_AFTER_RECORDS if upto == most else 0
         if upto >= self._first:
             self._octets -= self._store.trim(self.name, upto)
@@ -215,11 +212,11 @@ class Stream:
 
     @property
     def has_grown(self) -> bool:
-        """Whether so much was kept since the last :meth:`trim` that it should not wait."""
+        """Whether the stream has grown so much since the last :meth:`trim` that the next one should not wait."""
         return self._untrimmed >= TRIM_AFTER_RECORDS
 
     def _trimmable_upto(self, now: float, limit: int) -> int:
-        """Return the position up to which the retention has no more need for records, at most the limit."""
+        """Return the position, at most ``limit``, up to which the retention does not need records."""
         if not self._is_retained:
             return limit
         most = self._retention.most_records
@@ -230,7 +227,7 @@ class Stream:
             return upto
         octets = self._octets
         if (oldest is None or oldest <= self._oldest_time) and (most_octets is None or octets <= most_octets):
-            # So nothing needs to be read.
+            # Avoid reading from the store.
             return upto
         after = self._first - 1
         while after < limit:
@@ -248,14 +245,14 @@ class Stream:
         return upto
 
     def _catch_up(self, client: Client) -> None:
-        """Note that a client does not lag any more; a journal that was kept for it alone ends."""
+        """Record that a client does not lag any more; without lagging readers and retention, empty the journal."""
         self._lagging.pop(client, None)
         if not self._lagging and not self._is_retained:
             self.trim(0.0)
 
 
 class Streams:
-    """All streams that somebody reads, or that are kept, by name."""
+    """All streams with readers or stored records, by name."""
 
     def __init__(self, store: IStore, limits: Limits) -> None:
         self._store = store
@@ -270,7 +267,7 @@ class Streams:
         self._ended = EndedStreams()
         self._trimmed = 0.0
         self.refused = 0
-        """How many messages were too large, or not kept because there are too many streams."""
+        """The number of messages that were too large, or not stored because of the limit for streams."""
         self._round_robin = RoundRobin()
         for size in store.streams():
             if size.first <= size.last:
@@ -289,14 +286,14 @@ class Streams:
         return stream
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads of a stream, from now on."""
+        """Add a pattern to a client's reader of a stream, from the next message on."""
         self._read_by.setdefault(client, {})[name] = None
         self._get_or_create(name).read(client, pattern)
 
     def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> int:
-        """Add a pattern to what a client reads of a stream, from a position on, as records; return the last position.
+        """Add a pattern to a client's reader of a stream, from a position on, as records; return the last position.
 
-        A client that knows of a higher one has read another stream of that name.
+        If the client knows a higher position, that was of an earlier stream with this name.
         """
         self._read_by.setdefault(client, {})[name] = None
         stream = self._get_or_create(name)
@@ -304,13 +301,13 @@ class Streams:
         return stream.last
 
     def cancel(self, name: bytes, client: Client) -> None:
-        """End all that a client reads of a stream; a client that reads nothing of it is no error."""
+        """Remove a client's reader of a stream, if there is one."""
         if name in self._read_by.get(client, ()):
             del self._read_by[client][name]
             self._stop_reading(name, client)
 
     def remove_client(self, client: Client) -> None:
-        """End all that a client reads."""
+        """Remove all readers of a client."""
         for name in self._read_by.pop(client, ()):
             self._stop_reading(name, client)
 
@@ -326,21 +323,21 @@ class Streams:
             self._ended.add(stream.name, stream.last)
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
-        """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""
+        """Send a message to the readers of a stream; return the number of deliveries. The time is in seconds."""
         if self._most_octets is not None and reckoned(content, 0) > self._most_octets:
             self.refused += 1
             self._gauge.admits("a message of a stream", reckoned(content, 0), QueueLimits(self._most_octets))
             return 0
         stream = self._streams.get(name)
         if stream is None:
-            # Nobody reads it: it exists only if it is to be kept.
+            # It has no readers: create it only if its records are to be stored.
             if self._retention_of.get(name, self._retention).most_records == 0 or not self._has_room():
                 return 0
             stream = self._get_or_create(name)
         return stream.publish(sender, subject, content, int(now * 1000))
 
     def _has_room(self) -> bool:
-        """Return whether there may be one more stream that nobody reads; those that are read need patterns."""
+        """Return whether the limit allows another stream without readers; the others are limited by their patterns."""
         if self._most is None or len(self._streams) < self._most:
             return True
         self.refused += 1
@@ -350,12 +347,12 @@ class Streams:
         return False
 
     def feed(self, client: Client) -> None:
-        """Send a client that lags what the journals have for it, as far as it is ready."""
+        """Send a client records from the journals of all streams in which it lags, as far as it is ready."""
         for name in self._read_by.get(client, ()):
             self._streams[name].feed(client)
 
     def tick(self, now: float) -> None:
-        """Go on with readers that lag, and at times keep no longer what is not needed. The time is in seconds."""
+        """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now

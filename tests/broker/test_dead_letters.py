@@ -95,7 +95,7 @@ class DeadLetterTests(BrokerTestCase):
         self.open("w", OFFER, credit=5)
         self.assertEqual(self.taken("w"), [b"good"])
         (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
-        self.assertEqual(letter.reason, b"delivered 3 times in vain")
+        self.assertEqual(letter.reason, b"delivered 3 times without confirmation")
 
     def test_handing_back_is_no_attempt(self) -> None:
         """A request that workers hand back without having begun it is offered again for ever."""
@@ -202,7 +202,7 @@ class ListTests(LettersCase):
     def test_large_question(self) -> None:
         """What is asked with is not read if it is large."""
         error = self.ask(b"list", b"[" * 1_000_000)["error"]
-        self.assertEqual(error, "ValueError: the content has 1000000 octets, the limit is 1000")
+        self.assertEqual(error, "ValueError: the content has 1000000 octets, and 1000 is the limit")
 
     def test_large_letter(self) -> None:
         """A large letter is told of without its content."""

@@ -33,14 +33,15 @@ class EmbeddedTests(NetworkCase):
         """The first serves, the others say that they join it; when it stops, exactly one of them takes over."""
         services = first, second, third = self.start(), self.start(), self.start()
         self.assertEqual(self.hosts(*services), [True, False, False])
-        joining = f"{ENDPOINT} is served already; joining the broker there"
+        joining = f"another broker serves {ENDPOINT}; joining the broker there"
         self.assertEqual(self.logged(), [f"Broker ready ({ENDPOINT})", joining, joining])
         self.pass_time(10)
         first.stopService()
         self.pass_time(service.TAKE_OVER_SECONDS + 0.01)
         self.assertEqual(sorted(self.hosts(second, third)), [False, True])
         self.assertEqual(
-            self.logged()[3:], [f"Broker ready ({ENDPOINT})", "the broker there is gone, this worker carries one now"]
+            self.logged()[3:],
+            [f"Broker ready ({ENDPOINT})", "the other broker has ended; this worker embeds the broker now"],
         )
 
     def test_joins_again(self) -> None:
@@ -100,7 +101,7 @@ class EmbeddedTests(NetworkCase):
         first.stopService()
         self.pass_time(2.5)
         self.assertEqual(faults, [])
-        self.assertEqual(self.logged(LogLevel.error), ["cannot take over from the broker that is gone: in use"])
+        self.assertEqual(self.logged(LogLevel.error), ["cannot take over from the broker that has ended: in use"])
         self.pass_time(1)
         self.assertEqual(self.hosts(second), [True])
 
