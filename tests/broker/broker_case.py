@@ -1,4 +1,4 @@
-"""A broker in memory, and what its tests send it."""
+"""Base class for tests of the broker without sockets, and the commands that they send."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ OFFER = mlm.ServiceOffer(b"svc", b"")
 
 
 def request(subject: bytes = b"job", tracker: bytes = b"", timeout: int = 0, content: bytes = b"x") -> mlm.ServiceSend:
-    """A request for the service svc."""
+    """Return a request for the service svc."""
     return mlm.ServiceSend(b"svc", subject, tracker, timeout, (content,))
 
 
 def mail(subject: bytes = b"hi", to: bytes = b"late", tracker: bytes = b"", timeout: int = 0) -> mlm.MailboxSend:
-    """Mail for a client that is not there yet."""
+    """Return mail, by default for a client that is not connected."""
     return mlm.MailboxSend(to, subject, tracker, timeout, (b"x",))
 
 
 def confirm(tracker: bytes, status: int = 200, reason: bytes = b"") -> mlm.Confirm:
-    """A confirmation."""
+    """Return a confirmation."""
     return mlm.Confirm(tracker, status, reason)
 
 
 class BrokerTestCase(SynchronousTestCase):
-    """A broker and peers that write down what they get."""
+    """A broker, and inboxes with what its peers are sent; the peers in ``gone`` are disconnected."""
 
     limits = Limits(client_timeout=5.0)
 
@@ -55,14 +55,14 @@ class BrokerTestCase(SynchronousTestCase):
         return MemoryStore()
 
     def transmit(self, peer: bytes, command: mlm.Command) -> bool:
-        """Put what the broker sends into an inbox, unless its owner's connection is gone."""
+        """Append what the broker sends to the inbox of a peer, unless that is disconnected."""
         if peer in self.gone:
             return False
         self.inboxes.setdefault(peer, []).append(command)
         return True
 
     def say(self, name: str, *commands: mlm.Command) -> list[mlm.Command]:
-        """Let a peer send commands; return all that it got since it was last asked."""
+        """Let a peer send commands; return and remove all commands in its inbox."""
         self.do(name, *commands)
         return self.take(name)
 
@@ -73,15 +73,15 @@ class BrokerTestCase(SynchronousTestCase):
             self.router.end_turn(self.broker)
 
     def take(self, name: str) -> list[mlm.Command]:
-        """Return all that a peer got since it was last asked."""
+        """Return and remove all commands in a peer's inbox."""
         return self.inboxes.pop(name.encode(), [])
 
     def taken(self, name: str) -> list[bytes]:
-        """Return the subjects of the deliveries that a peer got since it was last asked, the empty one left out."""
+        """Return the subjects of the deliveries in a peer's inbox, and empty the inbox."""
         return [command.subject for command in self.take(name) if isinstance(command, DELIVERIES)]
 
     def open(self, name: str, *commands: mlm.Command, credit: int | None = None) -> None:
-        """Open a client, with its name as its address; of all that it gets for these commands, keep the deliveries."""
+        """Open a client with its name as its address; then only deliveries are in its inbox."""
         self.do(name, mlm.ConnectionOpen(name.encode()))
         if credit is not None:
             self.do(name, mlm.Credit(credit))
@@ -89,7 +89,7 @@ class BrokerTestCase(SynchronousTestCase):
         self.inboxes[name.encode()] = [each for each in self.take(name) if isinstance(each, DELIVERIES)]
 
     def pass_time(self, seconds: float, *alive: str) -> None:
-        """Let time pass, a tick each 50 ms, while these clients ping."""
+        """Let time pass with a tick every 50 ms, while the clients in ``alive`` send pings."""
         for _ in range(round(seconds * 20)):
             self.now += 0.05
             for name in alive:
@@ -99,5 +99,5 @@ class BrokerTestCase(SynchronousTestCase):
             self.router.end_turn(self.broker)
 
     def trackers(self, name: str) -> list[bytes]:
-        """Return the trackers of the deliveries that a peer got since it was last asked."""
+        """Return the trackers of the mail and requests in a peer's inbox, and empty the inbox."""
         return [each.tracker for each in self.take(name) if isinstance(each, mlm.MailboxDeliver | mlm.ServiceDeliver)]

@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    CLOSE,
-    ERROR_500,
-    OFFER,
-    OK,
-    PING,
-    PONG,
-    BrokerTestCase,
-    mail,
-    request,
-)
+from tests.broker.broker_case import CLOSE, ERROR_500, OFFER, OK, PING, PONG, BrokerTestCase, mail, request
 
 
 class AddressTests(BrokerTestCase):

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    OFFER,
-    PING,
-    PONG,
-    BrokerTestCase,
-    request,
-)
+from tests.broker.broker_case import OFFER, PING, PONG, BrokerTestCase, request
 
 
 class ExpiryTests(BrokerTestCase):

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from alaska.broker import lanes
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    OFFER,
-    BrokerTestCase,
-    confirm,
-    mail,
-    request,
-)
+from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
 
 class LongQueueTests(BrokerTestCase):

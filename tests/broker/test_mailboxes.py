@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    CLOSE,
-    PING,
-    BrokerTestCase,
-    mail,
-)
+from tests.broker.broker_case import CLOSE, PING, BrokerTestCase, mail
 
 
 class MailboxTests(BrokerTestCase):

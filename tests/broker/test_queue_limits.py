@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    CLOSE,
-    OFFER,
-    BrokerTestCase,
-    confirm,
-    request,
-)
+from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, request
 
 
 class LimitTests(BrokerTestCase):

@@ -8,17 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    CLOSE,
-    ERROR_500,
-    OFFER,
-    OK,
-    PING,
-    PONG,
-    BrokerTestCase,
-    mail,
-    request,
-)
+from tests.broker.broker_case import CLOSE, ERROR_500, OFFER, OK, PING, PONG, BrokerTestCase, mail, request
 
 
 class SessionTests(BrokerTestCase):

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import (
-    CLOSE,
-    ERROR_500,
-    OK,
-    PING,
-    BrokerTestCase,
-)
+from tests.broker.broker_case import CLOSE, ERROR_500, OK, PING, BrokerTestCase
 
 
 class StreamTests(BrokerTestCase):
