@@ -48,8 +48,8 @@ class SentMessage:
 
     ``sent_as`` is the tracker that its sender gave, which may be an alias of ``tracker``. ``holder`` is the credit
     client that has it in flight, ``statuses`` are those that its sender was sent, and ``final_status`` is the last one.
-    A message that was restored after a restart may be assigned to a client some time before it is sent, since the broker
-    stores the attempt first.
+    A message that was restored after a restart may be assigned to a client before it is sent, since the broker stores
+    the attempt first.
     """
 
     number: int

@@ -7,14 +7,14 @@ from tests.broker.broker_case import CLOSE, ERROR_500, OFFER, OK, PING, PONG, Br
 
 
 class AddressTests(BrokerTestCase):
-    """Two clients with one address."""
+    """Two clients with the same address."""
 
     def open_as(self, name: str, address: bytes, *commands: mlm.Command) -> None:
-        """Open a plain client with an address that is not its name."""
+        """Open a plain client with an address different from its name."""
         self.do(name, mlm.ConnectionOpen(address), *commands)
 
     def test_newer_takes_address_and_mailbox(self) -> None:
-        """Mail goes to the newer; the older plain client stays open and its sends count."""
+        """Mail goes to the newer client; the older plain client stays open and can send."""
         self.open_as("old", b"joe", PING)
         self.open_as("new", b"joe", PING)
         self.open("p", mail(to=b"joe"))
@@ -25,7 +25,7 @@ class AddressTests(BrokerTestCase):
         self.assertEqual(self.taken("w"), [b"job"])
 
     def test_older_loses_readers_and_offers(self) -> None:
-        """What the older client read and offered ends, and what it asks for anew is answered OK without effect."""
+        """The readers and offers of the older plain client end, and new ones are answered OK without effect."""
         self.open_as("old", b"joe", OFFER, mlm.StreamRead(b"s", b""))
         self.open_as("new", b"joe")
         self.take("old")
@@ -34,7 +34,7 @@ class AddressTests(BrokerTestCase):
         self.assertEqual(self.taken("old"), [])
 
     def test_older_credit_client_is_told(self) -> None:
-        """An older credit client gets ERROR 400 and is dropped; what it had is delivered again."""
+        """An older credit client gets ERROR 400, its session ends, and its requests are redelivered."""
         self.open("joe", OFFER, credit=1)
         self.open("p", request())
         self.take("joe")
@@ -47,7 +47,7 @@ class AddressTests(BrokerTestCase):
         self.assertEqual(self.taken("new"), [b"job"])
 
     def test_ends_in_either_order(self) -> None:
-        """The end of either, by CLOSE or by silence, harms neither the other nor the mailbox."""
+        """The CLOSE of either client affects neither the other one nor the mailbox."""
         for first, second in (("old", "new"), ("new", "old")):
             self.setUp()
             self.open_as("old", b"joe")
@@ -60,7 +60,7 @@ class AddressTests(BrokerTestCase):
             self.assertEqual(self.taken("third"), [b"hi"])
 
     def test_reconnect_before_expiry(self) -> None:
-        """A client that came back before its old session expired keeps its mailbox when that expires."""
+        """A client that reconnects before its old session expires keeps its mailbox when that expires."""
         self.open_as("old", b"joe")
         self.pass_time(4)
         self.open_as("new", b"joe", PING)

@@ -1,4 +1,4 @@
-"""Clients that disconnect or send nothing for the client timeout."""
+"""Clients that disconnect, or send nothing for the client timeout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from tests.broker.broker_case import OFFER, PING, PONG, BrokerTestCase, request
 
 
 class ExpiryTests(BrokerTestCase):
-    """Clients that fall silent."""
+    """Expiry of clients."""
 
     def test_expires(self) -> None:
-        """A client that is silent for the timeout is gone, and not a moment before."""
+        """A client expires when it has sent nothing for the client timeout, not earlier."""
         self.open("a")
         self.pass_time(5.0)
         self.assertEqual(len(self.broker.clients), 1)
@@ -19,7 +19,7 @@ class ExpiryTests(BrokerTestCase):
         self.assertEqual(self.take("a"), [])
 
     def test_any_command_is_a_sign_of_life(self) -> None:
-        """A client that sends anything does not expire."""
+        """Any command prevents expiry."""
         self.open("a")
         self.pass_time(4)
         self.do("a", request())
@@ -27,14 +27,14 @@ class ExpiryTests(BrokerTestCase):
         self.assertEqual(self.say("a", PING), [PONG])
 
     def test_anonymous_clients_expire(self) -> None:
-        """Clients with the empty address expire like any other, each once."""
+        """Each of several clients without address expires."""
         for name in "abc":
             self.do(name, mlm.ConnectionOpen(b""))
         self.pass_time(6)
         self.assertEqual(self.broker.counters.expired_clients, 3)
 
     def test_requests_of_a_dead_worker(self) -> None:
-        """What a killed credit client had taken goes to the live one, in order and before what came later."""
+        """The unconfirmed requests of an expired worker go to another, in order and before later ones."""
         self.open("dead", OFFER, credit=2)
         self.open("p", request(b"1"), request(b"2"), request(b"3"))
         self.assertEqual(self.taken("dead"), [b"1", b"2"])
@@ -46,7 +46,7 @@ class ExpiryTests(BrokerTestCase):
         self.assertEqual(self.taken("live"), [b"1", b"2"])
 
     def test_connection_that_is_gone(self) -> None:
-        """A worker whose connection is gone costs nothing, plain or not: what was meant for it goes to another."""
+        """Requests that cannot be sent to a disconnected worker, plain or not, go to another worker."""
         for credit in (None, 5):
             self.setUp()
             self.open("dead", OFFER, credit=credit)
@@ -60,7 +60,7 @@ class ExpiryTests(BrokerTestCase):
             self.assertEqual(len(self.broker.clients), 2)
 
     def test_stopped_broker_blames_nobody(self) -> None:
-        """A broker that was itself stopped for a minute gives every client its full timeout again."""
+        """After the broker's own process was stopped, each client has its full timeout again."""
         self.open("a")
         self.now += 60
         self.broker.tick(self.now)
@@ -71,7 +71,7 @@ class ExpiryTests(BrokerTestCase):
         self.assertEqual(len(self.broker.clients), 0)
 
     def test_clock_set_back(self) -> None:
-        """A clock that is set back neither expires anybody nor keeps the dead for ever."""
+        """After the clock was set back, no client expires early, and a dead client still expires."""
         self.now = 1000.0
         self.broker.tick(self.now)
         self.open("a")

@@ -1,4 +1,4 @@
-"""Dead letters: how many are kept, and who may ask about them (docs/operation.md)."""
+"""Dead letters: their limits, the service for them, and who may use it (docs/operation.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.network_case import LogCase
 
 
 class ReadsLetters(MemoryStore):
-    """A store that notes how many letters were asked for at once."""
+    """A store that records how many dead letters each call asks for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class ReadsLetters(MemoryStore):
 
 
 class DeadLetterTests(BrokerTestCase):
-    """What nobody could deal with."""
+    """Messages that become dead letters."""
 
     limits = Limits(client_timeout=5.0, attempts=3)
 
@@ -52,13 +52,13 @@ class DeadLetterTests(BrokerTestCase):
         return letter.message.position
 
     def test_kept(self) -> None:
-        """A refused request is kept as a dead letter, and not delivered again by itself."""
+        """A refused request becomes a dead letter, which is not redelivered automatically."""
         self.refuse_one()
         self.do("a", mlm.Credit(5))
         self.assertEqual(self.taken("a"), [])
 
     def test_replayed(self) -> None:
-        """A dead letter that is replayed is delivered as a new request, and is no letter any more."""
+        """A dead letter that is replayed is delivered as a new request and removed from the dead letters."""
         position = self.refuse_one()
         self.do("a", mlm.Credit(1))
         self.assertTrue(self.broker.queues.replay_dead_letter(position, self.now))
@@ -67,7 +67,7 @@ class DeadLetterTests(BrokerTestCase):
         self.assertFalse(self.broker.queues.replay_dead_letter(position, self.now))
 
     def test_replay_is_not_told(self) -> None:
-        """The sender, who has heard how its message ended, hears nothing of a replay."""
+        """The sender, which has got a final status, gets no status of a replay."""
         self.open("p", credit=0)
         self.open("a", OFFER, credit=2)
         self.do("p", request(tracker=b"t"))
@@ -79,13 +79,13 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(self.take("p"), [])
 
     def test_dropped(self) -> None:
-        """A dead letter that is dropped is gone."""
+        """A dead letter that was dropped cannot be dropped again."""
         position = self.refuse_one()
         self.assertTrue(self.broker.queues.dead_letters.drop(position))
         self.assertFalse(self.broker.queues.dead_letters.drop(position))
 
     def test_request_that_kills_its_workers(self) -> None:
-        """A request whose workers are lost over it, one after the other, ends as a dead letter."""
+        """A request whose workers disconnect without confirming it becomes a dead letter at the maximum of attempts."""
         self.open("p", request(b"killer"), request(b"good"))
         for number in range(3):
             self.open(f"w{number}", OFFER, credit=1)
@@ -98,7 +98,7 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(letter.reason, b"delivered 3 times without confirmation")
 
     def test_handing_back_is_no_attempt(self) -> None:
-        """A request that workers hand back without having begun it is offered again for ever."""
+        """A request that workers return without processing it is redelivered without limit."""
         self.open("p", request(tracker=b"t"))
         self.open("w", OFFER, credit=0)
         for _ in range(10):
@@ -123,37 +123,37 @@ class LettersCase(BrokerTestCase, LogCase):
         self.do("p", mlm.ConnectionClose())
 
     def ask(self, what: bytes, content: bytes = b"", name: str = "asks") -> Any:
-        """Return the broker's answer to a plain client."""
+        """Return the service's reply to a request of a plain client."""
         self.open(name, mlm.ServiceSend(ADDRESS, what, b"q", 0, (content,)))
         (answer,) = (each for each in self.take(name) if isinstance(each, mlm.MailboxDeliver))
         return json.loads(answer.content[0])
 
     def listed(self) -> list[int]:
-        """Return the octets of the letters that there are."""
+        """Return the sizes, in octets, of the listed dead letters."""
         return [letter["octets"] for letter in self.ask(b"list")["letters"]]
 
 
-class LimitTests(LettersCase):
-    """How many are kept."""
+class DeadLetterLimitTests(LettersCase):
+    """Limits for dead letters."""
 
     limits = Limits(client_timeout=1e9, dead_letters=DeadLetterLimits(3, 3000 + 3 * 1024, 100.0))
 
     def test_most(self) -> None:
-        """Of more than the limit, the oldest are dropped, from the store as well, and counted."""
+        """If there are more than the limit, the oldest are dropped, also from the store, and counted."""
         self.refuse(b"", b"1", b"22", b"333", b"4444")
         self.assertEqual(self.listed(), [2, 3, 4])
         self.assertEqual([each.message.size for each in self.store.letters(0, 10)], [2, 3, 4])
         self.assertEqual(self.broker.counters.dead_letters_dropped, 2)
 
     def test_most_octets(self) -> None:
-        """Those that are too much together go, the oldest first; one that is too large alone costs no other."""
+        """Beyond the size limit the oldest are dropped; one that exceeds it alone is dropped instead of others."""
         self.refuse(b"x" * 1500, b"x" * 1400)
         self.refuse(b"x" * 200, b"x" * 7000)
         self.assertEqual(self.listed(), [1400, 200])
         self.assertEqual(self.store.queues(), [])
 
     def test_oldest_by_time(self) -> None:
-        """The oldest is the one that was given up first, not the one that was sent first."""
+        """The oldest is the one that became a dead letter first, not the one that was sent first."""
         self.open("p", *(request(b"%d" % number, b"t%d" % number) for number in range(4)))
         for number in (3, 1, 0, 2):
             self.do("w", confirm(b"t%d" % number, 404))
@@ -162,7 +162,7 @@ class LimitTests(LettersCase):
         )
 
     def test_age(self) -> None:
-        """What is too old is dropped."""
+        """A dead letter that is older than the limit is dropped."""
         self.refuse(b"1")
         self.pass_time(60)
         self.refuse(b"22")
@@ -170,7 +170,7 @@ class LimitTests(LettersCase):
         self.assertEqual(self.listed(), [2])
 
     def test_told(self) -> None:
-        """That letters were dropped is in the log, once a minute, with their number."""
+        """The log says at most once a minute how many dead letters were dropped."""
         for _ in range(2):
             self.refuse(*[b""] * 10)
             self.pass_time(2)
@@ -180,17 +180,17 @@ class LimitTests(LettersCase):
 
 
 class ListTests(LettersCase):
-    """Asking about them."""
+    """Listing and reading dead letters."""
 
     limits = Limits(dead_letters=DeadLetterLimits(None, None, None))
 
     def make_store(self) -> IStore:
-        """Return a store that counts the letters that are read."""
+        """Return a store that records which dead letters are read."""
         self.counting = ReadsLetters()
         return self.counting
 
     def test_list_reads_nothing(self) -> None:
-        """A list costs no reading, and one letter no reading of others."""
+        """A list reads nothing from the store, and reading one dead letter reads no other."""
         self.refuse(*(b"x" * number for number in range(20)))
         self.counting.read.clear()
         letters = self.ask(b"list", b'{"after": 0, "limit": 1000}')["letters"]
@@ -200,12 +200,12 @@ class ListTests(LettersCase):
         self.assertEqual(self.counting.read, [1])
 
     def test_large_question(self) -> None:
-        """What is asked with is not read if it is large."""
+        """A request with large content is refused without parsing it."""
         error = self.ask(b"list", b"[" * 1_000_000)["error"]
         self.assertEqual(error, "ValueError: the content has 1000000 octets, and 1000 is the limit")
 
     def test_large_letter(self) -> None:
-        """A large letter is told of without its content."""
+        """A large dead letter is returned without its content."""
         self.refuse(b"x" * (dead_letter_service.MAX_READ_OCTETS + 1), b"y")
         large, small = self.ask(b"list")["letters"]
         found = self.ask(b"read", b'{"position": %d}' % large["position"], "one")["letter"]
@@ -215,11 +215,11 @@ class ListTests(LettersCase):
         )
 
 
-class RightTests(LettersCase):
-    """Who may ask."""
+class AccessTests(LettersCase):
+    """Access to the service."""
 
     def test_from_afar(self) -> None:
-        """A client that is not near is refused, whatever it asks for, and is told why."""
+        """A client that is not local is refused, whatever the operation, with the reason."""
         self.refuse(b"secret")
         self.router.is_near = False
         for number, what in enumerate((b"list", b"read", b"replay", b"drop")):
@@ -233,13 +233,13 @@ class RightTests(LettersCase):
         self.assertEqual(self.listed(), [6])
 
 
-class OpenTests(LettersCase):
-    """A broker that lets everybody ask."""
+class OpenAccessTests(LettersCase):
+    """A broker that gives all clients access."""
 
     limits = Limits(dead_letters=DeadLetterLimits(is_open=True))
 
     def test_from_afar(self) -> None:
-        """Any client is answered."""
+        """A client that is not local is answered."""
         self.refuse(b"open")
         self.router.is_near = False
         self.assertEqual(self.listed(), [4])

@@ -1,4 +1,4 @@
-"""Who guesses passwords."""
+"""Throttling of password guesses."""
 
 from __future__ import annotations
 
@@ -21,74 +21,74 @@ from tests.network_case import ENDPOINT, LogCase, NetworkCase
 EVE, ANN = "192.0.2.1", "192.0.2.2"
 
 
-class GateTestCase(LogCase):
-    """A gate that lets one password in."""
+class ThrottleTestCase(LogCase):
+    """A throttle that accepts one password."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.heard = 0
-        self.gate = LoginThrottle(self.accept)
+        self.checked = 0
+        self.throttle = LoginThrottle(self.accept)
         self.now = 1000.0
 
     def accept(self, _username: bytes, password: bytes) -> bool:
-        """Take the right password."""
-        self.heard += 1
+        """Accept the right password, and count the checks."""
+        self.checked += 1
         return password == b"right"
 
     def decide(self, password: bytes = b"wrong", address: str = EVE, username: bytes = b"joe") -> Verdict:
-        """Ask for somebody."""
-        return self.gate.decide(username, password, address, self.now)
+        """Return the verdict on a login."""
+        return self.throttle.decide(username, password, address, self.now)
 
-    def guess(self, count: int, address: str = EVE) -> None:
-        """Guess wrong, each time when the answer has come."""
+    def fail_logins(self, count: int, address: str = EVE) -> None:
+        """Fail to log in, each time after the reply to the last attempt."""
         for _ in range(count):
             self.now += self.decide(address=address).after
 
 
-class DelayTests(GateTestCase):
-    """How long an answer takes."""
+class DelayTests(ThrottleTestCase):
+    """Delays of replies."""
 
     def test_right(self) -> None:
-        """The right password is let in at once, any number of times."""
+        """Logins with the right password are accepted at once, any number of times."""
         for _ in range(1000):
             self.assertEqual(self.decide(b"right"), Verdict(Entry.GRANTED, 0))
 
     def test_wrong(self) -> None:
-        """A few wrong guesses are answered at once, each further one delays the next twice as long, up to a limit."""
+        """A few failures are answered at once; each further one doubles the delay, up to a maximum."""
         delays = [self.decide().after for _ in range(FREE_FAILURES + 8)]
         self.assertEqual(delays[: FREE_FAILURES + 3], [0.0] * FREE_FAILURES + [FIRST_DELAY * 2**n for n in range(3)])
         self.assertEqual(delays, sorted(delays))
         self.assertEqual(delays[-1], MAX_DELAY)
 
     def test_right_at_the_address(self) -> None:
-        """A right password from where many were wrong is let in, no sooner than a wrong one is refused."""
-        self.guess(20)
+        """After many failures from an address the right password is accepted, with the same delay as others."""
+        self.fail_logins(20)
         self.assertEqual(self.decide(b"right"), Verdict(Entry.GRANTED, MAX_DELAY))
 
     def test_right_elsewhere(self) -> None:
-        """Nobody is delayed for what came from other addresses."""
-        self.guess(20)
+        """A login is not delayed by failures from other addresses."""
+        self.fail_logins(20)
         self.assertEqual(self.decide(b"right", ANN), Verdict(Entry.GRANTED, 0))
 
     def test_at_once(self) -> None:
-        """Of many that guess at once from one address few are heard, however right they are."""
+        """Of many simultaneous logins from one address only a few are checked, also if the password is right."""
         for _ in range(30_000):
             self.decide()
-        self.assertLess(self.heard, MAX_DELAYED + FREE_FAILURES + 1)
+        self.assertLess(self.checked, MAX_DELAYED + FREE_FAILURES + 1)
         self.assertEqual(self.decide(b"right").entry, Entry.LATER)
         self.now += MAX_DELAY
         self.assertEqual(self.decide(b"right").entry, Entry.GRANTED)
 
     def test_rate(self) -> None:
-        """Who guesses for a minute is heard so many times at most."""
+        """The number of checked guesses per minute is limited."""
         for _ in range(600):
             self.now += 0.1
             for _ in range(100):
                 self.decide()
-        self.assertLess(self.heard, MAX_DELAYED * (60 / MAX_DELAY + 2))
+        self.assertLess(self.checked, MAX_DELAYED * (60 / MAX_DELAY + 2))
 
     def test_forgiven(self) -> None:
-        """A minute without a wrong guess makes up for all before; right ones do not."""
+        """A minute without failure resets the delay; successful logins do not."""
         for _ in range(20):
             self.decide()
         self.now += RESET_SECONDS - 1
@@ -97,19 +97,19 @@ class DelayTests(GateTestCase):
         self.assertEqual(self.decide(b"right").after, 0)
 
     def test_many_addresses(self) -> None:
-        """So many addresses are remembered; those that guessed wrong last are not forgotten first."""
-        self.guess(20)
+        """A limited number of addresses is remembered; the one with the oldest failure is forgotten first."""
+        self.fail_logins(20)
         for number in range(MAX_ADDRESSES - 1):
-            self.guess(1, f"host{number}")
+            self.fail_logins(1, f"host{number}")
         self.assertEqual(self.decide().after, MAX_DELAY)
         for number in range(MAX_ADDRESSES - 1):
-            self.guess(1, f"other{number}")
+            self.fail_logins(1, f"other{number}")
         self.assertEqual(self.decide(b"right").after, MAX_DELAY)
-        self.guess(1, "one more")
+        self.fail_logins(1, "one more")
         self.assertEqual(self.decide(b"right").after, 0)
 
-    def test_neighbourhoods(self) -> None:
-        """Who can have many addresses has one: a network of IPv6, a user of this machine."""
+    def test_throttle_key(self) -> None:
+        """All addresses of an IPv6 network, and all processes of a local user, count as one address."""
         for first, second in (
             ("2001:db8::1", "2001:db8::ffff:1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -126,24 +126,24 @@ class DelayTests(GateTestCase):
             self.assertNotEqual(throttle_key(first), throttle_key(second), first)
 
 
-class TellTests(GateTestCase):
-    """What the log says."""
+class LogTests(ThrottleTestCase):
+    """Log lines."""
 
     def tick(self, seconds: float) -> list[str]:
-        """Let time pass; return what was logged meanwhile."""
+        """Let time pass; return the warnings logged meanwhile."""
         self.events.clear()
         for _ in range(round(seconds * 4)):
             self.now += 0.25
-            self.gate.tick(self.now)
+            self.throttle.tick(self.now)
         return self.logged(LogLevel.warn)
 
     def test_nothing(self) -> None:
-        """Of those who are let in nothing is said."""
+        """Accepted logins are not logged."""
         self.decide(b"right")
         self.assertEqual(self.tick(100), [])
 
     def test_once_a_minute(self) -> None:
-        """The log has a line a minute, with how many there were and the last of them, but no password."""
+        """A log line, at most once a minute, has the number of refused logins and the last user, but no password."""
         for number in range(30_000):
             self.decide(b"pass%d" % number, username=b"user%d" % number)
         (line,) = self.tick(2)
@@ -157,7 +157,7 @@ class TellTests(GateTestCase):
         self.assertEqual(self.tick(100), [])
 
     def test_names(self) -> None:
-        """Names are shown on one line, and are not long."""
+        """User names are escaped and shortened."""
         self.decide(username=b"\n\x1b[2J\xff" + b"x" * 240)
         (line,) = self.tick(2)
         self.assertIn(r"as \n\x1b[2J\xff" + "x" * 10, line)
@@ -165,10 +165,10 @@ class TellTests(GateTestCase):
 
 
 class BrokerTests(NetworkCase):
-    """The gate of a broker."""
+    """The throttle of a broker."""
 
     def test_told(self) -> None:
-        """A broker says that somebody was refused, by its own clock."""
+        """A broker service logs refused logins."""
         broker = self.start_broker(accept=lambda _username, _password: False)
         link = self.network.dealer(ENDPOINT, "joe", "wrong")
         link.start(lambda _frames: None, lambda _state: None)

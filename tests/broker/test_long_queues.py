@@ -1,4 +1,4 @@
-"""Queues that are longer than the part that is in memory."""
+"""Queues that are longer than the window in memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, reque
 
 
 class LongQueueTests(BrokerTestCase):
-    """Queues longer than what is held in memory."""
+    """Queues longer than the window in memory."""
 
     def test_put_back_beyond_the_window(self) -> None:
-        """More mail than the window holds, put back when its owner leaves, is in order with what came meanwhile."""
+        """More mail than fits into the window, requeued when its owner leaves, stays in order with later mail."""
         self.patch(lanes, "WINDOW_MESSAGES", 4)
         self.open("late", credit=6)
         self.open("p", *(mail(b"%d" % number) for number in range(6)))
@@ -26,7 +26,7 @@ class LongQueueTests(BrokerTestCase):
         self.assertEqual(self.taken("late")[-9:], [b"%d" % number for number in range(9)])
 
     def test_in_order(self) -> None:
-        """Of five thousand requests all come, once and in order, as credit is given."""
+        """Five thousand requests are delivered once and in order, as credit is given."""
         self.open("p", *(request(b"%d" % number) for number in range(5000)))
         self.open("a", OFFER, credit=7)
         seen: list[bytes] = []
@@ -42,7 +42,7 @@ class LongQueueTests(BrokerTestCase):
         self.assertEqual(seen, [b"%d" % number for number in range(5000)])
 
     def test_offers_that_come_and_go(self) -> None:
-        """Whatever offers come and go meanwhile, each request comes once, and in order within its subject."""
+        """While offers are added and withdrawn, each request is delivered once, and in order within its subject."""
         count = 4000
         self.open("p", *(request(b"%s%d" % (b"ab"[number % 2 : number % 2 + 1], number)) for number in range(count)))
         seen: list[bytes] = []
@@ -62,7 +62,7 @@ class LongQueueTests(BrokerTestCase):
             self.assertEqual(everything_else, sorted(everything_else, key=lambda subject: int(subject[1:])))
 
     def test_requests_that_nobody_offers(self) -> None:
-        """Thousands of requests that nobody offers are in nobody's way, and are there when somebody does."""
+        """Thousands of requests without an offer do not block others, and are delivered when there is one."""
         self.open("p", *(request(b"no%d" % number) for number in range(3000)), request(b"yes"))
         self.open("a", mlm.ServiceOffer(b"svc", b"^yes"), credit=5)
         self.pass_time(0.5, "p", "a")

@@ -7,10 +7,10 @@ from tests.broker.broker_case import OFFER, PING, BrokerTestCase, mail, request
 
 
 class TimeoutTests(BrokerTestCase):
-    """Messages that are not to be delivered late."""
+    """Messages with a timeout."""
 
     def test_thrown_away(self) -> None:
-        """A message that nobody took within its timeout is thrown away; one a moment before is not."""
+        """A message that was not delivered within its timeout expires; one with a longer timeout does not."""
         self.open("p", request(b"short", timeout=1000), request(b"long", timeout=2000), mail(timeout=1000))
         self.pass_time(1.1, "p")
         self.open("a", OFFER)
@@ -19,7 +19,7 @@ class TimeoutTests(BrokerTestCase):
         self.assertEqual(self.taken("late"), [])
 
     def test_no_timeout(self) -> None:
-        """0 is no timeout."""
+        """A message with timeout 0 does not expire."""
         self.open("p", request())
         self.pass_time(100, "p")
         self.open("a", OFFER)
@@ -27,10 +27,10 @@ class TimeoutTests(BrokerTestCase):
 
 
 class OverdueTests(BrokerTestCase):
-    """Messages that are late and with a client."""
+    """Messages that expire while they are in flight."""
 
     def test_hide_nothing(self) -> None:
-        """However many late messages are with a client, those behind them are thrown away in time."""
+        """Any number of expired messages in flight does not delay the expiry of waiting ones."""
         self.open("w", OFFER, credit=1500)
         self.open("p", *(request(timeout=100) for _ in range(1500)), credit=0)
         self.do("p", mlm.ServiceSend(b"other", b"late", b"t", 200, ()))

@@ -1,4 +1,4 @@
-"""Service offers, and whose turn the next request is."""
+"""Service offers, and the distribution of requests to workers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from tests.broker.broker_case import CLOSE, DELIVERIES, OFFER, OK, PING, PONG, B
 
 
 class ServiceTests(BrokerTestCase):
-    """Services."""
+    """Service offers."""
 
     def test_turns(self) -> None:
-        """Offers take turns, in the order in which they were made."""
+        """Requests are distributed round-robin, in the order of the offers."""
         for name in "abc":
             self.open(name, OFFER)
         self.open("p", *(request(b"%d" % number) for number in range(6)))
         self.assertEqual([self.taken(name) for name in "abc"], [[b"0", b"3"], [b"1", b"4"], [b"2", b"5"]])
 
     def test_turns_across_patterns(self) -> None:
-        """Offers with different patterns that match take turns, too."""
+        """Round-robin includes offers with different patterns that match."""
         self.open("a", mlm.ServiceOffer(b"svc", b"j"))
         self.open("b", mlm.ServiceOffer(b"svc", b"o"))
         self.open("p", *(request() for _ in range(4)))
         self.assertEqual([len(self.taken(name)) for name in "ab"], [2, 2])
 
     def test_no_match_does_not_block(self) -> None:
-        """A request that nobody offers waits, and those behind it do not; it goes when somebody offers it."""
+        """A request without a matching offer waits until there is one, and does not block later requests."""
         self.open("a", mlm.ServiceOffer(b"svc", b"^x"))
         self.open("p", request(b"y"), request(b"x1"), request(b"x2"))
         self.assertEqual(self.taken("a"), [b"x1", b"x2"])
@@ -32,7 +32,7 @@ class ServiceTests(BrokerTestCase):
         self.assertEqual(self.taken("b"), [b"y"])
 
     def test_queue_waits_for_the_first_offer(self) -> None:
-        """What waits goes, in order and behind the OK, to the first who offers."""
+        """Waiting requests are delivered in order to the first worker that offers, after its OK."""
         self.open("p", *(request(b"%d" % number) for number in range(3)))
         self.open("a")
         answer, *deliveries = self.say("a", OFFER)
@@ -40,26 +40,26 @@ class ServiceTests(BrokerTestCase):
         self.assertEqual([each.subject for each in deliveries if isinstance(each, DELIVERIES)], [b"0", b"1", b"2"])
 
     def test_worker_that_left(self) -> None:
-        """A worker that closed gets no request and is in nobody's turn."""
+        """A worker that has closed gets no request, and takes no turn."""
         self.open("gone", OFFER, CLOSE)
         self.open("a", OFFER)
         self.open("p", request(b"1"), request(b"2"))
         self.assertEqual(self.taken("a"), [b"1", b"2"])
 
     def test_to_itself(self) -> None:
-        """A client may ask for what it offers itself."""
+        """A client can send a request to a service that it offers itself."""
         self.open("a", OFFER)
         delivery = mlm.ServiceDeliver(b"a", b"svc", b"job", b"t", (b"x",))
         self.assertEqual(self.say("a", request(tracker=b"t")), [delivery])
 
     def test_tracker_of_a_request_that_waited(self) -> None:
-        """A request that had to wait is delivered with its own tracker, whatever came meanwhile."""
+        """A request that had to wait is delivered with its own tracker, whatever was sent meanwhile."""
         self.open("p", request(tracker=b"first"), mail(tracker=b"other"), request(tracker=b"second"))
         self.open("a", OFFER)
         self.assertEqual(self.trackers("a"), [b"first", b"second"])
 
     def test_bad_pattern(self) -> None:
-        """A bad pattern is answered OK to a plain client, has no effect and is counted; a credit client is told."""
+        """An invalid pattern is counted and has no effect; a plain client gets OK, a credit client ERROR 300."""
         self.open("a")
         self.assertEqual(self.say("a", mlm.ServiceOffer(b"svc", b"(")), [OK])
         self.open("p", request())

@@ -8,12 +8,12 @@ from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, requ
 
 
 class LimitTests(BrokerTestCase):
-    """Queues that are full."""
+    """Full queues."""
 
     limits = Limits(mailbox=QueueLimits(25, 15), service=QueueLimits(25, None))
 
     def test_full_queue(self) -> None:
-        """What would pass the limit is dropped and counted, a smaller one still fits; other queues are not touched."""
+        """A message that would exceed the limit is dropped and counted; smaller ones and other queues are accepted."""
         self.open("p", *(request(b"%d" % size, content=b"x" * size) for size in (10, 10, 6, 5)))
         self.open("q", mlm.ServiceSend(b"other", b"20", b"", 0, (b"x" * 20,)))
         self.assertEqual(self.broker.counters.over_limit, 1)
@@ -21,32 +21,32 @@ class LimitTests(BrokerTestCase):
         self.assertEqual(self.taken("a"), [b"10", b"10", b"5"])
 
     def test_limits_count_what_waits(self) -> None:
-        """When the queue was emptied there is room again."""
+        """After a queue was emptied there is room again."""
         self.open("p", request(content=b"x" * 25), request(content=b"x"))
         self.open("a", OFFER, CLOSE)
         self.do("p", request(content=b"x" * 25))
         self.assertEqual(self.broker.counters.over_limit, 1)
 
     def test_delivered_at_once_needs_no_room(self) -> None:
-        """A message that somebody takes at once may be larger than a queue."""
+        """A message that is delivered at once may be larger than the limit of the queue."""
         self.open("a", OFFER)
         self.open("p", request(content=b"x" * 100))
         self.assertEqual(self.taken("a"), [b"job"])
 
     def test_sender_that_waits_is_told(self) -> None:
-        """A credit client hears 301 of a tracked message that was refused."""
+        """The sender of a tracked message that was refused gets 301."""
         self.open("p", credit=0)
         (confirm,) = self.say("p", request(tracker=b"t", content=b"x" * 26))
         self.assertEqual(confirm[:2], (b"t", 301))
 
 
 class RoomTests(BrokerTestCase):
-    """How much may wait, when what waits comes and goes in unusual ways."""
+    """The counted size, after unusual changes of a queue."""
 
     limits = Limits(service=QueueLimits(30), total=QueueLimits(40))
 
     def test_replay_without_room(self) -> None:
-        """A dead letter for which there is no room is not sent again, and stays."""
+        """A dead letter for which there is no room is not sent again, and is not removed."""
         self.open("a", OFFER, credit=1)
         self.open("p", request(tracker=b"t", content=b"x" * 20))
         self.do("a", confirm(b"t", 404), mlm.ConnectionClose())
@@ -56,7 +56,7 @@ class RoomTests(BrokerTestCase):
         self.assertEqual(len(list(self.broker.queues.dead_letters.summaries(0, 10))), 1)
 
     def test_connection_that_is_gone(self) -> None:
-        """What could not be sent to a plain client whose connection is gone counts once while it waits."""
+        """A message that could not be sent to several disconnected plain clients is counted once while it waits."""
         self.open("w", OFFER, credit=1)
         self.open("p", request(content=b"x" * 20))
         for name in ("d0", "d1", "d2"):
@@ -69,7 +69,7 @@ class RoomTests(BrokerTestCase):
         self.assertEqual(self.broker.counters.over_limit, 1)
 
     def test_nothing_is_left_of_what_was_refused(self) -> None:
-        """A queue that was made for a message that is refused is forgotten again."""
+        """A queue that was created for a message that is refused is removed again."""
         self.open("p", *(mlm.ServiceSend(b"s%d" % number, b"", b"", 0, (b"x" * 31,)) for number in range(9)))
         self.assertEqual(self.broker.counters.over_limit, 9)
         self.assertEqual((self.broker.queues._queues, self.broker.queues._offers), ({}, {}))

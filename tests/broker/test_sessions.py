@@ -1,4 +1,4 @@
-"""Sessions: OPEN, CLOSE, and commands at the wrong time or in no format."""
+"""Sessions: OPEN, CLOSE, invalid commands and malformed frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.broker.broker_case import CLOSE, ERROR_500, OFFER, OK, PING, PONG, Br
 
 
 class SessionTests(BrokerTestCase):
-    """Opening, closing, and everything at the wrong time."""
+    """OPEN, CLOSE, and commands that are invalid in a state."""
 
     COMMANDS: tuple[Any, ...] = (
         PING,
@@ -37,38 +37,38 @@ class SessionTests(BrokerTestCase):
     )
 
     def test_capabilities(self) -> None:
-        """The OK to OPEN says what this broker does beyond C's."""
+        """The OK to OPEN lists the extensions of this broker."""
         (answer,) = self.say("a", mlm.ConnectionOpen(b"a"))
         assert isinstance(answer, mlm.Ok)
         self.assertEqual(answer.status_reason.split()[:3], [b"alaska/1", b"credit", b"confirm"])
 
     def test_commands_before_open(self) -> None:
-        """Whatever comes before OPEN is invalid and has no effect, and each is told so once."""
+        """Any command before OPEN is answered with one ERROR 500 and has no effect."""
         for command in (*self.COMMANDS, *self.BROKER_ONLY):
             self.assertEqual(self.say("a", command), [ERROR_500])
         self.pass_time(10)
         self.assertEqual(self.take("a"), [])
 
     def test_close_before_open(self) -> None:
-        """A CLOSE from a peer that never opened is answered OK, as C does."""
+        """A CLOSE without OPEN is answered OK, as the C broker does."""
         self.assertEqual(self.say("a", CLOSE), [OK])
 
     def test_broker_commands_end_the_session(self) -> None:
-        """A command that only a broker sends, or a second OPEN, is invalid and ends the session."""
+        """A command that only a broker may send, or a second OPEN, is invalid and ends the session."""
         for command in (*self.BROKER_ONLY, mlm.ConnectionOpen(b"a")):
             self.open("a")
             self.assertEqual(self.say("a", command), [ERROR_500])
             self.assertEqual(self.say("a", PING), [ERROR_500])
 
     def test_opens_again_with_another_address(self) -> None:
-        """After a CLOSE the same connection may open with another address."""
+        """After a CLOSE the same connection can open with another address."""
         self.open("a", CLOSE)
         self.do("a", mlm.ConnectionOpen(b"other"), PING)
         self.open("p", mail(to=b"other"))
         self.assertEqual(self.taken("a"), [b"hi"])
 
     def test_many_connects_and_kills(self) -> None:
-        """After a thousand clients that came and died, a message still arrives and nothing is left of them."""
+        """After a thousand clients have crashed, the broker has forgotten them and still delivers messages."""
         for number in range(1000):
             self.open(f"c{number}", mlm.StreamRead(b"s", b""), OFFER, credit=1 if number % 2 else None)
         self.pass_time(6)
@@ -79,7 +79,7 @@ class SessionTests(BrokerTestCase):
 
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(COMMANDS + BROKER_ONLY + (CLOSE, None)))))
     def test_any_conversation(self, steps: list[tuple[str, mlm.Command | None]]) -> None:
-        """No sequence of commands by three peers makes the broker raise, and it still serves afterwards."""
+        """No sequence of commands of three peers makes the broker raise, and it still delivers requests afterwards."""
         self.setUp()
         for name, command in steps:
             self.do(name, command if command is not None else mlm.ConnectionOpen(name.encode()))
@@ -89,10 +89,10 @@ class SessionTests(BrokerTestCase):
 
 
 class UnreadableTests(BrokerTestCase):
-    """Frames that are no command."""
+    """Malformed frames."""
 
     def test_ends_the_session(self) -> None:
-        """What cannot be read is answered ERROR 500 and ends the session, and nobody else's."""
+        """Malformed frames are answered with ERROR 500 and end the session of their sender, but no other."""
         self.open("a")
         self.open("b")
         self.broker.received(b"a", [b"\xaa\xa8\x0b\xff"], 0.0)
@@ -102,7 +102,7 @@ class UnreadableTests(BrokerTestCase):
         self.assertEqual(self.broker.counters.malformed, 1)
 
     def test_what_was_with_the_client_goes_to_others(self) -> None:
-        """The unconfirmed requests of a client that garbles its frames are not lost."""
+        """The unconfirmed requests of a client that sends malformed frames are redelivered to another worker."""
         self.open("a", OFFER, credit=1)
         self.open("p", request())
         self.open("b", OFFER, credit=1)
@@ -111,7 +111,7 @@ class UnreadableTests(BrokerTestCase):
 
     @given(st.lists(st.binary(max_size=40), max_size=4))
     def test_any_frames(self, frames: list[bytes]) -> None:
-        """Whatever the frames, nothing is raised and another client is served."""
+        """No frames make the broker raise, and another client is served."""
         self.setUp()
         self.open("b")
         self.open("a")

@@ -7,10 +7,10 @@ from tests.broker.broker_case import CLOSE, ERROR_500, OK, PING, BrokerTestCase
 
 
 class StreamTests(BrokerTestCase):
-    """Streams."""
+    """Live streams."""
 
     def test_to_every_reader_once(self) -> None:
-        """A message goes once to each reader that has a pattern that matches, whole and byte for byte."""
+        """A message is delivered once, unchanged, to each reader with a matching pattern."""
         for name in ("r1", "r2"):
             self.open(name, mlm.StreamRead(b"s", b"a"), mlm.StreamRead(b"s", b"b"), mlm.StreamRead(b"s", b"a"))
         self.open("r3", mlm.StreamRead(b"s", b"z"))
@@ -21,12 +21,12 @@ class StreamTests(BrokerTestCase):
         self.assertEqual(self.take("r3"), [])
 
     def test_never_to_the_sender(self) -> None:
-        """A client that reads what it writes does not get its own messages."""
+        """A client that reads and writes the same stream does not get its own messages."""
         self.open("w", mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
         self.assertEqual(self.say("w", mlm.StreamSend(b"x", ())), [])
 
     def test_second_write_replaces_the_first(self) -> None:
-        """A client writes to the stream that it named last."""
+        """A client writes to the stream of its last STREAM-WRITE."""
         self.open("r", mlm.StreamRead(b"one", b""), mlm.StreamRead(b"two", b""))
         self.open("w", mlm.StreamWrite(b"one"), mlm.StreamWrite(b"two"), mlm.StreamSend(b"x", ()))
         (delivery,) = self.take("r")
@@ -34,7 +34,7 @@ class StreamTests(BrokerTestCase):
         self.assertEqual(delivery.address, b"two")
 
     def test_cancel_one_stream(self) -> None:
-        """Cancelling a stream ends it for this client alone, and no other stream."""
+        """Cancelling a stream affects no other client and no other stream."""
         for name in ("r1", "r2"):
             self.open(name, mlm.StreamRead(b"s", b"a"), mlm.StreamRead(b"s", b"x"), mlm.StreamRead(b"t", b""))
         self.assertEqual(self.say("r1", mlm.StreamCancel(b"s")), [OK])
@@ -43,7 +43,7 @@ class StreamTests(BrokerTestCase):
         self.assertEqual(self.taken("r2"), [b"x", b"y"])
 
     def test_cancel_what_is_not_read(self) -> None:
-        """Cancelling a stream that the client does not read is answered OK, and its close harms nobody."""
+        """Cancelling a stream that the client does not read is answered OK, and affects no other reader."""
         self.open("r", mlm.StreamRead(b"s", b""))
         self.open("x")
         self.assertEqual(self.say("x", mlm.StreamCancel(b"s"), CLOSE), [OK, OK])
@@ -51,18 +51,18 @@ class StreamTests(BrokerTestCase):
         self.assertEqual(self.taken("r"), [b"x"])
 
     def test_reader_that_left(self) -> None:
-        """A reader that closed is sent nothing more."""
+        """A reader that has closed is sent nothing more."""
         self.open("r", mlm.StreamRead(b"s", b""), CLOSE)
         self.open("w", mlm.StreamWrite(b"s"), mlm.StreamSend(b"x", ()))
         self.assertEqual(self.take("r"), [])
 
     def test_send_without_write(self) -> None:
-        """STREAM-SEND before STREAM-WRITE is answered ERROR 300 and ends the session, as C does."""
+        """STREAM-SEND before STREAM-WRITE is answered with ERROR 300 and ends the session, as in C."""
         self.open("w")
         self.assertEqual(self.say("w", mlm.StreamSend(b"x", ()), PING), [mlm.Error(300, b""), ERROR_500])
 
     def test_new_patterns_count_for_subjects_seen_before(self) -> None:
-        """A pattern that comes or goes changes what a known subject matches."""
+        """Adding or removing a pattern also takes effect for subjects that have been matched before."""
         self.open("w", mlm.StreamWrite(b"s"), mlm.StreamSend(b"x", ()))
         self.open("r", mlm.StreamRead(b"s", b"x"))
         self.do("w", mlm.StreamSend(b"x", ()))
