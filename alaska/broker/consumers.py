@@ -18,7 +18,7 @@ class Consumers(Protocol):
     def lane_of(self, subject: bytes) -> Hashable:
         """Return the key of the lane for a subject: it identifies the set of consumers that may take such a message.
 
-        It is :data:`alaska.broker.lanes.NOBODY` if there are none.
+        It is :data:`alaska.broker.lanes.NO_CONSUMERS` if there are none.
         """
 
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:

@@ -16,7 +16,7 @@ MESSAGE_OCTETS = 512
 """The estimated memory of a message besides its content."""
 NARROW_WINDOW_OCTETS = 64 * 2**10
 
-NOBODY: Hashable = frozenset()
+NO_CONSUMERS: Hashable = frozenset()
 
 
 class Aside(NamedTuple):

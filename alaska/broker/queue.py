@@ -2,7 +2,7 @@
 
 Waiting messages are sorted into lanes. A lane holds, in order, the messages that may go to exactly the same set of
 consumers. If the first message of a lane cannot be delivered, then none of the lane can, and the other lanes are not
-blocked. Messages without any consumer are in a lane of their own (``NOBODY``), which has no messages in memory.
+blocked. Messages without any consumer are in a lane of their own (``NO_CONSUMERS``), which has no messages in memory.
 
 A client never has two messages with the same tracker in flight. Mail whose tracker is in flight to its receiver is set
 aside, together with later mail with this tracker, into an additional lane; other mail is delivered meanwhile. A request
@@ -10,8 +10,8 @@ does not wait: it goes to another worker, or with an alias (:mod:`alaska.broker.
 
 The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
 is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
-each of them is known to be in memory, in flight to a client, in the lane ``NOBODY``, or in a lane that has more in the
-store since its window was full. Later ones are read when a consumer is ready for more.
+each of them is known to be in memory, in flight to a client, in the lane ``NO_CONSUMERS``, or in a lane that has more
+in the store since its window was full. Later ones are read when a consumer is ready for more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from itertools import islice
 from alaska.broker import lanes
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NOBODY, Aside, Lane, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
@@ -95,7 +95,11 @@ class Queue:
         if self._has_unsorted:
             return None
         lane = self.consumers.lane_of(message.subject)
-        if lane in self._lanes or lane == NOBODY or (self._asides and Aside(lane, message.tracker) in self._lanes):
+        if (
+            lane in self._lanes
+            or lane == NO_CONSUMERS
+            or (self._asides and Aside(lane, message.tracker) in self._lanes)
+        ):
             return None
         client = self.consumers.next_of(lane, message.tracker)
         if client is not None:
@@ -120,9 +124,9 @@ class Queue:
         self.octets += message.size
         key, lane = self._lane_for(message)
         stays_in_store = lane is not None and lane.has_more_in_store and message.position > lane.upto
-        if key == NOBODY or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
+        if key == NO_CONSUMERS or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
             self._loaded.discard(message.position)
-            if key == NOBODY and lane is None:
+            if key == NO_CONSUMERS and lane is None:
                 self._lanes[key] = Lane(0, self._window_memory)
             return
         if lane is None:
@@ -304,15 +308,15 @@ class Queue:
 
     def _refill_lanes(self) -> None:
         """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
-        behind = (
+        refillable = (
             (key, lane)
             for key, lane in self._lanes.items()
             if lane.has_more_in_store
-            and key != NOBODY
+            and key != NO_CONSUMERS
             and lane.has_room_for_next
             and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
         )
-        for key, lane in list(islice(behind, REFILLS_PER_READ)):
+        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
             # Move it to the end, whether anything is found for it or not, so that the others come next.
             del self._lanes[key]
             self._lanes[key] = lane
@@ -320,7 +324,7 @@ class Queue:
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""
-        if all(key != NOBODY and not lane.has_more_in_store for key, lane in self._lanes.items()):
+        if all(key != NO_CONSUMERS and not lane.has_more_in_store for key, lane in self._lanes.items()):
             self.waiting = self._in_memory
             self.octets = sum(lane.octets for lane in self._lanes.values())
 
@@ -334,7 +338,7 @@ class Queue:
         key, lane = self._lane_for(message)
         if lane is None:
             lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
-        if key == NOBODY or lane.has_more_in_store or not lane.has_room:
+        if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
             if not lane.has_more_in_store:
                 # Not the position of the window's last message: a requeued one in the window may have a higher one.
                 lane.has_more_in_store = True

@@ -47,7 +47,7 @@ class Queues:
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
         self._offered_by: dict[Client, dict[bytes, None]] = {}
-        self._positions = self._restored_upto = store.last_position
+        self._position = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
         self._now = 0.0
         self.wall_offset = 0.0
@@ -93,23 +93,23 @@ class Queues:
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
         """Send mail from the broker itself."""
-        self._positions += 1
+        self._position += 1
         self._now = now
         queue = self._queue(QueueKind.MAILBOX, command.address)
-        message = Message(self._positions, queue.name, sender, command.subject, command.tracker, command.content)
+        message = Message(self._position, queue.name, sender, command.subject, command.tracker, command.content)
         self._accept(queue, message)
 
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
-        self._positions += 1
+        self._position += 1
         self._now = now
         _, subject, tracker, timeout, content = command
         is_tracked = bool(tracker) and not sender.is_plain
         expires = now + timeout / 1000 if timeout else None
-        meant = self._aliases.resolve(tracker)
+        resolved = self._aliases.resolve(tracker)
         message = Message(
-            self._positions, queue.name, sender.address, subject, meant, content, is_tracked, sender.peer, expires
+            self._position, queue.name, sender.address, subject, resolved, content, is_tracked, sender.peer, expires
         )
-        if meant is not tracker:
+        if resolved is not tracker:
             message.sent_as = tracker
         return message
 
@@ -145,8 +145,8 @@ class Queues:
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait; if there is no room for it, refuse it and return False."""
-        is_for_nobody = not queue.waiting and not queue.consumers.count(message.subject)
-        if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if is_for_nobody else 0):
+        has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
+        if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
             return False
@@ -176,7 +176,7 @@ class Queues:
         queue = self._queue(*message.queue)
         if queue.expire(message):
             self._room.shrank(queue.name, queue.octets, message.size)
-            self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot keep it: {reason}")
+            self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot write it: {reason}")
         else:
             self._unstorable.add(message.position)
 
@@ -317,9 +317,9 @@ class Queues:
             if queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
-        deep = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
+        to_load = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
         self._read_budget = READ_IN_A_TICK
-        self._round_robin.run(deep, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
+        self._round_robin.run(to_load, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
 
     def _expired(self, message: Message) -> None:
         self._counters.timed_out += 1
@@ -383,8 +383,8 @@ class Queues:
             return False
         dead = letter.message
         self._now = now
-        self._positions += 1
-        again = Message(self._positions, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
+        self._position += 1
+        again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
         if not self._accept(self._queue(*dead.queue), again):
             return False
         self.dead_letters.drop(position)

@@ -100,14 +100,14 @@ class BrokerModel(DeliveryModel):
         tracker: bytes,
         timeout: int,
         padding: bytes = b"",
-        meant: bytes | None = None,
+        original: bytes | None = None,
     ) -> SentMessage:
-        """Let a client send a request or mail; the timeout is in ms, ``meant`` the tracker that an alias stands for."""
+        """Let a client send a request or mail; the timeout is in ms, ``original`` what an alias stands for."""
         self.count += 1
         is_tracked = bool(tracker) and peer.credit is not None
         expires = self.now + timeout / 1000 if timeout else None
         order = self.count
-        stands_for = tracker if meant is None else meant
+        stands_for = tracker if original is None else original
         sent = SentMessage(order, order, queue, peer, peer.address, subject, stands_for, tracker, is_tracked, expires)
         self.messages[sent.number] = sent
         content = (b"%d" % sent.number, padding or b"." * (sent.number % 4))
@@ -177,7 +177,7 @@ class BrokerModel(DeliveryModel):
         self._last_tick = self.now
         still_open = [peer for peer in self.peers.values() if peer.is_open]
         silent = {peer for peer in still_open if peer.last_heard < self.now - self.limits.client_timeout}
-        known_gone = {peer for peer in still_open if peer.is_known_disconnected}
+        known_disconnected = {peer for peer in still_open if peer.is_known_disconnected}
         self._may_leave = silent | {peer for peer in still_open if peer.is_disconnected}
         late = [each for each in self.messages.values() if each.waits and each.is_expired(self.now)]
 
@@ -185,7 +185,7 @@ class BrokerModel(DeliveryModel):
             self.broker.tick(self.now)
             for peer in list(self._may_leave):
                 has_left = self.broker.clients.by_peer(peer.name) is None
-                assert has_left or peer not in silent | known_gone, f"{peer.name!r} has not expired"
+                assert has_left or peer not in silent | known_disconnected, f"{peer.name!r} has not expired"
                 if has_left:
                     self.leave(peer)
 

@@ -161,7 +161,7 @@ class BrokerMachine(RuleBasedStateMachine):
         message = holder.leases[tracker]
         if tracker.startswith(b"alias-") and message.sender and not holder.address:
             mailbox = QueueName(QueueKind.MAILBOX, message.sender)
-            self.model.send(holder, mailbox, b"answer", tracker, 0, meant=message.tracker)
+            self.model.send(holder, mailbox, b"answer", tracker, 0, original=message.tracker)
 
     @precondition(has_peers)
     @rule(pick=pick, service=st.sampled_from(SERVICES), pattern=patterns)

@@ -33,7 +33,7 @@ class AddressTests(BrokerTestCase):
         self.open("p", request(), mlm.StreamWrite(b"s"), mlm.StreamSend(b"x", ()))
         self.assertEqual(self.taken("old"), [])
 
-    def test_older_credit_client_is_told(self) -> None:
+    def test_older_credit_client_gets_error(self) -> None:
         """An older credit client gets ERROR 400, its session ends, and its requests are redelivered."""
         self.open("joe", OFFER, credit=1)
         self.open("p", request())

@@ -45,7 +45,7 @@ class ExpiryTests(BrokerTestCase):
         self.do("live", mlm.Credit(5))
         self.assertEqual(self.taken("live"), [b"1", b"2"])
 
-    def test_connection_that_is_gone(self) -> None:
+    def test_disconnected_worker(self) -> None:
         """Requests that cannot be sent to a disconnected worker, plain or not, go to another worker."""
         for credit in (None, 5):
             self.setUp()
@@ -59,7 +59,7 @@ class ExpiryTests(BrokerTestCase):
             self.assertEqual(sorted(lost + self.taken("live")), [b"1", b"2", b"3", b"4"])
             self.assertEqual(len(self.broker.clients), 2)
 
-    def test_stopped_broker_blames_nobody(self) -> None:
+    def test_stopped_broker(self) -> None:
         """After the broker's own process was stopped, each client has its full timeout again."""
         self.open("a")
         self.now += 60

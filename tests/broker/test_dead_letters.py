@@ -66,7 +66,7 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
         self.assertFalse(self.broker.queues.replay_dead_letter(position, self.now))
 
-    def test_replay_is_not_told(self) -> None:
+    def test_replay_is_not_confirmed(self) -> None:
         """The sender, which has got a final status, gets no status of a replay."""
         self.open("p", credit=0)
         self.open("a", OFFER, credit=2)
@@ -84,7 +84,7 @@ class DeadLetterTests(BrokerTestCase):
         self.assertTrue(self.broker.queues.dead_letters.drop(position))
         self.assertFalse(self.broker.queues.dead_letters.drop(position))
 
-    def test_request_that_kills_its_workers(self) -> None:
+    def test_request_that_crashes_workers(self) -> None:
         """A request whose workers disconnect without confirming it becomes a dead letter at the maximum of attempts."""
         self.open("p", request(b"killer"), request(b"good"))
         for number in range(3):
@@ -97,7 +97,7 @@ class DeadLetterTests(BrokerTestCase):
         (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual(letter.reason, b"delivered 3 times without confirmation")
 
-    def test_handing_back_is_no_attempt(self) -> None:
+    def test_returned_request_is_no_attempt(self) -> None:
         """A request that workers return without processing it is redelivered without limit."""
         self.open("p", request(tracker=b"t"))
         self.open("w", OFFER, credit=0)
@@ -169,7 +169,7 @@ class DeadLetterLimitTests(LettersCase):
         self.pass_time(41)
         self.assertEqual(self.listed(), [2])
 
-    def test_told(self) -> None:
+    def test_logged(self) -> None:
         """The log says at most once a minute how many dead letters were dropped."""
         for _ in range(2):
             self.refuse(*[b""] * 10)
@@ -218,7 +218,7 @@ class ListTests(LettersCase):
 class AccessTests(LettersCase):
     """Access to the service."""
 
-    def test_from_afar(self) -> None:
+    def test_remote_client(self) -> None:
         """A client that is not local is refused, whatever the operation, with the reason."""
         self.refuse(b"secret")
         self.router.is_near = False
@@ -238,7 +238,7 @@ class OpenAccessTests(LettersCase):
 
     limits = Limits(dead_letters=DeadLetterLimits(is_open=True))
 
-    def test_from_afar(self) -> None:
+    def test_remote_client(self) -> None:
         """A client that is not local is answered."""
         self.refuse(b"open")
         self.router.is_near = False

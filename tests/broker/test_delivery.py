@@ -54,7 +54,7 @@ class CreditTests(BrokerTestCase):
         self.pass_time(0.5)
         self.assertEqual(len(self.taken("x")), 2500)
 
-    def test_mail_goes_before_what_is_asked_for_next(self) -> None:
+    def test_mail_goes_before_next_reply(self) -> None:
         """Waiting mail is delivered before the reply to the first command after OPEN, since C sends it at OPEN."""
         self.open("p", mail(b"1"), request(b"2"))
         self.do("late", mlm.ConnectionOpen(b"late"), OFFER)
@@ -90,7 +90,7 @@ class ConfirmTests(BrokerTestCase):
         self.open("b", OFFER, credit=9)
         self.assertEqual(self.taken("b"), [])
 
-    def test_not_done(self) -> None:
+    def test_returned(self) -> None:
         """A message that is confirmed with 300 to 399 is delivered again, before later ones."""
         self.open("a", OFFER, credit=1)
         self.open("p", request(b"1", tracker=b"t"), request(b"2"))
@@ -122,7 +122,7 @@ class ConfirmTests(BrokerTestCase):
         self.do("again", mlm.ConnectionOpen(b"late"), mlm.Credit(9))
         self.assertEqual(self.taken("again"), [b"1", b"2", b"3"])
 
-    def test_lease_has_no_clock(self) -> None:
+    def test_delivery_has_no_timeout(self) -> None:
         """A delivery does not time out as long as the client sends heartbeats."""
         self.open("a", OFFER, credit=1)
         self.open("b", OFFER, credit=1)
@@ -144,7 +144,7 @@ class SenderTests(BrokerTestCase):
         self.do("a", confirm(b"t", 200, b"fine"))
         self.assertEqual(self.take("p"), [confirm(b"t", 200, b"fine")])
 
-    def test_nobody_offers(self) -> None:
+    def test_no_offer(self) -> None:
         """The reason of the 201 is `offers=0` if there is no matching offer."""
         self.open("p", credit=0)
         self.assertEqual(self.say("p", request(tracker=b"t")), [confirm(b"t", 201, b"offers=0")])

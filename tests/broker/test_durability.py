@@ -78,7 +78,7 @@ class UnstorableMessageTests(DurableTestCase):
                 "BEGIN SELECT RAISE(ABORT, 'too odd'); END"
             )
 
-    def test_sender_is_told(self) -> None:
+    def test_confirmed_with_502(self) -> None:
         """A message that cannot be written is confirmed with 502 and not delivered; other messages are not affected."""
         self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
         self.write()
@@ -116,7 +116,7 @@ class UnstorableMessageTests(DurableTestCase):
 class ConfirmationTests(DurableTestCase):
     """When a message is confirmed as stored."""
 
-    def test_stored_behind_the_commit(self) -> None:
+    def test_stored_after_commit(self) -> None:
         """201 is sent when the message is in the file, not before, and the message is there after a crash."""
         self.open("p", request(b"1", tracker=b"t"), credit=0)
         self.assertEqual(self.confirms("p"), [])
@@ -153,7 +153,7 @@ class ConfirmationTests(DurableTestCase):
         self.do("p", request(tracker=b"t"))
         self.assertEqual(self.confirms("p"), [(b"t", 202)])
 
-    def test_done_is_done(self) -> None:
+    def test_confirmed_before_crash(self) -> None:
         """A confirmed message is not redelivered after a crash."""
         self.open("w", OFFER, credit=9)
         self.open("p", request(b"1", tracker=b"t"), request(b"2", tracker=b"u"), credit=0)
@@ -219,7 +219,7 @@ class ConfirmationTests(DurableTestCase):
 class AttemptTests(DurableTestCase):
     """Requests that crash the process of an embedded broker and its worker."""
 
-    def test_counted_before_it_is_tried_again(self) -> None:
+    def test_attempt_is_stored_before_delivery(self) -> None:
         """A restored request is delivered when the attempt is in the file, not before."""
         self.open("p", request(b"1"))
         self.write()
@@ -229,7 +229,7 @@ class AttemptTests(DurableTestCase):
         self.write()
         self.assertEqual(self.taken("w"), [b"1"])
 
-    def test_ends(self) -> None:
+    def test_becomes_dead_letter(self) -> None:
         """A request that crashes broker and worker each time becomes a dead letter after the maximum of attempts."""
         self.open("p", request(b"bomb"), request(b"good"))
         self.write()

@@ -105,7 +105,7 @@ class EmbeddedTests(NetworkCase):
         self.pass_time(1)
         self.assertEqual(self.serving(second), [True])
 
-    def test_any_fault(self) -> None:
+    def test_unexpected_exception(self) -> None:
         """An unexpected exception does not end the attempts to take over."""
         first = self.start()
         second = self.start()

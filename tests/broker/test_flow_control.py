@@ -59,7 +59,7 @@ class FlowTests(FlowTestCase):
         self.read("slow")
         self.assertEqual(self.taken("slow"), [b"4", b"5", b"6", b"7", b"8"])
 
-    def test_credit_is_no_way_around(self) -> None:
+    def test_limit_holds_with_credit(self) -> None:
         """The limit also holds for a client with any amount of credit."""
         self.open("slow", credit=60_000)
         self.stop_reading("slow")
@@ -181,7 +181,7 @@ class UnconfirmedTests(FlowTestCase):
 class LogTests(FlowTestCase):
     """Log lines."""
 
-    def test_told_once_a_minute(self) -> None:
+    def test_logged_once_a_minute(self) -> None:
         """A log line, at most once a minute, has a client that does not read, the settings, and the counts."""
         self.open("slow\n", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow\n")

@@ -41,7 +41,7 @@ class WindowsTests(BrokerTestCase):
             self.do(name, mlm.ConnectionClose())
         self.assertEqual(self.broker.queues.window_memory.octets, 0)
 
-    def test_full_memory_stops_nobody(self) -> None:
+    def test_full_memory_does_not_block(self) -> None:
         """While memory is full of undeliverable mail, a worker gets its requests in order, and a new one at once."""
         self.fill()
         for number in range(300):

@@ -167,7 +167,7 @@ class LogTests(ThrottleTestCase):
 class BrokerTests(NetworkCase):
     """The throttle of a broker."""
 
-    def test_told(self) -> None:
+    def test_logged(self) -> None:
         """A broker service logs refused logins."""
         broker = self.start_broker(accept=lambda _username, _password: False)
         link = self.network.dealer(ENDPOINT, "joe", "wrong")

@@ -61,7 +61,7 @@ class LongQueueTests(BrokerTestCase):
             everything_else = [subject for subject in seen if subject[:1] == letter and not subject.endswith(b"1")]
             self.assertEqual(everything_else, sorted(everything_else, key=lambda subject: int(subject[1:])))
 
-    def test_requests_that_nobody_offers(self) -> None:
+    def test_requests_without_offer(self) -> None:
         """Thousands of requests without an offer do not block others, and are delivered when there is one."""
         self.open("p", *(request(b"no%d" % number) for number in range(3000)), request(b"yes"))
         self.open("a", mlm.ServiceOffer(b"svc", b"^yes"), credit=5)

@@ -41,7 +41,7 @@ class MailboxTests(BrokerTestCase):
         self.assertEqual(self.taken("a"), [])
         self.assertEqual(self.broker.counters.dropped, 1)
 
-    def test_mail_survives_its_owner(self) -> None:
+    def test_mail_for_next_owner(self) -> None:
         """Mail for a client that has left is delivered to the next client with the same address."""
         self.open("late", CLOSE)
         self.open("p", mail())

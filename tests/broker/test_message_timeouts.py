@@ -9,7 +9,7 @@ from tests.broker.broker_case import OFFER, PING, BrokerTestCase, mail, request
 class TimeoutTests(BrokerTestCase):
     """Messages with a timeout."""
 
-    def test_thrown_away(self) -> None:
+    def test_expires(self) -> None:
         """A message that was not delivered within its timeout expires; one with a longer timeout does not."""
         self.open("p", request(b"short", timeout=1000), request(b"long", timeout=2000), mail(timeout=1000))
         self.pass_time(1.1, "p")
@@ -29,7 +29,7 @@ class TimeoutTests(BrokerTestCase):
 class OverdueTests(BrokerTestCase):
     """Messages that expire while they are in flight."""
 
-    def test_hide_nothing(self) -> None:
+    def test_messages_in_flight_do_not_delay_expiry(self) -> None:
         """Any number of expired messages in flight does not delay the expiry of waiting ones."""
         self.open("w", OFFER, credit=1500)
         self.open("p", *(request(timeout=100) for _ in range(1500)), credit=0)

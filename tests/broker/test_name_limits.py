@@ -68,7 +68,7 @@ class QueueTests(NamesTestCase):
             self.do("sender", mlm.ServiceSend(b"svc%d" % number, b"job", b"%d" % number, 0, ()))
         self.assertEqual(self.statuses(*self.take("sender")), [201] * MOST + [301])
 
-    def test_who_is_there(self) -> None:
+    def test_connected_clients(self) -> None:
         """The limit does not affect connected clients, also if messages have to wait for their credit."""
         self.open("busy", OFFER, credit=0)
         for number in range(MOST):
@@ -103,7 +103,7 @@ class StreamTests(NamesTestCase):
         self.publish(b"0")
         self.assertEqual(self.replayed(b"0"), [4])
 
-    def test_no_position_twice(self) -> None:
+    def test_positions_are_not_reused(self) -> None:
         """No position of a stream is used twice, even if its name was forgotten because of too many names."""
         self.patch(ended_streams, "MAX_NAMES", 2)
         for number in range(MOST):

@@ -23,7 +23,7 @@ class ParseTests(SynchronousTestCase):
         """A line is ``user=password``; the password may contain ``=``, or be empty."""
         self.assertEqual(parse(b"joe=secret\nann=a=b=\nbob="), {b"joe": b"secret", b"ann": b"a=b=", b"bob": b""})
 
-    def test_says_nothing(self) -> None:
+    def test_ignored_lines(self) -> None:
         """Comments, empty lines, and lines without ``=`` or without a user are ignored."""
         self.assertEqual(parse(b"# all=users\n\n   \njoe\n=secret\n"), {})
 

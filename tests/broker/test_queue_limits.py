@@ -33,7 +33,7 @@ class LimitTests(BrokerTestCase):
         self.open("p", request(content=b"x" * 100))
         self.assertEqual(self.taken("a"), [b"job"])
 
-    def test_sender_that_waits_is_told(self) -> None:
+    def test_sender_gets_301(self) -> None:
         """The sender of a tracked message that was refused gets 301."""
         self.open("p", credit=0)
         (confirm,) = self.say("p", request(tracker=b"t", content=b"x" * 26))
@@ -55,7 +55,7 @@ class RoomTests(BrokerTestCase):
         self.assertFalse(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
         self.assertEqual(len(list(self.broker.queues.dead_letters.summaries(0, 10))), 1)
 
-    def test_connection_that_is_gone(self) -> None:
+    def test_disconnected_clients(self) -> None:
         """A message that could not be sent to several disconnected plain clients is counted once while it waits."""
         self.open("w", OFFER, credit=1)
         self.open("p", request(content=b"x" * 20))
@@ -68,7 +68,7 @@ class RoomTests(BrokerTestCase):
         self.do("p", mlm.ServiceSend(b"other", b"", b"", 0, (b"x",)))
         self.assertEqual(self.broker.counters.over_limit, 1)
 
-    def test_nothing_is_left_of_what_was_refused(self) -> None:
+    def test_refused_message_leaves_no_queue(self) -> None:
         """A queue that was created for a message that is refused is removed again."""
         self.open("p", *(mlm.ServiceSend(b"s%d" % number, b"", b"", 0, (b"x" * 31,)) for number in range(9)))
         self.assertEqual(self.broker.counters.over_limit, 9)

@@ -101,7 +101,7 @@ class UnreadableTests(BrokerTestCase):
         self.assertEqual(self.say("b", PING), [PONG])
         self.assertEqual(self.broker.counters.malformed, 1)
 
-    def test_what_was_with_the_client_goes_to_others(self) -> None:
+    def test_unconfirmed_requests_are_redelivered(self) -> None:
         """The unconfirmed requests of a client that sends malformed frames are redelivered to another worker."""
         self.open("a", OFFER, credit=1)
         self.open("p", request())

@@ -68,7 +68,7 @@ class LagTests(StreamTestCase):
         self.do("r", mlm.StreamSend(b"own", ()), mlm.Credit(5), mlm.StreamSend(b"own", ()))
         self.assertEqual(self.taken("r"), [b"1"])
 
-    def test_positions_are_not_given_again(self) -> None:
+    def test_positions_are_not_reused(self) -> None:
         """A stream that had no readers for a while continues with its positions, if it ever had stored records."""
         for _ in range(2):
             self.open("r", mlm.StreamRead(b"s", b""), credit=0)
@@ -78,7 +78,7 @@ class LagTests(StreamTestCase):
             self.do("r", mlm.ConnectionClose())
         self.assertEqual([size.last for size in self.store.streams()], [10])
 
-    def test_others_are_live(self) -> None:
+    def test_others_are_not_delayed(self) -> None:
         """A lagging reader does not delay others."""
         self.open("slow", mlm.StreamRead(b"s", b""), credit=0)
         self.open("fast", mlm.StreamRead(b"s", b""))
@@ -115,7 +115,7 @@ class LagTests(StreamTestCase):
         self.pass_time(1, "w", "r")
         self.assertEqual(first + self.taken("r"), numbers(1000))
 
-    def test_own_messages_are_not_noted_for_ever(self) -> None:
+    def test_own_records_are_limited(self) -> None:
         """Only a limited number of records is remembered as written by a lagging reader without address."""
         self.patch(stream_readers, "MAX_OWN_RECORDS", 3)
         self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
@@ -156,7 +156,7 @@ class ReplayTests(StreamTestCase):
         self.do("w", *write(b"new"))
         self.assertEqual(self.records("r"), [(6, b"new")])
 
-    def test_what_a_record_says(self) -> None:
+    def test_record_fields(self) -> None:
         """A record has its position, its time in ms, stream, sender, subject and content."""
         self.now = 12.5
         self.do("w", *write(b"x"))
@@ -301,7 +301,7 @@ class RetentionTests(StreamTestCase):
         self.do("w", *write(b"x", stream=b"none"))
         self.assertEqual(self.kept(b"none"), [])
 
-    def test_lag_is_kept(self) -> None:
+    def test_lag_beyond_retention(self) -> None:
         """Records that a connected reader has not got yet are kept beyond the retention."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=0)
         self.do("w", *write(*numbers(50)))
@@ -315,7 +315,7 @@ class LimitTests(StreamTestCase):
 
     limits = Limits(stream=QueueLimits(10))
 
-    def test_what_would_be_too_much_is_not_kept(self) -> None:
+    def test_records_beyond_limit_are_dropped(self) -> None:
         """Beyond the limit records for lagging readers are dropped; after they have caught up there is room again."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=0)
         self.do("w", *write(*numbers(20)))

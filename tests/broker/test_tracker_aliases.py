@@ -16,7 +16,7 @@ class RequestTests(BrokerTestCase):
         """Return the subjects of the requests in an inbox, by tracker, and empty the inbox."""
         return {each.tracker: each.subject for each in self.take(name) if isinstance(each, mlm.ServiceDeliver)}
 
-    def test_each_its_own(self) -> None:
+    def test_distinct_trackers(self) -> None:
         """A worker gets them with different trackers, and each sender gets its confirmation with its own tracker."""
         self.open("w", OFFER, credit=9)
         self.open("one", request(b"1", b"t"), credit=9)
@@ -56,14 +56,14 @@ class RequestTests(BrokerTestCase):
         self.do("p", mlm.Credit(1))
         self.assertEqual(self.trackers("p"), [b"t"])
 
-    def test_aliases_are_few(self) -> None:
+    def test_aliases_are_limited(self) -> None:
         """Only the latest aliases are remembered."""
         self.patch(tracker_aliases, "MAX_ALIASES", 2)
         known = tracker_aliases.Aliases()
         made = [known.make(b"t") for _ in range(3)]
         self.assertEqual([known.resolve(each) for each in made], [made[0], b"t", b"t"])
 
-    def test_like_the_brokers_own(self) -> None:
+    def test_tracker_like_the_brokers(self) -> None:
         """A sender's tracker that looks like one from the broker is never in flight twice."""
         self.open("w", OFFER, credit=9)
         self.open("p", *(request(b"%d" % number) for number in range(2)))
@@ -96,7 +96,7 @@ class MailTests(BrokerTestCase):
         self.do("box", mlm.Credit(5))
         self.assertEqual(self.taken("box"), [b"2"])
 
-    def test_behind_a_request(self) -> None:
+    def test_waits_for_request(self) -> None:
         """Mail also waits while a request with its tracker is in flight."""
         self.open("box", OFFER, credit=9)
         self.open("p", request(b"1", b"t"), mail(b"2", b"box", b"t"))
