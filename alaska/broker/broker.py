@@ -227,11 +227,11 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
 
     def _take_over_address(self, older: Client) -> None:
-        """End the session of an older client, or that part which needs the address, which a newer client has taken."""
+        """End the session of a client whose address a newer one has taken; a plain client may go on without address."""
         self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
         if older.is_plain:
             older.is_replaced = True
-            self._end_session(older)
+            self._withdraw_client(older)
         else:
             older.send(mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
             self._remove(older)
@@ -245,9 +245,9 @@ class Broker:
     def _remove(self, client: Client) -> None:
         self.clients.remove(client)
         self.flows.end(client.flow)
-        self._end_session(client)
+        self._withdraw_client(client)
 
-    def _end_session(self, client: Client) -> None:
+    def _withdraw_client(self, client: Client) -> None:
         """End a client's readers and offers, and requeue its unconfirmed deliveries."""
         client.held_until = None
         self._clients_with_held_mail.pop(client, None)

@@ -32,6 +32,7 @@ REFILLS_PER_READ = 16
 READ_IN_A_TICK = 6000
 """The number of messages that all calls between two ticks may read from the store; a large one counts as several."""
 MESSAGE_OCTETS = 4096
+"""A message that is read counts once more per this many octets."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
@@ -289,7 +290,7 @@ class Queue:
     # Memory and store
 
     def _load_more(self) -> bool:
-        """Read more messages from the store; return whether that may have made a delivery possible."""
+        """Read more messages from the store; return whether there may now be one to deliver."""
         self._refill_lanes()
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())

@@ -35,6 +35,7 @@ FEED_OCTETS = 4096
 """A record counts once more per this many octets."""
 TRIM_MAX_RECORDS = 10_000
 """The maximum number of records removed per trim of a stream."""
+_MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
 
 
 class Stream:
@@ -326,7 +327,7 @@ class Streams:
         """Send a message to the readers of a stream; return the number of deliveries. The time is in seconds."""
         if self._most_octets is not None and reckoned(content, 0) > self._most_octets:
             self.refused += 1
-            self._gauge.admits("a message of a stream", reckoned(content, 0), QueueLimits(self._most_octets))
+            self._gauge.admits(_MESSAGE, reckoned(content, 0), QueueLimits(self._most_octets))
             return 0
         stream = self._streams.get(name)
         if stream is None:
