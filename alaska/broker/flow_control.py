@@ -26,7 +26,7 @@ class FlowLimits(NamedTuple):
     """How much may be in flight to one connection; None: no limit. The limit for all together is four times the octets.
 
     Deliveries stop at ``octets``, or at a quarter of ``messages``. The other three quarters are for replies to the
-    client's own commands; a client that does not read those either is disconnected.
+    client's own commands; the session of a client that does not read those either ends.
     """
 
     messages: int | None = 40_000

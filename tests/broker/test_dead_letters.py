@@ -18,7 +18,7 @@ from tests.broker.broker_case import ERROR_500, OFFER, BrokerTestCase, confirm, 
 from tests.network_case import LogCase
 
 
-class ReadsLetters(MemoryStore):
+class CountingStore(MemoryStore):
     """A store that records how many dead letters each call asks for."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class DeadLetterTests(BrokerTestCase):
         self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
 
 
-class LettersCase(BrokerTestCase, LogCase):
+class DeadLettersCase(BrokerTestCase, LogCase):
     """A broker with a worker that refuses everything."""
 
     def setUp(self) -> None:
@@ -133,7 +133,7 @@ class LettersCase(BrokerTestCase, LogCase):
         return [letter["octets"] for letter in self.ask(b"list")["letters"]]
 
 
-class DeadLetterLimitTests(LettersCase):
+class DeadLetterLimitTests(DeadLettersCase):
     """Limits for dead letters."""
 
     limits = Limits(client_timeout=1e9, dead_letters=DeadLetterLimits(3, 3000 + 3 * 1024, 100.0))
@@ -179,14 +179,14 @@ class DeadLetterLimitTests(LettersCase):
         self.assertEqual(numbers, ["7", "10"])
 
 
-class ListTests(LettersCase):
+class ListTests(DeadLettersCase):
     """Listing and reading dead letters."""
 
     limits = Limits(dead_letters=DeadLetterLimits(None, None, None))
 
     def make_store(self) -> IStore:
         """Return a store that records which dead letters are read."""
-        self.counting = ReadsLetters()
+        self.counting = CountingStore()
         return self.counting
 
     def test_list_reads_nothing(self) -> None:
@@ -215,7 +215,7 @@ class ListTests(LettersCase):
         )
 
 
-class AccessTests(LettersCase):
+class AccessTests(DeadLettersCase):
     """Access to the service."""
 
     def test_remote_client(self) -> None:
@@ -233,7 +233,7 @@ class AccessTests(LettersCase):
         self.assertEqual(self.listed(), [6])
 
 
-class OpenAccessTests(LettersCase):
+class OpenAccessTests(DeadLettersCase):
     """A broker that gives all clients access."""
 
     limits = Limits(dead_letters=DeadLetterLimits(is_open=True))
