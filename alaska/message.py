@@ -57,7 +57,7 @@ class Message:
     waits to hear what becomes of the message; ``origin`` is the routing id that it had then, which does not survive a
     restart. ``expires`` is in seconds as the store counts them (:attr:`IStore.opened_at`), or None. ``attempts`` counts
     deliveries.
-    ``sent_as`` is what its sender called it where that stands for the tracker (:mod:`alaska.broker.aliases`).
+    ``sent_as`` is what its sender called it where that stands for the tracker (:mod:`alaska.broker.tracker_aliases`).
     """
 
     position: int

@@ -1,4 +1,4 @@
-"""Models that are tried with any history; one that fails is shown as a program to be run again."""
+"""Runs state machines of Hypothesis; a history that fails is printed as a program that reproduces it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ENUM = re.compile(r"<(\w+\.\w+): [^>]*>")
 
 
 def try_histories(machine: type[RuleBasedStateMachine], count: int, steps: int, before: str = "") -> None:
-    """Try so many histories of so many steps at most, or as many times that number as a search wants.
+    """Run a state machine with ``count`` histories of at most ``steps`` steps; a search multiplies the count.
 
-    :raises AssertionError: one failed; the text is a program that does it again, the shortest that was found. It has
-        all names of the machine's module, and the lines ``before``.
+    :raises AssertionError: a history failed; the text ends with the shortest program found that reproduces it. The
+        program imports all names of the machine's module, and begins with the lines ``before``.
     """
     tried = settings(
         max_examples=examples(count),
@@ -29,7 +29,7 @@ def try_histories(machine: type[RuleBasedStateMachine], count: int, steps: int, 
     try:
         run_state_machine_as_test(machine, settings=tried)
     except Exception as error:
-        raise AssertionError(f"{error}\n\nAgain:\n\n{_program(machine, error, before)}") from error
+        raise AssertionError(f"{error}\n\nTo reproduce:\n\n{_program(machine, error, before)}") from error
 
 
 def _program(machine: type[RuleBasedStateMachine], error: Exception, before: str) -> str:

@@ -1,4 +1,4 @@
-"""What tests of whole conversations in memory share: a clock, a network, our broker and the log."""
+"""Base classes for tests with clients, a broker and a network in memory, a fake clock, and captured log lines."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, MemoryProcess, run_for
 
 ENDPOINT = "tcp://127.0.0.1:9999"
-"""The default of the worker's settings; in memory it is a name like any other."""
+"""The default endpoint of the worker's settings; in memory it is only a name."""
 
 
 class LogCase(SynchronousTestCase):
-    """What is logged during a test, to be looked at."""
+    """Captures the log events of a test."""
 
     def setUp(self) -> None:
         self.events: list[LogEvent] = []
@@ -30,7 +30,7 @@ class LogCase(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def logged(self, least: LogLevel | None = None) -> list[str]:
-        """Return the lines that were logged by Alaska, those of one level alone if one is given."""
+        """Return the lines that Alaska has logged; with a level, only the lines of exactly this level."""
         return [
             formatEvent(event)
             for event in self.events
@@ -39,7 +39,7 @@ class LogCase(SynchronousTestCase):
 
 
 class NetworkCase(LogCase):
-    """A network in memory, and time that passes when the test says so."""
+    """A network in memory, and a clock that the test advances."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -48,18 +48,18 @@ class NetworkCase(LogCase):
         self.network = MemoryNetwork()
 
     def process(self) -> MemoryProcess:
-        """Return the network as one more process has it."""
+        """Return the network as seen by another process."""
         return MemoryProcess(self.network)
 
     def start_broker(self, accept: Callable[[bytes, bytes], bool] | None = None) -> BrokerService:
-        """Start our broker."""
+        """Start a broker."""
         service = BrokerService(self.reactor, self.process, MemoryStore, [ENDPOINT], Limits(), accept)
         service.startService()
         self.network.run()
         return service
 
     def client(self, address: str, deliver: Callable[[Delivery], None] | None = None, **options: Any) -> Client:
-        """Return a client that is connected."""
+        """Return a connected client."""
         client = Client(ENDPOINT, address, network=self.network, reactor=self.reactor, deliver=deliver, **options)
         connecting = client.connect()
         self.network.run()
@@ -67,13 +67,13 @@ class NetworkCase(LogCase):
         return client
 
     def mailbox(self, address: str, **options: Any) -> list[Delivery]:
-        """Return a list that fills with what comes to a mailbox."""
+        """Return a list to which the deliveries to a mailbox are appended."""
         got: list[Delivery] = []
         self.client(address, got.append, **options)
-        # As long as the broker holds the mail of a client that says nothing.
+        # The broker holds back the mail of a client that sends nothing for 100 ms.
         self.pass_time(0.2)
         return got
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, and messages move."""
+        """Advance the clock in small steps, and let the network transfer messages."""
         run_for(self.clock, self.network, seconds)

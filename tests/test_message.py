@@ -5,7 +5,7 @@ from __future__ import annotations
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import FRAME_OCTETS, FREE_FRAMES, Message, QueueKind, QueueName, Record
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import BrokerTestCase, mail
+from tests.broker.broker_case import BrokerTestCase, mail
 
 
 class SizeTests(BrokerTestCase):

@@ -1,7 +1,7 @@
-"""The broker: what each command of each client does, without a socket or a clock.
+"""The broker's rules: the effect of each command of each client, without sockets and clocks.
 
-A :class:`Broker` is told what arrives and what time it is, and sends commands by the function that it is given.
-:data:`alaska.mlm.session.TABLE` says which method a command leads to.
+A :class:`Broker` is called with the received frames and the time, and sends through the router that it is given.
+:data:`alaska.mlm.session.TABLE` maps commands to actions, each of which is a method here.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.broker import letters
-from alaska.broker.asked import Asked, Key
+from alaska.broker import dead_letter_service
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.flows import Flows
+from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
@@ -30,20 +30,20 @@ from alaska.system.events import is_worth_a_line
 CAPABILITIES = b"alaska/1 credit confirm replay"
 MAX_CREDIT = 2**31
 PROBE_SECONDS = 1.5
-"""After so long a silence a client that has something to confirm is looked for."""
+"""A client with unconfirmed deliveries that sends nothing for this long is probed."""
 GRACE_SECONDS = 1.0
-"""A broker that was not called for so long was stopped itself, and holds nobody's silence against them."""
+"""If the broker was not called for this long, its own process was stopped, and no client expires for that time."""
 STORE_ERROR_SECONDS = 60.0
-_DEAF = (
-    "{client.name} does not read the answers to what it sends: mlm_server/clients/unread-count is reached, and the "
-    "client is dropped"
+_REPLIES_UNREAD = (
+    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, and its "
+    "session ends"
 )
 
 
 class Broker:
-    """Joins clients, streams, queues and the store.
+    """Connects clients, streams, queues and the store.
 
-    The ``router`` carries commands to connections. Times are seconds of one clock, given with each call.
+    The ``router`` sends commands to connections. Times are seconds of one clock and passed with each call.
     """
 
     _log = Logger()
@@ -53,9 +53,9 @@ class Broker:
         self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
         self._most_unconfirmed = limits.unconfirmed_octets
-        self._letters_are_open = limits.letters.is_open
+        self._dead_letters_are_open = limits.dead_letters.is_open
         self._gauge = Gauge()
-        self._asked = Asked(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
+        self._pattern_limits = PatternLimits(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()
@@ -63,9 +63,9 @@ class Broker:
         self.queues = Queues(self.clients, self.counters, store, limits)
         self._now = 0.0
         self._last_tick: float | None = None
-        self._first_ahead: float | None = None
-        self._told_store_error = float("-inf")
-        self._held: dict[Client, None] = {}
+        self._initial_wall_offset: float | None = None
+        self._store_error_logged_at = float("-inf")
+        self._clients_with_held_mail: dict[Client, None] = {}
         methods: dict[Action, Callable[[Client, Any], None]] = {
             Action.PONG: self._pong,
             Action.CLOSE: self._close,
@@ -80,197 +80,198 @@ class Broker:
             Action.CANCEL: self._cancel,
             Action.REPLAY: self._replay,
         }
-        self._when_open = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
+        self._handlers = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
 
-    # What happens to a broker
+    # Events
 
     def received(self, peer: bytes, frames: list[bytes], now: float) -> None:
-        """Carry out what a peer sent; nothing is raised for anything that a peer can send."""
+        """Carry out a command of a peer. Nothing that a peer can send makes this raise."""
         self._now = now
         self.counters.received += 1
-        client = self.clients.at(peer)
+        client = self.clients.by_peer(peer)
         try:
             command = decode(frames)
         except errors.ProtocolError as error:
-            self._unreadable(peer, client, error)
+            self._malformed(peer, client, error)
             return
         if client is None:
-            self._from_unknown(peer, command)
+            self._received_before_open(peer, command)
             return
         client.last_heard = now
-        method = self._when_open.get(type(command))
+        method = self._handlers.get(type(command))
         if method is None:
             self._invalid(client, command)
             return
         try:
             if client.held_until is not None and not isinstance(command, mlm.Credit | mlm.ConnectionClose):
-                # C delivers it at OPEN, so before whatever this command brings.
-                self._release(client)
+                # The C broker delivers it at OPEN, so it must come before the effects of this command.
+                self._release_mail(client)
             method(client, command)
             if client.held_until is not None:
-                self._release(client)
+                self._release_mail(client)
         except errors.StoreError as error:
-            # What was asked for is in memory and goes on when the store can be read again.
-            self._note_store_error(error)
+            # The command has taken effect in memory; delivery continues when the store can be read again.
+            self._report_store_error(error)
 
-    def gone(self, peer: bytes, is_full: bool = False) -> None:
-        """Take note that something could not be sent; the next tick deals with the client.
+    def send_failed(self, peer: bytes, is_full: bool = False) -> None:
+        """Record that a message to a peer could not be sent; the next tick removes the client.
 
-        Its connection is gone, or so full of what it does not read that ZeroMQ takes no more.
+        Either the connection does not exist any more, or (``is_full``) the client does not read and ZeroMQ's queue for
+        it is full.
         """
-        client = self.clients.at(peer)
+        client = self.clients.by_peer(peer)
         if client is not None:
-            client.is_gone = True
-            client.is_deaf = is_full
+            client.is_disconnected = True
+            client.ignores_replies = is_full
 
     def tick(self, now: float, wall: float | None = None) -> None:
-        """Do what is due: release held mail, drop messages whose time has passed and clients that are silent.
+        """Do what is due: release held mail, expire messages and clients, trim streams and dead letters.
 
-        To be called several times a second, with the broker's time, which goes on evenly, and what the wall clock
-        shows, if that is known: records and dead letters are dated by it.
+        To be called several times a second with the broker's time, which is monotonic, and the wall-clock time, if
+        known, which is used for the times of records and dead letters.
         """
         self._now = now
         if wall is not None:
-            self.queues.wall_ahead = wall - now
-            self._first_ahead = wall - now if self._first_ahead is None else self._first_ahead
+            self.queues.wall_offset = wall - now
+            self._initial_wall_offset = wall - now if self._initial_wall_offset is None else self._initial_wall_offset
         stopped_for = 0.0 if self._last_tick is None else abs(now - self._last_tick)
         self._last_tick = now
         if stopped_for > GRACE_SECONDS:
-            self._log.warn("stopped for {seconds:.1f} s; no client is blamed for that", seconds=stopped_for)
+            self._log.warn("the broker was stopped for {seconds:.1f} s; no client expires", seconds=stopped_for)
             for client in self.clients:
                 client.last_heard = now
-        for client in list(self._held):
+        for client in list(self._clients_with_held_mail):
             if client.held_until is not None and client.held_until <= now:
-                self._release(client)
+                self._release_mail(client)
         try:
             self.queues.expire(now)
-            # A wall clock that was set forward makes nothing older, until the broker is started again.
-            wall_now = now + min(self.queues.wall_ahead, self._first_ahead or 0.0)
-            self.queues.dead.tick(wall_now)
+            # If the wall clock was set forward, that does not count as age until the broker is restarted.
+            wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
+            self.queues.dead_letters.tick(wall_now)
             self._streams.tick(wall_now)
         except errors.StoreError as error:
-            self._note_store_error(error)
-        self._go_on(now)
-        self._let_go(now)
+            self._report_store_error(error)
+        self._resume_clients(now)
+        self._drop_lost_clients(now)
 
-    def _go_on(self, now: float) -> None:
-        """Send clients that had too much under way what waits for them, as far as they have read."""
+    def _resume_clients(self, now: float) -> None:
+        """Resume deliveries to clients that were full and have read some of their messages."""
         for flow in self.flows.tick(now):
-            client = self.clients.at(flow.peer)
+            client = self.clients.by_peer(flow.peer)
             if client is None:
                 continue
-            client.look_again()
+            client.recheck_is_full()
             try:
                 self._dispatch_to(client)
             except errors.StoreError as error:
-                self._note_store_error(error)
+                self._report_store_error(error)
 
     def _dispatch_to(self, client: Client) -> None:
         self._streams.feed(client)
         if client.held_until is None:
             self.queues.dispatch_to(client, self._now)
 
-    def _let_go(self, now: float) -> None:
-        """Forget clients that are silent or whose connections are gone."""
+    def _drop_lost_clients(self, now: float) -> None:
+        """Remove clients that are disconnected, or have sent nothing for the client timeout."""
         silent_since = now - self._client_timeout
         for client in self.clients:
             if client.leases and now - max(client.last_heard, client.last_probed) > PROBE_SECONDS:
-                # Says nothing, to somebody who has to confirm something: if nobody is there, the send fails.
+                # An empty CONFIRM has no effect on a client, but sending fails if the connection does not exist.
                 client.last_probed = now
                 client.send(mlm.Confirm(b"", errors.SUCCESS, b""))
-            if client.is_gone:
-                if client.is_deaf:
-                    self._log.warn(_DEAF, client=client)
+            if client.is_disconnected:
+                if client.ignores_replies:
+                    self._log.warn(_REPLIES_UNREAD, client=client)
                 else:
-                    self._log.info("{client.name} is gone", client=client)
-                self._forget(client)
+                    self._log.info("{client.name} has disconnected", client=client)
+                self._remove(client)
             elif client.last_heard < silent_since:
-                self._log.info("{client.name} is silent and expires", client=client)
+                self._log.info("{client.name} has expired: it has sent nothing for the client timeout", client=client)
                 self.counters.expired_clients += 1
-                self._forget(client)
+                self._remove(client)
 
-    def _note_store_error(self, error: errors.StoreError) -> None:
+    def _report_store_error(self, error: errors.StoreError) -> None:
         self.counters.store_errors += 1
-        # What cannot be read now is tried again at every tick, and told once a minute.
-        if self._now - self._told_store_error >= STORE_ERROR_SECONDS:
-            self._told_store_error = self._now
+        # Reading is retried at every tick, but the error is logged once a minute.
+        if self._now - self._store_error_logged_at >= STORE_ERROR_SECONDS:
+            self._store_error_logged_at = self._now
             self._log.error("{error}", error=error)
 
     # Opening and closing
 
-    def _from_unknown(self, peer: bytes, command: mlm.Command) -> None:
+    def _received_before_open(self, peer: bytes, command: mlm.Command) -> None:
         action = TABLE[State.UNKNOWN].get(type(command), Action.INVALID)
         if isinstance(command, mlm.ConnectionOpen):
             self._open(peer, command)
         elif action is Action.CLOSE_UNKNOWN:
-            self._answer(peer, mlm.Ok(errors.SUCCESS, b""))
+            self._send_to(peer, mlm.Ok(errors.SUCCESS, b""))
         else:
             self.counters.invalid += 1
-            self._answer(peer, mlm.Error(errors.COMMAND_INVALID, b""))
+            self._send_to(peer, mlm.Error(errors.COMMAND_INVALID, b""))
 
-    def _answer(self, peer: bytes, command: mlm.Command) -> None:
+    def _send_to(self, peer: bytes, command: mlm.Command) -> None:
         self._router.send(peer, encode(command))
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:
             self.counters.refused += 1
             self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
-            # The one status that makes a C client's connect fail in time.
-            self._answer(peer, mlm.Error(errors.FAILED, b"too many clients"))
+            # The only status that makes a C client's connect fail within its timeout.
+            self._send_to(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
         client = Client(peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed)
         older = self.clients.add(client)
         if older is not None:
-            self._replace(older)
-        self._held[client] = None
+            self._take_over_address(older)
+        self._clients_with_held_mail[client] = None
         client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
 
-    def _replace(self, older: Client) -> None:
-        """Take all that an older client has, since a newer one has opened with its address."""
-        self._log.info("{client.name} is opened a second time; the newer client has the address", client=older)
+    def _take_over_address(self, older: Client) -> None:
+        """End the session of a client whose address a newer one has taken; a plain client may go on without address."""
+        self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
         if older.is_plain:
             older.is_replaced = True
-            self._end(older)
+            self._withdraw_client(older)
         else:
             older.send(mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
-            self._forget(older)
+            self._remove(older)
 
-    def _release(self, client: Client) -> None:
-        """Open a client's mailbox to it, now that it has said, or had the time to say, whether it gives credit."""
+    def _release_mail(self, client: Client) -> None:
+        """Deliver the mail that was held back until the client had sent a command, or had the time to."""
         client.held_until = None
-        self._held.pop(client, None)
+        self._clients_with_held_mail.pop(client, None)
         self.queues.dispatch_mail(client, self._now)
 
-    def _forget(self, client: Client) -> None:
+    def _remove(self, client: Client) -> None:
         self.clients.remove(client)
         self.flows.end(client.flow)
-        self._end(client)
+        self._withdraw_client(client)
 
-    def _end(self, client: Client) -> None:
-        """End what a client reads and offers, and let others have what it has not confirmed."""
+    def _withdraw_client(self, client: Client) -> None:
+        """End a client's readers and offers, and requeue its unconfirmed deliveries."""
         client.held_until = None
-        self._held.pop(client, None)
-        self._streams.drop(client)
-        self._asked.drop(client)
-        self.queues.take_back(client, self._now)
+        self._clients_with_held_mail.pop(client, None)
+        self._streams.remove_client(client)
+        self._pattern_limits.remove_client(client)
+        self.queues.remove_client(client, self._now)
 
     def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
         client.send(mlm.Ok(errors.SUCCESS, b""))
-        self._forget(client)
+        self._remove(client)
 
     def _invalid(self, client: Client, command: mlm.Command) -> None:
         self.counters.invalid += 1
         name = mlm.NAMES[type(command)]
         self._log.warn("{client.name} sent {command}, which is invalid here", client=client, command=name)
         client.send(mlm.Error(errors.COMMAND_INVALID, b""))
-        self._forget(client)
+        self._remove(client)
 
-    def _unreadable(self, peer: bytes, client: Client | None, error: errors.ProtocolError) -> None:
+    def _malformed(self, peer: bytes, client: Client | None, error: errors.ProtocolError) -> None:
         self.counters.malformed += 1
         if client is not None:
             self._log.warn("{client.name} sent {error}", client=client, error=error)
-            self._forget(client)
-        self._answer(peer, mlm.Error(error.status, b""))
+            self._remove(client)
+        self._send_to(peer, mlm.Error(error.status, b""))
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
         client.send(mlm.ConnectionPong())
@@ -282,13 +283,13 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _read(self, client: Client, command: mlm.StreamRead) -> None:
-        pattern = self._pattern(client, Key(True, command.stream, command.pattern))
+        pattern = self._admit_pattern(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
             self._streams.read(command.stream, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
-        pattern = self._pattern(client, Key(True, command.stream, command.pattern))
+        pattern = self._admit_pattern(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
             last = self._streams.replay(command.stream, client, pattern, command.position)
             client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
@@ -296,17 +297,17 @@ class Broker:
 
     def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
         self._streams.cancel(command.stream, client)
-        self._asked.cancel(client, command.stream)
+        self._pattern_limits.cancel(client, command.stream)
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _send_stream(self, client: Client, command: mlm.StreamSend) -> None:
         if client.stream is None:
             self.counters.invalid += 1
             client.send(mlm.Error(errors.FAILED, b""))
-            self._forget(client)
+            self._remove(client)
             return
         self.counters.delivered += self._streams.publish(
-            client.stream, client, command.subject, command.content, self._now + self.queues.wall_ahead
+            client.stream, client, command.subject, command.content, self._now + self.queues.wall_offset
         )
 
     # Mailboxes and services
@@ -315,43 +316,46 @@ class Broker:
         self.queues.send_mailbox(client, command, self._now)
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
-        if command.address == letters.ADDRESS:
-            self._ask_about_letters(client, command)
+        if command.address == dead_letter_service.ADDRESS:
+            self._query_dead_letters(client, command)
         else:
             self.queues.send_service(client, command, self._now)
 
-    def _ask_about_letters(self, client: Client, command: mlm.ServiceSend) -> None:
+    def _query_dead_letters(self, client: Client, command: mlm.ServiceSend) -> None:
         content = command.content[0] if command.content else b""
-        if self._letters_are_open or self._router.is_near:
-            answer = letters.answer(self.queues, command.subject, content, self._now)
+        if self._dead_letters_are_open or self._router.is_near:
+            answer = dead_letter_service.answer(self.queues, command.subject, content, self._now)
         else:
             self.counters.refused += 1
             if command.tracker and not client.is_plain:
-                client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, letters.CLOSED.encode()))
+                client.send(
+                    mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, dead_letter_service.ACCESS_REFUSED.encode())
+                )
                 return
-            answer = letters.error(letters.CLOSED)
+            answer = dead_letter_service.error(dead_letter_service.ACCESS_REFUSED)
         mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (answer,))
         if client.address:
-            self.queues.mail(mail, letters.ADDRESS, self._now)
+            self.queues.send_mail(mail, dead_letter_service.ADDRESS, self._now)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
-        pattern = self._pattern(client, Key(False, command.address, command.pattern))
+        pattern = self._admit_pattern(client, PatternKey(False, command.address, command.pattern))
         if pattern is not None:
             self.queues.offer(command.address, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
             self.queues.dispatch_to(client, self._now)
 
-    def _pattern(self, client: Client, key: Key) -> Pattern | None:
-        """Compile a pattern; where it is bad, one too many, or the client has lost its address, answer and return None.
+    def _admit_pattern(self, client: Client, key: PatternKey) -> Pattern | None:
+        """Compile a pattern and check the limits.
 
-        A plain client is answered OK all the same, since it cannot bear anything else.
+        If the pattern is invalid, a limit is reached, or the client has lost its address, send ERROR and return None.
+        A plain client gets OK even then, since it cannot handle an error here.
         """
         refusal: errors.AlaskaError
         try:
             if client.is_replaced:
                 raise errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
             pattern = compile_pattern(key.pattern)
-            self._asked.add(client, key)
+            self._pattern_limits.add(client, key)
             return pattern
         except (errors.PatternError, errors.Refused) as error:
             refusal = error
@@ -372,12 +376,12 @@ class Broker:
 
     def _credit(self, client: Client, command: mlm.Credit) -> None:
         client.credit = min((client.credit or 0) + command.amount, MAX_CREDIT)
-        client.look_again()
+        client.recheck_is_full()
         self._dispatch_to(client)
 
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):
             self.counters.invalid += 1
         elif client.is_full:
-            client.look_again()
+            client.recheck_is_full()
             self._dispatch_to(client)

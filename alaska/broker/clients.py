@@ -1,10 +1,10 @@
-"""Who is connected: one record a client, found by its connection or by its address."""
+"""The clients with an open session, found by their connection or by their address."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, Flow
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
 from alaska.mlm.codec import encode
@@ -12,18 +12,21 @@ from alaska.mlm.commands import Command
 from alaska.names import printable
 
 HOLD_SECONDS = 0.1
-"""How long mail waits for a new client to say whether it gives credit (docs/protocol.md, section 5)."""
+"""How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
 
 class Client:
-    """An open client: its address, what it has asked for, and what it has been sent and not confirmed.
+    """The session of a client: its address, credit, flow control, and its unconfirmed deliveries.
 
-    ``credit`` is None for a plain client, which is sent everything at once; else the number of deliveries that it
-    is ready for. ``held_until`` is the time until which its mailbox waits, or None. A plain client whose address
-    a newer one took goes on without it (``is_replaced``). One that ``is_full`` does not read what it is sent, or does
-    not confirm it, and gets no more deliveries until it has done so with some; one that ``is_deaf`` is gone because it
-    does not read. ``leases`` has the messages that are with the client, by the trackers that they were delivered with:
-    no two have the same one, or a confirmation could be for either.
+    - ``credit``: the number of deliveries that the client is ready for. None for a plain client, to which everything is
+      sent at once.
+    - ``held_until``: the time until which its mail is held back, or None.
+    - ``is_replaced``: a newer client has taken the address; a plain client continues without one.
+    - ``is_full``: too much is unread or unconfirmed. The client gets no deliveries until it has read or confirmed some.
+    - ``is_disconnected``: a message could not be sent; the next tick removes the client.
+    - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
+    - ``leases``: the unconfirmed deliveries, by the trackers they were sent with. These are unique per client, since a
+      confirmation has nothing else to identify a delivery.
     """
 
     __slots__ = (
@@ -31,9 +34,9 @@ class Client:
         "credit",
         "flow",
         "held_until",
-        "is_deaf",
+        "ignores_replies",
+        "is_disconnected",
         "is_full",
-        "is_gone",
         "is_replaced",
         "last_heard",
         "last_probed",
@@ -65,13 +68,13 @@ class Client:
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
-        self.is_gone = False
-        self.is_deaf = False
+        self.is_disconnected = False
+        self.ignores_replies = False
         self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
         self.unconfirmed = 0
-        """How many octets those have."""
+        """The octets of the unconfirmed deliveries."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:
@@ -79,67 +82,67 @@ class Client:
 
     @property
     def name(self) -> str:
-        """What logs call the client: its address, or its routing id where it has none."""
+        """The name for log lines: the address, or the routing id of a client without address."""
         return printable(self.address) or f"anonymous {self.peer.hex()}"
 
     @property
     def is_plain(self) -> bool:
-        """Whether the client has never sent CREDIT, and so can neither confirm nor bear a CONFIRM."""
+        """Whether the client has never sent CREDIT: it cannot confirm, and does not understand a CONFIRM."""
         return self.credit is None
 
     @property
     def is_ready(self) -> bool:
-        """Whether one more delivery may be sent to the client."""
-        return (self.credit is None or self.credit > 0) and not (self.is_gone or self.is_full)
+        """Whether the client can be sent another delivery."""
+        return (self.credit is None or self.credit > 0) and not (self.is_disconnected or self.is_full)
 
     @property
-    def takes_mail(self) -> bool:
-        """Whether the client's mailbox is open to it and one more delivery may be sent."""
+    def accepts_mail(self) -> bool:
+        """Whether the client can be sent mail: it is ready, and its mail is not held back."""
         return self.held_until is None and self.is_ready
 
     def send(self, command: Command) -> bool:
-        """Send a command to the client; return False if its connection is known to be gone.
+        """Send a command to the client; return False if it is known to be disconnected.
 
-        A plain client has a message as soon as it is sent, so whether it can be sent must be known at once. What goes
-        to another comes back if it is not confirmed.
+        A message for a plain client counts as delivered when it is sent, so it is sent at once to learn whether that is
+        possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
         if self.credit is not None:
             self.router.post(self.peer, encode(command))
         elif not self.router.send(self.peer, encode(command)):
-            self.is_gone = True
-        return not self.is_gone
+            self.is_disconnected = True
+        return not self.is_disconnected
 
     def deliver(self, command: Command, octets: int) -> bool:
-        """Send a delivery, of so many octets as limits count them; return as :meth:`send` does."""
+        """Send a delivery with this number of octets (as limits count them); return as :meth:`send` does."""
         flow = self.flow
-        flow.messages += 1
-        flow.octets += octets
-        if flow.messages < PROOF_MESSAGES and flow.octets < PROOF_OCTETS:
+        flow.messages_since_proof += 1
+        flow.octets_since_proof += octets
+        if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
             return self.send(command)
         has_left = self.router.prove(self.peer, encode(command))
         if has_left is None:
-            self.is_gone = True
+            self.is_disconnected = True
             return False
-        flow.prove(has_left, self)
-        self._weigh()
+        flow.proof_sent(has_left, self)
+        self._compute_is_full()
         return True
 
-    def _weigh(self) -> None:
+    def _compute_is_full(self) -> None:
         self.is_full = self.flow.is_full or self.unconfirmed >= self.most_unconfirmed
 
-    def look_again(self) -> None:
-        """Find out whether a client that is full has read or confirmed something."""
+    def recheck_is_full(self) -> None:
+        """Update ``is_full`` of a full client, which may have read or confirmed something."""
         if self.is_full:
-            self.flow.settle()
-            self._weigh()
+            self.flow.update()
+            self._compute_is_full()
 
-    def spend(self) -> None:
-        """Note one more delivery."""
+    def spend_credit(self) -> None:
+        """Count a delivery of a stream against the credit."""
         if self.credit is not None:
             self.credit -= 1
 
     def lease(self, tracker: bytes, message: Message) -> None:
-        """Note one more delivery: a message that is with the client until it confirms this tracker."""
+        """Count a delivery against the credit, and record it as unconfirmed under this tracker."""
         if self.credit is not None:
             self.credit -= 1
         self.leases[tracker] = message
@@ -148,18 +151,18 @@ class Client:
             self.is_full = True
 
     def holds(self, tracker: bytes, message: Message) -> bool:
-        """Return whether a message is with the client under this tracker."""
+        """Return whether a message is an unconfirmed delivery under this tracker."""
         return message is self.leases.get(tracker)
 
     def settle(self, tracker: bytes) -> Message | None:
-        """Return the message that is with the client under this tracker, and note that it is no longer."""
+        """Remove and return the unconfirmed delivery with this tracker, or None."""
         message = self.leases.pop(tracker, None)
         if message is not None:
             self.unconfirmed -= message.size
         return message
 
-    def surrender(self) -> dict[bytes, Message]:
-        """Return all that is with the client, oldest first, by its trackers, and note that nothing is."""
+    def release_all(self) -> dict[bytes, Message]:
+        """Remove and return all unconfirmed deliveries, by tracker, oldest first."""
         leases, self.leases = self.leases, {}
         self.unconfirmed = 0
         return dict(sorted(leases.items(), key=lambda lease: lease[1].position))
@@ -171,11 +174,11 @@ class Clients:
     def __init__(self) -> None:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
-        # Asked for several times for each message.
-        self.at: Callable[[bytes], Client | None] = self._by_peer.get
-        """The client of this connection."""
-        self.named: Callable[[bytes], Client | None] = self._by_address.get
-        """The client that has this address now."""
+        # Bound methods, since they are called several times per message.
+        self.by_peer: Callable[[bytes], Client | None] = self._by_peer.get
+        """Return the client with this routing id, or None."""
+        self.by_address: Callable[[bytes], Client | None] = self._by_address.get
+        """Return the client that has this address at present, or None."""
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -184,7 +187,7 @@ class Clients:
         return iter(list(self._by_peer.values()))
 
     def add(self, client: Client) -> Client | None:
-        """Add a client, which takes its address; return the one that had it before."""
+        """Add a client, which takes over its address; return the client that had the address before."""
         self._by_peer[client.peer] = client
         if not client.address:
             return None
@@ -193,7 +196,7 @@ class Clients:
         return older
 
     def remove(self, client: Client) -> None:
-        """Forget a client; the address stays with whoever has it now."""
+        """Remove a client, and its address unless a newer client has it."""
         self._by_peer.pop(client.peer, None)
         if self._by_address.get(client.address) is client:
             del self._by_address[client.address]

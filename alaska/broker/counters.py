@@ -1,4 +1,4 @@
-"""What the broker counts."""
+"""Counters of the broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """How often each thing happened since the broker started."""
+    """The number of events of each kind since the broker started."""
 
     received: int = 0
     delivered: int = 0
@@ -19,7 +19,7 @@ class Counters:
     expired_clients: int = 0
     redelivered: int = 0
     dropped: int = 0
-    buried: int = 0
-    letters_dropped: int = 0
+    dead_lettered: int = 0
+    dead_letters_dropped: int = 0
     store_errors: int = 0
     store_refused: int = 0

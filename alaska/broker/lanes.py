@@ -1,4 +1,4 @@
-"""The lanes of a queue: what waits for the same clients, in order."""
+"""The lanes of a queue: each holds the messages for one set of consumers, in order."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from alaska.message import Message, insert_by_position
 
 WINDOW_MESSAGES = 1000
 WINDOW_OCTETS = 4 * 2**20
-MOST_OCTETS = 16 * 2**20
-"""When so much of all lanes together is in memory, each has a narrow window, for what is about to be delivered."""
+TOTAL_WINDOW_OCTETS = 16 * 2**20
+"""If the windows of all lanes together reach this size, each lane has a narrow window for the next deliveries."""
 MESSAGE_OCTETS = 512
-"""What a message is reckoned to take there beside its content."""
-NARROW_OCTETS = 64 * 2**10
+"""The estimated memory of a message besides its content."""
+NARROW_WINDOW_OCTETS = 64 * 2**10
 
-NOBODY: Hashable = frozenset()
+NO_CONSUMERS: Hashable = frozenset()
 
 
 class Aside(NamedTuple):
-    """The lane of messages that were set aside: beside which lane, and which tracker they have."""
+    """The key of a lane of messages that were set aside: their original lane, and their tracker."""
 
     lane: Hashable
     tracker: bytes
 
 
-def main_of(key: Hashable) -> Hashable:
-    """Return the lane that messages were in before they were set aside."""
+def main_lane(key: Hashable) -> Hashable:
+    """Return the key of the original lane of messages that were set aside; any other key is returned as it is."""
     return key.lane if isinstance(key, Aside) else key
 
 
-class Windows:
-    """What is in memory of all lanes of all queues together."""
+class WindowMemory:
+    """The memory, in octets, of the windows of all lanes of all queues."""
 
     __slots__ = ("octets",)
 
@@ -41,71 +41,73 @@ class Windows:
 
 
 class Lane:
-    """What waits for the same clients: its window, and whether it has left messages behind in the store.
+    """One lane: its window, which is the part in memory, and whether it has more messages in the store.
 
-    Of the messages up to the position ``upto`` none is left behind.
+    The window holds all waiting messages of the lane up to the position ``upto``.
     """
 
-    __slots__ = ("is_behind", "messages", "octets", "upto", "windows")
+    __slots__ = ("has_more_in_store", "messages", "octets", "upto", "window_memory")
 
-    def __init__(self, upto: int, windows: Windows) -> None:
-        self.windows = windows
+    def __init__(self, upto: int, window_memory: WindowMemory) -> None:
+        self.window_memory = window_memory
         self.messages: deque[Message] = deque()
         self.octets = 0
-        self.is_behind = False
+        self.has_more_in_store = False
         self.upto = upto
 
     @property
     def has_room(self) -> bool:
-        """Whether its window takes one more that has just come."""
+        """Whether the window has room for a message that has just arrived."""
         return (
-            len(self.messages) < WINDOW_MESSAGES and self.octets < WINDOW_OCTETS and self.windows.octets < MOST_OCTETS
+            len(self.messages) < WINDOW_MESSAGES
+            and self.octets < WINDOW_OCTETS
+            and self.window_memory.octets < TOTAL_WINDOW_OCTETS
         )
 
     @property
     def has_room_for_next(self) -> bool:
-        """Whether its window takes one more that is about to be delivered."""
-        if self.windows.octets < MOST_OCTETS:
+        """Whether the window has room for a message that is to be delivered next."""
+        if self.window_memory.octets < TOTAL_WINDOW_OCTETS:
             return self.has_room
-        return self.weight < NARROW_OCTETS
+        return self.memory_octets < NARROW_WINDOW_OCTETS
 
     @property
-    def weight(self) -> int:
-        """What is in memory of it."""
+    def memory_octets(self) -> int:
+        """The estimated memory of the window, in octets."""
         return self.octets + MESSAGE_OCTETS * len(self.messages)
 
     def _add(self, message: Message) -> None:
         self.octets += message.size
-        self.windows.octets += message.size + MESSAGE_OCTETS
+        self.window_memory.octets += message.size + MESSAGE_OCTETS
 
     def _subtract(self, message: Message) -> None:
         self.octets -= message.size
-        self.windows.octets -= message.size + MESSAGE_OCTETS
+        self.window_memory.octets -= message.size + MESSAGE_OCTETS
 
     def clear(self) -> None:
-        """Have nothing in memory."""
-        self.windows.octets -= self.weight
+        """Remove all messages from the window."""
+        self.window_memory.octets -= self.memory_octets
         self.messages.clear()
         self.octets = 0
 
     def append(self, message: Message) -> None:
-        """Add a message behind all others."""
+        """Add a message at the end."""
         self.messages.append(message)
         self._add(message)
         self.upto = max(self.upto, message.position)
 
     def insert(self, message: Message) -> None:
-        """Add a message in its place."""
+        """Add a message in the order of positions."""
         if self.messages and self.messages[-1].position < message.position:
             self.messages.append(message)
         else:
             insert_by_position(self.messages, message)
         self._add(message)
-        if not self.is_behind:
+        if not self.has_more_in_store:
             self.upto = max(self.upto, message.position)
 
     def remove(self, message: Message) -> bool:
-        """Remove a message; return whether it was there."""
+        """Remove a message; return whether it was in the window."""
         for waiting in self.messages:
             if waiting.position == message.position:
                 self.messages.remove(waiting)
@@ -114,7 +116,7 @@ class Lane:
         return False
 
     def popleft(self) -> Message:
-        """Remove the first message, and return it."""
+        """Remove and return the first message."""
         message = self.messages.popleft()
         self._subtract(message)
         return message

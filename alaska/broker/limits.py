@@ -1,4 +1,4 @@
-"""How much the broker takes, and what it says when it is too much."""
+"""The limits of the broker, and the warnings when one is reached."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
-from alaska.broker.flows import FlowLimits
+from alaska.broker.flow_control import FlowLimits
 from alaska.message import QueueKind, QueueName, Retention
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How many octets of content may wait in one queue, and from how many on a warning is due; None: no limit."""
+    """The maximum of content that may wait in one queue, and the size for a warning, in octets; None: no limit."""
 
     most_octets: int | None = None
     warn_octets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LetterLimits:
-    """How many dead letters are kept, how many octets, and for how many seconds; None: no limit.
+class DeadLetterLimits:
+    """The maximum number, total octets and age (in seconds) of dead letters; None: no limit.
 
-    With ``is_open``, every client may ask about them; else only who is near (:class:`alaska.interfaces.IRouter`).
+    With ``is_open`` every client may query them, else only local ones (``is_near`` of
+    :class:`alaska.interfaces.IRouter`).
     """
 
     most: int | None = 10_000
@@ -33,13 +34,15 @@ class LetterLimits:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the broker allows. A client's silence is in seconds, sizes are in octets of content; None: no limit.
+    """All limits of the broker. None: no limit. Sizes are octets of content.
 
-    ``patterns_of_one`` is under how many patterns a client may read and offer, ``patterns`` under how many all may,
-    and ``patterns_of_name`` how many different ones a stream or service may have.
-    ``queues`` is how many mailboxes and services may be remembered for their messages, ``streams`` how many streams.
-    ``unconfirmed_octets`` is how much a client may have that it has not confirmed before it gets more.
-    ``attempts`` is how often a request is delivered to workers that are lost over it before it is a dead letter.
+    - ``client_timeout``: seconds without a message from a client after which it expires.
+    - ``patterns_of_one``, ``patterns``: patterns of offers and readers, per client and of all clients together.
+    - ``patterns_of_name``: different patterns per stream or service.
+    - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
+    - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
+    - ``attempts``: deliveries of a request whose workers disconnect without a confirmation, before it becomes a dead
+      letter.
     """
 
     client_timeout: float = 5.0
@@ -55,7 +58,7 @@ class Limits:
     queues: int | None = 10_000
     streams: int | None = 10_000
     attempts: int | None = 5
-    letters: LetterLimits = field(default_factory=LetterLimits)
+    dead_letters: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     flow: FlowLimits = field(default_factory=FlowLimits)
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
@@ -63,36 +66,37 @@ class Limits:
 
 
 MOST_WARNED = 10_000
-"""Of so many names is remembered that they were warned of: anybody can make up more."""
+"""The number of names remembered as warned about. It is limited, since any client can use new names."""
 
 
 class Gauge:
-    """Checks sizes against limits, and warns of each crossing once: of the mark, and of the limit."""
+    """Checks sizes against limits, and logs a warning once when the warning size or the limit is reached."""
 
     _log = Logger()
 
     def __init__(self) -> None:
-        self._grown: set[object] = set()
-        self._full: set[object] = set()
+        self._warned_large: set[object] = set()
+        self._warned_full: set[object] = set()
 
     def admits(self, what: object, octets: int, limits: QueueLimits, cause: object = None) -> bool:
-        """Return whether something may grow to so many octets; the log names it, and the cause, if there is one."""
+        """Return whether something may grow to a size in octets; ``what`` and ``cause`` are for the warning."""
         if limits.most_octets is not None and octets > limits.most_octets:
-            self._warn(self._full, what, "{what} is full: {octets} would be too much{cause}", octets, cause)
+            self._warn(self._warned_full, what, "{what} is full: {octets} would be too much{cause}", octets, cause)
             return False
         if limits.warn_octets is not None and octets >= limits.warn_octets:
-            self._warn(self._grown, what, "{what} has grown to {octets}{cause}", octets, cause)
+            self._warn(self._warned_large, what, "{what} has grown to {octets}{cause}", octets, cause)
         return True
 
-    def sank(self, what: object, octets: int, limits: QueueLimits) -> None:
-        """Take note of a smaller size: the next crossing of the mark is worth a warning again.
+    def shrank(self, what: object, octets: int, limits: QueueLimits) -> None:
+        """Record a smaller size: the next time that the warning size is reached, a warning is logged again.
 
-        So is that of the limit, when a quarter has room again: what is full swings at its limit all the time.
+        The limit is warned about again only after the size was down to three quarters of it, since a full queue moves
+        below and back to its limit all the time.
         """
-        if self._grown and (limits.warn_octets is None or octets < limits.warn_octets):
-            self._grown.discard(what)
-        if self._full and (limits.most_octets is None or octets <= limits.most_octets * 3 // 4):
-            self._full.discard(what)
+        if self._warned_large and (limits.warn_octets is None or octets < limits.warn_octets):
+            self._warned_large.discard(what)
+        if self._warned_full and (limits.most_octets is None or octets <= limits.most_octets * 3 // 4):
+            self._warned_full.discard(what)
 
     def _warn(self, warned: set[object], what: object, words: str, octets: int, cause: object) -> None:
         if what not in warned:
@@ -106,7 +110,7 @@ _QUEUES = "the table of mailboxes and services (mlm_server/queues/limit)"
 
 
 class Room:
-    """How much waits in all queues together, and whether each of them, and all, may grow."""
+    """The size of all queues together, and the limits for each queue and for all."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
@@ -115,22 +119,22 @@ class Room:
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
         self.octets = 0
-        """How many octets wait in all."""
+        """The octets that wait in all queues."""
 
     def admits(self, queue: QueueName, waiting: int, more: int, queues: int = 0) -> bool:
-        """Return whether so many octets more may wait in a queue that has so many.
+        """Return whether ``more`` octets may be added to a queue in which ``waiting`` octets wait.
 
-        ``queues`` is how many there are, if this one is new and for nobody who is there; else 0.
+        ``queues`` is the number of queues if this one is new and has no consumer, else 0.
         """
         if queues and not self._gauge.admits(_QUEUES, queues, self._queues, queue):
             return False
         return self._is_unlimited or (
             self._gauge.admits(queue, waiting + more, self._limits_of[queue.kind])
-            and self._gauge.admits("all that waits", self.octets + more, self._total, queue)
+            and self._gauge.admits("the size of all queues", self.octets + more, self._total, queue)
         )
 
-    def sank(self, queue: QueueName, waiting: int, less: int) -> None:
-        """Take note that so many octets wait in a queue now, so many less than before."""
+    def shrank(self, queue: QueueName, waiting: int, less: int) -> None:
+        """Record that ``waiting`` octets wait in a queue now, ``less`` fewer than before."""
         self.octets -= less
-        self._gauge.sank(queue, waiting, self._limits_of[queue.kind])
-        self._gauge.sank("all that waits", self.octets, self._total)
+        self._gauge.shrank(queue, waiting, self._limits_of[queue.kind])
+        self._gauge.shrank("the size of all queues", self.octets, self._total)

@@ -1,4 +1,4 @@
-"""The password file of PLAIN: a line ``user=password`` each, as the C broker reads it."""
+"""The password file for PLAIN: lines ``user=password``, as the C broker reads them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from alaska.names import printable
 
 
 class Passwords:
-    """The users of a password file, read again when the file has changed.
+    """The users of a password file, which is read again when it has changed.
 
-    Without a file, or while it cannot be read, nobody is accepted. With ``is_verbose`` the log says of everybody who
-    asked whether he was let in.
+    Without a file, or while it cannot be read, every login is refused. With ``is_verbose`` each login is logged.
     """
 
     _log = Logger()
@@ -25,15 +24,15 @@ class Passwords:
         self._is_verbose = is_verbose
         self._version: tuple[int, ...] | None = None
         self._users: dict[bytes, bytes] = {}
-        self._is_lost = False
+        self._is_unreadable = False
 
     def accept(self, username: bytes, password: bytes) -> bool:
-        """Return whether this is a user of the file, with this password."""
+        """Return whether the file has this user with this password."""
         self._refresh()
         known = self._users.get(username)
         is_accepted = is_same(password, known or b"") & (known is not None)
         if self._is_verbose:
-            words = "{user} is let in" if is_accepted else "{user} is not let in"
+            words = "{user} is accepted" if is_accepted else "{user} is refused"
             self._log.info(words, user=printable(username))
         return is_accepted
 
@@ -42,30 +41,30 @@ class Passwords:
             return
         try:
             found = self._path.stat()
-            # The time of the content can be set to any; that of the status, or another file, tells all the same.
+            # Programs can set mtime to any value, but not ctime; a file that replaces this one has another inode.
             version = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
             if version != self._version:
                 self._users = parse(self._path.read_bytes())
                 self._version = version
-            self._is_lost = False
+            self._is_unreadable = False
         except OSError as error:
             self._users, self._version = {}, None
-            if self._is_lost:
+            if self._is_unreadable:
                 return
-            self._is_lost = True
+            self._is_unreadable = True
             self._log.error("cannot read the password file {path}: {error}", path=self._path, error=error.strerror)
 
 
 def is_same(given: bytes, known: bytes) -> bool:
-    """Return whether two secrets are the same, in a time that does not tell how much of them is."""
+    """Return whether two secrets are equal, in a time that does not depend on where they differ."""
     key = secrets.token_bytes(16)
     return hmac.compare_digest(hmac.digest(key, given, "sha256"), hmac.digest(key, known, "sha256"))
 
 
 def parse(text: bytes) -> dict[bytes, bytes]:
-    """Return users and passwords, blanks being part of them; of several lines for one user the last counts.
+    """Return the passwords by user. Blanks are part of both; if a user has several lines, the last one counts.
 
-    A line that is empty, begins with ``#`` or has no ``=``, or nothing before it, says nothing.
+    A line is ignored if it begins with ``#`` or has no ``=``, or no user before it.
     """
     users = {}
     for line in text.split(b"\n"):

@@ -1,17 +1,17 @@
-"""One queue: the messages that wait for a mailbox's owner or for a service's workers.
+"""One queue: the messages that wait for the owner of a mailbox, or for the workers of a service.
 
-What waits is sorted into lanes. A lane holds, in order, the messages that exactly the same clients may take, so what
-can be said of the first of a lane can be said of all: whether anybody takes it, and who. A message that nobody may
-take is in the lane of nobody, where it is in no other's way.
+Waiting messages are sorted into lanes. A lane holds, in order, the messages that may go to exactly the same set of
+consumers. If the first message of a lane cannot be delivered, then none of the lane can, and the other lanes are not
+blocked. Messages without any consumer are in a lane of their own (``NO_CONSUMERS``), which has no messages in memory.
 
-No client has two messages with the same tracker at a time. Mail whose tracker is on another message that its receiver
-has is set aside, into a lane of that tracker beside its own, and so is what comes behind it with the same one; the rest
-goes on. A request goes to another worker, or by an alias (:mod:`alaska.broker.aliases`), and never waits for that.
+A client never has two messages with the same tracker in flight. Mail whose tracker is in flight to its receiver is set
+aside, together with later mail with this tracker, into an additional lane; other mail is delivered meanwhile. A request
+does not wait: it goes to another worker, or with an alias (:mod:`alaska.broker.tracker_aliases`).
 
-All that waits is in the store, and the head of it in memory: at most a window for each lane. Only a store that ends
-with this process need not have what is in memory. Up to the position ``_sorted`` the store has been looked through:
-each message is in memory, with a client, in the lane of nobody, or left behind by a lane whose window was full. What
-lies above is looked at when somebody is ready for more.
+The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
+is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
+each of them is known to be in memory, in flight to a client, in the lane ``NO_CONSUMERS``, or in a lane that has more
+in the store since its window was full. Later ones are read when a consumer is ready for more.
 """
 
 from __future__ import annotations
@@ -22,158 +22,168 @@ from itertools import islice
 
 from alaska.broker import lanes
 from alaska.broker.clients import Client
-from alaska.broker.lanes import NOBODY, Aside, Lane, Windows, main_of
-from alaska.broker.takers import Takers
+from alaska.broker.consumers import Consumers
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
 READ_MESSAGES = 500
-REFILLS_AT_ONCE = 16
+REFILLS_PER_READ = 16
 READ_IN_A_TICK = 6000
-"""How many messages all calls between two ticks read, whatever waits; large ones count for more."""
+"""The number of messages that all calls between two ticks may read from the store; a large one counts as several."""
 MESSAGE_OCTETS = 4096
-READS_IN_A_TURN = 4
-"""How often one call reads on in the store; what is left is for the next tick, so that nobody else has to wait."""
+"""A message that is read counts once more per this many octets."""
+READS_PER_CALL = 4
+"""The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
 
 class Queue:
-    """The messages that wait, and the positions of those that are with clients.
+    """The messages that wait, and the positions of those that are in flight.
 
-    ``deliver`` is called with a client and a message that goes to it, ``expired`` with one whose time has passed, and
-    ``set_aside`` with a tracker that messages of this queue wait for: when a client no longer holds it, the queue is to
-    be dispatched.
+    ``deliver`` is called with a client and a message for it, and ``expired`` with a message that has expired.
+    ``set_aside`` is called with this queue and a tracker for which messages were set aside: when the tracker is no
+    longer in flight, the caller has to dispatch the queue.
     """
 
     def __init__(
         self,
         name: QueueName,
-        takers: Takers,
+        consumers: Consumers,
         store: IStore,
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
         set_aside: Callable[[Queue, bytes], None],
-        windows: Windows,
+        window_memory: WindowMemory,
     ) -> None:
         self.name = name
-        self.takers = takers
+        self.consumers = consumers
         self._store = store
-        self._deliver = deliver
-        self._expired = expired
-        self._tell_set_aside = set_aside
-        self._windows = windows
+        self._on_deliver = deliver
+        self._on_expired = expired
+        self._on_set_aside = set_aside
+        self._window_memory = window_memory
         self._asides = 0
         self._lanes: dict[Hashable, Lane] = {}
-        self._held: set[int] = set()
+        self._loaded: set[int] = set()
         self._in_memory = 0
-        self._read = 0
-        self._sorted = 0
+        self._messages_read = 0
+        self._sorted_upto = 0
         self._has_unsorted = False
         self.waiting = 0
-        """How many messages wait."""
+        """The number of messages that wait."""
         self.octets = 0
-        """How many octets of content wait."""
+        """The octets of their content."""
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to remember: a message that waits or is with a client, or an offer."""
-        return bool(self.waiting or self._held or not self.takers.is_empty)
+        """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
+        return bool(self.waiting or self._loaded or not self.consumers.is_empty)
 
     @property
-    def is_deep(self) -> bool:
-        """Whether messages wait in the store alone."""
+    def has_unloaded(self) -> bool:
+        """Whether there are waiting messages that are not in memory."""
         return self.waiting > self._in_memory
 
     def restore(self, messages: int, octets: int) -> None:
-        """Take note of what the store has kept for this queue from before."""
+        """Take over the numbers of messages and octets that the store has for this queue at startup."""
         self.waiting, self.octets = messages, octets
         self._has_unsorted = True
 
-    # Messages that come
+    # Incoming messages
 
-    def next_for(self, message: Message) -> Client | None:
-        """Return the client that takes a new message at once, or None if it has to wait."""
+    def consumer_for(self, message: Message) -> Client | None:
+        """Return the consumer that takes a new message at once, or None if it has to wait."""
         if self._has_unsorted:
             return None
-        lane = self.takers.lane_of(message.subject)
-        if lane in self._lanes or lane == NOBODY or (self._asides and Aside(lane, message.tracker) in self._lanes):
+        lane = self.consumers.lane_of(message.subject)
+        if (
+            lane in self._lanes
+            or lane == NO_CONSUMERS
+            or (self._asides and Aside(lane, message.tracker) in self._lanes)
+        ):
             return None
-        client = self.takers.next_of(lane, message.tracker)
+        client = self.consumers.next_of(lane, message.tracker)
         if client is not None:
-            self._held.add(message.position)
+            self._loaded.add(message.position)
         return client
 
-    def wait(self, message: Message) -> bool:
-        """Let a new message wait behind all that it could overtake; return whether it is in memory."""
+    def enqueue(self, message: Message) -> bool:
+        """Append a new message, which waits in order; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
         if self._has_unsorted:
             return False
         if message.tracker:
             key, lane = self._lane_for(message)
-            if lane is None and self.takers.is_taken(message.tracker):
+            if lane is None and self.consumers.has_tracker_in_flight(message.tracker):
                 self._open_aside(Aside(key, message.tracker), message)
-        return self._sort(message)
+        return self._sort_into_lane(message)
 
-    def put_back(self, message: Message) -> None:
-        """Let a message that was with a client wait again, before all that came after it."""
+    def requeue(self, message: Message) -> None:
+        """Let a message that was in flight wait again, in its original position."""
         self.waiting += 1
         self.octets += message.size
         key, lane = self._lane_for(message)
-        is_left_behind = lane is not None and lane.is_behind and message.position > lane.upto
-        if key == NOBODY or is_left_behind or (self._has_unsorted and message.position > self._sorted):
-            self._held.discard(message.position)
-            if key == NOBODY and lane is None:
-                self._lanes[key] = Lane(0, self._windows)
+        stays_in_store = lane is not None and lane.has_more_in_store and message.position > lane.upto
+        if key == NO_CONSUMERS or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
+            self._loaded.discard(message.position)
+            if key == NO_CONSUMERS and lane is None:
+                self._lanes[key] = Lane(0, self._window_memory)
             return
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position, self._windows)
+            lane = self._lanes[key] = Lane(message.position, self._window_memory)
         lane.insert(message)
         self._in_memory += 1
 
-    def end(self, message: Message) -> None:
-        """Note that a message that was with a client is done with."""
-        self._held.discard(message.position)
+    def forget(self, message: Message) -> None:
+        """Forget a message that was in flight and is finished."""
+        self._loaded.discard(message.position)
 
     def expire(self, message: Message) -> bool:
-        """Remove a message whose time has passed, or that is lost; return False if it is with a client."""
-        if message.position in self._held and not self._remove(message):
+        """Remove a message that has expired, or cannot be stored; return False if it is in flight."""
+        if message.position in self._loaded and not self._remove(message):
             return False
-        self._count_out(message)
+        self._count_removed(message)
         return True
 
     def _remove(self, message: Message) -> bool:
         """Remove a message from its window; return False if it is not there."""
-        main = self.takers.lane_of(message.subject)
+        main = self.consumers.lane_of(message.subject)
         for key in (main, Aside(main, message.tracker)):
             lane = self._lanes.get(key)
             if lane is not None and lane.remove(message):
-                self._leave_memory(message)
-                self._tidy(key)
+                self._unload(message)
+                self._remove_if_empty(key)
                 return True
         return False
 
-    # Messages that go
+    # Outgoing messages
 
     def dispatch(self, now: float, most: int) -> int:
-        """Deliver, oldest first, what clients are ready for; return how many messages were read on the way.
+        """Deliver messages, oldest first, as far as consumers are ready; return the number of messages read for that.
 
-        The store is read on until that is at least ``most``; a message counts as one more for each so many octets.
+        Reading stops when that number is at least ``most``; a message counts once more per ``MESSAGE_OCTETS``.
         """
-        self._read = 0
+        self._messages_read = 0
         self._deliver_lanes(now)
-        for _ in range(READS_IN_A_TURN):
-            if self._read >= most or not self.is_deep or not self.takers.has_ready() or not self._read_on():
+        for _ in range(READS_PER_CALL):
+            if (
+                self._messages_read >= most
+                or not self.has_unloaded
+                or not self.consumers.has_ready()
+                or not self._load_more()
+            ):
                 break
             self._deliver_lanes(now)
-        return self._read
+        return self._messages_read
 
     def _page(self, after: int) -> Page[Message, int]:
         page = self._store.waiting(self.name, after, READ_MESSAGES)
-        self._read += sum(1 + message.size // MESSAGE_OCTETS for message in page)
+        self._messages_read += sum(1 + message.size // MESSAGE_OCTETS for message in page)
         return page
 
-    def takers_changed(self) -> None:
-        """Sort what waits anew, since another lane may be right for each message."""
+    def consumers_changed(self) -> None:
+        """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
         waiting = sorted((each for lane in self._lanes.values() for each in lane.messages), key=lambda m: m.position)
         for lane in self._lanes.values():
             lane.clear()
@@ -181,16 +191,16 @@ class Queue:
         self._asides = 0
         if self.waiting == self._in_memory:
             self._in_memory = 0
-            self._held.difference_update(each.position for each in waiting)
+            self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
-                if not self._sort(message):
-                    self._leave_to_store(message)
+                if not self._sort_into_lane(message):
+                    self._spill(message)
             return
-        # Some of them are in the store alone, between those in memory: all are sorted from there, in order.
+        # Between those in memory there are others in the store: to get the order right, read all from the store.
         for message in waiting:
-            self._leave_memory(message)
-            self._leave_to_store(message)
-        self._sorted = 0
+            self._unload(message)
+            self._spill(message)
+        self._sorted_upto = 0
         self._has_unsorted = True
 
     def _deliver_lanes(self, now: float) -> None:
@@ -200,42 +210,42 @@ class Queue:
             _, key = heads[0]
             lane = self._lanes[key]
             message = lane.messages[0]
-            goes = message.expires is not None and self._drop_if_late(lane, now)
-            client = None if goes else self.takers.next_of(main_of(key), message.tracker)
+            is_removed = message.expires is not None and self._drop_if_expired(lane, now)
+            client = None if is_removed else self.consumers.next_of(main_lane(key), message.tracker)
             if client is not None:
-                goes = True
+                is_removed = True
                 lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1
                 self.octets -= message.size
-                self._deliver(client, message)
-            elif not goes:
-                if not self.takers.has_ready():
+                self._on_deliver(client, message)
+            elif not is_removed:
+                if not self.consumers.has_ready():
                     return
-                goes = self._set_aside(key, lane)
-            if lane.messages and goes:
+                is_removed = self._set_aside(key, lane)
+            if lane.messages and is_removed:
                 heapreplace(heads, (lane.messages[0].position, key))
             else:
                 heappop(heads)
-                self._tidy(key)
+                self._remove_if_empty(key)
 
-    def _drop_if_late(self, lane: Lane, now: float) -> bool:
+    def _drop_if_expired(self, lane: Lane, now: float) -> bool:
         message = lane.messages[0]
         if message.expires is None or message.expires > now:
             return False
         lane.popleft()
-        self._leave_memory(message)
-        self._count_out(message)
-        self._expired(message)
+        self._unload(message)
+        self._count_removed(message)
+        self._on_expired(message)
         return True
 
-    # Trackers that are with clients
+    # Trackers that are in flight
 
     def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
-        """Return the lane that a message belongs into: what is left behind by its own is not set aside yet."""
-        key = self.takers.lane_of(message.subject)
+        """Return the lane of a message; while its main lane has more in the store, the message is not set aside yet."""
+        key = self.consumers.lane_of(message.subject)
         lane = self._lanes.get(key)
-        if self._asides and (lane is None or not lane.is_behind):
+        if self._asides and (lane is None or not lane.has_more_in_store):
             aside = Aside(key, message.tracker)
             if aside in self._lanes:
                 return aside, self._lanes[aside]
@@ -244,141 +254,141 @@ class Queue:
     def _open_aside(self, key: Aside, message: Message) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1, self._windows)
+            lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
             self._asides += 1
-        self._tell_set_aside(self, key.tracker)
+        self._on_set_aside(self, key.tracker)
         return lane
 
     def _set_aside(self, key: Hashable, lane: Lane) -> bool:
-        """Set the first message of a lane aside if only its tracker keeps it from being taken; return whether it was.
+        """Set the first message of a lane aside if only its tracker prevents the delivery; return whether it was.
 
-        What was set aside before stays where it is.
+        A message that has been set aside before stays in its lane.
         """
         tracker = lane.messages[0].tracker
-        if not tracker or not self.takers.is_taken(tracker):
+        if not tracker or not self.consumers.has_tracker_in_flight(tracker):
             return False
         if isinstance(key, Aside):
-            self._tell_set_aside(self, tracker)
+            self._on_set_aside(self, tracker)
             return False
         message = lane.popleft()
         if not self._put_aside(self._open_aside(Aside(key, tracker), message), message):
-            self._leave_memory(message)
-            self._leave_to_store(message)
+            self._unload(message)
+            self._spill(message)
         return True
 
     def _put_aside(self, aside: Lane, message: Message) -> bool:
-        """Put a message among those that were set aside, or note that it is left behind, and return False."""
+        """Add a message to those set aside; return False if it stays in the store, since the window is full."""
         if message.position > aside.upto:
-            if not aside.is_behind and not aside.has_room:
-                aside.is_behind = True
+            if not aside.has_more_in_store and not aside.has_room:
+                aside.has_more_in_store = True
                 aside.upto = message.position - 1
-            if aside.is_behind:
+            if aside.has_more_in_store:
                 return False
         aside.insert(message)
         return True
 
     # Memory and store
 
-    def _read_on(self) -> bool:
-        """Bring more of the store into memory; return whether there may be still more."""
-        self._refill_some()
+    def _load_more(self) -> bool:
+        """Read more messages from the store; return whether there may now be one to deliver."""
+        self._refill_lanes()
         if not self._has_unsorted:
             return any(lane.messages for lane in self._lanes.values())
-        before = self._sorted
-        page = self._page(self._sorted)
+        before = self._sorted_upto
+        page = self._page(self._sorted_upto)
         for message in page:
-            if message.position in self._held:
-                self._sorted = message.position
+            if message.position in self._loaded:
+                self._sorted_upto = message.position
             else:
-                self._sort(message)
+                self._sort_into_lane(message)
         self._has_unsorted = page.upto is not None
-        self._sorted = max(self._sorted, page.upto or 0)
+        self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         if not self._has_unsorted:
-            self._count_anew()
-        return self._sorted > before or any(lane.messages for lane in self._lanes.values())
+            self._recount()
+        return self._sorted_upto > before or any(lane.messages for lane in self._lanes.values())
 
-    def _refill_some(self) -> None:
-        """Bring what lanes have left behind into their windows: of so many lanes, the others come next time."""
-        behind = (
+    def _refill_lanes(self) -> None:
+        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
+        refillable = (
             (key, lane)
             for key, lane in self._lanes.items()
-            if lane.is_behind
-            and key != NOBODY
+            if lane.has_more_in_store
+            and key != NO_CONSUMERS
             and lane.has_room_for_next
             and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
         )
-        for key, lane in list(islice(behind, REFILLS_AT_ONCE)):
-            # Goes to the end, whether anything is found for it or not.
+        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
+            # Move it to the end, whether anything is found for it or not, so that the others come next.
             del self._lanes[key]
             self._lanes[key] = lane
-            self._refill(key, lane)
+            self._refill_lane(key, lane)
 
-    def _count_anew(self) -> None:
-        """Let nothing count as waiting that the store does not give: it may have found some of it damaged."""
-        if all(key != NOBODY and not lane.is_behind for key, lane in self._lanes.items()):
+    def _recount(self) -> None:
+        """Correct the counts: messages that the store has found to be damaged do not wait any more."""
+        if all(key != NO_CONSUMERS and not lane.has_more_in_store for key, lane in self._lanes.items()):
             self.waiting = self._in_memory
             self.octets = sum(lane.octets for lane in self._lanes.values())
 
-    def _leave_to_store(self, message: Message) -> None:
+    def _spill(self, message: Message) -> None:
         if not self._store.is_durable:
             self._store.keep(message, None)
 
-    def _sort(self, message: Message) -> bool:
-        """Put the next message into the window of its lane, or note that it is left behind, and return False."""
-        self._sorted = message.position
+    def _sort_into_lane(self, message: Message) -> bool:
+        """Add the next message to its lane; return False if it stays in the store."""
+        self._sorted_upto = message.position
         key, lane = self._lane_for(message)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1, self._windows)
-        if key == NOBODY or lane.is_behind or not lane.has_room:
-            if not lane.is_behind:
-                # What was put back may be above what was sorted in last, and is in memory all the same.
-                lane.is_behind = True
+            lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
+        if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
+            if not lane.has_more_in_store:
+                # Not the position of the window's last message: a requeued one in the window may have a higher one.
+                lane.has_more_in_store = True
                 lane.upto = message.position - 1
             return False
         lane.append(message)
-        self._held.add(message.position)
+        self._loaded.add(message.position)
         self._in_memory += 1
         return True
 
-    def _refill(self, key: Hashable, lane: Lane) -> None:
-        """Bring what a lane has left behind into its window, as far as there is room."""
+    def _refill_lane(self, key: Hashable, lane: Lane) -> None:
+        """Read messages of a lane from the store into its window, as far as there is room."""
         page = self._page(lane.upto)
-        lane.is_behind = page.upto is not None and page.upto < self._sorted
+        lane.has_more_in_store = page.upto is not None and page.upto < self._sorted_upto
         for message in page:
-            if message.position > self._sorted:
-                lane.is_behind = False
+            if message.position > self._sorted_upto:
+                lane.has_more_in_store = False
                 break
             if not lane.has_room_for_next:
-                lane.is_behind = True
+                lane.has_more_in_store = True
                 break
             lane.upto = message.position
-            if message.position not in self._held and self._is_of(key, message):
+            if message.position not in self._loaded and self._belongs_to(key, message):
                 aside = self._lanes.get(Aside(key, message.tracker)) if self._asides else None
                 if aside is None:
                     lane.append(message)
                 elif not self._put_aside(aside, message):
                     continue
-                self._held.add(message.position)
+                self._loaded.add(message.position)
                 self._in_memory += 1
         else:
-            lane.upto = max(lane.upto, min(page.upto or 0, self._sorted))
-        self._tidy(key)
+            lane.upto = max(lane.upto, min(page.upto or 0, self._sorted_upto))
+        self._remove_if_empty(key)
 
-    def _is_of(self, key: Hashable, message: Message) -> bool:
-        """Return whether a message that a lane has left behind, or another, belongs into it."""
-        main = self.takers.lane_of(message.subject)
+    def _belongs_to(self, key: Hashable, message: Message) -> bool:
+        """Return whether a message from the store belongs to a lane."""
+        main = self.consumers.lane_of(message.subject)
         return main == key or (isinstance(key, Aside) and key == Aside(main, message.tracker))
 
-    def _leave_memory(self, message: Message) -> None:
+    def _unload(self, message: Message) -> None:
         self._in_memory -= 1
-        self._held.discard(message.position)
+        self._loaded.discard(message.position)
 
-    def _count_out(self, message: Message) -> None:
+    def _count_removed(self, message: Message) -> None:
         self.waiting -= 1
         self.octets -= message.size
 
-    def _tidy(self, key: Hashable) -> None:
+    def _remove_if_empty(self, key: Hashable) -> None:
         lane = self._lanes.get(key)
-        if lane is not None and not lane.messages and not lane.is_behind:
+        if lane is not None and not lane.messages and not lane.has_more_in_store:
             del self._lanes[key]
             self._asides -= isinstance(key, Aside)

@@ -1,4 +1,4 @@
-"""The broker as a Twisted service: its socket, its clock and its store."""
+"""The broker as a Twisted service, with its sockets, clock and store."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.broker.broker import Broker
-from alaska.broker.gate import Gate
 from alaska.broker.limits import Limits
+from alaska.broker.login_throttle import LoginThrottle
 from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor, Verdict
 
 TICK_SECONDS = 0.05
 TAKE_OVER_SECONDS = 0.25
-"""How often a broker in a worker looks whether the one that it leaves the endpoints to is still there."""
+"""The interval at which an embedded broker tries to bind the endpoints while another broker serves them."""
 RETRY_SECONDS = 1.0
-"""The same when that one is gone, but its place cannot be taken, since each attempt lets clients connect in vain."""
+"""The interval after another failure. It is longer, since clients connect at each attempt, and lose the connection."""
 
 
 class BrokerService(Service):
     """Serves endpoints while it runs.
 
-    Sockets and store are made by the given functions when the service starts, behind the fork of a daemon. With
-    ``accept(username, password)``, only whom it accepts may connect (PLAIN).
+    The given functions create the sockets and the store when the service starts, which is after a daemon's fork. With
+    ``accept(username, password)``, clients must log in (PLAIN), and it decides about each login.
     """
 
     _log = Logger()
@@ -49,10 +49,10 @@ class BrokerService(Service):
         self._make_store = make_store
         self._endpoints = endpoints
         self._limits = limits
-        self._gate = None if accept is None else Gate(accept)
+        self._login_throttle = None if accept is None else LoginThrottle(accept)
         self._domain = domain
         self._wall = wall
-        self._offset = 0.0
+        self._clock_offset = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = reactor
         self._network: INetwork | None = None
@@ -68,7 +68,7 @@ class BrokerService(Service):
     def startService(self) -> None:
         """Serve the endpoints.
 
-        :raises CannotBind: one of them cannot be served.
+        :raises CannotBind: one of them cannot be bound.
         :raises StoreError: the store cannot be used.
         """
         super().startService()
@@ -77,14 +77,14 @@ class BrokerService(Service):
     def _serve(self) -> None:
         self._network = self._make_network()
         try:
-            if self._gate is not None:
-                self._network.authenticate(partial(self._decide, self._gate))
-            is_plain, most_unread = self._gate is not None, self._limits.flow.messages
+            if self._login_throttle is not None:
+                self._network.authenticate(partial(self._decide, self._login_throttle))
+            is_plain, most_unread = self._login_throttle is not None, self._limits.flow.messages
             self._router = self._network.router(self._endpoints, self._domain, is_plain, most_unread)
-            self._router.start(self._received, self._gone)
-            # Behind the endpoints: where another broker serves them, the store is that one's.
+            self._router.start(self._received, self._send_failed)
+            # After binding the endpoints: if another broker serves them, it also uses the store.
             self._store = self._make_store()
-            self._offset = self._store.opened_at - self._reactor.seconds()
+            self._clock_offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store)
         except Exception:
             self._close()
@@ -93,14 +93,14 @@ class BrokerService(Service):
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
 
     def stopService(self) -> None:
-        """Serve no longer; what was sent to clients still leaves."""
+        """Close the endpoints and the store; messages that were sent before still reach the clients."""
         if self._ticks.running:
             self._ticks.stop()
         self._close()
         super().stopService()
 
     def _close(self) -> None:
-        """Let go of the store, and then of the endpoints: who gets those next may open the store."""
+        """Close the store before the endpoints: the next broker that binds the endpoints can open the store."""
         try:
             if self._store is not None:
                 self._store.close()
@@ -112,15 +112,15 @@ class BrokerService(Service):
             self._store = self._router = self._network = None
 
     def _now(self) -> float:
-        """Return the broker's time: the store's, which goes on evenly by the reactor's clock."""
-        return self._reactor.seconds() + self._offset
+        """Return the broker's time: that of the store when it was opened, continued by the reactor's clock."""
+        return self._reactor.seconds() + self._clock_offset
 
-    def _decide(self, gate: Gate, username: bytes, password: bytes, address: str) -> Verdict:
-        return gate.ask(username, password, address, self._reactor.seconds())
+    def _decide(self, throttle: LoginThrottle, username: bytes, password: bytes, address: str) -> Verdict:
+        return throttle.decide(username, password, address, self._reactor.seconds())
 
-    def _gone(self, peer: bytes, is_full: bool) -> None:
+    def _send_failed(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:
-            self.broker.gone(peer, is_full)
+            self.broker.send_failed(peer, is_full)
 
     def _received(self, peer: bytes, frames: list[bytes]) -> None:
         if self.broker is not None:
@@ -130,26 +130,26 @@ class BrokerService(Service):
         if self.broker is not None:
             try:
                 self.broker.tick(self._now(), self._wall())
-                if self._gate is not None:
-                    self._gate.tick(self._reactor.seconds())
-            except Exception:  # A call that raises would never be made again, and no client would expire.
+                if self._login_throttle is not None:
+                    self._login_throttle.tick(self._reactor.seconds())
+            except Exception:  # LoopingCall stops when a call raises, and then no client would expire.
                 self._log.failure("a tick of the broker failed")
 
 
 class EmbeddedBrokerService(BrokerService):
-    """A broker inside a worker's process, as long as nobody else serves its endpoints.
+    """A broker embedded in a worker's process, which serves unless another broker serves its endpoints.
 
-    While another broker does, it tries again and again to bind them: when that broker is gone, one of all that wait
-    gets them, and opens the store.
+    While another broker does, it tries to bind them at intervals. When that broker ends, one of the waiting brokers
+    binds the endpoints, and opens the store.
     """
 
-    _next_attempt: IDelayedCall | None = None
-    _complaint = ""
+    _next_try: IDelayedCall | None = None
+    _logged_failure = ""
 
     def startService(self) -> None:
-        """Serve the endpoints, or leave them to whoever does until that one is gone.
+        """Serve the endpoints, or wait until the broker that serves them ends.
 
-        :raises CannotBind: an endpoint cannot be served for another reason.
+        :raises CannotBind: an endpoint cannot be bound for another reason.
         :raises StoreError: the store cannot be used.
         """
         try:
@@ -158,35 +158,35 @@ class EmbeddedBrokerService(BrokerService):
             if not error.is_taken:
                 raise
             self._log.info(
-                "{endpoints} is served already; joining the broker there", endpoints=", ".join(self._endpoints)
+                "another broker serves {endpoints}; joining the broker there", endpoints=", ".join(self._endpoints)
             )
-            self._attempt_in(TAKE_OVER_SECONDS)
+            self._retry_in(TAKE_OVER_SECONDS)
 
     def stopService(self) -> None:
         """See :class:`BrokerService`."""
-        if self._next_attempt is not None:
-            self._next_attempt.cancel()
-            self._next_attempt = None
+        if self._next_try is not None:
+            self._next_try.cancel()
+            self._next_try = None
         super().stopService()
 
-    def _attempt_in(self, seconds: float) -> None:
-        self._next_attempt = self._reactor.callLater(seconds, self._attempt)
+    def _retry_in(self, seconds: float) -> None:
+        self._next_try = self._reactor.callLater(seconds, self._try_takeover)
 
-    def _attempt(self) -> None:
-        """Serve the endpoints if nobody does any more; what else prevents it is told once, and may pass."""
-        self._next_attempt = None
+    def _try_takeover(self) -> None:
+        """Serve the endpoints if no other broker does; other failures are logged once and retried."""
+        self._next_try = None
         try:
             self._serve()
-        except Exception as error:  # Whatever it was, nobody else may be there to make another attempt.
-            is_taken = isinstance(error, CannotBind) and error.is_taken
-            if not is_taken:
-                self._complain(error)
-            self._attempt_in(TAKE_OVER_SECONDS if is_taken else RETRY_SECONDS)
+        except Exception as error:  # Retry after any failure: there may be no other process that could serve.
+            has_tracker_in_flight = isinstance(error, CannotBind) and error.is_taken
+            if not has_tracker_in_flight:
+                self._log_failure(error)
+            self._retry_in(TAKE_OVER_SECONDS if has_tracker_in_flight else RETRY_SECONDS)
         else:
-            self._log.info("the broker there is gone, this worker carries one now")
+            self._log.info("the other broker has ended; this worker embeds the broker now")
 
-    def _complain(self, error: Exception) -> None:
-        complaint = str(error) if isinstance(error, AlaskaError) else repr(error)
-        if complaint != self._complaint:
-            self._complaint = complaint
-            self._log.error("cannot take over from the broker that is gone: {complaint}", complaint=complaint)
+    def _log_failure(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, AlaskaError) else repr(error)
+        if reason != self._logged_failure:
+            self._logged_failure = reason
+            self._log.error("cannot take over from the broker that has ended: {reason}", reason=reason)

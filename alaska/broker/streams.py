@@ -1,8 +1,9 @@
-"""Streams: a message goes once to each reader whose pattern matches (docs/protocol.md, sections 4 to 6).
+"""Streams: a message is delivered once to each reader with a matching pattern (docs/protocol.md, sections 4 to 6).
 
-A reader is live, or it lags. What a live reader matches it is sent at once. A reader that has no credit left lags: it
-costs the broker a position, and when credit comes it is fed from the stream's journal until it has caught up. A
-reader that asks for the past lags from the start. The journal keeps what the retention says and what lags needs.
+A reader is live, or it lags. A live reader is sent matching messages at once. A reader without credit lags: the broker
+only remembers its position, and when it gets credit, feeds it from the stream's journal until it has caught up. A
+reader that starts at a past position lags from the start. The journal holds the records that the retention demands,
+and those that lagging readers have not got yet.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alaska.broker.clients import Client
-from alaska.broker.ended import Ended
+from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
-from alaska.broker.readers import Reader
-from alaska.broker.subjects import SubjectIndex
-from alaska.broker.turns import Turns
+from alaska.broker.round_robin import RoundRobin
+from alaska.broker.stream_readers import Reader
+from alaska.broker.subject_index import SubjectIndex
 from alaska.interfaces import IStore
 from alaska.message import Record, Retention, reckoned
 from alaska.mlm import commands as mlm
@@ -23,24 +24,22 @@ from alaska.mlm.patterns import Pattern
 from alaska.names import printable
 
 READ_RECORDS = 500
-LEAST_RECORDS = 16
-"""So many records are read at least, since some may be for others, however little credit there is."""
+MIN_READ_RECORDS = 16
+"""The minimum number of records per read, however little credit there is: some may not match."""
 TRIM_SECONDS = 1.0
-TRIM_RECORDS = 1000
-"""A stream that grew by so many records is looked at before its time, so that no look takes long."""
-FEED_AT_ONCE = 2000
-"""How many records one call, or one tick, looks at for readers that lag; the rest is for the next tick."""
+TRIM_AFTER_RECORDS = 1000
+"""A stream that has grown by this many records is trimmed early, so that no trim takes long."""
+FEED_RECORDS = 2000
+"""The number of records examined for lagging readers per call and per tick; the next tick continues."""
 FEED_OCTETS = 4096
-"""A record counts as one more for each so many octets."""
-TRIM_AT_ONCE = 10_000
-"""How many records one look at a stream lets go at most."""
+"""A record counts once more per this many octets."""
+TRIM_MAX_RECORDS = 10_000
+"""The maximum number of records removed per trim of a stream."""
+_MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
 
 
 class Stream:
-    """One stream: its readers and its journal.
-
-    The times of records are in ms since 1970.
-    """
+    """One stream: its readers and its journal. The times of records are in ms since 1970."""
 
     def __init__(self, name: bytes, store: IStore, retention: Retention, gauge: Gauge, limits: QueueLimits) -> None:
         self.name = name
@@ -48,10 +47,10 @@ class Stream:
         self._gauge = gauge
         self._limits = limits
         self.refused = 0
-        """How many records were not kept for those who lag, because too much was kept already."""
+        """The number of records that could not be stored: the stream's size limit or the store's limit was reached."""
         self._store = store
         self._retention = retention
-        self._is_kept = retention.most_records != 0
+        self._is_retained = retention.most_records != 0
         self._index = SubjectIndex()
         self._readers: dict[Client, Reader] = {}
         self._by_pattern: dict[Pattern, dict[Client, Reader]] = {}
@@ -60,18 +59,18 @@ class Stream:
         self._first = 1
         self._octets = 0
         self._untrimmed = 0
-        self._oldest = 0
-        """No record that is kept is from before this time."""
-        self.has_kept = False
-        """Whether the store ever had a record of this stream, so that their positions must not be given again."""
+        self._oldest_time = 0
+        """No stored record is older than this time."""
+        self.was_stored = False
+        """Whether the store ever had a record of this stream, so that its positions must not be reused."""
 
     def __bool__(self) -> bool:
         return bool(self._readers) or self._first <= self._last
 
     def restore(self, first: int, last: int, octets: int) -> None:
-        """Take note of what the store has of this stream from before."""
+        """Take over the positions and octets that the store has for this stream at startup."""
         self._first, self._last, self._octets = first, last, octets
-        self.has_kept = True
+        self.was_stored = True
 
     @property
     def last(self) -> int:
@@ -81,35 +80,35 @@ class Stream:
     # Readers
 
     def read(self, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads, from now on; if it reads it already, nothing changes."""
+        """Add a pattern to a client's reader, from the next message on; an existing pattern does not change."""
         reader = self._readers.get(client)
-        if reader is None or pattern not in reader.wishes:
-            self._wish(client, pattern, self._last + 1)
+        if reader is None or pattern not in reader.subscriptions:
+            self._subscribe(client, pattern, self._last + 1)
 
     def replay(self, client: Client, pattern: Pattern, position: int) -> None:
-        """Add a pattern to what a client reads, from a position on, as records.
+        """Add a pattern to a client's reader, from a position on; from now on it gets messages as records.
 
-        What it has been sent under another pattern is not sent again.
+        Messages that it has been sent under another pattern are not sent again.
         """
         since = self._last + 1 if position == mlm.LIVE_ONLY else max(position, 1)
-        self._wish(client, pattern, since).wants_records = True
+        self._subscribe(client, pattern, since).wants_records = True
 
-    def _wish(self, client: Client, pattern: Pattern, since: int) -> Reader:
+    def _subscribe(self, client: Client, pattern: Pattern, since: int) -> Reader:
         reader = self._readers.setdefault(client, Reader(client))
-        if pattern not in reader.wishes:
+        if pattern not in reader.subscriptions:
             self._by_pattern.setdefault(pattern, {})[client] = reader
             self._index.add(pattern)
-        upto = self._last + 1 if reader.next is None else reader.next
-        reader.wish(pattern, since, upto)
+        upto = self._last + 1 if reader.next_position is None else reader.next_position
+        reader.subscribe(pattern, since, upto)
         if since < upto:
-            reader.next = since
+            reader.next_position = since
             self._lagging[client] = reader
         return reader
 
     def cancel(self, client: Client) -> None:
-        """End all that a client reads here; a client that reads nothing is no error."""
+        """Remove a client's reader, if there is one."""
         reader = self._readers.pop(client, None)
-        for pattern in reader.wishes if reader else ():
+        for pattern in reader.subscriptions if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
             if self._index.discard(pattern):
@@ -119,32 +118,34 @@ class Stream:
     # Messages
 
     def publish(self, sender: Client, subject: bytes, content: Content, time: int) -> int:
-        """Send a message to all who read it, and keep it for those who will; return to how many it went at once."""
+        """Send a message to all live readers, and store it if it is needed; return the number of deliveries."""
         self._last += 1
         record = Record(self.name, self._last, time, sender.address, subject, content)
         size = record.size
         count = 0
-        is_needed = self._is_kept or bool(self._lagging)
+        is_needed = self._is_retained or bool(self._lagging)
         for reader in self._readers_of(subject):
             if reader.client is sender or reader.is_own(sender.address):
-                if reader.next is not None and not sender.address:
+                if reader.next_position is not None and not sender.address:
                     reader.note_own(record.position)
-            elif reader.next is not None or (record.position < reader.latest and not reader.wants(record)):
+            elif reader.next_position is not None or (
+                record.position < reader.latest_start and not reader.wants(record)
+            ):
                 continue
             elif reader.client.is_ready:
                 reader.send(record, size)
                 count += 1
             elif reader.client.is_full and reader.client.is_plain:
-                reader.client.flow.drop(reader.client)
+                reader.client.flow.note_dropped(reader.client)
             else:
-                reader.next = record.position
+                reader.next_position = record.position
                 self._lagging[reader.client] = reader
                 is_needed = True
         most = self._store.most_octets
         has_room = is_needed and self._store.has_room and (most is None or size <= most)
         if has_room and self._gauge.admits(self._label, self._octets + size, self._limits):
             self._store.record(record)
-            self.has_kept = True
+            self.was_stored = True
             self._octets += size
             self._untrimmed += 1
         elif is_needed:
@@ -160,63 +161,64 @@ class Stream:
             return iter(self._by_pattern[pattern].values())
         return iter({reader: None for pattern in matching for reader in self._by_pattern[pattern].values()})
 
-    def feed(self, client: Client, most: int = FEED_AT_ONCE) -> int:
-        """Send a client that lags what the journal has for it, as far as it is ready.
+    def feed(self, client: Client, most: int = FEED_RECORDS) -> int:
+        """Send a lagging client records from the journal, as far as it is ready.
 
-        Return how many records were looked at, at most about so many; where there are many patterns, each record
-        counts for several.
+        Return the number of records examined, at most about ``most``; with many patterns a record counts several times.
         """
         reader = self._lagging.get(client)
-        if reader is None or reader.next is None:
+        if reader is None or reader.next_position is None:
             return 0
-        looked_at = 0
-        while client.is_ready and reader.next <= self._last and looked_at < most:
+        examined = 0
+        while client.is_ready and reader.next_position <= self._last and examined < most:
             at_most = READ_RECORDS if client.credit is None else min(READ_RECORDS, client.credit)
-            at_most = max(LEAST_RECORDS, min(at_most, (most - looked_at) // reader.cost))
-            records = self._store.records(self.name, reader.next - 1, at_most)
-            if not records and records.upto == reader.next - 1:
-                # It is being read.
-                return looked_at
+            at_most = max(MIN_READ_RECORDS, min(at_most, (most - examined) // reader.cost))
+            records = self._store.records(self.name, reader.next_position - 1, at_most)
+            if not records and records.upto == reader.next_position - 1:
+                # The store is still reading a large record.
+                return examined
             for record in records:
                 is_for_it = reader.wants(record)
                 if is_for_it and not client.is_ready:
-                    return looked_at
-                reader.next = record.position + 1
-                looked_at += reader.cost + record.size // FEED_OCTETS
+                    return examined
+                reader.next_position = record.position + 1
+                examined += reader.cost + record.size // FEED_OCTETS
                 if is_for_it:
                     reader.send(record, record.size)
-            reader.next = self._last + 1 if records.upto is None else max(reader.next, records.upto + 1)
-        if reader.next == self._last + 1:
-            reader.next = None
-            reader.own.clear()
+            reader.next_position = (
+                self._last + 1 if records.upto is None else max(reader.next_position, records.upto + 1)
+            )
+        if reader.next_position == self._last + 1:
+            reader.next_position = None
+            reader.own_records.clear()
             self._catch_up(client)
-        return looked_at
+        return examined
 
     @property
     def lagging(self) -> list[Client]:
-        """Who lags."""
+        """The clients whose readers lag."""
         return list(self._lagging)
 
     def trim(self, now: float) -> None:
-        """Keep no longer what is beyond the retention at this time, in seconds, and what no reader lags behind."""
-        needed = (reader.next for reader in self._lagging.values() if reader.next is not None)
-        most = self._first - 1 + TRIM_AT_ONCE
-        upto = self._expendable(now, min([self._last, most, *(position - 1 for position in needed)]))
-        # There may be more, for the next tick.
-        self._untrimmed = TRIM_RECORDS if upto == most else 0
+        """Remove records that neither the retention nor a lagging reader needs; ``now`` is in seconds."""
+        needed = (reader.next_position for reader in self._lagging.values() if reader.next_position is not None)
+        most = self._first - 1 + TRIM_MAX_RECORDS
+        upto = self._trimmable_upto(now, min([self._last, most, *(position - 1 for position in needed)]))
+        # At the maximum there may be more to remove: let has_grown demand another trim at the next tick.
+        self._untrimmed = TRIM_AFTER_RECORDS if upto == most else 0
         if upto >= self._first:
             self._octets -= self._store.trim(self.name, upto)
             self._first = upto + 1
-            self._gauge.sank(self._label, self._octets, self._limits)
+            self._gauge.shrank(self._label, self._octets, self._limits)
 
     @property
     def has_grown(self) -> bool:
-        """Whether so much was kept since the last :meth:`trim` that it should not wait."""
-        return self._untrimmed >= TRIM_RECORDS
+        """Whether the stream has grown so much since the last :meth:`trim` that the next one should not wait."""
+        return self._untrimmed >= TRIM_AFTER_RECORDS
 
-    def _expendable(self, now: float, limit: int) -> int:
-        """Return the position up to which the retention has no more need for records, at most the limit."""
-        if not self._is_kept:
+    def _trimmable_upto(self, now: float, limit: int) -> int:
+        """Return the position, at most ``limit``, up to which the retention does not need records."""
+        if not self._is_retained:
             return limit
         most = self._retention.most_records
         upto = self._first - 1 if most is None else max(self._first - 1, min(self._last - most, limit))
@@ -225,8 +227,8 @@ class Stream:
         if oldest is None and most_octets is None:
             return upto
         octets = self._octets
-        if (oldest is None or oldest <= self._oldest) and (most_octets is None or octets <= most_octets):
-            # So nothing needs to be read.
+        if (oldest is None or oldest <= self._oldest_time) and (most_octets is None or octets <= most_octets):
+            # Avoid reading from the store.
             return upto
         after = self._first - 1
         while after < limit:
@@ -236,7 +238,7 @@ class Stream:
                 is_too_much = most_octets is not None and octets > most_octets
                 is_needed = position > upto and not is_too_old and not is_too_much
                 if is_needed or position > limit:
-                    self._oldest = time
+                    self._oldest_time = time
                     return upto
                 upto = max(upto, position)
                 octets -= size
@@ -244,14 +246,14 @@ class Stream:
         return upto
 
     def _catch_up(self, client: Client) -> None:
-        """Note that a client does not lag any more; a journal that was kept for it alone ends."""
+        """Record that a client does not lag any more; without lagging readers and retention, empty the journal."""
         self._lagging.pop(client, None)
-        if not self._lagging and not self._is_kept:
+        if not self._lagging and not self._is_retained:
             self.trim(0.0)
 
 
 class Streams:
-    """All streams that somebody reads, or that are kept, by name."""
+    """All streams with readers or stored records, by name."""
 
     def __init__(self, store: IStore, limits: Limits) -> None:
         self._store = store
@@ -263,80 +265,80 @@ class Streams:
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
         self._most_octets = limits.content_octets
-        self._ended = Ended()
+        self._ended = EndedStreams()
         self._trimmed = 0.0
         self.refused = 0
-        """How many messages were too large, or not kept because there are too many streams."""
-        self._turns = Turns()
+        """The number of messages that were too large, or not stored because of the limit for streams."""
+        self._round_robin = RoundRobin()
         for size in store.streams():
             if size.first <= size.last:
-                self._at(size.stream).restore(size.first, size.last, size.octets)
+                self._get_or_create(size.stream).restore(size.first, size.last, size.octets)
             else:
-                self._ended.note(size.stream, size.last)
+                self._ended.add(size.stream, size.last)
 
-    def _at(self, name: bytes) -> Stream:
+    def _get_or_create(self, name: bytes) -> Stream:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
             stream = self._streams[name] = Stream(name, self._store, retention, self._gauge, self._limits)
-            last = self._ended.take(name)
+            last = self._ended.pop(name)
             if last:
                 stream.restore(last + 1, last, 0)
         return stream
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
-        """Add a pattern to what a client reads of a stream, from now on."""
+        """Add a pattern to a client's reader of a stream, from the next message on."""
         self._read_by.setdefault(client, {})[name] = None
-        self._at(name).read(client, pattern)
+        self._get_or_create(name).read(client, pattern)
 
     def replay(self, name: bytes, client: Client, pattern: Pattern, position: int) -> int:
-        """Add a pattern to what a client reads of a stream, from a position on, as records; return the last position.
+        """Add a pattern to a client's reader of a stream, from a position on, as records; return the last position.
 
-        A client that knows of a higher one has read another stream of that name.
+        If the client knows a higher position, that was of an earlier stream with this name.
         """
         self._read_by.setdefault(client, {})[name] = None
-        stream = self._at(name)
+        stream = self._get_or_create(name)
         stream.replay(client, pattern, position)
         return stream.last
 
     def cancel(self, name: bytes, client: Client) -> None:
-        """End all that a client reads of a stream; a client that reads nothing of it is no error."""
+        """Remove a client's reader of a stream, if there is one."""
         if name in self._read_by.get(client, ()):
             del self._read_by[client][name]
-            self._leave(name, client)
+            self._stop_reading(name, client)
 
-    def drop(self, client: Client) -> None:
-        """End all that a client reads."""
+    def remove_client(self, client: Client) -> None:
+        """Remove all readers of a client."""
         for name in self._read_by.pop(client, ()):
-            self._leave(name, client)
+            self._stop_reading(name, client)
 
-    def _leave(self, name: bytes, client: Client) -> None:
+    def _stop_reading(self, name: bytes, client: Client) -> None:
         stream = self._streams[name]
         stream.cancel(client)
         if not stream:
-            self._forget(stream)
+            self._remove(stream)
 
-    def _forget(self, stream: Stream) -> None:
+    def _remove(self, stream: Stream) -> None:
         del self._streams[stream.name]
-        if stream.has_kept:
-            self._ended.note(stream.name, stream.last)
+        if stream.was_stored:
+            self._ended.add(stream.name, stream.last)
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
-        """Send a message to all who read a stream; return to how many it went at once. The time is in seconds."""
+        """Send a message to the readers of a stream; return the number of deliveries. The time is in seconds."""
         if self._most_octets is not None and reckoned(content, 0) > self._most_octets:
             self.refused += 1
-            self._gauge.admits("a message of a stream", reckoned(content, 0), QueueLimits(self._most_octets))
+            self._gauge.admits(_MESSAGE, reckoned(content, 0), QueueLimits(self._most_octets))
             return 0
         stream = self._streams.get(name)
         if stream is None:
-            # Nobody reads it: it exists only if it is to be kept.
+            # It has no readers: create it only if its records are to be stored.
             if self._retention_of.get(name, self._retention).most_records == 0 or not self._has_room():
                 return 0
-            stream = self._at(name)
+            stream = self._get_or_create(name)
         return stream.publish(sender, subject, content, int(now * 1000))
 
     def _has_room(self) -> bool:
-        """Return whether there may be one more stream that nobody reads; those that are read need patterns."""
+        """Return whether the limit allows another stream without readers; the others are limited by their patterns."""
         if self._most is None or len(self._streams) < self._most:
             return True
         self.refused += 1
@@ -346,19 +348,19 @@ class Streams:
         return False
 
     def feed(self, client: Client) -> None:
-        """Send a client that lags what the journals have for it, as far as it is ready."""
+        """Send a client records from the journals of all streams in which it lags, as far as it is ready."""
         for name in self._read_by.get(client, ()):
             self._streams[name].feed(client)
 
     def tick(self, now: float) -> None:
-        """Go on with readers that lag, and at times keep no longer what is not needed. The time is in seconds."""
+        """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
         lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
-        self._turns.share(lagging, FEED_AT_ONCE, lambda each, most: each[0].feed(each[1], most))
+        self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
         for stream in list(self._streams.values()) if is_time else self._streams.values():
             if is_time or stream.has_grown:
                 stream.trim(now)
             if is_time and not stream:
-                self._forget(stream)
+                self._remove(stream)

@@ -1,4 +1,4 @@
-"""``twistd malamute``: options and wiring of the broker."""
+"""``twistd malamute``: the command-line options of the broker, and the objects it is made of."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
-from alaska.broker.flows import FlowLimits
-from alaska.broker.limits import LetterLimits, Limits, QueueLimits
+from alaska.broker.flow_control import FlowLimits
+from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
@@ -26,19 +26,19 @@ _log = Logger()
 
 
 class Options(BaseOptions):
-    """The command line of the broker."""
+    """The command-line options of the broker."""
 
     synopsis = "[options]"
     longdesc = "A Malamute broker. It reads the C broker's configuration file."
-    optParameters = [  # noqa: RUF012  # as Twisted has it
-        ["config", "c", None, f"The configuration file; without it {BrokerSettings.file}, created if it is missing."]
+    optParameters = [  # noqa: RUF012  # Twisted's interface
+        ["config", "c", None, f"The configuration file; default: {BrokerSettings.file}, created if it is missing."]
     ]
 
     loaded: Loaded[BrokerSettings]
     background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
-        """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
+        """Load the file and pass its settings to twistd; if it is invalid, exit with an error message."""
         self.loaded = starting.load_or_exit(load_broker, self["config"], BrokerSettings.file)
         self["config"] = self["config"] or BrokerSettings.file
         if self.parent is not None:
@@ -49,7 +49,7 @@ class Options(BaseOptions):
 
 
 def limits_of(settings: BrokerSettings) -> Limits:
-    """Return the limits that the settings give."""
+    """Return the limits from the settings."""
     return Limits(
         client_timeout=settings.timeout / 1000 if settings.timeout else float("inf"),
         mailbox=QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
@@ -64,7 +64,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         queues=settings.queues,
         streams=settings.streams,
         attempts=settings.service_attempts,
-        letters=LetterLimits(
+        dead_letters=DeadLetterLimits(
             settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
         ),
         flow=FlowLimits(settings.unread_count, settings.unread_size),
@@ -75,14 +75,14 @@ def limits_of(settings: BrokerSettings) -> Limits:
 
 
 def accept_of(settings: BrokerSettings) -> Callable[[bytes, bytes], bool] | None:
-    """Return what says by user name and password who may connect, or None where nobody is asked for them."""
+    """Return the function that decides about a login by user name and password, or None if no login is required."""
     if settings.mechanism != "plain":
         return None
     return Passwords(settings.password_file, settings.auth_verbose).accept
 
 
 def makeService(options: Options) -> IService:
-    """Return the broker that the options describe; nothing is opened before it starts."""
+    """Return the broker for the options; nothing is opened before it starts."""
     settings = options.loaded.settings
     starting.report(options["config"], options.loaded)
     give_back_large()

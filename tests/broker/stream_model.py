@@ -1,4 +1,4 @@
-"""What the readers of streams must get: each record that is for them once, in order, without a gap."""
+"""A model of streams: each reader must get every matching record once, in order, without gaps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERYTHING = 10_000
 
 @dataclass
 class Written:
-    """A record as it was written; the sender's number tells two clients without address apart."""
+    """A record as it was written; ``writer`` distinguishes clients without address."""
 
     number: int
     position: int
@@ -25,9 +25,10 @@ class Written:
 
 @dataclass
 class Reading:
-    """One reader of one stream: from which position on it wants each pattern, what it has got, what it has to get.
+    """A reader of one stream: the start position of each pattern, the received positions, and the pending records.
 
-    What a client without address wrote itself it may get when it asks for the past, where nobody knows it again.
+    The records in ``maybe`` may be delivered or not: a client without address that replays a stream may get the records
+    that it wrote itself, since the stored records do not identify it.
     """
 
     wants_records: bool = False
@@ -37,7 +38,7 @@ class Reading:
     maybe: set[int] = field(default_factory=set)
 
     def wants(self, written: Written, but: bytes | None = None) -> bool:
-        """Return whether a record is for it, for another pattern than one if that is given."""
+        """Return whether a record matches one of its patterns, other than ``but``."""
         return any(
             since <= written.position and compile_pattern(pattern).matches(written.subject)
             for pattern, since in self.since.items()
@@ -46,9 +47,10 @@ class Reading:
 
 
 class StreamsModel:
-    """All streams. A reader is anything that has an address.
+    """All streams. A reader is any object with an address.
 
-    The positions of a stream that is not kept are the model's own: the broker's begin anew when nobody reads it.
+    For a stream without retention the model uses its own positions, since those of the broker may start again when the
+    stream has no readers.
     """
 
     def __init__(self, store: IStore, kept: Container[bytes]) -> None:
@@ -61,7 +63,7 @@ class StreamsModel:
         self.got = 0
 
     def restarted(self, is_clean: bool) -> None:
-        """Take note that only what the store has is left."""
+        """Record that the broker was restarted with what is in the store."""
         last = {size.stream: size.last for size in self.store.streams()}
         for stream, known in self._last.items():
             is_promised = is_clean and stream in self._kept and self.store.is_durable
@@ -73,7 +75,7 @@ class StreamsModel:
         return self._last.get(stream, 0)
 
     def write(self, stream: bytes, writer: Hashable, sender: bytes, subject: bytes) -> int:
-        """Take note of a record that is written next; return its number, which is to be its content."""
+        """Record that a record is written next; return its number, which must be its content."""
         self._count += 1
         position = self._last[stream] = self.last(stream) + 1
         written = Written(self._count, position, sender, writer, subject)
@@ -84,16 +86,15 @@ class StreamsModel:
         return self._count
 
     def read(self, reader: Hashable, stream: bytes, pattern: bytes) -> None:
-        """Let somebody read, from now on; what is read already goes on."""
+        """Add a pattern to a reader, from now on; an existing pattern does not change."""
         reading = self._readings.setdefault((stream, reader), Reading())
         reading.since.setdefault(pattern, self.last(stream) + 1)
 
     def replay(self, reader: Hashable, stream: bytes, pattern: bytes, position: int) -> None:
-        """Let somebody read from a position on; what it gets under another pattern does not come again.
+        """Add a pattern to a reader, from a position on; records got under another pattern are not sent again.
 
-        Who asks for the same pattern again has no use for what it asked for before.
-
-        Of a stream that is not kept the position is :data:`LIVE_ONLY` or 0.
+        If the reader has the pattern already, the new position replaces the old one. For a stream without retention the
+        position must be :data:`LIVE_ONLY` or 0.
         """
         reading = self._readings.setdefault((stream, reader), Reading())
         reading.wants_records = True
@@ -110,21 +111,21 @@ class StreamsModel:
                     reading.maybe.add(written.position)
 
     def cancel(self, reader: Hashable, stream: bytes) -> None:
-        """Let somebody read a stream no longer."""
+        """Remove a reader of a stream."""
         self._readings.pop((stream, reader), None)
 
     def leave(self, reader: Hashable) -> None:
-        """Let somebody read nothing any more."""
+        """Remove a reader from all streams."""
         for stream, who in list(self._readings):
             if who is reader:
                 self.cancel(reader, stream)
 
     def delivered(self, reader: Hashable, command: mlm.StreamDeliver | mlm.StreamRecord) -> None:
-        """Check that what is delivered comes next."""
+        """Check that a delivery is the next pending record of a reader."""
         reading = self._readings.get((command.address, reader))
         assert reading is not None, f"{reader} does not read {command.address!r}"
         assert reading.wants_records is isinstance(command, mlm.StreamRecord)
-        assert reading.pending, f"{reader} has to get nothing, and gets {command}"
+        assert reading.pending, f"{reader} gets {command}, but nothing is pending"
         position = min(reading.pending)
         while position in reading.maybe and reading.pending[position].number != int(command.content[0]):
             reading.pending.pop(position)
@@ -138,12 +139,12 @@ class StreamsModel:
             assert command.position == position
 
     def check_fed(self, reader: Hashable) -> None:
-        """Check that somebody who is ready has all that it has to get."""
+        """Check that a reader that is ready has got all pending records."""
         for (stream, who), reading in self._readings.items():
             missing = reading.pending.keys() - reading.maybe
             assert who is not reader or not missing, f"{reader} waits for {missing} of {stream!r}"
 
 
 def is_own(written: Written, reader: Hashable) -> bool:
-    """Return whether a record was written by its reader, or by who had its address before."""
+    """Return whether a record was written by its reader, or by an earlier client with the same address."""
     return written.writer is reader or (bool(written.sender) and written.sender == getattr(reader, "address", b""))

@@ -1,4 +1,4 @@
-"""Any history of a broker: clients come, work, crash and go, time passes, the broker restarts."""
+"""Random histories of a broker: clients connect, work, crash and leave, time passes, the broker restarts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from alaska.message import QueueKind, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.store import sqlite
-from tests.broker.broker_model import BrokerModel, Peer
+from tests.broker.broker_model import BrokerModel
+from tests.broker.model_state import Peer
 from tests.histories import try_histories
 from tests.store.kinds import FileKind, MemoryKind, SpillingKind, StoreKind
 
@@ -52,9 +53,9 @@ positions = st.one_of(st.just(0), st.integers(0, 12), st.just(mlm.LIVE_ONLY))
 
 
 class BrokerMachine(RuleBasedStateMachine):
-    """Steps in the life of a broker; :class:`BrokerModel` checks what it sends at each.
+    """The steps of a history; :class:`BrokerModel` checks what the broker sends at each step.
 
-    Each rule does a whole thing, and the rules are few: a history that leaves some of them out has to make sense.
+    There are few rules, and each is complete in itself, so that a history still works when Hypothesis removes steps.
     """
 
     def __init__(self, kind: StoreKind) -> None:
@@ -64,19 +65,19 @@ class BrokerMachine(RuleBasedStateMachine):
         self.model = BrokerModel(kind.make(), LIMITS, kind.settle)
 
     def peer(self, pick: int) -> Peer:
-        """Return one of the clients that can say something."""
+        """Return one of the connected clients."""
         connected = self.model.connected
         return connected[-1 - pick % len(connected)]
 
     def has_peers(self) -> bool:
-        """Return whether there is one."""
+        """Return whether any client is connected."""
         return bool(self.model.connected)
 
-    # Clients come and go
+    # Clients connect and leave
 
     @initialize()
     def begin(self) -> None:
-        """There are somebody who asks and two who work."""
+        """One client sends requests, and two are workers."""
         self.model.open(b"", 0)
         self.arrive(b"a", 2, b"", None, 0)
         self.arrive(b"b", 5, b"^x", b"all", 0)
@@ -89,7 +90,7 @@ class BrokerMachine(RuleBasedStateMachine):
         position=positions,
     )
     def arrive(self, address: bytes, credit: int | None, pattern: bytes, stream: bytes | None, position: int) -> None:
-        """A client comes, offers something and reads something."""
+        """A client connects, and may offer a service and read a stream."""
         peer = self.model.open(address, credit)
         if pattern != PATTERNS[-1]:
             self.model.offer(peer, SERVICES[0], pattern)
@@ -99,12 +100,12 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(has_peers)
     @rule(pick=pick, how=st.sampled_from(DEPARTURES))
     def depart(self, pick: int, how: str) -> None:
-        """A client leaves, sends what it must not, or is killed; its connection is gone then, or seems to be there."""
+        """A client closes, sends invalid frames, or crashes; the broker may or may not notice the lost connection."""
         peer = self.peer(pick)
         if how == "close":
             self.model.close(peer)
         elif how == "vanish":
-            peer.is_silent = peer.is_gone = True
+            peer.is_silent = peer.is_disconnected = True
         elif how == "fall silent":
             peer.is_silent = True
         else:
@@ -121,9 +122,9 @@ class BrokerMachine(RuleBasedStateMachine):
         timeout=st.sampled_from(TIMEOUTS),
     )
     def send(self, pick: int, queue: QueueName, subjects: list[bytes], trackers: bytes, timeout: int) -> None:
-        """A client sends some requests or mails: without trackers, with its own, or with some as the broker makes them.
+        """A client sends requests or mail: without trackers, with its own, or with trackers like the broker's.
 
-        Those of clients with other addresses may be the same.
+        Clients with different addresses may use the same trackers.
         """
         peer = self.peer(pick)
         for subject in subjects:
@@ -132,7 +133,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.send(peer, queue, subject, trackers % number if trackers else b"", timeout)
 
     def has_leases(self) -> bool:
-        """Return whether a client has something to confirm."""
+        """Return whether a client has unconfirmed deliveries."""
         return any(peer.leases for peer in self.model.connected)
 
     @precondition(has_leases)
@@ -142,7 +143,7 @@ class BrokerMachine(RuleBasedStateMachine):
         credit=st.integers(0, 5),
     )
     def work(self, pick: int, confirmations: list[tuple[int, int]], credit: int) -> None:
-        """A client confirms deliveries, not always the oldest, and is ready for more."""
+        """A client confirms some deliveries, in any order, and gives credit."""
         holders = [peer for peer in self.model.connected if peer.leases]
         holder = holders[pick % len(holders)]
         for which, status in confirmations:
@@ -153,11 +154,14 @@ class BrokerMachine(RuleBasedStateMachine):
         self.model.credit(holder, credit)
 
     def answer(self, holder: Peer, tracker: bytes) -> None:
-        """Let a client answer what it was delivered by an alias; one with an address could not tell it from its own."""
+        """Let a client without address reply to a message that was delivered with an alias.
+
+        A client with an address might have a message of its own with the same tracker.
+        """
         message = holder.leases[tracker]
         if tracker.startswith(b"alias-") and message.sender and not holder.address:
             mailbox = QueueName(QueueKind.MAILBOX, message.sender)
-            self.model.send(holder, mailbox, b"answer", tracker, 0, meant=message.tracker)
+            self.model.send(holder, mailbox, b"answer", tracker, 0, original=message.tracker)
 
     @precondition(has_peers)
     @rule(pick=pick, service=st.sampled_from(SERVICES), pattern=patterns)
@@ -168,19 +172,19 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(has_peers)
     @rule(pick=pick, amount=st.integers(0, 6))
     def credit(self, pick: int, amount: int) -> None:
-        """A client is ready for more; it confirms what it does not have, too, which changes nothing."""
+        """A client gives credit, and confirms an unknown tracker, which has no effect."""
         self.model.credit(self.peer(pick), amount)
         self.model.call(self.peer(pick), mlm.Confirm(b"unknown", 200, b""))
 
-    def has_letters(self) -> bool:
+    def has_dead_letters(self) -> bool:
         """Return whether there are dead letters."""
-        return bool(self.model.letters)
+        return bool(self.model.dead_letters)
 
-    @precondition(has_letters)
+    @precondition(has_dead_letters)
     @rule(pick=pick, is_dropped=st.booleans())
-    def settle_letter(self, pick: int, is_dropped: bool) -> None:
-        """A dead letter is sent again, or thrown away."""
-        self.model.settle_letter(pick, is_dropped)
+    def settle_dead_letter(self, pick: int, is_dropped: bool) -> None:
+        """A dead letter is sent again, or dropped."""
+        self.model.settle_dead_letter(pick, is_dropped)
 
     # Streams
 
@@ -193,7 +197,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @precondition(has_peers)
     @rule(pick=pick, stream=st.sampled_from(STREAMS), pattern=patterns, how=st.one_of(positions, st.booleans()))
     def read(self, pick: int, stream: bytes, pattern: bytes, how: int) -> None:
-        """A client reads a stream, from now or from a position on, or does no longer."""
+        """A client reads a stream, from now or from a position on, or cancels it."""
         if how is True:
             self.model.read(self.peer(pick), stream, pattern)
         elif how is False:
@@ -205,7 +209,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(beats=st.integers(1, 12))
     def pass_time(self, beats: int) -> None:
-        """Time passes, and those who live say so."""
+        """Time passes, and the clients that have not crashed send pings."""
         for _ in range(beats):
             self.model.now += BEAT_SECONDS
             for peer in self.model.connected:
@@ -215,12 +219,12 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(chance=st.sampled_from(CHANCES))
     def chance(self, chance: str) -> None:
-        """The machine sleeps, its clock is set, or the broker restarts; or all goes on, and what is due is done."""
+        """The machine sleeps, its clock is set back, the broker crashes or restarts, or pending work is finished."""
         if chance in ("sleep", "set back"):
             self.model.now += 30 if chance == "sleep" else -30
             self.model.check_settled()
         elif chance in ("crash", "restart"):
-            self.model.check_kept()
+            self.model.check_stored()
             is_clean = chance == "restart"
             self.model.restart(self._kind.reopen(self.model.store, is_clean), is_clean)
         elif chance == "write":
@@ -231,7 +235,7 @@ class BrokerMachine(RuleBasedStateMachine):
     # The end
 
     def teardown(self) -> None:
-        """In the end everybody is gone, somebody takes everything, and nothing is left and nothing lost."""
+        """When all clients have left and new ones have taken every message, none is left and none was lost."""
         model = self.model
         model.check_settled()
         for peer in model.connected:
@@ -246,69 +250,74 @@ class BrokerMachine(RuleBasedStateMachine):
         for peer in model.connected:
             while peer.leases:
                 model.confirm(peer, next(iter(peer.leases)), 200)
-        model.check_kept()
-        assert all(message.final is not None for message in model.messages.values())
+        model.check_stored()
+        assert all(message.final_status is not None for message in model.messages.values())
         model.check_room(ROOM)
         model.store.close()
         self._kind.clean_up()
 
 
 class MemoryMachine(BrokerMachine):
-    """A broker that forgets all when it ends."""
+    """A broker with a store in memory."""
 
     def __init__(self) -> None:
         super().__init__(MemoryKind())
 
 
 class FileMachine(BrokerMachine):
-    """A broker with a file."""
+    """A broker with a store in a file."""
 
     def __init__(self) -> None:
         super().__init__(FileKind())
 
 
 class SpillingMachine(BrokerMachine):
-    """A broker that has most of what waits in a temporary file."""
+    """A broker with a store that spills most messages to a temporary file."""
 
     def __init__(self) -> None:
         super().__init__(SpillingKind())
 
 
 def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -> None:
-    """Let queues and journals be read, and the temporary file be used, in the smallest of steps."""
-    for name, size in {"WINDOW_MESSAGES": 4, "WINDOW_OCTETS": 14, "MOST_OCTETS": 3000, "NARROW_OCTETS": 600}.items():
+    """Reduce batch and window sizes, so that few messages suffice to exceed them."""
+    for name, size in {
+        "WINDOW_MESSAGES": 4,
+        "WINDOW_OCTETS": 14,
+        "TOTAL_WINDOW_OCTETS": 3000,
+        "NARROW_WINDOW_OCTETS": 600,
+    }.items():
         patch(lanes, name, size)
-    for name, size in {"READ_MESSAGES": 3, "READS_IN_A_TURN": 2, "REFILLS_AT_ONCE": 2}.items():
+    for name, size in {"READ_MESSAGES": 3, "READS_PER_CALL": 2, "REFILLS_PER_READ": 2}.items():
         patch(queue, name, size)
-    for name, size in {"READ_RECORDS": 3, "LEAST_RECORDS": 2, "FEED_AT_ONCE": 5, "TRIM_RECORDS": 4}.items():
+    for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():
         patch(streams, name, size)
     patch(sqlite, "SPILL_OCTETS", 300)
 
 
 class BrokerModelTests(SynchronousTestCase):
-    """The rules of a broker, with each store."""
+    """Random histories, with each kind of store."""
 
     def setUp(self) -> None:
         take_small_steps(self.patch)
 
     def try_histories(self, machine: type[BrokerMachine]) -> None:
-        """Try any history of a broker."""
+        """Run random histories."""
         try_histories(machine, EXAMPLES, STEPS, "take_small_steps()")
 
     def test_memory(self) -> None:
-        """Whatever happens, a broker that forgets all when it ends keeps its promises."""
+        """In any history, a broker with a store in memory follows the protocol."""
         self.try_histories(MemoryMachine)
 
     def test_file(self) -> None:
-        """Whatever happens, a broker with a file keeps its promises, also over its own end."""
+        """In any history, a broker with a store in a file follows the protocol, also across restarts and crashes."""
         self.try_histories(FileMachine)
 
     def test_temporary_file(self) -> None:
-        """Whatever happens, a broker that has most of it in a temporary file keeps its promises."""
+        """In any history, a broker that spills to a temporary file follows the protocol."""
         self.try_histories(SpillingMachine)
 
     def test_confirmed_twice(self) -> None:
-        """A confirmed message whose end is not on the disk at a crash comes again, and its sender may hear so twice."""
+        """If the end of a confirmed message is not stored before a crash, the message is delivered again."""
         state = FileMachine()
         state.begin()
         state.send(pick=1, queue=QUEUES[0], subjects=[b"x1"], trackers=b"t%d", timeout=0)
@@ -319,4 +328,4 @@ class BrokerModelTests(SynchronousTestCase):
         state.chance("crash")
         state.teardown()
         message = state.model.messages[1]
-        self.assertEqual((message.final, message.told), (200, [200]))
+        self.assertEqual((message.final_status, message.statuses), (200, [200]))

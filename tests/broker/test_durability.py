@@ -1,4 +1,4 @@
-"""The broker with a store in a file: what it promises, and what is there after its end (docs/protocol.md, 5)."""
+"""The broker with a store in a file: when it confirms, and what survives a crash (docs/protocol.md, section 5)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from alaska.mlm import commands as mlm
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
-from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
+from tests.broker.broker_case import OFFER, BrokerTestCase, mail, request
 
 
 class DurableTestCase(BrokerTestCase):
-    """A broker whose file is written when the test says so; a restart is one without goodbye."""
+    """A broker with a store in a file, which is written when the test says so."""
 
     limits = Limits(client_timeout=5.0, attempts=3, retention=Retention(most_records=100))
 
@@ -32,7 +32,7 @@ class DurableTestCase(BrokerTestCase):
         self.begin()
 
     def begin(self) -> None:
-        """Start a broker on the file, which knows nobody."""
+        """Start a broker with the file, and without clients."""
 
         def make_writing(file: File, wake: object) -> HandWriting:
             self.writing = HandWriting(file, self.woken)
@@ -45,32 +45,32 @@ class DurableTestCase(BrokerTestCase):
         self.broker.tick(self.now)
 
     def woken(self) -> None:
-        """Let the store know that something is written."""
+        """Notify the store that a write has ended."""
         self.durable._collect()
 
     def write(self) -> None:
-        """Write all that there is to write."""
+        """Write all pending changes."""
         self.clock.advance(1.0)
         while self.writing.begun is not None:
             self.writing.run()
             self.clock.advance(0)
 
     def crash(self) -> None:
-        """End the broker as kill -9 does: what is not written is gone."""
+        """End the broker as kill -9 does, which loses unwritten changes, and start another."""
         self.durable._unwritten = type(self.durable._unwritten)()
         self.durable.close()
         self.begin()
 
     def confirms(self, name: str) -> list[tuple[bytes, int]]:
-        """Return the confirmations that a sender has got."""
+        """Return the trackers and statuses of the confirmations in an inbox, and empty it."""
         return [(each.tracker, each.status_code) for each in self.take(name) if isinstance(each, mlm.Confirm)]
 
 
-class RefusedTests(DurableTestCase):
-    """Messages that the store cannot keep, among others that it can."""
+class UnstorableMessageTests(DurableTestCase):
+    """Messages that the store cannot write, among others that it can."""
 
     def begin(self) -> None:
-        """Start a broker on the file, which takes no message whose position is 2."""
+        """Start a broker with the file, in which no message with position 2 can be inserted."""
         super().begin()
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute(
@@ -78,8 +78,8 @@ class RefusedTests(DurableTestCase):
                 "BEGIN SELECT RAISE(ABORT, 'too odd'); END"
             )
 
-    def test_sender_is_told(self) -> None:
-        """The sender of such a message is told 502, it is delivered to nobody, and the others are as ever."""
+    def test_confirmed_with_502(self) -> None:
+        """A message that cannot be written is confirmed with 502 and not delivered; other messages are not affected."""
         self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
         self.write()
         self.assertEqual(sorted(self.confirms("p")), [(b"t1", 201), (b"t2", 502), (b"t3", 201)])
@@ -88,13 +88,13 @@ class RefusedTests(DurableTestCase):
         self.assertEqual((self.broker.counters.store_refused, self.broker.counters.dropped), (1, 1))
 
     def test_room(self) -> None:
-        """Such a message takes no room any more."""
+        """A message that cannot be written does not count for the size of the queue."""
         self.open("p", *(request(content=b"x" * 100, tracker=b"t%d" % number) for number in (1, 2, 3)), credit=0)
         self.write()
         self.assertEqual(self.broker.queues._room.octets, 200)
 
     def test_with_a_worker(self) -> None:
-        """Such a message that a worker has goes on; it is told 502 only when that worker is lost over it."""
+        """If a worker has the message in flight, its sender gets 502 only when the worker disconnects."""
         self.open("w", OFFER, credit=9)
         self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
         self.write()
@@ -104,20 +104,20 @@ class RefusedTests(DurableTestCase):
         self.assertEqual(self.confirms("p"), [(b"t2", 502)])
 
     def test_done_by_a_worker(self) -> None:
-        """Such a message that a worker has done is done."""
+        """If a worker has the message in flight and confirms it, its sender gets the status of the worker."""
         self.open("w", OFFER, credit=9)
         self.open("p", *(request(b"%d" % number, tracker=b"t%d" % number) for number in (1, 2)), credit=0)
         self.write()
         self.do("w", mlm.Confirm(b"t2", 200, b""))
         self.assertEqual(self.confirms("p"), [(b"t1", 201), (b"t2", 200)])
-        self.assertEqual(self.broker.queues._refused, set())
+        self.assertEqual(self.broker.queues._unstorable, set())
 
 
-class PromiseTests(DurableTestCase):
-    """When a message is promised to be safe."""
+class ConfirmationTests(DurableTestCase):
+    """When a message is confirmed as stored."""
 
-    def test_stored_behind_the_commit(self) -> None:
-        """201 is said when the message is in the file, not before, and what was promised is there after a crash."""
+    def test_stored_after_commit(self) -> None:
+        """201 is sent when the message is in the file, not before, and the message is there after a crash."""
         self.open("p", request(b"1", tracker=b"t"), credit=0)
         self.assertEqual(self.confirms("p"), [])
         self.write()
@@ -128,7 +128,7 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.taken("w"), [b"1"])
 
     def test_done_before_the_commit(self) -> None:
-        """A message that is confirmed before its turn to be written is promised and done in one, without a write."""
+        """A message that is confirmed before it is written causes 201 and 200 at once, without a write."""
         self.open("w", OFFER, credit=9)
         self.open("p", credit=0)
         self.do("p", request(tracker=b"t"))
@@ -137,7 +137,7 @@ class PromiseTests(DurableTestCase):
         self.assertIsNone(self.writing.begun)
 
     def test_too_large_for_a_row(self) -> None:
-        """A message or record that the store cannot hold is refused before it is kept, and costs no other."""
+        """A message or record too large for the store is refused before it is stored, and no other is affected."""
         self.patch(SqliteStore, "most_octets", 100)
         self.setUp()
         self.open("p", credit=0)
@@ -147,14 +147,14 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.confirms("p"), [(b"t", 301), (b"u", 201)])
 
     def test_plain_receiver(self) -> None:
-        """What goes to a plain receiver is delivered and no more: nothing is promised of it."""
+        """The sender of a message for a plain receiver gets 202 alone, without 201."""
         self.open("w", OFFER)
         self.open("p", credit=0)
         self.do("p", request(tracker=b"t"))
         self.assertEqual(self.confirms("p"), [(b"t", 202)])
 
-    def test_done_is_done(self) -> None:
-        """What was confirmed is not there after a crash."""
+    def test_confirmed_before_crash(self) -> None:
+        """A confirmed message is not redelivered after a crash."""
         self.open("w", OFFER, credit=9)
         self.open("p", request(b"1", tracker=b"t"), request(b"2", tracker=b"u"), credit=0)
         self.write()
@@ -166,7 +166,7 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.taken("w"), [b"2"])
 
     def test_sender_after_a_restart(self) -> None:
-        """Who comes again with the sender's address hears what became of a message, no stranger does."""
+        """After a crash the client with the sender's address gets the final status, not one with the old routing id."""
         self.do("p", mlm.ConnectionOpen(b"sender"), mlm.Credit(0), request(tracker=b"t"))
         self.write()
         self.crash()
@@ -178,7 +178,7 @@ class PromiseTests(DurableTestCase):
         self.assertEqual((self.confirms("p"), self.confirms("q")), ([], [(b"t", 200)]))
 
     def test_mail_in_order(self) -> None:
-        """Mail waits for its owner over restarts, in order."""
+        """Mail survives crashes, in order."""
         self.open("p", mail(b"1"), mail(b"2"), mail(b"3"))
         self.write()
         self.crash()
@@ -192,7 +192,7 @@ class PromiseTests(DurableTestCase):
         self.do("late", mlm.Confirm(first, 200, b""))
 
     def test_timeouts_go_on(self) -> None:
-        """A message whose time passes while no broker runs is thrown away by the next."""
+        """A message whose timeout passes while no broker runs expires in the next one."""
         self.open("p", request(b"late", timeout=1000), request(b"patient", timeout=9000))
         self.write()
         self.now += 2.0
@@ -203,24 +203,24 @@ class PromiseTests(DurableTestCase):
         self.assertEqual(self.taken("w"), [b"patient"])
 
     def test_dead_letters(self) -> None:
-        """Dead letters are there after a crash, and can be sent again."""
+        """Dead letters survive a crash, and can be replayed afterwards."""
         self.open("w", OFFER, credit=1)
         self.open("p", request(b"bad", tracker=b"t"))
         self.do("w", mlm.Confirm(b"t", 404, b"no such script"))
         self.write()
         self.crash()
-        (letter,) = self.broker.queues.dead.heads(0, 10)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual((letter.status, letter.reason, letter.message.subject), (404, b"no such script", b"bad"))
-        self.assertTrue(self.broker.queues.replay_letter(letter.message.position, self.now))
+        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
         self.open("w", OFFER, credit=1)
         self.assertEqual(self.taken("w"), [b"bad"])
 
 
 class AttemptTests(DurableTestCase):
-    """Requests that end the process which broker and worker share."""
+    """Requests that crash the process of an embedded broker and its worker."""
 
-    def test_counted_before_it_is_tried_again(self) -> None:
-        """What waited when a broker ended is delivered by the next when its attempt is in the file, not before."""
+    def test_attempt_is_stored_before_delivery(self) -> None:
+        """A restored request is delivered when the attempt is in the file, not before."""
         self.open("p", request(b"1"))
         self.write()
         self.crash()
@@ -229,8 +229,8 @@ class AttemptTests(DurableTestCase):
         self.write()
         self.assertEqual(self.taken("w"), [b"1"])
 
-    def test_ends(self) -> None:
-        """A request that ends broker and worker each time is a dead letter after so many attempts."""
+    def test_becomes_dead_letter(self) -> None:
+        """A request that crashes broker and worker each time becomes a dead letter after the maximum of attempts."""
         self.open("p", request(b"bomb"), request(b"good"))
         self.write()
         deliveries = 0
@@ -240,10 +240,10 @@ class AttemptTests(DurableTestCase):
             self.write()
             deliveries += self.taken("w").count(b"bomb")
         self.assertEqual(deliveries, 3)
-        self.assertEqual([each.message.subject for each in self.broker.queues.dead.heads(0, 10)], [b"bomb"])
+        self.assertEqual([each.message.subject for each in self.broker.queues.dead_letters.summaries(0, 10)], [b"bomb"])
 
     def test_worker_that_has_left(self) -> None:
-        """A worker that is gone before the attempt is in the file is sent nothing; another is."""
+        """If the worker leaves before the attempt is in the file, the request goes to another worker."""
         self.open("p", request(b"1"))
         self.write()
         self.crash()
@@ -255,10 +255,10 @@ class AttemptTests(DurableTestCase):
 
 
 class FailureTests(DurableTestCase):
-    """A disk that fails."""
+    """A disk that cannot be written."""
 
     def test_refused(self) -> None:
-        """When no more can be kept unsafely, a tracked message is refused with a reason, and a plain one dropped."""
+        """When the buffer of unwritten changes is full, messages are refused with the reason until writing succeeds."""
         self.open("p", credit=0)
         self.do("p", request(tracker=b"first"))
         self.clock.advance(0)
@@ -277,10 +277,10 @@ class FailureTests(DurableTestCase):
 
 
 class StreamTests(DurableTestCase):
-    """Streams over restarts."""
+    """Streams after a crash."""
 
     def test_journal(self) -> None:
-        """A stream's records and positions go on after a restart."""
+        """A stream continues with its records and positions after a crash."""
         self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"%d" % number, ()) for number in range(3)))
         self.write()
         self.crash()
@@ -289,18 +289,3 @@ class StreamTests(DurableTestCase):
         self.do("r", mlm.StreamReplay(b"s", b"", 2))
         records = [each for each in self.take("r") if isinstance(each, mlm.StreamRecord)]
         self.assertEqual([(each.position, each.subject) for each in records], [(2, b"1"), (3, b"2"), (4, b"3")])
-
-
-class OverdueTests(BrokerTestCase):
-    """Messages that are late and with a client."""
-
-    def test_hide_nothing(self) -> None:
-        """However many late messages are with a client, those behind them are thrown away in time."""
-        self.open("w", OFFER, credit=1500)
-        self.open("p", *(request(timeout=100) for _ in range(1500)), credit=0)
-        self.do("p", mlm.ServiceSend(b"other", b"late", b"t", 200, ()))
-        self.pass_time(0.5)
-        self.assertEqual(
-            [(each.tracker, each.status_code) for each in self.take("p") if isinstance(each, mlm.Confirm)],
-            [(b"t", 201), (b"t", 302)],
-        )

@@ -1,4 +1,4 @@
-"""The broker in a worker: when it serves, and when it leaves that to another."""
+"""Embedded brokers: one of them serves, and the others wait to take over."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ from tests.network_case import ENDPOINT, NetworkCase
 
 
 class EmbeddedTests(NetworkCase):
-    """Several of them at one endpoint."""
+    """Several embedded brokers with the same endpoint."""
 
     def start(self, make_store: Callable[[], IStore] = MemoryStore) -> EmbeddedBrokerService:
-        """Start one more."""
+        """Start another embedded broker."""
         embedded = EmbeddedBrokerService(self.reactor, self.process, make_store, [ENDPOINT], Limits())
         embedded.startService()
         self.network.run()
         return embedded
 
-    def hosts(self, *services: EmbeddedBrokerService) -> list[bool]:
-        """Return who of them serves."""
+    def serving(self, *services: EmbeddedBrokerService) -> list[bool]:
+        """Return for each broker whether it serves."""
         return [embedded.serves for embedded in services]
 
     def test_one_of_three(self) -> None:
-        """The first serves, the others say that they join it; when it stops, exactly one of them takes over."""
+        """The first broker serves, and the others log that they join it; when it stops, exactly one takes over."""
         services = first, second, third = self.start(), self.start(), self.start()
-        self.assertEqual(self.hosts(*services), [True, False, False])
-        joining = f"{ENDPOINT} is served already; joining the broker there"
+        self.assertEqual(self.serving(*services), [True, False, False])
+        joining = f"another broker serves {ENDPOINT}; joining the broker there"
         self.assertEqual(self.logged(), [f"Broker ready ({ENDPOINT})", joining, joining])
         self.pass_time(10)
         first.stopService()
         self.pass_time(service.TAKE_OVER_SECONDS + 0.01)
-        self.assertEqual(sorted(self.hosts(second, third)), [False, True])
+        self.assertEqual(sorted(self.serving(second, third)), [False, True])
         self.assertEqual(
-            self.logged()[3:], [f"Broker ready ({ENDPOINT})", "the broker there is gone, this worker carries one now"]
+            self.logged()[3:],
+            [f"Broker ready ({ENDPOINT})", "the other broker has ended; this worker embeds the broker now"],
         )
 
     def test_joins_again(self) -> None:
-        """One that comes back joins who has taken over, and takes over from that one again."""
+        """A broker that is started again joins the one that has taken over, and later takes over from it."""
         first, second = self.start(), self.start()
         first.stopService()
         self.pass_time(0.5)
         first.startService()
-        self.assertEqual(self.hosts(first, second), [False, True])
+        self.assertEqual(self.serving(first, second), [False, True])
         second.stopService()
         self.pass_time(0.5)
-        self.assertEqual(self.hosts(first, second), [True, False])
+        self.assertEqual(self.serving(first, second), [True, False])
 
     def test_clients_come_along(self) -> None:
-        """A client of the first is one of the second within a second, and is given what comes then."""
+        """A client of the first broker reconnects to the second within a second, and gets new mail."""
         first, _second = self.start(), self.start()
         got = self.mailbox("box")
         first.stopService()
@@ -65,16 +66,16 @@ class EmbeddedTests(NetworkCase):
         self.assertEqual([delivery.subject for delivery in got], ["hello"])
 
     def test_stopped_while_it_waits(self) -> None:
-        """One that is stopped takes over from nobody."""
+        """A broker that is stopped while it waits does not take over."""
         first, second = self.start(), self.start()
         second.stopService()
         first.stopService()
         self.pass_time(1)
-        self.assertEqual(self.hosts(first, second), [False, False])
+        self.assertEqual(self.serving(first, second), [False, False])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_store_before_endpoint(self) -> None:
-        """Who stops closes the store while the endpoint is still served: whoever gets that can open the store."""
+        """A stopping broker closes the store before the endpoint, so that the next one can open the store."""
         served: list[object] = []
 
         class Store(MemoryStore):
@@ -87,7 +88,7 @@ class EmbeddedTests(NetworkCase):
         self.assertIs(self.network.served(ENDPOINT), None)
 
     def test_store_in_use(self) -> None:
-        """Who cannot open the store leaves the endpoint to others, says so once, and tries again."""
+        """A broker that cannot open the store releases the endpoint, logs the error once, and retries."""
         first = self.start()
         faults = [StoreError("in use")] * 3
 
@@ -100,12 +101,12 @@ class EmbeddedTests(NetworkCase):
         first.stopService()
         self.pass_time(2.5)
         self.assertEqual(faults, [])
-        self.assertEqual(self.logged(LogLevel.error), ["cannot take over from the broker that is gone: in use"])
+        self.assertEqual(self.logged(LogLevel.error), ["cannot take over from the broker that has ended: in use"])
         self.pass_time(1)
-        self.assertEqual(self.hosts(second), [True])
+        self.assertEqual(self.serving(second), [True])
 
-    def test_any_fault(self) -> None:
-        """A fault of ours does not end the attempts."""
+    def test_unexpected_exception(self) -> None:
+        """An unexpected exception does not end the attempts to take over."""
         first = self.start()
         second = self.start()
         faults = [ValueError("what?"), CannotBind("no such device")]
@@ -116,14 +117,14 @@ class EmbeddedTests(NetworkCase):
                 raise faults.pop()
             return make_network()
 
-        second._make_network = fail_first  # type: ignore[assignment]  # no network fails as it should
+        second._make_network = fail_first  # type: ignore[assignment]  # a network in memory does not fail
         first.stopService()
         self.pass_time(3)
         self.assertEqual(len(self.logged(LogLevel.error)), 2)
-        self.assertEqual(self.hosts(second), [True])
+        self.assertEqual(self.serving(second), [True])
 
     def test_cannot_start(self) -> None:
-        """At the start a store that cannot be opened is an error, and the endpoint is free again."""
+        """If the store cannot be opened at startup, that is an error, and the endpoint is released."""
 
         def make_store() -> IStore:
             raise StoreError("damaged")

@@ -1,11 +1,11 @@
-"""How much of what waits is in memory, however many mailboxes and services it is for."""
+"""The limit for the memory of all windows together."""
 
 from __future__ import annotations
 
 from alaska.broker import lanes
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase
+from tests.broker.broker_case import OFFER, BrokerTestCase
 from tests.store.kinds import SpillingKind
 
 LARGE = (b"x" * 1000,)
@@ -14,48 +14,48 @@ BOXES = 200
 
 
 class WindowsTests(BrokerTestCase):
-    """A broker whose memory is small, with a temporary file."""
+    """A broker with little memory for windows, and a store with a temporary file."""
 
     def make_store(self) -> IStore:
-        """Return a store that has a temporary file."""
-        self.patch(lanes, "MOST_OCTETS", MOST)
+        """Return a store that spills to a temporary file."""
+        self.patch(lanes, "TOTAL_WINDOW_OCTETS", MOST)
         kind = SpillingKind()
         self.addCleanup(kind.clean_up)
         return kind.make()
 
     def fill(self) -> None:
-        """Send one large message to each of many mailboxes, which have no owners."""
+        """Send one large message to each of many mailboxes without owners."""
         self.open("sender")
         for number in range(BOXES):
             self.do("sender", mlm.MailboxSend(b"box%d" % number, b"%d" % number, b"", 0, LARGE))
 
     def test_many_mailboxes(self) -> None:
-        """All mailboxes together have so much in memory; what is left in the store is delivered all the same."""
+        """The memory for many mailboxes is limited, and what is only in the store is delivered all the same."""
         self.fill()
-        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
         for number in range(BOXES):
             name = f"box{number}"
             self.open(name)
             self.pass_time(0.2)
             self.assertEqual(self.taken(name), [b"%d" % number])
             self.do(name, mlm.ConnectionClose())
-        self.assertEqual(self.broker.queues.windows.octets, 0)
+        self.assertEqual(self.broker.queues.window_memory.octets, 0)
 
-    def test_full_memory_stops_nobody(self) -> None:
-        """While memory is full of mail for nobody, others get what is for them, in order, and at once if they wait."""
+    def test_full_memory_does_not_block(self) -> None:
+        """While memory is full of undeliverable mail, a worker gets its requests in order, and a new one at once."""
         self.fill()
         for number in range(300):
             self.do("sender", mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE))
         self.open("worker", OFFER, credit=300)
         self.pass_time(3, "worker")
         self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(300)])
-        self.assertLess(self.broker.queues.windows.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
         self.do("worker", mlm.Credit(1))
         self.do("sender", mlm.ServiceSend(b"svc", b"last", b"", 0, LARGE))
         self.assertEqual(self.taken("worker"), [b"last"])
 
     def test_many_lanes(self) -> None:
-        """So it is where a service has as many sorts of requests, and its workers change."""
+        """Requests of a service with many lanes stay in order when its workers change and memory is full."""
         self.open("first", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(50)], credit=0)
         self.fill()
         for number in range(50):

@@ -1,4 +1,4 @@
-"""The password file of PLAIN."""
+"""The password file for PLAIN."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ WORDS = st.binary(min_size=1).filter(lambda word: not {*b"\r\n=#"} & {*word})
 
 
 class ParseTests(SynchronousTestCase):
-    """What the lines of a file mean; all of it is what CZMQ's zhash_load makes of them, but for the CR."""
+    """Parsing the file, as CZMQ's zhash_load does, except for CR."""
 
     def test_users(self) -> None:
-        """A line is a user and a password, which may hold more of the sign between them, or nothing."""
+        """A line is ``user=password``; the password may contain ``=``, or be empty."""
         self.assertEqual(parse(b"joe=secret\nann=a=b=\nbob="), {b"joe": b"secret", b"ann": b"a=b=", b"bob": b""})
 
-    def test_says_nothing(self) -> None:
-        """Comments, empty lines and lines without a user or a password are passed over."""
+    def test_ignored_lines(self) -> None:
+        """Comments, empty lines, and lines without ``=`` or without a user are ignored."""
         self.assertEqual(parse(b"# all=users\n\n   \njoe\n=secret\n"), {})
 
     def test_blanks(self) -> None:
-        """Blanks are part of names and passwords, as in C."""
+        """Blanks are part of users and passwords, as in C."""
         self.assertEqual(parse(b" joe = two words \n"), {b" joe ": b" two words "})
 
     def test_last_counts(self) -> None:
-        """Of two passwords for one user the last one counts."""
+        """If a user has two lines, the last one counts."""
         self.assertEqual(parse(b"joe=1\njoe=2\n"), {b"joe": b"2"})
 
     def test_line_ends(self) -> None:
-        """Lines may end as on other systems."""
+        """Lines may end with CR LF."""
         self.assertEqual(parse(b"joe=1\r\nann=2\r\n"), {b"joe": b"1", b"ann": b"2"})
 
     @given(st.dictionaries(WORDS, WORDS))
     def test_any_users(self, users: dict[bytes, bytes]) -> None:
-        """What was written is what is read."""
+        """Any users that were written are read back."""
         self.assertEqual(parse(b"".join(b"%s=%s\n" % each for each in users.items())), users)
 
 
 class AcceptTests(LogCase):
-    """Who may connect."""
+    """Checking logins."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -55,12 +55,12 @@ class AcceptTests(LogCase):
         self.passwords = Passwords(self.path)
 
     def test_accepted(self) -> None:
-        """A user of the file is accepted with the password there, whatever octets it has."""
+        """A user of the file is accepted with its password, which may have any octets."""
         self.assertTrue(self.passwords.accept(b"joe", b"secret"))
         self.assertTrue(self.passwords.accept(b"ann", b"\xff"))
 
     def test_not_accepted(self) -> None:
-        """Nobody is accepted with another password, without one, or under another name."""
+        """A wrong or empty password, or an unknown user, is refused."""
         for name, password in (
             (b"joe", b"Secret"),
             (b"joe", b"secret "),
@@ -73,19 +73,19 @@ class AcceptTests(LogCase):
             self.assertFalse(self.passwords.accept(name, password), (name, password))
 
     def test_no_file(self) -> None:
-        """Where no file is named, nobody is accepted and nothing is complained of."""
+        """Without a file, logins are refused, and no error is logged."""
         self.assertFalse(Passwords(None).accept(b"joe", b"secret"))
         self.assertEqual(self.logged(), [])
 
     def test_file_changes(self) -> None:
-        """A change of the file counts from the next connection on."""
+        """A change of the file takes effect at the next login."""
         self.passwords.accept(b"joe", b"secret")
         self.path.write_bytes(b"joe=another\n")
         self.assertFalse(self.passwords.accept(b"joe", b"secret"))
         self.assertTrue(self.passwords.accept(b"joe", b"another"))
 
     def test_file_is_replaced(self) -> None:
-        """A file that takes its place counts, even if size and time are the same."""
+        """A file that replaces it takes effect, even if size and modification time are the same."""
         self.passwords.accept(b"joe", b"secret")
         found = self.path.stat()
         other = Path(self.mktemp())
@@ -96,7 +96,7 @@ class AcceptTests(LogCase):
         self.assertFalse(self.passwords.accept(b"joe", b"secret"))
 
     def test_file_goes_and_comes(self) -> None:
-        """While the file cannot be read nobody is accepted, and the log says why; when it is back, all is as before."""
+        """While the file cannot be read, logins are refused and the error is logged once; later they are accepted."""
         self.passwords.accept(b"joe", b"secret")
         aside = self.path.with_suffix(".aside")
         self.path.rename(aside)
@@ -109,11 +109,11 @@ class AcceptTests(LogCase):
         self.assertTrue(self.passwords.accept(b"joe", b"secret"))
 
     def test_verbose(self) -> None:
-        """A verbose one says who was let in and who was not, on one line, and never with which password."""
+        """With ``is_verbose`` each login is logged with the escaped user and without the password."""
         passwords = Passwords(self.path, is_verbose=True)
         passwords.accept(b"joe", b"secret")
         passwords.accept(b"joe\n", b"secret")
-        self.assertEqual(self.logged(), ["joe is let in", r"joe\n is not let in"])
+        self.assertEqual(self.logged(), ["joe is accepted", r"joe\n is refused"])
         self.events.clear()
         self.passwords.accept(b"joe", b"secret")
         self.assertEqual(self.logged(), [])

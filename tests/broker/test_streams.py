@@ -1,4 +1,4 @@
-"""Streams on demand: readers that lag, and readers that want the past (docs/protocol.md, sections 5 and 6)."""
+"""Streams: lagging readers, replay, retention and limits (docs/protocol.md, sections 5 and 6)."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import LogLevel
 
-from alaska.broker import readers
+from alaska.broker import stream_readers
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import BrokerTestCase
+from tests.broker.broker_case import BrokerTestCase
 from tests.network_case import LogCase
 
 LIVE = mlm.LIVE_ONLY
 
 
 def write(*subjects: bytes, stream: bytes = b"s") -> list[mlm.Command]:
-    """Write messages with these subjects to a stream."""
+    """Return the commands that write messages with these subjects to a stream."""
     return [mlm.StreamWrite(stream), *(mlm.StreamSend(subject, (subject,)) for subject in subjects)]
 
 
 def numbers(count: int, start: int = 0) -> list[bytes]:
-    """So many subjects, each another."""
+    """Return this number of different subjects."""
     return [b"%d" % number for number in range(start, start + count)]
 
 
 class StreamTestCase(BrokerTestCase):
-    """A broker whose streams are written by w."""
+    """A broker, and the client w, which writes to streams."""
 
     def setUp(self) -> None:
         super().setUp()
         self.open("w")
 
     def records(self, name: str) -> list[tuple[int, bytes]]:
-        """Return positions and subjects of the records that a peer got."""
+        """Return the positions and subjects of the records in an inbox, and empty it."""
         return [(each.position, each.subject) for each in self.take(name) if isinstance(each, mlm.StreamRecord)]
 
 
 class LagTests(StreamTestCase):
-    """Readers without credit, of a stream that nothing is kept of."""
+    """Readers without credit, of a stream without retention."""
 
     def test_nothing_is_lost(self) -> None:
-        """A reader that gives credit late gets every message once, in order, and then what is written from then on."""
+        """A reader that gives credit late gets every message once and in order, and then new ones live."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=2)
         self.do("w", *write(*numbers(3000)))
         seen = self.taken("r")
@@ -55,21 +55,21 @@ class LagTests(StreamTestCase):
         self.assertEqual(self.taken("r"), [b"live"])
 
     def test_only_what_it_reads(self) -> None:
-        """What lags is matched against the reader's patterns; its own messages are not for it."""
+        """A lagging reader gets only messages that match its patterns, and not its own."""
         self.open("r", mlm.StreamRead(b"s", b"1$"), mlm.StreamWrite(b"s"), credit=0)
         self.do("w", *write(*numbers(30)))
         self.do("r", mlm.StreamSend(b"own 1", ()), mlm.Credit(10))
         self.assertEqual(self.taken("r"), [b"1", b"11", b"21"])
 
     def test_own_messages_without_an_address(self) -> None:
-        """A reader without address does not get its own messages either, whether it lags or not."""
+        """A reader without address does not get its own messages, whether it lags or not."""
         self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
         self.do("w", *write(b"1"))
         self.do("r", mlm.StreamSend(b"own", ()), mlm.Credit(5), mlm.StreamSend(b"own", ()))
         self.assertEqual(self.taken("r"), [b"1"])
 
-    def test_positions_are_not_given_again(self) -> None:
-        """A stream that nobody read for a while goes on with its positions, if the store ever had records of it."""
+    def test_positions_are_not_reused(self) -> None:
+        """A stream that had no readers for a while continues with its positions, if it ever had stored records."""
         for _ in range(2):
             self.open("r", mlm.StreamRead(b"s", b""), credit=0)
             self.do("w", *write(*numbers(5)))
@@ -78,15 +78,15 @@ class LagTests(StreamTestCase):
             self.do("r", mlm.ConnectionClose())
         self.assertEqual([size.last for size in self.store.streams()], [10])
 
-    def test_others_are_live(self) -> None:
-        """A reader that lags holds nobody up."""
+    def test_others_are_not_delayed(self) -> None:
+        """A lagging reader does not delay others."""
         self.open("slow", mlm.StreamRead(b"s", b""), credit=0)
         self.open("fast", mlm.StreamRead(b"s", b""))
         self.do("w", *write(*numbers(10)))
         self.assertEqual(self.taken("fast"), numbers(10))
 
     def test_journal_ends_with_the_lag(self) -> None:
-        """What was kept for a reader alone is kept no longer when it has caught up, or is gone."""
+        """Without retention the journal is emptied when the lagging reader has caught up, cancels or leaves."""
         for end in (mlm.Credit(1000), mlm.StreamCancel(b"s"), mlm.ConnectionClose()):
             self.setUp()
             self.open("r", mlm.StreamRead(b"s", b""), credit=0)
@@ -96,7 +96,7 @@ class LagTests(StreamTestCase):
             self.assertEqual(self.store.records(b"s", 0, 100), [])
 
     def test_large_credit_is_fed_in_turns(self) -> None:
-        """A reader far behind is fed by several ticks, without a gap."""
+        """A reader that lags far behind is fed by several ticks, without a gap."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=0)
         self.do("w", *write(*numbers(10_000)))
         self.do("r", mlm.Credit(60_000))
@@ -105,7 +105,7 @@ class LagTests(StreamTestCase):
         self.assertEqual(self.taken("r"), numbers(10_005))
 
     def test_many_patterns_are_fed_in_shorter_turns(self) -> None:
-        """Where each record is matched under many patterns, fewer of them are looked at in one go."""
+        """With many patterns per reader, fewer records are examined per call."""
         patterns = [mlm.StreamRead(b"s", b"x" * count + b"?") for count in range(1, 41)]
         self.open("r", mlm.StreamRead(b"s", b""), *patterns, credit=0)
         self.do("w", *write(*numbers(1000)))
@@ -115,9 +115,9 @@ class LagTests(StreamTestCase):
         self.pass_time(1, "w", "r")
         self.assertEqual(first + self.taken("r"), numbers(1000))
 
-    def test_own_messages_are_not_noted_for_ever(self) -> None:
-        """Of what a reader without address writes while it lags, so much is known as its own."""
-        self.patch(readers, "MOST_OWN", 3)
+    def test_own_records_are_limited(self) -> None:
+        """Only a limited number of records is remembered as written by a lagging reader without address."""
+        self.patch(stream_readers, "MAX_OWN_RECORDS", 3)
         self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), mlm.StreamRead(b"s", b""), mlm.StreamWrite(b"s"))
         self.do("w", *write(b"1"))
         self.do("r", *[mlm.StreamSend(b"own", ())] * 5)
@@ -126,12 +126,12 @@ class LagTests(StreamTestCase):
 
 
 class ReplayTests(StreamTestCase):
-    """The past, where it is kept."""
+    """Replay from the journal."""
 
     limits = Limits(retention=Retention(most_records=100))
 
     def test_from_the_oldest(self) -> None:
-        """Position 0 is the oldest record that is kept; positions count from 1."""
+        """Position 0 means the oldest stored record; positions start at 1."""
         self.do("w", *write(*numbers(5)))
         self.open("r", credit=100)
         self.assertEqual(self.say("r", mlm.StreamReplay(b"s", b"", 0))[0], mlm.Ok(200, b"last=5"))
@@ -140,7 +140,7 @@ class ReplayTests(StreamTestCase):
         self.assertEqual(self.records("r2"), list(enumerate(numbers(5), 1)))
 
     def test_from_a_position(self) -> None:
-        """Position n is the first record at or after n."""
+        """Position n means the first record at or after n."""
         self.do("w", *write(*numbers(5)))
         self.open("r", mlm.StreamReplay(b"s", b"", 4), credit=100)
         self.take("r")
@@ -149,15 +149,15 @@ class ReplayTests(StreamTestCase):
         self.assertEqual(self.records("r2"), [(4, b"3"), (5, b"4")])
 
     def test_from_now(self) -> None:
-        """The last position there is stands for only what comes from now on."""
+        """The highest possible position means only new messages."""
         self.do("w", *write(*numbers(5)))
         self.open("r", credit=100)
         self.do("r", mlm.StreamReplay(b"s", b"", LIVE))
         self.do("w", *write(b"new"))
         self.assertEqual(self.records("r"), [(6, b"new")])
 
-    def test_what_a_record_says(self) -> None:
-        """A record carries its position, the time in ms, stream, sender, subject and content."""
+    def test_record_fields(self) -> None:
+        """A record has its position, its time in ms, stream, sender, subject and content."""
         self.now = 12.5
         self.do("w", *write(b"x"))
         self.open("r", credit=1)
@@ -166,7 +166,7 @@ class ReplayTests(StreamTestCase):
 
     @given(st.lists(st.sampled_from(["write", "credit", "replay", "tick"]), max_size=40), st.integers(0, 12))
     def test_no_gap_and_no_repeat(self, steps: list[str], position: int) -> None:
-        """However writing, credit and time alternate, the reader gets each position from its own on, once."""
+        """In any order of writes, credit and ticks, a reader gets each position from its start on exactly once."""
         self.setUp()
         self.do("w", *write(*numbers(10)))
         self.open("r", credit=0)
@@ -185,7 +185,7 @@ class ReplayTests(StreamTestCase):
         self.assertEqual(positions, list(range(first, written + 1)))
 
     def test_credit(self) -> None:
-        """A replay takes credit as any delivery does."""
+        """Replayed records use credit like any delivery."""
         self.do("w", *write(*numbers(5)))
         self.open("r", credit=2)
         self.do("r", mlm.StreamReplay(b"s", b"", 0))
@@ -195,7 +195,7 @@ class ReplayTests(StreamTestCase):
 
 
 class SeveralPatternsTests(StreamTestCase):
-    """A client that reads one stream under several patterns, each from a position of its own."""
+    """A client that reads a stream with several patterns, each from a different position."""
 
     limits = Limits(retention=Retention(most_records=100))
 
@@ -205,19 +205,19 @@ class SeveralPatternsTests(StreamTestCase):
         self.open("r", credit=100)
 
     def replay(self, pattern: bytes, position: int) -> list[int]:
-        """Let r ask for the past; return the positions that it gets."""
+        """Let r replay with a pattern; return the positions that it gets."""
         self.do("r", mlm.StreamReplay(b"s", pattern, position))
         return [position for position, _ in self.records("r")]
 
     def test_one_after_the_other(self) -> None:
-        """What came under one pattern does not come again under another."""
+        """A record that was sent for one pattern is not sent again for another."""
         self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
         self.assertEqual(self.replay(b"b", 0), [2])
         self.do("w", *write(b"ab5"))
         self.assertEqual(self.records("r"), [(5, b"ab5")])
 
     def test_later_position_leaves_no_gap(self) -> None:
-        """That one pattern is wanted from a later position on takes nothing from another that lags."""
+        """A pattern with a later position does not make a lagging pattern miss records."""
         self.do("r", mlm.StreamReplay(b"s", b"a", LIVE))
         self.open("slow", credit=1)
         self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamReplay(b"s", b"b", 3))
@@ -225,26 +225,26 @@ class SeveralPatternsTests(StreamTestCase):
         self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4])
 
     def test_from_now_while_another_lags(self) -> None:
-        """A pattern that is read from now on matches nothing of what another still has to get."""
+        """A pattern from now on gets no past records while another pattern lags."""
         self.open("slow", credit=0)
         self.do("slow", mlm.StreamReplay(b"s", b"a", 0), mlm.StreamRead(b"s", b"b"), mlm.Credit(100))
         self.do("w", *write(b"b5"))
         self.assertEqual([position for position, _ in self.records("slow")], [1, 3, 4, 5])
 
     def test_position_to_come(self) -> None:
-        """A position that is not there yet is waited for, while what is read besides comes at once."""
+        """A pattern with a future position starts there, while another is live."""
         self.do("r", mlm.StreamRead(b"s", b"b"), mlm.StreamReplay(b"s", b"a", 7))
         self.do("w", *write(b"a5", b"b6", b"a7", b"a8"))
         self.assertEqual([position for position, _ in self.records("r")], [6, 7, 8])
 
     def test_again(self) -> None:
-        """Who asks for the same pattern again gets it again from that position on."""
+        """A second replay with the same pattern sends the records again, from its position on."""
         self.assertEqual(self.replay(b"a", 0), [1, 3, 4])
         self.assertEqual(self.replay(b"a", 3), [3, 4])
 
 
 class RetentionTests(StreamTestCase):
-    """How much is kept."""
+    """Retention."""
 
     limits = Limits(
         retention=Retention(most_records=10),
@@ -256,22 +256,22 @@ class RetentionTests(StreamTestCase):
     )
 
     def kept(self, stream: bytes) -> list[bytes]:
-        """Return the subjects of what is kept, after a trim."""
+        """Return the subjects of the stored records, after a trim."""
         self.pass_time(1.1, "w")
         return [record.subject for record in self.store.records(stream, 0, 1000)]
 
     def test_count(self) -> None:
-        """At most so many records, the newest."""
+        """The newest records are kept, up to the maximum number."""
         self.do("w", *write(*numbers(25)))
         self.assertEqual(self.kept(b"s"), numbers(10, 15))
 
     def test_octets(self) -> None:
-        """At most so many octets of content."""
+        """The newest records are kept, up to the maximum octets of content."""
         self.do("w", *write(*numbers(20, 10), stream=b"octets"))
         self.assertEqual(self.kept(b"octets"), numbers(15, 15))
 
     def test_age_and_the_wall_clock(self) -> None:
-        """A wall clock that is set forward makes no record older; one that is set back none younger than it is."""
+        """Setting the wall clock forward or back does not change the age of records."""
         self.broker.tick(self.now, 1000.0)
         self.do("w", *write(b"old", stream=b"age"))
         self.broker.tick(self.now + 10, 1010.0 + 3600)
@@ -281,7 +281,7 @@ class RetentionTests(StreamTestCase):
         self.assertEqual(self.kept(b"age"), [])
 
     def test_records_are_dated_by_the_wall_clock(self) -> None:
-        """What a record tells is the time that the wall clock shows."""
+        """The time of a record is the wall-clock time."""
         self.broker.tick(self.now, 1000.0)
         self.do("w", *write(b"x", stream=b"age"))
         self.broker.tick(self.now, 500.0)
@@ -289,7 +289,7 @@ class RetentionTests(StreamTestCase):
         self.assertEqual([record.time for record in self.store.records(b"age", 0, 10)], [1_000_000, 500_000])
 
     def test_age(self) -> None:
-        """At most so old."""
+        """Records older than the maximum age are removed."""
         self.do("w", *write(b"old", stream=b"age"))
         self.pass_time(40, "w")
         self.do("w", *write(b"new", stream=b"age"))
@@ -297,12 +297,12 @@ class RetentionTests(StreamTestCase):
         self.assertEqual(self.kept(b"age"), [b"new"])
 
     def test_none(self) -> None:
-        """Nothing, where the stream's own retention says so."""
+        """A stream's own retention of 0 records overrides the default retention."""
         self.do("w", *write(b"x", stream=b"none"))
         self.assertEqual(self.kept(b"none"), [])
 
-    def test_lag_is_kept(self) -> None:
-        """What a connected reader still has to get is kept beyond the retention."""
+    def test_lag_beyond_retention(self) -> None:
+        """Records that a connected reader has not got yet are kept beyond the retention."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=0)
         self.do("w", *write(*numbers(50)))
         self.pass_time(2, "w", "r")
@@ -311,12 +311,12 @@ class RetentionTests(StreamTestCase):
 
 
 class LimitTests(StreamTestCase):
-    """How much a reader that lags may cost."""
+    """The size limit for lagging readers."""
 
     limits = Limits(stream=QueueLimits(10))
 
-    def test_what_would_be_too_much_is_not_kept(self) -> None:
-        """Beyond the limit nothing more is kept for those who lag; when they have caught up there is room again."""
+    def test_records_beyond_limit_are_dropped(self) -> None:
+        """Beyond the limit records for lagging readers are dropped; after they have caught up there is room again."""
         self.open("r", mlm.StreamRead(b"s", b""), credit=0)
         self.do("w", *write(*numbers(20)))
         self.do("r", mlm.Credit(100))
@@ -326,7 +326,7 @@ class LimitTests(StreamTestCase):
 
 
 class ContentLimitTests(StreamTestCase, LogCase):
-    """How large one message may be."""
+    """The size limit for one message."""
 
     limits = Limits(content_octets=5)
 
@@ -335,7 +335,7 @@ class ContentLimitTests(StreamTestCase, LogCase):
         StreamTestCase.setUp(self)
 
     def test_too_large(self) -> None:
-        """A message that is too large goes to nobody, and the log says so once; others go on."""
+        """A message that is too large is not delivered, with one warning; other messages are."""
         self.open("r", mlm.StreamRead(b"s", b""))
         self.do("w", *write(b"small", b"large ", b"larger", b"last"))
         self.assertEqual(self.taken("r"), [b"small", b"last"])

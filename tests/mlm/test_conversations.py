@@ -19,7 +19,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, ScriptedBroker
-from tests.broker.hand_router import HandRouter
+from tests.broker.fake_router import FakeRouter
 from tests.mlm.deviations import CLIENT_DEVIATIONS, DEVIATIONS, ClientDeviation
 from tests.recorded import conversations
 
@@ -59,7 +59,7 @@ class BrokerTests(SynchronousTestCase):
             return True
 
         def new_broker() -> Broker:
-            return Broker(HandRouter(transmit), limits_of(conversation), MemoryStore())
+            return Broker(FakeRouter(transmit), limits_of(conversation), MemoryStore())
 
         broker: Broker | None = new_broker()
         unread: list[dict[str, Any]] = []

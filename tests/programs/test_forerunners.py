@@ -9,15 +9,14 @@ from twisted.logger import LogLevel
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Limits, QueueLimits
+from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
-from alaska.broker.readers import Reader
-from alaska.broker.services import Offers
+from alaska.broker.stream_readers import Reader
 from alaska.broker.streams import Stream
 from alaska.message import Message, Page, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
-from tests.broker.test_broker import CLOSE, OFFER, PONG, BrokerTestCase, mail, request
-from tests.broker.test_delivery import confirm
+from tests.broker.broker_case import CLOSE, OFFER, PONG, BrokerTestCase, confirm, mail, request
 from tests.network_case import LogCase
 from tests.worker.worker_case import ServedCase
 
@@ -193,7 +192,8 @@ class WarningTests(BrokerTestCase, LogCase):
             self.do("p", *(mail(b"%d" % number) for number in range(50)), *(request() for _ in range(40)))
             self.open("late", OFFER, CLOSE)
         warnings = ["mailbox late has grown to 20", "mailbox late is full: 41 would be too much"]
-        warnings += ["all that waits has grown to 45 (service svc)", "service svc is full: 31 would be too much"]
+        warnings += ["the size of all queues has grown to 45 (service svc)"]
+        warnings += ["service svc is full: 31 would be too much"]
         self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
         self.assertEqual(self.broker.counters.over_limit, 40)
 

@@ -12,7 +12,7 @@ from alaska.client import Client, Confirmation, Delivery
 from alaska.errors import STORED, TOO_LARGE
 from tests.programs.test_system import Program, SystemTestCase, reactor
 
-CARRIES = "this worker carries one now"
+CARRIES = "this worker embeds the broker now"
 
 
 class CarryingCase(SystemTestCase):

@@ -23,7 +23,7 @@ from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
 from tests import examples
-from tests.broker.test_broker import OFFER, request
+from tests.broker.broker_case import OFFER, request
 from tests.broker.test_durability import DurableTestCase
 from tests.network_case import LogCase
 

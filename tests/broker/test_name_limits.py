@@ -1,21 +1,21 @@
-"""Names of mailboxes, services and streams that anybody makes up: what the broker remembers of them."""
+"""Limits for the number of mailboxes, services and streams, since any client can use new names."""
 
 from __future__ import annotations
 
 from twisted.logger import LogLevel
 
-from alaska.broker import ended
+from alaska.broker import ended_streams
 from alaska.broker.limits import Limits
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase
+from tests.broker.broker_case import OFFER, BrokerTestCase
 from tests.network_case import LogCase
 
 MOST = 5
 
 
 class NamesTestCase(BrokerTestCase, LogCase):
-    """A broker that remembers few names."""
+    """A broker with low limits."""
 
     limits = Limits(
         queues=MOST, streams=MOST, retention_of={b"not kept": Retention(0)}, retention=Retention(2, None, 60)
@@ -27,12 +27,12 @@ class NamesTestCase(BrokerTestCase, LogCase):
         self.open("sender", credit=0)
 
     def mail(self, to: str) -> int:
-        """Send mail; return the status that its sender is told."""
+        """Send mail; return the status that its sender gets."""
         (status,) = self.statuses(*self.say("sender", mlm.MailboxSend(to.encode(), b"hi", b"t", 0, ())))
         return status
 
     def statuses(self, *told: mlm.Command) -> list[int]:
-        """Return the statuses of confirmations."""
+        """Return the statuses of the confirmations among commands."""
         return [each.status_code for each in told if isinstance(each, mlm.Confirm)]
 
     def publish(self, stream: bytes, count: int = 1) -> None:
@@ -41,7 +41,7 @@ class NamesTestCase(BrokerTestCase, LogCase):
         self.take("sender")
 
     def replayed(self, stream: bytes) -> list[int]:
-        """Return the positions of what is kept of a stream."""
+        """Return the positions of a stream's stored records."""
         self.open("reader", credit=100)
         got = self.say("reader", mlm.StreamReplay(stream, b"", 0))
         self.do("reader", mlm.ConnectionClose())
@@ -52,7 +52,7 @@ class QueueTests(NamesTestCase):
     """Mailboxes and services."""
 
     def test_mailboxes(self) -> None:
-        """Mail for one name too many is refused, and the log says so; what waits already may grow."""
+        """Mail for another mailbox beyond the limit is refused with a warning; existing mailboxes may grow."""
         self.assertEqual([self.mail(f"nobody{number}") for number in range(MOST + 2)], [201] * MOST + [301] * 2)
         self.assertEqual(self.mail("nobody0"), 201)
         self.assertEqual(len(self.logged(LogLevel.warn)), 1)
@@ -63,13 +63,13 @@ class QueueTests(NamesTestCase):
         self.assertEqual(self.mail("another"), 201)
 
     def test_services(self) -> None:
-        """So are requests for one service too many."""
+        """Requests for another service beyond the limit are refused."""
         for number in range(MOST + 1):
             self.do("sender", mlm.ServiceSend(b"svc%d" % number, b"job", b"%d" % number, 0, ()))
         self.assertEqual(self.statuses(*self.take("sender")), [201] * MOST + [301])
 
-    def test_who_is_there(self) -> None:
-        """Who is there gets all, however many mailboxes wait for others, also if it has to wait for its credit."""
+    def test_connected_clients(self) -> None:
+        """The limit does not affect connected clients, also if messages have to wait for their credit."""
         self.open("busy", OFFER, credit=0)
         for number in range(MOST):
             self.mail(f"nobody{number}")
@@ -80,10 +80,10 @@ class QueueTests(NamesTestCase):
 
 
 class StreamTests(NamesTestCase):
-    """Streams that are kept."""
+    """Streams with retention."""
 
     def test_streams(self) -> None:
-        """Of one stream too many nothing is kept, and the log says so once; who reads it gets it all the same."""
+        """Messages of another stream beyond the limit are not stored, with one warning, but are delivered live."""
         for number in range(MOST + 2):
             self.publish(b"%d" % number)
         self.assertEqual(len(self.logged(LogLevel.warn)), 1)
@@ -94,7 +94,7 @@ class StreamTests(NamesTestCase):
         self.assertEqual(self.taken("reader"), [b"x"])
 
     def test_forgotten(self) -> None:
-        """A stream of which nothing is kept any more makes room, and goes on behind its last position."""
+        """A stream whose records were all trimmed does not count, and continues after its last position."""
         for number in range(MOST):
             self.publish(b"%d" % number, 3)
         self.pass_time(62, "sender")
@@ -103,9 +103,9 @@ class StreamTests(NamesTestCase):
         self.publish(b"0")
         self.assertEqual(self.replayed(b"0"), [4])
 
-    def test_no_position_twice(self) -> None:
-        """Where more names are forgotten than can be known, no position is given twice, to whichever stream."""
-        self.patch(ended, "MOST_NAMES", 2)
+    def test_positions_are_not_reused(self) -> None:
+        """No position of a stream is used twice, even if its name was forgotten because of too many names."""
+        self.patch(ended_streams, "MAX_NAMES", 2)
         for number in range(MOST):
             self.publish(b"%d" % number, number + 1)
         self.pass_time(62, "sender")

@@ -1,4 +1,4 @@
-"""Services: who offers one, for which subjects, and whose turn it is (docs/protocol.md, section 4)."""
+"""The consumers of a service: the clients that offer it, served round-robin (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections.abc import Hashable
 from typing import cast
 
 from alaska.broker.clients import Client
-from alaska.broker.subjects import Matches, SubjectIndex
+from alaska.broker.subject_index import Matches, SubjectIndex
 from alaska.mlm.patterns import Pattern
 
 
 class Offers:
-    """The offers of one service; a lane is the set of patterns that match a subject."""
+    """The offers of one service. The key of a lane is the set of patterns that match a subject."""
 
     def __init__(self) -> None:
         self._index = SubjectIndex()
-        # Per pattern's source, the clients that offer it, the one whose turn is next first.
+        # By the source of a pattern: the clients that offer it, each with the number of its last turn; oldest first.
         self._offers: dict[bytes, OrderedDict[Client, int]] = {}
         self._turn = 0
 
     @property
     def is_empty(self) -> bool:
-        """See :class:`alaska.broker.queue.Takers`."""
+        """See :class:`alaska.broker.consumers.Consumers`."""
         return not self._offers
 
     def add(self, client: Client, pattern: Pattern) -> bool:
-        """Add an offer; return whether it is the first with its pattern, so that lanes change."""
+        """Add an offer; return whether it is the first with its pattern, which changes the lanes."""
         known = self._offers.setdefault(pattern.source, OrderedDict())
         if client in known:
             return False
-        # A new offer comes after all that are there, so it gets the turn of the newest.
+        # A new offer is served after all existing ones.
         self._turn += 1
         known[client] = self._turn
         return self._index.add(pattern)
 
     def withdraw(self, client: Client) -> bool:
-        """Remove a client's offers; return whether one was the last with its pattern, so that lanes change."""
+        """Remove a client's offers; return whether one was the last with its pattern, which changes the lanes."""
         has_changed = False
         for pattern in [each for each in self._index.patterns if client in self._offers[each.source]]:
             del self._offers[pattern.source][client]
@@ -45,14 +45,14 @@ class Offers:
                 has_changed = True
         return has_changed
 
-    # As Takers of a queue
+    # Consumers
 
     def lane_of(self, subject: bytes) -> Hashable:
-        """See :class:`alaska.broker.queue.Takers`."""
+        """See :class:`alaska.broker.consumers.Consumers`."""
         return self._index.matching(subject)
 
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
-        """See :class:`alaska.broker.queue.Takers`; who has nothing with this tracker goes before those who have."""
+        """See :class:`alaska.broker.consumers.Consumers`; clients that have this tracker in flight come last."""
         best: tuple[bool, int, Client, OrderedDict[Client, int]] | None = None
         for pattern in cast("Matches", lane):
             offers = self._offers[pattern.source]
@@ -73,19 +73,19 @@ class Offers:
         return client
 
     def has_ready(self) -> bool:
-        """See :class:`alaska.broker.queue.Takers`."""
+        """See :class:`alaska.broker.consumers.Consumers`."""
         return any(client.is_ready for clients in self._offers.values() for client in clients)
 
-    def is_taken(self, tracker: bytes) -> bool:
-        """See :class:`alaska.broker.queue.Takers`."""
+    def has_tracker_in_flight(self, tracker: bytes) -> bool:
+        """See :class:`alaska.broker.consumers.Consumers`."""
         del tracker
         return False
 
     def count(self, subject: bytes) -> int:
-        """See :class:`alaska.broker.queue.Takers`."""
+        """See :class:`alaska.broker.consumers.Consumers`."""
         patterns = self._index.matching(subject)
         if len(patterns) == 1:
-            # Nobody is counted twice, and a service with many workers is not gone through for each request.
+            # The usual case: no client can be counted twice, so that nothing has to be iterated for each request.
             (pattern,) = patterns
             return len(self._offers[pattern.source])
         return len({client for pattern in patterns for client in self._offers[pattern.source]})

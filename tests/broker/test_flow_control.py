@@ -1,21 +1,21 @@
-"""What a client gets that does not read what it is sent."""
+"""Flow control for clients that do not read or do not confirm."""
 
 from __future__ import annotations
 
-from alaska.broker.flows import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
-from alaska.broker.pace import PAUSE_SECONDS
+from alaska.broker.log_throttle import INTERVAL_SECONDS
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import CLOSE, OFFER, OK, BrokerTestCase
+from tests.broker.broker_case import CLOSE, OFFER, OK, BrokerTestCase
 from tests.network_case import LogCase
 
 LARGE = (b"x" * PROOF_OCTETS,)
-"""Behind each message of this content a proof is due, and so many are the limit for a connection."""
+"""Content so large that a proof is sent with each message; ``MOST`` of them are the limit for a connection."""
 MOST = 4
 
 
 class FlowTestCase(BrokerTestCase, LogCase):
-    """A client that may or may not read, and others."""
+    """A sender, and clients that may stop reading."""
 
     limits = Limits(flow=FlowLimits(None, MOST * PROOF_OCTETS))
 
@@ -25,30 +25,30 @@ class FlowTestCase(BrokerTestCase, LogCase):
         self.open("sender", mlm.StreamWrite(b"news"), credit=0)
 
     def stop_reading(self, *names: str) -> None:
-        """Let nothing leave any more that is sent to a client."""
+        """Let all deliveries to these clients stay in flight."""
         self.router.unread.update(name.encode() for name in names)
 
     def read(self, name: str) -> None:
-        """Let a client read all that is under way to it."""
+        """Let a client read everything in flight to it."""
         self.router.unread.discard(name.encode())
         self.pass_time(0.05)
 
     def mail(self, count: int, to: str = "slow") -> None:
-        """Send large mail, with its number as its subject."""
+        """Send large mail, with numbers as subjects."""
         for number in range(count):
             self.do("sender", mlm.MailboxSend(to.encode(), b"%d" % number, b"", 0, LARGE))
 
     def publish(self, count: int) -> None:
-        """Send large messages to a stream, with their numbers as their subjects."""
+        """Send large messages to a stream, with numbers as subjects."""
         for number in range(count):
             self.do("sender", mlm.StreamSend(b"%d" % number, LARGE))
 
 
 class FlowTests(FlowTestCase):
-    """Deliveries to one who does not read."""
+    """Deliveries to a client that does not read."""
 
     def test_mail_waits(self) -> None:
-        """Mail for a plain client that does not read waits in its mailbox, and comes in order when it reads."""
+        """Mail for a plain client that does not read waits in its mailbox, and is delivered in order when it reads."""
         self.open("slow")
         self.pass_time(0.2)
         self.stop_reading("slow")
@@ -59,8 +59,8 @@ class FlowTests(FlowTestCase):
         self.read("slow")
         self.assertEqual(self.taken("slow"), [b"4", b"5", b"6", b"7", b"8"])
 
-    def test_credit_is_no_way_around(self) -> None:
-        """A client that gives any amount of credit and does not read is treated the same."""
+    def test_limit_holds_with_credit(self) -> None:
+        """The limit also holds for a client with any amount of credit."""
         self.open("slow", credit=60_000)
         self.stop_reading("slow")
         self.mail(MOST + 2)
@@ -71,7 +71,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(self.taken("slow"), [b"4", b"5"])
 
     def test_requests_go_to_others(self) -> None:
-        """Requests that a worker does not read go to another one, or wait."""
+        """Requests do not go to a worker that does not read, but wait or go to another one."""
         self.open("slow", OFFER, credit=60_000)
         self.stop_reading("slow")
         for number in range(MOST + 1):
@@ -81,7 +81,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(self.taken("good"), [b"4"])
 
     def test_streams_are_dropped(self) -> None:
-        """A plain reader misses what is published while it does not read; other readers do not."""
+        """Stream messages for a plain reader that does not read are dropped, but not for other readers."""
         self.open("slow", mlm.StreamRead(b"news", b""))
         self.open("good", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow")
@@ -95,7 +95,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(self.broker.flows.dropped, 2)
 
     def test_streams_wait_for_credit_clients(self) -> None:
-        """A reader that gives credit misses nothing: the journal keeps what it has not read."""
+        """A reader with credit misses nothing: the journal stores what it has not read."""
         self.open("slow", mlm.StreamRead(b"news", b""), credit=60_000)
         self.stop_reading("slow")
         self.publish(MOST + 2)
@@ -105,7 +105,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(self.broker.flows.dropped, 0)
 
     def test_small_messages(self) -> None:
-        """The number of deliveries is limited, too, however small they are."""
+        """The number of small deliveries in flight is limited, too."""
         self.broker.flows.limits = FlowLimits(8 * PROOF_MESSAGES, None)
         self.open("slow", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow")
@@ -114,7 +114,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(len(self.take("slow")), 2 * PROOF_MESSAGES)
 
     def test_without_limits(self) -> None:
-        """Where there are no limits, everything is sent at once."""
+        """Without limits, everything is sent at once."""
         self.broker.flows.limits = FlowLimits(None, None)
         self.open("slow", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow")
@@ -122,7 +122,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(len(self.taken("slow")), 5 * MOST)
 
     def test_opened_again(self) -> None:
-        """A client that closes and opens again on the same connection has not read by that."""
+        """Deliveries in flight still count when a client closes and opens again on the same connection."""
         self.open("slow", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow")
         self.publish(MOST)
@@ -139,7 +139,7 @@ class FlowTests(FlowTestCase):
         self.assertEqual(self.taken("slow"), [b"0"])
 
     def test_many_connections(self) -> None:
-        """All that do not read have a limit together; beyond it each gets little more, and who reads gets all."""
+        """The common limit restricts clients that do not read, but not one that does."""
         names = [f"slow{number}" for number in range(20)]
         for name in (*names, "good"):
             self.open(name, mlm.StreamRead(b"news", b""))
@@ -154,12 +154,12 @@ class FlowTests(FlowTestCase):
 
 
 class UnconfirmedTests(FlowTestCase):
-    """Deliveries to one who reads, and does not confirm."""
+    """Deliveries to a client that reads, but does not confirm."""
 
     limits = Limits(unconfirmed_octets=MOST * PROOF_OCTETS)
 
     def test_unconfirmed(self) -> None:
-        """A client that has too much unconfirmed gets more when it has confirmed some, whatever its credit."""
+        """A client with too much unconfirmed gets more when it has confirmed some, whatever its credit."""
         self.open("slow", credit=60_000)
         self.mail(MOST + 2)
         self.do("slow", mlm.Credit(60_000))
@@ -172,17 +172,17 @@ class UnconfirmedTests(FlowTestCase):
         self.assertEqual(self.taken("slow"), [b"5"])
 
     def test_one_that_is_larger(self) -> None:
-        """One delivery is sent in any case."""
+        """A single delivery may exceed the limit."""
         self.open("slow", credit=60_000)
         self.do("sender", mlm.MailboxSend(b"slow", b"huge", b"", 0, LARGE * 2 * MOST))
         self.assertEqual(self.taken("slow"), [b"huge"])
 
 
-class TellTests(FlowTestCase):
-    """What the log says."""
+class LogTests(FlowTestCase):
+    """Log lines."""
 
-    def test_told_once_a_minute(self) -> None:
-        """The log names who does not read, and the settings, and counts; at most once a minute."""
+    def test_logged_once_a_minute(self) -> None:
+        """A log line, at most once a minute, has a client that does not read, the settings, and the counts."""
         self.open("slow\n", mlm.StreamRead(b"news", b""))
         self.stop_reading("slow\n")
         self.publish(MOST + 3)
@@ -192,18 +192,18 @@ class TellTests(FlowTestCase):
         self.assertIn("mlm_server/clients/unread-size", line)
         self.assertIn("3 messages", line)
         self.publish(2)
-        self.pass_time(PAUSE_SECONDS - 5, "sender", "slow\n")
+        self.pass_time(INTERVAL_SECONDS - 5, "sender", "slow\n")
         self.assertEqual(len([each for each in self.logged() if "does not read" in each]), 1)
         self.pass_time(5, "sender", "slow\n")
         self.assertIn("2 messages", [each for each in self.logged() if "does not read" in each][-1])
 
     def test_answers_that_are_not_read(self) -> None:
-        """A client whose connection takes no more answers is dropped, and what it had is delivered to others."""
+        """The session of a client that does not read replies ends, and its requests are redelivered."""
         self.open("slow", OFFER, credit=10)
         self.do("sender", mlm.ServiceSend(b"svc", b"job", b"", 0, ()))
         self.assertEqual(self.taken("slow"), [b"job"])
         self.open("good", OFFER, credit=10)
-        self.broker.gone(b"slow", True)
+        self.broker.send_failed(b"slow", True)
         self.pass_time(0.05)
         self.assertEqual(self.taken("good"), [b"job"])
         self.assertEqual(len(self.broker.clients), 2)

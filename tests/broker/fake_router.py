@@ -1,4 +1,4 @@
-"""A broker's router in a test's hand."""
+"""A fake of the broker's router."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from alaska.mlm.commands import Command
 
 
 @implementer(IRouter)
-class HandRouter:
-    """Hands commands to a function, which returns False where the connection is gone.
+class FakeRouter:
+    """Passes commands to a function, which returns False for a peer that has disconnected.
 
-    That what was posted could not be sent is told to the broker when the test lets the turn end. To peers that are in
-    ``unread`` nothing leaves that a proof was sent behind.
+    Failures of posted messages are reported to the broker by :meth:`end_turn`. Deliveries to the peers in ``unread``
+    stay in flight.
     """
 
     is_near = True
@@ -29,7 +29,7 @@ class HandRouter:
         self.unread: set[bytes] = set()
 
     def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
-        """See :class:`IRouter`; the test tells the broker itself."""
+        """See :class:`IRouter`; the test calls the broker itself."""
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
@@ -45,10 +45,10 @@ class HandRouter:
             self._unsent.append(peer)
 
     def end_turn(self, broker: Broker) -> list[bytes]:
-        """Tell a broker of the connections that are gone; return them."""
+        """Report the peers to which posted messages could not be sent to a broker; return them."""
         unsent, self._unsent = self._unsent, []
         for peer in unsent:
-            broker.gone(peer)
+            broker.send_failed(peer)
         return unsent
 
     def close(self) -> None:

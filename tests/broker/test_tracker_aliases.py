@@ -1,24 +1,23 @@
-"""Messages with the same tracker: each is confirmed for itself (docs/protocol.md, section 5)."""
+"""Messages with the same tracker, each of which is confirmed separately (docs/protocol.md, section 5)."""
 
 from __future__ import annotations
 
-from alaska.broker import aliases
+from alaska.broker import tracker_aliases
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OFFER, BrokerTestCase, mail, request
-from tests.broker.test_delivery import confirm
+from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
 CLOSE = mlm.ConnectionClose()
 
 
 class RequestTests(BrokerTestCase):
-    """Requests whose senders call them the same."""
+    """Requests with the same tracker."""
 
     def deliveries(self, name: str) -> dict[bytes, bytes]:
-        """Return the subjects of what a client was delivered, by tracker."""
+        """Return the subjects of the requests in an inbox, by tracker, and empty the inbox."""
         return {each.tracker: each.subject for each in self.take(name) if isinstance(each, mlm.ServiceDeliver)}
 
-    def test_each_its_own(self) -> None:
-        """A worker has them by different trackers, and each sender is told of its own, by the tracker that it gave."""
+    def test_distinct_trackers(self) -> None:
+        """A worker gets them with different trackers, and each sender gets its confirmation with its own tracker."""
         self.open("w", OFFER, credit=9)
         self.open("one", request(b"1", b"t"), credit=9)
         self.open("two", request(b"2", b"t"), credit=9)
@@ -30,7 +29,7 @@ class RequestTests(BrokerTestCase):
         self.assertEqual((self.take("one"), self.take("two")), ([confirm(b"t", 404, b"why")], []))
 
     def test_another_worker_first(self) -> None:
-        """A worker that has none with that tracker goes before one whose turn it is."""
+        """A worker that does not have the tracker in flight is preferred, whoever is next in the round."""
         self.open("w", OFFER, credit=9)
         self.open("v", OFFER, credit=9)
         self.open("p", request(b"1", b"t"), request(b"2"), request(b"3", b"t"), request(b"4", b"t"))
@@ -38,7 +37,7 @@ class RequestTests(BrokerTestCase):
         self.assertEqual(self.deliveries("w")[b"t"], b"1")
 
     def test_lost_worker(self) -> None:
-        """What a lost worker had goes to the next, in order, and is called as before."""
+        """The requests of a lost worker are redelivered in order, with their original trackers."""
         self.open("w", OFFER, credit=9)
         self.open("p", *(request(subject, b"t") for subject in (b"1", b"2", b"3")))
         self.do("w", confirm(list(self.deliveries("w"))[1]), CLOSE)
@@ -48,7 +47,7 @@ class RequestTests(BrokerTestCase):
         self.assertEqual(self.deliveries("v"), {b"t": b"3"})
 
     def test_answer(self) -> None:
-        """An answer by an alias has the tracker that this stands for, and is confirmed by the alias."""
+        """Mail sent with an alias is delivered with the original tracker, and confirmed with the alias."""
         self.open("w", OFFER, credit=9)
         self.open("p", request(b"1", b"t"), request(b"2", b"t"), credit=0)
         alias = list(self.deliveries("w"))[1]
@@ -57,15 +56,15 @@ class RequestTests(BrokerTestCase):
         self.do("p", mlm.Credit(1))
         self.assertEqual(self.trackers("p"), [b"t"])
 
-    def test_aliases_are_few(self) -> None:
-        """Only the latest aliases are known."""
-        self.patch(aliases, "MOST_ALIASES", 2)
-        known = aliases.Aliases()
+    def test_aliases_are_limited(self) -> None:
+        """Only the latest aliases are remembered."""
+        self.patch(tracker_aliases, "MAX_ALIASES", 2)
+        known = tracker_aliases.Aliases()
         made = [known.make(b"t") for _ in range(3)]
-        self.assertEqual([known.meant(each) for each in made], [made[0], b"t", b"t"])
+        self.assertEqual([known.resolve(each) for each in made], [made[0], b"t", b"t"])
 
-    def test_like_the_brokers_own(self) -> None:
-        """A tracker that looks like the broker's own is on no other delivery, whichever came first."""
+    def test_tracker_like_the_brokers(self) -> None:
+        """A sender's tracker that looks like one from the broker is never in flight twice."""
         self.open("w", OFFER, credit=9)
         self.open("p", *(request(b"%d" % number) for number in range(2)))
         own = list(self.deliveries("w"))
@@ -75,17 +74,17 @@ class RequestTests(BrokerTestCase):
         self.assertFalse(set(found) & set(own))
 
     def test_plain_worker(self) -> None:
-        """A worker that does not confirm gets each with the tracker that its sender gave."""
+        """A plain worker gets all requests with their original trackers."""
         self.open("w", OFFER)
         self.open("p", request(b"1", b"t"), request(b"2", b"t"))
         self.assertEqual(self.trackers("w"), [b"t", b"t"])
 
 
 class MailTests(BrokerTestCase):
-    """Mail that is called the same: its receiver knows its trackers, so it keeps its own and waits."""
+    """Mail with the same tracker. It gets no alias, since the receiver may know its trackers, but waits."""
 
     def test_waits(self) -> None:
-        """It waits until the one before is confirmed; what comes behind it does not, and no credit is used."""
+        """Mail waits until the one before with its tracker is confirmed, without blocking others or using credit."""
         self.open("box", credit=3)
         self.open("one", mail(b"1", b"box", b"t"), mail(b"2", b"box", b"t"), mail(b"3", b"box", b"t"), credit=9)
         self.do("one", mail(b"4", b"box", b"u"))
@@ -97,8 +96,8 @@ class MailTests(BrokerTestCase):
         self.do("box", mlm.Credit(5))
         self.assertEqual(self.taken("box"), [b"2"])
 
-    def test_behind_a_request(self) -> None:
-        """It waits for a request with its tracker, too."""
+    def test_waits_for_request(self) -> None:
+        """Mail also waits while a request with its tracker is in flight."""
         self.open("box", OFFER, credit=9)
         self.open("p", request(b"1", b"t"), mail(b"2", b"box", b"t"))
         self.assertEqual(self.taken("box"), [b"1"])
@@ -106,7 +105,7 @@ class MailTests(BrokerTestCase):
         self.assertEqual(self.taken("box"), [b"2"])
 
     def test_lost(self) -> None:
-        """When its receiver is lost, all comes again, in order, one after the other."""
+        """After its receiver was lost, mail with the same tracker is redelivered in order, one after the other."""
         self.open("box", credit=9)
         self.open("p", *(mail(b"%d" % number, b"box", b"t" if number % 2 else b"u") for number in range(6)))
         self.assertEqual(self.taken("box"), [b"0", b"1"])
@@ -118,7 +117,7 @@ class MailTests(BrokerTestCase):
         self.assertEqual(self.taken("box"), [b"3", b"2", b"5", b"4"])
 
     def test_more_than_a_window(self) -> None:
-        """Thousands of them are in nobody's way, and come one after the other."""
+        """Thousands of mails with the same tracker do not block others, and are delivered one after the other."""
         self.open("box", credit=5000)
         self.open("p", *(mail(b"%d" % number, b"box", b"t") for number in range(2500)), mail(b"last", b"box", b"u"))
         self.assertEqual(self.taken("box"), [b"0", b"last"])
@@ -127,7 +126,7 @@ class MailTests(BrokerTestCase):
             self.assertEqual(self.taken("box"), [b"%d" % number])
 
     def test_expires(self) -> None:
-        """One that is set aside is thrown away in time."""
+        """Mail that is set aside expires."""
         self.open("box", credit=9)
         self.open("p", mail(b"1", b"box", b"t"), mail(b"2", b"box", b"t", 100), mail(b"3", b"box", b"t"))
         self.pass_time(0.2, "box", "p")

@@ -1,4 +1,4 @@
-"""The index of subjects: what it remembers is what a look at every pattern would find."""
+"""The cache of matching patterns gives the same result as matching every pattern."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.subjects import SubjectIndex
+from alaska.broker.subject_index import SubjectIndex
 from alaska.mlm.patterns import compile_pattern
 
 SUBJECTS = [b"a", b"b", b"ab", b""]
@@ -16,11 +16,11 @@ SOURCES = [b"", b"a", b"^b", b"b$", b"c", b"^a$"]
 
 
 class SubjectIndexTests(SynchronousTestCase):
-    """Patterns that come and go between look-ups."""
+    """Adding and removing patterns between look-ups."""
 
     @given(st.lists(st.tuples(st.sampled_from(["add", "discard", "look"]), st.integers(0, 5))))
     def test_any_operations(self, operations: list[tuple[str, int]]) -> None:
-        """Whatever comes and goes, a subject's patterns are those that are in use and match it."""
+        """After any changes, the result is the set of patterns in use that match the subject."""
         index = SubjectIndex()
         uses: Counter[bytes] = Counter()
         for operation, number in operations:
@@ -37,7 +37,7 @@ class SubjectIndexTests(SynchronousTestCase):
                 self.assertEqual(index.matching(subject), {each for each in patterns if each.matches(subject)})
 
     def test_forgets(self) -> None:
-        """Patterns that come and go leave nothing behind."""
+        """The index does not grow when patterns are added and removed."""
         index = SubjectIndex()
         index.add(compile_pattern(b"a"))
         for number in range(1000):

@@ -1,4 +1,4 @@
-"""How many patterns there may be."""
+"""Limits for patterns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from twisted.logger import LogLevel
 
 from alaska.broker.limits import Limits
 from alaska.mlm import commands as mlm
-from tests.broker.test_broker import OK, BrokerTestCase, request
+from tests.broker.broker_case import OK, BrokerTestCase, request
 from tests.network_case import LogCase
 
 CANCEL = mlm.StreamCancel(b"s")
 
 
 class PatternLimitTests(BrokerTestCase, LogCase):
-    """Patterns beyond the limits."""
+    """Limits for patterns per client, of all clients, and per name."""
 
     limits = Limits(patterns_of_one=3, patterns=5, patterns_of_name=4)
 
@@ -22,23 +22,23 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         BrokerTestCase.setUp(self)
 
     def offer(self, name: str, *patterns: bytes) -> list[mlm.Command]:
-        """Let a client offer under these patterns; return the answers."""
+        """Let a client offer with these patterns; return the replies."""
         return self.say(name, *(mlm.ServiceOffer(b"svc", pattern) for pattern in patterns))
 
     def test_of_one(self) -> None:
-        """A client has so many, whether it reads or offers; the same again counts once, and what is cancelled not."""
+        """The limit per client includes offers and readers, without duplicates and cancelled streams."""
         self.open("a", credit=9)
         self.assertEqual(self.offer("a", b"1", b"2", b"2"), [OK] * 3)
         self.assertEqual(self.say("a", mlm.StreamRead(b"s", b"3"), mlm.StreamReplay(b"s", b"3", 0))[0], OK)
         (refused,) = self.offer("a", b"4")
-        reason = b"it has 3 of 3 patterns (each 16 octets of one count for one more)"
+        reason = b"this client has 3 of 3 patterns (every 16 octets of a pattern count as one more)"
         self.assertEqual(refused, mlm.Error(300, reason))
         self.do("a", CANCEL)
         self.take("a")
         self.assertEqual(self.offer("a", b"4"), [OK])
 
     def test_of_all(self) -> None:
-        """All clients have so many; those of a client that left are there for others."""
+        """The limit for all clients together does not count clients that have left."""
         for name in "ab":
             self.open(name, credit=9)
         self.offer("a", b"1", b"2", b"3")
@@ -49,7 +49,7 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         self.assertEqual(self.offer("b", b"3"), [OK])
 
     def test_different(self) -> None:
-        """A stream or service has so many different ones, whoever asks for them."""
+        """The limit per stream or service counts different patterns of all clients."""
         for name in "ab":
             self.open(name, credit=9)
         self.offer("a", b"1", b"2", b"3")
@@ -61,13 +61,13 @@ class PatternLimitTests(BrokerTestCase, LogCase):
         self.assertEqual(self.offer("b", b"5"), [OK])
 
     def test_long(self) -> None:
-        """Each 16 octets of a pattern count for one more."""
+        """Every 16 octets of a pattern count as one more."""
         self.open("a", credit=9)
         self.assertEqual(self.offer("a", b"x" * 32), [OK])
         self.assertIsInstance(self.offer("a", b"y")[0], mlm.Error)
 
     def test_plain(self) -> None:
-        """A plain client is answered OK and gets nothing under it; the log says so now and then."""
+        """A plain client gets OK for a refused pattern, which has no effect; only some refusals are logged."""
         self.open("a")
         self.assertEqual(self.offer("a", b"1", b"2", b"3", *(b"x%d" % number for number in range(30))), [OK] * 33)
         self.open("p", request(b"x5"), request(b"2"))

@@ -1,11 +1,11 @@
-"""The broker's own service: what a client may ask about dead letters (docs/protocol.md, section 6).
+"""The broker's own service, which manages dead letters (docs/protocol.md, section 6).
 
-A request for the service :data:`ADDRESS` is answered by mail to the address that sent it, with its subject and
-tracker, and JSON as its content. The subject says what is wanted:
+The reply to a request for the service :data:`ADDRESS` is mail to the sender's address, with the subject and tracker of
+the request and JSON as its content. The subject of the request is the operation:
 
-- ``list`` with ``{"after": 0, "limit": 100}``: the letters behind a position, oldest first, without their content;
-- ``read`` with ``{"position": 7}``: one letter, its content frames in base64, without them if it is large;
-- ``replay`` and ``drop`` with ``{"position": 7}``: the letter is sent again, or thrown away.
+- ``list`` with ``{"after": 0, "limit": 100}``: return the dead letters after a position, oldest first, without content;
+- ``read`` with ``{"position": 7}``: return one dead letter, its content frames in base64, or none if they are large;
+- ``replay`` and ``drop`` with ``{"position": 7}``: send the dead letter again, or delete it.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from alaska.errors import StoreError
 from alaska.message import DeadLetter
 
 ADDRESS = b"alaska.letters"
-MOST_AT_ONCE = 1000
+MAX_LISTED = 1000
 MAX_POSITION = 2**63 - 1
-MOST_ASKED_OCTETS = 1000
-MOST_READ_OCTETS = 4 * 1024 * 1024
-
-
-CLOSED = "dead letters are closed to clients: mlm_server/letters/open is not 1, and they do not connect by ipc"
+MAX_REQUEST_OCTETS = 1000
+MAX_READ_OCTETS = 4 * 1024 * 1024
+ACCESS_REFUSED = (
+    "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
+)
 
 
 def error(text: str) -> bytes:
-    """Return the answer to what is refused."""
+    """Return the reply to a request that is refused."""
     return json.dumps({"error": text}).encode()
 
 
 def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
-    """Return the answer to a request, as JSON; one that cannot be understood is answered with an ``error``."""
+    """Carry out a request and return the reply as JSON; it has an ``error`` if the request is invalid or fails."""
     do = _SUBJECTS.get(subject)
     try:
-        if len(content) > MOST_ASKED_OCTETS:
-            raise ValueError(f"the content has {len(content)} octets, and {MOST_ASKED_OCTETS} is the limit")
+        if len(content) > MAX_REQUEST_OCTETS:
+            raise ValueError(f"the content has {len(content)} octets, and {MAX_REQUEST_OCTETS} is the limit")
         options = json.loads(content or b"{}")
         if do is None or not isinstance(options, dict):
-            raise ValueError("the subject has to be list, read, replay or drop, the content a JSON object")
+            raise ValueError("the subject must be list, read, replay or drop, and the content a JSON object")
         result = do(queues, options, now)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         result = {"error": f"{type(error).__name__}: {error}"}
@@ -52,37 +52,37 @@ def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
 
 
 def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    limit = max(0, min(int(options.get("limit", 100)), MOST_AT_ONCE))
+    limit = max(0, min(int(options.get("limit", 100)), MAX_LISTED))
     after = _position(options.get("after", 0))
-    return {"letters": [_described(letter) for letter in queues.dead.heads(after, limit)]}
+    return {"letters": [_describe(letter) for letter in queues.dead_letters.summaries(after, limit)]}
 
 
 def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
     position = _position(options["position"])
-    head = next(iter(queues.dead.heads(position - 1, 1)), None)
-    if head is not None and head.message.position == position and head.message.size > MOST_READ_OCTETS:
-        return {"letter": {**_described(head), "content": None}}
-    letter = queues.dead.find(position)
+    summary = next(iter(queues.dead_letters.summaries(position - 1, 1)), None)
+    if summary is not None and summary.message.position == position and summary.message.size > MAX_READ_OCTETS:
+        return {"letter": {**_describe(summary), "content": None}}
+    letter = queues.dead_letters.find(position)
     if letter is None:
         return {"letter": None}
     frames = letter.message.content
     content = [base64.b64encode(frame).decode() for frame in frames]
-    return {"letter": {**_described(letter), "octets": sum(map(len, frames)), "content": content}}
+    return {"letter": {**_describe(letter), "octets": sum(map(len, frames)), "content": content}}
 
 
 def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:
-    return {"done": queues.replay_letter(_position(options["position"]), now)}
+    return {"done": queues.replay_dead_letter(_position(options["position"]), now)}
 
 
 def _drop(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    return {"done": queues.dead.drop(_position(options["position"]))}
+    return {"done": queues.dead_letters.drop(_position(options["position"]))}
 
 
 def _position(value: str | float) -> int:
     return max(0, min(int(value), MAX_POSITION))
 
 
-def _described(letter: DeadLetter) -> dict[str, Any]:
+def _describe(letter: DeadLetter) -> dict[str, Any]:
     message = letter.message
     return {
         "position": message.position,

@@ -1,38 +1,38 @@
-"""Work that is done in turns."""
+"""Round-robin distribution of work."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.turns import Turns
+from alaska.broker.round_robin import RoundRobin
 
 
-class TurnsTests(SynchronousTestCase):
-    """Who has a turn when."""
+class RoundRobinTests(SynchronousTestCase):
+    """The order in which tasks run."""
 
     def setUp(self) -> None:
-        self.turns = Turns()
+        self.round_robin = RoundRobin()
         self.done: list[str] = []
 
     def share(self, those: str, most: int, each: int) -> str:
-        """Return whose turn it was, when each does so much."""
+        """Return the tasks that ran, when each does ``each`` units of work."""
 
         def do(name: str, _left: int) -> int:
             self.done.append(name)
             return each
 
         self.done.clear()
-        self.turns.share(those, most, do)
+        self.round_robin.run(those, most, do)
         return "".join(self.done)
 
     def test_once_round(self) -> None:
-        """When little is to do all have their turn."""
+        """With little work all tasks run."""
         self.assertEqual(self.share("abc", 10, 1), "abc")
 
     def test_goes_on(self) -> None:
-        """When much is to do those come next time who had no turn."""
+        """With much work the next call continues with the tasks that did not run."""
         self.assertEqual([self.share("abcde", 2, 1) for _ in range(3)], ["ab", "cd", "ea"])
 
     def test_others(self) -> None:
-        """Those who wait may be fewer or none."""
+        """The tasks may be fewer in a later call, or none."""
         self.assertEqual([self.share(those, 1, 1) for those in ("abc", "ab", "", "a")], ["a", "b", "", "a"])

@@ -1,0 +1,138 @@
+"""The dead letters, and the limits for them (docs/operation.md).
+
+Their content is only in the store. Everything else is cached in memory, so that a list needs no access to the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import nsmallest
+
+from twisted.logger import Logger
+
+from alaska.broker.counters import Counters
+from alaska.broker.limits import DeadLetterLimits
+from alaska.errors import StoreError
+from alaska.interfaces import IStore
+from alaska.message import DeadLetter, Message
+
+DEAD_LETTER_OCTETS = 1024
+"""The estimated size of a dead letter besides its content."""
+READ_DEAD_LETTERS = 16
+REPORT_SECONDS = 60.0
+"""The interval of log lines about dropped dead letters."""
+
+
+class DeadLetters:
+    """All dead letters. When a limit is exceeded, the oldest are dropped."""
+
+    _log = Logger()
+
+    def __init__(self, store: IStore, counters: Counters, limits: DeadLetterLimits) -> None:
+        self._store = store
+        self._counters = counters
+        self._limits = limits
+        # The dead letters without their content, in the order in which they were added.
+        self._summaries: dict[int, DeadLetter] = {}
+        self._octets_of: dict[int, int] = {}
+        self._octets = 0
+        self._unreported_drops = 0
+        self._reported_at = float("-inf")
+        try:
+            for letter, octets in sorted(self._stored(), key=lambda each: each[0].time):
+                self._index(letter, octets)
+        except StoreError as error:
+            self._log.error("{error}; the dead letters after that position are not listed", error=error)
+        self._enforce_limits()
+
+    def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
+        upto: int | None = 0
+        while upto is not None:
+            letters = self._store.letters(upto, READ_DEAD_LETTERS)
+            yield from ((_without_content(letter), _stored_octets(letter)) for letter in letters)
+            upto = letters.upto
+
+    def add(self, letter: DeadLetter) -> None:
+        """Add a dead letter; one that is larger than the limit for all of them is dropped."""
+        most = self._limits.most_octets
+        if most is not None and _stored_octets(letter) > most:
+            self._store.forget(letter.message)
+            self._note_dropped()
+            return
+        self._store.bury(letter)
+        self._index(_without_content(letter), _stored_octets(letter))
+        self._enforce_limits()
+
+    def summaries(self, after: int, limit: int) -> list[DeadLetter]:
+        """Return the next ``limit`` dead letters after a position, in order, without their content."""
+        positions = nsmallest(limit, (position for position in self._summaries if position > after))
+        return [self._summaries[position] for position in positions]
+
+    def find(self, position: int) -> DeadLetter | None:
+        """Return the dead letter at a position, with its content, or None.
+
+        :raises StoreError: the store cannot be read.
+        """
+        return self._store.letter(position) if position in self._summaries else None
+
+    def drop(self, position: int) -> bool:
+        """Delete a dead letter; return whether there was one at this position."""
+        summary = self._summaries.pop(position, None)
+        if summary is not None:
+            self._octets -= self._octets_of.pop(position)
+            self._store.drop_letter(position)
+        return summary is not None
+
+    def tick(self, now: float) -> None:
+        """Drop dead letters that are too old, and log at intervals how many were dropped.
+
+        ``now`` is in seconds since 1970.
+        """
+        age = self._limits.most_seconds
+        while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
+            self._drop_oldest(oldest)
+        if self._unreported_drops and abs(now - self._reported_at) >= REPORT_SECONDS:
+            self._reported_at = now
+            self._log.warn(
+                "{count} dead letters were dropped, since their number, size or age exceeded the limits of "
+                "mlm_server/letters",
+                count=self._unreported_drops,
+            )
+            self._unreported_drops = 0
+
+    def _index(self, summary: DeadLetter, octets: int) -> None:
+        self._summaries[summary.message.position] = summary
+        self._octets_of[summary.message.position] = octets
+        self._octets += octets
+
+    def _enforce_limits(self) -> None:
+        most, most_octets = self._limits.most, self._limits.most_octets
+        while (most is not None and len(self._summaries) > most) or (
+            most_octets is not None and self._octets > most_octets
+        ):
+            oldest = self._oldest()
+            if oldest is None:
+                return
+            self._drop_oldest(oldest)
+
+    def _oldest(self) -> DeadLetter | None:
+        return next(iter(self._summaries.values()), None)
+
+    def _drop_oldest(self, oldest: DeadLetter) -> None:
+        self.drop(oldest.message.position)
+        self._note_dropped()
+
+    def _note_dropped(self) -> None:
+        self._counters.dead_letters_dropped += 1
+        self._unreported_drops += 1
+
+
+def _without_content(letter: DeadLetter) -> DeadLetter:
+    of = letter.message
+    summary = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
+    summary.size = sum(map(len, of.content))
+    return DeadLetter(summary, letter.status, letter.reason, letter.time)
+
+
+def _stored_octets(letter: DeadLetter) -> int:
+    return letter.message.size + DEAD_LETTER_OCTETS
