@@ -68,8 +68,8 @@ class Client(Connection):
     """A connection to a broker with one address.
 
     Several clients can share a ``network``; without one, the client creates its own when it connects. ``deliver`` is
-    called with each delivery; without it, deliveries are queued and the program iterates over the client. Messages that the
-    broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets`` octets.
+    called with each delivery; without it, deliveries are queued and the program iterates over the client. Messages that
+    the broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets`` octets.
 
     With ``credit``, even 0, this is a credit client: the broker delivers no more than that and what
     :meth:`give_credit` adds, the program must confirm each delivery with :meth:`confirm`, and ``confirmed`` is called

@@ -1,4 +1,4 @@
-"""What has changed since the store's file was last written: kept together, written together, seen meanwhile."""
+"""The changes that are not in the store's file yet: collected, written in batches, and visible to readers meanwhile."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from alaska.message import DeadLetter, Message, QueueName, Record
 from alaska.names import printable
 
 MESSAGE_OCTETS = 256
-"""What a message or record is reckoned to take in memory beside its content."""
+"""The estimated memory of a message or record in addition to its content."""
 GONE_OCTETS = 128
-"""The same for a message that is to be deleted."""
+"""The estimated memory of a deletion."""
 
 
 class Changes:
-    """A group of changes, which one transaction writes.
+    """A batch of changes, which is written in one transaction.
 
-    ``kept`` are messages to be written, by queue and position; ``gone`` those to be deleted, with their queues;
-    ``attempts`` those that are written already and have been delivered since. A letter or None says that a dead letter
-    is to be written or deleted. ``lasts`` are the highest positions of streams; ``trimmed`` says up to which position
-    their records are to be deleted. When all this is written, ``told`` are called, and ``waiting``, each with its
-    message.
+    ``kept``: messages to write, by queue and position. ``gone``: the positions of messages to delete, with their
+    queues. ``attempts``: stored messages whose number of attempts has changed. ``letters``: dead letters to write, or
+    None to delete one. ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the
+    positions up to which records of streams are to be deleted. When the batch is written, the callbacks in ``told`` are
+    called, and those in ``waiting``, each with its message.
     """
 
     __slots__ = ("attempts", "gone", "kept", "lasts", "letters", "records", "told", "trimmed", "waiting", "weight")
@@ -38,18 +38,18 @@ class Changes:
         self.waiting: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.told: list[Callable[[], None]] = []
         self.weight = 0
-        """The octets that all this takes in memory, roughly."""
+        """The estimated memory of the batch in octets."""
 
     def __bool__(self) -> bool:
         return bool(self.kept or self.gone or self.attempts or self.letters or self.records or self.trimmed)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for this to be written."""
+        """Whether a callback waits for the batch to be written."""
         return bool(self.waiting or self.told)
 
     def keep(self, message: Message) -> None:
-        """Let a message be written, be it again."""
+        """Add a message to write, or to write again."""
         position = message.position
         if position in self.gone:
             del self.gone[position]
@@ -62,7 +62,7 @@ class Changes:
         queue[position] = message
 
     def drop(self, message: Message) -> None:
-        """Write a message no more."""
+        """Remove a message from those to write."""
         self.attempts.pop(message.position, None)
         queue = self.kept.get(message.queue)
         if queue is not None and queue.pop(message.position, None) is not None:
@@ -71,29 +71,29 @@ class Changes:
                 del self.kept[message.queue]
 
     def delete(self, message: Message) -> None:
-        """Let a message that is written be deleted."""
+        """Add the deletion of a stored message."""
         self.gone[message.position] = message.queue
         self.weight += GONE_OCTETS
 
     def has(self, message: Message) -> bool:
-        """Return whether a message is to be written."""
+        """Return whether the batch writes a message."""
         return message.position in self.kept.get(message.queue, ())
 
     def bury(self, letter: DeadLetter) -> None:
-        """Let a dead letter be written."""
+        """Add a dead letter to write."""
         self.letters[letter.message.position] = letter
         self.weight += letter.message.size + MESSAGE_OCTETS
 
     def messages(self) -> Iterator[Message]:
-        """Iterate over the messages that are to be written."""
+        """Iterate over the messages to write."""
         return (message for queue in self.kept.values() for message in queue.values())
 
     def says_nothing_of(self, message: Message) -> bool:
-        """Return whether a message is neither to be written nor to be deleted."""
+        """Return whether the batch neither writes nor deletes a message."""
         return message.position not in self.gone and not self.has(message)
 
     def drop_letter(self, position: int) -> None:
-        """Let a dead letter be deleted, or not be written."""
+        """Add the deletion of a dead letter, which is not written then."""
         letter = self.letters.get(position)
         if letter is not None:
             self.weight -= letter.message.size + MESSAGE_OCTETS
@@ -101,13 +101,13 @@ class Changes:
         self.weight += GONE_OCTETS
 
     def record(self, record: Record) -> None:
-        """Let a record be written."""
+        """Add a record to write."""
         self.records.setdefault(record.stream, {})[record.position] = record
         self.lasts[record.stream] = record.position
         self.weight += record.size + MESSAGE_OCTETS
 
     def trim(self, stream: bytes, upto: int) -> None:
-        """Let the records of a stream up to a position be deleted, or not be written."""
+        """Add the deletion of a stream's records up to a position, which are not written then."""
         records = self.records.get(stream, {})
         for position in [position for position in records if position <= upto]:
             self.weight -= records.pop(position).size + MESSAGE_OCTETS
@@ -116,9 +116,10 @@ class Changes:
         self.trimmed[stream] = max(upto, self.trimmed.get(stream, 0))
 
     def parts(self) -> Iterator[Changes]:
-        """Iterate over this as changes of one row each, in an order in which they can be written.
+        """Split the batch into changes of one row each, in an order in which they can be written.
 
-        A dead letter and the deletion of its message are one: if the letter cannot be written, the message stays.
+        A dead letter and the deletion of its message stay together: if the dead letter cannot be written, the message
+        is not deleted.
         """
         for stream, last in self.lasts.items():
             yield _part(lasts={stream: last})
@@ -140,7 +141,7 @@ class Changes:
                 yield _part(kept={queue: {position: message}})
 
     def __str__(self) -> str:
-        """Say what one of the parts is."""
+        """Describe a part in a log line."""
         for queue, messages in self.kept.items():
             return f"message {min(messages)} of {queue}"
         for stream, records in self.records.items():
@@ -162,18 +163,18 @@ def _part(**changed: object) -> Changes:
 
 
 class Refusal(NamedTuple):
-    """A part of a group that cannot be written, though the others can, and why."""
+    """A part of a batch that cannot be written, while the others can, and the reason."""
 
     part: Changes
     reason: str
 
 
 class Unwritten:
-    """All changes that are not known to be in the file: those being written, and the current ones.
+    """All changes that may not be in the file yet: the batch that is being written, and the current one.
 
-    What is read from the file is seen through them. The newer layer counts where both say something. ``tried`` are
-    messages that are written already and have been delivered since, without anybody waiting for that to be written: a
-    moment later it is, of those that are still kept then.
+    They are applied to what is read from the file; the current batch takes precedence. ``tried`` are stored messages
+    whose number of attempts has changed without a callback that waits for it: it is written a moment later, if the
+    message still exists then.
     """
 
     def __init__(self) -> None:
@@ -185,21 +186,21 @@ class Unwritten:
         return bool(self.writing or self.current)
 
     def layers(self) -> tuple[Changes, ...]:
-        """Return the layers, the older first."""
+        """Return the batches, the older one first."""
         return (self.current,) if self.writing is None else (self.writing, self.current)
 
     def hand_over(self) -> Changes:
-        """Begin to write the current changes; there must be none being written."""
+        """Return the current batch as the one that is being written, and begin a new one."""
         self.writing, self.current = self.current, Changes()
         return self.writing
 
     def take_tries(self) -> None:
-        """Let the attempts at what has been tried be written with the current changes."""
+        """Add the changed numbers of attempts to the current batch."""
         self.current.attempts.update(self.tried)
         self.tried.clear()
 
     def settle(self, position: int) -> None:
-        """Tell whoever waits for a message to be written, whether it is or not."""
+        """Call the ``stored`` callback of a message, whether the message is written or not."""
         waits = self.current.waiting.pop(position, None)
         if waits is None and self.writing is not None:
             waits = self.writing.waiting.pop(position, None)
@@ -210,7 +211,7 @@ class Unwritten:
     # Messages
 
     def seen(self, read: Iterable[Message]) -> list[Message]:
-        """Return what is still so of messages that were read from the file."""
+        """Return messages that were read from the file with the changes applied."""
         newest_first = self.layers()[::-1]
         seen: list[Message] = []
         for message in read:
@@ -231,20 +232,20 @@ class Unwritten:
         return seen
 
     def of_queue(self, queue: QueueName, after: int) -> dict[int, Message]:
-        """Return the messages of a queue behind a position that are to be written."""
+        """Return the messages of a queue after a position that are to be written."""
         return self._still(
             {position: message for position, message in layer.kept.get(queue, {}).items() if position > after}
             for layer in self.layers()
         )
 
     def expiring(self) -> dict[int, Message]:
-        """Return the messages that expire some time and are to be written."""
+        """Return the messages with an expiry that are to be written."""
         return self._still(
             {each.position: each for each in layer.messages() if each.expires is not None} for layer in self.layers()
         )
 
     def _still(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
-        """Return what is kept by any layer, given the older first, and not gone in a newer one."""
+        """Merge the messages to write of both batches, older first, without those that the newer batch deletes."""
         still: dict[int, Message] = {}
         for layer, kept in zip(self.layers(), kept_of_layers, strict=True):
             if layer.gone:
@@ -255,18 +256,18 @@ class Unwritten:
     # Dead letters and records
 
     def letters(self) -> dict[int, DeadLetter | None]:
-        """Return the dead letters that are to be written, and None for those to be deleted, by position."""
+        """Return the dead letters to write, and None for those to delete, by position."""
         found: dict[int, DeadLetter | None] = {}
         for layer in self.layers():
             found.update(layer.letters)
         return found
 
     def trimmed(self, stream: bytes) -> int:
-        """Return up to which position the records of a stream are no longer kept, as far as the file does not know."""
+        """Return the position up to which a stream's records are to be deleted."""
         return max(layer.trimmed.get(stream, 0) for layer in self.layers())
 
     def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
-        """Return records of a stream behind a position that are to be written, in order."""
+        """Return at most ``limit`` records of a stream after a position that are to be written, in order."""
         found: list[Record] = []
         for layer in self.layers():
             records = layer.records.get(stream, {})
@@ -274,7 +275,7 @@ class Unwritten:
         return found
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> int:
-        """Return the octets of the records of a stream behind a position, up to another, that are to be written."""
+        """Return the total size of a stream's records to write, after a position and up to another."""
         return sum(
             record.size
             for layer in self.layers()
@@ -283,7 +284,7 @@ class Unwritten:
 
 
 def _behind(records: dict[int, Record], after: int) -> Iterator[Record]:
-    """Iterate over records behind a position; they are in order, and nearly all positions are there."""
+    """Iterate over records after a position; they are in order, with few gaps."""
     if not records:
         return iter(())
     start = max(next(iter(records)), after + 1)

@@ -1,4 +1,4 @@
-"""One broker for one file, whatever names lead to it."""
+"""Locks that give one broker exclusive access to a store's file, even by different paths."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from pathlib import Path
 
 from alaska.errors import StoreError
 
-# SQLite's own locks are POSIX's: they are lost when the process closes any descriptor of the file. So a file that this
-# process has open already is not even looked into.
+# SQLite uses POSIX locks, which a process loses when it closes any descriptor of the file. So a file that this process
+# has open already must not be opened again.
 _in_use: set[tuple[int, int]] = set()
 
 
 class Locks:
     """The locks of a store's file, which is created if it is missing; held until :meth:`release`.
 
-    ``place`` is where links lead to from its path.
+    ``place`` is the path with symbolic links resolved. The file itself is locked, and the lock file beside it, which is
+    the one that version 1.0 uses.
 
-    The file itself is locked, whatever leads to it; the lock file beside it is what version 1.0 looks at.
-
-    :raises StoreError: another broker has the file, in this process or another, or it is no file.
-    :raises OSError: it cannot be opened.
+    :raises StoreError: another broker has the file open, in this process or another, or it is not a regular file.
+    :raises OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, place: Path) -> None:
@@ -52,7 +51,7 @@ class Locks:
         return descriptor
 
     def release(self) -> None:
-        """Let others have the file."""
+        """Release the locks."""
         while self._descriptors:
             os.close(self._descriptors.pop())
         if self.key is not None:

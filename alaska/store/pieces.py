@@ -1,4 +1,4 @@
-"""Content that is large, as pieces of a table: none of them takes long to copy, however large it is."""
+"""Large content is stored in chunks, so that no single copy takes long."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from alaska.errors import DamagedRow
 from alaska.mlm.commands import Content
 
 LARGE_OCTETS = 2**20
-"""What counts for more octets than that has its content in pieces, and is not read with others."""
+"""Content of messages and records larger than this is stored in chunks, and read row by row."""
 PIECE_OCTETS = 2**20
 LENGTH_OCTETS = 4
 
 
 def to_pieces(content: Content) -> Iterator[bytes]:
-    """Iterate over the frames of a content, each behind its length, in pieces of at most twice :data:`PIECE_OCTETS`."""
+    """Split a content, with each frame preceded by its length, into chunks of at most twice :data:`PIECE_OCTETS`."""
     parts: list[bytes | memoryview] = []
     octets = 0
     for frame in content:
@@ -33,16 +33,16 @@ def to_pieces(content: Content) -> Iterator[bytes]:
 
 
 def from_pieces(pieces: Iterable[bytes]) -> Content:
-    """Return the frames of which these are the pieces.
+    """Return the frames of a content from its chunks.
 
-    :raises DamagedRow: they are not whole.
+    :raises DamagedRow: the chunks are incomplete.
     """
     frames: list[bytes] = []
     frame: BytesIO | None = None
     length, left = b"", 0
     for piece in pieces:
         if not isinstance(piece, bytes):
-            raise DamagedRow("a piece of its content has another type")
+            raise DamagedRow("a chunk of its content has the wrong type")
         at = 0
         while at < len(piece):
             if frame is None:
@@ -55,9 +55,9 @@ def from_pieces(pieces: Iterable[bytes]) -> Content:
             frame.write(memoryview(piece)[start:at])
             left -= at - start
             if not left:
-                # What is there is given away, not copied.
+                # Does not copy: BytesIO gives up its buffer.
                 frames.append(frame.getvalue())
                 frame = None
     if frame is not None or length or not frames:
-        raise DamagedRow("its content is not whole")
+        raise DamagedRow("its content is incomplete")
     return tuple(frames)

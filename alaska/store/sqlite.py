@@ -1,8 +1,7 @@
-"""The store in a file: written in groups by a thread of its own, read in between.
+"""The store in an SQLite file, written in batches by a separate thread.
 
-What changes is seen at once and written soon: the changes of a moment are one transaction, so one ``fsync`` serves all
-that arrived while the one before went on. A message that is done with before its turn to be written never costs a disk
-access.
+Changes are visible at once and written soon. All changes that arrive while a batch is written form the next batch,
+which is one transaction with one ``fsync``. A message that is deleted before its batch is written causes no disk access.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from alaska.store.writing import AnyWriting, WritingThread, Written
 from alaska.system.events import is_worth_a_line
 
 LAZY_SECONDS = 0.02
-"""How long changes that nobody waits for may stay unwritten."""
+"""The maximum delay of writing changes that no callback waits for."""
 TRY_SECONDS = 0.1
-"""The same for attempts: most requests are done with by then, and need none to be written."""
+"""The same for numbers of attempts: most requests are finished by then, so theirs need not be written."""
 SPILL_OCTETS = 2**20
-"""From how much on a temporary store uses its file."""
+"""The size of changes from which on a temporary store writes them to its file."""
 MOST_UNWRITTEN_OCTETS = 2 * 2**20
-"""How much may wait while a group is written. It is the next group, so it is also how long one can take."""
+"""The maximum size of the changes that wait while a batch is written, and so of the next batch."""
 MOST_UNSAFE_OCTETS = 16 * 2**20
-"""How much is kept in memory while the file cannot be written; more is refused."""
+"""The maximum size of the changes in memory while the file cannot be written; then new messages are refused."""
 MOST_ROW_OCTETS = 990_000_000
-"""SQLite takes 1 000 000 000 octets a row, in which content is not alone."""
+"""SQLite's limit is 1 000 000 000 octets per row, which includes the other columns."""
 RETRY_SECONDS = 1.0
 BEFORE_ALL = float("-inf")
 
@@ -46,7 +45,7 @@ MakeWriting = Callable[[File, Callable[[], None]], AnyWriting]
 
 @implementer(IStore)
 class SqliteStore:
-    """Keeps everything in a file: a given one, or a temporary one that is used only for what is too much for memory.
+    """A store in a file: a durable one, or a temporary one, which is used only for data that does not fit into memory.
 
     :raises StoreError: the file cannot be used.
     """
@@ -115,7 +114,7 @@ class SqliteStore:
             else:
                 stored(message)
         if self._unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
-            # Else it goes with the next group, which is begun when this one is written.
+            # Otherwise it is in the next batch, whose writing begins when the current one is written.
             self._changed()
 
     def forget(self, message: Message) -> None:
@@ -124,7 +123,7 @@ class SqliteStore:
         current = unwritten.current
         current.drop(message)
         if message.position > self._highest_written:
-            # There is less to write than before, and what was seen to is enough.
+            # There is less to write than before, so nothing has to be scheduled.
             unwritten.settle(message.position)
             return
         unwritten.tried.pop(message.position, None)
@@ -136,7 +135,7 @@ class SqliteStore:
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
-        # Else the row that is still to be written has the number.
+        # Otherwise the row is still to be written, and will have the new number.
         is_written = message.position <= self._highest_written and not current.has(message)
         if noted is not None:
             if is_written:
@@ -152,7 +151,7 @@ class SqliteStore:
                 self._tries_due = self._reactor.callLater(TRY_SECONDS, self._write_tries)
 
     def _write_tries(self) -> None:
-        """Let the attempts that nobody waits for be written, of what is still kept by now: most of it is not."""
+        """Write the numbers of attempts that no callback waits for, for the messages that still exist."""
         self._tries_due = None
         self._unwritten.take_tries()
         if self.is_durable:
@@ -168,7 +167,7 @@ class SqliteStore:
             return Page()
         found = self._view.overdue(now, after, limit)
         if not found and found.upto is None:
-            # What the file has from before now is to be deleted, or damaged.
+            # Expired messages in the file are either about to be deleted, or damaged.
             self._first_expiry = self._view.first_expiry(now)
         return found
 
@@ -237,15 +236,15 @@ class SqliteStore:
 
     @property
     def unwritten_octets(self) -> int:
-        """How much waits for its turn to be written, roughly."""
+        """The estimated memory of the changes that wait to be written, in octets."""
         return self._unwritten.current.weight
 
     def _changed(self) -> None:
-        """See to it that what has changed is written in time."""
+        """Schedule the writing of the current changes."""
         current = self._unwritten.current
         if self._unwritten.writing is not None:
             if current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
-                # More arrives than the disk takes: whoever sends it has to wait, and so do all.
+                # Changes arrive faster than the disk can write them. Block the reactor as back-pressure.
                 self._wait()
         elif not self.is_durable:
             if current.weight > SPILL_OCTETS:
@@ -256,7 +255,7 @@ class SqliteStore:
             self._due.reset(0)
 
     def _write(self) -> None:
-        """Begin to write the current changes, unless others are being written."""
+        """Begin to write the current batch, unless another one is being written."""
         if self._due is not None and self._due.active():
             self._due.cancel()
         self._due = None
@@ -274,13 +273,13 @@ class SqliteStore:
         self._writing.write(changes)
 
     def _collect(self) -> None:
-        """Take note of what was written."""
+        """Process the result of the batch that is being written, if there is one."""
         result = None if self._writing is None else self._writing.result(is_waited_for=False)
         if result is not None:
             self._written(result)
 
     def _wait(self) -> None:
-        """Take note of what is being written when that is done."""
+        """Wait until the batch is written, and process the result."""
         assert self._writing is not None
         result = self._writing.result(is_waited_for=True)
         assert result is not None
@@ -294,7 +293,7 @@ class SqliteStore:
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
             return
         if self.complaint is not None:
-            self._log.info("the store {path} is written again", path=self.file.path)
+            self._log.info("the store {path} can be written again", path=self.file.path)
             self.complaint = None
         self._unwritten.writing = None
         if isinstance(self.file, TemporaryFile):
@@ -311,11 +310,11 @@ class SqliteStore:
             self._changed()
 
     def _give_up(self, refusal: Refusal, changes: Changes) -> None:
-        """Keep no longer what cannot be written, and let its sender know."""
+        """Drop a change that cannot be written, and report its messages."""
         self.refused += 1
         if is_worth_a_line(self.refused):
             self._log.error(
-                "{part} cannot be written to the store {path} and is given up: {reason} (the {count}. of the kind)",
+                "{part} cannot be written to the store {path} and is dropped: {reason} ({count} dropped so far)",
                 part=str(refusal.part), path=self.file.path, reason=refusal.reason, count=self.refused,
             )  # fmt: skip
         for message in refusal.part.messages():
@@ -327,14 +326,14 @@ class SqliteStore:
         if complaint != self.complaint:
             self.complaint = complaint
             self._log.critical(
-                "{complaint}; until it can be, what arrives is kept in memory alone and not confirmed as stored",
+                "{complaint}; until it can be written, new data is only in memory and not confirmed as stored",
                 complaint=complaint,
             )
 
     def _write_all(self) -> None:
-        """Write all there is, and wait for it.
+        """Write all changes, and wait until they are written.
 
-        :raises StoreError: it cannot be written.
+        :raises StoreError: they cannot be written.
         """
         self._unwritten.take_tries()
         while self._unwritten:
@@ -352,7 +351,7 @@ class SqliteStore:
             try:
                 self._write_all()
             except StoreError as error:
-                self._log.critical("{error}; what was not written yet is lost", error=error)
+                self._log.critical("{error}; changes that were not written yet are lost", error=error)
         for call in (self._due, self._retry, self._tries_due):
             if call is not None and call.active():
                 call.cancel()
@@ -364,7 +363,7 @@ class SqliteStore:
 
 
 def store_at(reactor: Reactor, path: Path | None, sync: str) -> SqliteStore:
-    """Return the store in the file at a path; without one, a store that lives as long as its broker.
+    """Return the store in the file at a path; without one, a temporary store.
 
     ``sync`` is ``full`` or ``normal`` (docs/operation.md).
 

@@ -1,4 +1,4 @@
-"""What a store keeps: its file, seen through the changes that are not written yet."""
+"""The content of a store: its file with the unwritten changes applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NEVER = float("inf")
 
 
 class View:
-    """Reads the unwritten changes, and the file, once there is a reader of it."""
+    """Reads the file, once it is open, and applies the unwritten changes."""
 
     def __init__(self, unwritten: Unwritten) -> None:
         self._unwritten = unwritten
@@ -40,7 +40,7 @@ class View:
         return Page((found[key] for key in sorted(found)), read.upto).cut(limit, expiry)
 
     def first_expiry(self, after: float) -> float:
-        """Return when the first message expires, of those in the file the first behind a time; infinity for none."""
+        """Return the time of the first expiry, in the file the first one after a time; infinity if there is none."""
         written = None if self.reader is None else self.reader.first_expiry(after)
         unwritten = (expiry(message)[0] for message in self._unwritten.expiring().values())
         return min([NEVER if written is None else written, *unwritten])
@@ -62,7 +62,7 @@ class View:
         return None if self.reader is None else self.reader.letter(position)
 
     def has_letter(self, position: int) -> bool:
-        """Return whether there is a dead letter with this position."""
+        """Return whether there is a dead letter at a position."""
         unwritten = self._unwritten.letters()
         if position in unwritten:
             return unwritten[position] is not None
@@ -89,7 +89,7 @@ class View:
         return found
 
     def octets_of_records(self, stream: bytes, upto: int) -> int:
-        """Return the octets of the records that are kept of a stream up to a position."""
+        """Return the total size of a stream's records up to a position."""
         octets, last = 0, self._unwritten.trimmed(stream)
         if self.reader is not None:
             octets, last = self.reader.octets_of_records(stream, last, upto)
@@ -97,7 +97,7 @@ class View:
 
 
 def expiry(message: Message) -> tuple[float, int]:
-    """Return the key of a message in the order of what expires."""
+    """Return the key by which messages are ordered by expiry."""
     return NEVER if message.expires is None else message.expires, message.position
 
 
