@@ -1,4 +1,4 @@
-"""What a test puts in the place of network, broker and threads. Part of the product, with tests of its own."""
+"""Test doubles for the network, brokers, threads and the disk."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from alaska.store.writing import Written
 
 @implementer(INetwork)
 class MemoryNetwork:
-    """Links in memory. Nothing moves until :meth:`run`, so a test sees each step.
+    """A network in memory. Messages are delivered by :meth:`run`, so a test controls each step.
 
-    To close it closes all that is open in it; a program that closes its network when it stops is given a
-    :class:`MemoryProcess`.
+    Closing it closes all its links and routers. A program that closes its network when it stops gets a
+    :class:`MemoryProcess` instead.
     """
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ class MemoryNetwork:
         is_plain: bool = False,
         most_unread: int | None = None,
     ) -> IRouter:
-        """See :class:`INetwork`; there is no limit in memory."""
+        """See :class:`INetwork`; ``most_unread`` is ignored."""
         del most_unread
         return MemoryRouter(self, list(endpoints), is_plain)
 
     def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
-        """See :class:`INetwork`; in memory nobody has to wait."""
+        """See :class:`INetwork`; the delay of verdicts is ignored."""
         self._decide = decide
 
     def close(self) -> None:
@@ -65,22 +65,22 @@ class MemoryNetwork:
             router.close()
 
     def run(self) -> None:
-        """Move messages until nothing is under way."""
+        """Deliver messages until none is in flight."""
         while self._steps:
             self.step()
 
     def step(self) -> None:
-        """Let the next thing happen; there must be one."""
+        """Perform the next step; there must be one."""
         self._steps.popleft()()
 
     def later(self, step: Callable[[], None]) -> None:
-        """Let something happen at the next :meth:`run`, after all that is to happen already."""
+        """Schedule a step after all others that are scheduled."""
         self._steps.append(step)
 
     def bind(self, endpoint: str, router: MemoryRouter) -> None:
-        """Serve an endpoint, and connect the links that wait for it.
+        """Bind a router to an endpoint, and connect the links that wait for it.
 
-        :raises CannotBind: it is served already.
+        :raises CannotBind: another router is bound to it.
         """
         if endpoint in self._routers:
             raise CannotBind(f"cannot serve {endpoint}: Address already in use", is_taken=True)
@@ -89,22 +89,22 @@ class MemoryNetwork:
             link.try_to_connect()
 
     def unbind(self, endpoint: str, router: MemoryRouter) -> None:
-        """Let a router serve an endpoint no longer, as when a broker's process ends; what was under way is lost."""
+        """Unbind a router from an endpoint, as when a broker's process ends; messages in flight are lost."""
         if self._routers.get(endpoint) is router:
             del self._routers[endpoint]
             for link in self._links:
                 link.disconnect(router)
 
     def forget(self, link: MemoryLink) -> None:
-        """Connect a link no more."""
+        """Remove a link."""
         self._links.pop(link, None)
 
     def served(self, endpoint: str) -> MemoryRouter | None:
-        """Return who serves an endpoint."""
+        """Return the router that is bound to an endpoint, or None."""
         return self._routers.get(endpoint)
 
     def may_connect(self, router: MemoryRouter, credentials: tuple[str | None, str | None]) -> bool:
-        """Return whether these credentials are accepted."""
+        """Return whether a router accepts these credentials."""
         username, password = credentials
         if not router.is_plain:
             return True
@@ -115,7 +115,7 @@ class MemoryNetwork:
 
 @implementer(INetwork)
 class MemoryProcess:
-    """A network as one of several processes has it: to close it closes what this process has opened."""
+    """One process's view of a network: closing it closes only the links and routers of this process."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self._network = network
@@ -171,7 +171,7 @@ class MemoryLink:
         self.try_to_connect()
 
     def try_to_connect(self) -> None:
-        """Connect, if the link is started and somebody serves its endpoint."""
+        """Connect if the link is started and a router is bound to its endpoint."""
         router = self._network.served(self._endpoint)
         if router is None or self._router is not None or self._received is None:
             return
@@ -185,7 +185,7 @@ class MemoryLink:
             self._network.later(lambda: self._changed(LinkState.REFUSED))
 
     def disconnect(self, router: MemoryRouter) -> None:
-        """Go down, if the link is connected to this router; it comes up again when the endpoint is served again."""
+        """Disconnect the link if it is connected to this router; it reconnects when the endpoint is bound again."""
         if self._router is router:
             self._router = None
             router.links.pop(self._peer, None)
@@ -215,7 +215,7 @@ class MemoryLink:
 
 @implementer(IRouter)
 class MemoryRouter:
-    """A broker's end in memory."""
+    """A broker's router in memory."""
 
     is_near = True
 
@@ -275,14 +275,14 @@ class MemoryRouter:
 
 
 def _check_frames(frames: list[bytes]) -> None:
-    """Raise what ZeroMQ raises for frames that are no octets."""
+    """Raise the error that ZeroMQ raises for frames that are not octets."""
     for frame in frames:
         if not isinstance(frame, bytes):
-            raise TypeError(f"a frame is octets, not {type(frame).__name__}")
+            raise TypeError(f"a frame must be octets, not {type(frame).__name__}")
 
 
 class ScriptedBroker:
-    """The other side of a client, played by the test: it notes what comes and answers what it is told to."""
+    """A broker whose answers the test gives: it records the commands of a client and sends what it is told to."""
 
     def __init__(self, network: MemoryNetwork, endpoint: str) -> None:
         self._network = network
@@ -296,29 +296,29 @@ class ScriptedBroker:
         self.received.append(decode(frames))
 
     def send(self, *commands: Command) -> None:
-        """Send commands to the client that was heard last, and let everything happen that follows."""
+        """Send commands to the client that sent the last one, and run the network."""
         for command in commands:
             self.send_frames(encode(command))
 
     def send_frames(self, frames: list[bytes]) -> None:
-        """Send any frames to the client that was heard last, and let everything happen that follows."""
+        """Send frames to the client that sent the last command, and run the network."""
         self._router.send(self._peer, frames)
         self._network.run()
 
     def take(self) -> list[Command]:
-        """Return what has come since the last call."""
+        """Return the commands that were received since the last call."""
         self._network.run()
         received, self.received = self.received, []
         return received
 
     def stop(self) -> None:
-        """End, as a process does."""
+        """Close the broker, as when its process ends."""
         self._router.close()
         self._network.run()
 
 
 class HandPool:
-    """The worker's threads, played by the test: what is submitted begins and ends when the test says so."""
+    """A worker's pool without threads: requests begin and end when the test calls :meth:`begin` and :meth:`run`."""
 
     _log = Logger()
 
@@ -369,16 +369,16 @@ class HandPool:
         return list(self._begun)
 
     def watch(self, now: float) -> None:
-        """Note when the worker looked after the pool; see :class:`alaska.pool.pool.Pool`."""
+        """Record the time of the worker's watchdog check; see :class:`alaska.pool.pool.Pool`."""
         self.watched.append(now)
 
     def begin(self, most: int | None = None) -> None:
-        """Begin what is submitted, or so many of it; that ends in the next :meth:`run`."""
+        """Begin submitted requests, at most ``most``; they end in the next :meth:`run`."""
         while self._submitted and (most is None or len(self._begun) < most):
             self._begun.append(self._submitted.popleft())
 
     def run(self) -> None:
-        """Begin and finish all that is submitted, in order."""
+        """Begin and finish all submitted requests, in order."""
         assert self._runner is not None, "the pool is not started"
         self.begin()
         while self._begun:
@@ -414,7 +414,7 @@ class HandPool:
 
 
 class HandWriting:
-    """Writes a store's file when the test says so, or fails to."""
+    """Writes a store's file, or fails to, when the test calls :meth:`run`."""
 
     def __init__(self, file: File, wake: Callable[[], None]) -> None:
         self._file = file
@@ -422,16 +422,16 @@ class HandWriting:
         self._results: deque[Written] = deque()
         self._writer: Writer | None = None
         self.begun: Changes | None = None
-        """What is being written."""
+        """The batch that is being written."""
         self.groups = 0
-        """How many groups were written."""
+        """The number of batches that were written."""
 
     def write(self, changes: Changes) -> None:
         """See :class:`alaska.store.writing.AnyWriting`."""
         self.begun = changes
 
     def run(self, failure: str | None = None) -> None:
-        """Write what is begun, or fail to for this reason, and say so."""
+        """Write the current batch, or fail with an error, and notify the store."""
         self._end(failure)
         self._wake()
 
@@ -446,7 +446,7 @@ class HandWriting:
             self._results.append(Written(StoreError(failure)))
 
     def result(self, is_waited_for: bool) -> Written | None:
-        """See :class:`alaska.store.writing.AnyWriting`; what is waited for is written."""
+        """See :class:`alaska.store.writing.AnyWriting`; waiting writes the batch."""
         if is_waited_for and not self._results:
             self._end(None)
         return self._results.popleft() if self._results else None
@@ -458,7 +458,7 @@ class HandWriting:
 
 
 def run_for(clock: Clock, network: MemoryNetwork, seconds: float, step: float = 0.05) -> None:
-    """Let time pass in small steps, and messages move after each."""
+    """Advance a clock in small steps, and deliver messages after each."""
     for _ in range(round(seconds / step)):
         clock.advance(step)
         network.run()

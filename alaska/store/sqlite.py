@@ -1,7 +1,7 @@
 """The store in an SQLite file, written in batches by a separate thread.
 
 Changes are visible at once and written soon. All changes that arrive while a batch is written form the next batch,
-which is one transaction with one ``fsync``. A message that is deleted before its batch is written causes no disk access.
+which is one transaction with one ``fsync``. A message that is deleted before its batch is written is never written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A store in a few dictionaries, to compare real ones with."""
+"""A model of a store in a few dictionaries, to compare real stores to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERYTHING = 1000
 
 
 class StoreModel:
-    """What a store must hold, and the operations on both. A number says which of the possible operands is meant."""
+    """The expected content of a store, and operations on both; a number selects an operation's operands."""
 
     def __init__(self) -> None:
         self.messages: dict[int, Message] = {}
@@ -27,14 +27,14 @@ class StoreModel:
         self.to_hear: list[int] = []
 
     def reopened(self, is_durable: bool) -> None:
-        """Take note of a restart."""
+        """Record a restart."""
         if not is_durable:
             self.messages, self.letters, self.records, self.last_records = {}, {}, {}, {}
-        # Who was not told before the restart never is.
+        # Callbacks that were not called before the restart are never called.
         self.heard = list(self.to_hear)
 
     def do(self, store: IStore, operation: str, number: int) -> None:
-        """Do something to the store and to the model."""
+        """Perform an operation on the store and on the model."""
         getattr(self, "_" + operation)(store, number)
 
     def _keep(self, store: IStore, number: int) -> None:
@@ -51,7 +51,7 @@ class StoreModel:
         self.heard.append(message.position)
 
     def _some(self, number: int) -> Message:
-        """Return a message that is kept, or one that is not."""
+        """Return a stored message, or one that is not stored."""
         known = list(self.messages.values())
         return known[number % len(known)] if known and number else Message(10**6, QUEUES[0], b"", b"", b"", ())
 
@@ -92,10 +92,10 @@ class StoreModel:
         kept = self.records.get(stream, {})
         self.records[stream] = {position: record for position, record in kept.items() if position > number}
 
-    # What can be seen of either
+    # The results of queries
 
     def expected(self) -> Any:
-        """Return what is to be seen."""
+        """Return the expected results of all queries."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
             kept = [told(message) for message in self.messages.values() if message.queue == queue]
@@ -125,7 +125,7 @@ class StoreModel:
         return seen
 
     def seen_in(self, store: IStore) -> Any:
-        """Return what is seen in a store."""
+        """Return the results of all queries of a store."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
             for after, limit in ((0, EVERYTHING), (3, 2)):
@@ -140,10 +140,10 @@ class StoreModel:
 
 
 def told(message: Message) -> tuple[Any, ...]:
-    """All of a message that a store keeps."""
+    """Return all values of a message that a store keeps."""
     return astuple(replace(message, origin=b""))
 
 
 def shown(letter: DeadLetter) -> tuple[Any, ...]:
-    """All of a dead letter that a store keeps."""
+    """Return all values of a dead letter that a store keeps."""
     return told(letter.message), letter.status, letter.reason, letter.time

@@ -1,4 +1,4 @@
-"""Large content in pieces."""
+"""Large content in chunks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests import examples
 
 
 class PiecesTests(SynchronousTestCase):
-    """Cut and put together."""
+    """Splitting and joining content."""
 
     @settings(max_examples=examples(100))
     @given(st.lists(st.binary(max_size=40), min_size=1), st.integers(1, 30))
     def test_any(self, frames: list[bytes], octets: int) -> None:
-        """Any frames come back, whatever the size of the pieces, none of which is larger than twice that."""
+        """Any frames can be split and joined with any size of chunks, and no chunk is larger than twice that size."""
         before, pieces.PIECE_OCTETS = pieces.PIECE_OCTETS, octets
         try:
             cut = list(to_pieces(tuple(frames)))
@@ -28,7 +28,7 @@ class PiecesTests(SynchronousTestCase):
         self.assertLess(max(map(len, cut)), 2 * octets + 4 * len(frames) + 4)
 
     def test_not_whole(self) -> None:
-        """Pieces that are missing, too short, or none, are damaged."""
+        """Missing or truncated chunks are detected as damage."""
         whole = [b"\0\0", b"\0\3a", b"bc\0\0\0\1x"]
         self.assertEqual(from_pieces(whole), (b"abc", b"x"))
         for damaged in (whole[:1], whole[:2], [*whole, b"\0"], [], [b"\xff" * 8]):
