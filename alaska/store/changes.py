@@ -11,49 +11,60 @@ from alaska.names import printable
 
 MESSAGE_OCTETS = 256
 """The estimated memory of a message or record in addition to its content."""
-GONE_OCTETS = 128
+DELETION_OCTETS = 128
 """The estimated memory of a deletion."""
 
 
 class Changes:
     """A batch of changes, which is written in one transaction.
 
-    ``kept``: messages to write, by queue and position. ``gone``: the positions of messages to delete, with their
+    ``kept``: messages to write, by queue and position. ``deleted``: the positions of messages to delete, with their
     queues. ``attempts``: stored messages whose number of attempts has changed. ``letters``: dead letters to write, or
     None to delete one. ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the
-    positions up to which records of streams are to be deleted. When the batch is written, the callbacks in ``told`` are
-    called, and those in ``waiting``, each with its message.
+    positions up to which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are
+    called, each with its message, and the ``noted_callbacks``.
     """
 
-    __slots__ = ("attempts", "gone", "kept", "lasts", "letters", "records", "told", "trimmed", "waiting", "weight")
+    __slots__ = (
+        "attempts",
+        "deleted",
+        "kept",
+        "lasts",
+        "letters",
+        "noted_callbacks",
+        "records",
+        "stored_callbacks",
+        "trimmed",
+        "weight",
+    )
 
     def __init__(self) -> None:
         self.kept: dict[QueueName, dict[int, Message]] = {}
-        self.gone: dict[int, QueueName] = {}
+        self.deleted: dict[int, QueueName] = {}
         self.attempts: dict[int, Message] = {}
         self.letters: dict[int, DeadLetter | None] = {}
         self.records: dict[bytes, dict[int, Record]] = {}
         self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
-        self.waiting: dict[int, tuple[Message, Callable[[Message], None]]] = {}
-        self.told: list[Callable[[], None]] = []
+        self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
+        self.noted_callbacks: list[Callable[[], None]] = []
         self.weight = 0
         """The estimated memory of the batch in octets."""
 
     def __bool__(self) -> bool:
-        return bool(self.kept or self.gone or self.attempts or self.letters or self.records or self.trimmed)
+        return bool(self.kept or self.deleted or self.attempts or self.letters or self.records or self.trimmed)
 
     @property
     def is_awaited(self) -> bool:
         """Whether a callback waits for the batch to be written."""
-        return bool(self.waiting or self.told)
+        return bool(self.stored_callbacks or self.noted_callbacks)
 
     def keep(self, message: Message) -> None:
         """Add a message to write, or to write again."""
         position = message.position
-        if position in self.gone:
-            del self.gone[position]
-            self.weight -= GONE_OCTETS
+        if position in self.deleted:
+            del self.deleted[position]
+            self.weight -= DELETION_OCTETS
         queue = self.kept.get(message.queue)
         if queue is None:
             queue = self.kept[message.queue] = {}
@@ -72,8 +83,8 @@ class Changes:
 
     def delete(self, message: Message) -> None:
         """Add the deletion of a stored message."""
-        self.gone[message.position] = message.queue
-        self.weight += GONE_OCTETS
+        self.deleted[message.position] = message.queue
+        self.weight += DELETION_OCTETS
 
     def has(self, message: Message) -> bool:
         """Return whether the batch writes a message."""
@@ -88,9 +99,9 @@ class Changes:
         """Iterate over the messages to write."""
         return (message for queue in self.kept.values() for message in queue.values())
 
-    def says_nothing_of(self, message: Message) -> bool:
+    def does_not_affect(self, message: Message) -> bool:
         """Return whether the batch neither writes nor deletes a message."""
-        return message.position not in self.gone and not self.has(message)
+        return message.position not in self.deleted and not self.has(message)
 
     def drop_letter(self, position: int) -> None:
         """Add the deletion of a dead letter, which is not written then."""
@@ -98,7 +109,7 @@ class Changes:
         if letter is not None:
             self.weight -= letter.message.size + MESSAGE_OCTETS
         self.letters[position] = None
-        self.weight += GONE_OCTETS
+        self.weight += DELETION_OCTETS
 
     def record(self, record: Record) -> None:
         """Add a record to write."""
@@ -129,11 +140,11 @@ class Changes:
             for position, record in records.items():
                 yield _part(records={stream: {position: record}})
         for position, letter in self.letters.items():
-            queue = self.gone.get(position)
-            yield _part(letters={position: letter}, gone={} if queue is None else {position: queue})
-        for position, queue in self.gone.items():
+            queue = self.deleted.get(position)
+            yield _part(letters={position: letter}, deleted={} if queue is None else {position: queue})
+        for position, queue in self.deleted.items():
             if position not in self.letters:
-                yield _part(gone={position: queue})
+                yield _part(deleted={position: queue})
         for position, message in self.attempts.items():
             yield _part(attempts={position: message})
         for queue, messages in self.kept.items():
@@ -148,11 +159,11 @@ class Changes:
             return f"record {min(records)} of stream {printable(stream)}"
         for position in self.letters:
             return f"dead letter {position}"
-        for position, queue in self.gone.items():
-            return f"the end of message {position} of {queue}"
+        for position, queue in self.deleted.items():
+            return f"the deletion of message {position} of {queue}"
         for position, message in self.attempts.items():
-            return f"the attempts at message {position} of {message.queue}"
-        return f"the length of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
+            return f"the number of attempts of message {position} of {message.queue}"
+        return f"the last position of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
 
 
 def _part(**changed: object) -> Changes:
@@ -172,15 +183,15 @@ class Refusal(NamedTuple):
 class Unwritten:
     """All changes that may not be in the file yet: the batch that is being written, and the current one.
 
-    They are applied to what is read from the file; the current batch takes precedence. ``tried`` are stored messages
-    whose number of attempts has changed without a callback that waits for it: it is written a moment later, if the
-    message still exists then.
+    They are applied to what is read from the file; the current batch takes precedence. ``lazy_attempts`` are stored
+    messages whose number of attempts has changed without a callback that waits for it: it is written a moment later, if
+    the message still exists then.
     """
 
     def __init__(self) -> None:
         self.current = Changes()
         self.writing: Changes | None = None
-        self.tried: dict[int, Message] = {}
+        self.lazy_attempts: dict[int, Message] = {}
 
     def __bool__(self) -> bool:
         return bool(self.writing or self.current)
@@ -189,37 +200,37 @@ class Unwritten:
         """Return the batches, the older one first."""
         return (self.current,) if self.writing is None else (self.writing, self.current)
 
-    def hand_over(self) -> Changes:
+    def begin_writing(self) -> Changes:
         """Return the current batch as the one that is being written, and begin a new one."""
         self.writing, self.current = self.current, Changes()
         return self.writing
 
-    def take_tries(self) -> None:
+    def add_lazy_attempts(self) -> None:
         """Add the changed numbers of attempts to the current batch."""
-        self.current.attempts.update(self.tried)
-        self.tried.clear()
+        self.current.attempts.update(self.lazy_attempts)
+        self.lazy_attempts.clear()
 
-    def settle(self, position: int) -> None:
+    def call_stored(self, position: int) -> None:
         """Call the ``stored`` callback of a message, whether the message is written or not."""
-        waits = self.current.waiting.pop(position, None)
+        waits = self.current.stored_callbacks.pop(position, None)
         if waits is None and self.writing is not None:
-            waits = self.writing.waiting.pop(position, None)
+            waits = self.writing.stored_callbacks.pop(position, None)
         if waits is not None:
             message, stored = waits
             stored(message)
 
     # Messages
 
-    def seen(self, read: Iterable[Message]) -> list[Message]:
+    def apply_to(self, read: Iterable[Message]) -> list[Message]:
         """Return messages that were read from the file with the changes applied."""
         newest_first = self.layers()[::-1]
         seen: list[Message] = []
         for message in read:
-            if message.position in self.tried:
-                seen.append(self.tried[message.position])
+            if message.position in self.lazy_attempts:
+                seen.append(self.lazy_attempts[message.position])
                 continue
             for layer in newest_first:
-                if message.position in layer.gone:
+                if message.position in layer.deleted:
                     break
                 if layer.has(message):
                     seen.append(layer.kept[message.queue][message.position])
@@ -233,23 +244,23 @@ class Unwritten:
 
     def of_queue(self, queue: QueueName, after: int) -> dict[int, Message]:
         """Return the messages of a queue after a position that are to be written."""
-        return self._still(
+        return self._merged(
             {position: message for position, message in layer.kept.get(queue, {}).items() if position > after}
             for layer in self.layers()
         )
 
     def expiring(self) -> dict[int, Message]:
         """Return the messages with an expiry that are to be written."""
-        return self._still(
+        return self._merged(
             {each.position: each for each in layer.messages() if each.expires is not None} for layer in self.layers()
         )
 
-    def _still(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
+    def _merged(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
         """Merge the messages to write of both batches, older first, without those that the newer batch deletes."""
         still: dict[int, Message] = {}
         for layer, kept in zip(self.layers(), kept_of_layers, strict=True):
-            if layer.gone:
-                still = {position: message for position, message in still.items() if position not in layer.gone}
+            if layer.deleted:
+                still = {position: message for position, message in still.items() if position not in layer.deleted}
             still.update(kept)
         return still
 

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from alaska.system.events import is_worth_a_line
 
-MOST_KNOWN = 10_000
+MAX_KNOWN = 10_000
 """The maximum number of damaged places that are remembered; further ones are not counted."""
 
 
@@ -25,23 +25,23 @@ class Damage:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: set[Hashable] = set()
+        self._places: set[Hashable] = set()
 
     @property
     def count(self) -> int:
         """The number of rows, or pages of rows, that cannot be read."""
-        return len(self._known)
+        return len(self._places)
 
     def note(self, what: str, why: object, place: Hashable) -> None:
         """Count a damaged place once, however often it is found, and log the 1st, 10th, 100th and so on."""
-        if place in self._known or len(self._known) >= MOST_KNOWN:
+        if place in self._places or len(self._places) >= MAX_KNOWN:
             return
-        self._known.add(place)
-        if is_worth_a_line(len(self._known)):
+        self._places.add(place)
+        if is_worth_a_line(len(self._places)):
             self._log.error(
                 "{what} in the store {path} is damaged ({why}); it is skipped and not modified "
                 "({count} damaged places so far)",
-                what=what, path=self._path, why=str(why), count=len(self._known),
+                what=what, path=self._path, why=str(why), count=len(self._places),
             )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
-def next_whole(can_read: Callable[[int], bool], start: int, end: int) -> int | None:
+def first_readable(can_read: Callable[[int], bool], start: int, end: int) -> int | None:
     """Return the lowest number above ``start``, up to ``end``, for which ``can_read`` is true; None if there is none.
 
     ``can_read`` says whether rows after a number can be read; it is true for all numbers after the damage.

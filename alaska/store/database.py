@@ -40,7 +40,7 @@ BUSY_SECONDS = 5.0
 class File:
     """A store's file, locked against other brokers. ``sync`` is SQLite's ``synchronous``: FULL, NORMAL or OFF."""
 
-    _log_of = Logger()
+    _log = Logger()
 
     def __init__(self, path: Path, sync: str) -> None:
         self.path = path
@@ -48,22 +48,22 @@ class File:
         self.opened_at = 0.0
         """See :class:`IStore`; valid once the file is open."""
         self._locks: Locks | None = None
-        self._log: OpenLog | None = None
+        self._wal: OpenLog | None = None
         self._connection: sqlite3.Connection | None = None
-        self._place = path
+        self._real_path = path
 
     def open(self) -> None:
         """Lock the file, create it if it is missing, and migrate its schema.
 
         :raises StoreError: the file cannot be used; it is not modified, and neither is its WAL.
         """
-        with explained(f"the store {self.path} cannot be used"):
+        with converting_errors(f"the store {self.path} cannot be used"):
             # SQLite resolves symbolic links to find the WAL.
-            self._place = Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
+            self._real_path = Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
             try:
-                check_missing(self._place)
-                self._locks = Locks(self.path, self._place)
-                check(self._place, self._locks.own, self._locks.beside)
+                check_missing(self._real_path)
+                self._locks = Locks(self.path, self._real_path)
+                check(self._real_path, self._locks.store_file, self._locks.lock_file)
                 # This connection stays open: when the last one closes, SQLite deletes the WAL.
                 self._connection = self.connect()
                 self._prepare(self._connection)
@@ -75,23 +75,23 @@ class File:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         self._bring_up_to_date(connection)
         try:
-            self.opened_at = go_on(connection)
-            self._begin_log(connection)
+            self.opened_at = advance_clock(connection)
+            self._begin_wal(connection)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
             # The rest of the file may be readable. Without a mark, SQLite's automatic checkpoints stay enabled.
-            self._log_of.error("the clock or mark in the store {path} is damaged: {error}", path=self.path, error=error)
+            self._log.error("the clock or mark in the store {path} is damaged: {error}", path=self.path, error=error)
             self.opened_at = self.opened_at or time.time()
 
-    def _begin_log(self, connection: sqlite3.Connection) -> None:
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
         assert self._locks is not None
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         ((page_octets,),) = connection.execute("PRAGMA page_size").fetchall()
-        os.pwrite(self._locks.beside, BEING_WRITTEN, 0)
+        os.pwrite(self._locks.lock_file, BEING_WRITTEN, 0)
         begin_log(connection)
-        self._log = OpenLog(self._place, self._locks.beside, page_octets)
-        self._log.end()
+        self._wal = OpenLog(self._real_path, self._locks.lock_file, page_octets)
+        self._wal.end()
 
     def connect(self, is_for_one_thread: bool = True) -> sqlite3.Connection:
         """Return a new connection, for the calling thread only, or for several threads in turn."""
@@ -99,7 +99,7 @@ class File:
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=is_for_one_thread
         )
         connection.execute(f"PRAGMA synchronous = {self.sync}")
-        if self._log is not None:
+        if self._wal is not None:
             connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         return connection
 
@@ -115,18 +115,18 @@ class File:
 
     def writing(self) -> None:
         """Record that a transaction is being written."""
-        if self._log is not None:
-            self._log.begin()
+        if self._wal is not None:
+            self._wal.begin()
 
     def written(self, connection: sqlite3.Connection) -> None:
         """Record that a transaction has been written, and checkpoint the WAL over its connection if it has become long.
 
         :raises sqlite3.Error: the checkpoint failed.
         """
-        if self._log is not None and self._log.end():
-            self._log.begin()
+        if self._wal is not None and self._wal.end():
+            self._wal.begin()
             begin_log(connection)
-            self._log.end()
+            self._wal.end()
 
     def check_place(self) -> None:
         """Check that the open file and WAL are still the ones at their paths, which the next start will open.
@@ -140,18 +140,18 @@ class File:
             raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
         if (found.st_dev, found.st_ino) != self._locks.key:
             raise StoreError(f"the store {self.path} was replaced by another file while it was open")
-        if self._log is not None and not self._log.is_at(f"{self._place}-wal"):
-            raise StoreError(f"the log {self._place}-wal was moved, deleted or replaced while the store was open")
+        if self._wal is not None and not self._wal.is_at(f"{self._real_path}-wal"):
+            raise StoreError(f"the log {self._real_path}-wal was moved, deleted or replaced while the store was open")
 
     def close(self) -> None:
         """Close and unlock the file; all other connections to it must be closed before."""
         if self._connection is not None:
             self._connection.close()
-        if self._log is not None:
-            self._log.close()
+        if self._wal is not None:
+            self._wal.close()
         if self._locks is not None:
             self._locks.release()
-        self._connection = self._log = self._locks = None
+        self._connection = self._wal = self._locks = None
 
 
 def create_private(path: Path) -> None:
@@ -161,7 +161,7 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def go_on(connection: sqlite3.Connection) -> float:
+def advance_clock(connection: sqlite3.Connection) -> float:
     """Advance the steady clock that is stored in a file; return its reading in seconds since 1970."""
     with transaction(connection):
         row = connection.execute("SELECT boot, uptime, since_1970 FROM clock").fetchone()
@@ -184,12 +184,12 @@ class TemporaryFile(File):
 
         :raises StoreError: it cannot be created.
         """
-        with explained("there is no place for temporary files"):
+        with converting_errors("there is no place for temporary files"):
             self._folder = tempfile.mkdtemp(prefix="alaska-")
             self.path = Path(self._folder, "waiting")
         super().open()
 
-    def _begin_log(self, connection: sqlite3.Connection) -> None:
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
         """Do nothing: the file is never opened again."""
 
     def check_place(self) -> None:
@@ -208,7 +208,7 @@ class TemporaryFile(File):
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def converting_errors(what: str) -> Iterator[None]:
     """Convert errors of SQLite and the system to a :exc:`StoreError` whose text begins with ``what``.
 
     It is a :exc:`DamagedRow` if the file is damaged.

@@ -15,7 +15,8 @@ from threading import Lock
 from typing import TypeAlias
 
 from alaska.errors import KeyValueError, StoreError
-from alaska.store.database import create_private, go_on
+from alaska.store.database import advance_clock, create_private
+from alaska.store.mark import transaction
 from alaska.system.clock import uptime
 
 Value: TypeAlias = "bytes | int | float"
@@ -80,7 +81,7 @@ class KeyValues:
             (page_size,) = execute("PRAGMA page_size").fetchone()
             pages = min(_MOST_PAGES, max(size_limit, LEAST_OCTETS) // page_size)
             execute(f"PRAGMA max_page_count = {pages}")
-        self._offset = go_on(self._connection) - uptime()
+        self._offset = advance_clock(self._connection) - uptime()
 
     def now(self) -> float:
         """Return the time for the other methods, in seconds since 1970; it is the same for all users of the file."""
@@ -93,7 +94,7 @@ class KeyValues:
 
     def get(self, key: bytes, now: float) -> Value | None:
         """Return the value of a key, or None if it has none or the value has expired."""
-        with self._changing(is_reading=True) as execute:
+        with self._reading() as execute:
             row = execute(
                 "SELECT value FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
@@ -134,7 +135,7 @@ class KeyValues:
 
     def ttl(self, key: bytes, now: float) -> float | None:
         """Return the seconds until a key expires, infinity for never, or None if it has no value."""
-        with self._changing(is_reading=True) as execute:
+        with self._reading() as execute:
             row = execute(
                 "SELECT expires FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
@@ -149,24 +150,21 @@ class KeyValues:
             return execute("DELETE FROM entries WHERE key = ?", (key,)).rowcount > 0
 
     @contextmanager
-    def _changing(self, is_reading: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """Do what is in the block as one transaction of one thread; what fails has changed nothing."""
+    def _reading(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Run the block in one thread at a time, and convert errors of SQLite."""
         with self._lock:
             try:
-                if is_reading:
-                    yield self._connection.execute
-                    return
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection.execute
-                    self._connection.execute("COMMIT")
-                finally:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
+                yield self._connection.execute
             except sqlite3.Error as error:
                 # Python 3.10 does not provide SQLite's error codes.
                 is_full = "full" in str(error)
                 raise KeyValueError("the store is full" if is_full else f"the store failed: {error}") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Run the block as one transaction, which is rolled back if the block raises an error."""
+        with self._reading() as execute, transaction(self._connection):
+            yield execute
 
 
 def _out_of_range(total: int | float) -> str:

@@ -8,12 +8,12 @@ from typing import Any, TypeVar, cast
 from alaska.errors import StoreError
 from alaska.message import Message, Record
 from alaska.mlm.commands import Content
-from alaska.store.database import File, explained
-from alaska.store.pieces import from_pieces
+from alaska.store.chunks import from_chunks
+from alaska.store.database import File, converting_errors
 from alaska.store.rows import RECORD_KIND
 from alaska.store.scan import Scan
 
-MOST_IN_VAIN = 100
+MAX_OTHER_REQUESTS = 100
 """After this many requests for other rows, a row that was read and not taken is dropped."""
 _T = TypeVar("_T")
 
@@ -26,7 +26,7 @@ class _Reading:
         self.is_done = False
         self.found: object = None
         self.error: StoreError | None = None
-        self.asked_in_vain = 0
+        self.other_requests = 0
 
 
 class LargeRows:
@@ -48,12 +48,12 @@ class LargeRows:
         """
         key = (scan.table, *values)
         reading = self._reading
-        if reading is None or (reading.is_done and reading.asked_in_vain >= MOST_IN_VAIN and reading.key != key):
+        if reading is None or (reading.is_done and reading.other_requests >= MAX_OTHER_REQUESTS and reading.key != key):
             self._reading = _Reading(key)
             self._thread = Thread(target=self._read, args=(self._reading, scan, values), daemon=True)
             self._thread.start()
         elif reading.key != key:
-            reading.asked_in_vain += 1
+            reading.other_requests += 1
         elif reading.is_done:
             self._reading = None
             if reading.error is not None:
@@ -72,20 +72,20 @@ class LargeRows:
         self._connection.close()
 
     def _whole(self, found: object, values: tuple[Any, ...]) -> object:
-        """Return a message or record with its content, which is in pieces unless an older version wrote the row."""
+        """Return a message or record with its content, which is in chunks unless an older version wrote the row."""
         if isinstance(found, Message) and not found.content:
-            found.content = self._pieces(values)
+            found.content = self._chunks(values)
         elif isinstance(found, Record) and not found.content:
-            return found._replace(content=self._pieces((RECORD_KIND, *values)))
+            return found._replace(content=self._chunks((RECORD_KIND, *values)))
         return found
 
-    def _pieces(self, key: tuple[Any, ...]) -> Content:
+    def _chunks(self, key: tuple[Any, ...]) -> Content:
         query = "SELECT data FROM large WHERE kind = ? AND address = ? AND position = ? ORDER BY number"
-        return from_pieces(piece for (piece,) in self._connection.execute(query, key))
+        return from_chunks(chunk for (chunk,) in self._connection.execute(query, key))
 
     def _read(self, reading: _Reading, scan: Scan[_T], values: tuple[Any, ...]) -> None:
         try:
-            with explained(self._what):
+            with converting_errors(self._what):
                 found = self._connection.execute(scan.one, values).fetchall()
                 reading.found = self._whole(scan.decode(found[0]), values) if found else None
         except StoreError as error:

@@ -17,24 +17,24 @@ _in_use: set[tuple[int, int]] = set()
 class Locks:
     """The locks of a store's file, which is created if it is missing; held until :meth:`release`.
 
-    ``place`` is the path with symbolic links resolved. The file itself is locked, and the lock file beside it, which is
-    the one that version 1.0 uses.
+    ``real_path`` is the path with symbolic links resolved. The file itself is locked, and so is the lock file beside
+    it, which version 1.0 uses.
 
     :raises StoreError: another broker has the file open, in this process or another, or it is not a regular file.
     :raises OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, place: Path) -> None:
+    def __init__(self, path: Path, real_path: Path) -> None:
         self._taken = f"the store {path} is in use by another broker"
         self.key: tuple[int, int] | None = None
         """The device and inode of the file."""
         self._descriptors: list[int] = []
-        for each in (path, f"{path}-lock", f"{place}-wal", f"{place}-shm", f"{place}-journal"):
+        for each in (path, f"{path}-lock", f"{real_path}-wal", f"{real_path}-shm", f"{real_path}-journal"):
             _check_kind(each)
         try:
-            self.beside = self._lock(f"{path}-lock")
-            self.own = self._lock(path)
-            found = os.fstat(self.own)
+            self.lock_file = self._lock(f"{path}-lock")
+            self.store_file = self._lock(path)
+            found = os.fstat(self.store_file)
             self.key = found.st_dev, found.st_ino
             _in_use.add(self.key)
         except BaseException:

@@ -182,7 +182,7 @@ def _check_length(path: Path, header: bytes, octets: int, log: Log | None) -> No
 
 
 def _check_whole(path: Path, log: Log) -> None:
-    if not log.is_log or log.goes_on_behind_damage:
+    if not log.is_log or log.continues_after_damage:
         raise _damaged(path)
 
 

@@ -15,15 +15,15 @@ from alaska.errors import DamagedRow
 from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record, RecordSize
 from alaska.names import printable
 from alaska.store import rows
-from alaska.store.damage import Damage, is_damage, next_whole
-from alaska.store.database import File, explained
+from alaska.store.chunks import LARGE_OCTETS
+from alaska.store.damage import Damage, first_readable, is_damage
+from alaska.store.database import File, converting_errors
 from alaska.store.large import LargeRows
-from alaska.store.pieces import LARGE_OCTETS
 from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20
 """A page of results ends when it has this size."""
-MOST_DETOURS = 16
+MAX_GAPS = 16
 """The maximum number of damaged places that are skipped for one page of results; the next page continues."""
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
@@ -36,7 +36,7 @@ class Reader:
         self._what = f"the store {file.path} cannot be read"
         self.path = file.path
         self.damage = Damage(file.path)
-        with explained(self._what):
+        with converting_errors(self._what):
             self.connection = file.connect()
             # A damaged value may have the type TEXT and not be UTF-8.
             self.connection.text_factory = bytes
@@ -89,7 +89,7 @@ class Reader:
 
     def _overdue(self, now: float, after: tuple[float, int], limit: int) -> list[_Row]:
         """Return the keys of messages that have expired by ``now``; none if their index is damaged."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 return self.connection.execute(
                     "SELECT expires, position, kind, address FROM message "
@@ -102,7 +102,7 @@ class Reader:
 
     def first_expiry(self, after: float) -> float | None:
         """Return the time of the first expiry after a time, or None."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 ((first,),) = self.connection.execute("SELECT min(expires) FROM message WHERE expires > ?", (after,))
             except sqlite3.DatabaseError as error:
@@ -116,7 +116,7 @@ class Reader:
 
     def has_letter(self, position: int) -> bool:
         """Return whether there is a dead letter at a position."""
-        with explained(self._what):
+        with converting_errors(self._what):
             return bool(self.connection.execute("SELECT 1 FROM letter WHERE position = ?", (position,)).fetchall())
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> tuple[int, int]:
@@ -124,7 +124,7 @@ class Reader:
 
         If there are none, the latter is ``after``.
         """
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 ((octets, last),) = self.connection.execute(
                     "SELECT ifnull(sum(octets), 0), max(position) FROM record WHERE stream = ? "
@@ -142,14 +142,14 @@ class Reader:
     def _one(self, scan: Scan[_T], values: _Row, query: str) -> _T | None:
         """Return the decoded row with these key values; None if it does not exist or is damaged."""
         try:
-            with explained(self._what):
+            with converting_errors(self._what):
                 found = self.connection.execute(query, values).fetchall()
         except DamagedRow as error:
             self._note_row(scan, values, error)
             return None
-        return self._made_of(scan, values, found[0]) if found else None
+        return self._decoded(scan, values, found[0]) if found else None
 
-    def _made_of(self, scan: Scan[_T], values: _Row, row: _Row) -> _T | None:
+    def _decoded(self, scan: Scan[_T], values: _Row, row: _Row) -> _T | None:
         """Return a decoded row; None if it is damaged.
 
         :raises _NotReadYet: the row is large and still being read.
@@ -177,7 +177,7 @@ class Reader:
         for row in some:
             position = row[scan.position_at]
             try:
-                made = self._made_of(scan, (*values, position), row)
+                made = self._decoded(scan, (*values, position), row)
             except _NotReadYet:
                 return found
             if made is not None:
@@ -189,11 +189,11 @@ class Reader:
     def _rows(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> tuple[list[_Row], int | None]:
         """Return rows after a position, and the position up to which rows were examined; None at the end."""
         found: list[_Row] = []
-        step, octets, detours = limit, 0, 0
+        step, octets, gaps = limit, 0, 0
         while limit > 0:
-            some, octets, error = self._some(scan, values, after, min(step, limit), octets)
+            some, octets, error = self._fetched(scan, values, after, min(step, limit), octets)
             limit -= len(some)
-            some = self._in_place(scan, after, some)
+            some = self._without_misplaced(scan, after, some)
             found += some
             if some:
                 after = some[-1][scan.position_at]
@@ -210,16 +210,16 @@ class Reader:
             elif step > 1 and isinstance(error, sqlite3.Error):
                 step = 1
             else:
-                beyond = self._beyond(scan, values, after, error or "it is out of place")
-                if beyond is None:
+                next_readable = self._next_readable(scan, values, after, error or "it is out of place")
+                if next_readable is None:
                     return found, None
-                detours += 1
-                after, step = max(beyond, after + 2**detours // 2), limit
-                if detours == MOST_DETOURS:
+                gaps += 1
+                after, step = max(next_readable, after + 2**gaps // 2), limit
+                if gaps == MAX_GAPS:
                     break
         return found, after
 
-    def _some(
+    def _fetched(
         self, scan: Scan[_T], values: _Row, after: int, limit: int, octets: int
     ) -> tuple[list[_Row], int, sqlite3.Error | str | None]:
         """Return at most ``limit`` rows after a position, until the page is full, given the octets it has already.
@@ -228,7 +228,7 @@ class Reader:
         """
         found: list[_Row] = []
         large_at = scan.large_at
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 with closing(self.connection.execute(scan.page, (*values, after, limit))) as cursor:
                     for row in cursor:
@@ -243,7 +243,7 @@ class Reader:
                 return found, octets, error
         return found, octets, None if len(found) == limit else _END
 
-    def _in_place(self, scan: Scan[_T], after: int, some: list[_Row]) -> list[_Row]:
+    def _without_misplaced(self, scan: Scan[_T], after: int, some: list[_Row]) -> list[_Row]:
         """Return the rows whose positions are ascending; rows that are out of order are damaged."""
         at = scan.position_at
         positions = [row[at] for row in some]
@@ -266,7 +266,7 @@ class Reader:
         found: list[tuple[int, int]] = []
         at: int | None = after
         while at is not None:
-            with explained(self._what):
+            with converting_errors(self._what):
                 try:
                     with closing(self.connection.execute(scan.sizes, (*values, at))) as cursor:
                         for position, octets in cursor:
@@ -279,10 +279,10 @@ class Reader:
                 except sqlite3.DatabaseError as error:
                     if not is_damage(error):
                         raise
-                    at = self._beyond(scan, values, at, error)
+                    at = self._next_readable(scan, values, at, error)
         return found
 
-    def _beyond(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
+    def _next_readable(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
         """Return the position after which rows can be read again, given one after which they cannot; None for none."""
         last = self._last(scan, values) or 0
 
@@ -295,17 +295,17 @@ class Reader:
                 return False
             return whole_number(found[0][0]) > position if found else position >= last
 
-        with explained(self._what):
+        with converting_errors(self._what):
             if can_read(after):
                 ((position,),) = self.connection.execute(scan.next, (*values, after)).fetchall() or [(after,)]
                 self.damage.note(f"row {position} of table {scan.table}", error, (scan.table, *values, position))
                 return int(position)
             self.damage.note(f"a page of table {scan.table}", error, (scan.table, *values, after))
-            return next_whole(can_read, after, MOST_POSITION)
+            return first_readable(can_read, after, MOST_POSITION)
 
     def _last(self, scan: Scan[_T], values: _Row) -> int | None:
         """Return the last position, or 0; None if it cannot be read."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 found = self.connection.execute(scan.last, values).fetchall()
             except sqlite3.DatabaseError as error:

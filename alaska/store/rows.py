@@ -10,7 +10,7 @@ import msgspec
 from alaska.errors import DamagedRow
 from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
 from alaska.mlm.commands import Content
-from alaska.store.pieces import LARGE_OCTETS, LENGTH_OCTETS
+from alaska.store.chunks import LARGE_OCTETS, LENGTH_OCTETS
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
 NUMBERS = {kind: number for number, kind in enumerate(KINDS)}

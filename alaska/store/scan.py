@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from alaska.message import DeadLetter, Message, Record, RecordSize
 from alaska.store import rows
-from alaska.store.pieces import LARGE_OCTETS
+from alaska.store.chunks import LARGE_OCTETS
 
 _T = TypeVar("_T")
 

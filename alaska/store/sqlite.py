@@ -17,17 +17,17 @@ from zope.interface import implementer
 from alaska.errors import StoreError
 from alaska.interfaces import IStore, Reactor, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
-from alaska.store.census import Census
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
+from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
 from alaska.store.writing import AnyWriting, WritingThread, Written
 from alaska.system.events import is_worth_a_line
 
 LAZY_SECONDS = 0.02
 """The maximum delay of writing changes that no callback waits for."""
-TRY_SECONDS = 0.1
+LAZY_ATTEMPTS_SECONDS = 0.1
 """The same for numbers of attempts: most requests are finished by then, so theirs need not be written."""
 SPILL_OCTETS = 2**20
 """The size of changes from which on a temporary store writes them to its file."""
@@ -68,7 +68,7 @@ class SqliteStore:
         self._view = View(self._unwritten)
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
-        self._tries_due: IDelayedCall | None = None
+        self._attempts_due: IDelayedCall | None = None
         self._highest_written = 0
         self._first_expiry = NEVER
         if self.is_durable:
@@ -81,7 +81,7 @@ class SqliteStore:
         self.file.open()
         try:
             self._view.reader = reader = Reader(self.file)
-            self._highest_written = Census(reader).last_position()
+            self._highest_written = Totals(reader).last_position()
         except BaseException:
             self.file.close()
             raise
@@ -110,12 +110,12 @@ class SqliteStore:
             self._first_expiry = expires
         if stored is not None:
             if self.is_durable:
-                current.waiting[message.position] = message, stored
+                current.stored_callbacks[message.position] = message, stored
             else:
                 stored(message)
         if self._unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
             # Otherwise it is in the next batch, whose writing begins when the current one is written.
-            self._changed()
+            self._schedule_write()
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
@@ -124,13 +124,13 @@ class SqliteStore:
         current.drop(message)
         if message.position > self._highest_written:
             # There is less to write than before, so nothing has to be scheduled.
-            unwritten.settle(message.position)
+            unwritten.call_stored(message.position)
             return
-        unwritten.tried.pop(message.position, None)
+        unwritten.lazy_attempts.pop(message.position, None)
         current.delete(message)
-        unwritten.settle(message.position)
+        unwritten.call_stored(message.position)
         if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
-            self._changed()
+            self._schedule_write()
 
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
@@ -141,19 +141,19 @@ class SqliteStore:
             if is_written:
                 current.attempts[message.position] = message
             if self.is_durable:
-                current.told.append(noted)
+                current.noted_callbacks.append(noted)
             else:
                 noted()
-            self._changed()
+            self._schedule_write()
         elif is_written:
-            self._unwritten.tried[message.position] = message
-            if self._tries_due is None:
-                self._tries_due = self._reactor.callLater(TRY_SECONDS, self._write_tries)
+            self._unwritten.lazy_attempts[message.position] = message
+            if self._attempts_due is None:
+                self._attempts_due = self._reactor.callLater(LAZY_ATTEMPTS_SECONDS, self._write_lazy_attempts)
 
-    def _write_tries(self) -> None:
+    def _write_lazy_attempts(self) -> None:
         """Write the numbers of attempts that no callback waits for, for the messages that still exist."""
-        self._tries_due = None
-        self._unwritten.take_tries()
+        self._attempts_due = None
+        self._unwritten.add_lazy_attempts()
         if self.is_durable:
             self._write()
 
@@ -174,7 +174,7 @@ class SqliteStore:
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Census(self._view.reader).queues()
+        return [] if self._view.reader is None else Totals(self._view.reader).queues()
 
     # Dead letters
 
@@ -182,7 +182,7 @@ class SqliteStore:
         """See :class:`IStore`."""
         self._unwritten.current.bury(letter)
         self.forget(letter.message)
-        self._changed()
+        self._schedule_write()
 
     def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
@@ -197,7 +197,7 @@ class SqliteStore:
         is_there = self._view.has_letter(position)
         if is_there:
             self._unwritten.current.drop_letter(position)
-            self._changed()
+            self._schedule_write()
         return is_there
 
     # Streams
@@ -205,7 +205,7 @@ class SqliteStore:
     def record(self, record: Record) -> None:
         """See :class:`IStore`."""
         self._unwritten.current.record(record)
-        self._changed()
+        self._schedule_write()
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
@@ -219,13 +219,13 @@ class SqliteStore:
         """See :class:`IStore`."""
         octets = self._view.octets_of_records(stream, upto)
         self._unwritten.current.trim(stream, upto)
-        self._changed()
+        self._schedule_write()
         return octets
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Census(self._view.reader).streams()
+        return [] if self._view.reader is None else Totals(self._view.reader).streams()
 
     # Writing
 
@@ -239,13 +239,13 @@ class SqliteStore:
         """The estimated memory of the changes that wait to be written, in octets."""
         return self._unwritten.current.weight
 
-    def _changed(self) -> None:
+    def _schedule_write(self) -> None:
         """Schedule the writing of the current changes."""
         current = self._unwritten.current
         if self._unwritten.writing is not None:
             if current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
                 # Changes arrive faster than the disk can write them. Block the reactor as back-pressure.
-                self._wait()
+                self._wait_for_batch()
         elif not self.is_durable:
             if current.weight > SPILL_OCTETS:
                 self._write()
@@ -263,7 +263,7 @@ class SqliteStore:
             return
         if self._writing is None:
             self._open()
-        changes = self._unwritten.hand_over()
+        changes = self._unwritten.begin_writing()
         self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
         self._begin(changes)
 
@@ -278,7 +278,7 @@ class SqliteStore:
         if result is not None:
             self._written(result)
 
-    def _wait(self) -> None:
+    def _wait_for_batch(self) -> None:
         """Wait until the batch is written, and process the result."""
         assert self._writing is not None
         result = self._writing.result(is_waited_for=True)
@@ -289,7 +289,7 @@ class SqliteStore:
         changes = self._unwritten.writing
         assert changes is not None
         if outcome.error is not None:
-            self._complain(str(outcome.error))
+            self._report_failure(str(outcome.error))
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
             return
         if self.complaint is not None:
@@ -299,17 +299,17 @@ class SqliteStore:
         if isinstance(self.file, TemporaryFile):
             self.file.hide()
         for refusal in outcome.refusals:
-            self._give_up(refusal, changes)
-        for message, stored in changes.waiting.values():
+            self._drop_refused(refusal, changes)
+        for message, stored in changes.stored_callbacks.values():
             stored(message)
-        for noted in changes.told:
+        for noted in changes.noted_callbacks:
             noted()
         if self._unwritten.current.is_awaited:
             self._write()
         elif self._unwritten.current:
-            self._changed()
+            self._schedule_write()
 
-    def _give_up(self, refusal: Refusal, changes: Changes) -> None:
+    def _drop_refused(self, refusal: Refusal, changes: Changes) -> None:
         """Drop a change that cannot be written, and report its messages."""
         self.refused += 1
         if is_worth_a_line(self.refused):
@@ -318,11 +318,11 @@ class SqliteStore:
                 part=str(refusal.part), path=self.file.path, reason=refusal.reason, count=self.refused,
             )  # fmt: skip
         for message in refusal.part.messages():
-            changes.waiting.pop(message.position, None)
-            if self._unwritten.current.says_nothing_of(message):
+            changes.stored_callbacks.pop(message.position, None)
+            if self._unwritten.current.does_not_affect(message):
                 self._tell_refused(message, refusal.reason)
 
-    def _complain(self, complaint: str) -> None:
+    def _report_failure(self, complaint: str) -> None:
         if complaint != self.complaint:
             self.complaint = complaint
             self._log.critical(
@@ -335,13 +335,13 @@ class SqliteStore:
 
         :raises StoreError: they cannot be written.
         """
-        self._unwritten.take_tries()
+        self._unwritten.add_lazy_attempts()
         while self._unwritten:
             if self._retry is not None and self._unwritten.writing is not None:
                 self._retry.cancel()
                 self._begin(self._unwritten.writing)
             self._write()
-            self._wait()
+            self._wait_for_batch()
             if self.complaint is not None:
                 raise StoreError(self.complaint)
 
@@ -352,7 +352,7 @@ class SqliteStore:
                 self._write_all()
             except StoreError as error:
                 self._log.critical("{error}; changes that were not written yet are lost", error=error)
-        for call in (self._due, self._retry, self._tries_due):
+        for call in (self._due, self._retry, self._attempts_due):
             if call is not None and call.active():
                 call.cancel()
         if self._writing is not None:

@@ -19,7 +19,7 @@ class View:
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`alaska.interfaces.IStore`."""
         read: Page[Message, int] = Page() if self.reader is None else self.reader.waiting(queue, after, limit)
-        seen = self._unwritten.seen(read)
+        seen = self._unwritten.apply_to(read)
         unwritten = self._unwritten.of_queue(queue, after)
         if not unwritten:
             return Page(seen, read.upto)
@@ -33,7 +33,7 @@ class View:
             Page() if self.reader is None else self.reader.overdue(now, after, limit)
         )
         end = (NEVER, 0) if read.upto is None else read.upto
-        found = {expiry(message): message for message in self._unwritten.seen(read)}
+        found = {expiry(message): message for message in self._unwritten.apply_to(read)}
         for message in self._unwritten.expiring().values():
             if after < expiry(message) <= end and expiry(message)[0] <= now:
                 found[expiry(message)] = message

@@ -17,7 +17,7 @@ from alaska.errors import StoreError
 
 HEADER_OCTETS = 32
 FRAME_HEADER_OCTETS = 24
-MOST_SUMMED = 8192
+MAX_CHECKSUMMED = 8192
 """The number of frames whose checksums are verified, which takes half a second; of later ones only the salts are."""
 _MAGIC = 0x377F0682
 _VERSION = 3007000
@@ -86,7 +86,7 @@ class Log:
         return any(frame.is_last and frame.is_ours for frame in self.frames[self.whole :])
 
     @property
-    def goes_on_behind_damage(self) -> bool:
+    def continues_after_damage(self) -> bool:
         """Whether another transaction follows the invalid one, which cannot be the result of a crash."""
         behind = [frame.is_last for frame in self.frames[self.whole :] if frame.is_ours]
         return True in behind[:-1]
@@ -115,7 +115,7 @@ class Log:
         for number, frame in enumerate(self.frames):
             if not frame.is_ours or not frame.page:
                 return number
-            if number < MOST_SUMMED:
+            if number < MAX_CHECKSUMMED:
                 octets = os.pread(self._descriptor, FRAME_HEADER_OCTETS + self.page_octets, self._place(number))
                 sums = self._sum(octets[:8] + octets[FRAME_HEADER_OCTETS:], sums)
                 if sums != frame.sums:

@@ -13,8 +13,8 @@ from alaska.message import QueueName
 from alaska.mlm.commands import Content
 from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
+from alaska.store.chunks import LARGE_OCTETS, to_chunks
 from alaska.store.database import File
-from alaska.store.pieces import LARGE_OCTETS, to_pieces
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 """The numbers of rows that one statement inserts; SQLite has to prepare a statement for each number."""
@@ -84,10 +84,10 @@ class Writer:
         self._connection.close()
 
     def _write_messages(self, changes: Changes) -> None:
-        gone: dict[QueueName, list[int]] = {}
-        for queue, entries in groupby(changes.gone.items(), itemgetter(1)):
-            gone.setdefault(queue, []).extend(map(itemgetter(0), entries))
-        for queue, positions in gone.items():
+        deleted: dict[QueueName, list[int]] = {}
+        for queue, entries in groupby(changes.deleted.items(), itemgetter(1)):
+            deleted.setdefault(queue, []).extend(map(itemgetter(0), entries))
+        for queue, positions in deleted.items():
             self._connection.execute(
                 "DELETE FROM message WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
                 (rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
@@ -110,10 +110,10 @@ class Writer:
                     self._insert_large(*same, message.position, message.content)
 
     def _write_letters(self, changes: Changes) -> None:
-        gone = [position for position, letter in changes.letters.items() if letter is None]
-        if gone:
+        deleted = [position for position, letter in changes.letters.items() if letter is None]
+        if deleted:
             self._connection.execute(
-                "DELETE FROM letter WHERE position IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
+                "DELETE FROM letter WHERE position IN (SELECT value FROM json_each(?))", (json.dumps(deleted),)
             )
         letters = [letter for letter in changes.letters.values() if letter is not None]
         self._insert("letter", rows.LETTER_COLUMNS, (), [value for each in letters for value in rows.of_letter(each)])
@@ -141,8 +141,8 @@ class Writer:
         """Insert or replace the content of a message or record."""
         self._has_large = True
         self._delete_large(kind, address, [position])
-        for number, piece in enumerate(to_pieces(content)):
-            row = (kind, address, position, number, piece)
+        for number, chunk in enumerate(to_chunks(content)):
+            row = (kind, address, position, number, chunk)
             self._connection.execute("INSERT INTO large VALUES (?, ?, ?, ?, ?)", row)
 
     def _delete_large(self, kind: int, address: bytes, positions: list[int]) -> None:

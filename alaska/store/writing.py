@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from alaska.errors import StoreError
 from alaska.store.changes import Changes, Refusal
-from alaska.store.database import File, explained
+from alaska.store.database import File, converting_errors
 from alaska.store.writer import Writer
 
 
@@ -68,7 +68,7 @@ class WritingThread:
         writer: Writer | None = None
         while (changes := self._groups.get()) is not None:
             try:
-                with explained(f"the store {self._file.path} cannot be written"):
+                with converting_errors(f"the store {self._file.path} cannot be written"):
                     writer = writer or Writer(self._file)
                     outcome = Written(refusals=writer.write(changes))
                     self._file.check_place()

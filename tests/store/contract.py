@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
 from tests import examples
-from tests.store.model import StoreModel, shown, told
+from tests.store.model import StoreModel, noted_callbacks, shown
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase
@@ -135,7 +135,9 @@ class StoreContract(_Case):
         if not self.store.is_durable:
             self.test_empty()
             return
-        self.assertEqual([told(each) for each in self.store.waiting(MAIL, 0, EVERYTHING)], [told(mine)])
+        self.assertEqual(
+            [noted_callbacks(each) for each in self.store.waiting(MAIL, 0, EVERYTHING)], [noted_callbacks(mine)]
+        )
         self.assertEqual(self.positions(JOBS), [5])
         self.assertEqual([each.message.position for each in self.store.letters(0, EVERYTHING)], [4])
         self.assertEqual(self.store.records(b"s", 0, EVERYTHING), [record(1, b"abc")])
@@ -159,7 +161,7 @@ class StoreContract(_Case):
             mine = Message(position, OTHER, every_octet[:255], b"\xff\x00", b"'; --", content, expires=12.75)
             self.store.keep(mine, None)
             (found,) = self.store.waiting(OTHER, position - 1, 1)
-            self.assertEqual(told(found), told(mine))
+            self.assertEqual(noted_callbacks(found), noted_callbacks(mine))
 
     def test_waiting(self) -> None:
         """Messages are returned by queue, oldest first, after a position and up to a limit."""
@@ -291,7 +293,7 @@ class StoreContract(_Case):
         self.assertEqual(self.overdue(20.49), [1, 4])
         self.assertEqual(self.overdue(1e12), [1, 3, 4])
         (found,) = self.store.overdue(6.0, FIRST, EVERYTHING)
-        self.assertEqual(told(found), told(message(4, OTHER, expires=5.0)))
+        self.assertEqual(noted_callbacks(found), noted_callbacks(message(4, OTHER, expires=5.0)))
 
     def test_overdue_at_most(self) -> None:
         """The limit applies to expired messages; when those returned are forgotten, the next ones are returned."""

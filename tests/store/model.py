@@ -50,24 +50,24 @@ class StoreModel:
     def _hear(self, message: Message) -> None:
         self.heard.append(message.position)
 
-    def _some(self, number: int) -> Message:
+    def _fetched(self, number: int) -> Message:
         """Return a stored message, or one that is not stored."""
         known = list(self.messages.values())
         return known[number % len(known)] if known and number else Message(10**6, QUEUES[0], b"", b"", b"", ())
 
     def _forget(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         self.messages.pop(message.position, None)
         store.forget(replace(message))
         assert message.position not in self.to_hear or message.position in self.heard
 
     def _attempt(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         message.attempts += 1
         store.note_attempts(message, None)
 
     def _bury(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         if message.position in self.messages:
             letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4)
             del self.messages[message.position]
@@ -98,11 +98,13 @@ class StoreModel:
         """Return the expected results of all queries."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
-            kept = [told(message) for message in self.messages.values() if message.queue == queue]
+            kept = [noted_callbacks(message) for message in self.messages.values() if message.queue == queue]
             for after, limit in ((0, EVERYTHING), (3, 2)):
                 seen[queue, after] = [each for each in kept if each[0] > after][:limit]
         seen["overdue"] = sorted(
-            told(message) for message in self.messages.values() if message.expires is not None and message.expires <= 6
+            noted_callbacks(message)
+            for message in self.messages.values()
+            if message.expires is not None and message.expires <= 6
         )
         seen["queues"] = {
             QueueSize(queue, len(sizes), sum(sizes))
@@ -129,8 +131,8 @@ class StoreModel:
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
             for after, limit in ((0, EVERYTHING), (3, 2)):
-                seen[queue, after] = [told(message) for message in store.waiting(queue, after, limit)]
-        seen["overdue"] = sorted(told(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
+                seen[queue, after] = [noted_callbacks(message) for message in store.waiting(queue, after, limit)]
+        seen["overdue"] = sorted(noted_callbacks(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
         seen["queues"] = set(store.queues())
         seen["letters"] = [shown(letter) for letter in store.letters(2, 3)]
         for stream in STREAMS:
@@ -139,11 +141,11 @@ class StoreModel:
         return seen
 
 
-def told(message: Message) -> tuple[Any, ...]:
+def noted_callbacks(message: Message) -> tuple[Any, ...]:
     """Return all values of a message that a store keeps."""
     return astuple(replace(message, origin=b""))
 
 
 def shown(letter: DeadLetter) -> tuple[Any, ...]:
     """Return all values of a dead letter that a store keeps."""
-    return told(letter.message), letter.status, letter.reason, letter.time
+    return noted_callbacks(letter.message), letter.status, letter.reason, letter.time

@@ -18,7 +18,7 @@ from alaska.interfaces import Reactor
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
 from alaska.mlm import commands as mlm
 from alaska.store import reader, rows, writer
-from alaska.store.damage import next_whole
+from alaska.store.damage import first_readable
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
@@ -317,18 +317,18 @@ class SizeTests(DamageCase):
             store.record(Record(b"s", position, 0, b"", b"", (content,)))
         store.queues()
         store.keep(message(1, content=content[:2_000_000]), None)
-        self.assertEqual(self.pieces(store), 2 + 2 * 3 + 3 * 3)
+        self.assertEqual(self.chunks(store), 2 + 2 * 3 + 3 * 3)
         store.forget(message(1))
         store.bury(DeadLetter(message(2, content=content), 404, b"", 1.0))
         store.trim(b"s", 2)
-        self.assertEqual(self.pieces(store), 2 * 3)
+        self.assertEqual(self.chunks(store), 2 * 3)
         store.close()
         again = self.open()
         again.forget(message(3))
         again.trim(b"s", 3)
-        self.assertEqual(self.pieces(again), 0)
+        self.assertEqual(self.chunks(again), 0)
 
-    def test_damaged_pieces(self) -> None:
+    def test_missing_chunk(self) -> None:
         """A large message with a missing chunk is skipped."""
         store = self.open()
         for position in (1, 2):
@@ -346,7 +346,7 @@ class SizeTests(DamageCase):
             again._view.reader.large.wait()
         self.assertEqual((found, again.damaged), ([2], 1))
 
-    def pieces(self, store: SqliteStore) -> int:
+    def chunks(self, store: SqliteStore) -> int:
         """Write all changes; return the number of chunks in the file."""
         store.queues()
         with closing(sqlite3.connect(self.path)) as connection:
@@ -367,11 +367,11 @@ class NextTests(SynchronousTestCase):
     def test_any_end(self) -> None:
         """The end is found at any place."""
         for end in (6, 7, 8, 12, 13, 14, 1005, 10**9, 2**62):
-            self.assertEqual(next_whole(partial(operator.le, end), 5, 2**62), end)
+            self.assertEqual(first_readable(partial(operator.le, end), 5, 2**62), end)
 
     def test_no_end(self) -> None:
         """The result is None if there is no end."""
-        self.assertIsNone(next_whole(lambda _number: False, 5, 2**62))
+        self.assertIsNone(first_readable(lambda _number: False, 5, 2**62))
 
 
 class BrokerTests(DurableTestCase):

@@ -214,7 +214,7 @@ class OtherLogTests(MarkCase):
         self.assertEqual(self.positions(path), [])
 
     def test_of_another_store(self) -> None:
-        """The WAL of another store, or an older one of the same store, is not replayed, also not into a closed store."""
+        """The WAL of another store, or an older one of the same store, is not replayed, even into a closed store."""
         crashed, other, closed = self.crashed(), self.crashed(), self.new_path()
         self.open(closed).close()
         for path in (crashed, closed):

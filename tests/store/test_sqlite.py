@@ -25,7 +25,7 @@ from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import File, TemporaryFile
 from alaska.store.mark import APPLICATION_ID
-from alaska.store.sqlite import LAZY_SECONDS, RETRY_SECONDS, TRY_SECONDS, SqliteStore, store_at
+from alaska.store.sqlite import LAZY_ATTEMPTS_SECONDS, LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
 from alaska.store.writer import Writer
 from alaska.store.writing import WritingThread
 from alaska.testing import HandWriting
@@ -158,7 +158,7 @@ class WritingTests(FileTestCase):
         self.writing.run()
         with closing(sqlite3.connect(self.path)) as connection:
             self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(0,), (0,)])
-            self.clock.advance(TRY_SECONDS)
+            self.clock.advance(LAZY_ATTEMPTS_SECONDS)
             self.writing.run()
             self.assertEqual(connection.execute("SELECT attempts FROM message").fetchall(), [(3,), (0,)])
 
@@ -166,9 +166,9 @@ class WritingTests(FileTestCase):
         """The number of attempts is not written for a message that is forgotten soon."""
         store = self.open()
         store.forget(self.tried(store))
-        self.clock.advance(TRY_SECONDS)
+        self.clock.advance(LAZY_ATTEMPTS_SECONDS)
         assert self.writing.begun is not None
-        self.assertEqual((dict(self.writing.begun.gone), self.writing.begun.attempts), ({1: JOBS}, {}))
+        self.assertEqual((dict(self.writing.begun.deleted), self.writing.begun.attempts), ({1: JOBS}, {}))
         self.writing.run()
         self.clock.advance(1)
         self.assertIsNone(self.writing.begun)

@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 
 from alaska.message import MOST_POSITION, QueueName, QueueSize, StreamSize
 from alaska.store import rows
-from alaska.store.damage import is_damage, next_whole
-from alaska.store.database import explained
+from alaska.store.damage import first_readable, is_damage
+from alaska.store.database import converting_errors
 from alaska.store.reader import Reader, whole_number
 
 NAME_OCTETS = 255
-MARGIN = 10**6
+POSITION_MARGIN = 10**6
 """The positions to skip after the highest one of a damaged file: unreadable rows may have used them."""
 _POSITION_BITS = 64
 _Key = tuple[bytes, int]
 _NONE: _Key = (b"", -1)
 
 
-class Census:
+class Totals:
     """Computes totals over the connection of a reader. All methods raise :exc:`StoreError`."""
 
     def __init__(self, reader: Reader) -> None:
@@ -34,17 +34,17 @@ class Census:
 
     def last_position(self) -> int:
         """Return the highest position of a message or dead letter, or 0; if the file is damaged, a higher position."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 return max(self._highest("message"), self._highest("letter"))
             except sqlite3.DatabaseError as error:
                 self._note(error, "the table of messages or letters")
-        positions = [position for (_, position), _ in self._walk(_MESSAGES)]
-        return max([*positions, *self._letters(), 0]) + MARGIN
+        positions = [position for (_, position), _ in self._scan_rows(_MESSAGES)]
+        return max([*positions, *self._letters(), 0]) + POSITION_MARGIN
 
     def queues(self) -> list[QueueSize]:
         """Return the sizes of all queues."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 query = "SELECT kind, address, count(*), sum(octets) FROM message GROUP BY kind, address"
                 found = self._reader.connection.execute(query).fetchall()
@@ -62,7 +62,7 @@ class Census:
 
     def streams(self) -> list[StreamSize]:
         """Return the sizes of all streams."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 query = (
                     "SELECT name, min(position), last, ifnull(sum(octets), 0) FROM stream "
@@ -90,7 +90,9 @@ class Census:
         found = []
         for name in {**lasts, **sizes}:
             first, _, octets, last = sizes.get(name, (0, 0, 0, 0))
-            found.append((name, first, max(lasts.get(name, 0), last if name in lasts else last + MARGIN), octets))
+            found.append(
+                (name, first, max(lasts.get(name, 0), last if name in lasts else last + POSITION_MARGIN), octets)
+            )
         return found
 
     def _highest(self, table: str) -> int:
@@ -114,12 +116,12 @@ class Census:
     def _sizes(self, table: _Table) -> dict[bytes, tuple[int, int, int, int]]:
         """Return the first position, number of rows, total size and last position of each queue or stream."""
         sizes: dict[bytes, tuple[int, int, int, int]] = {}
-        for (name, position), octets in self._walk(table):
+        for (name, position), octets in self._scan_rows(table):
             first, count, total, _ = sizes.get(name, (position, 0, 0, 0))
             sizes[name] = first, count + 1, total + octets, position
         return sizes
 
-    def _walk(self, table: _Table) -> Iterator[tuple[_Key, int]]:
+    def _scan_rows(self, table: _Table) -> Iterator[tuple[_Key, int]]:
         """Iterate over the keys and sizes of the readable rows, in order."""
         key: _Key | None = _NONE
         while key is not None:
@@ -136,14 +138,14 @@ class Census:
                 self._note(error, f"a page of table {table.name}", (table.name, *key))
             key = max(key, last)
             # SQLite may not have returned the row right before the damage.
-            row = self._first(table, key)
+            row = self._first_after(table, key)
             if row is not None and table.key(row) > key:
                 key = table.key(row)
                 yield key, whole_number(row[-1])
             else:
-                key = self._beyond(table, key)
+                key = self._next_readable(table, key)
 
-    def _first(self, table: _Table, key: _Key) -> tuple[Any, ...] | None:
+    def _first_after(self, table: _Table, key: _Key) -> tuple[Any, ...] | None:
         """Return the first row after a key; an empty tuple if there is none, None if it cannot be read."""
         try:
             found = self._reader.connection.execute(f"{table.rows} LIMIT 1", table.values(key)).fetchall()
@@ -153,15 +155,15 @@ class Census:
             return None
         return found[0] if found else ()
 
-    def _beyond(self, table: _Table, key: _Key) -> _Key | None:
+    def _next_readable(self, table: _Table, key: _Key) -> _Key | None:
         """Return the key after which rows can be read again, given one after which they cannot; None for none."""
 
         def can_read(number: int) -> bool:
-            beyond = _key_of(number)
-            row = self._first(table, beyond) if beyond > key else None
-            return row is not None and (not row or table.key(row) > beyond)
+            start = _key_of(number)
+            row = self._first_after(table, start) if start > key else None
+            return row is not None and (not row or table.key(row) > start)
 
-        number = next_whole(can_read, _number_of(key), _number_of((b"\xff" * NAME_OCTETS, MOST_POSITION)))
+        number = first_readable(can_read, _number_of(key), _number_of((b"\xff" * NAME_OCTETS, MOST_POSITION)))
         return None if number is None else _key_of(number)
 
     def _note(self, error: sqlite3.Error, what: str, place: object = None) -> None:

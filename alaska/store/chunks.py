@@ -10,29 +10,29 @@ from alaska.mlm.commands import Content
 
 LARGE_OCTETS = 2**20
 """Content of messages and records larger than this is stored in chunks, and read row by row."""
-PIECE_OCTETS = 2**20
+CHUNK_OCTETS = 2**20
 LENGTH_OCTETS = 4
 
 
-def to_pieces(content: Content) -> Iterator[bytes]:
-    """Split a content, with each frame preceded by its length, into chunks of at most twice :data:`PIECE_OCTETS`."""
+def to_chunks(content: Content) -> Iterator[bytes]:
+    """Split a content, with each frame preceded by its length, into chunks of at most twice :data:`CHUNK_OCTETS`."""
     parts: list[bytes | memoryview] = []
     octets = 0
     for frame in content:
         parts.append(len(frame).to_bytes(LENGTH_OCTETS, "big"))
         octets += LENGTH_OCTETS
         view = memoryview(frame)
-        for start in range(0, len(frame), PIECE_OCTETS):
-            parts.append(view[start : start + PIECE_OCTETS])
+        for start in range(0, len(frame), CHUNK_OCTETS):
+            parts.append(view[start : start + CHUNK_OCTETS])
             octets += len(parts[-1])
-            if octets >= PIECE_OCTETS:
+            if octets >= CHUNK_OCTETS:
                 yield b"".join(parts)
                 parts, octets = [], 0
     if parts:
         yield b"".join(parts)
 
 
-def from_pieces(pieces: Iterable[bytes]) -> Content:
+def from_chunks(chunks: Iterable[bytes]) -> Content:
     """Return the frames of a content from its chunks.
 
     :raises DamagedRow: the chunks are incomplete.
@@ -40,19 +40,19 @@ def from_pieces(pieces: Iterable[bytes]) -> Content:
     frames: list[bytes] = []
     frame: BytesIO | None = None
     length, left = b"", 0
-    for piece in pieces:
-        if not isinstance(piece, bytes):
+    for chunk in chunks:
+        if not isinstance(chunk, bytes):
             raise DamagedRow("a chunk of its content has the wrong type")
         at = 0
-        while at < len(piece):
+        while at < len(chunk):
             if frame is None:
-                start, at = at, min(len(piece), at + LENGTH_OCTETS - len(length))
-                length += piece[start:at]
+                start, at = at, min(len(chunk), at + LENGTH_OCTETS - len(length))
+                length += chunk[start:at]
                 if len(length) < LENGTH_OCTETS:
                     break
                 frame, left, length = BytesIO(), int.from_bytes(length, "big"), b""
-            start, at = at, min(len(piece), at + left)
-            frame.write(memoryview(piece)[start:at])
+            start, at = at, min(len(chunk), at + left)
+            frame.write(memoryview(chunk)[start:at])
             left -= at - start
             if not left:
                 # Does not copy: BytesIO gives up its buffer.
