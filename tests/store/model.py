@@ -112,7 +112,7 @@ class StoreModel:
             if (sizes := [message.size for message in self.messages.values() if message.queue == queue])
         }
         letters = [self.letters[position] for position in sorted(self.letters)]
-        seen["letters"] = [shown(letter) for letter in letters if letter.message.position > 2][:3]
+        seen["letters"] = [letter_values(letter) for letter in letters if letter.message.position > 2][:3]
         for stream in STREAMS:
             seen[stream] = [each for each in self.records.get(stream, {}).values() if each.position > 2][:4]
         seen["streams"] = {
@@ -134,7 +134,7 @@ class StoreModel:
                 seen[queue, after] = [noted_callbacks(message) for message in store.waiting(queue, after, limit)]
         seen["overdue"] = sorted(noted_callbacks(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
         seen["queues"] = set(store.queues())
-        seen["letters"] = [shown(letter) for letter in store.letters(2, 3)]
+        seen["letters"] = [letter_values(letter) for letter in store.letters(2, 3)]
         for stream in STREAMS:
             seen[stream] = store.records(stream, 2, 4)
         seen["streams"] = set(store.streams())
@@ -146,6 +146,6 @@ def noted_callbacks(message: Message) -> tuple[Any, ...]:
     return astuple(replace(message, origin=b""))
 
 
-def shown(letter: DeadLetter) -> tuple[Any, ...]:
+def letter_values(letter: DeadLetter) -> tuple[Any, ...]:
     """Return all values of a dead letter that a store keeps."""
     return noted_callbacks(letter.message), letter.status, letter.reason, letter.time

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import operator
 import random
-import sqlite3
-from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker import queues
-from alaska.interfaces import Reactor
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
-from alaska.mlm import commands as mlm
-from alaska.store import reader, rows, writer
+from alaska.message import DeadLetter, Message, Record, StreamSize
 from alaska.store.damage import first_readable
-from alaska.store.database import File
-from alaska.store.sqlite import SqliteStore
-from alaska.testing import HandWriting
 from tests import examples
-from tests.broker.test_broker import OFFER, request
-from tests.broker.test_durability import DurableTestCase
-from tests.network_case import LogCase
+from tests.store.damage_case import MAIL, MANY, DamageCase, message
 
 PAGE = 4096
-MANY = 1000
-MAIL = [QueueName(QueueKind.MAILBOX, b"box%d" % number) for number in range(3)]
 WRONG_ROWS = (
     "data = x'93c0'",
     "data = NULL",
@@ -43,50 +28,6 @@ WRONG_ROWS = (
     "expires = x'00'",
     "data = CAST(x'ff9480' AS TEXT)",
 )
-
-
-def message(position: int, queue: QueueName = MAIL[0], content: bytes = b"x") -> Message:
-    """Return a message."""
-    return Message(position, queue, b"joe", b"s", b"t%d" % position, (content,))
-
-
-class DamageCase(LogCase, SynchronousTestCase):
-    """A file that is written and then damaged."""
-
-    def setUp(self) -> None:
-        LogCase.setUp(self)
-        self.path = Path(self.mktemp())
-
-    def open(self, path: Path | None = None) -> SqliteStore:
-        """Return a store in the file that is closed at the end."""
-        file = File(path or self.path, "OFF")
-        store = SqliteStore(cast("Reactor", Clock()), file, HandWriting)
-        self.addCleanup(store.close)
-        return store
-
-    def execute(self, *statements: str) -> None:
-        """Execute statements on the file, ignoring its CHECK constraints."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("PRAGMA ignore_check_constraints = ON")
-            for statement in statements:
-                connection.execute(statement)
-
-    def loosen(self, table: str) -> None:
-        """Remove the NOT NULL constraints of a table."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("PRAGMA writable_schema = ON")
-            connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = '{table}'")
-
-    def positions(self, store: SqliteStore, queue: QueueName = MAIL[0], limit: int = MANY) -> list[int]:
-        """Return the positions of all messages of a queue, read page by page."""
-        found: list[int] = []
-        upto: int | None = 0
-        while upto is not None:
-            page = store.waiting(queue, upto, limit)
-            found += [each.position for each in page]
-            assert page.upto is None or page.upto > upto
-            upto = page.upto
-        return found
 
 
 class RowTests(DamageCase):
@@ -246,121 +187,6 @@ class PageTests(DamageCase):
         self.assertGreater(self.open().last_position, 10_000)
 
 
-class SizeTests(DamageCase):
-    """The size of pages, and large content."""
-
-    def test_page(self) -> None:
-        """A page ends when it reaches its maximum size, and the next page continues after it."""
-        self.patch(reader, "PAGE_OCTETS", 10_000)
-        store = self.open()
-        for position in range(1, 11):
-            store.keep(message(position, content=b"x" * 3000), None)
-            store.record(Record(b"s", position, 0, b"", b"", (b"x" * 3000,)))
-        store.queues()
-        page = store.waiting(MAIL[0], 0, 100)
-        self.assertEqual(([each.position for each in page], page.upto), ([1, 2, 3, 4], 4))
-        self.assertEqual(self.positions(store), list(range(1, 11)))
-        self.assertEqual([each.position for each in store.records(b"s", 4, 100)], [5, 6, 7, 8])
-        self.assertEqual(len(store.sizes_of_records(b"s", 0, 100)), 10)
-
-    def test_large(self) -> None:
-        """A page ends before a large row, which is read in another thread and returned by a later call."""
-        store = self.open()
-        large = message(2, content=bytes(3_000_000))
-        for each in (message(1), large, message(3)):
-            store.keep(each, None)
-            store.record(Record(b"s", each.position, 0, b"", b"", each.content))
-        store.queues()
-        assert store._view.reader is not None
-        for read in (lambda after: store.waiting(MAIL[0], after, 10), lambda after: store.records(b"s", after, 10)):
-            page = read(0)
-            self.assertEqual(([each.position for each in page], page.upto), ([1], 1))
-            store._view.reader.large.wait()
-            page = read(1)
-            self.assertEqual(([each.position for each in page], page.upto), ([2, 3], None))
-            self.assertEqual(page[0].content, large.content)
-
-    def test_large_and_overdue(self) -> None:
-        """A large message that has expired is returned at once, without its content."""
-        store = self.open()
-        store.keep(Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), True, expires=1.0), None)
-        store.queues()
-        page = store.overdue(2.0, (0.0, 0), 10)
-        found = [(each.position, each.size, each.tracker, each.is_tracked) for each in page]
-        self.assertEqual((found, page.upto), ([(1, 3_000_000, b"t", True)], None))
-
-    def test_large_of_older_version(self) -> None:
-        """Large content that an older version wrote into one row is read in another thread."""
-        self.patch(rows, "LARGE_OCTETS", 10**9)
-        self.patch(writer, "LARGE_OCTETS", 10**9)
-        store = self.open()
-        large = Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), expires=1.0)
-        store.keep(large, None)
-        store.record(Record(b"s", 1, 0, b"", b"", large.content))
-        store.queues()
-        assert store._view.reader is not None
-        for read in (
-            lambda: store.waiting(MAIL[0], 0, 10),
-            lambda: store.overdue(2.0, (0.0, 0), 10),
-            lambda: store.records(b"s", 0, 10),
-        ):
-            self.assertEqual(read(), [])
-            store._view.reader.large.wait()
-            self.assertEqual([each.content for each in read()], [large.content])
-
-    def test_large_is_deleted(self) -> None:
-        """Large content is deleted when its row is forgotten, buried, trimmed or stored again."""
-        store = self.open()
-        content = bytes(3_000_000)
-        for position in range(1, 4):
-            store.keep(message(position, content=content), None)
-            store.record(Record(b"s", position, 0, b"", b"", (content,)))
-        store.queues()
-        store.keep(message(1, content=content[:2_000_000]), None)
-        self.assertEqual(self.chunks(store), 2 + 2 * 3 + 3 * 3)
-        store.forget(message(1))
-        store.bury(DeadLetter(message(2, content=content), 404, b"", 1.0))
-        store.trim(b"s", 2)
-        self.assertEqual(self.chunks(store), 2 * 3)
-        store.close()
-        again = self.open()
-        again.forget(message(3))
-        again.trim(b"s", 3)
-        self.assertEqual(self.chunks(again), 0)
-
-    def test_missing_chunk(self) -> None:
-        """A large message with a missing chunk is skipped."""
-        store = self.open()
-        for position in (1, 2):
-            store.keep(message(position, content=bytes(3_000_000)), None)
-        store.close()
-        self.execute("DELETE FROM large WHERE position = 1 AND number = 1")
-        again = self.open()
-        assert again._view.reader is not None
-        found: list[int] = []
-        upto: int | None = 0
-        while upto is not None:
-            page = again.waiting(MAIL[0], upto, 10)
-            found += [each.position for each in page]
-            upto = page.upto
-            again._view.reader.large.wait()
-        self.assertEqual((found, again.damaged), ([2], 1))
-
-    def chunks(self, store: SqliteStore) -> int:
-        """Write all changes; return the number of chunks in the file."""
-        store.queues()
-        with closing(sqlite3.connect(self.path)) as connection:
-            ((count,),) = connection.execute("SELECT count(*) FROM large").fetchall()
-        return int(count)
-
-    def test_large_letter(self) -> None:
-        """A query of dead letters waits until large ones are read."""
-        store = self.open()
-        store.bury(DeadLetter(message(1, content=bytes(3_000_000)), 404, b"", 1.0))
-        store.queues()
-        self.assertEqual([each.message.position for each in store.letters(0, 10)], [1])
-
-
 class NextTests(SynchronousTestCase):
     """The search for the end of damage."""
 
@@ -372,63 +198,3 @@ class NextTests(SynchronousTestCase):
     def test_no_end(self) -> None:
         """The result is None if there is no end."""
         self.assertIsNone(first_readable(lambda _number: False, 5, 2**62))
-
-
-class BrokerTests(DurableTestCase):
-    """A broker with a damaged file."""
-
-    def damage(self, statement: str) -> None:
-        """Write all changes, damage rows, and restart the broker."""
-        self.write()
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(statement)
-        self.crash()
-
-    def read_by(self, name: str, *commands: mlm.Command) -> list[Any]:
-        """Return the deliveries to a client with enough credit within a second."""
-        self.open(name, credit=100)
-        self.do(name, *commands)
-        self.pass_time(1.0, name)
-        self.write()
-        return [each for each in self.take(name) if hasattr(each, "subject")]
-
-    def test_mailbox(self) -> None:
-        """The other messages of a mailbox are delivered in order, and damaged ones do not count for limits."""
-        mails = (mlm.MailboxSend(b"late", b"%d" % number, b"", 0, (b"x" * 100,)) for number in range(6))
-        self.open("p", *mails)
-        self.damage("UPDATE message SET data = x'93c0' WHERE position IN (1, 4)")
-        got = self.read_by("late")
-        self.assertEqual([each.subject for each in got], [b"1", b"2", b"4", b"5"])
-        self.assertEqual(self.broker.queues._room.octets, 0)
-        self.assertEqual([queue.waiting for queue in self.broker.queues._queues.values()], [0])
-
-    def test_much_at_once(self) -> None:
-        """The messages of many queues are read over several ticks, even if their clients connect at the same time."""
-        self.patch(queues, "READ_IN_A_TICK", 50)
-        names = ("a", "b", "c", "d")
-        self.open("p")
-        for name in names:
-            self.do("p", *(mlm.MailboxSend(name.encode(), b"s", b"", 0, (b"x",)) for _ in range(30)))
-        self.write()
-        self.crash()
-        for name in names:
-            self.open(name, credit=1000)
-        self.assertEqual([len(self.taken(name)) for name in names], [30, 30, 0, 0])
-        self.pass_time(0.05)
-        self.assertEqual([len(self.taken(name)) for name in names], [0, 0, 30, 30])
-
-    def test_service(self) -> None:
-        """The other requests of a service are delivered."""
-        self.open("p", *(request(b"%d" % number) for number in range(6)))
-        self.damage("UPDATE message SET octets = 'x' WHERE position = 6")
-        self.assertEqual([each.subject for each in self.read_by("w", OFFER)], [b"0", b"1", b"2", b"3", b"4"])
-
-    def test_stream(self) -> None:
-        """A replay delivers the readable records, and then new ones."""
-        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"%d" % number, (b"x",)) for number in range(6)))
-        self.damage("UPDATE record SET content = x'ff' WHERE position IN (1, 3)")
-        got = self.read_by("r", mlm.StreamReplay(b"s", b"", 0))
-        self.open("p", mlm.StreamWrite(b"s"), mlm.StreamSend(b"new", (b"x",)))
-        got += self.take("r")
-        subjects = [each.subject for each in got if isinstance(each, mlm.StreamRecord)]
-        self.assertEqual(subjects, [b"1", b"3", b"4", b"5", b"new"])

@@ -1,70 +1,24 @@
-"""The store in an SQLite file: batches, files that are refused, and failures to write."""
+"""The store in an SQLite file: batches and failures to write."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import astuple
-from importlib import resources
 from pathlib import Path
 from typing import cast
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
-from alaska.errors import StoreError
 from alaska.interfaces import Reactor
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
+from alaska.message import Message, Record
 from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import File, TemporaryFile
-from alaska.store.mark import APPLICATION_ID
 from alaska.store.sqlite import LAZY_ATTEMPTS_SECONDS, LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
-from alaska.store.writer import Writer
 from alaska.store.writing import WritingThread
-from alaska.testing import HandWriting
-
-JOBS = QueueName(QueueKind.SERVICE, b"jobs")
-
-
-def message(position: int, content: bytes = b"x") -> Message:
-    """Return a request."""
-    return Message(position, JOBS, b"joe", b"job", b"t", (content,), is_tracked=True)
-
-
-class FileTestCase(SynchronousTestCase):
-    """A store in a file that the test writes."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.path = Path(self.mktemp())
-        self.stored: list[int] = []
-        self.said: list[LogEvent] = []
-        observer = cast("ILogObserver", self.said.append)
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-
-    def open(self, file: File | None = None) -> SqliteStore:
-        """Return a store that is closed at the end."""
-
-        def make_writing(file: File, wake: Callable[[], None]) -> HandWriting:
-            self.writing = HandWriting(file, wake)
-            return self.writing
-
-        store = SqliteStore(cast("Reactor", self.clock), file or File(self.path, "FULL"), make_writing)
-        self.addCleanup(store.close)
-        return store
-
-    def keep(self, store: SqliteStore, *positions: int) -> None:
-        """Store messages, and record the calls of their ``stored`` callbacks."""
-        for position in positions:
-            store.keep(message(position), lambda kept: self.stored.append(kept.position))
+from tests.store.sqlite_case import JOBS, FileTestCase, connect_small, message
 
 
 class WritingTests(FileTestCase):
@@ -205,176 +159,6 @@ class WritingTests(FileTestCase):
         self.assertEqual([each.position for each in store.waiting(JOBS, 0, 200)], list(range(1, 101)))
 
 
-class OlderTests(FileTestCase):
-    """Migration of a file of schema version 1."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        script = resources.files("alaska.store").joinpath("schema/1.sql").read_text("utf-8")
-        with closing(sqlite3.connect(self.path)) as connection:
-            connection.executescript(f"{script}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
-
-    def insert(self, position: int, content: bytes, expires: float | None) -> None:
-        """Insert a request as version 1 would."""
-        row = (1, b"jobs", position, b"joe", b"job", b"t", content, 3, 1, b"\0peer", expires, 2)
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(f"INSERT INTO message VALUES ({', '.join('?' * len(row))})", row)
-
-    def test_carried_over(self) -> None:
-        """Messages of version 1 are migrated with all their values, also when the store is opened again."""
-        self.insert(8, b"\0\0\0\1x\0\0\0\0\0\0\0\2yz", 17.5)
-        self.insert(7, b"\0\0\0\3abc", None)
-        first = Message(7, JOBS, b"joe", b"job", b"t", (b"abc",), True, b"\0peer", None, 2)
-        second = Message(8, JOBS, b"joe", b"job", b"t", (b"x", b"", b"yz"), True, b"\0peer", 17.5, 2)
-        for _ in range(2):
-            store = self.open()
-            found = store.waiting(JOBS, 0, 10)
-            self.assertEqual([astuple(each) for each in found], [astuple(first), astuple(second)])
-            self.assertEqual([each.position for each in store.overdue(18.0, (0.0, 0), 10)], [8])
-            self.assertEqual((store.last_position, store.queues()), (8, [QueueSize(JOBS, 2, 6)]))
-            store.close()
-
-    def test_goes_on(self) -> None:
-        """Migrated messages can be updated and deleted."""
-        self.insert(7, b"\0\0\0\3abc", None)
-        self.insert(8, b"\0\0\0\3abc", None)
-        store = self.open()
-        seven, eight = store.waiting(JOBS, 0, 10)
-        store.forget(seven)
-        eight.attempts = 3
-        store.note_attempts(eight, None)
-        self.keep(store, 9)
-        store.close()
-        again = self.open()
-        found = [(each.position, each.attempts) for each in again.waiting(JOBS, 0, 10)]
-        self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
-
-
-class PlaceTests(FileTestCase):
-    """Exclusive access to a file, and changes of its path."""
-
-    def test_second_broker(self) -> None:
-        """A second broker is refused, also over a symbolic or hard link, by another path, and without the lock file."""
-        self.open()
-        symbolic, hard = self.path.with_name("symbolic"), self.path.with_name("hard")
-        symbolic.symlink_to(self.path.absolute())
-        hard.hardlink_to(self.path)
-        Path(f"{self.path}-lock").unlink()
-        for path in (symbolic, hard, self.path.absolute()):
-            error = self.assertRaises(StoreError, SqliteStore, cast("Reactor", self.clock), File(path, "FULL"))
-            self.assertIn("is in use by another broker", str(error))
-
-    def test_free_again(self) -> None:
-        """A store can be opened again after it was closed."""
-        self.open().close()
-        self.open().close()
-
-    def test_moved(self) -> None:
-        """A file that is moved, deleted or replaced while it is open is detected."""
-        for change in (
-            lambda path: path.rename(path.with_name("moved")),
-            Path.unlink,
-            lambda path: path.with_name("other").replace(path),
-        ):
-            path = Path(self.mktemp())
-            path.with_name("other").touch()
-            file = File(path, "FULL")
-            file.open()
-            self.addCleanup(file.close)
-            file.check_place()
-            change(path)
-            self.assertRaises(StoreError, file.check_place)
-
-
-class PrivateTests(FileTestCase):
-    """Permissions of the file."""
-
-    def test_mode(self) -> None:
-        """Only the owner can access the file and SQLite's files beside it, whatever the umask."""
-        self.addCleanup(os.umask, os.umask(0))
-        store = self.open()
-        self.keep(store, 1)
-        self.clock.advance(0)
-        self.writing.run()
-        files = list(self.path.parent.glob(f"{self.path.name}*"))
-        self.assertGreater(len(files), 2)
-        for each in files:
-            self.assertEqual(each.stat().st_mode & 0o777, 0o600, each)
-
-
-class ClockTests(FileTestCase):
-    """The clock by which messages expire."""
-
-    def test_goes_on(self) -> None:
-        """The clock of a store continues when it is opened again, even if the wall clock was set back or forward."""
-        first = self.open()
-        first.close()
-        for step in (-3600.0, 3600.0):
-            self.patch(time, "time", lambda step=step, wall=time.time: wall() + step)
-            again = self.open()
-            self.assertLess(abs(again.opened_at - first.opened_at), 300)
-            again.close()
-
-    def test_begins(self) -> None:
-        """The clock of a new store, and of a temporary one, starts with the wall clock."""
-        self.assertLess(abs(self.open().opened_at - time.time()), 300)
-        self.assertLess(abs(self.open(TemporaryFile()).opened_at - time.time()), 300)
-
-
-class RefusalTests(FileTestCase):
-    """Files that cannot be used as a store."""
-
-    def assert_refused(self, pattern: str) -> None:
-        """Check that the file is refused with an error that matches, and is not modified."""
-        before = self.path.read_bytes()
-        with self.assertRaisesRegex(StoreError, pattern):
-            SqliteStore(cast("Reactor", self.clock), File(self.path, "FULL"))
-        self.assertEqual(self.path.read_bytes(), before)
-
-    def make(self, *statements: str) -> None:
-        """Create a database."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            for statement in statements:
-                connection.execute(statement)
-            connection.commit()
-
-    def test_newer(self) -> None:
-        """A store of a newer version is refused."""
-        self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 5")
-
-    def test_stranger(self) -> None:
-        """A database of another program is refused."""
-        self.make("CREATE TABLE theirs (x)")
-        self.assert_refused("database of another program")
-
-    def test_no_database(self) -> None:
-        """A file that is not a database is refused."""
-        self.path.write_text("worker\n    background = 0\n" * 100)
-        self.assert_refused("file is not a database")
-
-    def test_damaged(self) -> None:
-        """A file whose first pages are damaged is refused."""
-        store = self.open()
-        self.keep(store, *range(1, 2000))
-        store.close()
-        octets = bytearray(self.path.read_bytes())
-        octets[8192:] = b"\xee" * (len(octets) - 8192)
-        self.path.write_bytes(octets)
-        self.assert_refused("cannot be (read|used): database disk image is malformed")
-
-    def test_in_use(self) -> None:
-        """A store that another broker has open is refused."""
-        self.open()
-        self.assert_refused("in use by another broker")
-
-    def test_no_folder(self) -> None:
-        """A path in a missing directory is refused."""
-        self.path = self.path / "store"
-        with self.assertRaisesRegex(StoreError, "cannot be used: No such file or directory"):
-            SqliteStore(cast("Reactor", self.clock), File(self.path, "FULL"))
-
-
 class FailureTests(FileTestCase):
     """Failures of the disk."""
 
@@ -425,102 +209,10 @@ class FailureTests(FileTestCase):
         self.addCleanup(writer.close)
         full = Changes()
         full.keep(message(2, b"x" * 10**6))
-        self.patch(File, "connect", _connect_small)
+        self.patch(File, "connect", connect_small)
         writer.write(full)
         self.assertRegex(str(writer.result(is_waited_for=True)), "cannot be written: database or disk is full")
         self.assertEqual([each.position for each in store.waiting(JOBS, 0, 10)], [1])
-
-
-def _connect_small(file: File) -> sqlite3.Connection:
-    connection = sqlite3.connect(file.path, isolation_level=None)
-    connection.execute("PRAGMA max_page_count = 20")
-    return connection
-
-
-REFUSED = (
-    "CREATE TRIGGER refuse_message BEFORE INSERT ON message WHEN new.position IN (3, 400) "
-    "BEGIN SELECT RAISE(ABORT, 'too odd'); END",
-    "CREATE TRIGGER refuse_letter BEFORE INSERT ON letter WHEN new.position = 5 "
-    "BEGIN SELECT RAISE(ROLLBACK, 'too odd'); END",
-    "CREATE TRIGGER refuse_record BEFORE INSERT ON record WHEN new.position = 2 "
-    "BEGIN SELECT RAISE(ABORT, 'too odd'); END",
-)
-
-
-class RefusedRowTests(FileTestCase):
-    """Batches with rows that SQLite refuses."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.store = self.open()
-        self.refused: list[tuple[int, str]] = []
-        self.store.tell_refused(lambda refused, reason: self.refused.append((refused.position, reason)))
-        with closing(sqlite3.connect(self.path)) as connection:
-            for statement in REFUSED:
-                connection.execute(statement)
-
-    def write(self) -> None:
-        """Write all pending changes."""
-        self.clock.advance(1)
-        while self.writing.begun is not None:
-            self.writing.run()
-            self.clock.advance(1)
-
-    def test_only_those(self) -> None:
-        """The refused rows of a batch are dropped, and all others are written in order."""
-        self.keep(self.store, *range(1, 500))
-        self.write()
-        left = [position for position in range(1, 500) if position not in (3, 400)]
-        self.assertEqual(self.stored, left)
-        self.assertEqual(self.refused, [(3, "IntegrityError: too odd"), (400, "IntegrityError: too odd")])
-        self.assertEqual([each.position for each in self.store.waiting(JOBS, 0, 1000)], left)
-        self.assertEqual((self.store.refused, self.store.complaint), (2, None))
-        (line,) = [each for each in self.said if "reason" in each]
-        self.assertEqual(line["part"], "message 3 of service jobs")
-
-    def test_of_any_sort(self) -> None:
-        """A value that no column can store is dropped alone."""
-        strange = message(2**70)
-        self.store.keep(strange, None)
-        self.keep(self.store, 1)
-        self.write()
-        self.assertEqual((self.stored, [position for position, _ in self.refused]), ([1], [2**70]))
-
-    def test_done_with(self) -> None:
-        """A refused message is not reported if it was forgotten or stored again in the meantime."""
-        self.keep(self.store, 3, 400)
-        self.clock.advance(0)
-        self.store.forget(message(3))
-        self.store.keep(message(400), None)
-        self.writing.run()
-        self.assertEqual((self.stored, self.refused), ([3], []))
-
-    def test_letters_and_records(self) -> None:
-        """If a dead letter is refused, its message is not deleted, and all other changes are written."""
-        self.keep(self.store, 5, 6)
-        self.write()
-        for position in (5, 6):
-            self.store.bury(DeadLetter(message(position), 404, b"", 1.0))
-            self.store.record(Record(b"s", position - 4, 0, b"", b"", ()))
-        self.write()
-        self.store.close()
-        again = self.open()
-        self.assertEqual([each.position for each in again.waiting(JOBS, 0, 10)], [5])
-        self.assertEqual([each.message.position for each in again.letters(0, 10)], [6])
-        self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1])
-        self.assertEqual(again.streams(), [StreamSize(b"s", 1, 2, 0)])
-
-    def test_disk_fails_meanwhile(self) -> None:
-        """If the disk is full, no row is dropped, and the whole batch has to be retried."""
-        self.keep(self.store, 1, 3)
-        self.clock.advance(0)
-        self.patch(File, "connect", _connect_small)
-        writer = Writer(self.store.file)
-        self.addCleanup(writer.close)
-        group = Changes()
-        for position in (1, 3, 7):
-            group.keep(message(position, b"x" * 10**6 if position == 7 else b"x"))
-        self.assertRaises(sqlite3.OperationalError, writer.write, group)
 
 
 class ThreadTests(TestCase):

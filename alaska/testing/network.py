@@ -1,25 +1,15 @@
-"""Test doubles for the network, brokers, threads and the disk."""
+"""A network in memory, instead of ZeroMQ."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from alaska.errors import CannotBind, StoreError
-from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Reactor, Verdict
-from alaska.lua.request import Outcome, Request
-from alaska.mlm.codec import decode, encode
-from alaska.mlm.commands import Command
-from alaska.pool.pool import Finished, Runner
-from alaska.store.changes import Changes
-from alaska.store.database import File
-from alaska.store.writer import Writer
-from alaska.store.writing import Written
+from alaska.errors import CannotBind
+from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Verdict
 
 
 @implementer(INetwork)
@@ -279,182 +269,6 @@ def _check_frames(frames: list[bytes]) -> None:
     for frame in frames:
         if not isinstance(frame, bytes):
             raise TypeError(f"a frame must be octets, not {type(frame).__name__}")
-
-
-class ScriptedBroker:
-    """A broker whose answers the test gives: it records the commands of a client and sends what it is told to."""
-
-    def __init__(self, network: MemoryNetwork, endpoint: str) -> None:
-        self._network = network
-        self._router = network.router([endpoint])
-        self._peer = b""
-        self.received: list[Command] = []
-        self._router.start(self._take, lambda _peer, _is_full: None)
-
-    def _take(self, peer: bytes, frames: list[bytes]) -> None:
-        self._peer = peer
-        self.received.append(decode(frames))
-
-    def send(self, *commands: Command) -> None:
-        """Send commands to the client that sent the last one, and run the network."""
-        for command in commands:
-            self.send_frames(encode(command))
-
-    def send_frames(self, frames: list[bytes]) -> None:
-        """Send frames to the client that sent the last command, and run the network."""
-        self._router.send(self._peer, frames)
-        self._network.run()
-
-    def take(self) -> list[Command]:
-        """Return the commands that were received since the last call."""
-        self._network.run()
-        received, self.received = self.received, []
-        return received
-
-    def stop(self) -> None:
-        """Close the broker, as when its process ends."""
-        self._router.close()
-        self._network.run()
-
-
-class HandPool:
-    """A worker's pool without threads: requests begin and end when the test calls :meth:`begin` and :meth:`run`."""
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        _reactor: Reactor,
-        size: int,
-        make_runner: Callable[[], Runner],
-        finished: Finished,
-        limit: float | None = None,
-    ) -> None:
-        self.size = size
-        self.limit = limit
-        self.is_exhausted = False
-        self.watched: list[float] = []
-        self._make_runner = make_runner
-        self._finished = finished
-        self._runner: Runner | None = None
-        self._submitted: deque[Request] = deque()
-        self._begun: deque[Request] = deque()
-        self._stopped: Deferred[None] | None = None
-
-    @property
-    def pending(self) -> int:
-        """See :class:`alaska.pool.pool.Pool`."""
-        return len(self._submitted) + len(self._begun)
-
-    def start(self) -> None:
-        """See :class:`alaska.pool.pool.Pool`."""
-        self._runner = self._make_runner()
-
-    def submit(self, request: Request) -> None:
-        """See :class:`alaska.pool.pool.Pool`."""
-        self._submitted.append(request)
-
-    def withdraw(self) -> list[Request]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        withdrawn = list(self._submitted)
-        self._submitted.clear()
-        return withdrawn
-
-    def tell(self, told: Callable[[], None]) -> None:
-        """Call it at once; see :class:`alaska.pool.pool.Pool`."""
-        told()
-
-    def unfinished(self) -> list[Request]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        return list(self._begun)
-
-    def watch(self, now: float) -> None:
-        """Record the time of the worker's watchdog check; see :class:`alaska.pool.pool.Pool`."""
-        self.watched.append(now)
-
-    def begin(self, most: int | None = None) -> None:
-        """Begin submitted requests, at most ``most``; they end in the next :meth:`run`."""
-        while self._submitted and (most is None or len(self._begun) < most):
-            self._begun.append(self._submitted.popleft())
-
-    def run(self) -> None:
-        """Begin and finish all submitted requests, in order."""
-        assert self._runner is not None, "the pool is not started"
-        self.begin()
-        while self._begun:
-            request = self._begun.popleft()
-            outcome: Outcome | None = None
-            try:
-                outcome = self._runner.run(request)
-            except Exception:  # As in the real pool.
-                self._log.failure("a runner failed")
-            self._finished(request, outcome)
-        self._tell_stopped()
-
-    def stop(self) -> Deferred[None]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        stopped = self._stopped = Deferred()
-        self._tell_stopped()
-        return stopped
-
-    def abandon(self) -> int:
-        """See :class:`alaska.pool.pool.Pool`."""
-        abandoned = self.pending
-        self._submitted.clear()
-        self._begun.clear()
-        self._tell_stopped()
-        return abandoned
-
-    def _tell_stopped(self) -> None:
-        if self._stopped is not None and not self.pending:
-            stopped, self._stopped = self._stopped, None
-            if self._runner is not None:
-                self._runner.close()
-            stopped.callback(None)
-
-
-class HandWriting:
-    """Writes a store's file, or fails to, when the test calls :meth:`run`."""
-
-    def __init__(self, file: File, wake: Callable[[], None]) -> None:
-        self._file = file
-        self._wake = wake
-        self._results: deque[Written] = deque()
-        self._writer: Writer | None = None
-        self.begun: Changes | None = None
-        """The batch that is being written."""
-        self.groups = 0
-        """The number of batches that were written."""
-
-    def write(self, changes: Changes) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
-        self.begun = changes
-
-    def run(self, failure: str | None = None) -> None:
-        """Write the current batch, or fail with an error, and notify the store."""
-        self._end(failure)
-        self._wake()
-
-    def _end(self, failure: str | None) -> None:
-        assert self.begun is not None, "nothing is being written"
-        changes, self.begun = self.begun, None
-        if failure is None:
-            self._writer = self._writer or Writer(self._file)
-            self._results.append(Written(refusals=self._writer.write(changes)))
-            self.groups += 1
-        else:
-            self._results.append(Written(StoreError(failure)))
-
-    def result(self, is_waited_for: bool) -> Written | None:
-        """See :class:`alaska.store.writing.AnyWriting`; waiting writes the batch."""
-        if is_waited_for and not self._results:
-            self._end(None)
-        return self._results.popleft() if self._results else None
-
-    def close(self) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
-        if self._writer is not None:
-            self._writer.close()
 
 
 def run_for(clock: Clock, network: MemoryNetwork, seconds: float, step: float = 0.05) -> None:
