@@ -73,7 +73,7 @@ class PathLock:
         except OSError as error:
             raise self._fault(error.strerror) from error
         if not stat.S_ISSOCK(mode):
-            raise self._fault("there is a file at the path that is no socket")
+            raise self._fault("the file at the path is not a socket")
         answer = self._probe()
         if answer in _LISTENING:
             raise self._fault("another program serves it", is_taken=True)

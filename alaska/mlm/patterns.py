@@ -187,7 +187,7 @@ class _Translation:
     def _escaped(self, start: int) -> Octets:
         """Return the set of octets that an escape sequence stands for."""
         if self._at == len(self._pattern):
-            raise self._error(start, "has nothing behind it")
+            raise self._error(start, "has nothing after it")
         octet = self._next()
         digits = self._pattern[self._at : self._at + 2]
         if octet == ord("x") and len(digits) == 2 and _HEX_DIGITS.issuperset(digits):
@@ -218,7 +218,7 @@ class _Translation:
         if len(high) > 1:
             return low | high | {ord("-")}
         if min(high) < min(low):
-            raise self._error(dash, "joins a range that runs backwards")
+            raise self._error(dash, "joins a reversed range")
         return frozenset(range(min(low), min(high) + 1))
 
     def _member(self, start: int) -> Octets:

@@ -1,4 +1,4 @@
-"""The setup commands of a client (streams and offers): what is sent again after a reconnect, and what is unanswered."""
+"""The setup commands of a client (streams and offers), which are sent again after a reconnect."""
 
 from __future__ import annotations
 

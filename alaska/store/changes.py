@@ -1,4 +1,4 @@
-"""The changes that are not in the store's file yet: collected, written in batches, and visible to readers meanwhile."""
+"""The changes that are not in the store's file yet: they are written in batches, and visible to readers before."""
 
 from __future__ import annotations
 
@@ -282,7 +282,7 @@ class Unwritten:
         found: list[Record] = []
         for layer in self.layers():
             records = layer.records.get(stream, {})
-            found += islice(_behind(records, found[-1].position if found else after), limit - len(found))
+            found += islice(_after(records, found[-1].position if found else after), limit - len(found))
         return found
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> int:
@@ -290,11 +290,11 @@ class Unwritten:
         return sum(
             record.size
             for layer in self.layers()
-            for record in takewhile(lambda each: each.position <= upto, _behind(layer.records.get(stream, {}), after))
+            for record in takewhile(lambda each: each.position <= upto, _after(layer.records.get(stream, {}), after))
         )
 
 
-def _behind(records: dict[int, Record], after: int) -> Iterator[Record]:
+def _after(records: dict[int, Record], after: int) -> Iterator[Record]:
     """Iterate over records after a position; they are in order, with few gaps."""
     if not records:
         return iter(())

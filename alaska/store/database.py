@@ -184,7 +184,7 @@ class TemporaryFile(File):
 
         :raises StoreError: it cannot be created.
         """
-        with converting_errors("there is no place for temporary files"):
+        with converting_errors("a temporary file cannot be created"):
             self._folder = tempfile.mkdtemp(prefix="alaska-")
             self.path = Path(self._folder, "waiting")
         super().open()

@@ -67,7 +67,7 @@ def _check_kind(path: str | Path) -> None:
     if (found.st_dev, found.st_ino) in _in_use:
         raise StoreError(f"the store {path} is in use by another broker of this process")
     if not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"{path} is no file, but {_kind(found.st_mode)}")
+        raise StoreError(f"{path} is not a regular file, but {_kind(found.st_mode)}")
 
 
 def _kind(mode: int) -> str:

@@ -199,8 +199,8 @@ def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None
     if log is None:
         if opening.is_open:
             raise StoreError(
-                f"the store {path} was not closed, and its log {path}-wal is missing: what was written last is in "
-                'there alone. Bring it back; or, to go on without it: sqlite3 FILE "UPDATE opening SET is_open = 0"'
+                f"the store {path} was not closed, and its log {path}-wal is missing: the last changes are only in "
+                'the log. Restore it, or discard these changes: sqlite3 FILE "UPDATE opening SET is_open = 0"'
             )
         return
     if opening.boot == boot_id() != "" and note[:1] == _WRITTEN:
@@ -250,6 +250,6 @@ def _not_its_own(path: Path) -> StoreError:
 
 def _damaged(path: Path) -> StoreError:
     return StoreError(
-        f"the log {path}-wal of the store {path} is damaged: what was written last is in there. A copy of it may be "
-        "whole; without it the store goes on from before"
+        f"the log {path}-wal of the store {path} is damaged: the last changes are in it. Restore an intact copy of the "
+        "log, or remove it to continue without these changes"
     )

@@ -41,7 +41,7 @@ class Scan(Generic[_T]):
     def page(self) -> str:
         """The query for a limited number of rows after a position."""
         octets = "max(octets, length({0}))" if "octets" in self.columns else "length({0})"
-        return f"SELECT {self._columns_with(octets)} FROM {self.table} {self._behind} LIMIT ?"
+        return f"SELECT {self._columns_with(octets)} FROM {self.table} {self._after} LIMIT ?"
 
     @cached_property
     def small(self) -> str:
@@ -51,7 +51,7 @@ class Scan(Generic[_T]):
     @cached_property
     def next(self) -> str:
         """The query for the first position after another; it reads no large columns."""
-        return f"SELECT position FROM {self.table} {self._behind} LIMIT 1"
+        return f"SELECT position FROM {self.table} {self._after} LIMIT 1"
 
     @cached_property
     def last(self) -> str:
@@ -61,7 +61,7 @@ class Scan(Generic[_T]):
     @cached_property
     def sizes(self) -> str:
         """The query for positions and sizes after a position."""
-        return f"SELECT position, octets FROM {self.table} {self._behind}"
+        return f"SELECT position, octets FROM {self.table} {self._after}"
 
     @cached_property
     def one(self) -> str:
@@ -75,7 +75,7 @@ class Scan(Generic[_T]):
         return ", ".join(small if each == self.large else each for each in self.columns.split(", "))
 
     @property
-    def _behind(self) -> str:
+    def _after(self) -> str:
         return f"WHERE {self.condition} AND position > ? ORDER BY position"
 
 

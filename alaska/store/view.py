@@ -73,8 +73,8 @@ class View:
         after = max(after, self._unwritten.trimmed(stream))
         found: Page[Record, int] = Page() if self.reader is None else self.reader.records(stream, after, limit)
         if found.upto is None:
-            behind = found[-1].position if found else after
-            found += self._unwritten.records(stream, behind, limit + 1 - len(found))
+            last = found[-1].position if found else after
+            found += self._unwritten.records(stream, last, limit + 1 - len(found))
             return found.cut(limit, _position)
         return found
 
@@ -83,8 +83,8 @@ class View:
         after = max(after, self._unwritten.trimmed(stream))
         found: Page[RecordSize, int] = Page() if self.reader is None else self.reader.times(stream, after, limit)
         if found.upto is None:
-            behind = found[-1].position if found else after
-            found += sizes_of(Page(self._unwritten.records(stream, behind, limit + 1 - len(found))))
+            last = found[-1].position if found else after
+            found += sizes_of(Page(self._unwritten.records(stream, last, limit + 1 - len(found))))
             return found.cut(limit, _position)
         return found
 

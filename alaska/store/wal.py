@@ -62,7 +62,7 @@ class Log:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"{path} is no file")
+                raise StoreError(f"{path} is not a regular file")
             if found.st_size >= HEADER_OCTETS:
                 return cls(descriptor)
         except BaseException:
@@ -88,8 +88,8 @@ class Log:
     @property
     def continues_after_damage(self) -> bool:
         """Whether another transaction follows the invalid one, which cannot be the result of a crash."""
-        behind = [frame.is_last for frame in self.frames[self.whole :] if frame.is_ours]
-        return True in behind[:-1]
+        later = [frame.is_last for frame in self.frames[self.whole :] if frame.is_ours]
+        return True in later[:-1]
 
     def versions(self, page: int) -> Iterator[bytes]:
         """Iterate over the committed versions of a page, newest first."""

@@ -1,4 +1,4 @@
-"""A broker whose answers the test gives."""
+"""A scripted broker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alaska.testing.network import MemoryNetwork
 
 
 class ScriptedBroker:
-    """A broker whose answers the test gives: it records the commands of a client and sends what it is told to."""
+    """A scripted broker: it records the commands of a client, and the test sends the answers."""
 
     def __init__(self, network: MemoryNetwork, endpoint: str) -> None:
         self._network = network

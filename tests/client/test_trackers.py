@@ -105,7 +105,7 @@ class AskTests(TrackersTestCase):
         self.network.run()
         self.assertIn("no such script", str(self.failureResultOf(asked, errors.Refused).value))
 
-    def test_no_answer_in_time(self) -> None:
+    def test_no_reply_in_time(self) -> None:
         """A request without a reply fails after its timeout."""
         self.offer()
         asked = self.me.ask("svc", "job", timeout=1.0)
@@ -114,7 +114,7 @@ class AskTests(TrackersTestCase):
         self.pass_time(0.2)
         self.failureResultOf(asked, Late)
 
-    def test_no_answer_is_known_at_once(self) -> None:
+    def test_end_without_a_reply(self) -> None:
         """If the worker confirms a request without a reply, the Deferred fires at once with an empty delivery."""
         self.offer()
         asked = self.me.ask("svc", "job")
@@ -125,7 +125,7 @@ class AskTests(TrackersTestCase):
         answer = self.successResultOf(asked)
         self.assertEqual((answer.content, answer.sender, answer.subject, answer.address), ((), "", "job", "me"))
 
-    def test_answer_behind_its_confirmation(self) -> None:
+    def test_reply_after_its_confirmation(self) -> None:
         """A worker may send the reply right after its confirmation."""
         self.offer()
         asked = self.me.ask("svc", "job")
@@ -136,7 +136,7 @@ class AskTests(TrackersTestCase):
         self.network.run()
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
-    def test_answer_behind_other_mail(self) -> None:
+    def test_reply_behind_other_mail(self) -> None:
         """A reply that is queued behind other mail, for which there was no credit, is received."""
         got: list[Delivery] = []
         me = self.client("busy", got.append, credit=0)
@@ -155,7 +155,7 @@ class AskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
         self.assertEqual(len(got), 20)
 
-    def test_late_answer_is_delivered(self) -> None:
+    def test_late_reply_is_delivered(self) -> None:
         """A reply that arrives after the request has ended is delivered as ordinary mail."""
         self.offer()
         for credit in (5, None):
@@ -172,7 +172,7 @@ class AskTests(TrackersTestCase):
             self.network.run()
             self.assertEqual([each.content for each in got], [(b"after all",)])
 
-    def test_plain_receiver_may_answer_later(self) -> None:
+    def test_worker_without_confirmations(self) -> None:
         """The delivery to a worker without confirmations does not end a request."""
         plain = self.client("plain worker", self.taken.append)
         plain.offer("svc")
@@ -182,7 +182,7 @@ class AskTests(TrackersTestCase):
         self.reply(self.taken[0], b"here")
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
-    def test_no_credit_is_left_over(self) -> None:
+    def test_spare_credit(self) -> None:
         """However requests end, no more credit is left over than the number of concurrent requests."""
         self.offer()
         for number in range(5):
@@ -240,7 +240,7 @@ class PlainAskTests(TrackersTestCase):
         self.network.run()
         self.failureResultOf(asked, errors.Refused)
 
-    def test_takes_all_as_before(self) -> None:
+    def test_deliveries_without_limit(self) -> None:
         """Deliveries still arrive without limit, are confirmed on arrival, and are not redelivered."""
         self.offer()
         self.plain.ask("nothing", "job").addErrback(lambda failure: failure.trap(errors.Refused))
@@ -275,7 +275,7 @@ class PlainAskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(tracked).status, 404)
 
 
-class LetterTests(TrackersTestCase):
+class DeadLetterTests(TrackersTestCase):
     """Queries of dead letters."""
 
     def setUp(self) -> None:

@@ -50,7 +50,7 @@ class LinkTestCase(TestCase):
 
     def setUp(self) -> None:
         self.network = Network(reactor)
-        self.gone: list[bytes] = []
+        self.unsent: list[bytes] = []
         self.full: list[bytes] = []
         self.addCleanup(self.network.close)
 
@@ -62,7 +62,7 @@ class LinkTestCase(TestCase):
 
     def lost(self, peer: bytes, is_full: bool) -> None:
         """Record the peer of a message that could not be sent."""
-        (self.full if is_full else self.gone).append(peer)
+        (self.full if is_full else self.unsent).append(peer)
 
     async def connect(self, router: RouterLink, received: Any) -> ILink:
         """Return a link that is connected to a router."""

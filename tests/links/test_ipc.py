@@ -126,7 +126,7 @@ class NothingIsLostTests(PathCase):
     def test_file(self) -> None:
         """A regular file is not modified."""
         self.path.write_text("years of work", encoding="utf-8")
-        self.assertIn("there is a file at the path that is no socket", self.refused())
+        self.assertIn("the file at the path is not a socket", self.refused())
         self.assertEqual(self.path.read_text(encoding="utf-8"), "years of work")
 
     def test_file_that_came_later(self) -> None:
@@ -144,7 +144,7 @@ class NothingIsLostTests(PathCase):
             path = self.path.with_name(str(number))
             make(path)
             before = path.lstat().st_ino
-            self.assertIn("no socket", self.refused(f"ipc://{path}"))
+            self.assertIn("not a socket", self.refused(f"ipc://{path}"))
             self.assertEqual(path.lstat().st_ino, before)
 
     def test_file_with_an_abstract_name(self) -> None:

@@ -1,4 +1,4 @@
-"""How sockets read and send messages in iterations of the event loop."""
+"""Reading and sending messages in batches, proofs, and local peers."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class SendTests(LinkTestCase):
         for peer in (b"\0nobody", at_router.got[0][0], b"\0none"):
             router.post(peer, [b"posted"])
         await at_dealer.until(1)
-        self.assertEqual(self.gone, [b"\0nobody", b"\0none"])
+        self.assertEqual(self.unsent, [b"\0nobody", b"\0none"])
 
     async def test_order_of_posted_and_sent(self) -> None:
         """``post`` and ``send`` keep the order of messages, however they are mixed."""
@@ -211,7 +211,7 @@ class SendTests(LinkTestCase):
                 await read(reader)
             self.assertTrue(router.send(peer, [b"more"]))
             self.assertEqual(await read(reader), b"more")
-        self.assertEqual(self.gone, [])
+        self.assertEqual(self.unsent, [])
 
 
 class ProofTests(LinkTestCase):
@@ -241,9 +241,9 @@ class ProofTests(LinkTestCase):
         heard, got = Waiter(), Waiter()
         router = self.network.router(["inproc://test-proof"])
         router.start(heard, self.lost)
-        beside = Network(reactor, self.network)
-        self.addCleanup(beside.close)
-        link = beside.dealer("inproc://test-proof")
+        sharing = Network(reactor, self.network)
+        self.addCleanup(sharing.close)
+        link = sharing.dealer("inproc://test-proof")
         link.start(got, Waiter())
         link.send([b"hello"])
         await heard.until(1)
@@ -270,10 +270,10 @@ class NearTests(LinkTestCase):
 
         router = self.network.router([ANY_PORT, ipc])
         router.start(received, self.lost)
-        beside, other = Network(reactor, self.network), Network(reactor)
+        sharing, other = Network(reactor, self.network), Network(reactor)
         self.addCleanup(other.close)
         tcp = router.bound[0]
-        for number, (network, endpoint) in enumerate(((other, tcp), (other, ipc), (beside, tcp), (other, tcp)), 1):
+        for number, (network, endpoint) in enumerate(((other, tcp), (other, ipc), (sharing, tcp), (other, tcp)), 1):
             link, changes = network.dealer(endpoint), Waiter()
             link.start(Waiter(), changes)
             await changes.until(1)

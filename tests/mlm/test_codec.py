@@ -149,7 +149,7 @@ class RoundTripTests(SynchronousTestCase):
         self.assertEqual(decode(encode(command)), command)
 
     @given(COMMANDS, st.binary(min_size=1, max_size=9))
-    def test_octets_behind_the_last_field(self, command: Command, extra: bytes) -> None:
+    def test_octets_after_the_last_field(self, command: Command, extra: bytes) -> None:
         """Octets after the last field are ignored."""
         header, *content = encode(command)
         self.assertEqual(decode([header + extra, *content]), command)

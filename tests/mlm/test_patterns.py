@@ -136,11 +136,11 @@ class ErrorTests(SynchronousTestCase):
             b"a(b": "in the pattern 'a(b' the ( at octet 2 is never closed",
             b"ab)": "in the pattern 'ab)' the ) at octet 3 closes nothing",
             b"[a]b[^c": "in the pattern '[a]b[^c' the [ at octet 5 is never closed",
-            b"a\\": "in the pattern 'a\\\\' the \\ at octet 2 has nothing behind it",
+            b"a\\": "in the pattern 'a\\\\' the \\ at octet 2 has nothing after it",
             b"*": "in the pattern '*' the * at octet 1 has nothing before it to repeat",
             b"a|+": "in the pattern 'a|+' the + at octet 3 has nothing before it to repeat",
             b"a**": "in the pattern 'a**' the * at octet 3 has another quantifier before it",
-            b"[z-a]": "in the pattern '[z-a]' the - at octet 3 joins a range that runs backwards",
+            b"[z-a]": "in the pattern '[z-a]' the - at octet 3 joins a reversed range",
             b"\xff(": r"in the pattern '\\xff(' the ( at octet 2 is never closed",
             b"a" * 256: "a pattern has at most 255 octets, found 256",
         }.items():

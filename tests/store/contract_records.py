@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alaska.message import QueueSize, StreamSize
 from tests.store.contract_case import EVERYTHING, JOBS, StoreCase, letter, message, record
+from tests.store.model import letter_values
 
 
 class DeadLetterContract(StoreCase):

@@ -317,7 +317,7 @@ class KindTests(MarkCase):
             for end in ("", "-wal", "-lock", "-shm", "-journal"):
                 path = self.new_path()
                 make(path.with_name(f"store.db{end}"))
-                self.assert_refused(path, "is no file, but a (directory|pipe|socket or device)")
+                self.assert_refused(path, "is not a regular file, but a (directory|pipe|socket or device)")
 
     def test_empty(self) -> None:
         """An empty file, and a symbolic link to a missing file, become stores."""
