@@ -26,10 +26,10 @@ from alaska.store.mark import (
     APPLICATION_ID,
     BEING_WRITTEN,
     NEWEST_SCHEMA,
-    OpenLog,
-    begin_log,
+    OpenWal,
     check,
     check_missing,
+    restart_wal,
     transaction,
 )
 from alaska.system.clock import Mark, continued
@@ -48,7 +48,7 @@ class File:
         self.opened_at = 0.0
         """See :class:`IStore`; valid once the file is open."""
         self._locks: Locks | None = None
-        self._wal: OpenLog | None = None
+        self._wal: OpenWal | None = None
         self._connection: sqlite3.Connection | None = None
         self._real_path = path
 
@@ -89,8 +89,8 @@ class File:
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         ((page_octets,),) = connection.execute("PRAGMA page_size").fetchall()
         os.pwrite(self._locks.lock_file, BEING_WRITTEN, 0)
-        begin_log(connection)
-        self._wal = OpenLog(self._real_path, self._locks.lock_file, page_octets)
+        restart_wal(connection)
+        self._wal = OpenWal(self._real_path, self._locks.lock_file, page_octets)
         self._wal.end()
 
     def connect(self, is_for_one_thread: bool = True) -> sqlite3.Connection:
@@ -125,7 +125,7 @@ class File:
         """
         if self._wal is not None and self._wal.end():
             self._wal.begin()
-            begin_log(connection)
+            restart_wal(connection)
             self._wal.end()
 
     def check_place(self) -> None:

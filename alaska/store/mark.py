@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from alaska.errors import StoreError
-from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Log
+from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Wal
 from alaska.system.clock import boot_id
 
 APPLICATION_ID = 0x416C6173
@@ -31,7 +31,7 @@ BEING_WRITTEN, _WRITTEN = b"\1", b"\0"
 _MARK_OCTETS = 16
 
 
-def begin_log(connection: sqlite3.Connection) -> None:
+def restart_wal(connection: sqlite3.Connection) -> None:
     """Checkpoint the WAL, and restart it with a new mark.
 
     While another connection still reads the old WAL, it is continued with the new mark instead.
@@ -62,7 +62,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-class OpenLog:
+class OpenWal:
     """The WAL of an open file, and a note about it in the lock file for the next start.
 
     The note says whether a transaction is being written, which may be incomplete then, or how long the WAL was after
@@ -131,27 +131,27 @@ def check(path: Path, descriptor: int, lock: int) -> None:
     :raises StoreError: the file cannot be used, or its WAL does not belong to it.
     :raises OSError: a file cannot be read.
     """
-    log = Log.open(Path(f"{path}-wal"))
+    wal = Wal.open(Path(f"{path}-wal"))
     try:
         header = os.pread(descriptor, 100, 0)
         if not header:
-            if log is not None:
+            if wal is not None:
                 raise StoreError(f"the store {path} is empty, but its log {path}-wal is not")
             return
-        if log is not None:
-            _check_whole(path, log)
-        _check_header(path, header, log)
-        _check_length(path, header, os.fstat(descriptor).st_size, log)
-        _check_mark(path, header, log, os.pread(lock, 9, 0))
+        if wal is not None:
+            _check_whole(path, wal)
+        _check_header(path, header, wal)
+        _check_length(path, header, os.fstat(descriptor).st_size, wal)
+        _check_mark(path, header, wal, os.pread(lock, 9, 0))
     finally:
-        if log is not None:
-            log.close()
+        if wal is not None:
+            wal.close()
 
 
-def _check_header(path: Path, header: bytes, log: Log | None) -> None:
+def _check_header(path: Path, header: bytes, wal: Wal | None) -> None:
     if len(header) < 100 or header[:16] != _MAGIC:
         raise StoreError(f"the store {path} cannot be used: the file is not a database")
-    if log is not None and log.page_octets != _page_octets(header):
+    if wal is not None and wal.page_octets != _page_octets(header):
         raise _not_its_own(path)
     has_tables = any(header[40:44])
     if has_tables and _size(f"{path}-journal"):
@@ -160,7 +160,7 @@ def _check_header(path: Path, header: bytes, log: Log | None) -> None:
     if _number(header, 68) != APPLICATION_ID and (has_tables or any(header[68:72])):
         raise StoreError(f"{path} is a database of another program")
     # The first page in the WAL is newer. If the store was created and never closed, it is the only one.
-    newest = header if log is None else next(log.versions(1), header)
+    newest = header if wal is None else next(wal.versions(1), header)
     if newest is not header and _number(newest, 68) != APPLICATION_ID:
         raise _not_its_own(path)
     version = _number(newest, 60)
@@ -171,32 +171,32 @@ def _check_header(path: Path, header: bytes, log: Log | None) -> None:
         )
 
 
-def _check_length(path: Path, header: bytes, octets: int, log: Log | None) -> None:
+def _check_length(path: Path, header: bytes, octets: int, wal: Wal | None) -> None:
     pages, has = _number(header, 28), octets // _page_octets(header)
     if pages <= has or header[24:28] != header[92:96]:
         return
-    newest = None if log is None else next(log.versions(1), None)
+    newest = None if wal is None else next(wal.versions(1), None)
     # The file is also too short if its broker was killed during a checkpoint, which writes the first page first.
     if newest is None or _number(newest, 28) != pages:
         raise StoreError(f"the store {path} is cut: it has {has} of {pages} pages")
 
 
-def _check_whole(path: Path, log: Log) -> None:
-    if not log.is_log or log.continues_after_damage:
+def _check_whole(path: Path, wal: Wal) -> None:
+    if not wal.is_log or wal.continues_after_damage:
         raise _damaged(path)
 
 
-def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None:
+def _check_mark(path: Path, header: bytes, wal: Wal | None, note: bytes) -> None:
     try:
         opening = _opening(path) if any(header[40:44]) else None
     except sqlite3.DatabaseError:
-        if log is None or next(log.versions(1), None) is None:
+        if wal is None or next(wal.versions(1), None) is None:
             raise
         # The first page is in the WAL too: the broker was killed during a checkpoint, and the page may be half written.
         return
     if opening is None:
         return
-    if log is None:
+    if wal is None:
         if opening.is_open:
             raise StoreError(
                 f"the store {path} was not closed, and its log {path}-wal is missing: the last changes are only in "
@@ -205,11 +205,11 @@ def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None
         return
     if opening.boot == boot_id() != "" and note[:1] == _WRITTEN:
         # The machine has not crashed since the note was written, and no transaction was being written.
-        is_shorter = opening.is_open and log.octets < int.from_bytes(note[1:], "big")
-        if is_shorter or log.is_cut_short:
+        is_shorter = opening.is_open and wal.octets < int.from_bytes(note[1:], "big")
+        if is_shorter or wal.is_cut_short:
             raise _damaged(path)
-    versions = list(log.versions(opening.page))
-    if not any(opening.mark in version for version in versions) and (versions or (opening.is_open and log.whole)):
+    versions = list(wal.versions(opening.page))
+    if not any(opening.mark in version for version in versions) and (versions or (opening.is_open and wal.whole)):
         raise _not_its_own(path)
 
 

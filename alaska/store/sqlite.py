@@ -65,7 +65,7 @@ class SqliteStore:
         self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
-        self._view = View(self._unwritten)
+        self.view = View(self._unwritten)
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
         self._attempts_due: IDelayedCall | None = None
@@ -75,12 +75,12 @@ class SqliteStore:
             self._open()
             self.last_position = self._highest_written
             self.opened_at = file.opened_at
-            self._first_expiry = self._view.first_expiry(BEFORE_ALL)
+            self._first_expiry = self.view.first_expiry(BEFORE_ALL)
 
     def _open(self) -> None:
         self.file.open()
         try:
-            self._view.reader = reader = Reader(self.file)
+            self.view.reader = reader = Reader(self.file)
             self._highest_written = Totals(reader).last_position()
         except BaseException:
             self.file.close()
@@ -97,7 +97,7 @@ class SqliteStore:
     @property
     def damaged(self) -> int:
         """See :class:`IStore`."""
-        return 0 if self._view.reader is None else self._view.reader.damage.count
+        return 0 if self.view.reader is None else self.view.reader.damage.count
 
     # Messages
 
@@ -159,22 +159,22 @@ class SqliteStore:
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
-        return self._view.waiting(queue, after, limit)
+        return self.view.waiting(queue, after, limit)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
         if now < self._first_expiry:
             return Page()
-        found = self._view.overdue(now, after, limit)
+        found = self.view.overdue(now, after, limit)
         if not found and found.upto is None:
             # Expired messages in the file are either about to be deleted, or damaged.
-            self._first_expiry = self._view.first_expiry(now)
+            self._first_expiry = self.view.first_expiry(now)
         return found
 
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Totals(self._view.reader).queues()
+        return [] if self.view.reader is None else Totals(self.view.reader).queues()
 
     # Dead letters
 
@@ -186,15 +186,15 @@ class SqliteStore:
 
     def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        return self._view.letters(after, limit)
+        return self.view.letters(after, limit)
 
     def letter(self, position: int) -> DeadLetter | None:
         """See :class:`IStore`."""
-        return self._view.letter(position)
+        return self.view.letter(position)
 
     def drop_letter(self, position: int) -> bool:
         """See :class:`IStore`."""
-        is_there = self._view.has_letter(position)
+        is_there = self.view.has_letter(position)
         if is_there:
             self._unwritten.current.drop_letter(position)
             self._schedule_write()
@@ -209,15 +209,15 @@ class SqliteStore:
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
-        return self._view.records(stream, after, limit)
+        return self.view.records(stream, after, limit)
 
     def sizes_of_records(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
         """See :class:`IStore`."""
-        return self._view.sizes_of_records(stream, after, limit)
+        return self.view.sizes_of_records(stream, after, limit)
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
-        octets = self._view.octets_of_records(stream, upto)
+        octets = self.view.octets_of_records(stream, upto)
         self._unwritten.current.trim(stream, upto)
         self._schedule_write()
         return octets
@@ -225,7 +225,7 @@ class SqliteStore:
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Totals(self._view.reader).streams()
+        return [] if self.view.reader is None else Totals(self.view.reader).streams()
 
     # Writing
 
@@ -357,8 +357,8 @@ class SqliteStore:
                 call.cancel()
         if self._writing is not None:
             self._writing.close()
-        if self._view.reader is not None:
-            self._view.reader.close()
+        if self.view.reader is not None:
+            self.view.reader.close()
         self.file.close()
 
 

@@ -33,7 +33,7 @@ class Frame(NamedTuple):
     sums: tuple[int, int]
 
 
-class Log:
+class Wal:
     """A WAL that is not empty. The descriptor stays open until :meth:`close`."""
 
     def __init__(self, descriptor: int) -> None:
@@ -49,7 +49,7 @@ class Log:
         """The number of valid frames, from the first on."""
 
     @classmethod
-    def open(cls, path: Path) -> Log | None:
+    def open(cls, path: Path) -> Wal | None:
         """Return the WAL at a path; None if there is none, or if it is empty.
 
         :raises StoreError: it is not a regular file.

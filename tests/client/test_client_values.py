@@ -147,16 +147,15 @@ class OtherTests(ValuesCase):
 
     def test_confirm(self) -> None:
         """``confirm`` needs a delivery, a status of 16 bits and a text as reason, which is cut to 255 octets."""
-        got: list[Any] = []
-        self.client._deliver = got.append
         self.broker.send(mlm.ServiceDeliver(b"s", b"svc", b"job", b"t", ()))
+        delivery = self.successResultOf(self.client.__anext__())
         for wrong in (None, 1, 200.5):
             self.refused(TypeError, self.client.confirm, wrong)
-            self.refused(TypeError, self.client.confirm, got[0], 200, wrong)
-        self.refused(TypeError, self.client.confirm, got[0], "200")
+            self.refused(TypeError, self.client.confirm, delivery, 200, wrong)
+        self.refused(TypeError, self.client.confirm, delivery, "200")
         for status in (-1, 2**16):
-            self.refused(ValueError, self.client.confirm, got[0], status)
-        self.client.confirm(got[0], 404, "é" * 200)
+            self.refused(ValueError, self.client.confirm, delivery, status)
+        self.client.confirm(delivery, 404, "é" * 200)
         self.assertEqual(self.broker.take(), [mlm.Confirm(b"t", 404, ("é" * 200).encode()[:255])])
 
     def test_letters(self) -> None:

@@ -67,7 +67,7 @@ class RowTests(DamageCase):
         for each in found:
             again.forget(each)
         self.assertEqual(again.overdue(5.0, (0.0, 0), 10), [])
-        again._view.reader = None
+        again.view.reader = None
         self.assertEqual(again.overdue(6.0, (0.0, 0), 10), [])
 
     def test_letters_and_records(self) -> None:

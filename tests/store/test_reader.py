@@ -36,11 +36,11 @@ class SizeTests(DamageCase):
             store.keep(each, None)
             store.record(Record(b"s", each.position, 0, b"", b"", each.content))
         store.queues()
-        assert store._view.reader is not None
+        assert store.view.reader is not None
         for read in (lambda after: store.waiting(MAIL[0], after, 10), lambda after: store.records(b"s", after, 10)):
             page = read(0)
             self.assertEqual(([each.position for each in page], page.upto), ([1], 1))
-            store._view.reader.large.wait()
+            store.view.reader.large.wait()
             page = read(1)
             self.assertEqual(([each.position for each in page], page.upto), ([2, 3], None))
             self.assertEqual(page[0].content, large.content)
@@ -63,14 +63,14 @@ class SizeTests(DamageCase):
         store.keep(large, None)
         store.record(Record(b"s", 1, 0, b"", b"", large.content))
         store.queues()
-        assert store._view.reader is not None
+        assert store.view.reader is not None
         for read in (
             lambda: store.waiting(MAIL[0], 0, 10),
             lambda: store.overdue(2.0, (0.0, 0), 10),
             lambda: store.records(b"s", 0, 10),
         ):
             self.assertEqual(read(), [])
-            store._view.reader.large.wait()
+            store.view.reader.large.wait()
             self.assertEqual([each.content for each in read()], [large.content])
 
     def test_large_is_deleted(self) -> None:
@@ -101,14 +101,14 @@ class SizeTests(DamageCase):
         store.close()
         self.execute("DELETE FROM large WHERE position = 1 AND number = 1")
         again = self.open()
-        assert again._view.reader is not None
+        assert again.view.reader is not None
         found: list[int] = []
         upto: int | None = 0
         while upto is not None:
             page = again.waiting(MAIL[0], upto, 10)
             found += [each.position for each in page]
             upto = page.upto
-            again._view.reader.large.wait()
+            again.view.reader.large.wait()
         self.assertEqual((found, again.damaged), ([2], 1))
 
     def chunks(self, store: SqliteStore) -> int:
