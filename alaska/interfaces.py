@@ -178,7 +178,7 @@ class ILink(Interface):
 
 
 class IRouter(Interface):
-    """The broker's end of all connections."""
+    """The broker's side of all connections."""
 
     is_near = Attribute(
         "Whether the message that is being received comes from a program of the same user on this machine, "
