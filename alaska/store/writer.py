@@ -171,4 +171,4 @@ def _insertion(table: str, columns: str, same: int, count: int) -> str:
     """Return the statement that inserts ``count`` rows whose first ``same`` columns are equal."""
     width = columns.count(",") + 1
     places = ", ".join([f"?{number}" for number in range(1, same + 1)] + ["?"] * (width - same))
-    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([f'({places})'] * count)}"  # no external input
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([f'({places})'] * count)}"  # no values
