@@ -1,4 +1,4 @@
-"""Endpoints, as settings and command lines have them: ``tcp://host:port``, ``ipc://path`` and ``inproc://name``."""
+"""Endpoints in settings and on command lines: ``tcp://host:port``, ``ipc://path`` and ``inproc://name``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:9999"
 WILDCARD: Final = "*"
 MAX_PORT: Final = 2**16 - 1
 _LOCAL = re.compile("(?:ipc|inproc)://.+", re.DOTALL)
-# The last colon is the one before the port; what stands before a semicolon is where a connection comes from.
+# The last colon precedes the port; the part up to a semicolon is the source address of a connection.
 _TCP = re.compile(r"tcp://(\S+;)?(\S+):([0-9]{1,5}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
 class TCP:
-    """Host and port of a TCP endpoint; the host without the brackets of an IPv6 address, the port 0 for any free one.
+    """Host and port of a TCP endpoint; an IPv6 address has no brackets here, and port 0 means any free port.
 
-    ``source`` is where a connection is made from, with its semicolon; mostly nothing is said of that.
+    ``source`` is the source address of a connection with its semicolon, or empty.
     """
 
     host: str
@@ -29,7 +29,7 @@ class TCP:
 
     @property
     def version(self) -> int | None:
-        """The version of IP that the host is an address of, the wildcard being one of IPv4; None for a name."""
+        """The host's IP version if it is an address (4 for the wildcard), or None if it is a name."""
         if self.host == WILDCARD:
             return 4
         try:
@@ -42,9 +42,9 @@ class TCP:
         return f"tcp://{self.source}{host}:{self.port or WILDCARD}"
 
     def to_connect(self, of_interface: Callable[[str], str | None]) -> TCP:
-        """Return where a process of this machine reaches who serves this one.
+        """Return the endpoint by which a process of this machine connects to a socket that is bound to this one.
 
-        A wildcard becomes the loopback address, an interface its address, for which ``of_interface(name)`` is asked.
+        A wildcard becomes the loopback address; an interface's name becomes its address, ``of_interface(name)``.
         """
         if self.host == WILDCARD:
             return replace(self, host="127.0.0.1")
@@ -58,7 +58,7 @@ class TCP:
 def tcp(endpoint: str) -> TCP | None:
     """Return the parts of a TCP endpoint, or None for any other.
 
-    :raises ValueError: it is neither, or its port is none.
+    :raises ValueError: it is not an endpoint, or its port is not valid.
     """
     found = _TCP.fullmatch(endpoint)
     if found is None:
@@ -68,7 +68,7 @@ def tcp(endpoint: str) -> TCP | None:
     host, port = found[2], 0 if found[3] == WILDCARD else int(found[3])
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-        # In brackets there are only addresses of IPv6.
+        # Only IPv6 addresses may have brackets; this raises ValueError for anything else.
         ipaddress.IPv6Address(host)
     if port > MAX_PORT or set(host) & set("[]/"):
         raise ValueError(endpoint)

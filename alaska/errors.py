@@ -1,7 +1,7 @@
-"""Every error that Alaska raises on purpose.
+"""All errors that Alaska raises on purpose.
 
-One tree: :class:`AlaskaError` at the top. An error that a peer can be told of carries the status code of the
-protocol (``docs/protocol.md``, section 2); the text of an error is a sentence that can be shown as it is.
+:class:`AlaskaError` is the base class. ``status`` is the protocol's status code for the error (``docs/protocol.md``,
+section 2), for errors that are reported to a peer. The text of an error is a sentence that can be shown to a user.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ INTERNAL_ERROR = 502
 
 
 class AlaskaError(Exception):
-    """Whatever goes wrong in Alaska that somebody can do something about."""
+    """The base class of all errors that Alaska raises on purpose."""
 
     status = INTERNAL_ERROR
 
 
 class ConfigurationError(AlaskaError):
-    """A configuration file that cannot be used; the text names file, line and what was expected."""
+    """A configuration file is invalid; the text names the file, the line and what was expected."""
 
 
 class TooFewDescriptors(AlaskaError):
-    """The system gives this process fewer descriptors than its configuration needs; the text says what to change."""
+    """The file descriptor limit is too low for the configuration; the text says what to change."""
 
 
 class ProtocolError(AlaskaError):
-    """A message that is no command of the protocol; nothing else is raised by the decoder."""
+    """A message is not a command of the protocol. This is the only error that the decoder raises."""
 
     status = COMMAND_INVALID
 
 
 class PatternError(AlaskaError):
-    """A pattern that does not compile, or is too large to be trusted."""
+    """A pattern does not compile, or exceeds the memory limit for patterns."""
 
     status = FAILED
 
 
 class ValueTooLong(AlaskaError, ValueError):
-    """A name, subject or tracker of more than the 255 octets that fit on the wire."""
+    """A name, subject or tracker has more than the 255 octets that the wire format allows."""
 
     status = COMMAND_INVALID
 
 
 class ClientError(AlaskaError):
-    """What a client of the broker can be told by its own side of the connection."""
+    """The base class of the errors that a client of the broker raises."""
 
 
 class ConnectTimeout(ClientError):
@@ -72,34 +72,34 @@ class Refused(ClientError):
 
 
 class NotConnected(ClientError):
-    """The client was closed, or has never been connected."""
+    """The client is closed, or was never connected."""
 
     status = CONNECTION_REFUSED
 
 
 class BadEndpoint(ClientError):
-    """An endpoint that ZeroMQ cannot connect to."""
+    """ZeroMQ cannot connect to this endpoint."""
 
     status = CONNECTION_REFUSED
 
 
 class CannotOpen(ClientError):
-    """There is no descriptor or socket left for one more connection."""
+    """No file descriptor or socket is left for another connection."""
 
 
 class BacklogFull(ClientError):
-    """More was sent than may wait for the broker; nothing of this message was kept."""
+    """The client's send buffer is full; this message was not added to it."""
 
     status = TOO_LARGE
 
 
 class ScriptError(AlaskaError):
-    """A request whose script failed; the text is the message, and behind it the traceback.
+    """A request's script failed; the text is the message, followed by the stack trace.
 
-    ``message`` says what went wrong, as Lua does: behind the place. ``file`` and ``line`` are that place, where there
-    is one. ``traceback`` has the script's frames, the innermost first. ``limit`` is the setting whose limit the script
-    has exceeded, such as ``worker/scripts/timeout``, or None. Errors of this kind cross from process to process: one is
-    made again of its class and these attributes.
+    ``message`` is Lua's error message, with the position in front. ``file`` and ``line`` are that position, if known.
+    ``traceback`` is the script's stack trace, innermost frame first. ``limit`` is the setting whose limit the script
+    exceeded, such as ``worker/scripts/timeout``, or None. These errors are passed between processes, which rebuild
+    them from the class and these attributes.
     """
 
     status = INTERNAL_ERROR
@@ -127,42 +127,42 @@ class ScriptError(AlaskaError):
 
 
 class ScriptNotFound(ScriptError):
-    """A subject that names no script of the scripts directory."""
+    """The subject does not name a script in the scripts directory."""
 
     status = NOT_FOUND
 
 
 class ScriptUnreadable(ScriptError):
-    """A script that cannot be read at present, for want of descriptors or memory: another worker may be able to."""
+    """A script cannot be read now, for lack of descriptors or memory; another worker may be able to read it."""
 
     status = FAILED
 
 
 class ScriptBroken(ScriptError):
-    """A script that does not compile."""
+    """A script does not compile."""
 
 
 class KeyValueError(AlaskaError):
-    """What the scripts' key-value store cannot do; the text tells a script why."""
+    """An operation of the scripts' key-value store failed; the text gives the script the reason."""
 
 
 class WrongLua(AlaskaError):
-    """A version of Lua that this process cannot run; the text says why."""
+    """This process cannot run the configured version of Lua; the text says why."""
 
 
 class LimitExceeded(ScriptError):
-    """A script that wanted more than it may have; the text ends with the setting that says how much that is."""
+    """A script exceeded a limit; the text ends with the setting that configures the limit."""
 
     def __init__(self, text: str, setting: str) -> None:
         super().__init__(f"{text} ({setting})", limit=setting)
 
 
 class InterpreterLost(ScriptError):
-    """A script whose interpreter ended under it, or could not be started; the text says how."""
+    """A script's interpreter ended while it ran, or could not be started; the text says how."""
 
 
 class CannotBind(AlaskaError):
-    """An endpoint that cannot be served; the text says which and why."""
+    """An endpoint cannot be bound; the text says which and why. ``is_taken``: another process has bound it."""
 
     def __init__(self, message: str, is_taken: bool = False) -> None:
         super().__init__(message)
@@ -170,8 +170,8 @@ class CannotBind(AlaskaError):
 
 
 class StoreError(AlaskaError):
-    """A store that cannot be opened or read; the text says which file and why."""
+    """A store cannot be opened, read or written; the text says which file and why."""
 
 
 class DamagedRow(StoreError):
-    """A row of a store that is nothing which a broker has written; the text says what is wrong with it."""
+    """A row of a store is corrupt; the text says what is wrong with it."""

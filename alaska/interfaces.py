@@ -1,4 +1,4 @@
-"""The parts that can be swapped, each with at least two implementations."""
+"""The interfaces of the parts that have more than one implementation: stores and networks."""
 
 from __future__ import annotations
 
@@ -16,81 +16,82 @@ Refused: TypeAlias = Callable[[Message, str], None]
 
 
 class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
-    """What Alaska asks of a reactor."""
+    """The reactor interfaces that Alaska uses."""
 
 
 class IStore(Interface):
-    """Where the broker keeps what it must not lose, and what is too much for its memory.
+    """The broker's storage, for durable data and for messages that do not fit into memory.
 
-    Three sorts of things: messages (of mailboxes and services), dead letters (messages that nobody could deal with)
-    and records (of streams). All methods are called in the reactor's thread and return at once; what they change is
-    seen by the next call, whether it is on the disk yet or not.
+    It stores messages (of mailboxes and services), dead letters (messages that could not be processed) and records (of
+    streams). All methods are called in the reactor's thread and do not block. A change is visible to the next call,
+    whether it is on the disk yet or not.
 
-    A message is kept from :meth:`keep` until :meth:`forget` or :meth:`bury`, so what is delivered and not confirmed is
-    delivered again after a restart, if the store survives it: at least once.
+    A message is stored from :meth:`keep` until :meth:`forget` or :meth:`bury`. So unconfirmed messages are delivered
+    again after a restart, if the store is durable: delivery is at least once.
     """
 
-    is_durable = Attribute("Whether what is kept survives the end of the process.")
-    last_position = Attribute("The highest position that a message or dead letter had when the store was opened, or 0.")
+    is_durable = Attribute("Whether stored data survives the end of the process.")
+    last_position = Attribute("The highest position of a message or dead letter when the store was opened, or 0.")
     opened_at = Attribute(
-        "When the store was opened, in seconds since 1970, by a clock that went on evenly since the messages in it were"
-        " kept, whatever was done to the wall clock. The times of messages go by it."
+        "When the store was opened, in seconds since 1970, by a clock that changes of the wall clock do not affect."
+        " The times of messages are measured by this clock."
     )
-    complaint = Attribute("Why what is kept is not made safe at present, as a sentence; None when it is.")
+    complaint = Attribute("Why changes cannot be written to the disk at present, as a sentence; None if they can.")
     most_octets = Attribute(
-        "How many octets one message or record may have, as limits of size count them; None for any number. Who keeps"
-        " more has made a mistake."
+        "The maximum size of one message or record in octets, as size limits count them; None: no limit. The caller"
+        " must not store larger ones."
     )
-    has_room = Attribute("Whether more may be kept: not when too much waits to be made safe that cannot be at present.")
+    has_room = Attribute("Whether more may be stored; False if too much waits to be written while writing fails.")
 
-    damaged = Attribute("How many rows, or pages full of them, were found damaged since the store was opened.")
-    refused = Attribute("How many changes were given up since the store was opened, since it cannot write them.")
+    damaged = Attribute("The number of damaged rows, or pages of rows, found since the store was opened.")
+    refused = Attribute("The number of changes that the store could not write and gave up since it was opened.")
 
     def tell_refused(refused: Refused) -> None:
-        """Let ``refused`` be called with each message that is kept no longer since it cannot be written, and why.
+        """Set the callback for messages that the store gives up because it cannot write them.
 
-        Its ``stored`` is not called then. It is called in the reactor's thread, and not for messages that have been
-        forgotten, buried or kept again since.
+        ``refused(message, reason)`` is called in the reactor's thread, instead of the message's ``stored``. It is not
+        called for messages that were forgotten, buried or kept again in the meantime.
         """
 
     # Messages
 
     def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
-        """Keep a message under its position: one higher than all before or, put back, one that a message had.
+        """Store a message under its position.
 
-        ``stored`` is called once, with the message, in the reactor's thread: when the message is as safe as the store
-        makes it, but at the latest from within the call that forgets or buries it.
+        The position is higher than all earlier ones, or the message's old one if it is put back.
+
+        ``stored`` is called once, with the message, in the reactor's thread: when the message is stored durably (as far
+        as the store is durable), but at the latest within the call that forgets or buries it.
         """
 
     def forget(message: Message) -> None:
-        """Keep a message no longer; one that is not kept is no error."""
+        """Delete a message; do nothing if it is not stored."""
 
     def note_attempts(message: Message, noted: Callable[[], None] | None) -> None:
-        """Keep the message's number of attempts, which has changed; one that is not kept is no error.
+        """Store a message's changed number of delivery attempts; do nothing if the message is not stored.
 
-        ``noted`` is called once, in the reactor's thread, when the number is as safe as the store makes it.
+        ``noted`` is called once, in the reactor's thread, when the number is stored durably.
         """
 
     def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
-        """Return messages kept for a queue with positions above ``after``, oldest first, at most ``limit`` of them.
+        """Return at most ``limit`` messages of a queue with positions above ``after``, oldest first.
 
-        What is damaged is left out. A page ends before its time when it is large, and before a message that is large
-        alone: that is read meanwhile, and will be there for a later call.
+        Damaged messages are skipped. A page may end early: when it becomes large, and before a large message. The large
+        message is read in another thread, and a later call returns it.
 
         :raises StoreError: the store cannot be read.
         """
 
     def overdue(now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
-        """Return at most ``limit`` kept messages whose time to expire is not after now (as ``opened_at`` counts).
+        """Return at most ``limit`` messages that have expired by ``now`` (measured as ``opened_at``).
 
-        They come in the order of that time and of their positions, from the first on for which both together are above
-        ``after``.
+        They are ordered by the pair (expiry, position) and start with the first pair above ``after``.
 
         :raises StoreError: the store cannot be read.
         """
 
     def queues() -> list[QueueSize]:
-        """Return each queue that has kept messages, with their number and the octets of their content.
+        """Return each queue that has messages, with the number and total size of the messages.
 
         :raises StoreError: the store cannot be read.
         """
@@ -98,161 +99,163 @@ class IStore(Interface):
     # Dead letters
 
     def bury(letter: DeadLetter) -> None:
-        """Keep a message as a dead letter from now on, and no longer as a message, if it was kept as one."""
+        """Store a dead letter, and delete its message from the queue if it is there."""
 
     def letters(after: int, limit: int) -> Page[DeadLetter, int]:
-        """Return dead letters with positions above ``after``, oldest first, at most ``limit`` of them.
+        """Return at most ``limit`` dead letters with positions above ``after``, oldest first.
 
-        What is damaged is left out, and a page ends before its time when it is large.
+        Damaged ones are skipped, and a page ends early when it becomes large.
 
         :raises StoreError: the store cannot be read.
         """
 
     def letter(position: int) -> DeadLetter | None:
-        """Return the dead letter with this position, if there is one.
+        """Return the dead letter at a position, or None.
 
         :raises StoreError: the store cannot be read.
         """
 
     def drop_letter(position: int) -> bool:
-        """Keep a dead letter no longer; return whether there was one with this position."""
+        """Delete the dead letter at a position; return whether there was one."""
 
     # Streams
 
     def record(record: Record) -> None:
-        """Keep a record of a stream; its position is higher than all before in its stream."""
+        """Store a record of a stream; its position is higher than all earlier ones of the stream."""
 
     def records(stream: bytes, after: int, limit: int) -> Page[Record, int]:
-        """Return the records of a stream with positions above ``after``, oldest first, at most ``limit`` of them.
+        """Return at most ``limit`` records of a stream with positions above ``after``, oldest first.
 
-        Damaged and large ones are as with :meth:`waiting`.
+        Damaged and large records are handled as by :meth:`waiting`.
 
         :raises StoreError: the store cannot be read.
         """
 
     def sizes_of_records(stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
-        """Return the times and sizes of what :meth:`records` returns, without reading the contents.
+        """Return the times and sizes of the records that :meth:`records` would return, without reading their content.
 
         :raises StoreError: the store cannot be read.
         """
 
     def trim(stream: bytes, upto: int) -> int:
-        """Keep the records of a stream with positions up to and including ``upto`` no longer; return their octets.
+        """Delete the records of a stream with positions up to and including ``upto``; return their total size.
 
         :raises StoreError: the store cannot be read.
         """
 
     def streams() -> list[StreamSize]:
-        """Return each stream that a record was ever kept of, with what is kept of it now.
+        """Return each stream that ever had a record, with the range and size of its stored records.
 
         :raises StoreError: the store cannot be read.
         """
 
     def close() -> None:
-        """Write what is not written yet, and let go of all that the store holds open; it is not used afterwards."""
+        """Write all pending changes and close the store; no other method may be called afterwards."""
 
 
 class ILink(Interface):
-    """One client's connection to the broker, which carries messages of several frames.
+    """A client's connection to the broker, which transfers multi-frame messages and reconnects automatically.
 
-    A link may come up and go down many times while it is open. What is sent while it is down is lost, as is what
-    was under way when it went down; the client above it knows what to send again.
+    A link may go up and down many times while it is open. Messages that are sent while it is down are lost, and so are
+    those in flight when it goes down. The client above it sends them again.
     """
 
     def start(received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """Connect.
 
-        From now on ``received`` is called with the frames of each message that arrives, and ``changed`` when the
-        link comes up, goes down, or is refused by the other side for its credentials.
+        ``received`` is called with the frames of each message that arrives, and ``changed`` when the link goes up or
+        down, or when the peer refuses its credentials.
 
-        :raises BadEndpoint: the endpoint is none.
-        :raises Refused: user name or password cannot be used at all.
+        :raises BadEndpoint: the endpoint is not valid.
+        :raises Refused: the user name or password is not valid.
         """
 
     def send(frames: list[bytes]) -> None:
-        """Hand a message to the network, with all others of this turn of the reactor."""
+        """Send a message, in one batch with all others of this iteration of the event loop."""
 
     def close() -> None:
-        """Disconnect; what was sent while the link was up may still leave. Nothing is called any more."""
+        """Disconnect; messages sent while the link was up may still be transmitted. No callback is called any more."""
 
 
 class IRouter(Interface):
-    """The broker's end of all connections."""
+    """The broker's side of all connections."""
 
     is_near = Attribute(
         "Whether the message that is being received comes from a program of the same user on this machine, "
-        "by ipc or through memory."
+        "over ipc or inproc."
     )
 
-    bound = Attribute("The endpoints that are served, with the port that the system chose where it was left open.")
+    bound = Attribute("The bound endpoints; a wildcard port is replaced by the one that the system chose.")
 
     def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
         """Accept connections.
 
-        From now on ``received`` is called with the routing id and the frames of each message, and ``gone`` with the
-        routing id of a message that could not be sent, and with whether that is because too many wait for this
-        connection that it does not read; else there is no such connection any more.
+        ``received`` is called with the routing id and the frames of each message. ``gone`` is called with the routing
+        id of each message that could not be sent, and with True if the connection's send queue is full because the peer
+        does not read, or with False if the connection does not exist any more.
 
-        :raises CannotBind: an endpoint cannot be served.
+        :raises CannotBind: an endpoint cannot be bound.
         """
 
     def send(peer: bytes, frames: list[bytes]) -> bool:
-        """Hand a message for the connection with this routing id to the network; return False if it is gone, or
-        takes no more.
+        """Send a message to the connection with this routing id, after all posted ones.
 
-        What was posted before goes before it.
+        Return False if the connection does not exist any more, or if its send queue is full.
         """
 
     def prove(peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
-        """Hand a message over as :meth:`send` does; return None where that returns False.
+        """Send a message as :meth:`send` does; return None where that returns False.
 
-        What is returned says whether the message, and so all before it for this connection, has left this process: it
-        is with the system, or the connection has ended. It costs as much as sending ten messages.
+        Otherwise return a function that says whether the message, and so all earlier ones of this connection, has left
+        this process: the operating system has it, or the connection has ended. This takes as long as ten sends.
         """
 
     def post(peer: bytes, frames: list[bytes]) -> None:
-        """Send a message with all others of this turn of the reactor, in order, which costs less than each alone."""
+        """Send a message in one batch with all others of this iteration of the event loop, in order.
+
+        This is faster than :meth:`send`.
+        """
 
     def close() -> None:
-        """Serve no longer. What was sent still leaves, within a second; nothing is called any more."""
+        """Close all connections. Sent messages have one second to be transmitted; no callback is called any more."""
 
 
 class Entry(Enum):
-    """What becomes of somebody who wants to connect."""
+    """The result of authentication."""
 
     GRANTED = "granted"
     REFUSED = "refused"
     LATER = "later"
-    """Sent away unheard: his ZeroMQ connects again by itself, soon or when the connection is given up."""
+    """The credentials were not checked; the peer's ZeroMQ retries, soon or when the handshake times out."""
 
 
 class Verdict(NamedTuple):
-    """What becomes of somebody who wants to connect, and in how many seconds it is told him."""
+    """The result of authentication, and the delay in seconds before it is sent to the peer."""
 
     entry: Entry
     after: float = 0.0
 
 
 class INetwork(Interface):
-    """Where links come from: ZeroMQ's, or one in memory."""
+    """A factory of links and routers: over ZeroMQ, or in memory for tests."""
 
     def dealer(endpoint: str, username: str | None, password: str | None) -> ILink:
-        """Return a link to the broker at an endpoint, not connected yet; with user name and password, it uses PLAIN."""
+        """Return a link to the broker at an endpoint, not yet connected; user name and password select PLAIN."""
 
     def router(endpoints: Iterable[str], domain: str | None, is_plain: bool, most_unread: int | None) -> IRouter:
-        """Return a broker's end at these endpoints, not bound yet; is_plain asks for a user name and password.
+        """Return a router for these endpoints, not bound yet; with ``is_plain`` it requires a user name and password.
 
-        For a connection that leaves ``most_unread`` messages unread, or after half as many, no more can be sent; None:
-        any number. Connections within the process have no such limit.
+        ``most_unread`` is the maximum number of messages queued for a connection whose peer does not read; ZeroMQ may
+        already refuse more at half of it. None: no limit. Connections within the process have no such limit.
         """
 
     def authenticate(decide: Callable[[bytes, bytes, str], Verdict]) -> None:
-        """Let ``decide(username, password, address)`` say who may connect to a broker that asks (ZeroMQ RFC 27, ZAP).
+        """Authenticate connections to routers with ``decide(username, password, address)`` (ZeroMQ RFC 27, ZAP).
 
-        The address is the number of an IP address, or begins with ``localhost:`` and the number of a user for ipc.
+        The address is a numeric IP address; for ipc it begins with ``localhost:`` and the user id.
 
-        :raises CannotBind: somebody else in this process says so already.
+        :raises CannotBind: this process already has an authenticator.
         """
 
     def close() -> None:
-        """Close all that is open; what was sent still leaves, within a second."""
+        """Close all links and routers; sent messages have one second to be transmitted."""

@@ -1,4 +1,4 @@
-"""A message on its way through the broker."""
+"""The broker's messages, dead letters and stream records."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from alaska.mlm.commands import Content
 from alaska.names import printable
 
 FRAME_OCTETS = 64
-"""What a frame takes in memory beside what it holds."""
+"""The memory that a frame takes in addition to its octets."""
 FREE_FRAMES = 16
 FREE_OCTETS = 256
 MOST_POSITION = 2**62
-"""No position is higher; one that is has been damaged."""
+"""The highest valid position; a higher one in a store is damaged."""
 _T = TypeVar("_T")
 _Key = TypeVar("_Key")
 
 
 class QueueKind(Enum):
-    """The two sorts of queue that a message waits in."""
+    """The two kinds of queue."""
 
-    # Members are what they are: their names need not be hashed for each look-up of a queue, several a message.
+    # Enum's own hash is written in Python, and queues are looked up several times for each message.
     __hash__ = object.__hash__
 
     MAILBOX = "mailbox"
@@ -32,7 +32,7 @@ class QueueKind(Enum):
 
 
 class QueueName(NamedTuple):
-    """Which queue: a mailbox's or a service's, by its address."""
+    """The name of a queue: its kind, and the address of the mailbox or service."""
 
     kind: QueueKind
     address: bytes
@@ -42,7 +42,7 @@ class QueueName(NamedTuple):
 
 
 class QueueSize(NamedTuple):
-    """How much is kept for a queue: messages, and octets of content."""
+    """The number of messages in a queue, and their total size."""
 
     queue: QueueName
     messages: int
@@ -53,11 +53,10 @@ class QueueSize(NamedTuple):
 class Message:
     """A mailbox message or a service request.
 
-    The position numbers the broker's messages in the order of their arrival. ``is_tracked`` says whether the sender
-    waits to hear what becomes of the message; ``origin`` is the routing id that it had then, which does not survive a
-    restart. ``expires`` is in seconds as the store counts them (:attr:`IStore.opened_at`), or None. ``attempts`` counts
-    deliveries.
-    ``sent_as`` is what its sender called it where that stands for the tracker (:mod:`alaska.broker.tracker_aliases`).
+    ``position`` numbers the broker's messages in the order of their arrival. ``is_tracked``: the sender expects
+    CONFIRMs for the message; ``origin`` is the sender's routing id, which is not valid after a restart of the broker.
+    ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries.
+    ``sent_as`` is the sender's own tracker if the broker has replaced it (:mod:`alaska.broker.tracker_aliases`).
     """
 
     position: int
@@ -72,7 +71,7 @@ class Message:
     attempts: int = 0
     sent_as: bytes = b""
     size: int = field(init=False)
-    """What limits count, see :func:`reckoned`."""
+    """The size that limits count, see :func:`reckoned`."""
 
     def __post_init__(self) -> None:
         names = len(self.queue[1]) + len(self.sender) + len(self.subject) + len(self.tracker)
@@ -81,7 +80,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that nobody could deal with; why, and when that was found, in seconds since 1970."""
+    """A message that could not be processed, the reason, and when it became a dead letter (seconds since 1970)."""
 
     message: Message
     status: int
@@ -90,7 +89,7 @@ class DeadLetter:
 
 
 class Record(NamedTuple):
-    """A message of a stream: its place in it, and the time at which the broker received it, in ms since 1970."""
+    """A message of a stream, with its position there and the time when the broker received it, in ms since 1970."""
 
     stream: bytes
     position: int
@@ -101,12 +100,12 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """What limits count, see :func:`reckoned`."""
+        """The size that limits count, see :func:`reckoned`."""
         return reckoned(self.content, len(self.stream) + len(self.sender) + len(self.subject))
 
 
 class RecordSize(NamedTuple):
-    """A record without its content: its position and time, and what limits count."""
+    """A record's position, time, and size as limits count it."""
 
     position: int
     time: int
@@ -114,10 +113,10 @@ class RecordSize(NamedTuple):
 
 
 class Page(list[_T], Generic[_T, _Key]):
-    """What was read of a store, in order, and how far it was looked through.
+    """One page of a query of the store, in order.
 
-    Reading goes on behind ``upto``, the key of the last row that was looked at; it is None when there are no more. A
-    page may be short, or even empty, and still not be the last.
+    ``upto`` is the key of the last row that was examined; the next page starts after it. It is None on the last page.
+    Other pages may be short or even empty.
     """
 
     def __init__(self, items: Iterable[_T] = (), upto: _Key | None = None) -> None:
@@ -125,14 +124,14 @@ class Page(list[_T], Generic[_T, _Key]):
         self.upto = upto
 
     def cut(self, limit: int, key: Callable[[_T], _Key]) -> Page[_T, _Key]:
-        """Return this, or the first of it, at most so many, given what a row's key is."""
+        """Return this page, cut to ``limit`` items; ``key`` returns the key of an item."""
         return self if len(self) <= limit else Page(self[:limit], key(self[limit - 1]) if limit else self.upto)
 
 
 class StreamSize(NamedTuple):
-    """What is kept of a stream: the positions from first to last, and the octets of their content.
+    """The stored records of a stream: their first and last position, and their total size.
 
-    Where nothing is kept any more, first is one above last, and last is the highest position that ever was.
+    If none is stored any more, ``first`` is ``last + 1``, and ``last`` is the highest position that was ever used.
     """
 
     stream: bytes
@@ -142,15 +141,15 @@ class StreamSize(NamedTuple):
 
 
 def sizes_of(records: Page[Record, int]) -> Page[RecordSize, int]:
-    """Return the same page of records without their content."""
+    """Return a page of records without their content."""
     return Page((RecordSize(each.position, each.time, each.size) for each in records), records.upto)
 
 
 def reckoned(content: Content, names: int) -> int:
-    """Return how many octets a message counts for in limits, with so many octets of addresses, subject and tracker.
+    """Return the size of a message as limits count it; ``names`` is the size of its addresses, subject and tracker.
 
-    Those of its content, as the C broker counts; and :data:`FRAME_OCTETS` for each frame behind the first
-    :data:`FREE_FRAMES`, and its names where they have more than :data:`FREE_OCTETS`.
+    The size is that of the content, as in the C broker, plus :data:`FRAME_OCTETS` for each frame after the first
+    :data:`FREE_FRAMES`, plus ``names`` if that is more than :data:`FREE_OCTETS`.
     """
     octets = sum(map(len, content))
     if len(content) > FREE_FRAMES:
@@ -159,7 +158,7 @@ def reckoned(content: Content, names: int) -> int:
 
 
 def insert_by_position(messages: deque[Message], message: Message) -> None:
-    """Insert a message into a queue that is ordered by position; cheap where its place is near the head."""
+    """Insert a message into a queue that is ordered by position; fast if its place is near the head."""
     at = 0
     while at < len(messages) and messages[at].position < message.position:
         at += 1
@@ -168,9 +167,9 @@ def insert_by_position(messages: deque[Message], message: Message) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of a stream is kept for those who want it later: so many records, octets and seconds; None: no limit.
+    """The retention of a stream: how many records, octets and seconds are stored; None: no limit.
 
-    With a count of 0, as it is unless something is said, nothing is.
+    With the default of 0 records, nothing is stored.
     """
 
     most_records: int | None = 0

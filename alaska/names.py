@@ -1,4 +1,4 @@
-"""Addresses and subjects: those that Alaska's own clients open with, and how a log shows any of them."""
+"""Addresses of Alaska's own clients, reserved service names, and names in a form that is safe for logs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _OWN = b"alaska."
 
 
 def address_of(role: str) -> str:
-    """Return an address that begins with a role and that no other client has: ``AW::host::pid-XXXX``.
+    """Return a unique client address that begins with a role: ``AW::host::pid-XXXX``.
 
-    A role with which it would not fit the wire is cut.
+    The role is shortened if the address would exceed 255 octets.
     """
     rest = f"::{socket.gethostname()}::{os.getpid()}-{secrets.randbelow(0x10000):04X}"
     while len((role + rest).encode("utf-8", "surrogateescape")) > MAX_STRING_OCTETS:
@@ -23,12 +23,12 @@ def address_of(role: str) -> str:
 
 
 def is_brokers_own(service: bytes) -> bool:
-    """Return whether a service is the broker's own, or may become so: it is no business of scripts."""
+    """Return whether a service name is reserved for the broker itself; scripts cannot use such a service."""
     return service.lower().startswith(_OWN)
 
 
 def printable(name: bytes | str) -> str:
-    """Return a name as a log can show it: on one line, and without anything that a terminal would obey."""
+    """Return a name as one printable line: control characters and invalid UTF-8 are escaped."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
     if text.isprintable():
         return text

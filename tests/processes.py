@@ -1,4 +1,4 @@
-"""What the system knows of processes."""
+"""Inspect processes of this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether there is such a process which has not ended; one that nobody has reaped has."""
+    """Return whether a process is running; a zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -16,7 +16,7 @@ def is_alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the processes that this one has started and not reaped."""
+    """Return the child processes of a process, including zombies."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -29,7 +29,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def ends(pid: int, seconds: float = 10.0) -> bool:
-    """Return whether a process ends in time, or has already."""
+    """Return whether a process ends within some seconds, or has ended already."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What stands in an endpoint."""
+"""Parsing of endpoints."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from alaska.endpoints import TCP, tcp
 
 
 class EndpointTests(SynchronousTestCase):
-    """Texts and their parts."""
+    """Endpoints and their parts."""
 
     def test_parts(self) -> None:
-        """Host and port of a TCP endpoint are known, its version of IP if the host is an address, and none else is."""
+        """A TCP endpoint has a host, a port, and an IP version if the host is an address; others have no parts."""
         for text, host, port, version in (
             ("tcp://127.0.0.1:9999", "127.0.0.1", 9999, 4),
             ("tcp://*:*", "*", 0, 4),
@@ -31,7 +31,7 @@ class EndpointTests(SynchronousTestCase):
             self.assertIs(tcp(text), None)
 
     def test_none(self) -> None:
-        """What is no endpoint is refused."""
+        """An invalid endpoint is refused."""
         for text in (
             "",
             "tcp://",
@@ -52,13 +52,13 @@ class EndpointTests(SynchronousTestCase):
             self.assertRaises(ValueError, tcp, text)
 
     def test_text(self) -> None:
-        """An endpoint is written with brackets around an IPv6 address, and with where it connects from."""
+        """An endpoint is written with brackets around an IPv6 address, and with its source address."""
         for text in ("tcp://[::1]:1", "tcp://h:*", "tcp://10.0.0.1:0;10.0.0.2:5"):
             self.assertEqual(str(tcp(text)), text)
         self.assertEqual(str(tcp("tcp://::1:1")), "tcp://[::1]:1")
 
     def test_to_connect(self) -> None:
-        """Who serves a wildcard or an interface is reached at the loopback address, or at that of the interface."""
+        """To connect, a wildcard becomes the loopback address, and an interface its address."""
         for host, reached in (
             ("*", "127.0.0.1"),
             ("0.0.0.0", "127.0.0.1"),

@@ -1,4 +1,4 @@
-"""What messages count for in limits."""
+"""The size of messages as limits count it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from tests.broker.broker_case import BrokerTestCase, mail
 
 
 class SizeTests(BrokerTestCase):
-    """Messages that are large though they hold little."""
+    """Messages with many frames or long names."""
 
     limits = Limits(mailbox=QueueLimits(10_000), content_octets=10_000, stream=QueueLimits(10_000))
 
     def size(self, *content: bytes, name: bytes = b"") -> int:
-        """Return what a message, and a record, with this content and subject counts for."""
+        """Return the size of a message with this content and subject; check that of the same record."""
         size = Message(1, QueueName(QueueKind.MAILBOX, b"box"), b"me", name, b"t", content).size
         record = Record(b"box", 1, 0, b"me", name, content)
         self.assertIn(size - record.size, (0, 1))
         return size
 
     def test_ordinary(self) -> None:
-        """A message of few frames counts for its content alone, as in C."""
+        """The size of a message with few frames is that of its content, as in C."""
         self.assertEqual((self.size(b"abc"), self.size(), self.size(b"", name=b"n" * 200)), (3, 0, 0))
         self.assertEqual(self.size(*[b"x"] * FREE_FRAMES), FREE_FRAMES)
 
     def test_frames_and_names(self) -> None:
-        """Frames count beside what they hold, and long names."""
+        """Many frames and long names add to the size."""
         self.assertEqual(self.size(b"abc", *[b""] * (FREE_FRAMES + 1)), 3 + 2 * FRAME_OCTETS)
         self.assertEqual(self.size(b"abc", name=b"n" * 255), 3 + 255 + len(b"boxmet"))
 
     def test_empty_frames_fill_a_mailbox(self) -> None:
-        """Mail of many empty frames is refused where it is too much, alone or with others."""
+        """Mail with many empty frames is refused if it exceeds a limit, alone or together with other mail."""
         self.open("p", credit=0)
         for frames, statuses in ((150, [201]), (150, [301]), (200, [301])):
             command = mlm.MailboxSend(b"box", b"s", b"t", 0, (b"",) * frames)

@@ -1,4 +1,4 @@
-"""Names: the addresses of Alaska's clients, and how any name is shown."""
+"""Addresses of Alaska's clients, and names in logs."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ class AddressTests(SynchronousTestCase):
         self.assertRegex(address_of("AW"), f"^AW::{host}::{os.getpid()}-[0-9A-F]{{4}}$")
 
     def test_no_two(self) -> None:
-        """Two addresses of one role in one process are not the same."""
+        """Addresses of the same role in the same process differ."""
         self.assertGreater(len({address_of("AW") for _ in range(10)}), 1)
 
     @given(st.binary(max_size=8), st.integers(0, 100))
     def test_fits_the_wire(self, part: bytes, times: int) -> None:
-        """Whatever the role, the address has at most 255 octets and begins with as much of it as fits."""
+        """For any role, the address has at most 255 octets and begins with as much of the role as fits."""
         role = part * times
         address = address_of(role.decode("utf-8", "surrogateescape"))
         octets = address.encode("utf-8", "surrogateescape")
         self.assertLessEqual(len(octets), 255)
         kept = octets.rpartition(b"::")[0].rpartition(b"::")[0]
         self.assertTrue(role.startswith(kept))
-        # What is cut is no more than has to be: at most one character of four octets is missing.
+        # No more than necessary is cut: less than one character of four octets would still fit.
         self.assertTrue(kept == role or len(octets) > 251)
 
 
 class PrintableTests(SynchronousTestCase):
-    """Names as a log shows them."""
+    """Names in logs."""
 
     def test_plain(self) -> None:
-        """A name that can be shown is shown as it is, in any language."""
+        """A printable name is not changed, in any language."""
         for name in ("", "dump", "größe 大"):
             self.assertEqual(printable(name), name)
             self.assertEqual(printable(name.encode()), name)
 
     def test_escaped(self) -> None:
-        """What would break a line, move a cursor or is no text is shown escaped, and nothing else changes."""
+        """Line breaks, control characters and invalid UTF-8 are escaped, and nothing else is changed."""
         self.assertEqual(printable(b"a\nb\x1b[2J\xff"), r"a\nb\x1b[2J\xff")
         self.assertEqual(printable("a\u2028b\udcff"), r"a\u2028b\udcff")
 
     @given(st.binary())
     def test_any_octets(self, name: bytes) -> None:
-        """Whatever the octets, what is shown is one line that can be printed and written as UTF-8."""
+        """For any octets, the result is one printable line that can be encoded as UTF-8."""
         shown = printable(name)
         self.assertTrue(shown.isprintable())
         shown.encode("utf-8")

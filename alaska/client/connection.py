@@ -1,6 +1,6 @@
-"""A client's connection to its broker: it comes up, lasts, and ends; what it carries is the subject of others.
+"""A client's connection to its broker: connect, reconnect, flush and close.
 
-It is the machine of the protocol (:mod:`alaska.mlm.client`) with a link, a clock and Deferreds.
+It connects the protocol's state machine (:mod:`alaska.mlm.client`) to a link, a clock and Deferreds.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to
 from alaska.interfaces import ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import ClientMachine, Delivered, Request
+from alaska.mlm.client import ClientMachine
 from alaska.mlm.codec import decode, encode
+from alaska.mlm.listener import Delivered
+from alaska.mlm.setups import Request
 from alaska.mlm.states import State
 
-Asked: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
+SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
 TICK_SECONDS = 0.25
 
 
 class Connection:
-    """Connects, closes and flushes; whoever is connected by it takes what comes.
+    """The base class of :class:`alaska.client.client.Client`, which handles deliveries and confirmations.
 
-    A message that the broker does not have yet is kept, at most ``most_messages`` of together ``most_octets``.
+    Messages that the broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets``
+    octets.
     """
 
     _log = Logger()
@@ -70,33 +73,33 @@ class Connection:
         self._flushes: deque[tuple[int, Deferred[None]]] = deque()
         self._error: errors.ClientError | None = None
         self.malformed = 0
-        """How many messages of the broker could not be read."""
+        """The number of messages from the broker that could not be decoded."""
 
     @property
     def is_connected(self) -> bool:
-        """Whether the broker has been heard within four heartbeats and knows this client."""
+        """Whether the client is open and the broker has sent something within the last four heartbeats."""
         return self._machine.state is State.OPEN
 
     @property
     def is_open(self) -> bool:
-        """Whether the client takes what is to be sent: it has begun to connect and is not closed."""
+        """Whether the client accepts messages to send: it is connecting or connected, and not closed."""
         return self._connecting is not None and self._machine.state is not State.CLOSED
 
     @property
     def unproven(self) -> int:
-        """How many messages the broker is not known to have; of a closed client, how many are lost."""
+        """The number of messages that the broker may not have received; when the client is closed, they are lost."""
         return self._machine.unproven
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the broker has announced beyond the C protocol; nothing by the C broker."""
+        """The protocol extensions that the broker has announced; none for the C broker."""
         return frozenset(map(to_text, self._machine.capabilities))
 
     def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
-        """Connect, within so many seconds; with None, whenever the broker is there.
+        """Connect within ``timeout`` seconds; with None, wait for the broker without limit.
 
-        The Deferred fails with :exc:`ConnectTimeout` when the broker does not answer in time, or :exc:`Refused`;
-        the client is closed then, and another has to be made for another try.
+        The Deferred fails with :exc:`ConnectTimeout` if the broker does not answer in time, or with :exc:`Refused`.
+        Then the client is closed; to retry, create another one.
         """
         if timeout is not None:
             to_seconds(timeout)
@@ -108,19 +111,19 @@ class Connection:
         connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
         self._connecting = connecting
         if timeout is not None:
-            self._within(timeout, connecting, f"no broker answers at {self.endpoint}")
+            self._close_on_timeout(timeout, connecting, f"no broker answers at {self.endpoint}")
         self._link.start(self._received, self._link_changed)
         self._ticks.start(TICK_SECONDS, now=False)
         return connecting
 
     def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
-        """Leave the broker once it has all that was sent, within so many seconds.
+        """Close the connection once the broker has received all messages, within ``timeout`` seconds.
 
-        With ``longest`` given, the time begins anew as long as the broker sends anything, and ends after that many
-        seconds at the latest: what the broker has sent before its goodbye comes first.
+        With ``longest``, the timeout restarts whenever the broker sends something, up to that many seconds in total:
+        deliveries that the broker sent before its last answer are received first.
 
-        When the Deferred fires, the connection is gone. It fails with :exc:`ConnectTimeout` when the broker did not
-        say in time that it has everything.
+        When the Deferred fires, the connection is closed. It fails with :exc:`ConnectTimeout` if the broker did not
+        answer in time that it has everything.
         """
         longest = to_seconds(timeout) if longest is None else to_seconds(longest)
         if self._machine.state is State.CLOSED or self._connecting is None:
@@ -128,21 +131,21 @@ class Connection:
         closing: Deferred[None] = Deferred()
         self._closing.append(closing)
         latest = self._reactor.seconds() + longest
-        self._within(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
+        self._close_on_timeout(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
         self._machine.close()
         return closing
 
-    def _within(self, seconds: float, awaited: Deferred[None], complaint: str, latest: float = 0.0) -> None:
-        """Close the client with a complaint unless the Deferred fires in time.
+    def _close_on_timeout(self, seconds: float, awaited: Deferred[None], complaint: str, latest: float = 0.0) -> None:
+        """Close the client with an error unless the Deferred fires in time.
 
-        Until the latest time, that is within so many seconds of the broker's last word.
+        The timeout restarts whenever the broker sends something, until the time ``latest``.
         """
         deadline: IDelayedCall
 
         def is_late() -> None:
             nonlocal deadline
             now = self._reactor.seconds()
-            left = min(self._machine.heard + seconds, latest) - now
+            left = min(self._machine.last_received + seconds, latest) - now
             if left > 0:
                 deadline = self._reactor.callLater(left, is_late)
             else:
@@ -157,8 +160,8 @@ class Connection:
 
         awaited.addBoth(fired)
 
-    def _ask(self, command: Asked) -> Deferred[None]:
-        """Ask for something; the Deferred fires when the broker has done it, or fails with :exc:`Refused`."""
+    def _ask(self, command: SetupCommand) -> Deferred[None]:
+        """Send a request; the Deferred fires when the broker has executed it, or fails with :exc:`Refused`."""
         encode(command)
         self._check_open()
         request = Request(command)
@@ -167,7 +170,7 @@ class Connection:
         return asked
 
     def flush(self) -> Deferred[None]:
-        """Return a Deferred that fires when the broker has all that was sent so far."""
+        """Return a Deferred that fires when the broker has received all messages sent so far."""
         self._check_open()
         flushed: Deferred[None] = Deferred()
         self._flushes.append((self._machine.flush(), flushed))
@@ -178,7 +181,7 @@ class Connection:
         if self._connecting is None or self._machine.state is State.CLOSED:
             raise self._error or errors.NotConnected("the client is not connected")
 
-    # What the link says
+    # Callbacks of the link and the timer
 
     def _received(self, frames: list[bytes]) -> None:
         try:
@@ -195,26 +198,26 @@ class Connection:
     def _tick(self) -> None:
         self._machine.tick(self._reactor.seconds())
 
-    # What the machine says
+    # Callbacks of the state machine
 
     def transmit(self, command: mlm.Command) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         if self._link is not None:
             self._link.send(encode(command))
 
     def opened(self) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         if self._connecting is not None and not self._connecting.called:
             self._connecting.callback(None)
         else:
             self._log.info("{address}: connected again", address=self.address)
 
     def interrupted(self, state: State) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         self._log.warn("{address}: lost the broker ({state})", address=self.address, state=state.value)
 
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         asked = self._requests.pop(request, None)
         if asked is None:
             if error is not None:
@@ -225,38 +228,38 @@ class Connection:
             asked.errback(error)
 
     def delivered(self, command: Delivered, session: int) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         raise NotImplementedError
 
     def confirmed(self, command: mlm.Confirm) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         raise NotImplementedError
 
     def proven(self, count: int) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         while self._flushes and self._flushes[0][0] <= count:
             self._flushes.popleft()[1].callback(None)
 
     def closed(self, error: errors.ClientError | None) -> None:
-        """See :class:`alaska.mlm.client.Listener`."""
+        """See :class:`alaska.mlm.listener.Listener`."""
         self._error = error
         if self._ticks.running:
             self._ticks.stop()
         if self._link is not None:
             self._link.close()
         if self._own_network is None:
-            self._tell_closed(error)
+            self._notify_closed(error)
         else:
-            # Ending a network waits for what was sent, and must not happen within a call of one of its sockets.
+            # Closing a network waits until sent messages are transmitted; this must not happen in a socket's callback.
             self._reactor.callLater(0, self._close_network, error)
 
     def _close_network(self, error: errors.ClientError | None) -> None:
         if self._own_network is not None:
             self._own_network.close()
-        self._tell_closed(error)
+        self._notify_closed(error)
 
-    def _tell_closed(self, error: errors.ClientError | None) -> None:
-        """Fire all that waits: with success only those who waited for the close that was asked for."""
+    def _notify_closed(self, error: errors.ClientError | None) -> None:
+        """Fire all pending Deferreds: those of :meth:`close` with its result, all others with an error."""
         reason = error or errors.NotConnected("the client was closed")
         closing, self._closing = self._closing, []
         for closed in closing:
@@ -264,12 +267,12 @@ class Connection:
         requests, self._requests = self._requests, {}
         flushes, self._flushes = self._flushes, deque()
         awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
-        awaited += self._awaited()
+        awaited += self._pending()
         if self._connecting is not None and not self._connecting.called:
             awaited.append(self._connecting)
         for failed in awaited:
             failed.errback(reason)
 
-    def _awaited(self) -> list[Deferred[Any]]:
-        """Return what else fails when the client is closed."""
+    def _pending(self) -> list[Deferred[Any]]:
+        """Return further Deferreds that fail when the client is closed."""
         return []

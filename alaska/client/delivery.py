@@ -1,7 +1,7 @@
-"""What a client is given: messages, and what became of those that it sent.
+"""Deliveries and confirmations, and conversion and checks of arguments.
 
-Names, subjects and trackers are octets on the wire and text here: UTF-8, with octets that are none as surrogate
-escapes, which go back as they came.
+Names, subjects and trackers are octets on the wire and text here. The text is decoded as UTF-8; other octets become
+surrogate escapes, which are sent back unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from alaska import errors
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import Delivered
+from alaska.mlm.listener import Delivered
 
 Text: TypeAlias = "str | bytes | bytearray | memoryview"
 
@@ -19,15 +19,15 @@ MOST_MILLISECONDS = 2**32 - 1
 MOST_POSITION = 2**64 - 1
 MOST_STATUS = 2**16 - 1
 
-# To make it takes longer than to look into it, and each delivery is asked.
+# Created once: creating the union takes longer than the isinstance check, which is made for each delivery.
 _TRACKED = mlm.MailboxDeliver | mlm.ServiceDeliver
 
 
 def to_octets(text: Text) -> bytes:
-    """Return text, or a copy of octets, as it goes over the wire.
+    """Return text or octets as they are sent over the wire.
 
-    :raises TypeError: it is neither.
-    :raises ValueError: it is text with half a surrogate pair in it.
+    :raises TypeError: the argument is neither text nor octets.
+    :raises ValueError: the text contains an unpaired surrogate.
     """
     kind = type(text)
     if kind is bytes:
@@ -40,7 +40,7 @@ def to_octets(text: Text) -> bytes:
 
 
 def to_frames(content: tuple[Text, ...]) -> tuple[bytes, ...]:
-    """Return the frames of a message as they go over the wire; raises as :func:`to_octets`."""
+    """Return the frames of a message as they are sent over the wire; raises the errors of :func:`to_octets`."""
     for frame in content:
         if type(frame) is not bytes:
             return tuple(map(to_octets, content))
@@ -48,9 +48,9 @@ def to_frames(content: tuple[Text, ...]) -> tuple[bytes, ...]:
 
 
 def to_number(value: int, most: int, what: str) -> int:
-    """Return a whole number from 0 to ``most``; ``what`` is what an error calls it.
+    """Return an integer from 0 to ``most``; ``what`` is its name in errors.
 
-    :raises TypeError: it is no whole number.
+    :raises TypeError: it is not an integer.
     :raises ValueError: it is out of range.
     """
     if not isinstance(value, int):
@@ -61,10 +61,10 @@ def to_number(value: int, most: int, what: str) -> int:
 
 
 def to_seconds(seconds: float, what: str = "a timeout") -> float:
-    """Return a time in seconds that fits the wire: at most 2^32-1 ms, which are 49 days.
+    """Return a duration in seconds, checked against the limit of the wire: 2^32-1 ms, which are 49 days.
 
-    :raises TypeError: it is no number.
-    :raises ValueError: it is negative, not a number, or too long.
+    :raises TypeError: it is not a number.
+    :raises ValueError: it is negative, NaN, or too long.
     """
     if not isinstance(seconds, int | float):
         raise TypeError(f"{what} is a number of seconds, not {_kind(seconds)}")
@@ -74,7 +74,7 @@ def to_seconds(seconds: float, what: str = "a timeout") -> float:
 
 
 def to_milliseconds(seconds: float) -> int:
-    """Return a timeout as it goes over the wire: only 0 is none, the shortest is 1 ms; raises as :func:`to_seconds`."""
+    """Return a timeout in ms for the wire: at least 1, or 0 for no timeout; raises the errors of :func:`to_seconds`."""
     if type(seconds) is float and seconds == 0.0:
         return 0
     to_seconds(seconds)
@@ -86,19 +86,19 @@ def _kind(value: object) -> str:
 
 
 def to_text(octets: bytes) -> str:
-    """Return octets of the wire as text."""
+    """Decode octets of the wire as text."""
     return octets.decode("utf-8", "surrogateescape")
 
 
 class Delivery(NamedTuple):
-    """A message from a stream, a mailbox or a service; ``command`` is it as it came over the wire."""
+    """A message from a stream, a mailbox or a service; ``command`` is the command that delivered it."""
 
     command: Delivered
     session: int
 
     @property
     def kind(self) -> str:
-        """Where it comes from: ``stream``, ``mailbox`` or ``service``."""
+        """The kind of its source: ``stream``, ``mailbox`` or ``service``."""
         if isinstance(self.command, mlm.MailboxDeliver):
             return "mailbox"
         return "service" if isinstance(self.command, mlm.ServiceDeliver) else "stream"
@@ -110,41 +110,42 @@ class Delivery(NamedTuple):
 
     @property
     def sender(self) -> str:
-        """The address of the client that sent it; empty if that has none."""
+        """The address of the client that sent it; empty if the client has none."""
         return to_text(self.command.sender)
 
     @property
     def subject(self) -> str:
-        """What it is about."""
+        """The subject."""
         return to_text(self.command.subject)
 
     @property
     def tracker(self) -> str:
-        """What the sender, or a broker that wants a confirmation, calls it; a stream's message has none."""
+        """The tracker, from the sender or from a broker that expects a confirmation; empty for a stream's message."""
         return to_text(self.tracker_octets)
 
     @property
     def tracker_octets(self) -> bytes:
-        """The tracker as it came over the wire."""
+        """The tracker in octets."""
         return self.command.tracker if isinstance(self.command, _TRACKED) else b""
 
     @property
     def position(self) -> int | None:
-        """Its place in its stream, where that was asked for with :meth:`Client.replay`."""
+        """The position in the stream if the stream is read with :meth:`Client.replay`, or None."""
         return self.command.position if isinstance(self.command, mlm.StreamRecord) else None
 
     @property
     def content(self) -> tuple[bytes, ...]:
-        """Its frames, as the sender gave them."""
+        """The frames, as the sender sent them."""
         return self.command.content
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What the broker says of a message that was sent with a tracker (docs/protocol.md, section 5).
+    """The status of a message that was sent with a tracker (docs/protocol.md, section 5).
 
-    The status is 201 when the message is safe, and after that, or at once, one that ends it: 200 done, 202 delivered to
-    a client that cannot confirm, 301 too large, 302 too late, or 400 and above where the receiver refused it for good.
+    Status 201: the broker has stored the message. All others are final, and may come without a 201 before: 200
+    acknowledged, 202 delivered to a client that cannot confirm, 301 too large, 302 expired, 400 and above permanently
+    rejected by the receiver.
     """
 
     tracker: str
@@ -153,5 +154,5 @@ class Confirmation:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will be said of the message."""
+        """Whether this is the last confirmation for the message."""
         return self.status != errors.STORED

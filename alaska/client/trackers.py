@@ -1,7 +1,4 @@
-"""What a program waits for by tracker: what became of a message, or the answer to a question.
-
-Answers are matched by tracker, never by their order.
-"""
+"""Match confirmations and replies to the Deferreds that wait for them, by tracker."""
 
 from __future__ import annotations
 
@@ -19,58 +16,58 @@ NOBODY_OFFERS = "offers=0"
 
 
 def new_tracker() -> str:
-    """Return a tracker that nothing else has."""
+    """Return a unique tracker."""
     return secrets.token_hex(8)
 
 
 class Trackers:
-    """The trackers of one client that somebody waits for.
+    """The pending trackers of one client.
 
-    A request that is done may have been answered by mail that is still to come: from another connection, or behind
-    other mail. So a question ends without an answer only after a round trip to the broker, begun by ``fence``, in which
-    no mail came.
+    The confirmation of a request may arrive before its reply, which another connection may have sent, or which is
+    queued behind other mail. So a request ends without a reply only after a round trip to the broker, started by
+    ``fence``, during which no mail arrived.
     """
 
     def __init__(self, address: bytes, fence: Callable[[], int]) -> None:
         self._address = address
         self._fence = fence
         self._tracked: dict[str, Deferred[Confirmation]] = {}
-        self._asked: dict[str, tuple[Deferred[Delivery], bytes]] = {}
-        # Of questions whose request is done: the round that would end them, and how much mail had come when it began.
+        self._replies: dict[str, tuple[Deferred[Delivery], bytes]] = {}
+        # For confirmed requests: the PONG that ends the wait, and the amount of mail received when its PING was sent.
         self._ending: dict[str, tuple[int, int]] = {}
         self._mail = 0
 
     def track(self, tracker: str) -> Deferred[Confirmation]:
-        """Return what fires when it is known what became of the message with a tracker."""
+        """Return a Deferred that fires with the final status of the message with a tracker."""
         tracked: Deferred[Confirmation] = Deferred(lambda _: self._forget(tracker))
         self._tracked[tracker] = tracked
         return tracked
 
     def ask(self, tracker: str, subject: bytes) -> Deferred[Delivery]:
-        """Return what fires with the answer to the question with a tracker, or fails when it is refused."""
+        """Return a Deferred that fires with the reply to the request with a tracker, or fails if it is refused."""
         asked: Deferred[Delivery] = Deferred(lambda _: self._forget(tracker))
-        self._asked[tracker] = asked, subject
+        self._replies[tracker] = asked, subject
         return asked
 
     @property
-    def questions(self) -> int:
-        """How many answers are waited for."""
-        return len(self._asked)
+    def awaited_replies(self) -> int:
+        """The number of awaited replies."""
+        return len(self._replies)
 
     def _forget(self, tracker: str) -> None:
-        for waiting in (self._tracked, self._asked, self._ending):
-            waiting.pop(tracker, None)
+        for pending in (self._tracked, self._replies, self._ending):
+            pending.pop(tracker, None)
 
     def _end(self, tracker: str) -> tuple[Deferred[Delivery], bytes]:
         self._ending.pop(tracker, None)
-        return self._asked.pop(tracker)
+        return self._replies.pop(tracker)
 
     def confirmed(self, confirmation: Confirmation) -> None:
-        """Take note of what the broker says."""
+        """Process a confirmation from the broker."""
         tracker = confirmation.tracker
         if confirmation.is_final and tracker in self._tracked:
             self._tracked.pop(tracker).callback(confirmation)
-        if tracker not in self._asked:
+        if tracker not in self._replies:
             return
         if confirmation.reason == NOBODY_OFFERS and not confirmation.is_final:
             self._end(tracker)[0].errback(errors.Refused("nobody offers the service", errors.NOT_FOUND))
@@ -81,11 +78,11 @@ class Trackers:
             self._ending[tracker] = self._fence(), self._mail
 
     def awaits(self, delivery: Delivery) -> bool:
-        """Return whether this is an answer that is waited for."""
-        return delivery.kind == "mailbox" and delivery.tracker in self._asked
+        """Return whether a delivery is an awaited reply."""
+        return delivery.kind == "mailbox" and delivery.tracker in self._replies
 
-    def answered(self, delivery: Delivery) -> bool:
-        """Take mail if it is an answer that is waited for; return whether it was."""
+    def take_reply(self, delivery: Delivery) -> bool:
+        """Fire the Deferred that waits for this delivery; return whether there was one."""
         if delivery.kind != "mailbox":
             return False
         self._mail += 1
@@ -94,8 +91,8 @@ class Trackers:
         self._end(delivery.tracker)[0].callback(delivery)
         return True
 
-    def came_round(self, rounds: int, session: int) -> None:
-        """Answer with nothing what no mail can answer any more, now that the broker has answered so many PINGs."""
+    def ponged(self, rounds: int, session: int) -> None:
+        """End requests whose reply cannot arrive any more, now that the broker has answered ``rounds`` PINGs."""
         for tracker, (last, mail) in list(self._ending.items()):
             if rounds < last or tracker not in self._ending:
                 continue
@@ -106,8 +103,8 @@ class Trackers:
             nothing = mlm.MailboxDeliver(b"", self._address, subject, tracker.encode(), ())
             asked.callback(Delivery(nothing, session))
 
-    def waiting(self) -> list[Deferred[Any]]:
-        """Return all that is waited for, and wait for it no longer."""
-        waiting: list[Deferred[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._asked.values())]
-        self._tracked, self._asked, self._ending = {}, {}, {}
-        return waiting
+    def take_pending(self) -> list[Deferred[Any]]:
+        """Return all pending Deferreds, and forget them."""
+        pending: list[Deferred[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._replies.values())]
+        self._tracked, self._replies, self._ending = {}, {}, {}
+        return pending

@@ -1,4 +1,4 @@
-"""Which version of IP an endpoint needs: ZeroMQ has to be told, and then uses no other."""
+"""Find the IP version of an endpoint: a ZeroMQ socket uses either IPv4 or IPv6, as it is configured."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from alaska.errors import BadEndpoint
 from alaska.interfaces import Reactor
 
 LookUp: TypeAlias = Callable[[str], set[int]]
-"""Returns the families of a name's addresses, or raises OSError; may take seconds."""
-LOOK_AGAIN_SECONDS = 1.0
+"""Returns the address families of a host name, or raises OSError; may block for seconds."""
+LOOKUP_RETRY_SECONDS = 1.0
 _SIOCGIFADDR = 0x8915
 
 
 def of_interface(name: str) -> str | None:
-    """Return the IPv4 address of a network interface, or None if there is none of this name that has one."""
+    """Return the IPv4 address of a network interface, or None if there is no such interface or it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket, suppress(OSError, ValueError):
         question = struct.pack("256s", socket.if_indextoname(socket.if_nametoindex(name)).encode())
         return socket.inet_ntoa(fcntl.ioctl(any_socket, _SIOCGIFADDR, question)[20:24])
@@ -32,25 +32,25 @@ def of_interface(name: str) -> str | None:
 
 
 def families_of(name: str) -> set[int]:
-    """Return the families of the addresses that a name has, of those alone that this machine has too, if any.
+    """Return the address families of a host name, restricted to those that this machine has, if it has any.
 
-    :raises OSError: the name is not known.
+    :raises OSError: the name cannot be resolved.
     """
     try:
         found = socket.getaddrinfo(name, None, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror:
-        # A machine without a network has no family, by that measure, and yet knows itself.
+        # AI_ADDRCONFIG ignores loopback addresses, so without a network not even localhost resolves with it.
         found = socket.getaddrinfo(name, None)
     return {int(family) for family, *_ in found}
 
 
 def version_of(families: set[int]) -> int:
-    """Return the version of IP by which a name is reached: 4, as long as there is any such address."""
+    """Return the IP version to use for a host name: 4, unless it has only IPv6 addresses."""
     return 6 if families == {socket.AF_INET6} else 4
 
 
 def version_to_bind(endpoint: str) -> int:
-    """Return the version of IP that serves an endpoint; for a name this may take seconds."""
+    """Return the IP version to bind an endpoint with; for a host name this may block for seconds."""
     try:
         parts = tcp(endpoint)
         if parts is None:
@@ -63,14 +63,14 @@ def version_to_bind(endpoint: str) -> int:
             return 6
         return version_of(families_of(parts.host))
     except (OSError, ValueError):
-        # ZeroMQ says what is wrong with it.
+        # ZeroMQ will report what is wrong with it.
         return 4
 
 
-def place(endpoint: str) -> TCP | None:
-    """Return what a client connects to: wildcards and interfaces have become addresses. None for what is not TCP.
+def connect_target(endpoint: str) -> TCP | None:
+    """Return the TCP endpoint to connect to, with wildcards and interfaces replaced by addresses; None if not TCP.
 
-    :raises BadEndpoint: it is no endpoint, or one without a port.
+    :raises BadEndpoint: the endpoint is not valid, or has no port.
     """
     try:
         parts = tcp(endpoint)
@@ -83,43 +83,43 @@ def place(endpoint: str) -> TCP | None:
     return None if parts is None else parts.to_connect(of_interface)
 
 
-class Question:
-    """Asks which version of IP a name needs, again and again until it is known, and tells the reactor's thread."""
+class VersionLookup:
+    """Resolves the IP version of a host name, retrying until it is known; calls ``found`` in the reactor's thread."""
 
-    def __init__(self, reactor: Reactor, name: str, told: Callable[[int], None], look_up: LookUp) -> None:
+    def __init__(self, reactor: Reactor, name: str, found: Callable[[int], None], look_up: LookUp) -> None:
         self._reactor = reactor
         self._name = name
-        self._told = told
+        self._notify = found
         self._look_up = look_up
         self._again: IDelayedCall | None = None
         self._is_open = True
-        self._ask()
+        self._start()
 
-    def _ask(self) -> None:
+    def _start(self) -> None:
         self._again = None
-        # Not in the reactor's threads, for whose end it waits when it stops: a name may take many seconds.
-        Thread(target=self._find, daemon=True).start()
+        # Not in the reactor's thread pool: the reactor would wait for it when it stops, perhaps for many seconds.
+        Thread(target=self._look_up_version, daemon=True).start()
 
-    def _find(self) -> None:
+    def _look_up_version(self) -> None:
         try:
             version = version_of(self._look_up(self._name))
         except (OSError, UnicodeError):
             version = 0
-        self._reactor.callFromThread(self._found, version)
+        self._reactor.callFromThread(self._looked_up, version)
 
-    def _found(self, version: int) -> None:
+    def _looked_up(self, version: int) -> None:
         if self._is_open and version:
-            self._told(version)
+            self._notify(version)
         elif self._is_open:
-            self._again = self._reactor.callLater(LOOK_AGAIN_SECONDS, self._ask)
+            self._again = self._reactor.callLater(LOOKUP_RETRY_SECONDS, self._start)
 
     def close(self) -> None:
-        """Ask no more; nothing is told any more."""
+        """Stop retrying; ``found`` is not called any more."""
         self._is_open = False
         if self._again is not None and self._again.active():
             self._again.cancel()
 
 
 def set_version(a_socket: zmq.Socket[bytes], version: int) -> None:
-    """Let a socket use this version of IP for what it connects to or serves from now on."""
+    """Set the IP version for the next connect or bind of a socket."""
     a_socket.set(zmq.IPV6, int(version == 6))

@@ -1,4 +1,4 @@
-"""Who may connect: ZeroMQ's questions about credentials (RFC 27, ZAP), answered in the reactor."""
+"""Authentication of connections: a ZAP handler (ZeroMQ RFC 27) that runs in the reactor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alaska.links.sockets import Router
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 MOST_DELAYED = 1000
-"""So many answers wait at a time, each for a connection and its descriptor; further ones leave at once."""
+"""The maximum number of delayed replies, each of which holds a connection; further ones are not delayed."""
 _STATUS = {
     Entry.GRANTED: (b"200", b"OK"),
     Entry.LATER: (b"300", b"try again"),
@@ -23,7 +23,7 @@ _STATUS = {
 
 
 class Authenticator(Router):
-    """Answers as ``decide(username, password, address)`` says, when it says."""
+    """Replies to authentication requests with the verdict of ``decide(username, password, address)``."""
 
     def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
         super().__init__(factory, self._asked)
@@ -33,7 +33,7 @@ class Authenticator(Router):
         try:
             self.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, ZAP_ENDPOINT)])
         except zmq.ZMQError as error:
-            # One that was closed a moment ago may still be there.
+            # ZeroMQ closes sockets asynchronously: a handler that was closed just now may still be bound.
             raise CannotBind(f"cannot serve {ZAP_ENDPOINT}: {error.strerror}", is_taken=True) from error
 
     def _asked(self, frames: list[bytes]) -> None:
@@ -58,7 +58,7 @@ class Authenticator(Router):
         self._delayed.add(call)
 
     def shutdown(self) -> None:
-        """Answer nothing any more, and close the socket."""
+        """Cancel the delayed replies and close the socket."""
         for call in self._delayed:
             call.cancel()
         self._delayed.clear()

@@ -1,4 +1,4 @@
-"""Who may serve a path: ZeroMQ would take it from whoever does, and delete any file that is there."""
+"""Locks for ``ipc://`` paths: ZeroMQ's bind would replace another broker's socket, and delete any file at the path."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ SCHEME: Final = "ipc://"
 LONGEST_PATH_OCTETS: Final = 107
 UNBIND_SECONDS = 1.0
 _POLL_SECONDS = 0.001
-_LISTENED: Final = frozenset({0, errno.EAGAIN, errno.EINPROGRESS})
-# A program that has ended leaves its socket.
-_DESERTED: Final = frozenset({errno.ECONNREFUSED, errno.ENOENT})
+_LISTENING: Final = frozenset({0, errno.EAGAIN, errno.EINPROGRESS})
+# The socket file of a process that has ended.
+_STALE: Final = frozenset({errno.ECONNREFUSED, errno.ENOENT})
 
 
 class PathLock:
-    """Keeps every other broker away from the path of an ``ipc://`` endpoint, until it is released.
+    """An exclusive lock on the path of an ``ipc://`` endpoint, until it is released.
 
-    What is locked is an empty file beside the path, ``PATH-lock``, which stays: whoever removed it could not know
-    whether another broker has just opened it. Of brokers that start at once, one gets it.
+    The locked file is ``PATH-lock``. It is never removed, because another broker may just have opened it. Of several
+    brokers that start at the same time, one gets the lock.
     """
 
     def __init__(self, endpoint: str) -> None:
-        """Lock the path, and see that nothing is there but perhaps the socket of a broker that is gone.
+        """Lock the path, and check that there is no file at it other than the socket of a broker that has ended.
 
-        :raises CannotBind: somebody serves it, or there is something else at the path, or it can be none.
+        :raises CannotBind: another program serves the path, another kind of file is there, or the path is not valid.
         """
         self._endpoint = endpoint
         self._path = endpoint.removeprefix(SCHEME)
-        self._lock = self._locked()
+        self._lock = self._acquire()
         try:
-            self._look()
+            self._check_path()
         except CannotBind:
             os.close(self._lock)
             raise
@@ -46,7 +46,7 @@ class PathLock:
     def _fault(self, why: str | None, is_taken: bool = False) -> CannotBind:
         return CannotBind(f"cannot serve {self._endpoint}: {why}", is_taken)
 
-    def _locked(self) -> int:
+    def _acquire(self) -> int:
         octets = len(os.fsencode(self._path))
         if octets > LONGEST_PATH_OCTETS:
             raise self._fault(f"the path has {octets} octets, and {LONGEST_PATH_OCTETS} is the limit of the system")
@@ -64,8 +64,8 @@ class PathLock:
             raise self._fault(f"{name}: {error.strerror}") from error
         return lock
 
-    def _look(self) -> None:
-        """Refuse what must not be replaced."""
+    def _check_path(self) -> None:
+        """Raise :exc:`CannotBind` if the file at the path must not be replaced."""
         try:
             mode = os.lstat(self._path).st_mode
         except FileNotFoundError:
@@ -73,42 +73,42 @@ class PathLock:
         except OSError as error:
             raise self._fault(error.strerror) from error
         if not stat.S_ISSOCK(mode):
-            raise self._fault("there is a file at the path that is no socket")
-        answer = self._knock()
-        if answer in _LISTENED:
+            raise self._fault("the file at the path is not a socket")
+        answer = self._probe()
+        if answer in _LISTENING:
             raise self._fault("another program serves it", is_taken=True)
-        if answer not in _DESERTED:
-            raise self._fault(f"it cannot be told who serves it: {os.strerror(answer)}")
+        if answer not in _STALE:
+            raise self._fault(f"it cannot be determined whether another program serves it: {os.strerror(answer)}")
 
-    def _knock(self) -> int:
-        """Return the error of a connection to the path, 0 for none."""
-        with socket.socket(socket.AF_UNIX) as visitor:
-            visitor.setblocking(False)
-            return visitor.connect_ex(self._path)
+    def _probe(self) -> int:
+        """Connect to the path; return the error number, or 0 for success."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            return client.connect_ex(self._path)
 
     def release(self) -> None:
-        """Remove the socket, and let others have the path; a thread of ZeroMQ may have to close it first."""
+        """Remove the socket file and release the lock, once ZeroMQ's thread has closed the socket."""
         end = time.monotonic() + UNBIND_SECONDS
-        while self._knock() in _LISTENED and time.monotonic() < end:
+        while self._probe() in _LISTENING and time.monotonic() < end:
             time.sleep(_POLL_SECONDS)
         with suppress(OSError):
-            # A file that is no socket refuses connections too.
-            if self._knock() == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(self._path).st_mode):
+            # Other kinds of files refuse connections too.
+            if self._probe() == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(self._path).st_mode):
                 os.unlink(self._path)
         os.close(self._lock)
 
 
 def lock(endpoint: str) -> PathLock | None:
-    """Return what keeps others from an endpoint, or None where that is not needed: no path, or one that ZeroMQ makes.
+    """Lock an endpoint; return None if it needs no lock, because it has no path or ZeroMQ chooses one.
 
-    :raises CannotBind: as of :class:`PathLock`, or ZeroMQ would delete a file.
+    :raises CannotBind: as :class:`PathLock`, or ZeroMQ would delete a file.
     """
     if not endpoint.startswith(SCHEME) or endpoint == f"{SCHEME}*":
         return None
     path = endpoint.removeprefix(SCHEME)
     if not path.startswith("@"):
         return PathLock(endpoint)
-    # The system keeps such a name for one socket and knows no file; but ZeroMQ removes the file that is called so.
+    # An abstract socket has no file and only one process can bind it, but ZeroMQ deletes a file with its name.
     if os.path.lexists(path):
         raise CannotBind(f"cannot serve {endpoint}: there is a file {path!r} in the working directory")
     return None

@@ -1,4 +1,4 @@
-"""Links over ZeroMQ: a process's connections, to a broker or of a broker."""
+"""Links and routers over ZeroMQ."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from zope.interface import implementer
 from alaska.errors import BadEndpoint, CannotBind, CannotOpen, Refused
 from alaska.interfaces import ILink, INetwork, IRouter, LinkState, Reactor, Verdict
 from alaska.links import ipc
-from alaska.links.addresses import LookUp, Question, families_of, place, set_version, version_to_bind
+from alaska.links.addresses import LookUp, VersionLookup, connect_target, families_of, set_version, version_to_bind
 from alaska.links.authenticator import Authenticator
 from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 
 CLOSE_MILLISECONDS = 1000
 HANDSHAKE_MILLISECONDS = 10_000
-"""So long a connection may take to be let in, before it is given up and its descriptor is free."""
+"""The maximum time of a connection's handshake, including authentication; then its descriptor is freed."""
 ROUTER_RECEIVE_MARK = 32
-"""Messages of one connection that wait to be read before its sender has to wait too; none is dropped.
+"""The number of unread messages per connection from which on back-pressure stops its sender; none is dropped.
 
-They may be large, so they are few. Half as many would cost a twentieth of the throughput of small ones, since ZeroMQ's
-thread has to be woken as often to read on.
+Messages may be large, so the number is small. Half of it would reduce the throughput of small messages by 5 %, since
+ZeroMQ's thread has to be woken up more often to continue reading.
 """
 _numbers = count()
 
 
 def default_reactor() -> Reactor:
-    """Return the reactor of the process; txZMQ installs one when it is imported."""
-    from twisted.internet import reactor  # noqa: PLC0415  # where it stands, this is all that depends on it
+    """Return the reactor of the process; importing txZMQ has installed one."""
+    from twisted.internet import reactor  # noqa: PLC0415  # the import installs the default reactor if there is none
 
     return cast("Reactor", reactor)
 
 
-class Neighbours:
-    """What networks of one process that lie beside each other share: a context, and who of them serves what.
+class SharedContext:
+    """What the networks of one process share: the ZeroMQ context, and the endpoints that their routers serve.
 
-    A dealer reaches a router among them through memory. When such a router begins to serve the endpoint of a dealer,
-    or ends, the dealer goes there or leaves, and its client sees a connection that went down and comes up again.
+    A dealer connects to a router of another such network over inproc. When a router binds or closes the endpoint of a
+    dealer, the dealer reconnects, over inproc or over the endpoint itself. Its client sees the link go down and up.
     """
 
     def __init__(self) -> None:
@@ -53,53 +53,54 @@ class Neighbours:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is still a network among them."""
+        """Whether any network still uses the context."""
         return self._networks > 0
 
     def join(self) -> None:
-        """Count one more network."""
+        """Add a network."""
         self._networks += 1
 
     def leave(self) -> None:
-        """Count one less; the last ends the context, and waits for what was sent."""
+        """Remove a network; the last one terminates the context, which waits for sent messages to be transmitted."""
         self._networks -= 1
         if not self.is_open:
             self.context.term()
 
     def near(self, endpoint: str, factory: SharingFactory) -> str | None:
-        """Return where an endpoint is reached through memory, if another network than this one's serves it."""
+        """Return the inproc endpoint to use instead of an endpoint, if another network than this one serves it."""
         near, owner = self._served.get(endpoint, (None, None))
         return None if owner is factory else near
 
     def serve(self, endpoints: Iterable[str], near: str, factory: SharingFactory) -> None:
-        """Take note of where endpoints are reached through memory from now on, and whose network serves them."""
+        """Register the inproc endpoint ``near`` for endpoints that a network serves from now on."""
         self._served.update(dict.fromkeys(endpoints, (near, factory)))
-        self._look_around()
+        self._reconnect_moved_links()
 
     def withdraw(self, near: str) -> None:
-        """Take note that nothing is served there any more."""
+        """Unregister an inproc endpoint."""
         self._served = {endpoint: served for endpoint, served in self._served.items() if served[0] != near}
-        self._look_around()
+        self._reconnect_moved_links()
 
-    def _look_around(self) -> None:
+    def _reconnect_moved_links(self) -> None:
         for link in list(self.links):
-            link.look_around()
+            link.reconnect_if_moved()
 
 
 @implementer(INetwork)
 class Network:
-    """Sockets in one ZeroMQ context.
+    """Creates links and routers in a ZeroMQ context.
 
-    The context makes threads, so a network must not be made before a daemon has forked.
+    The context starts threads, so a daemon must create its network after it has forked.
 
-    A network may lie beside another one of the same process and its neighbours, unless those are all closed.
+    With ``beside``, the network shares the context of another network of the same process, unless that is closed and
+    so are all others that share it.
     """
 
     def __init__(self, reactor: Reactor, beside: Network | None = None, look_up: LookUp = families_of) -> None:
-        neighbours = None if beside is None else beside._neighbours
-        self._neighbours: Neighbours = neighbours if neighbours is not None and neighbours.is_open else Neighbours()
-        self._neighbours.join()
-        self._factory = SharingFactory(self._neighbours.context)
+        shared = None if beside is None else beside.shared
+        self.shared: SharedContext = shared if shared is not None and shared.is_open else SharedContext()
+        self.shared.join()
+        self._factory = SharingFactory(self.shared.context)
         self._factory.reactor = reactor
         self._factory.lingerPeriod = CLOSE_MILLISECONDS
         self._look_up = look_up
@@ -107,7 +108,7 @@ class Network:
 
     def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
         """See :class:`INetwork`."""
-        return DealerLink(self._factory, self._neighbours, endpoint, username, password, self._look_up)
+        return DealerLink(self._factory, self.shared, endpoint, username, password, self._look_up)
 
     def router(
         self,
@@ -117,7 +118,7 @@ class Network:
         most_unread: int | None = None,
     ) -> RouterLink:
         """See :class:`INetwork`."""
-        router = RouterLink(self._factory, self._neighbours, list(endpoints), domain, is_plain, most_unread)
+        router = RouterLink(self._factory, self.shared, list(endpoints), domain, is_plain, most_unread)
         self._routers.append(router)
         return router
 
@@ -126,20 +127,20 @@ class Network:
         Authenticator(self._factory, decide)
 
     def close(self) -> None:
-        """See :class:`INetwork`; the last of its neighbours waits for what was sent."""
+        """See :class:`INetwork`; the last network of a context waits for sent messages to be transmitted."""
         if self._factory.connections is None:
             return
-        for link in [link for link in self._neighbours.links if link.factory is self._factory]:
+        for link in [link for link in self.shared.links if link.factory is self._factory]:
             link.close()
         while self._routers:
             self._routers.pop().close()
         self._factory.shutdown()
-        self._neighbours.leave()
+        self.shared.leave()
 
 
 @implementer(ILink)
 class DealerLink:
-    """A client's connection, which reconnects by itself."""
+    """A client's connection, which reconnects automatically."""
 
     _UP = frozenset({zmq.Event.HANDSHAKE_SUCCEEDED})
     _REFUSED = frozenset({zmq.Event.HANDSHAKE_FAILED_AUTH, zmq.Event.HANDSHAKE_FAILED_PROTOCOL})
@@ -148,21 +149,21 @@ class DealerLink:
     def __init__(
         self,
         factory: SharingFactory,
-        neighbours: Neighbours,
+        shared: SharedContext,
         endpoint: str,
         username: str | None,
         password: str | None,
         look_up: LookUp,
     ) -> None:
         self.factory = factory
-        self._neighbours = neighbours
+        self._shared = shared
         self._endpoint = endpoint
         self._username = username
         self._password = password
         self._look_up = look_up
         self._near: str | None = None
         self._is_up = False
-        self._question: Question | None = None
+        self._lookup: VersionLookup | None = None
         self._socket: Dealer | None = None
         self._monitor: Pair | None = None
         self._received: Callable[[list[bytes]], None] = lambda _frames: None
@@ -172,34 +173,34 @@ class DealerLink:
         """See :class:`ILink`."""
         self._received, self._changed = received, changed
         self._begin()
-        self._neighbours.links.add(self)
+        self._shared.links.add(self)
 
     def _begin(self) -> None:
-        """Open a socket, and let it connect to where the endpoint is served now."""
-        self._near = self._neighbours.near(self._endpoint, self.factory)
-        at = place(self._endpoint) if self._near is None else None
+        """Open a socket and connect it, over inproc if a router of this process serves the endpoint."""
+        self._near = self._shared.near(self._endpoint, self.factory)
+        at = connect_target(self._endpoint) if self._near is None else None
         try:
             socket = self._open()
         except zmq.ZMQError as error:
             self._drop()
             raise CannotOpen(f"no connection can be opened: {error}") from error
         if at is not None and at.version is None:
-            self._question = Question(self.factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
+            self._lookup = VersionLookup(self.factory.reactor, at.host, partial(self._connect, str(at)), self._look_up)
         elif at is not None:
             self._connect(str(at), at.version or 4)
         else:
             self._connect(self._near or self._endpoint, 4)
         if (self._near or self._endpoint).startswith("inproc:"):
-            # No event tells of connections in memory, which are there at once.
+            # ZeroMQ reports no events for inproc connections, which are up at once.
             self.factory.reactor.callLater(0, lambda: self._change(LinkState.UP) if self._socket is socket else None)
 
-    def look_around(self) -> None:
-        """Go to where the endpoint is served now, through memory or not."""
-        if self._near != self._neighbours.near(self._endpoint, self.factory):
+    def reconnect_if_moved(self) -> None:
+        """Reconnect if the endpoint is now reached over another transport."""
+        if self._near != self._shared.near(self._endpoint, self.factory):
             self._drop()
             if self._is_up:
                 self._change(LinkState.DOWN)
-            if self in self._neighbours.links:
+            if self in self._shared.links:
                 self._begin()
 
     def _connect(self, endpoint: str, version: int) -> None:
@@ -212,16 +213,16 @@ class DealerLink:
             raise BadEndpoint(f"cannot connect to {self._endpoint!r}: {error}") from error
 
     def _open(self) -> Dealer:
-        """Make the socket and what watches it.
+        """Create the socket and its monitor.
 
-        :raises zmq.ZMQError: there are no more sockets or descriptors.
+        :raises zmq.ZMQError: no socket or descriptor is left.
         """
         socket = self._socket = Dealer(self.factory, self._received)
-        # Without a connection there is no queue: nothing can be sent to a new broker before it is greeted.
+        # Queue no messages while disconnected: the first message that a new broker gets must be CONNECTION-OPEN.
         socket.socket.set(zmq.IMMEDIATE, 1)
         socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
         self._identify(socket.socket)
-        # A number that is never used again: ZeroMQ closes sockets some time after they are closed here.
+        # The number must be unique: ZeroMQ closes sockets asynchronously, and the old monitor may still be bound.
         events = f"inproc://monitor-{next(_numbers)}"
         socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED))
         self._monitor = Pair(self.factory, self._event)
@@ -254,18 +255,18 @@ class DealerLink:
     def send(self, frames: list[bytes]) -> None:
         """See :class:`ILink`."""
         if self._socket is not None:
-            # Where the connection is gone by then, the monitor is about to say so.
+            # If the connection is lost by then, the monitor reports it.
             self._socket.post(frames)
 
     def close(self) -> None:
         """See :class:`ILink`."""
-        self._neighbours.links.discard(self)
+        self._shared.links.discard(self)
         self._drop()
 
     def _drop(self) -> None:
-        if self._question is not None:
-            self._question.close()
-            self._question = None
+        if self._lookup is not None:
+            self._lookup.close()
+            self._lookup = None
         if self._monitor is not None and self._socket is not None:
             self._socket.socket.disable_monitor()
             self._monitor.shutdown()
@@ -277,19 +278,19 @@ class DealerLink:
 
 @implementer(IRouter)
 class RouterLink:
-    """The broker's end of all connections, at one or more endpoints."""
+    """The broker's side of all connections, at one or more endpoints."""
 
     def __init__(
         self,
         factory: SharingFactory,
-        neighbours: Neighbours,
+        shared: SharedContext,
         endpoints: list[str],
         domain: str | None,
         is_plain: bool,
         most_unread: int | None,
     ) -> None:
         self._factory = factory
-        self._neighbours = neighbours
+        self._shared = shared
         self._endpoints = endpoints
         self._domain = domain
         self._is_plain = is_plain
@@ -301,7 +302,7 @@ class RouterLink:
 
     @property
     def endpoint(self) -> str:
-        """The endpoint bound last, with the port that the system chose where it was left open."""
+        """The endpoint that was bound last; a wildcard port is replaced by the one that the system chose."""
         return self.bound[-1] if self.bound else ""
 
     def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
@@ -311,14 +312,14 @@ class RouterLink:
             lambda frames: received(frames.pop(0), frames),
             lambda frames, is_full: gone(frames[0], is_full),
         )
-        # Proofs need a thread, which is made for the first: before descriptors can run out.
-        socket.prepare_proofs()
-        # A send to a connection that is gone is told as an error, instead of looking like any other.
+        # Message tracking needs a thread of pyzmq's; start it before descriptors can run out.
+        socket.prepare_tracking()
+        # A send to a closed connection fails with an error, instead of dropping the message silently.
         socket.socket.set(zmq.ROUTER_MANDATORY, 1)
-        # At its mark a connection is told as full, and nothing of it is dropped that was taken before.
+        # At the high-water mark a send fails with an error; messages that were accepted before are not dropped.
         socket.socket.set(zmq.SNDHWM, self._most_unread or 0)
         socket.socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS)
-        # What clients send waits in their own memory rather than in ours.
+        # Back-pressure: unread messages of clients are queued in the clients' memory rather than in the broker's.
         socket.socket.set(zmq.RCVHWM, ROUTER_RECEIVE_MARK)
         if self._domain is not None:
             socket.socket.set_string(zmq.ZAP_DOMAIN, self._domain)
@@ -333,7 +334,7 @@ class RouterLink:
         if self._endpoints:
             self._near = f"inproc://router-{next(_numbers)}"
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, self._near)])
-            self._neighbours.serve([*self._endpoints, *self.bound], self._near, self._factory)
+            self._shared.serve([*self._endpoints, *self.bound], self._near, self._factory)
 
     def _bind(self, socket: Router, endpoint: str) -> None:
         lock = ipc.lock(endpoint)
@@ -371,7 +372,7 @@ class RouterLink:
             self._socket.shutdown()
             self._socket = None
         if self._near is not None:
-            self._neighbours.withdraw(self._near)
+            self._shared.withdraw(self._near)
             self._near = None
         while self._locks:
             self._locks.pop().release()

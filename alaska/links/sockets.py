@@ -1,13 +1,12 @@
 """ZeroMQ sockets under Twisted.
 
-The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it will
-not announce again. So a socket is read until it has nothing more, and once more after it was sent to.
-It is read at most :data:`READ_BUDGET` messages and :data:`TURN_SECONDS` at a time, then what was posted leaves and
-everything else gets its turn: a busy peer delays nobody's heartbeat.
+The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it does not
+signal again. So a socket is read until it is empty, and again after each send. One call reads at most
+:data:`MAX_READ` messages for at most :data:`TURN_SECONDS`, sends the posted messages, and returns to the event loop,
+so a busy peer does not delay the heartbeats of others.
 
-ZeroMQ's own thread sleeps when it has nothing to do, and to wake it takes longer than to send a message. So what is to
-be sent leaves together, at the end of a turn of reading, or when so much has come together that it need not sleep
-between.
+Waking up ZeroMQ's idle I/O thread takes longer than sending a message. So messages are sent in batches: at the end of
+each call, or when :data:`MAX_BATCH` messages have been posted.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqFactory
 
-READ_BUDGET = 128
+MAX_READ = 128
 TURN_SECONDS = 0.01
 _LARGE_OCTETS = 64 * 1024
-POST_AT_ONCE = 64
-"""So many messages leave in the middle of a turn: by then those who wait for the first have waited long enough."""
-# pyzmq's own functions for whole messages look into each flag and option anew, which takes longer than the sending.
+MAX_BATCH = 64
+"""A batch of this many messages is sent before the end of a call, to limit the latency of the first."""
+# pyzmq's methods for whole messages check each flag and option every time, which takes longer than the sending.
 _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
-_GONE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
+_UNDELIVERABLE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
 _DESCRIPTOR = 2
-"""ZeroMQ's number for the descriptor of the connection that a message came by."""
-_OF_IPC = re.compile(r"localhost:(?P<user>[0-9]+):[0-9]+:[0-9]+")
+"""ZMQ_SRCFD: the message property with the descriptor of the connection that a message was received from."""
+_IPC_PEER = re.compile(r"localhost:(?P<user>[0-9]+):[0-9]+:[0-9]+")
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
@@ -41,7 +40,7 @@ _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
     """Return the frames of the next message.
 
-    :raises zmq.Again: there is none.
+    :raises zmq.Again: there is no message.
     """
     frame = _recv(socket, _LAST, False)
     frames = [frame.bytes]
@@ -55,7 +54,7 @@ def _is_near(frame: zmq.Frame) -> bool:
     try:
         frame.get(_DESCRIPTOR)
     except zmq.ZMQError:
-        return True  # Only what comes through memory has no descriptor.
+        return True  # Only inproc messages have no descriptor.
     try:
         address = str(frame.get("Peer-Address"))
     except zmq.ZMQError:
@@ -64,26 +63,26 @@ def _is_near(frame: zmq.Frame) -> bool:
 
 
 def is_of_this_user(address: str) -> bool:
-    """Return whether ZeroMQ's address of a peer is that of a program of this user, by ipc.
+    """Return whether ZeroMQ's address of a peer is that of a program of this user, over ipc.
 
-    No address of IPv4 or IPv6 looks like that: those stand there as numbers.
+    IPv4 and IPv6 addresses are always numeric, so they never match.
     """
-    found = _OF_IPC.fullmatch(address)
+    found = _IPC_PEER.fullmatch(address)
     return found is not None and int(found["user"]) == os.geteuid()
 
 
-def _proof(octets: bytes) -> tuple[zmq.Frame, Callable[[], bool]]:
-    """Return a frame that is not copied when it is sent, so that ZeroMQ says when it is done with the octets."""
+def _tracked_frame(octets: bytes) -> tuple[zmq.Frame, Callable[[], bool]]:
+    """Return a zero-copy frame, and a function that says whether ZeroMQ has released it."""
     frame = zmq.Frame(octets, track=True, copy=False, copy_threshold=0)
     tracker = frame.tracker
     return frame, lambda: bool(tracker.done)
 
 
 class Socket(ZmqConnection):
-    """A ZeroMQ socket that reads whole messages, within a budget, by the function ``receive``.
+    """A ZeroMQ socket that reads whole messages with the function ``receive``, within a budget for each call.
 
-    ``unsent`` is called with each message that could not be sent, and with whether too many wait for its connection;
-    else that is gone.
+    ``unsent`` is called with each message that could not be sent, and with True if the connection's send queue is full,
+    or with False if the connection does not exist any more.
     """
 
     _log = Logger()
@@ -103,7 +102,7 @@ class Socket(ZmqConnection):
         super().__init__(factory)
 
     def doRead(self) -> None:
-        """Read what has arrived, at most the budget, and send what was posted before and meanwhile."""
+        """Read messages up to the budget, and send the posted messages."""
         if self._next_read is not None:
             if self._next_read.active():
                 self._next_read.cancel()
@@ -118,12 +117,12 @@ class Socket(ZmqConnection):
             self._read_soon()
 
     def _read(self) -> bool:
-        """Read what has arrived; return False if that was more than the budget."""
-        # Else ZeroMQ looks only at every hundredth frame whether another connection has something, too.
+        """Read messages; return False if the budget was exhausted first."""
+        # Without this ZeroMQ checks its other connections only at every hundredth frame.
         self.socket.get(zmq.EVENTS)
         end = monotonic() + TURN_SECONDS
-        for _ in range(READ_BUDGET):
-            if len(self._posted) >= POST_AT_ONCE:
+        for _ in range(MAX_READ):
+            if len(self._posted) >= MAX_BATCH:
                 self._send_posted()
             if self.factory is None:
                 return True
@@ -135,12 +134,12 @@ class Socket(ZmqConnection):
                 self._send_posted()
                 continue
             if len(frames[-1]) > _LARGE_OCTETS and self._posted:
-                # This one will take some time.
+                # Processing a large message takes time; send the batch first.
                 self._send_posted()
             try:
                 self._received(frames)
-            except Exception:  # A fault of ours with one message must not cost the others.
-                self._log.failure("a message could not be dealt with")
+            except Exception:  # A bug in processing one message must not affect the others.
+                self._log.failure("a message could not be processed")
             if monotonic() >= end:
                 break
         return False
@@ -151,26 +150,26 @@ class Socket(ZmqConnection):
         self._read_soon()
 
     def post(self, frames: Sequence[bytes]) -> None:
-        """Send a message with the others of this turn."""
+        """Add a message to the batch that is sent at the end of this iteration of the event loop."""
         self._posted.append(frames)
         if self._next_read is None and not self._is_reading:
             self._read_soon()
 
     def transmit(self, frames: Sequence[bytes]) -> bool:
-        """Send a message at once, behind what was posted; return False if that cannot be."""
+        """Send a message at once, after all posted ones; return False if it cannot be sent."""
         self._begin_turn()
         return self._send(frames)
 
     def prove(self, frames: Sequence[bytes]) -> Callable[[], bool] | None:
-        """Send a message as :meth:`transmit` does; return what says whether ZeroMQ is done with it, or None."""
+        """Send a message as :meth:`transmit` does; return a function that says whether it has left, or None."""
         self._begin_turn()
-        last, has_left = _proof(frames[-1])
+        last, has_left = _tracked_frame(frames[-1])
         return has_left if self._send(frames, last) else None
 
     @staticmethod
-    def prepare_proofs() -> None:
-        """Let pyzmq have what it needs for proofs."""
-        _proof(b"")
+    def prepare_tracking() -> None:
+        """Let pyzmq start the thread that it needs to track messages."""
+        _tracked_frame(b"")
 
     def _begin_turn(self) -> None:
         if self._posted:
@@ -184,7 +183,7 @@ class Socket(ZmqConnection):
             self._send(frames)
 
     def _send(self, frames: Sequence[bytes], last: zmq.Frame | None = None) -> bool:
-        """Send a message, its last frame perhaps as one that is not copied; return False if nothing of it was sent."""
+        """Send a message, with ``last`` (if given) as its last frame; return False if it was not sent."""
         socket = self.socket
         try:
             for frame in frames[:-1]:
@@ -194,7 +193,7 @@ class Socket(ZmqConnection):
             else:
                 _send(socket, last, _LAST, False)
         except zmq.ZMQError as error:
-            if error.errno not in _GONE:
+            if error.errno not in _UNDELIVERABLE:
                 self._log.failure("a message could not be sent")
             self._unsent(frames, error.errno == zmq.EAGAIN)
             return False
@@ -205,7 +204,7 @@ class Socket(ZmqConnection):
             self._next_read = self.factory.reactor.callLater(0, self.doRead)
 
     def shutdown(self) -> None:
-        """Close the socket; what was sent or posted still leaves within a second."""
+        """Send the posted messages and close the socket; ZeroMQ has one second to transmit what was sent."""
         self._send_posted()
         if self._next_read is not None and self._next_read.active():
             self._next_read.cancel()
@@ -213,10 +212,10 @@ class Socket(ZmqConnection):
 
 
 class SharingFactory(ZmqFactory):
-    """A factory in a context that others use too, and somebody else ends."""
+    """A txZMQ factory in a shared context, which it does not terminate."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        # Not txZMQ's own constructor, which would make another context.
+        # txZMQ's own constructor is not called, because it would create a context.
         self.connections = set()
         self.context = context
 
@@ -228,13 +227,13 @@ class SharingFactory(ZmqFactory):
 
 
 class Dealer(Socket):
-    """A client's end."""
+    """A client's socket."""
 
     socketType = zmq.DEALER
 
 
 class Router(Socket):
-    """A broker's end."""
+    """A broker's socket."""
 
     socketType = zmq.ROUTER
     _header: zmq.Frame | None = None
@@ -242,9 +241,9 @@ class Router(Socket):
     def receive(self, socket: zmq.Socket[bytes]) -> list[bytes]:
         """Return the routing id and the frames of the next message.
 
-        :raises zmq.Again: there is none.
+        :raises zmq.Again: there is no message.
         """
-        # More always follows, so this one need not be asked, which takes as long again.
+        # The routing id is always followed by a frame. A Frame object, which could tell, would take twice as long.
         routing_id = _recv(socket, _LAST)
         frame = self._header = _recv(socket, _LAST, False)
         frames = [routing_id, frame.bytes]
@@ -255,11 +254,11 @@ class Router(Socket):
 
     @property
     def is_near(self) -> bool:
-        """Whether the last message came from a program of this user on this machine, by ipc or through memory."""
+        """Whether the last message came from a program of this user on this machine, over ipc or inproc."""
         return self._header is not None and _is_near(self._header)
 
 
 class Pair(Socket):
-    """One end of two within the process."""
+    """One end of a connection within the process."""
 
     socketType = zmq.PAIR

@@ -1,79 +1,38 @@
-"""A client's side of the protocol, without a socket or a clock (docs/protocol.md, section 3).
+"""The client's state machine of the protocol, without a socket or a clock (docs/protocol.md, section 3).
 
-How it works. The link goes up and down by itself; whenever it comes up the machine opens, and when the broker answers
-it replays what the program set up and then sends what the broker is not known to have. A broker answers every PING,
-in order, so a PONG proves that it has all that was sent before its PING; what is not proven is kept. So nothing is
-lost while the program lives, and after a fault the last messages may arrive twice. A broker that confirms says 201
-when a message will survive it; a credit client sends what has a tracker again until it has heard that.
+The link reconnects automatically. Whenever it is up, the machine sends CONNECTION-OPEN. When the broker has answered,
+the machine sends the program's setup commands (streams, offers) again, and then the messages that the broker may not
+have. The broker answers PINGs in order, so a PONG proves that the broker has received everything that was sent before
+its PING. Messages without such a proof stay in the outbox and are sent again after a fault, so they are not lost while
+the program runs, but may arrive twice. A broker with the capability ``confirm`` sends CONFIRM 201 when it has stored a
+message; a credit client also sends messages with a tracker again until it has received that.
 
-:data:`TABLE` is the whole machine: state, event, next state, action. An event that a state does not list is ignored.
+:data:`TABLE` defines the transitions: state, event, next state, action. Events that a state does not list are ignored.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from alaska import errors
 from alaska.mlm import commands as mlm
+from alaska.mlm.listener import Delivered, Listener
 from alaska.mlm.outbox import Outbox
-from alaska.mlm.resuming import Resuming
-from alaska.mlm.states import Event, LinkState, State
+from alaska.mlm.setups import Request, Setups, refusal
+from alaska.mlm.states import EVENTS, LINK_EVENTS, Event, LinkState, State
 
-BEAT_SECONDS = 1.0
-SILENT_BEATS = 4
-MOST_KNOCK_SECONDS = 4.0
+HEARTBEAT_SECONDS = 1.0
+SILENT_HEARTBEATS = 4
+MAX_OPEN_RETRY_SECONDS = 4.0
 MAX_CREDIT_STEP = 2**16 - 1
-
-Delivered = mlm.StreamDeliver | mlm.MailboxDeliver | mlm.ServiceDeliver | mlm.StreamRecord
-Setup = mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.ServiceOffer
-
-
-class Listener(Protocol):
-    """What a machine tells the program above it."""
-
-    def transmit(self, command: mlm.Command) -> None:
-        """Send a command over the link."""
-
-    def opened(self) -> None:
-        """The client is open, for the first time or again."""
-
-    def interrupted(self, state: State) -> None:
-        """The client is not open any more, and will be again when the broker is back."""
-
-    def closed(self, error: errors.ClientError | None) -> None:
-        """The client is closed for good: as asked (None) or because the broker refused it."""
-
-    def answered(self, request: Request, error: errors.ClientError | None) -> None:
-        """The broker has done (None) or refused what was asked."""
-
-    def delivered(self, command: Delivered, session: int) -> None:
-        """A message has come; the session is to be given back with its confirmation."""
-
-    def confirmed(self, command: mlm.Confirm) -> None:
-        """The broker says what became of a message that was sent with a tracker."""
-
-    def proven(self, count: int) -> None:
-        """The broker has the first ``count`` messages of this client."""
-
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """A command that is answered by OK or ERROR. One that sets something up is replayed to a new broker.
-
-    One that was done once is replayed even if a broker has refused it since: the next may do it.
-    """
-
-    command: Setup | mlm.StreamCancel
-    was_done: bool = False
 
 
 class ClientMachine:
-    """One client: what it has set up, what it has sent, and where it stands.
+    """The state machine of one client.
 
-    ``most_messages`` and ``most_octets`` bound what is kept for the broker.
+    ``most_messages`` and ``most_octets`` limit the outbox, the buffer of messages that the broker may not have.
     """
 
     def __init__(self, address: bytes, listener: Listener, most_messages: int, most_octets: int) -> None:
@@ -83,172 +42,164 @@ class ClientMachine:
         self._address = address
         self._listener = listener
         self._outbox = Outbox(most_messages, most_octets)
-        self._setups: list[Request] = []
-        self._resuming: dict[Request, Resuming] = {}
-        self._awaiting: deque[Request | None] = deque()
-        self._promises: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
+        self._setups = Setups()
+        # Looked up for each delivery.
+        self._replays = self._setups.replays
+        self._unconfirmed: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
         self._stream: bytes | None = None
-        self._ready: int | None = None
-        self.heard = 0.0
-        """When the broker sent something last."""
-        self._beat = self._knock = 0.0
-        self._knocks = 0
+        self._credit: int | None = None
+        self.last_received = 0.0
+        """The time of the last command from the broker."""
+        self._last_ping = self._last_open = 0.0
+        self._open_attempts = 0
         self._now = 0.0
-        self._is_proof_awaited = False
+        self._is_flush_pending = False
         self.rounds = 0
-        """How many PINGs the broker has answered."""
+        """The number of PINGs that the broker has answered."""
 
     @property
     def credit(self) -> int:
-        """How many deliveries the client is ready for and has not got."""
-        return self._ready or 0
+        """The unused credit: how many more deliveries the client accepts."""
+        return self._credit or 0
 
     @property
     def count_proven(self) -> int:
-        """How many of the messages sent the broker is known to have."""
+        """The number of sent messages that the broker has certainly received."""
         return self._outbox.proven
 
     @property
     def unproven(self) -> int:
-        """How many messages the broker is not known to have."""
+        """The number of messages that the broker may not have received."""
         return len(self._outbox) - self._outbox.is_closed
 
-    # What happens to a client
+    # Events from outside
 
     def link(self, state: LinkState, now: float) -> None:
-        """Take note that the link has come up, gone down or been refused."""
+        """Process a change of the link's state."""
         self._now = now
-        self._happen(_LINK_EVENTS[state], None)
+        self._handle(LINK_EVENTS[state], None)
 
     def received(self, command: mlm.Command, now: float) -> None:
-        """Take note of a command of the broker; one that a broker does not send is ignored."""
-        self._now = self.heard = now
-        event = _EVENTS.get(type(command))
+        """Process a command from the broker; commands that only clients send are ignored."""
+        self._now = self.last_received = now
+        event = EVENTS.get(type(command))
         if event is not None:
-            self._happen(event, command)
+            self._handle(event, command)
         elif isinstance(command, mlm.Error):
             is_lost = command.status_code == errors.COMMAND_INVALID
-            self._happen(Event.LOST if is_lost else Event.REFUSED, command)
+            self._handle(Event.LOST if is_lost else Event.REFUSED, command)
 
     def tick(self, now: float) -> None:
-        """Do what is due; to be called several times a second."""
+        """Send due heartbeats and detect a silent broker; to be called several times a second."""
         self._now = now
-        if now - self.heard >= SILENT_BEATS * BEAT_SECONDS:
-            self._happen(Event.SILENCE, None)
-        if now - self._beat >= BEAT_SECONDS:
-            self._happen(Event.BEAT, None)
-        if self.state is State.OPEN and self._outbox.needs_proof and not self._outbox.is_probed:
+        if now - self.last_received >= SILENT_HEARTBEATS * HEARTBEAT_SECONDS:
+            self._handle(Event.SILENCE, None)
+        if now - self._last_ping >= HEARTBEAT_SECONDS:
+            self._handle(Event.HEARTBEAT, None)
+        if self.state is State.OPEN and self._outbox.needs_proof and not self._outbox.pings_in_flight:
             self._ping(None)
 
-    # What the program asks for
+    # Methods for the program
 
     def request(self, request: Request) -> None:
-        """Set something up or cancel it, now and after each restart of the broker."""
-        command = request.command
-        if isinstance(command, mlm.StreamCancel):
-            self._setups = [known for known in self._setups if not _reads(known.command, command.stream)]
-            self._resuming = {known: each for known, each in self._resuming.items() if known in self._setups}
-        elif isinstance(command, mlm.StreamWrite):
-            self._setups = [known for known in self._setups if not isinstance(known.command, mlm.StreamWrite)]
-        if not isinstance(command, mlm.StreamCancel):
-            self._setups.append(request)
-        if isinstance(command, mlm.StreamReplay):
-            self._resuming[request] = Resuming(command)
+        """Send a setup or cancel command; setup commands are sent again after each reconnect."""
+        self._setups.add(request)
         if self.state is State.OPEN:
-            self._ask(request)
-        elif isinstance(command, mlm.StreamCancel):
+            self._transmit_request(request)
+        elif isinstance(request.command, mlm.StreamCancel):
             self._listener.answered(request, None)
 
     def send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> int:
-        """Send a message, now or when the broker is there; return its number, counted from 1.
+        """Send a message, now or when the client is open; return its number, counted from 1.
 
-        A message for a stream names it; the machine asks to write to it where need be.
+        ``stream`` is the stream of a STREAM-SEND; the machine sends STREAM-WRITE first if necessary.
 
-        :raises BacklogFull: too much is kept for the broker already; nothing was done.
+        :raises BacklogFull: the outbox is full; the message was not added.
         """
-        self._outbox.keep(command, stream)
+        self._outbox.add(command, stream)
         if not isinstance(command, mlm.StreamSend) and command.tracker and self.may_be_confirmed:
-            self._promises.setdefault(command.tracker, deque()).append((self._outbox.last, command))
-        self._transmit_kept()
+            self._unconfirmed.setdefault(command.tracker, deque()).append((self._outbox.last, command))
+        self._transmit_pending()
         return self._outbox.last
 
     @property
     def may_be_confirmed(self) -> bool:
-        """Whether what this client sends is, or may be when the broker is known, confirmed to it."""
-        return self._ready is not None and self.may_confirm
+        """Whether this client gets CONFIRMs for its messages, or may get them if it has not been open yet."""
+        return self._credit is not None and self.may_confirm
 
     @property
     def may_confirm(self) -> bool:
-        """Whether the broker understands CREDIT and CONFIRM, or may do so when it is known."""
+        """Whether the broker supports CREDIT and CONFIRM, or may support them if the client has not been open yet."""
         return not self.session or b"confirm" in self.capabilities
 
     def fence(self) -> int:
-        """Send a PING; return what :attr:`rounds` is when all has come that the broker sends before its answer."""
+        """Send a PING; return the value of :attr:`rounds` from which on its PONG has arrived."""
         if self.state is State.OPEN:
             self._ping(None)
-        return self.rounds + max(1, self._outbox.probes)
+        return self.rounds + max(1, self._outbox.pings_in_flight)
 
     def flush(self) -> int:
-        """Ask the broker for a proof that it has all that was sent; return the number of the last message."""
+        """Send a PING if it is needed to prove that the broker has all messages; return the last message's number."""
         if self.state is not State.OPEN:
-            self._is_proof_awaited = True
+            self._is_flush_pending = True
         elif self._outbox.needs_proof:
             self._ping(None)
         return self._outbox.last
 
     def close(self) -> None:
-        """Leave, once the broker has all that was sent."""
+        """Close the client once the broker has received all messages."""
         if self.state is State.CLOSED or self._outbox.is_closed:
             return
         if self.state is State.OPEN or self._outbox:
-            self._outbox.keep(mlm.ConnectionClose(), None)
-            self._transmit_kept()
+            self._outbox.add(mlm.ConnectionClose(), None)
+            self._transmit_pending()
             return
         if self.state in (State.OPENING, State.REOPENING):
             self._listener.transmit(mlm.ConnectionClose())
         self._end(None)
 
     def abort(self, error: errors.ClientError | None) -> None:
-        """Leave at once, whatever the broker has."""
+        """Close the client at once."""
         if self.state is not State.CLOSED:
             self._end(error)
 
     def give_credit(self, amount: int) -> None:
-        """Be ready for so many more deliveries; the first call, be it with 0, makes this a credit client."""
-        self._ready = (self._ready or 0) + amount
+        """Accept ``amount`` more deliveries; the first call, even with 0, makes this a credit client."""
+        self._credit = (self._credit or 0) + amount
         if self.state is State.OPEN:
             self._transmit_credit(amount)
 
     def confirm(self, tracker: bytes, status: int, reason: bytes, session: int) -> None:
-        """Say what became of a delivery, if the broker understands that and has not been replaced since."""
+        """Send CONFIRM for a delivery, if the broker supports it and the session is still the same."""
         if self.state is State.OPEN and session == self.session and b"confirm" in self.capabilities:
             self._listener.transmit(mlm.Confirm(tracker, status, reason))
 
     # Actions of the table
 
     def _open(self, _command: mlm.Command | None) -> None:
-        """Introduce the client; from now on nothing that was sent is proven but by a new PING."""
-        self._knocks = 0
-        self._awaiting.clear()
+        """Send CONNECTION-OPEN. PONGs for earlier PINGs prove nothing any more."""
+        self._open_attempts = 0
+        self._setups.restart()
         self._outbox.restart()
         self._transmit_open()
 
     def _transmit_open(self) -> None:
-        self._knocks += 1
-        self._knock = self._beat = self._now
-        self.heard = self._now
+        self._open_attempts += 1
+        self._last_open = self._last_ping = self._now
+        self.last_received = self._now
         self._listener.transmit(mlm.ConnectionOpen(self._address))
-        if self._ready is not None:
-            # Behind OPEN, so that what waits for the client comes to be confirmed (docs/protocol.md, section 5).
-            self._transmit_credit(self._ready)
+        if self._credit is not None:
+            # Right after OPEN, so that messages already queued for the client have to be confirmed (docs/protocol.md,
+            # section 5).
+            self._transmit_credit(self._credit)
 
     def _open_again(self, command: mlm.Command | None) -> None:
         self._listener.interrupted(self.state)
         self._open(command)
 
-    def _knock_again(self, _command: mlm.Command | None) -> None:
-        """Introduce the client again, less and less often, to a broker that may have lost the first."""
-        if self._now - self._knock >= min(BEAT_SECONDS * 2**self._knocks, MOST_KNOCK_SECONDS):
+    def _retry_open(self, _command: mlm.Command | None) -> None:
+        """Send CONNECTION-OPEN again, with exponential backoff: the broker may not have received the first one."""
+        if self._now - self._last_open >= min(HEARTBEAT_SECONDS * 2**self._open_attempts, MAX_OPEN_RETRY_SECONDS):
             self._transmit_open()
 
     def _opened(self, command: mlm.Ok) -> None:
@@ -256,47 +207,42 @@ class ClientMachine:
         words = command.status_reason.split()
         self.capabilities = frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
         self._stream = None
-        for resuming in self._resuming.values():
-            resuming.reopened()
-        for request in self._setups:
-            self._ask(request)
+        for request in self._setups.reopened():
+            self._transmit_request(request)
         self._listener.opened()
-        self._transmit_unpromised()
-        self._transmit_kept()
-        if self._is_proof_awaited and self.state is State.OPEN:
-            self._is_proof_awaited = False
+        self._transmit_unconfirmed()
+        self._transmit_pending()
+        if self._is_flush_pending and self.state is State.OPEN:
+            self._is_flush_pending = False
             self.flush()
 
-    def _transmit_unpromised(self) -> None:
-        """Send again what an older broker had and has not promised to keep; the rest is still in the outbox."""
+    def _transmit_unconfirmed(self) -> None:
+        """Send messages again that a previous broker received but did not confirm; the outbox has all others."""
         if not self.may_be_confirmed:
-            self._promises.clear()
-        proven = [each for waiting in self._promises.values() for each in waiting if each[0] <= self._outbox.proven]
+            self._unconfirmed.clear()
+        proven = [each for waiting in self._unconfirmed.values() for each in waiting if each[0] <= self._outbox.proven]
         for _, command in sorted(proven, key=lambda each: each[0]):
             self._listener.transmit(command)
 
     def _answer(self, command: mlm.Command | None) -> None:
-        request = self._awaiting.popleft() if self._awaiting else None
+        request = self._setups.answered()
         if request is None:
             return
         request.was_done = True
         self._listener.answered(request, None)
-        resuming = self._resuming.get(request)
-        if resuming is not None and isinstance(command, mlm.Ok):
-            is_known = resuming.begun(command.status_reason)
-            if not is_known and self.state is State.OPEN:
-                self._ask(request)
+        replay = self._replays.get(request)
+        if replay is not None and isinstance(command, mlm.Ok):
+            is_same_stream = replay.started(command.status_reason)
+            if not is_same_stream and self.state is State.OPEN:
+                self._transmit_request(request)
 
     def _refuse(self, command: mlm.Error) -> None:
-        request = self._awaiting.popleft() if self._awaiting else None
+        request = self._setups.refused()
         if request is not None:
-            if request in self._setups and not request.was_done:
-                self._setups.remove(request)
-                self._resuming.pop(request, None)
-            self._listener.answered(request, _refusal(command))
+            self._listener.answered(request, refusal(command))
 
     def _answer_close(self, command: mlm.Command | None) -> None:
-        if self._awaiting:
+        if self._setups.awaits_answer:
             self._answer(command)
         else:
             self._outbox.prove_all()
@@ -304,7 +250,7 @@ class ClientMachine:
             self._end(None)
 
     def _reopen_to_close(self, command: mlm.Command | None) -> None:
-        """Open again for the messages that the old broker may not have had; for the CLOSE alone there is no need."""
+        """Open again if the outbox has messages; if it has only the CLOSE, the client is closed."""
         if len(self._outbox) > 1:
             self._open(command)
         else:
@@ -319,69 +265,67 @@ class ClientMachine:
 
     def _ponged(self, _command: mlm.Command | None) -> None:
         self.rounds += 1
-        self._outbox.prove()
+        self._outbox.ponged()
         self._listener.proven(self._outbox.proven)
 
     def _deliver(self, command: Delivered) -> None:
-        if self._ready:
-            self._ready -= 1
-        if self._resuming and isinstance(command, mlm.StreamRecord):
-            for resuming in self._resuming.values():
-                resuming.delivered(command)
+        if self._credit:
+            self._credit -= 1
+        if self._replays and isinstance(command, mlm.StreamRecord):
+            for replay in self._replays.values():
+                replay.delivered(command)
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Confirm) -> None:
-        waiting = self._promises.get(command.tracker)
+        waiting = self._unconfirmed.get(command.tracker)
         if waiting is not None:
             waiting.popleft()
             if not waiting:
-                del self._promises[command.tracker]
+                del self._unconfirmed[command.tracker]
         self._listener.confirmed(command)
 
     def _resume(self, command: mlm.Command | None) -> None:
-        """Take up the word that ended the silence, and send what was not sent meanwhile."""
+        """Process the command that ended the silence, and send the messages that were not sent during it."""
         self._listener.opened()
-        self._transmit_kept()
+        self._transmit_pending()
         if command is not None:
             self.received(command, self._now)
 
     def _ping(self, _command: mlm.Command | None) -> None:
-        self._beat = self._now
-        self._outbox.probe()
+        self._last_ping = self._now
+        self._outbox.pinged()
         self._listener.transmit(mlm.ConnectionPing())
 
     def _fail(self, command: mlm.Command | None) -> None:
         if isinstance(command, mlm.Error):
-            self._end(_refusal(command))
+            self._end(refusal(command))
         else:
             self._end(errors.Refused("the broker does not accept this user name and password", errors.ACCESS_REFUSED))
 
-    # The parts that they share
+    # Helpers
 
-    def _happen(self, event: Event, command: mlm.Command | None) -> None:
+    def _handle(self, event: Event, command: mlm.Command | None) -> None:
         step = TABLE[self.state].get(event)
         if step is not None:
             self.state, action = step
             if action is not None:
                 action(self, command)
 
-    def _ask(self, request: Request) -> None:
+    def _transmit_request(self, request: Request) -> None:
         if isinstance(request.command, mlm.StreamWrite):
             self._stream = request.command.stream
-        self._awaiting.append(request)
-        resuming = self._resuming.get(request)
-        self._listener.transmit(request.command if resuming is None else resuming.command)
+        self._listener.transmit(self._setups.sent(request))
 
-    def _transmit_kept(self) -> None:
-        """Send what was not sent since the client opened; a CLOSE among it is the last."""
-        while self.state is State.OPEN and (kept := self._outbox.next()) is not None:
-            if kept.stream is not None and kept.stream != self._stream:
-                self._stream = kept.stream
-                self._awaiting.append(None)
-                self._listener.transmit(mlm.StreamWrite(kept.stream))
-            if isinstance(kept.command, mlm.ConnectionClose):
+    def _transmit_pending(self) -> None:
+        """Send the messages that were not sent since the client opened; a CLOSE is always the last."""
+        while self.state is State.OPEN and (pending := self._outbox.next()) is not None:
+            if pending.stream is not None and pending.stream != self._stream:
+                self._stream = pending.stream
+                self._setups.sent_internally()
+                self._listener.transmit(mlm.StreamWrite(pending.stream))
+            if isinstance(pending.command, mlm.ConnectionClose):
                 self.state = State.CLOSING
-            self._listener.transmit(kept.command)
+            self._listener.transmit(pending.command)
 
     def _transmit_credit(self, amount: int) -> None:
         while amount > MAX_CREDIT_STEP:
@@ -394,31 +338,7 @@ class ClientMachine:
         self._listener.closed(error)
 
 
-def _reads(command: mlm.Command, stream: bytes) -> bool:
-    return isinstance(command, mlm.StreamRead | mlm.StreamReplay) and command.stream == stream
-
-
-def _refusal(error: mlm.Error) -> errors.Refused:
-    reason = error.status_reason.decode("utf-8", "backslashreplace")
-    return errors.Refused(f"the broker refuses: {reason or error.status_code}", error.status_code)
-
-
-_LINK_EVENTS = {
-    LinkState.UP: Event.LINK_UP,
-    LinkState.DOWN: Event.LINK_DOWN,
-    LinkState.REFUSED: Event.LINK_REFUSED,
-}
-_EVENTS: dict[type[mlm.Command], Event] = {
-    mlm.Ok: Event.OK,
-    mlm.ConnectionPong: Event.PONG,
-    mlm.StreamDeliver: Event.DELIVERY,
-    mlm.MailboxDeliver: Event.DELIVERY,
-    mlm.ServiceDeliver: Event.DELIVERY,
-    mlm.StreamRecord: Event.DELIVERY,
-    mlm.Confirm: Event.CONFIRM,
-}
-
-# What an action is given is what its events come with: the command that _EVENTS names, or nothing.
+# An action's argument is the command that caused the event, or None.
 Action = Callable[[ClientMachine, Any], None]
 TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     State.DOWN: {
@@ -427,10 +347,10 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     },
     State.OPENING: {
         Event.OK: (State.OPEN, ClientMachine._opened),
-        Event.LOST: (State.OPENING, None),  # the answer to something sent before the OPEN
+        Event.LOST: (State.OPENING, None),  # the answer to a command that was sent before the OPEN
         Event.REFUSED: (State.CLOSED, ClientMachine._fail),
         Event.DELIVERY: (State.OPENING, ClientMachine._deliver),
-        Event.BEAT: (State.OPENING, ClientMachine._knock_again),
+        Event.HEARTBEAT: (State.OPENING, ClientMachine._retry_open),
         Event.LINK_DOWN: (State.DOWN, None),
         Event.LINK_REFUSED: (State.CLOSED, ClientMachine._fail),
     },
@@ -441,7 +361,7 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
         Event.PONG: (State.OPEN, ClientMachine._ponged),
         Event.DELIVERY: (State.OPEN, ClientMachine._deliver),
         Event.CONFIRM: (State.OPEN, ClientMachine._confirmed),
-        Event.BEAT: (State.OPEN, ClientMachine._ping),
+        Event.HEARTBEAT: (State.OPEN, ClientMachine._ping),
         Event.SILENCE: (State.SILENT, ClientMachine._interrupted),
         Event.LINK_DOWN: (State.AWAY, ClientMachine._interrupted),
     },
@@ -452,17 +372,17 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
         Event.PONG: (State.OPEN, ClientMachine._resume),
         Event.DELIVERY: (State.OPEN, ClientMachine._resume),
         Event.CONFIRM: (State.OPEN, ClientMachine._resume),
-        Event.BEAT: (State.SILENT, ClientMachine._ping),
+        Event.HEARTBEAT: (State.SILENT, ClientMachine._ping),
         Event.LINK_DOWN: (State.AWAY, None),
     },
-    # A client that was open once is not ended by a refusal: who refuses it now may accept it in a while.
+    # A refusal does not close a client that was open before: the broker may accept it again later.
     State.AWAY: {
         Event.LINK_UP: (State.REOPENING, ClientMachine._open),
     },
     State.REOPENING: {
         Event.OK: (State.OPEN, ClientMachine._opened),
         Event.DELIVERY: (State.REOPENING, ClientMachine._deliver),
-        Event.BEAT: (State.REOPENING, ClientMachine._knock_again),
+        Event.HEARTBEAT: (State.REOPENING, ClientMachine._retry_open),
         Event.LINK_DOWN: (State.AWAY, None),
     },
     State.CLOSING: {

@@ -1,9 +1,9 @@
-"""Frames to a command and back (docs/protocol.md, section 2).
+"""Encode commands to frames and decode them (docs/protocol.md, section 2).
 
-Everything here is made of :data:`alaska.mlm.commands.LAYOUTS`: for each layout a function that writes it and one that
-reads it, as Python makes the methods of a named tuple from its fields. A loop over the fields would take three times
-as long, and a broker spends a good part of its time here. Octets behind the last field of a header are ignored, as C
-does; everything else that is not as the table says is a :exc:`ProtocolError`.
+The code of an encoder and a decoder is generated for each layout in :data:`alaska.mlm.commands.LAYOUTS`, as Python
+generates the methods of a named tuple. A loop over the fields would take three times as long, and the broker spends
+much of its time here. Octets after the last field of a header are ignored, as in C; any other deviation from the table
+is a :exc:`ProtocolError`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ _GREETING = bytes((len(PROTOCOL_NAME),)) + PROTOCOL_NAME + PROTOCOL_VERSION.to_b
 
 
 class _Form:
-    """What the codec works out once for each layout.
+    """The generated encoder and decoder of one layout.
 
-    ``write`` returns the frames of a command, and raises what Python raises where a value is not as it should be.
-    ``read`` returns the command that a header and all frames are; where they are none, it returns None or raises an
-    IndexError.
+    ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``read`` returns the
+    command for a header and all frames; if they are not valid, it returns None or raises an IndexError.
     """
 
     __slots__ = ("has_content", "name", "prefix", "read", "widths", "write")
@@ -36,7 +35,7 @@ class _Form:
         self.has_content = layout.has_content
         greeting = _GREETING if Kind.PROTOCOL in layout.fields else b""
         self.prefix = SIGNATURE + bytes((layout.number,)) + greeting
-        # 0 stands for a string, else the octets of a number.
+        # The octets of each number; 0 for a string.
         self.widths = tuple(_WIDTHS.get(kind, 0) for kind in layout.fields if kind not in (Kind.PROTOCOL, Kind.VERSION))
         names = tuple(f"value_{number}" for number in range(len(self.widths)))
         known = {"prefix": self.prefix, "kind": layout.type, "new": tuple.__new__, "number": int.from_bytes}
@@ -74,9 +73,9 @@ class _Form:
 
 
 def _made(source: str, known: Mapping[str, object]) -> object:
-    """Return the function ``made`` of a source that we have written ourselves, from nothing but the table."""
+    """Return the function ``made`` of generated source code, which depends only on the table of layouts."""
     space: dict[str, object] = dict(known)
-    exec(source, space)  # noqa: S102  # nothing from outside is in it
+    exec(source, space)  # noqa: S102  # the source contains no external input
     return space["made"]
 
 
@@ -88,7 +87,7 @@ _WRITERS = {kind: form.write for kind, form in _BY_TYPE.items()}
 def encode(command: Command) -> list[bytes]:
     """Return the frames of a command: its header, then its content.
 
-    :raises ValueTooLong: a string has more than 255 octets, or a number more than its field holds.
+    :raises ValueTooLong: a string has more than 255 octets, or a number does not fit its field.
     """
     try:
         return _WRITERS[type(command)](command)
@@ -99,7 +98,7 @@ def encode(command: Command) -> list[bytes]:
 def _too_long(command: Command) -> str:
     form = _BY_TYPE[type(command)]
     values: tuple[Any, ...] = command
-    # A command with content has one value more than its header has fields.
+    # Content is a value without a field in the header.
     for width, value in zip(form.widths, values, strict=False):
         if not width and len(value) > MAX_STRING_OCTETS:
             return f"{form.name} cannot carry a string of {len(value)} octets, {MAX_STRING_OCTETS} is the most"
@@ -109,9 +108,9 @@ def _too_long(command: Command) -> str:
 
 
 def decode(frames: Sequence[bytes]) -> Command:
-    """Return the command that these frames are, header first, without a routing id.
+    """Return the command for its frames, header first, without a routing id.
 
-    :raises ProtocolError: they are none; nothing else is raised, whatever the frames hold.
+    :raises ProtocolError: the frames are not a valid command. No other error is raised, whatever the frames contain.
     """
     if not frames:
         raise ProtocolError("a message without a frame")

@@ -1,8 +1,7 @@
-"""The twenty commands of the protocol, and the one table that says how each is laid out on the wire.
+"""The twenty commands of the protocol, and the table of their layouts on the wire.
 
-The table drives the codec, the tests and ``docs/protocol.md``. Strings are octets, as on the wire: addresses and
-subjects may hold any. A command with content carries the frames behind the header as a tuple, in order, each
-exactly as the sender gave it.
+The codec, the tests and ``docs/protocol.md`` are based on the table. Strings are octets, as on the wire: addresses and
+subjects may contain any. The content of a command is the tuple of the frames after the header, as the sender sent them.
 """
 
 from __future__ import annotations
@@ -14,51 +13,51 @@ PROTOCOL_NAME = b"MALAMUTE"
 PROTOCOL_VERSION = 1
 MAX_STRING_OCTETS = 255
 LIVE_ONLY = 2**64 - 1
-"""The position of a STREAM-REPLAY that wants only what comes from now on."""
+"""The position of a STREAM-REPLAY that requests new records only."""
 
 Content = tuple[bytes, ...]
 
 
 class ConnectionOpen(NamedTuple):
-    """A client introduces itself; with the empty address it has no mailbox."""
+    """A client opens the connection with its address; with the empty address it has no mailbox."""
 
     address: bytes
 
 
 class ConnectionPing(NamedTuple):
-    """A client asks for a sign of life."""
+    """A client's heartbeat; the broker answers with CONNECTION-PONG."""
 
 
 class ConnectionPong(NamedTuple):
-    """The broker gives one."""
+    """The broker's answer to CONNECTION-PING."""
 
 
 class ConnectionClose(NamedTuple):
-    """A client leaves."""
+    """A client closes the connection."""
 
 
 class StreamWrite(NamedTuple):
-    """A client will write to this stream."""
+    """A client selects the stream for its following STREAM-SENDs."""
 
     stream: bytes
 
 
 class StreamRead(NamedTuple):
-    """A client wants what is written to this stream under a subject that matches."""
+    """A client subscribes to the messages of a stream whose subjects match a pattern."""
 
     stream: bytes
     pattern: bytes
 
 
 class StreamSend(NamedTuple):
-    """A message for the stream that the client writes to."""
+    """A message for the stream that the client has selected."""
 
     subject: bytes
     content: Content
 
 
 class StreamDeliver(NamedTuple):
-    """A stream's message for a reader; the address is the stream's name."""
+    """The broker delivers a message of a stream; the address is the stream's name."""
 
     address: bytes
     sender: bytes
@@ -77,7 +76,7 @@ class MailboxSend(NamedTuple):
 
 
 class MailboxDeliver(NamedTuple):
-    """A mailbox's message for its owner."""
+    """The broker delivers a message of a mailbox to its owner."""
 
     sender: bytes
     address: bytes
@@ -97,14 +96,14 @@ class ServiceSend(NamedTuple):
 
 
 class ServiceOffer(NamedTuple):
-    """A client offers a service for the subjects that match."""
+    """A client offers a service for requests whose subjects match a pattern."""
 
     address: bytes
     pattern: bytes
 
 
 class ServiceDeliver(NamedTuple):
-    """A request for a client that offers its service."""
+    """The broker delivers a request to a client that offers the service."""
 
     sender: bytes
     address: bytes
@@ -114,27 +113,27 @@ class ServiceDeliver(NamedTuple):
 
 
 class Ok(NamedTuple):
-    """The broker did what was asked."""
+    """The broker has executed a command."""
 
     status_code: int
     status_reason: bytes
 
 
 class Error(NamedTuple):
-    """The broker did not; the client is no longer open."""
+    """The broker has refused a command, or has ended the session (docs/protocol.md, section 3)."""
 
     status_code: int
     status_reason: bytes
 
 
 class Credit(NamedTuple):
-    """A client is ready for so many more deliveries."""
+    """A client accepts ``amount`` more deliveries."""
 
     amount: int
 
 
 class Confirm(NamedTuple):
-    """What became of the message with this tracker."""
+    """The status of the message with this tracker: acknowledges a delivery, or reports on a sent message."""
 
     tracker: bytes
     status_code: int
@@ -142,13 +141,13 @@ class Confirm(NamedTuple):
 
 
 class StreamCancel(NamedTuple):
-    """A client wants no more of this stream."""
+    """A client unsubscribes from a stream."""
 
     stream: bytes
 
 
 class StreamReplay(NamedTuple):
-    """A client wants a stream from a position on: 0 for the oldest kept record, :data:`LIVE_ONLY` for none."""
+    """A client subscribes to a stream from a position on: 0 is the oldest record, :data:`LIVE_ONLY` only new ones."""
 
     stream: bytes
     pattern: bytes
@@ -156,7 +155,7 @@ class StreamReplay(NamedTuple):
 
 
 class StreamRecord(NamedTuple):
-    """A stream's message with its position and the time, in ms since 1970, at which the broker received it."""
+    """The broker delivers a stream's record, with its position and the time (ms since 1970) when it was received."""
 
     position: int
     time: int
@@ -191,7 +190,7 @@ Command = (
 
 
 class Kind(Enum):
-    """How one field stands on the wire."""
+    """How a field is encoded on the wire."""
 
     STRING = "string"
     NUMBER_2 = "number-2"
@@ -246,4 +245,4 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 NAMES: dict[type[Command], str] = {layout.type: layout.name for layout in LAYOUTS}
-"""The name that logs and errors give a command."""
+"""The names of commands in logs and errors."""

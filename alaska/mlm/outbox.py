@@ -1,7 +1,7 @@
-"""What a client has sent and the broker is not known to have.
+"""The buffer of messages that a client has sent and that the broker may not have received.
 
-A broker answers every PING, in order, so a PONG proves that it has all that was sent before its PING. Messages are
-numbered from 1 in the order in which they were sent; what is proven is a count of them.
+The broker answers PINGs in order, so a PONG proves that it has received everything that was sent before its PING.
+Messages are numbered from 1 in the order in which they were sent; ``proven`` is the number of the last proven one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from alaska.mlm import commands as mlm
 Sent = mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend | mlm.ConnectionClose
 
 
-class Kept(NamedTuple):
-    """A message, and the stream that it is for if it is for one."""
+class Pending(NamedTuple):
+    """A buffered message, its stream if it is for one, and the size of its content."""
 
     command: Sent
     stream: bytes | None
@@ -24,89 +24,82 @@ class Kept(NamedTuple):
 
 
 class Outbox:
-    """Keeps messages, in order, until they are proven; holds at most so many messages and octets of content."""
+    """Buffers messages, in order, until a PONG proves that the broker has them; its size is limited."""
 
     def __init__(self, most_messages: int, most_octets: int) -> None:
         self._most_messages = most_messages
         self._most_octets = most_octets
-        self._kept: deque[Kept] = deque()
+        self._pending: deque[Pending] = deque()
         self._octets = 0
         self._transmitted = 0
-        self._probes: deque[int] = deque()
+        self._pings: deque[int] = deque()
         self.proven = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._pending)
 
     @property
     def last(self) -> int:
         """The number of the last message."""
-        return self.proven + len(self._kept)
+        return self.proven + len(self._pending)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the last message is the CLOSE, behind which nothing can be sent."""
-        return bool(self._kept) and isinstance(self._kept[-1].command, mlm.ConnectionClose)
+        """Whether the last message is a CLOSE, after which nothing can be sent."""
+        return bool(self._pending) and isinstance(self._pending[-1].command, mlm.ConnectionClose)
 
     @property
     def needs_proof(self) -> bool:
-        """Whether something was transmitted and no PING is under way that would prove it."""
-        return self._transmitted > 0 and not (self._probes and self._probes[-1] == self.proven + self._transmitted)
+        """Whether messages were transmitted after the last PING that is in flight."""
+        return self._transmitted > 0 and not (self._pings and self._pings[-1] == self.proven + self._transmitted)
 
     @property
-    def probes(self) -> int:
-        """How many PINGs are under way."""
-        return len(self._probes)
+    def pings_in_flight(self) -> int:
+        """The number of PINGs in flight."""
+        return len(self._pings)
 
-    @property
-    def is_probed(self) -> bool:
-        """Whether a PING is under way."""
-        return bool(self._probes)
+    def add(self, command: Sent, stream: bytes | None) -> None:
+        """Add a message; the limits do not apply to a CLOSE.
 
-    def keep(self, command: Sent, stream: bytes | None) -> None:
-        """Add a message.
-
-        There is always room for a CLOSE.
-
-        :raises BacklogFull: there is no room for it; nothing was done.
+        :raises BacklogFull: a limit would be exceeded; the message was not added.
         """
         octets = 0 if isinstance(command, mlm.ConnectionClose) else sum(map(len, command.content))
-        has_room = len(self._kept) < self._most_messages and self._octets + octets <= self._most_octets
+        has_room = len(self._pending) < self._most_messages and self._octets + octets <= self._most_octets
         if not has_room and not isinstance(command, mlm.ConnectionClose):
             raise errors.BacklogFull(
-                f"{len(self._kept)} messages of {self._octets} octets wait for the broker, more may not"
+                f"{len(self._pending)} messages of {self._octets} octets wait for the broker, more may not"
             )
-        self._kept.append(Kept(command, stream, octets))
+        self._pending.append(Pending(command, stream, octets))
         self._octets += octets
 
-    def next(self) -> Kept | None:
-        """Return the oldest message that was not transmitted since the last restart, which it now is."""
-        if self._transmitted >= len(self._kept):
+    def next(self) -> Pending | None:
+        """Return the oldest message that was not transmitted since the last restart, and mark it as transmitted."""
+        if self._transmitted >= len(self._pending):
             return None
-        kept = self._kept[self._transmitted]
+        pending = self._pending[self._transmitted]
         self._transmitted += 1
-        return kept
+        return pending
 
     def restart(self) -> None:
-        """Note that all is to be transmitted again, to a broker that may have nothing of it."""
+        """Mark all messages as not transmitted, for a broker that may have none of them."""
         self._transmitted = 0
-        self._probes.clear()
+        self._pings.clear()
 
-    def probe(self) -> None:
-        """Note that a PING is transmitted."""
-        self._probes.append(self.proven + self._transmitted)
+    def pinged(self) -> None:
+        """Record that a PING was transmitted."""
+        self._pings.append(self.proven + self._transmitted)
 
-    def prove(self) -> None:
-        """Note that the PING under way the longest was answered."""
-        if self._probes:
-            self._prove(self._probes.popleft())
+    def ponged(self) -> None:
+        """Remove the messages that were transmitted before the oldest PING in flight, which was answered."""
+        if self._pings:
+            self._prove(self._pings.popleft())
 
     def prove_all(self) -> None:
-        """Note that something transmitted after all messages was answered."""
+        """Remove all transmitted messages, since a command that was transmitted after them was answered."""
         self._prove(self.proven + self._transmitted)
 
     def _prove(self, count: int) -> None:
         for _ in range(count - self.proven):
-            self._octets -= self._kept.popleft().octets
+            self._octets -= self._pending.popleft().octets
             self._transmitted -= 1
         self.proven = max(self.proven, count)

@@ -1,18 +1,18 @@
 """Patterns of streams and services: CZMQ's zrex expressions, matched in linear time (docs/patterns.md).
 
-A pattern comes from the network, so no pattern may take long. The syntax is read here, octet by octet, and written
-again in that of RE2, whose time to match is linear in the subject and whose memory has a limit. Nothing of RE2's own
-syntax shows through: every octet of the result comes from a token that was understood.
+Patterns are untrusted input, so none may take long to match. This module parses the zrex syntax octet by octet and
+translates it to RE2, whose matching time is linear in the subject and whose memory is limited. RE2's own syntax is
+never passed through: every octet of the result is generated from a parsed token.
 
-The meaning is that of the same syntax in a matcher that tries every way. CZMQ's own matcher does not; where it leaves
-the meaning open, these hold:
+The semantics are those of a full backtracking matcher, which CZMQ's own is not. Where CZMQ leaves the meaning open,
+these rules apply:
 
-- what is never closed, ``)`` alone, a backslash at the end and a range that runs backwards are errors;
-- so is a quantifier with nothing before it (``*``, ``(+a)``, ``a|?``, ``^*``) and a second one (``a**``, ``a*+``): what
-  they mean differs from one dialect to the next, and CZMQ hangs on most of them;
-- ``?`` behind a quantifier makes it non-greedy, which changes nothing about whether a subject matches: so ``a??`` is
-  ``a?``, in whichever way it is read;
-- ``^`` and ``$`` are anchors wherever they stand, for the branch that they stand in.
+- unclosed groups and classes, an unmatched ``)``, a backslash at the end and a reversed range are errors;
+- so are a quantifier with nothing before it (``*``, ``(+a)``, ``a|?``, ``^*``) and a second quantifier (``a**``,
+  ``a*+``): their meaning differs between dialects, and CZMQ hangs on most of them;
+- ``?`` after a quantifier makes it non-greedy, which does not affect whether a subject matches: ``a??`` is the same as
+  ``a?``;
+- ``^`` and ``$`` are anchors at any place, within their branch.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import re2
 from alaska.errors import PatternError
 from alaska.mlm.commands import MAX_STRING_OCTETS
 
-# What one compiled pattern may take, with the automaton that grows as it matches; without room for that RE2 takes a
-# slower way, linear as well. The largest program that 255 octets can make needs less than a twentieth of it.
+# The memory limit of a compiled pattern, including the automaton that RE2 builds while matching; when it is used up,
+# RE2 falls back to a slower algorithm, linear too. The largest program of 255 octets needs less than 5 % of it.
 MAX_OCTETS_OF_MEMORY: Final = 256 * 1024
 MAX_CACHED_PATTERNS: Final = 256
 _MOST_SHOWN = 40
@@ -42,7 +42,7 @@ _LETTERS: Final[Octets] = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 _WHITE_SPACE: Final[Octets] = frozenset(b" \t\n\v\f\r")
 _HEX_DIGITS: Final[Octets] = _DIGITS | frozenset(b"ABCDEFabcdef")
 
-# What a backslash makes of the octet behind it; of any octet that is not here, itself.
+# The meaning of an octet after a backslash; all others stand for themselves.
 _ESCAPES: Final[dict[int, Octets]] = {
     ord("s"): _WHITE_SPACE,
     ord("S"): _ANY - _WHITE_SPACE,
@@ -61,23 +61,22 @@ _ESCAPES: Final[dict[int, Octets]] = {
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern that can be matched; two are equal when their sources are. Made by :func:`compile_pattern`."""
+    """A compiled pattern, made by :func:`compile_pattern`; two are equal if their sources are."""
 
     source: bytes
     _expression: re2._Regexp = field(compare=False, repr=False)
 
     def matches(self, subject: bytes) -> bool:
-        """Return whether the pattern matches somewhere in the subject, in time linear in the subject's length."""
+        """Return whether the pattern matches anywhere in the subject, in time linear in the subject's length."""
         return self._expression.search(subject) is not None
 
 
 @lru_cache(maxsize=MAX_CACHED_PATTERNS)
 def compile_pattern(pattern: bytes) -> Pattern:
-    """Return the pattern that matches as docs/patterns.md says; peers that ask for the same one share it.
+    """Compile a pattern as docs/patterns.md describes; compiled patterns are cached.
 
     :param pattern: at most 255 octets, as on the wire.
-    :raises PatternError: it is too long or no pattern; the sentence says what is wrong at which octet, the first being
-        octet 1.
+    :raises PatternError: the pattern is too long or not valid; the text states the fault and its octet, counted from 1.
     """
     if len(pattern) > MAX_STRING_OCTETS:
         raise PatternError(f"a pattern has at most {MAX_STRING_OCTETS} octets, found {len(pattern)}")
@@ -102,7 +101,7 @@ def _shown(pattern: bytes) -> str:
 
 
 class _Before(enum.Enum):
-    """What stands before a quantifier."""
+    """The token before a quantifier."""
 
     NOTHING = "nothing before it to repeat"
     ATOM = "an atom"
@@ -110,7 +109,7 @@ class _Before(enum.Enum):
 
 
 class _Translation:
-    """One pattern on its way from zrex's syntax to RE2's."""
+    """Translates one pattern from zrex's syntax to RE2's."""
 
     def __init__(self, pattern: bytes) -> None:
         self._pattern = pattern
@@ -133,7 +132,7 @@ class _Translation:
         }
 
     def result(self) -> bytes:
-        """Return the expression in RE2's syntax, all of it printable ASCII."""
+        """Return the expression in RE2's syntax, in printable ASCII."""
         while self._at < len(self._pattern):
             start = self._at
             octet = self._next()
@@ -152,7 +151,7 @@ class _Translation:
         return octet
 
     def _take(self, octets: bytes) -> bool:
-        """Step over these octets if they come next."""
+        """Skip these octets if they come next; return whether they did."""
         comes = self._pattern.startswith(octets, self._at)
         if comes:
             self._at += len(octets)
@@ -186,9 +185,9 @@ class _Translation:
         self._write(self._pattern[start : start + 1], _Before.QUANTIFIER)
 
     def _escaped(self, start: int) -> Octets:
-        """Return what a backslash and the octets behind it stand for."""
+        """Return the set of octets that an escape sequence stands for."""
         if self._at == len(self._pattern):
-            raise self._error(start, "has nothing behind it")
+            raise self._error(start, "has nothing after it")
         octet = self._next()
         digits = self._pattern[self._at : self._at + 2]
         if octet == ord("x") and len(digits) == 2 and _HEX_DIGITS.issuperset(digits):
@@ -201,7 +200,7 @@ class _Translation:
         members: set[int] = set()
         while not self._take(b"]"):
             low = self._member(start)
-            # A - is a member where it cannot join two octets: at either end, and beside a set such as \d.
+            # A - is a member where it cannot form a range: at either end, and next to a set such as \d.
             if len(low) == 1 and self._joins():
                 members |= self._range(start, low)
             else:
@@ -219,7 +218,7 @@ class _Translation:
         if len(high) > 1:
             return low | high | {ord("-")}
         if min(high) < min(low):
-            raise self._error(dash, "joins a range that runs backwards")
+            raise self._error(dash, "joins a reversed range")
         return frozenset(range(min(low), min(high) + 1))
 
     def _member(self, start: int) -> Octets:
@@ -232,7 +231,7 @@ class _Translation:
 
 @lru_cache(maxsize=512)
 def _as_class(octets: Octets) -> bytes:
-    """Return a set of octets as one atom of RE2's syntax."""
+    """Return a set of octets as a character class in RE2's syntax."""
     if not octets:
         return rb"[^\x00-\xff]"
     starts = (octet for octet in sorted(octets) if octet - 1 not in octets)

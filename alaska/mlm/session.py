@@ -1,6 +1,6 @@
-"""What the broker does with each command, by the state of the client that sent it (docs/protocol.md, section 3).
+"""The broker's action for each command, by the state of the client that sent it (docs/protocol.md, section 3).
 
-The table is the whole of it: a command that a state does not list is invalid there.
+A command that a state does not list is invalid in that state.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from alaska.mlm import commands as mlm
 
 
 class State(Enum):
-    """Whether a peer has introduced itself."""
+    """Whether a peer has opened the connection."""
 
     UNKNOWN = "unknown"
     OPEN = "open"
 
 
 class Action(Enum):
-    """What the broker does; each is a method of :class:`alaska.broker.broker.Broker`."""
+    """The broker's actions; each is a method of :class:`alaska.broker.broker.Broker`."""
 
     OPEN = "open"
     PONG = "pong"
@@ -40,7 +40,7 @@ class Action(Enum):
 TABLE: dict[State, dict[type[mlm.Command], Action]] = {
     State.UNKNOWN: {
         mlm.ConnectionOpen: Action.OPEN,
-        # A client that closes before it noticed that the broker restarted waits for an OK, and asks for nothing more.
+        # A client that has not noticed a restart of the broker closes without opening again, and waits for an OK.
         mlm.ConnectionClose: Action.CLOSE_UNKNOWN,
     },
     State.OPEN: {
@@ -61,5 +61,5 @@ TABLE: dict[State, dict[type[mlm.Command], Action]] = {
 
 
 def action_for(state: State, command: type[mlm.Command]) -> Action:
-    """Return what this command does in this state; :attr:`Action.INVALID` where the table has nothing."""
+    """Return the action for a command in a state; :attr:`Action.INVALID` if the table has none."""
     return TABLE[state].get(command, Action.INVALID)

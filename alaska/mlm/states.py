@@ -1,18 +1,20 @@
-"""The states of a client, and what can happen to it."""
+"""The states of a client, and the events that change them."""
 
 from __future__ import annotations
 
 from enum import Enum
 
+from alaska.mlm import commands as mlm
+
 
 class _Named(Enum):
-    """Names that are asked for with each message: an Enum's own hash is written in Python, and takes longer."""
+    """An Enum with a fast hash: Enum's own is written in Python, and these are looked up for each message."""
 
     __hash__ = object.__hash__
 
 
 class State(_Named):
-    """Where a client stands with its broker."""
+    """The state of a client's connection to its broker."""
 
     DOWN = "never connected"
     OPENING = "opening"
@@ -25,7 +27,7 @@ class State(_Named):
 
 
 class LinkState(Enum):
-    """What a link tells the client above it."""
+    """The states of a link."""
 
     UP = "up"
     DOWN = "down"
@@ -33,7 +35,7 @@ class LinkState(Enum):
 
 
 class Event(_Named):
-    """What can happen to a client."""
+    """The events of a client."""
 
     LINK_UP = "link up"
     LINK_DOWN = "link down"
@@ -44,5 +46,23 @@ class Event(_Named):
     PONG = "PONG"
     DELIVERY = "delivery"
     CONFIRM = "CONFIRM"
-    BEAT = "beat"
-    SILENCE = "four beats without a word"
+    HEARTBEAT = "heartbeat"
+    SILENCE = "silence for four heartbeats"
+
+
+LINK_EVENTS = {
+    LinkState.UP: Event.LINK_UP,
+    LinkState.DOWN: Event.LINK_DOWN,
+    LinkState.REFUSED: Event.LINK_REFUSED,
+}
+"""The event of each state of the link."""
+EVENTS: dict[type[mlm.Command], Event] = {
+    mlm.Ok: Event.OK,
+    mlm.ConnectionPong: Event.PONG,
+    mlm.StreamDeliver: Event.DELIVERY,
+    mlm.MailboxDeliver: Event.DELIVERY,
+    mlm.ServiceDeliver: Event.DELIVERY,
+    mlm.StreamRecord: Event.DELIVERY,
+    mlm.Confirm: Event.CONFIRM,
+}
+"""The event of each command of the broker except ERROR, whose event depends on its status."""

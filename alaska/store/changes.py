@@ -1,4 +1,4 @@
-"""What has changed since the store's file was last written: kept together, written together, seen meanwhile."""
+"""The changes that are not in the store's file yet: they are written in batches, and visible to readers before."""
 
 from __future__ import annotations
 
@@ -10,50 +10,61 @@ from alaska.message import DeadLetter, Message, QueueName, Record
 from alaska.names import printable
 
 MESSAGE_OCTETS = 256
-"""What a message or record is reckoned to take in memory beside its content."""
-GONE_OCTETS = 128
-"""The same for a message that is to be deleted."""
+"""The estimated memory of a message or record in addition to its content."""
+DELETION_OCTETS = 128
+"""The estimated memory of a deletion."""
 
 
 class Changes:
-    """A group of changes, which one transaction writes.
+    """A batch of changes, which is written in one transaction.
 
-    ``kept`` are messages to be written, by queue and position; ``gone`` those to be deleted, with their queues;
-    ``attempts`` those that are written already and have been delivered since. A letter or None says that a dead letter
-    is to be written or deleted. ``lasts`` are the highest positions of streams; ``trimmed`` says up to which position
-    their records are to be deleted. When all this is written, ``told`` are called, and ``waiting``, each with its
-    message.
+    ``kept``: messages to write, by queue and position. ``deleted``: the positions of messages to delete, with their
+    queues. ``attempts``: stored messages whose number of attempts has changed. ``letters``: dead letters to write, or
+    None to delete one. ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the
+    positions up to which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are
+    called, each with its message, and the ``noted_callbacks``.
     """
 
-    __slots__ = ("attempts", "gone", "kept", "lasts", "letters", "records", "told", "trimmed", "waiting", "weight")
+    __slots__ = (
+        "attempts",
+        "deleted",
+        "kept",
+        "lasts",
+        "letters",
+        "noted_callbacks",
+        "records",
+        "stored_callbacks",
+        "trimmed",
+        "weight",
+    )
 
     def __init__(self) -> None:
         self.kept: dict[QueueName, dict[int, Message]] = {}
-        self.gone: dict[int, QueueName] = {}
+        self.deleted: dict[int, QueueName] = {}
         self.attempts: dict[int, Message] = {}
         self.letters: dict[int, DeadLetter | None] = {}
         self.records: dict[bytes, dict[int, Record]] = {}
         self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
-        self.waiting: dict[int, tuple[Message, Callable[[Message], None]]] = {}
-        self.told: list[Callable[[], None]] = []
+        self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
+        self.noted_callbacks: list[Callable[[], None]] = []
         self.weight = 0
-        """The octets that all this takes in memory, roughly."""
+        """The estimated memory of the batch in octets."""
 
     def __bool__(self) -> bool:
-        return bool(self.kept or self.gone or self.attempts or self.letters or self.records or self.trimmed)
+        return bool(self.kept or self.deleted or self.attempts or self.letters or self.records or self.trimmed)
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for this to be written."""
-        return bool(self.waiting or self.told)
+        """Whether a callback waits for the batch to be written."""
+        return bool(self.stored_callbacks or self.noted_callbacks)
 
     def keep(self, message: Message) -> None:
-        """Let a message be written, be it again."""
+        """Add a message to write, or to write again."""
         position = message.position
-        if position in self.gone:
-            del self.gone[position]
-            self.weight -= GONE_OCTETS
+        if position in self.deleted:
+            del self.deleted[position]
+            self.weight -= DELETION_OCTETS
         queue = self.kept.get(message.queue)
         if queue is None:
             queue = self.kept[message.queue] = {}
@@ -62,7 +73,7 @@ class Changes:
         queue[position] = message
 
     def drop(self, message: Message) -> None:
-        """Write a message no more."""
+        """Remove a message from those to write."""
         self.attempts.pop(message.position, None)
         queue = self.kept.get(message.queue)
         if queue is not None and queue.pop(message.position, None) is not None:
@@ -71,43 +82,43 @@ class Changes:
                 del self.kept[message.queue]
 
     def delete(self, message: Message) -> None:
-        """Let a message that is written be deleted."""
-        self.gone[message.position] = message.queue
-        self.weight += GONE_OCTETS
+        """Add the deletion of a stored message."""
+        self.deleted[message.position] = message.queue
+        self.weight += DELETION_OCTETS
 
     def has(self, message: Message) -> bool:
-        """Return whether a message is to be written."""
+        """Return whether the batch writes a message."""
         return message.position in self.kept.get(message.queue, ())
 
     def bury(self, letter: DeadLetter) -> None:
-        """Let a dead letter be written."""
+        """Add a dead letter to write."""
         self.letters[letter.message.position] = letter
         self.weight += letter.message.size + MESSAGE_OCTETS
 
     def messages(self) -> Iterator[Message]:
-        """Iterate over the messages that are to be written."""
+        """Iterate over the messages to write."""
         return (message for queue in self.kept.values() for message in queue.values())
 
-    def says_nothing_of(self, message: Message) -> bool:
-        """Return whether a message is neither to be written nor to be deleted."""
-        return message.position not in self.gone and not self.has(message)
+    def does_not_affect(self, message: Message) -> bool:
+        """Return whether the batch neither writes nor deletes a message."""
+        return message.position not in self.deleted and not self.has(message)
 
     def drop_letter(self, position: int) -> None:
-        """Let a dead letter be deleted, or not be written."""
+        """Add the deletion of a dead letter, which is not written then."""
         letter = self.letters.get(position)
         if letter is not None:
             self.weight -= letter.message.size + MESSAGE_OCTETS
         self.letters[position] = None
-        self.weight += GONE_OCTETS
+        self.weight += DELETION_OCTETS
 
     def record(self, record: Record) -> None:
-        """Let a record be written."""
+        """Add a record to write."""
         self.records.setdefault(record.stream, {})[record.position] = record
         self.lasts[record.stream] = record.position
         self.weight += record.size + MESSAGE_OCTETS
 
     def trim(self, stream: bytes, upto: int) -> None:
-        """Let the records of a stream up to a position be deleted, or not be written."""
+        """Add the deletion of a stream's records up to a position, which are not written then."""
         records = self.records.get(stream, {})
         for position in [position for position in records if position <= upto]:
             self.weight -= records.pop(position).size + MESSAGE_OCTETS
@@ -116,9 +127,10 @@ class Changes:
         self.trimmed[stream] = max(upto, self.trimmed.get(stream, 0))
 
     def parts(self) -> Iterator[Changes]:
-        """Iterate over this as changes of one row each, in an order in which they can be written.
+        """Split the batch into changes of one row each, in an order in which they can be written.
 
-        A dead letter and the deletion of its message are one: if the letter cannot be written, the message stays.
+        A dead letter and the deletion of its message stay together: if the dead letter cannot be written, the message
+        is not deleted.
         """
         for stream, last in self.lasts.items():
             yield _part(lasts={stream: last})
@@ -128,11 +140,11 @@ class Changes:
             for position, record in records.items():
                 yield _part(records={stream: {position: record}})
         for position, letter in self.letters.items():
-            queue = self.gone.get(position)
-            yield _part(letters={position: letter}, gone={} if queue is None else {position: queue})
-        for position, queue in self.gone.items():
+            queue = self.deleted.get(position)
+            yield _part(letters={position: letter}, deleted={} if queue is None else {position: queue})
+        for position, queue in self.deleted.items():
             if position not in self.letters:
-                yield _part(gone={position: queue})
+                yield _part(deleted={position: queue})
         for position, message in self.attempts.items():
             yield _part(attempts={position: message})
         for queue, messages in self.kept.items():
@@ -140,18 +152,18 @@ class Changes:
                 yield _part(kept={queue: {position: message}})
 
     def __str__(self) -> str:
-        """Say what one of the parts is."""
+        """Describe a part in a log line."""
         for queue, messages in self.kept.items():
             return f"message {min(messages)} of {queue}"
         for stream, records in self.records.items():
             return f"record {min(records)} of stream {printable(stream)}"
         for position in self.letters:
             return f"dead letter {position}"
-        for position, queue in self.gone.items():
-            return f"the end of message {position} of {queue}"
+        for position, queue in self.deleted.items():
+            return f"the deletion of message {position} of {queue}"
         for position, message in self.attempts.items():
-            return f"the attempts at message {position} of {message.queue}"
-        return f"the length of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
+            return f"the number of attempts of message {position} of {message.queue}"
+        return f"the last position of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
 
 
 def _part(**changed: object) -> Changes:
@@ -162,63 +174,63 @@ def _part(**changed: object) -> Changes:
 
 
 class Refusal(NamedTuple):
-    """A part of a group that cannot be written, though the others can, and why."""
+    """A part of a batch that cannot be written, while the others can, and the reason."""
 
     part: Changes
     reason: str
 
 
 class Unwritten:
-    """All changes that are not known to be in the file: those being written, and the current ones.
+    """All changes that may not be in the file yet: the batch that is being written, and the current one.
 
-    What is read from the file is seen through them. The newer layer counts where both say something. ``tried`` are
-    messages that are written already and have been delivered since, without anybody waiting for that to be written: a
-    moment later it is, of those that are still kept then.
+    They are applied to what is read from the file; the current batch takes precedence. ``lazy_attempts`` are stored
+    messages whose number of attempts has changed without a callback that waits for it: it is written a moment later, if
+    the message still exists then.
     """
 
     def __init__(self) -> None:
         self.current = Changes()
         self.writing: Changes | None = None
-        self.tried: dict[int, Message] = {}
+        self.lazy_attempts: dict[int, Message] = {}
 
     def __bool__(self) -> bool:
         return bool(self.writing or self.current)
 
     def layers(self) -> tuple[Changes, ...]:
-        """Return the layers, the older first."""
+        """Return the batches, the older one first."""
         return (self.current,) if self.writing is None else (self.writing, self.current)
 
-    def hand_over(self) -> Changes:
-        """Begin to write the current changes; there must be none being written."""
+    def begin_writing(self) -> Changes:
+        """Return the current batch as the one that is being written, and begin a new one."""
         self.writing, self.current = self.current, Changes()
         return self.writing
 
-    def take_tries(self) -> None:
-        """Let the attempts at what has been tried be written with the current changes."""
-        self.current.attempts.update(self.tried)
-        self.tried.clear()
+    def add_lazy_attempts(self) -> None:
+        """Add the changed numbers of attempts to the current batch."""
+        self.current.attempts.update(self.lazy_attempts)
+        self.lazy_attempts.clear()
 
-    def settle(self, position: int) -> None:
-        """Tell whoever waits for a message to be written, whether it is or not."""
-        waits = self.current.waiting.pop(position, None)
+    def call_stored(self, position: int) -> None:
+        """Call the ``stored`` callback of a message, whether the message is written or not."""
+        waits = self.current.stored_callbacks.pop(position, None)
         if waits is None and self.writing is not None:
-            waits = self.writing.waiting.pop(position, None)
+            waits = self.writing.stored_callbacks.pop(position, None)
         if waits is not None:
             message, stored = waits
             stored(message)
 
     # Messages
 
-    def seen(self, read: Iterable[Message]) -> list[Message]:
-        """Return what is still so of messages that were read from the file."""
+    def apply_to(self, read: Iterable[Message]) -> list[Message]:
+        """Return messages that were read from the file with the changes applied."""
         newest_first = self.layers()[::-1]
         seen: list[Message] = []
         for message in read:
-            if message.position in self.tried:
-                seen.append(self.tried[message.position])
+            if message.position in self.lazy_attempts:
+                seen.append(self.lazy_attempts[message.position])
                 continue
             for layer in newest_first:
-                if message.position in layer.gone:
+                if message.position in layer.deleted:
                     break
                 if layer.has(message):
                     seen.append(layer.kept[message.queue][message.position])
@@ -231,59 +243,59 @@ class Unwritten:
         return seen
 
     def of_queue(self, queue: QueueName, after: int) -> dict[int, Message]:
-        """Return the messages of a queue behind a position that are to be written."""
-        return self._still(
+        """Return the messages of a queue after a position that are to be written."""
+        return self._merged(
             {position: message for position, message in layer.kept.get(queue, {}).items() if position > after}
             for layer in self.layers()
         )
 
     def expiring(self) -> dict[int, Message]:
-        """Return the messages that expire some time and are to be written."""
-        return self._still(
+        """Return the messages with an expiry that are to be written."""
+        return self._merged(
             {each.position: each for each in layer.messages() if each.expires is not None} for layer in self.layers()
         )
 
-    def _still(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
-        """Return what is kept by any layer, given the older first, and not gone in a newer one."""
+    def _merged(self, kept_of_layers: Iterable[dict[int, Message]]) -> dict[int, Message]:
+        """Merge the messages to write of both batches, older first, without those that the newer batch deletes."""
         still: dict[int, Message] = {}
         for layer, kept in zip(self.layers(), kept_of_layers, strict=True):
-            if layer.gone:
-                still = {position: message for position, message in still.items() if position not in layer.gone}
+            if layer.deleted:
+                still = {position: message for position, message in still.items() if position not in layer.deleted}
             still.update(kept)
         return still
 
     # Dead letters and records
 
     def letters(self) -> dict[int, DeadLetter | None]:
-        """Return the dead letters that are to be written, and None for those to be deleted, by position."""
+        """Return the dead letters to write, and None for those to delete, by position."""
         found: dict[int, DeadLetter | None] = {}
         for layer in self.layers():
             found.update(layer.letters)
         return found
 
     def trimmed(self, stream: bytes) -> int:
-        """Return up to which position the records of a stream are no longer kept, as far as the file does not know."""
+        """Return the position up to which a stream's records are to be deleted."""
         return max(layer.trimmed.get(stream, 0) for layer in self.layers())
 
     def records(self, stream: bytes, after: int, limit: int) -> list[Record]:
-        """Return records of a stream behind a position that are to be written, in order."""
+        """Return at most ``limit`` records of a stream after a position that are to be written, in order."""
         found: list[Record] = []
         for layer in self.layers():
             records = layer.records.get(stream, {})
-            found += islice(_behind(records, found[-1].position if found else after), limit - len(found))
+            found += islice(_after(records, found[-1].position if found else after), limit - len(found))
         return found
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> int:
-        """Return the octets of the records of a stream behind a position, up to another, that are to be written."""
+        """Return the total size of a stream's records to write, after a position and up to another."""
         return sum(
             record.size
             for layer in self.layers()
-            for record in takewhile(lambda each: each.position <= upto, _behind(layer.records.get(stream, {}), after))
+            for record in takewhile(lambda each: each.position <= upto, _after(layer.records.get(stream, {}), after))
         )
 
 
-def _behind(records: dict[int, Record], after: int) -> Iterator[Record]:
-    """Iterate over records behind a position; they are in order, and nearly all positions are there."""
+def _after(records: dict[int, Record], after: int) -> Iterator[Record]:
+    """Iterate over records after a position; they are in order, with few gaps."""
     if not records:
         return iter(())
     start = max(next(iter(records)), after + 1)

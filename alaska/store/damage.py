@@ -1,7 +1,7 @@
-"""What is found damaged in a store's file: counted, told, and gone around.
+"""Damage in a store's file: count and log it, and find the next readable row.
 
-A page of the file that is damaged costs the rows in it. SQLite stops at such a page, so what lies behind it has to be
-looked for: a key from which on rows can be read again.
+The rows in a damaged page of the file are lost. SQLite stops reading at such a page, so the reader has to search for a
+key after which rows can be read again.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from twisted.logger import Logger
 
 from alaska.system.events import is_worth_a_line
 
-MOST_KNOWN = 10_000
-"""Of so many places is remembered that they were told of; further ones are not counted."""
+MAX_KNOWN = 10_000
+"""The maximum number of damaged places that are remembered; further ones are not counted."""
 
 
 class Damage:
-    """All that was found damaged in one file since it was opened."""
+    """The damage that was found in a file since it was opened."""
 
     _log = Logger()
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: set[Hashable] = set()
+        self._places: set[Hashable] = set()
 
     @property
     def count(self) -> int:
-        """How many rows, or pages full of them, cannot be read."""
-        return len(self._known)
+        """The number of rows, or pages of rows, that cannot be read."""
+        return len(self._places)
 
     def note(self, what: str, why: object, place: Hashable) -> None:
-        """Count a place once, however often it is found, and log the 1st, 10th, 100th."""
-        if place in self._known or len(self._known) >= MOST_KNOWN:
+        """Count a damaged place once, however often it is found, and log the 1st, 10th, 100th and so on."""
+        if place in self._places or len(self._places) >= MAX_KNOWN:
             return
-        self._known.add(place)
-        if is_worth_a_line(len(self._known)):
+        self._places.add(place)
+        if is_worth_a_line(len(self._places)):
             self._log.error(
-                "{what} in the store {path} is damaged ({why}); it is left as it is, and the rest goes on "
-                "({count} of the kind so far)",
-                what=what, path=self._path, why=str(why), count=len(self._known),
+                "{what} in the store {path} is damaged ({why}); it is skipped and not modified "
+                "({count} damaged places so far)",
+                what=what, path=self._path, why=str(why), count=len(self._places),
             )  # fmt: skip
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether SQLite complains of what is in the file, not of the system or of what else uses it."""
+    """Return whether an error of SQLite means that the file is damaged, as opposed to errors of the system or locks."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
-def next_whole(can_read: Callable[[int], bool], start: int, end: int) -> int | None:
-    """Return the lowest number above a start, up to an end, behind which rows can be read again; None if there is none.
+def first_readable(can_read: Callable[[int], bool], start: int, end: int) -> int | None:
+    """Return the lowest number above ``start``, up to ``end``, for which ``can_read`` is true; None if there is none.
 
-    ``can_read`` says so of a number: of all behind the damage it is true.
+    ``can_read`` says whether rows after a number can be read; it is true for all numbers after the damage.
     """
     step = 1
     while not can_read(min(start + step, end)):

@@ -1,7 +1,7 @@
-"""The SQLite file of a store: how it is opened, locked and brought up to date.
+"""The SQLite file of a store: open, lock and migrate it.
 
-One connection writes, in a thread of its own; another reads, in the reactor's. With a write-ahead log neither waits for
-the other. What is in the tables is told in ``schema/*.sql``; nothing outside this folder knows of SQL.
+One connection writes, in a separate thread; another one reads, in the reactor's thread. With the write-ahead log (WAL)
+neither blocks the other. ``schema/*.sql`` documents the tables. SQL is used only in this folder.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from alaska.store.mark import (
     APPLICATION_ID,
     BEING_WRITTEN,
     NEWEST_SCHEMA,
-    OpenLog,
-    begin_log,
+    OpenWal,
     check,
     check_missing,
+    restart_wal,
     transaction,
 )
 from alaska.system.clock import Mark, continued
@@ -38,33 +38,33 @@ BUSY_SECONDS = 5.0
 
 
 class File:
-    """A store's file, with the lock that keeps a second broker away. ``sync`` is SQLite's word: FULL, NORMAL or OFF."""
+    """A store's file, locked against other brokers. ``sync`` is SQLite's ``synchronous``: FULL, NORMAL or OFF."""
 
-    _log_of = Logger()
+    _log = Logger()
 
     def __init__(self, path: Path, sync: str) -> None:
         self.path = path
         self.sync = sync
         self.opened_at = 0.0
-        """See :class:`IStore`; known once the file is open."""
+        """See :class:`IStore`; valid once the file is open."""
         self._locks: Locks | None = None
-        self._log: OpenLog | None = None
+        self._wal: OpenWal | None = None
         self._connection: sqlite3.Connection | None = None
-        self._place = path
+        self._real_path = path
 
     def open(self) -> None:
-        """Lock the file, create it if it is missing, and bring its schema up to date.
+        """Lock the file, create it if it is missing, and migrate its schema.
 
-        :raises StoreError: it cannot be used; it is left as it is, and so is its log.
+        :raises StoreError: the file cannot be used; it is not modified, and neither is its WAL.
         """
-        with explained(f"the store {self.path} cannot be used"):
-            # SQLite looks for the log where links lead to.
-            self._place = Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
+        with converting_errors(f"the store {self.path} cannot be used"):
+            # SQLite resolves symbolic links to find the WAL.
+            self._real_path = Path(os.path.realpath(self.path)) if self.path.is_symlink() else self.path
             try:
-                check_missing(self._place)
-                self._locks = Locks(self.path, self._place)
-                check(self._place, self._locks.own, self._locks.beside)
-                # It stays open, so that the log does not end when others close theirs.
+                check_missing(self._real_path)
+                self._locks = Locks(self.path, self._real_path)
+                check(self._real_path, self._locks.store_file, self._locks.lock_file)
+                # This connection stays open: when the last one closes, SQLite deletes the WAL.
                 self._connection = self.connect()
                 self._prepare(self._connection)
             except BaseException:
@@ -75,31 +75,31 @@ class File:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         self._bring_up_to_date(connection)
         try:
-            self.opened_at = go_on(connection)
-            self._begin_log(connection)
+            self.opened_at = advance_clock(connection)
+            self._begin_wal(connection)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            # The rest of the file may be whole. SQLite itself sees to it then that its log does not become long.
-            self._log_of.error("{path} is damaged, its clock or mark: {error}", path=self.path, error=error)
+            # The rest of the file may be readable. Without a mark, SQLite's automatic checkpoints stay enabled.
+            self._log.error("the clock or mark in the store {path} is damaged: {error}", path=self.path, error=error)
             self.opened_at = self.opened_at or time.time()
 
-    def _begin_log(self, connection: sqlite3.Connection) -> None:
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
         assert self._locks is not None
         connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         ((page_octets,),) = connection.execute("PRAGMA page_size").fetchall()
-        os.pwrite(self._locks.beside, BEING_WRITTEN, 0)
-        begin_log(connection)
-        self._log = OpenLog(self._place, self._locks.beside, page_octets)
-        self._log.end()
+        os.pwrite(self._locks.lock_file, BEING_WRITTEN, 0)
+        restart_wal(connection)
+        self._wal = OpenWal(self._real_path, self._locks.lock_file, page_octets)
+        self._wal.end()
 
     def connect(self, is_for_one_thread: bool = True) -> sqlite3.Connection:
-        """Return a new connection, for the calling thread, or for one thread after the other."""
+        """Return a new connection, for the calling thread only, or for several threads in turn."""
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=is_for_one_thread
         )
         connection.execute(f"PRAGMA synchronous = {self.sync}")
-        if self._log is not None:
+        if self._wal is not None:
             connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
         return connection
 
@@ -114,24 +114,24 @@ class File:
             )
 
     def writing(self) -> None:
-        """Take note that a transaction is being written."""
-        if self._log is not None:
-            self._log.begin()
+        """Record that a transaction is being written."""
+        if self._wal is not None:
+            self._wal.begin()
 
     def written(self, connection: sqlite3.Connection) -> None:
-        """Take note that it is written; a log that has become long is brought into the file, by its connection.
+        """Record that a transaction has been written, and checkpoint the WAL over its connection if it has become long.
 
-        :raises sqlite3.Error: that is not possible.
+        :raises sqlite3.Error: the checkpoint failed.
         """
-        if self._log is not None and self._log.end():
-            self._log.begin()
-            begin_log(connection)
-            self._log.end()
+        if self._wal is not None and self._wal.end():
+            self._wal.begin()
+            restart_wal(connection)
+            self._wal.end()
 
     def check_place(self) -> None:
-        """Make sure that the file which is open is the one that the next start will find, and its log, too.
+        """Check that the open file and WAL are still the ones at their paths, which the next start will open.
 
-        :raises StoreError: it was moved, deleted or replaced.
+        :raises StoreError: one was moved, deleted or replaced.
         """
         assert self._locks is not None
         try:
@@ -140,29 +140,29 @@ class File:
             raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
         if (found.st_dev, found.st_ino) != self._locks.key:
             raise StoreError(f"the store {self.path} was replaced by another file while it was open")
-        if self._log is not None and not self._log.is_at(f"{self._place}-wal"):
-            raise StoreError(f"the log {self._place}-wal was moved, deleted or replaced while the store was open")
+        if self._wal is not None and not self._wal.is_at(f"{self._real_path}-wal"):
+            raise StoreError(f"the log {self._real_path}-wal was moved, deleted or replaced while the store was open")
 
     def close(self) -> None:
-        """Let others have the file; to be called when all other connections to it are closed."""
+        """Close and unlock the file; all other connections to it must be closed before."""
         if self._connection is not None:
             self._connection.close()
-        if self._log is not None:
-            self._log.close()
+        if self._wal is not None:
+            self._wal.close()
         if self._locks is not None:
             self._locks.release()
-        self._connection = self._log = self._locks = None
+        self._connection = self._wal = self._locks = None
 
 
 def create_private(path: Path) -> None:
-    """Create a file that only its owner can read, unless it is there; what SQLite adds to it is as private."""
+    """Create a file that only its owner can access, unless it exists; SQLite's files beside it get the same mode."""
     with suppress(FileExistsError):
-        # What is there is not opened: to close it would let go of all locks that SQLite has of it in this process.
+        # An existing file must not be opened: closing it would release all POSIX locks that SQLite holds on it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def go_on(connection: sqlite3.Connection) -> float:
-    """Let the clock that a file keeps go on; return what it shows, in seconds since 1970."""
+def advance_clock(connection: sqlite3.Connection) -> float:
+    """Advance the steady clock that is stored in a file; return its reading in seconds since 1970."""
     with transaction(connection):
         row = connection.execute("SELECT boot, uptime, since_1970 FROM clock").fetchone()
         is_whole = row is not None and tuple(map(type, row)) == (str, float, float)
@@ -173,7 +173,7 @@ def go_on(connection: sqlite3.Connection) -> float:
 
 
 class TemporaryFile(File):
-    """A file that nobody else sees and that is gone with the process, however that ends."""
+    """An unnamed file that is deleted when the process ends, even if it is killed."""
 
     def __init__(self) -> None:
         super().__init__(Path(), "OFF")
@@ -182,36 +182,36 @@ class TemporaryFile(File):
     def open(self) -> None:
         """Create the file.
 
-        :raises StoreError: there is no place for it.
+        :raises StoreError: it cannot be created.
         """
-        with explained("there is no place for temporary files"):
+        with converting_errors("a temporary file cannot be created"):
             self._folder = tempfile.mkdtemp(prefix="alaska-")
             self.path = Path(self._folder, "waiting")
         super().open()
 
-    def _begin_log(self, connection: sqlite3.Connection) -> None:
-        """Do nothing: there is no next start."""
+    def _begin_wal(self, connection: sqlite3.Connection) -> None:
+        """Do nothing: the file is never opened again."""
 
     def check_place(self) -> None:
-        """Find nothing wrong: nobody else is to find this file."""
+        """Do nothing: the file has no path."""
 
     def hide(self) -> None:
-        """Remove the file's name, once all connections to it have been used: they go on without it."""
+        """Unlink the file; the connections to it, all of which must have been used before, remain usable."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def close(self) -> None:
-        """Remove the file."""
+        """Close and delete the file."""
         super().close()
         self.hide()
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn what SQLite and the system complain of into a :exc:`StoreError` that begins with this.
+def converting_errors(what: str) -> Iterator[None]:
+    """Convert errors of SQLite and the system to a :exc:`StoreError` whose text begins with ``what``.
 
-    It is a :exc:`DamagedRow` where something in the file is damaged.
+    It is a :exc:`DamagedRow` if the file is damaged.
     """
     try:
         yield

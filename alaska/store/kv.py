@@ -1,6 +1,6 @@
-"""The small store that the scripts of a worker share: keys, values, and times at which they are over.
+"""The key-value store of a worker's scripts, with expiry.
 
-It is one SQLite file, or a database in memory where none is named. Several workers may have the same file open.
+It is an SQLite file, or a database in memory if no file is configured. Several workers may share a file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from threading import Lock
 from typing import TypeAlias
 
 from alaska.errors import KeyValueError, StoreError
-from alaska.store.database import create_private, go_on
+from alaska.store.database import advance_clock, create_private
+from alaska.store.mark import transaction
 from alaska.system.clock import uptime
 
 Value: TypeAlias = "bytes | int | float"
@@ -32,12 +33,12 @@ _MOST_PAGES = 2**32 - 2
 
 
 class KeyValues:
-    """Keys and their values. Any thread may call any method; the time is an argument, as :meth:`now` has it.
+    """Keys and their values. All methods are thread-safe; their argument ``now`` is the time from :meth:`now`.
 
-    What a call has changed is on the disk when the call returns, if there is a file. The file, or the memory, has at
-    most ``size_limit`` octets, None for no limit.
+    If there is a file, a change is on the disk when the call returns. The file, or the database in memory, has at most
+    ``size_limit`` octets; None: no limit.
 
-    :raises StoreError: the file cannot be opened, or holds something else.
+    :raises StoreError: the file cannot be opened, or is not a key-value store.
     """
 
     def __init__(self, path: Path | None, size_limit: int | None = None) -> None:
@@ -80,29 +81,29 @@ class KeyValues:
             (page_size,) = execute("PRAGMA page_size").fetchone()
             pages = min(_MOST_PAGES, max(size_limit, LEAST_OCTETS) // page_size)
             execute(f"PRAGMA max_page_count = {pages}")
-        self._offset = go_on(self._connection) - uptime()
+        self._offset = advance_clock(self._connection) - uptime()
 
     def now(self) -> float:
-        """Return the time for the methods below, in seconds since 1970, the same for all who have the file open."""
+        """Return the time for the other methods, in seconds since 1970; it is the same for all users of the file."""
         return uptime() + self._offset
 
     def close(self) -> None:
-        """Let go of the file; what is called afterwards raises :exc:`KeyValueError`."""
+        """Close the store; all other methods raise :exc:`KeyValueError` afterwards."""
         with self._lock:
             self._connection.close()
 
     def get(self, key: bytes, now: float) -> Value | None:
-        """Return the value of a key, or None if it has none, or had one that is over."""
-        with self._changing(is_reading=True) as execute:
+        """Return the value of a key, or None if it has none or the value has expired."""
+        with self._reading() as execute:
             row = execute(
                 "SELECT value FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
         return None if row is None else row[0]
 
     def set(self, key: bytes, value: Value, now: float, ttl: float | None = None) -> None:
-        """Give a key a value, for so many seconds or for good.
+        """Set the value of a key, which expires after ``ttl`` seconds; None: never.
 
-        :raises KeyValueError: key or value is too long, or the store is full; nothing has changed.
+        :raises KeyValueError: the key or value is too long, or the store is full; nothing was changed.
         """
         _check(key, value)
         expires = None if ttl is None else now + ttl
@@ -111,10 +112,10 @@ class KeyValues:
             execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (key, value, expires))
 
     def increase(self, key: bytes, by: int | float, now: float) -> int | float:
-        """Add to the number of a key, 0 if it has no value; return the sum. When it is over does not change.
+        """Add to the number of a key, 0 if it has no value; return the sum. The expiry does not change.
 
-        :raises KeyValueError: what the key has is no number, the sum is outside of -2^63 to 2^63 - 1, or as of
-            :meth:`set`; nothing has changed.
+        :raises KeyValueError: the value is not a number, the sum is outside of -2^63 to 2^63 - 1, or as :meth:`set`;
+            nothing was changed.
         """
         _check(key, by)
         with self._changing() as execute:
@@ -133,8 +134,8 @@ class KeyValues:
         return total
 
     def ttl(self, key: bytes, now: float) -> float | None:
-        """Return after how many seconds a key is over, infinity for never, or None if it has no value."""
-        with self._changing(is_reading=True) as execute:
+        """Return the seconds until a key expires, infinity for never, or None if it has no value."""
+        with self._reading() as execute:
             row = execute(
                 "SELECT expires FROM entries WHERE key = ? AND ifnull(expires, ?) > ?", (key, math.inf, now)
             ).fetchone()
@@ -143,30 +144,27 @@ class KeyValues:
         return math.inf if row[0] is None else float(row[0]) - now
 
     def delete(self, key: bytes, now: float) -> bool:
-        """Let a key have no value; return whether it had one."""
+        """Delete a key; return whether it had a value."""
         with self._changing() as execute:
             execute("DELETE FROM entries WHERE expires <= ?", (now,))
             return execute("DELETE FROM entries WHERE key = ?", (key,)).rowcount > 0
 
     @contextmanager
-    def _changing(self, is_reading: bool = False) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """Do what is in the block as one transaction of one thread; what fails has changed nothing."""
+    def _reading(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Run the block in one thread at a time, and convert errors of SQLite."""
         with self._lock:
             try:
-                if is_reading:
-                    yield self._connection.execute
-                    return
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection.execute
-                    self._connection.execute("COMMIT")
-                finally:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
+                yield self._connection.execute
             except sqlite3.Error as error:
-                # Python 3.10 knows no codes of SQLite's.
+                # Python 3.10 does not provide SQLite's error codes.
                 is_full = "full" in str(error)
                 raise KeyValueError("the store is full" if is_full else f"the store failed: {error}") from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Run the block as one transaction, which is rolled back if the block raises an error."""
+        with self._reading() as execute, transaction(self._connection):
+            yield execute
 
 
 def _out_of_range(total: int | float) -> str:

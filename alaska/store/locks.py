@@ -1,4 +1,4 @@
-"""One broker for one file, whatever names lead to it."""
+"""Locks that give one broker exclusive access to a store's file, even by different paths."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ from pathlib import Path
 
 from alaska.errors import StoreError
 
-# SQLite's own locks are POSIX's: they are lost when the process closes any descriptor of the file. So a file that this
-# process has open already is not even looked into.
+# SQLite uses POSIX locks, which a process loses when it closes any descriptor of the file. So a file that this process
+# has open already must not be opened again.
 _in_use: set[tuple[int, int]] = set()
 
 
 class Locks:
     """The locks of a store's file, which is created if it is missing; held until :meth:`release`.
 
-    ``place`` is where links lead to from its path.
+    ``real_path`` is the path with symbolic links resolved. The file itself is locked, and so is the lock file beside
+    it, which version 1.0 uses.
 
-    The file itself is locked, whatever leads to it; the lock file beside it is what version 1.0 looks at.
-
-    :raises StoreError: another broker has the file, in this process or another, or it is no file.
-    :raises OSError: it cannot be opened.
+    :raises StoreError: another broker has the file open, in this process or another, or it is not a regular file.
+    :raises OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, place: Path) -> None:
+    def __init__(self, path: Path, real_path: Path) -> None:
         self._taken = f"the store {path} is in use by another broker"
         self.key: tuple[int, int] | None = None
         """The device and inode of the file."""
         self._descriptors: list[int] = []
-        for each in (path, f"{path}-lock", f"{place}-wal", f"{place}-shm", f"{place}-journal"):
+        for each in (path, f"{path}-lock", f"{real_path}-wal", f"{real_path}-shm", f"{real_path}-journal"):
             _check_kind(each)
         try:
-            self.beside = self._lock(f"{path}-lock")
-            self.own = self._lock(path)
-            found = os.fstat(self.own)
+            self.lock_file = self._lock(f"{path}-lock")
+            self.store_file = self._lock(path)
+            found = os.fstat(self.store_file)
             self.key = found.st_dev, found.st_ino
             _in_use.add(self.key)
         except BaseException:
@@ -52,7 +51,7 @@ class Locks:
         return descriptor
 
     def release(self) -> None:
-        """Let others have the file."""
+        """Release the locks."""
         while self._descriptors:
             os.close(self._descriptors.pop())
         if self.key is not None:
@@ -68,7 +67,7 @@ def _check_kind(path: str | Path) -> None:
     if (found.st_dev, found.st_ino) in _in_use:
         raise StoreError(f"the store {path} is in use by another broker of this process")
     if not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"{path} is no file, but {_kind(found.st_mode)}")
+        raise StoreError(f"{path} is not a regular file, but {_kind(found.st_mode)}")
 
 
 def _kind(mode: int) -> str:

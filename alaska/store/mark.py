@@ -1,9 +1,9 @@
-"""What a store's file and its write-ahead log say of each other, looked at before SQLite opens them.
+"""Check that a store's file and its write-ahead log (WAL) belong together before SQLite opens them.
 
-SQLite replays any log that it finds beside a file, and takes a log that is missing for one that had nothing in it. So
-each log begins with a mark, which is random, and the file has the same one: a transaction that sets ``is_open`` is
-brought into the file, and then the log begins anew with one that takes it back. Whoever finds ``is_open`` in the file
-itself knows that there has to be a log; when that was brought into the file, by whatever program, it is 0.
+SQLite replays any WAL that it finds beside a file, and treats a missing WAL as an empty one. So the file and its WAL
+have a common random mark. A transaction that writes the mark and sets ``is_open`` to 1 is checkpointed into the file;
+then the WAL is restarted with a transaction that sets ``is_open`` to 0. If ``is_open`` is 1 in the file itself, the
+file needs its WAL; when the WAL has been checkpointed, by any program, it is 0.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from alaska.errors import StoreError
-from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Log
+from alaska.store.wal import FRAME_HEADER_OCTETS, HEADER_OCTETS, Wal
 from alaska.system.clock import boot_id
 
 APPLICATION_ID = 0x416C6173
-"""Says of a SQLite file that it is a store of ours ("Alas")."""
+"""SQLite's application id of Alaska's stores ("Alas")."""
 NEWEST_SCHEMA = 5
 LONG_FRAMES = 1000
-"""A log with so many frames is brought into the file, and begins anew."""
+"""The number of frames from which on the WAL is checkpointed and restarted."""
 _MAGIC = b"SQLite format 3\0"
 BEING_WRITTEN, _WRITTEN = b"\1", b"\0"
 _MARK_OCTETS = 16
 
 
-def begin_log(connection: sqlite3.Connection) -> None:
-    """Bring the log into the file, and begin it anew with a mark of its own.
+def restart_wal(connection: sqlite3.Connection) -> None:
+    """Checkpoint the WAL, and restart it with a new mark.
 
-    While somebody still reads the old one, it goes on instead, with the new mark in it.
+    While another connection still reads the old WAL, it is continued with the new mark instead.
     """
     mark = secrets.token_bytes(_MARK_OCTETS)
     _write(connection, mark, is_open=True)
@@ -52,7 +52,7 @@ def _write(connection: sqlite3.Connection, mark: bytes, is_open: bool) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do what is in the block as one transaction; what fails has changed nothing."""
+    """Run the block as one transaction, which is rolled back if the block raises an error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -62,11 +62,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-class OpenLog:
-    """The log of a file that is open, and a note of it in the lock file, which tells the next start what to find.
+class OpenWal:
+    """The WAL of an open file, and a note about it in the lock file for the next start.
 
-    The note says whether a transaction is being written, since that may be found in pieces, and how long the log was
-    when there was none. It is not synchronized: after a crash of the machine nothing goes by it.
+    The note says whether a transaction is being written, which may be incomplete then, or how long the WAL was after
+    the last one. The note is not fsynced, so it is ignored after a crash of the machine.
     """
 
     def __init__(self, path: Path, lock: int, page_octets: int) -> None:
@@ -77,17 +77,20 @@ class OpenLog:
         self._place = HEADER_OCTETS + (LONG_FRAMES - 1) * (FRAME_HEADER_OCTETS + page_octets) + 8
 
     def begin(self) -> None:
-        """Note that a transaction is being written."""
+        """Record that a transaction is being written."""
         os.pwrite(self._lock, BEING_WRITTEN, 0)
 
     def end(self) -> bool:
-        """Note that it is written; return whether the log is long now: its last frame but so many has its salts."""
+        """Record that the transaction was written; return whether the WAL has reached :data:`LONG_FRAMES`.
+
+        It has if that frame has the salts of the WAL's header: older frames after the current ones have others.
+        """
         os.pwrite(self._lock, _WRITTEN + os.fstat(self._log).st_size.to_bytes(8, "big"), 0)
         salts = os.pread(self._log, 8, self._place)
         return len(salts) == 8 and salts == os.pread(self._log, 8, 16)
 
     def is_at(self, path: str) -> bool:
-        """Return whether the file at a path is this log."""
+        """Return whether the file at a path is this WAL."""
         try:
             found = os.stat(path)
         except OSError:
@@ -95,7 +98,7 @@ class OpenLog:
         return (found.st_dev, found.st_ino) == self._key
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the WAL."""
         os.close(self._log)
 
 
@@ -103,7 +106,7 @@ class OpenLog:
 
 
 class _Opening(NamedTuple):
-    """What the file alone says, and in which of its pages."""
+    """The row of the table ``opening`` in the file without its WAL, and the number of its page."""
 
     mark: bytes
     is_open: bool
@@ -112,7 +115,7 @@ class _Opening(NamedTuple):
 
 
 def check_missing(path: Path) -> None:
-    """Make sure that where there is no file there is no log either.
+    """Check that there is no WAL if there is no file.
 
     :raises StoreError: there is one.
     """
@@ -121,43 +124,43 @@ def check_missing(path: Path) -> None:
 
 
 def check(path: Path, descriptor: int, lock: int) -> None:
-    """Make sure that a file is a store of ours or empty, and that its log belongs to it; nothing is changed.
+    """Check that a file is a store or empty, and that its WAL belongs to it; nothing is modified.
 
-    Given are descriptors of the file and of its lock file.
+    ``descriptor`` is that of the file, ``lock`` that of its lock file.
 
-    :raises StoreError: it is not so.
-    :raises OSError: something cannot be read.
+    :raises StoreError: the file cannot be used, or its WAL does not belong to it.
+    :raises OSError: a file cannot be read.
     """
-    log = Log.open(Path(f"{path}-wal"))
+    wal = Wal.open(Path(f"{path}-wal"))
     try:
         header = os.pread(descriptor, 100, 0)
         if not header:
-            if log is not None:
+            if wal is not None:
                 raise StoreError(f"the store {path} is empty, but its log {path}-wal is not")
             return
-        if log is not None:
-            _check_whole(path, log)
-        _check_header(path, header, log)
-        _check_length(path, header, os.fstat(descriptor).st_size, log)
-        _check_mark(path, header, log, os.pread(lock, 9, 0))
+        if wal is not None:
+            _check_whole(path, wal)
+        _check_header(path, header, wal)
+        _check_length(path, header, os.fstat(descriptor).st_size, wal)
+        _check_mark(path, header, wal, os.pread(lock, 9, 0))
     finally:
-        if log is not None:
-            log.close()
+        if wal is not None:
+            wal.close()
 
 
-def _check_header(path: Path, header: bytes, log: Log | None) -> None:
+def _check_header(path: Path, header: bytes, wal: Wal | None) -> None:
     if len(header) < 100 or header[:16] != _MAGIC:
         raise StoreError(f"the store {path} cannot be used: the file is not a database")
-    if log is not None and log.page_octets != _page_octets(header):
+    if wal is not None and wal.page_octets != _page_octets(header):
         raise _not_its_own(path)
     has_tables = any(header[40:44])
     if has_tables and _size(f"{path}-journal"):
-        # Ours has one while it is created alone, and SQLite would roll it back.
+        # A store has a rollback journal only while it is created. SQLite would roll back this one.
         raise StoreError(f"the journal {path}-journal beside the store {path} belongs to another file")
     if _number(header, 68) != APPLICATION_ID and (has_tables or any(header[68:72])):
         raise StoreError(f"{path} is a database of another program")
-    # What the log says of the first page is newer, and all there is when the store was created and never closed.
-    newest = header if log is None else next(log.versions(1), header)
+    # The first page in the WAL is newer. If the store was created and never closed, it is the only one.
+    newest = header if wal is None else next(wal.versions(1), header)
     if newest is not header and _number(newest, 68) != APPLICATION_ID:
         raise _not_its_own(path)
     version = _number(newest, 60)
@@ -168,52 +171,52 @@ def _check_header(path: Path, header: bytes, log: Log | None) -> None:
         )
 
 
-def _check_length(path: Path, header: bytes, octets: int, log: Log | None) -> None:
+def _check_length(path: Path, header: bytes, octets: int, wal: Wal | None) -> None:
     pages, has = _number(header, 28), octets // _page_octets(header)
     if pages <= has or header[24:28] != header[92:96]:
         return
-    newest = None if log is None else next(log.versions(1), None)
-    # The file is too short as well when its broker was killed while it brought the log into the file, first page first.
+    newest = None if wal is None else next(wal.versions(1), None)
+    # The file is also too short if its broker was killed during a checkpoint, which writes the first page first.
     if newest is None or _number(newest, 28) != pages:
         raise StoreError(f"the store {path} is cut: it has {has} of {pages} pages")
 
 
-def _check_whole(path: Path, log: Log) -> None:
-    if not log.is_log or log.goes_on_behind_damage:
+def _check_whole(path: Path, wal: Wal) -> None:
+    if not wal.is_log or wal.continues_after_damage:
         raise _damaged(path)
 
 
-def _check_mark(path: Path, header: bytes, log: Log | None, note: bytes) -> None:
+def _check_mark(path: Path, header: bytes, wal: Wal | None, note: bytes) -> None:
     try:
         opening = _opening(path) if any(header[40:44]) else None
     except sqlite3.DatabaseError:
-        if log is None or next(log.versions(1), None) is None:
+        if wal is None or next(wal.versions(1), None) is None:
             raise
-        # Its first page is in the log, too, and may be half of what it was: the log is being brought into the file.
+        # The first page is in the WAL too: the broker was killed during a checkpoint, and the page may be half written.
         return
     if opening is None:
         return
-    if log is None:
+    if wal is None:
         if opening.is_open:
             raise StoreError(
-                f"the store {path} was not closed, and its log {path}-wal is missing: what was written last is in "
-                'there alone. Bring it back; or, to go on without it: sqlite3 FILE "UPDATE opening SET is_open = 0"'
+                f"the store {path} was not closed, and its log {path}-wal is missing: the last changes are only in "
+                'the log. Restore it, or discard these changes: sqlite3 FILE "UPDATE opening SET is_open = 0"'
             )
         return
     if opening.boot == boot_id() != "" and note[:1] == _WRITTEN:
-        # The machine has not crashed since, and nothing was being written.
-        is_shorter = opening.is_open and log.octets < int.from_bytes(note[1:], "big")
-        if is_shorter or log.is_cut_short:
+        # The machine has not crashed since the note was written, and no transaction was being written.
+        is_shorter = opening.is_open and wal.octets < int.from_bytes(note[1:], "big")
+        if is_shorter or wal.is_cut_short:
             raise _damaged(path)
-    versions = list(log.versions(opening.page))
-    if not any(opening.mark in version for version in versions) and (versions or (opening.is_open and log.whole)):
+    versions = list(wal.versions(opening.page))
+    if not any(opening.mark in version for version in versions) and (versions or (opening.is_open and wal.whole)):
         raise _not_its_own(path)
 
 
 def _opening(path: Path) -> _Opening | None:
-    """Return what the file says without its log; None if it is of an older version, or that page is damaged.
+    """Return the row of the file without its WAL; None if the file has an older version, or the row is damaged.
 
-    :raises sqlite3.DatabaseError: so is the list of its tables.
+    :raises sqlite3.DatabaseError: the file's schema is damaged.
     """
     uri = f"file:{quote(str(path.absolute()))}?immutable=1"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
@@ -247,6 +250,6 @@ def _not_its_own(path: Path) -> StoreError:
 
 def _damaged(path: Path) -> StoreError:
     return StoreError(
-        f"the log {path}-wal of the store {path} is damaged: what was written last is in there. A copy of it may be "
-        "whole; without it the store goes on from before"
+        f"the log {path}-wal of the store {path} is damaged: the last changes are in it. Restore an intact copy of the "
+        "log, or remove it to continue without these changes"
     )

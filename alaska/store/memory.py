@@ -1,4 +1,4 @@
-"""The store that lives as long as its broker."""
+"""A store in memory, which is not durable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Reco
 
 @implementer(IStore)
 class MemoryStore:
-    """Keeps everything in memory: nothing survives the process, and nothing waits for a disk."""
+    """Stores everything in memory."""
 
     is_durable = False
     last_position = 0
@@ -32,7 +32,7 @@ class MemoryStore:
         self._last_records: dict[bytes, int] = {}
 
     def tell_refused(self, refused: Refused) -> None:
-        """See :class:`IStore`; nothing is refused."""
+        """See :class:`IStore`; no message is refused."""
 
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""

@@ -1,7 +1,7 @@
 """The connection that reads the store's file.
 
-What is damaged is left out: a row that cannot be decoded costs itself, a page of the file that is damaged the rows in
-it. What is read at once is bounded by octets; a row that is large alone is read in another thread.
+Damaged rows are skipped: a row that cannot be decoded, or all rows in a damaged page of the file. The size of a page of
+results is limited; large rows are read in another thread.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from alaska.errors import DamagedRow
 from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record, RecordSize
 from alaska.names import printable
 from alaska.store import rows
-from alaska.store.damage import Damage, is_damage, next_whole
-from alaska.store.database import File, explained
+from alaska.store.chunks import LARGE_OCTETS
+from alaska.store.damage import Damage, first_readable, is_damage
+from alaska.store.database import File, converting_errors
 from alaska.store.large import LargeRows
-from alaska.store.pieces import LARGE_OCTETS
 from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20
-"""When so much has been read, a page ends."""
-MOST_DETOURS = 16
-"""How often one page goes around damage; what lies behind that is for the next."""
+"""A page of results ends when it has this size."""
+MAX_GAPS = 16
+"""The maximum number of damaged places that are skipped for one page of results; the next page continues."""
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
 
 
 class Reader:
-    """The connection that reads; it sees what is committed. All methods raise :exc:`StoreError`."""
+    """Reads committed data. All methods raise :exc:`StoreError`."""
 
     def __init__(self, file: File) -> None:
         self._what = f"the store {file.path} cannot be read"
         self.path = file.path
         self.damage = Damage(file.path)
-        with explained(self._what):
+        with converting_errors(self._what):
             self.connection = file.connect()
-            # What is damaged may say that it is text, and need not be UTF-8.
+            # A damaged value may have the type TEXT and not be UTF-8.
             self.connection.text_factory = bytes
             self.large = LargeRows(file)
 
@@ -48,11 +48,11 @@ class Reader:
         self.connection.close()
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
-        """Return messages of a queue behind a position, in order."""
+        """Return messages of a queue after a position, in order."""
         return self._page(MESSAGES, (rows.NUMBERS[queue.kind], queue.address), after, limit)
 
     def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
-        """Return dead letters behind a position, in order; large ones are waited for."""
+        """Return dead letters after a position, in order; wait until large ones are read."""
         found = self._page(LETTERS, (), after, limit)
         while limit > 0 and not found and found.upto == after:
             self.large.wait()
@@ -60,15 +60,15 @@ class Reader:
         return found
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
-        """Return records of a stream behind a position, in order."""
+        """Return records of a stream after a position, in order."""
         return self._page(RECORDS, (stream,), after, limit)
 
     def times(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
-        """Return times and sizes of records of a stream behind a position, in order."""
+        """Return times and sizes of a stream's records after a position, in order."""
         return self._page(RECORD_SIZES, (stream,), after, limit)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
-        """Return messages that expire not after now, in order of that time and position, behind such a pair."""
+        """Return messages that have expired by ``now``, ordered by (expiry, position), after such a pair."""
         found: Page[Message, tuple[float, int]] = Page(upto=after)
         keys = self._overdue(now, after, limit)
         octets = 0
@@ -88,8 +88,8 @@ class Reader:
         return found
 
     def _overdue(self, now: float, after: tuple[float, int], limit: int) -> list[_Row]:
-        """Return the keys of messages that expire not after now, as far as their index is whole."""
-        with explained(self._what):
+        """Return the keys of messages that have expired by ``now``; none if their index is damaged."""
+        with converting_errors(self._what):
             try:
                 return self.connection.execute(
                     "SELECT expires, position, kind, address FROM message "
@@ -101,8 +101,8 @@ class Reader:
                 return []
 
     def first_expiry(self, after: float) -> float | None:
-        """Return when the first message expires that does so behind a time, if one does."""
-        with explained(self._what):
+        """Return the time of the first expiry after a time, or None."""
+        with converting_errors(self._what):
             try:
                 ((first,),) = self.connection.execute("SELECT min(expires) FROM message WHERE expires > ?", (after,))
             except sqlite3.DatabaseError as error:
@@ -111,20 +111,20 @@ class Reader:
         return first if isinstance(first, float) else None
 
     def letter(self, position: int) -> DeadLetter | None:
-        """Return the dead letter with this position, if there is one."""
+        """Return the dead letter at a position, or None."""
         return self._one(LETTERS, (position,), LETTERS.one)
 
     def has_letter(self, position: int) -> bool:
-        """Return whether there is a dead letter with this position."""
-        with explained(self._what):
+        """Return whether there is a dead letter at a position."""
+        with converting_errors(self._what):
             return bool(self.connection.execute("SELECT 1 FROM letter WHERE position = ?", (position,)).fetchall())
 
     def octets_of_records(self, stream: bytes, after: int, upto: int) -> tuple[int, int]:
-        """Return the octets of the records of a stream behind a position, up to another; and the last one's position.
+        """Return the total size of a stream's records after a position and up to another, and the last one's position.
 
-        Where there are none, the latter is the position behind which they would be.
+        If there are none, the latter is ``after``.
         """
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 ((octets, last),) = self.connection.execute(
                     "SELECT ifnull(sum(octets), 0), max(position) FROM record WHERE stream = ? "
@@ -140,19 +140,19 @@ class Reader:
     # One row, and rows in order
 
     def _one(self, scan: Scan[_T], values: _Row, query: str) -> _T | None:
-        """Return what is in a row, given the values that say which; None if it is not there, or damaged."""
+        """Return the decoded row with these key values; None if it does not exist or is damaged."""
         try:
-            with explained(self._what):
+            with converting_errors(self._what):
                 found = self.connection.execute(query, values).fetchall()
         except DamagedRow as error:
             self._note_row(scan, values, error)
             return None
-        return self._made_of(scan, values, found[0]) if found else None
+        return self._decoded(scan, values, found[0]) if found else None
 
-    def _made_of(self, scan: Scan[_T], values: _Row, row: _Row) -> _T | None:
-        """Return what a row is; None if it is damaged.
+    def _decoded(self, scan: Scan[_T], values: _Row, row: _Row) -> _T | None:
+        """Return a decoded row; None if it is damaged.
 
-        :raises _NotReadYet: it is large.
+        :raises _NotReadYet: the row is large and still being read.
         """
         large = row[scan.large_at]
         try:
@@ -167,17 +167,17 @@ class Reader:
         return read
 
     def _page(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> Page[_T, int]:
-        """Return what is behind a position, given the values of the scan's condition."""
+        """Return a page of decoded rows after a position, given the values of the scan's condition."""
         some, upto = self._rows(scan, values, after, limit)
         try:
             return Page(map(scan.decode, some), upto)
-        except DamagedRow:  # So is what is large, and has only its length here: they are looked at one by one.
+        except DamagedRow:  # Also raised for large rows, which have a length instead of content: decode one by one.
             pass
         found: Page[_T, int] = Page(upto=after)
         for row in some:
             position = row[scan.position_at]
             try:
-                made = self._made_of(scan, (*values, position), row)
+                made = self._decoded(scan, (*values, position), row)
             except _NotReadYet:
                 return found
             if made is not None:
@@ -187,13 +187,13 @@ class Reader:
         return found
 
     def _rows(self, scan: Scan[_T], values: _Row, after: int, limit: int) -> tuple[list[_Row], int | None]:
-        """Return rows behind a position, and up to which they were looked through; None for all."""
+        """Return rows after a position, and the position up to which rows were examined; None at the end."""
         found: list[_Row] = []
-        step, octets, detours = limit, 0, 0
+        step, octets, gaps = limit, 0, 0
         while limit > 0:
-            some, octets, error = self._some(scan, values, after, min(step, limit), octets)
+            some, octets, error = self._fetched(scan, values, after, min(step, limit), octets)
             limit -= len(some)
-            some = self._in_place(scan, after, some)
+            some = self._without_misplaced(scan, after, some)
             found += some
             if some:
                 after = some[-1][scan.position_at]
@@ -202,33 +202,33 @@ class Reader:
             if error is _END:
                 if (self._last(scan, values) or 0) <= after:
                     return found, None
-                # A row that is damaged where it says what it belongs to looks like the end.
+                # SQLite ends early at a row whose key columns are damaged.
                 error = "it ends early"
             if some:
-                # What comes right before the damage may not have been given, so it is read row by row.
+                # SQLite may not have returned the rows right before the damage, so read row by row.
                 step = 1 if isinstance(error, sqlite3.Error) else limit
             elif step > 1 and isinstance(error, sqlite3.Error):
                 step = 1
             else:
-                beyond = self._beyond(scan, values, after, error or "it is out of place")
-                if beyond is None:
+                next_readable = self._next_readable(scan, values, after, error or "it is out of place")
+                if next_readable is None:
                     return found, None
-                detours += 1
-                after, step = max(beyond, after + 2**detours // 2), limit
-                if detours == MOST_DETOURS:
+                gaps += 1
+                after, step = max(next_readable, after + 2**gaps // 2), limit
+                if gaps == MAX_GAPS:
                     break
         return found, after
 
-    def _some(
+    def _fetched(
         self, scan: Scan[_T], values: _Row, after: int, limit: int, octets: int
     ) -> tuple[list[_Row], int, sqlite3.Error | str | None]:
-        """Return at most so many rows behind a position, until a page is full of them and those before.
+        """Return at most ``limit`` rows after a position, until the page is full, given the octets it has already.
 
-        Also how many octets it has then, and what ended them if not that or their number: an error, or the end.
+        Also return the octets of the page then, and what ended the rows otherwise: an error, or ``_END``.
         """
         found: list[_Row] = []
         large_at = scan.large_at
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 with closing(self.connection.execute(scan.page, (*values, after, limit))) as cursor:
                     for row in cursor:
@@ -243,8 +243,8 @@ class Reader:
                 return found, octets, error
         return found, octets, None if len(found) == limit else _END
 
-    def _in_place(self, scan: Scan[_T], after: int, some: list[_Row]) -> list[_Row]:
-        """Return the rows whose positions rise: one that is higher than the next, or not above the last, is damaged."""
+    def _without_misplaced(self, scan: Scan[_T], after: int, some: list[_Row]) -> list[_Row]:
+        """Return the rows whose positions are ascending; rows that are out of order are damaged."""
         at = scan.position_at
         positions = [row[at] for row in some]
         if set(map(type, positions)) == {int} and all(map(lt, [after, *positions], [*positions, MOST_POSITION + 1])):
@@ -262,11 +262,11 @@ class Reader:
         return found
 
     def sizes(self, scan: Scan[_T], values: _Row, after: int, upto: int) -> list[tuple[int, int]]:
-        """Return positions and octets of rows behind a position, up to another, as far as they can be read."""
+        """Return positions and sizes of the readable rows after a position and up to another."""
         found: list[tuple[int, int]] = []
         at: int | None = after
         while at is not None:
-            with explained(self._what):
+            with converting_errors(self._what):
                 try:
                     with closing(self.connection.execute(scan.sizes, (*values, at))) as cursor:
                         for position, octets in cursor:
@@ -279,11 +279,11 @@ class Reader:
                 except sqlite3.DatabaseError as error:
                     if not is_damage(error):
                         raise
-                    at = self._beyond(scan, values, at, error)
+                    at = self._next_readable(scan, values, at, error)
         return found
 
-    def _beyond(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
-        """Return the position from which on rows can be read again that cannot behind another; None for none."""
+    def _next_readable(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
+        """Return the position after which rows can be read again, given one after which they cannot; None for none."""
         last = self._last(scan, values) or 0
 
         def can_read(position: int) -> bool:
@@ -295,17 +295,17 @@ class Reader:
                 return False
             return whole_number(found[0][0]) > position if found else position >= last
 
-        with explained(self._what):
+        with converting_errors(self._what):
             if can_read(after):
                 ((position,),) = self.connection.execute(scan.next, (*values, after)).fetchall() or [(after,)]
                 self.damage.note(f"row {position} of table {scan.table}", error, (scan.table, *values, position))
                 return int(position)
             self.damage.note(f"a page of table {scan.table}", error, (scan.table, *values, after))
-            return next_whole(can_read, after, MOST_POSITION)
+            return first_readable(can_read, after, MOST_POSITION)
 
     def _last(self, scan: Scan[_T], values: _Row) -> int | None:
-        """Return the last position; None if it cannot be read."""
-        with explained(self._what):
+        """Return the last position, or 0; None if it cannot be read."""
+        with converting_errors(self._what):
             try:
                 found = self.connection.execute(scan.last, values).fetchall()
             except sqlite3.DatabaseError as error:
@@ -324,12 +324,12 @@ class Reader:
 
 
 def whole_number(value: object) -> int:
-    """Return a number of a row, or 0 if it is damaged."""
+    """Return a number from a row, or 0 if it is damaged."""
     return value if isinstance(value, int) and 0 <= value <= MOST_POSITION else 0
 
 
 class _NotReadYet(Exception):
-    """A row that is large is being read by another thread."""
+    """A large row is being read by another thread."""
 
 
 _END = "there are no more"

@@ -1,4 +1,4 @@
-"""Messages, dead letters and records as rows of the store's tables, and back (schema/*.sql)."""
+"""Convert messages, dead letters and records to rows of the store's tables (schema/*.sql) and back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 from alaska.errors import DamagedRow
 from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
 from alaska.mlm.commands import Content
-from alaska.store.pieces import LARGE_OCTETS, LENGTH_OCTETS
+from alaska.store.chunks import LARGE_OCTETS, LENGTH_OCTETS
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
 NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 RECORD_KIND = len(KINDS)
-"""The kind of records where they are in one table with messages."""
+"""The kind of records in the table that they share with messages."""
 MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
     "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time"
@@ -31,23 +31,23 @@ _from_data = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes, tuple[bytes, ...
 
 
 def pack(content: Content) -> bytes:
-    """Return the frames of a content as one."""
+    """Return the frames of a content in one string, each preceded by its length."""
     return b"".join([part for frame in content for part in (len(frame).to_bytes(LENGTH_OCTETS, "big"), frame)])
 
 
 def unpack(packed: bytes) -> Content:
-    """Return the frames that were packed.
+    """Return the frames from a packed string.
 
-    :raises DamagedRow: they do not end where the packed octets do.
+    :raises DamagedRow: a length does not match the string.
     """
     frames, end = _frames(packed)
     if end != len(packed):
-        raise DamagedRow("its content does not end where it says")
+        raise DamagedRow("the length of its content is wrong")
     return frames
 
 
 def _frames(packed: bytes) -> tuple[Content, int]:
-    """Return the frames, the last one cut if it has to be, and where it should end."""
+    """Return the frames, the last one possibly truncated, and the offset where it should end."""
     frames: list[bytes] = []
     at = 0
     while at < len(packed):
@@ -58,14 +58,14 @@ def _frames(packed: bytes) -> tuple[Content, int]:
 
 
 def as_data(sender: bytes, subject: bytes, tracker: bytes, packed: bytes, is_tracked: int, origin: bytes) -> bytes:
-    """Return as one value what a row of version 1 had in columns of its own."""
+    """Return the column ``data`` for a row of schema version 1, which had separate columns."""
     return _to_data((sender, subject, tracker, _frames(packed)[0], bool(is_tracked), origin))
 
 
 def of_messages(messages: Iterable[Message]) -> list[Any]:
-    """Return the values of the rows of messages, one row after the other, without those that name their queue.
+    """Return the values of the rows of messages in one list, without the columns that name the queue.
 
-    Those that are large have no content there.
+    Large messages have no content in their rows.
     """
     return [
         value
@@ -92,7 +92,7 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
 def to_message(row: Sequence[Any]) -> Message:
     """Return the message of a row.
 
-    :raises DamagedRow: it is damaged.
+    :raises DamagedRow: the row is not valid.
     """
     if tuple(map(type, row)) not in _MESSAGE_TYPES:
         raise DamagedRow("a column has another type")
@@ -105,7 +105,7 @@ def to_message(row: Sequence[Any]) -> Message:
         raise DamagedRow(str(error)) from error
     queue = QueueName(KINDS[kind], address)
     message = Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
-    # It counts for as much as it did when it was written, be it by an older version.
+    # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets
     return message
 
@@ -133,7 +133,7 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
 def to_letter(row: Sequence[Any]) -> DeadLetter:
     """Return the dead letter of a row.
 
-    :raises DamagedRow: it is damaged.
+    :raises DamagedRow: the row is not valid.
     """
     if tuple(map(type, row)) not in _LETTER_TYPES:
         raise DamagedRow("a column has another type")
@@ -150,16 +150,16 @@ def to_letter(row: Sequence[Any]) -> DeadLetter:
 
 
 def of_record(record: Record) -> tuple[Any, ...]:
-    """Return the row of a record, without its stream; where it is large, without its content."""
+    """Return the row of a record without its stream; a large record has no content in its row."""
     _, position, time, sender, subject, content = record
     size = record.size
     return position, time, sender, subject, pack(content) if size <= LARGE_OCTETS else b"", size
 
 
 def to_record_size(row: Sequence[Any]) -> RecordSize:
-    """Return the size of a record of its row.
+    """Return the size of a record from its row.
 
-    :raises DamagedRow: it is damaged.
+    :raises DamagedRow: the row is not valid.
     """
     position, time, octets, _ = row
     if not isinstance(time, int) or not isinstance(octets, int):
@@ -170,7 +170,7 @@ def to_record_size(row: Sequence[Any]) -> RecordSize:
 def to_record(row: Sequence[Any]) -> Record:
     """Return the record of a row.
 
-    :raises DamagedRow: it is damaged.
+    :raises DamagedRow: the row is not valid.
     """
     if tuple(map(type, row)) != _RECORD_TYPES:
         raise DamagedRow("a column has another type")

@@ -1,4 +1,4 @@
-"""How messages, letters and records are read by their positions: the SQL, and what becomes of a row."""
+"""The queries that read messages, dead letters and records in the order of their positions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any, Generic, TypeVar
 
 from alaska.message import DeadLetter, Message, Record, RecordSize
 from alaska.store import rows
-from alaska.store.pieces import LARGE_OCTETS
+from alaska.store.chunks import LARGE_OCTETS
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Scan(Generic[_T]):
-    """A table that is read in the order of positions: of the rows for which a condition holds, whose values are given.
+    """The queries for the rows of a table that match a condition, in the order of positions.
 
-    ``large`` is the column that may be large; ``decode`` makes what a row is out of all its columns, or raises
-    :exc:`DamagedRow`.
+    ``large`` is the column that may be large. ``decode`` converts a row with all columns, or raises :exc:`DamagedRow`.
     """
 
     table: str
@@ -30,53 +29,53 @@ class Scan(Generic[_T]):
 
     @cached_property
     def position_at(self) -> int:
-        """Which column is the position."""
+        """The index of the column ``position``."""
         return self.columns.split(", ").index("position")
 
     @cached_property
     def large_at(self) -> int:
-        """Which column may be large; where it is, or its content is in pieces, :attr:`page` has a number instead."""
+        """The index of the column that may be large; if it is, :attr:`page` returns its length instead."""
         return self.columns.split(", ").index(self.large)
 
     @cached_property
     def page(self) -> str:
-        """The statement that reads rows behind a position, at most so many."""
+        """The query for a limited number of rows after a position."""
         octets = "max(octets, length({0}))" if "octets" in self.columns else "length({0})"
-        return f"SELECT {self._columns_with(octets)} FROM {self.table} {self._behind} LIMIT ?"
+        return f"SELECT {self._columns_with(octets)} FROM {self.table} {self._after} LIMIT ?"
 
     @cached_property
     def small(self) -> str:
-        """The statement that reads the row at a position, without content that is in pieces."""
+        """The query for the row at a position, without content that is in chunks."""
         return f"SELECT {self._columns_with('length({0})')} FROM {self.table} WHERE {self.condition} AND position = ?"
 
     @cached_property
     def next(self) -> str:
-        """The statement that reads the first position behind another, and nothing that may be large."""
-        return f"SELECT position FROM {self.table} {self._behind} LIMIT 1"
+        """The query for the first position after another; it reads no large columns."""
+        return f"SELECT position FROM {self.table} {self._after} LIMIT 1"
 
     @cached_property
     def last(self) -> str:
-        """The statement that reads the last position."""
+        """The query for the last position."""
         return f"SELECT position FROM {self.table} WHERE {self.condition} ORDER BY position DESC LIMIT 1"
 
     @cached_property
     def sizes(self) -> str:
-        """The statement that reads positions and octets behind a position."""
-        return f"SELECT position, octets FROM {self.table} {self._behind}"
+        """The query for positions and sizes after a position."""
+        return f"SELECT position, octets FROM {self.table} {self._after}"
 
     @cached_property
     def one(self) -> str:
-        """The statement that reads the row at a position, whatever its size."""
+        """The query for the whole row at a position, whatever its size."""
         return f"SELECT {self.columns} FROM {self.table} WHERE {self.condition} AND position = ?"
 
     def _columns_with(self, octets: str) -> str:
-        """Return the columns, in place of the large one how many octets there are, where these are many."""
+        """Return the columns; the large one is replaced by its length if that exceeds :data:`LARGE_OCTETS`."""
         octets = octets.format(self.large)
         small = f"CASE WHEN {octets} > {LARGE_OCTETS} THEN {octets} ELSE {self.large} END"
         return ", ".join(small if each == self.large else each for each in self.columns.split(", "))
 
     @property
-    def _behind(self) -> str:
+    def _after(self) -> str:
         return f"WHERE {self.condition} AND position > ? ORDER BY position"
 
 

@@ -1,8 +1,7 @@
-"""The store in a file: written in groups by a thread of its own, read in between.
+"""The store in an SQLite file, written in batches by a separate thread.
 
-What changes is seen at once and written soon: the changes of a moment are one transaction, so one ``fsync`` serves all
-that arrived while the one before went on. A message that is done with before its turn to be written never costs a disk
-access.
+Changes are visible at once and written soon. All changes that arrive while a batch is written form the next batch,
+which is one transaction with one ``fsync``. A message that is deleted before its batch is written is never written.
 """
 
 from __future__ import annotations
@@ -18,26 +17,26 @@ from zope.interface import implementer
 from alaska.errors import StoreError
 from alaska.interfaces import IStore, Reactor, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
-from alaska.store.census import Census
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
+from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
 from alaska.store.writing import AnyWriting, WritingThread, Written
 from alaska.system.events import is_worth_a_line
 
 LAZY_SECONDS = 0.02
-"""How long changes that nobody waits for may stay unwritten."""
-TRY_SECONDS = 0.1
-"""The same for attempts: most requests are done with by then, and need none to be written."""
+"""The maximum delay of writing changes that no callback waits for."""
+LAZY_ATTEMPTS_SECONDS = 0.1
+"""The same for numbers of attempts: most requests are finished by then, so theirs need not be written."""
 SPILL_OCTETS = 2**20
-"""From how much on a temporary store uses its file."""
+"""The size of changes from which on a temporary store writes them to its file."""
 MOST_UNWRITTEN_OCTETS = 2 * 2**20
-"""How much may wait while a group is written. It is the next group, so it is also how long one can take."""
+"""The maximum size of the changes that wait while a batch is written, and so of the next batch."""
 MOST_UNSAFE_OCTETS = 16 * 2**20
-"""How much is kept in memory while the file cannot be written; more is refused."""
+"""The maximum size of the changes in memory while the file cannot be written; then new messages are refused."""
 MOST_ROW_OCTETS = 990_000_000
-"""SQLite takes 1 000 000 000 octets a row, in which content is not alone."""
+"""SQLite's limit is 1 000 000 000 octets per row, which includes the other columns."""
 RETRY_SECONDS = 1.0
 BEFORE_ALL = float("-inf")
 
@@ -46,7 +45,7 @@ MakeWriting = Callable[[File, Callable[[], None]], AnyWriting]
 
 @implementer(IStore)
 class SqliteStore:
-    """Keeps everything in a file: a given one, or a temporary one that is used only for what is too much for memory.
+    """A store in a file: a durable one, or a temporary one, which is used only for data that does not fit into memory.
 
     :raises StoreError: the file cannot be used.
     """
@@ -66,23 +65,23 @@ class SqliteStore:
         self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
-        self._view = View(self._unwritten)
+        self.view = View(self._unwritten)
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
-        self._tries_due: IDelayedCall | None = None
+        self._attempts_due: IDelayedCall | None = None
         self._highest_written = 0
         self._first_expiry = NEVER
         if self.is_durable:
             self._open()
             self.last_position = self._highest_written
             self.opened_at = file.opened_at
-            self._first_expiry = self._view.first_expiry(BEFORE_ALL)
+            self._first_expiry = self.view.first_expiry(BEFORE_ALL)
 
     def _open(self) -> None:
         self.file.open()
         try:
-            self._view.reader = reader = Reader(self.file)
-            self._highest_written = Census(reader).last_position()
+            self.view.reader = reader = Reader(self.file)
+            self._highest_written = Totals(reader).last_position()
         except BaseException:
             self.file.close()
             raise
@@ -98,7 +97,7 @@ class SqliteStore:
     @property
     def damaged(self) -> int:
         """See :class:`IStore`."""
-        return 0 if self._view.reader is None else self._view.reader.damage.count
+        return 0 if self.view.reader is None else self.view.reader.damage.count
 
     # Messages
 
@@ -111,12 +110,12 @@ class SqliteStore:
             self._first_expiry = expires
         if stored is not None:
             if self.is_durable:
-                current.waiting[message.position] = message, stored
+                current.stored_callbacks[message.position] = message, stored
             else:
                 stored(message)
         if self._unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
-            # Else it goes with the next group, which is begun when this one is written.
-            self._changed()
+            # Otherwise it is in the next batch, whose writing begins when the current one is written.
+            self._schedule_write()
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
@@ -124,58 +123,58 @@ class SqliteStore:
         current = unwritten.current
         current.drop(message)
         if message.position > self._highest_written:
-            # There is less to write than before, and what was seen to is enough.
-            unwritten.settle(message.position)
+            # There is less to write than before, so nothing has to be scheduled.
+            unwritten.call_stored(message.position)
             return
-        unwritten.tried.pop(message.position, None)
+        unwritten.lazy_attempts.pop(message.position, None)
         current.delete(message)
-        unwritten.settle(message.position)
+        unwritten.call_stored(message.position)
         if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
-            self._changed()
+            self._schedule_write()
 
     def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
-        # Else the row that is still to be written has the number.
+        # Otherwise the row is still to be written, and will have the new number.
         is_written = message.position <= self._highest_written and not current.has(message)
         if noted is not None:
             if is_written:
                 current.attempts[message.position] = message
             if self.is_durable:
-                current.told.append(noted)
+                current.noted_callbacks.append(noted)
             else:
                 noted()
-            self._changed()
+            self._schedule_write()
         elif is_written:
-            self._unwritten.tried[message.position] = message
-            if self._tries_due is None:
-                self._tries_due = self._reactor.callLater(TRY_SECONDS, self._write_tries)
+            self._unwritten.lazy_attempts[message.position] = message
+            if self._attempts_due is None:
+                self._attempts_due = self._reactor.callLater(LAZY_ATTEMPTS_SECONDS, self._write_lazy_attempts)
 
-    def _write_tries(self) -> None:
-        """Let the attempts that nobody waits for be written, of what is still kept by now: most of it is not."""
-        self._tries_due = None
-        self._unwritten.take_tries()
+    def _write_lazy_attempts(self) -> None:
+        """Write the numbers of attempts that no callback waits for, for the messages that still exist."""
+        self._attempts_due = None
+        self._unwritten.add_lazy_attempts()
         if self.is_durable:
             self._write()
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
-        return self._view.waiting(queue, after, limit)
+        return self.view.waiting(queue, after, limit)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
         if now < self._first_expiry:
             return Page()
-        found = self._view.overdue(now, after, limit)
+        found = self.view.overdue(now, after, limit)
         if not found and found.upto is None:
-            # What the file has from before now is to be deleted, or damaged.
-            self._first_expiry = self._view.first_expiry(now)
+            # Expired messages in the file are either about to be deleted, or damaged.
+            self._first_expiry = self.view.first_expiry(now)
         return found
 
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Census(self._view.reader).queues()
+        return [] if self.view.reader is None else Totals(self.view.reader).queues()
 
     # Dead letters
 
@@ -183,22 +182,22 @@ class SqliteStore:
         """See :class:`IStore`."""
         self._unwritten.current.bury(letter)
         self.forget(letter.message)
-        self._changed()
+        self._schedule_write()
 
     def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        return self._view.letters(after, limit)
+        return self.view.letters(after, limit)
 
     def letter(self, position: int) -> DeadLetter | None:
         """See :class:`IStore`."""
-        return self._view.letter(position)
+        return self.view.letter(position)
 
     def drop_letter(self, position: int) -> bool:
         """See :class:`IStore`."""
-        is_there = self._view.has_letter(position)
+        is_there = self.view.has_letter(position)
         if is_there:
             self._unwritten.current.drop_letter(position)
-            self._changed()
+            self._schedule_write()
         return is_there
 
     # Streams
@@ -206,27 +205,27 @@ class SqliteStore:
     def record(self, record: Record) -> None:
         """See :class:`IStore`."""
         self._unwritten.current.record(record)
-        self._changed()
+        self._schedule_write()
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`IStore`."""
-        return self._view.records(stream, after, limit)
+        return self.view.records(stream, after, limit)
 
     def sizes_of_records(self, stream: bytes, after: int, limit: int) -> Page[RecordSize, int]:
         """See :class:`IStore`."""
-        return self._view.sizes_of_records(stream, after, limit)
+        return self.view.sizes_of_records(stream, after, limit)
 
     def trim(self, stream: bytes, upto: int) -> int:
         """See :class:`IStore`."""
-        octets = self._view.octets_of_records(stream, upto)
+        octets = self.view.octets_of_records(stream, upto)
         self._unwritten.current.trim(stream, upto)
-        self._changed()
+        self._schedule_write()
         return octets
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         self._write_all()
-        return [] if self._view.reader is None else Census(self._view.reader).streams()
+        return [] if self.view.reader is None else Totals(self.view.reader).streams()
 
     # Writing
 
@@ -237,16 +236,16 @@ class SqliteStore:
 
     @property
     def unwritten_octets(self) -> int:
-        """How much waits for its turn to be written, roughly."""
+        """The estimated memory of the changes that wait to be written, in octets."""
         return self._unwritten.current.weight
 
-    def _changed(self) -> None:
-        """See to it that what has changed is written in time."""
+    def _schedule_write(self) -> None:
+        """Schedule the writing of the current changes."""
         current = self._unwritten.current
         if self._unwritten.writing is not None:
             if current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
-                # More arrives than the disk takes: whoever sends it has to wait, and so do all.
-                self._wait()
+                # Changes arrive faster than the disk can write them. Block the reactor as back-pressure.
+                self._wait_for_batch()
         elif not self.is_durable:
             if current.weight > SPILL_OCTETS:
                 self._write()
@@ -256,7 +255,7 @@ class SqliteStore:
             self._due.reset(0)
 
     def _write(self) -> None:
-        """Begin to write the current changes, unless others are being written."""
+        """Begin to write the current batch, unless another one is being written."""
         if self._due is not None and self._due.active():
             self._due.cancel()
         self._due = None
@@ -264,7 +263,7 @@ class SqliteStore:
             return
         if self._writing is None:
             self._open()
-        changes = self._unwritten.hand_over()
+        changes = self._unwritten.begin_writing()
         self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
         self._begin(changes)
 
@@ -274,13 +273,13 @@ class SqliteStore:
         self._writing.write(changes)
 
     def _collect(self) -> None:
-        """Take note of what was written."""
+        """Process the result of the batch that is being written, if there is one."""
         result = None if self._writing is None else self._writing.result(is_waited_for=False)
         if result is not None:
             self._written(result)
 
-    def _wait(self) -> None:
-        """Take note of what is being written when that is done."""
+    def _wait_for_batch(self) -> None:
+        """Wait until the batch is written, and process the result."""
         assert self._writing is not None
         result = self._writing.result(is_waited_for=True)
         assert result is not None
@@ -290,59 +289,59 @@ class SqliteStore:
         changes = self._unwritten.writing
         assert changes is not None
         if outcome.error is not None:
-            self._complain(str(outcome.error))
+            self._report_failure(str(outcome.error))
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)
             return
         if self.complaint is not None:
-            self._log.info("the store {path} is written again", path=self.file.path)
+            self._log.info("the store {path} can be written again", path=self.file.path)
             self.complaint = None
         self._unwritten.writing = None
         if isinstance(self.file, TemporaryFile):
             self.file.hide()
         for refusal in outcome.refusals:
-            self._give_up(refusal, changes)
-        for message, stored in changes.waiting.values():
+            self._drop_refused(refusal, changes)
+        for message, stored in changes.stored_callbacks.values():
             stored(message)
-        for noted in changes.told:
+        for noted in changes.noted_callbacks:
             noted()
         if self._unwritten.current.is_awaited:
             self._write()
         elif self._unwritten.current:
-            self._changed()
+            self._schedule_write()
 
-    def _give_up(self, refusal: Refusal, changes: Changes) -> None:
-        """Keep no longer what cannot be written, and let its sender know."""
+    def _drop_refused(self, refusal: Refusal, changes: Changes) -> None:
+        """Drop a change that cannot be written, and report its messages."""
         self.refused += 1
         if is_worth_a_line(self.refused):
             self._log.error(
-                "{part} cannot be written to the store {path} and is given up: {reason} (the {count}. of the kind)",
+                "{part} cannot be written to the store {path} and is dropped: {reason} ({count} dropped so far)",
                 part=str(refusal.part), path=self.file.path, reason=refusal.reason, count=self.refused,
             )  # fmt: skip
         for message in refusal.part.messages():
-            changes.waiting.pop(message.position, None)
-            if self._unwritten.current.says_nothing_of(message):
+            changes.stored_callbacks.pop(message.position, None)
+            if self._unwritten.current.does_not_affect(message):
                 self._tell_refused(message, refusal.reason)
 
-    def _complain(self, complaint: str) -> None:
+    def _report_failure(self, complaint: str) -> None:
         if complaint != self.complaint:
             self.complaint = complaint
             self._log.critical(
-                "{complaint}; until it can be, what arrives is kept in memory alone and not confirmed as stored",
+                "{complaint}; until it can be written, new data is only in memory and not confirmed as stored",
                 complaint=complaint,
             )
 
     def _write_all(self) -> None:
-        """Write all there is, and wait for it.
+        """Write all changes, and wait until they are written.
 
-        :raises StoreError: it cannot be written.
+        :raises StoreError: they cannot be written.
         """
-        self._unwritten.take_tries()
+        self._unwritten.add_lazy_attempts()
         while self._unwritten:
             if self._retry is not None and self._unwritten.writing is not None:
                 self._retry.cancel()
                 self._begin(self._unwritten.writing)
             self._write()
-            self._wait()
+            self._wait_for_batch()
             if self.complaint is not None:
                 raise StoreError(self.complaint)
 
@@ -352,19 +351,19 @@ class SqliteStore:
             try:
                 self._write_all()
             except StoreError as error:
-                self._log.critical("{error}; what was not written yet is lost", error=error)
-        for call in (self._due, self._retry, self._tries_due):
+                self._log.critical("{error}; changes that were not written yet are lost", error=error)
+        for call in (self._due, self._retry, self._attempts_due):
             if call is not None and call.active():
                 call.cancel()
         if self._writing is not None:
             self._writing.close()
-        if self._view.reader is not None:
-            self._view.reader.close()
+        if self.view.reader is not None:
+            self.view.reader.close()
         self.file.close()
 
 
 def store_at(reactor: Reactor, path: Path | None, sync: str) -> SqliteStore:
-    """Return the store in the file at a path; without one, a store that lives as long as its broker.
+    """Return the store in the file at a path; without one, a temporary store.
 
     ``sync`` is ``full`` or ``normal`` (docs/operation.md).
 

@@ -1,4 +1,4 @@
-"""What a store keeps: its file, seen through the changes that are not written yet."""
+"""The content of a store: its file with the unwritten changes applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NEVER = float("inf")
 
 
 class View:
-    """Reads the unwritten changes, and the file, once there is a reader of it."""
+    """Reads the file, once it is open, and applies the unwritten changes."""
 
     def __init__(self, unwritten: Unwritten) -> None:
         self._unwritten = unwritten
@@ -19,7 +19,7 @@ class View:
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`alaska.interfaces.IStore`."""
         read: Page[Message, int] = Page() if self.reader is None else self.reader.waiting(queue, after, limit)
-        seen = self._unwritten.seen(read)
+        seen = self._unwritten.apply_to(read)
         unwritten = self._unwritten.of_queue(queue, after)
         if not unwritten:
             return Page(seen, read.upto)
@@ -33,14 +33,14 @@ class View:
             Page() if self.reader is None else self.reader.overdue(now, after, limit)
         )
         end = (NEVER, 0) if read.upto is None else read.upto
-        found = {expiry(message): message for message in self._unwritten.seen(read)}
+        found = {expiry(message): message for message in self._unwritten.apply_to(read)}
         for message in self._unwritten.expiring().values():
             if after < expiry(message) <= end and expiry(message)[0] <= now:
                 found[expiry(message)] = message
         return Page((found[key] for key in sorted(found)), read.upto).cut(limit, expiry)
 
     def first_expiry(self, after: float) -> float:
-        """Return when the first message expires, of those in the file the first behind a time; infinity for none."""
+        """Return the time of the first expiry, in the file the first one after a time; infinity if there is none."""
         written = None if self.reader is None else self.reader.first_expiry(after)
         unwritten = (expiry(message)[0] for message in self._unwritten.expiring().values())
         return min([NEVER if written is None else written, *unwritten])
@@ -62,7 +62,7 @@ class View:
         return None if self.reader is None else self.reader.letter(position)
 
     def has_letter(self, position: int) -> bool:
-        """Return whether there is a dead letter with this position."""
+        """Return whether there is a dead letter at a position."""
         unwritten = self._unwritten.letters()
         if position in unwritten:
             return unwritten[position] is not None
@@ -73,8 +73,8 @@ class View:
         after = max(after, self._unwritten.trimmed(stream))
         found: Page[Record, int] = Page() if self.reader is None else self.reader.records(stream, after, limit)
         if found.upto is None:
-            behind = found[-1].position if found else after
-            found += self._unwritten.records(stream, behind, limit + 1 - len(found))
+            last = found[-1].position if found else after
+            found += self._unwritten.records(stream, last, limit + 1 - len(found))
             return found.cut(limit, _position)
         return found
 
@@ -83,13 +83,13 @@ class View:
         after = max(after, self._unwritten.trimmed(stream))
         found: Page[RecordSize, int] = Page() if self.reader is None else self.reader.times(stream, after, limit)
         if found.upto is None:
-            behind = found[-1].position if found else after
-            found += sizes_of(Page(self._unwritten.records(stream, behind, limit + 1 - len(found))))
+            last = found[-1].position if found else after
+            found += sizes_of(Page(self._unwritten.records(stream, last, limit + 1 - len(found))))
             return found.cut(limit, _position)
         return found
 
     def octets_of_records(self, stream: bytes, upto: int) -> int:
-        """Return the octets of the records that are kept of a stream up to a position."""
+        """Return the total size of a stream's records up to a position."""
         octets, last = 0, self._unwritten.trimmed(stream)
         if self.reader is not None:
             octets, last = self.reader.octets_of_records(stream, last, upto)
@@ -97,7 +97,7 @@ class View:
 
 
 def expiry(message: Message) -> tuple[float, int]:
-    """Return the key of a message in the order of what expires."""
+    """Return the key by which messages are ordered by expiry."""
     return NEVER if message.expires is None else message.expires, message.position
 
 

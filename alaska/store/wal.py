@@ -1,7 +1,7 @@
-"""What is in a write-ahead log, read without SQLite (https://www.sqlite.org/fileformat2.html, section 4).
+"""Read a write-ahead log (WAL) without SQLite (https://www.sqlite.org/fileformat2.html, section 4).
 
-SQLite takes a log up to the first frame that is not whole, and forgets the rest. So a log that was damaged, cut in the
-middle or taken from elsewhere is replayed as far as that goes, and then thrown away.
+SQLite replays a WAL up to the first invalid frame and ignores the rest. So it would replay the valid part of a damaged,
+truncated or wrong WAL, and then overwrite it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from alaska.errors import StoreError
 
 HEADER_OCTETS = 32
 FRAME_HEADER_OCTETS = 24
-MOST_SUMMED = 8192
-"""Of so many frames the checksum is looked at, which takes half a second; of later ones only whose log they are of."""
+MAX_CHECKSUMMED = 8192
+"""The number of frames whose checksums are verified, which takes half a second; of later ones only the salts are."""
 _MAGIC = 0x377F0682
 _VERSION = 3007000
 _LITTLE_ENDIAN, _BIG_ENDIAN = "<", ">"
 
 
 class Frame(NamedTuple):
-    """One page in the log. ``is_last`` of its transaction; ``is_ours`` says that it is no rest of an older log."""
+    """A page in the WAL. ``is_last``: the last one of its transaction. ``is_ours``: not left over from an older WAL."""
 
     page: int
     is_last: bool
@@ -33,8 +33,8 @@ class Frame(NamedTuple):
     sums: tuple[int, int]
 
 
-class Log:
-    """A log that is not empty. The descriptor stays open until :meth:`close`."""
+class Wal:
+    """A WAL that is not empty. The descriptor stays open until :meth:`close`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -43,16 +43,16 @@ class Log:
         self._order = _BIG_ENDIAN if magic & 1 else _LITTLE_ENDIAN
         self._sums = (first, second)
         self.is_log = magic & ~1 == _MAGIC and version == _VERSION and self._sum(header[:24], (0, 0)) == self._sums
-        """Whether the header is whole."""
+        """Whether the header is valid."""
         self.frames = list(self._read_frames()) if self.is_log else []
         self.whole = self._count_whole()
-        """How many frames are whole, from the first on."""
+        """The number of valid frames, from the first on."""
 
     @classmethod
-    def open(cls, path: Path) -> Log | None:
-        """Return the log at a path; None if there is none, or nothing in it.
+    def open(cls, path: Path) -> Wal | None:
+        """Return the WAL at a path; None if there is none, or if it is empty.
 
-        :raises StoreError: what is there is no file.
+        :raises StoreError: it is not a regular file.
         :raises OSError: it cannot be read.
         """
         try:
@@ -62,7 +62,7 @@ class Log:
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise StoreError(f"{path} is no file")
+                raise StoreError(f"{path} is not a regular file")
             if found.st_size >= HEADER_OCTETS:
                 return cls(descriptor)
         except BaseException:
@@ -77,22 +77,22 @@ class Log:
 
     @property
     def octets(self) -> int:
-        """How long the file is."""
+        """The length of the file."""
         return os.fstat(self._descriptor).st_size
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the end of a transaction is behind what is damaged: of one that was being written, or is lost."""
+        """Whether the end of a transaction follows invalid frames: it was being written, or is damaged."""
         return any(frame.is_last and frame.is_ours for frame in self.frames[self.whole :])
 
     @property
-    def goes_on_behind_damage(self) -> bool:
-        """Whether another transaction begins behind the one that is damaged: no crash can leave that."""
-        behind = [frame.is_last for frame in self.frames[self.whole :] if frame.is_ours]
-        return True in behind[:-1]
+    def continues_after_damage(self) -> bool:
+        """Whether another transaction follows the invalid one, which cannot be the result of a crash."""
+        later = [frame.is_last for frame in self.frames[self.whole :] if frame.is_ours]
+        return True in later[:-1]
 
     def versions(self, page: int) -> Iterator[bytes]:
-        """Iterate over what the log says of a page, the newest first, as far as it is committed."""
+        """Iterate over the committed versions of a page, newest first."""
         committed = max((number for number in range(self.whole) if self.frames[number].is_last), default=-1) + 1
         for number in reversed(range(committed)):
             if self.frames[number].page == page:
@@ -115,7 +115,7 @@ class Log:
         for number, frame in enumerate(self.frames):
             if not frame.is_ours or not frame.page:
                 return number
-            if number < MOST_SUMMED:
+            if number < MAX_CHECKSUMMED:
                 octets = os.pread(self._descriptor, FRAME_HEADER_OCTETS + self.page_octets, self._place(number))
                 sums = self._sum(octets[:8] + octets[FRAME_HEADER_OCTETS:], sums)
                 if sums != frame.sums:
@@ -123,7 +123,7 @@ class Log:
         return len(self.frames)
 
     def _sum(self, octets: bytes, sums: tuple[int, int]) -> tuple[int, int]:
-        """Return the checksum of octets that follow others with these."""
+        """Return the checksum after more octets, given the one before them."""
         first, second = sums
         words = struct.unpack(f"{self._order}{len(octets) // 4}I", octets)
         for even, odd in zip(words[::2], words[1::2], strict=True):

@@ -13,34 +13,34 @@ from alaska.message import QueueName
 from alaska.mlm.commands import Content
 from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
+from alaska.store.chunks import LARGE_OCTETS, to_chunks
 from alaska.store.database import File
-from alaska.store.pieces import LARGE_OCTETS, to_pieces
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
-"""How many rows one statement writes; each number of them is a statement that SQLite has to know."""
+"""The numbers of rows that one statement inserts; SQLite has to prepare a statement for each number."""
 
 
 class Writer:
-    """The connection that writes, used in one thread alone."""
+    """Writes batches of changes; it is used in one thread only."""
 
     def __init__(self, file: File) -> None:
         self._file = file
         self._connection = file.connect()
-        # Most files have nothing large in them, so there is nothing to look for at each deletion.
+        # Most files have no large content, so deletions need not look for it.
         self._has_large = bool(self._connection.execute("SELECT 1 FROM large LIMIT 1").fetchall())
 
     def write(self, changes: Changes) -> list[Refusal]:
-        """Write a group of changes; return what is refused: rows that cannot be written, however often one tries.
+        """Write a batch of changes; return the parts that can never be written, such as rows that are too large.
 
-        :raises sqlite3.Error: the file cannot be written now. The whole group is to be tried again, which does no harm
-            to what of it is written.
+        :raises sqlite3.Error: the file cannot be written now. Retry the whole batch; writing parts of it twice is
+            harmless.
         """
         if self._try([changes]) is None:
             return []
         return self._write_parts(list(changes.parts()))
 
     def _write_parts(self, parts: list[Changes]) -> list[Refusal]:
-        """Write changes, in order; where that fails each half of them, and so on down to what is refused."""
+        """Write changes in order; if that fails, split them in halves recursively to find those that are refused."""
         error = self._try(parts)
         if error is None:
             return []
@@ -50,9 +50,9 @@ class Writer:
         return [*self._write_parts(parts[:middle]), *self._write_parts(parts[middle:])]
 
     def _try(self, parts: list[Changes]) -> Exception | None:
-        """Write changes as one transaction; return the error if one of their rows is why nothing was written.
+        """Write changes as one transaction; if one of the rows makes it fail, return the error.
 
-        :raises sqlite3.Error: no row is to blame, but the disk, or who else uses the file.
+        :raises sqlite3.Error: the cause is not a row, but the disk or another user of the file.
         """
         self._file.writing()
         self._connection.execute("BEGIN IMMEDIATE")
@@ -64,7 +64,7 @@ class Writer:
         except sqlite3.OperationalError:
             self._roll_back()
             raise
-        except Exception as error:  # Too large, of a wrong type, against a constraint, or for a page that is damaged.
+        except Exception as error:  # A row is too large, of a wrong type, against a constraint, or in a damaged page.
             self._roll_back()
             return error
         try:
@@ -80,14 +80,14 @@ class Writer:
             self._connection.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection; what is in the write-ahead log goes into the file."""
+        """Close the connection."""
         self._connection.close()
 
     def _write_messages(self, changes: Changes) -> None:
-        gone: dict[QueueName, list[int]] = {}
-        for queue, entries in groupby(changes.gone.items(), itemgetter(1)):
-            gone.setdefault(queue, []).extend(map(itemgetter(0), entries))
-        for queue, positions in gone.items():
+        deleted: dict[QueueName, list[int]] = {}
+        for queue, entries in groupby(changes.deleted.items(), itemgetter(1)):
+            deleted.setdefault(queue, []).extend(map(itemgetter(0), entries))
+        for queue, positions in deleted.items():
             self._connection.execute(
                 "DELETE FROM message WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
                 (rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
@@ -110,10 +110,10 @@ class Writer:
                     self._insert_large(*same, message.position, message.content)
 
     def _write_letters(self, changes: Changes) -> None:
-        gone = [position for position, letter in changes.letters.items() if letter is None]
-        if gone:
+        deleted = [position for position, letter in changes.letters.items() if letter is None]
+        if deleted:
             self._connection.execute(
-                "DELETE FROM letter WHERE position IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
+                "DELETE FROM letter WHERE position IN (SELECT value FROM json_each(?))", (json.dumps(deleted),)
             )
         letters = [letter for letter in changes.letters.values() if letter is not None]
         self._insert("letter", rows.LETTER_COLUMNS, (), [value for each in letters for value in rows.of_letter(each)])
@@ -138,11 +138,11 @@ class Writer:
             )
 
     def _insert_large(self, kind: int, address: bytes, position: int, content: Content) -> None:
-        """Insert the content of a message or record, in place of what it had."""
+        """Insert or replace the content of a message or record."""
         self._has_large = True
         self._delete_large(kind, address, [position])
-        for number, piece in enumerate(to_pieces(content)):
-            row = (kind, address, position, number, piece)
+        for number, chunk in enumerate(to_chunks(content)):
+            row = (kind, address, position, number, chunk)
             self._connection.execute("INSERT INTO large VALUES (?, ?, ?, ?, ?)", row)
 
     def _delete_large(self, kind: int, address: bytes, positions: list[int]) -> None:
@@ -153,9 +153,9 @@ class Writer:
             )
 
     def _insert(self, table: str, columns: str, same: tuple[Any, ...], values: list[Any]) -> None:
-        """Insert rows that begin with the same values, given the others of one row after the other.
+        """Insert rows that begin with the values ``same``; ``values`` has the others, row after row.
 
-        Each statement writes many: at every statement the other threads may take their turn.
+        Each statement inserts many rows, because the thread may lose Python's lock (GIL) at each statement.
         """
         width = columns.count(",") + 1 - len(same)
         start, end = 0, len(values)
@@ -168,7 +168,7 @@ class Writer:
 
 @cache
 def _insertion(table: str, columns: str, same: int, count: int) -> str:
-    """Return the statement that inserts so many rows, of which the first values, so many, are the same."""
+    """Return the statement that inserts ``count`` rows whose first ``same`` columns are equal."""
     width = columns.count(",") + 1
     places = ", ".join([f"?{number}" for number in range(1, same + 1)] + ["?"] * (width - same))
-    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([f'({places})'] * count)}"  # our own
+    return f"INSERT OR REPLACE INTO {table} ({columns}) VALUES {', '.join([f'({places})'] * count)}"  # no values

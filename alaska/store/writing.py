@@ -1,4 +1,4 @@
-"""The thread that writes the store's file, so that the reactor never waits for a disk."""
+"""The thread that writes the store's file, so that the reactor does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from twisted.logger import Logger
 
 from alaska.errors import StoreError
 from alaska.store.changes import Changes, Refusal
-from alaska.store.database import File, explained
+from alaska.store.database import File, converting_errors
 from alaska.store.writer import Writer
 
 
 class Written(NamedTuple):
-    """What came of a group: an error, and it is to be tried again; or it is written, but for what was refused."""
+    """The result of writing a batch: an error, after which the batch is retried, or success with the refused parts."""
 
     error: StoreError | None = None
     refusals: Sequence[Refusal] = ()
 
 
 class AnyWriting(Protocol):
-    """Who writes for a store: the thread below, or a test's hand (:class:`alaska.testing.HandWriting`)."""
+    """Writes batches for a store: :class:`WritingThread`, or :class:`alaska.testing.HandWriting` in tests."""
 
     def write(self, changes: Changes) -> None:
-        """Begin to write a group of changes; the one before has been written, or has failed."""
+        """Begin to write a batch; the previous one must have been written or have failed."""
 
     def result(self, is_waited_for: bool) -> Written | None:
-        """Return what came of the group; None, unless it is waited for, as long as that is not known."""
+        """Return the result of the batch; None if there is none yet, unless ``is_waited_for``."""
 
     def close(self) -> None:
-        """Close the file, when all that was begun has ended."""
+        """Close the connection after the current batch."""
 
 
 class WritingThread:
-    """Writes one group of changes after the other; calls ``wake``, in its own thread, when one is done."""
+    """Writes one batch after the other; calls ``wake``, in its own thread, when one is done."""
 
     _log = Logger()
 
@@ -68,14 +68,14 @@ class WritingThread:
         writer: Writer | None = None
         while (changes := self._groups.get()) is not None:
             try:
-                with explained(f"the store {self._file.path} cannot be written"):
+                with converting_errors(f"the store {self._file.path} cannot be written"):
                     writer = writer or Writer(self._file)
                     outcome = Written(refusals=writer.write(changes))
                     self._file.check_place()
             except StoreError as error:
                 outcome = Written(error)
-            except Exception as fault:  # The thread must live on, and whoever waits has to be told.
-                self._log.failure("a group of changes could not be written")
+            except Exception as fault:  # The thread must continue, and the store waits for a result.
+                self._log.failure("a batch of changes could not be written")
                 outcome = Written(StoreError(f"the store {self._file.path} cannot be written: {fault}"))
             self._results.put(outcome)
             self._wake()

@@ -1,9 +1,10 @@
-"""Time that no step of the wall clock changes.
+"""Clocks that are independent of changes of the wall clock.
 
 NTP, an operator or a resumed virtual machine may set the wall clock forward or back. So durations are measured by the
-monotonic clock, and the wall clock only dates what somebody reads. Some durations outlast a process: a stored message
-expires even if the broker is restarted meanwhile. Their ends are kept in seconds since 1970 of an even clock: one that
-was set by the wall clock once and then advances with the uptime of the machine, which all processes share.
+monotonic clock, and the wall clock is used only for timestamps that people read. Some timeouts outlast a process: a
+stored message expires even if the broker is restarted in the meantime. Such times are stored in seconds since 1970 of a
+steady clock: it was set from the wall clock once, and then advances with the machine's uptime, which all processes
+share.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Mark(NamedTuple):
-    """What an even clock showed at some uptime, in seconds, of the boot of the machine that ``boot`` names."""
+    """A reading of the steady clock, with the boot id and the uptime of the machine (seconds) at that moment."""
 
     boot: str
     uptime: float
@@ -28,12 +29,12 @@ class Mark(NamedTuple):
 
 
 def uptime() -> float:
-    """Return for how many seconds the machine is up, those included in which it was suspended."""
+    """Return the machine's uptime in seconds, including the time for which it was suspended."""
     return time.clock_gettime(_UPTIME)
 
 
 def boot_id() -> str:
-    """Return what names this boot of the machine; nothing where the system does not say."""
+    """Return the id of the machine's current boot, or an empty string if the system does not provide one."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -46,9 +47,10 @@ def continued(
     up: Callable[[], float] = uptime,
     wall: Callable[[], float] = time.time,
 ) -> Mark:
-    """Return what an even clock shows now that showed ``last`` when it was looked at last, if it ever was.
+    """Return the steady clock's current reading, given its last one, if any.
 
-    Since another boot, only the wall clock tells how much time has passed; none has if that is behind.
+    After a reboot only the wall clock says how much time has passed; if that is behind the last reading, the clock
+    continues from there.
     """
     now = Mark(boot(), up(), wall())
     if last is None:
@@ -59,15 +61,15 @@ def continued(
 
 
 def run_on_monotonic_time(reactor: object, monotonic: Callable[[], float] = time.monotonic) -> None:
-    """Let a reactor's calls wait by the monotonic clock; those that wait already wait on for as long.
+    """Let a reactor's timers use the monotonic clock; pending timers keep their remaining time.
 
-    Twisted's reactors go by the wall clock: when that is set back by an hour, nothing is called for an hour. What else
-    runs in the reactor has to know that its ``seconds()`` are not since 1970 any more, so only a program as a whole can
-    decide this: ours do.
+    Twisted's reactors use the wall clock: if that is set back by an hour, no timer fires for an hour. Afterwards the
+    reactor's ``seconds()`` are not since 1970 any more, which concerns everything that runs in it. So only a program as
+    a whole can decide this; Alaska's programs do.
     """
     if not isinstance(reactor, ReactorBase) or reactor.seconds is monotonic:
         return
     step = monotonic() - reactor.seconds()
-    reactor.seconds = monotonic  # found before the method of the class
+    reactor.seconds = monotonic  # shadows the method of the class
     for call in reactor.getDelayedCalls():
         call.delay(step)

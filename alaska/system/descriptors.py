@@ -1,4 +1,4 @@
-"""How many descriptors this process may have, and how many it will need."""
+"""The limit of file descriptors of this process, and how many a pool needs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import suppress
 from alaska.errors import TooFewDescriptors
 
 MOST_RAISED = 65_536
-"""The soft limit is raised to this at most: with millions of them, some programs that scripts start take long."""
+"""The maximum soft limit: with millions of descriptors, some programs that scripts start become slow."""
 BASE = 128
-"""Log, reactor, stores, the broker's and the worker's connections."""
+"""Descriptors for the log, the reactor, the stores, and the broker's and the worker's connections."""
 A_THREAD = 5
-"""A pipe, Lua's end of it, a clock, and the system's random numbers."""
+"""Descriptors of a thread: a pipe, Lua's end of it, a clock, and the system's random numbers."""
 A_PROCESS = 10
-"""Four pipes and what tells the end of a process; while it starts, the other ends as well."""
+"""Descriptors of a child process: four pipes and a pidfd; while it starts, the other ends as well."""
 LOST_THREADS = 64
-"""Threads that were given up keep what they have until they end."""
+"""The number of abandoned threads to allow for; they keep their descriptors until they end."""
 
 
 def raise_limit() -> int:
-    """Raise this process's limit as far as the system and :data:`MOST_RAISED` allow; return what it is then."""
+    """Raise this process's soft limit as far as the system and :data:`MOST_RAISED` allow; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST_RAISED
@@ -33,9 +33,9 @@ def raise_limit() -> int:
 
 
 def check_pool(size: int, isolation: str, limit: int) -> None:
-    """Compare what a pool needs with a limit of descriptors.
+    """Check that a limit of descriptors is sufficient for a pool.
 
-    :raises TooFewDescriptors: it does not suffice; the text says what would.
+    :raises TooFewDescriptors: it is not; the text says what to change.
     """
     each, others = (A_PROCESS, BASE) if isolation == "process" else (A_THREAD, BASE + LOST_THREADS * A_THREAD)
     needed = size * each + others

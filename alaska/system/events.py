@@ -1,4 +1,4 @@
-"""Events that happen often, as the log shows them: cheaply, or not each time."""
+"""Log frequent events: at low cost, or not each time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from twisted.logger import LogEvent, Logger, LogLevel
 
 
 class Repeated:
-    """A sort of event that is logged with each request, at the level of information.
+    """A log event that occurs with each request, at level info.
 
-    To log one is to emit what ``log.info`` would. But that gathers each time what is always the same, and looks for the
-    level in a sorted list of them, which takes longer than all the rest.
+    It emits the same event as ``log.info``, but prepares the constant fields once: ``log.info`` collects them for each
+    event and searches the level in a list, which takes longer than all the rest.
     """
 
     def __init__(self, log: Logger, words: str) -> None:
@@ -25,18 +25,18 @@ class Repeated:
         }
 
     def log(self, **fields: object) -> None:
-        """Log one, with the fields that the words name."""
+        """Log the event, with the fields of its format string."""
         fields.update(self._same, log_time=time())
         self._observe(fields)
 
 
 class Silent:
-    """The same for events that are not to be logged."""
+    """The replacement for :class:`Repeated` when such events are not logged."""
 
     def log(self, **fields: object) -> None:
         """Log nothing."""
 
 
 def is_worth_a_line(count: int) -> bool:
-    """Return whether something that happened so often is to be told: the first time, the tenth, the hundredth."""
+    """Return whether to log an event that has occurred ``count`` times: the 1st, 10th, 100th and so on."""
     return str(count).rstrip("0") == "1"

@@ -1,4 +1,4 @@
-"""What becomes of memory that is let go of."""
+"""Return freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LARGE_OCTETS = 256 * 1024
 
 
 def give_back_large() -> None:
-    """Let the system have the memory of large blocks again as soon as they are freed, where the C library is glibc.
+    """Configure glibc to return large blocks to the system as soon as they are freed; do nothing without glibc.
 
-    Left to itself, glibc takes the largest block that was ever freed, up to 32 MB, as the size up to which it keeps
-    memory, for each thread: one request with large messages would make the process larger for good.
+    By default glibc raises its threshold to the largest block that was ever freed, up to 32 MB, and caches that much
+    for each thread: one request with large messages would make the process larger permanently.
     """
     with suppress(OSError, AttributeError):
         c = ctypes.CDLL(None)
@@ -31,15 +31,15 @@ def _malloc_trim() -> Callable[[int], object]:
 
 
 def give_back_free() -> None:
-    """Let the system have all memory that is free, where the C library is glibc, which keeps it for what comes next."""
+    """Return all free memory that glibc caches to the system; do nothing without glibc."""
     _malloc_trim()(0)
 
 
 class Waste:
-    """Memory that was used for a moment and is let go of bit by bit, by this thread and others.
+    """Returns temporarily used memory to the system while this thread and others free it step by step.
 
-    It is given back now and then while there may be any: :meth:`give_back` is to be called often, and does so twice
-    after each :meth:`note`, ``pause`` seconds apart at least. Any thread may call.
+    :meth:`give_back` is to be called often. After each :meth:`note` it returns memory twice, at least ``pause`` seconds
+    apart. All methods are thread-safe.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Waste:
         self._give_back = give_back
         self._given_back = float("-inf")
         self.rounds = 0
-        """How often memory is still to be given back; 0 spares the call."""
+        """How many times memory is still to be returned; while it is 0, :meth:`give_back` need not be called."""
 
     def note(self) -> None:
-        """Take note that there may be some."""
+        """Record that there may be memory to return."""
         self.rounds = 2
 
     def give_back(self) -> None:
-        """Give back what is free, if it is time to."""
+        """Return free memory to the system, if it is due."""
         now = self._now()
         if self.rounds and now - self._given_back >= self._pause:
             self._given_back = now

@@ -1,4 +1,4 @@
-"""The Twisted client, with a broker in the test's hand and with ours."""
+"""The Twisted client, with a scripted broker and with Alaska's broker."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class ClientTestCase(SynchronousTestCase):
         self.clock = Clock()
 
     def client(self, address: str = "me", **options: Any) -> Client:
-        """Make a client."""
+        """Return a new client."""
         return Client(ENDPOINT, address, network=self.network, reactor=cast("Reactor", self.clock), **options)
 
 
 class ScriptedTests(ClientTestCase):
-    """What the client makes of a broker's words."""
+    """The client with a scripted broker."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -53,7 +53,7 @@ class ScriptedTests(ClientTestCase):
         return client
 
     def test_connects(self) -> None:
-        """Connect fires when the broker has answered, not before."""
+        """``connect`` fires when the broker has answered."""
         client = self.client()
         connecting = client.connect()
         self.network.run()
@@ -65,7 +65,7 @@ class ScriptedTests(ClientTestCase):
         self.assertEqual(client.capabilities, {"credit"})
 
     def test_timeout(self) -> None:
-        """Without an answer, connect fails when the time is over; nothing is left running."""
+        """Without an answer, ``connect`` fails after its timeout, and no timer is left."""
         connecting = self.client().connect(timeout=0.3)
         run_for(self.clock, self.network, 0.25)
         self.assertNoResult(connecting)
@@ -75,14 +75,14 @@ class ScriptedTests(ClientTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancel(self) -> None:
-        """A connect that is cancelled leaves nothing running."""
+        """A cancelled ``connect`` leaves no timer."""
         connecting = self.client().connect(timeout=None)
         connecting.cancel()
         self.failureResultOf(connecting)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_refused(self) -> None:
-        """An ERROR to the OPEN fails connect with its status and reason."""
+        """If the broker answers OPEN with ERROR, ``connect`` fails with the status."""
         connecting = self.client().connect()
         self.network.run()
         self.broker.send(mlm.Error(401, b"not you"))
@@ -90,14 +90,14 @@ class ScriptedTests(ClientTestCase):
         self.assertEqual(failure.value.status, 401)
 
     def test_connect_twice(self) -> None:
-        """A second connect, also after a failure, is an error at once."""
+        """A second ``connect`` raises an error at once, even after the client is closed."""
         client = self.connected()
         self.assertRaises(errors.NotConnected, client.connect)
         client.close()
         self.assertRaises(errors.NotConnected, client.connect)
 
     def test_never_connected(self) -> None:
-        """Everything but closing is an error on a client that never connected; closing is not."""
+        """All methods but ``close`` raise an error if the client was never connected."""
         client = self.client()
         for call in (
             lambda: client.send_for("a", "b"),
@@ -109,7 +109,7 @@ class ScriptedTests(ClientTestCase):
         self.successResultOf(client.close())
 
     def test_setups_are_answered(self) -> None:
-        """Each of produce, consume, cancel and offer fires at its own OK."""
+        """Each of ``produce``, ``consume``, ``cancel`` and ``offer`` fires at its own OK."""
         client = self.connected()
         asked = [client.produce("s"), client.consume("t", "x"), client.cancel("t"), client.offer("svc", "y")]
         self.assertEqual(
@@ -129,7 +129,7 @@ class ScriptedTests(ClientTestCase):
                 self.assertNoResult(later)
 
     def test_refused_setup(self) -> None:
-        """What the broker refuses fails, and the client goes on."""
+        """A refused setup command fails, and the client stays connected."""
         client = self.connected()
         offering = client.offer("svc", "(")
         self.broker.send(mlm.Error(300, b"bad pattern"))
@@ -137,7 +137,7 @@ class ScriptedTests(ClientTestCase):
         self.assertTrue(client.is_connected)
 
     def test_sends(self) -> None:
-        """Every way to send becomes its command; a timeout in seconds becomes milliseconds."""
+        """Each send method sends its command, with the timeout in milliseconds."""
         client = self.connected()
         client.produce("s")
         client.send("subject", b"1")
@@ -157,14 +157,14 @@ class ScriptedTests(ClientTestCase):
         )
 
     def test_too_long(self) -> None:
-        """A name of 256 octets is refused before anything is sent."""
+        """A name of 256 octets is an error, and nothing is sent."""
         client = self.connected()
         self.assertRaises(errors.ValueTooLong, client.send_for, "a" * 256, "job")
         self.assertRaises(errors.ValueTooLong, client.offer, "svc", "é" * 128)
         self.assertEqual(self.broker.take(), [])
 
     def test_unreadable(self) -> None:
-        """What cannot be read is counted and does no harm."""
+        """Malformed messages from the broker are counted, and the client stays connected."""
         client = self.connected()
         for frames in ([b""], [b"\xaa\xa8\x0d\x05"], [b"junk", b"more"]):
             self.broker.send_frames(frames)
@@ -172,7 +172,7 @@ class ScriptedTests(ClientTestCase):
         self.assertTrue(client.is_connected)
 
     def test_flush(self) -> None:
-        """Flush fires when the broker has answered for all that was sent, at once when there is nothing."""
+        """``flush`` fires when a PONG has proven that all messages were received, or at once if none was sent."""
         client = self.connected()
         self.successResultOf(client.flush())
         client.send_for("svc", "job")
@@ -183,7 +183,7 @@ class ScriptedTests(ClientTestCase):
         self.successResultOf(flushed)
 
     def test_closed_while_something_waits(self) -> None:
-        """Whatever waits fails when the client is closed under it."""
+        """All pending Deferreds fail when closing the client times out."""
         client = self.connected()
         client.send_for("svc", "job")
         flushed, asked, coming = client.flush(), client.offer("svc"), client.__anext__()
@@ -194,7 +194,7 @@ class ScriptedTests(ClientTestCase):
 
 
 class IteratorTests(ClientTestCase):
-    """Deliveries, one by one."""
+    """Iterating over deliveries."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -205,7 +205,7 @@ class IteratorTests(ClientTestCase):
         self.broker.send(OK)
 
     def test_in_order(self) -> None:
-        """Deliveries are iterated over in the order in which they came, awaited before or after."""
+        """The iteration returns deliveries in the order of their arrival."""
         subjects: list[str] = []
 
         async def iterate() -> None:
@@ -222,7 +222,7 @@ class IteratorTests(ClientTestCase):
         self.successResultOf(done)
 
     def test_what_a_delivery_says(self) -> None:
-        """Kind, address, sender, subject, tracker and content of each of the three kinds."""
+        """A delivery of each kind has kind, address, sender, subject, tracker and content."""
         self.broker.send(
             mlm.StreamDeliver(b"news", b"s", b"x", (b"1",)),
             mlm.MailboxDeliver(b"s", b"me", b"x", b"t", (b"1", b"2")),
@@ -239,17 +239,17 @@ class IteratorTests(ClientTestCase):
         )
 
     def test_any_octets(self) -> None:
-        """Octets that are no UTF-8 survive as text."""
+        """Octets that are not UTF-8 can be converted to text and back."""
         self.assertEqual(to_octets(to_text(b"a\xff\0")), b"a\xff\0")
 
 
 class RestartTests(ClientTestCase):
-    """Our broker, killed and started again under our clients."""
+    """Clients of a broker that is killed and restarted."""
 
     limits = Limits(client_timeout=5.0, retention_of={b"kept": Retention(100)})
 
     def start_broker(self, store: IStore | None = None) -> BrokerService:
-        """Start a broker that knows nothing, or what the store knows."""
+        """Start a broker, with a new store or a given one."""
         service = BrokerService(
             cast("Reactor", self.clock), lambda: self.network, lambda: store or MemoryStore(), [ENDPOINT], self.limits
         )
@@ -259,14 +259,14 @@ class RestartTests(ClientTestCase):
         return service
 
     def kill_broker(self, service: BrokerService) -> None:
-        """End a broker as a kill does."""
+        """Stop a broker abruptly."""
         assert service._router is not None
         service._ticks.stop()
         service._router.close()
         self.network.run()
 
     def test_serves_again(self) -> None:
-        """After a restart the worker is offered requests again within two heartbeats, without the program's help."""
+        """After a restart, a worker gets requests again within two heartbeats, without any action of the program."""
         service = self.start_broker()
         seen: list[str] = []
         worker = self.client("worker", deliver=lambda delivery: seen.append(delivery.subject))
@@ -288,7 +288,7 @@ class RestartTests(ClientTestCase):
         self.assertEqual(seen, ["1", "2", "3", "4"])
 
     def read_over_a_restart(self, keep: bool) -> list[tuple[int | None, str]]:
-        """Return the records that a reader gets of a stream whose broker is killed and started again."""
+        """Return the records that a reader gets from a stream whose broker is killed and restarted."""
         store = MemoryStore()
         service = self.start_broker(store)
         seen: list[tuple[int | None, str]] = []
@@ -312,16 +312,16 @@ class RestartTests(ClientTestCase):
         return seen
 
     def test_stream_goes_on(self) -> None:
-        """A reader gets each record once over a restart of a broker that keeps them."""
+        """If the broker still has the stream after a restart, a reader gets each record once."""
         self.assertEqual(self.read_over_a_restart(keep=True), [(n + 1, f"{n}") for n in range(5)])
 
     def test_stream_begins_anew(self) -> None:
-        """With a broker that has forgotten the stream a reader gets the new one from its start."""
+        """If the broker has lost the stream, a reader gets the new one from its start."""
         expected = [(1, "0"), (2, "1"), (3, "2"), (1, "3"), (2, "4")]
         self.assertEqual(self.read_over_a_restart(keep=False), expected)
 
     def test_ten_one_shot_producers(self) -> None:
-        """Ten producers that connect, send and close at once: all ten requests arrive."""
+        """The requests of ten producers that connect, send and close at once all arrive."""
         self.start_broker()
         seen: list[str] = []
         worker = self.client("worker", deliver=lambda delivery: seen.append(delivery.subject))

@@ -1,4 +1,4 @@
-"""What a program gives a client: text and octets are taken; anything else is an error of the call, without effect."""
+"""Arguments of the client's methods: an invalid one raises an error, and the call has no effect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG_SECONDS: tuple[Any, ...] = (-1, -0.001, float("nan"), float("inf"), 2**32 
 
 
 class ValuesCase(SynchronousTestCase):
-    """A client of a broker that confirms and is played by the test."""
+    """A client of a scripted broker that supports confirmations."""
 
     def setUp(self) -> None:
         self.network = MemoryNetwork()
@@ -34,23 +34,23 @@ class ValuesCase(SynchronousTestCase):
         self.broker.take()
 
     def make(self, *values: Any, **options: Any) -> Client:
-        """Make a client of any values."""
+        """Return a new client with these arguments."""
         endpoint, address = values or (ENDPOINT, "me")
         return Client(endpoint, address, network=self.network, reactor=cast("Reactor", self.clock), **options)
 
     def refused(self, wanted: type[Exception], call: Callable[..., Any], *values: Any, **options: Any) -> None:
-        """A call raises this, and nothing is sent, kept or waited for."""
+        """Check that a call raises an error, and sends, buffers and waits for nothing."""
         credit, timers = self.client.credit, len(self.clock.getDelayedCalls())
         self.assertRaises(wanted, call, *values, **options)
         self.assertEqual((self.broker.take(), self.client.unproven, self.client.credit), ([], 0, credit))
-        self.assertEqual((self.client._trackers.waiting(), len(self.clock.getDelayedCalls())), ([], timers))
+        self.assertEqual((self.client._trackers.take_pending(), len(self.clock.getDelayedCalls())), ([], timers))
 
 
 class SendTests(ValuesCase):
-    """What is sent."""
+    """Arguments of the send methods."""
 
     def test_text_is_utf_8(self) -> None:
-        """Content that is text goes as UTF-8, by every way to send."""
+        """All send methods encode text as UTF-8."""
         client = self.client
         client.produce("s")
         client.send("job", "é", b"\xff")
@@ -65,14 +65,14 @@ class SendTests(ValuesCase):
         self.assertEqual(sent, [(octets, b"\xff"), (octets,), (octets,), (b"\xff", octets), *[(octets,)] * 3])
 
     def test_other_octets_are_copied(self) -> None:
-        """A bytearray or a memoryview is taken as it is now, whatever becomes of it."""
+        """The content of a bytearray or memoryview is copied at the call."""
         changing = bytearray(b"now")
         self.client.send_for("svc", "job", changing, memoryview(changing)[1:])
         changing[:] = b"xxx"
         self.assertEqual(self.broker.take(), [mlm.ServiceSend(b"svc", b"job", b"", 0, (b"now", b"ow"))])
 
     def test_wrong_content_and_names(self) -> None:
-        """What is neither text nor octets is a TypeError of the call, as name, subject, tracker and content."""
+        """A name, subject, tracker or content that is neither text nor octets is a TypeError."""
         client = self.client
         calls = (client.publish, client.send_to, client.send_for, client.track_to, client.track_for, client.ask)
         for wrong in NOT_TEXT:
@@ -85,7 +85,7 @@ class SendTests(ValuesCase):
         self.refused(ValueError, client.send_for, "svc", "job", "\ud800")
 
     def test_wrong_timeouts(self) -> None:
-        """A timeout that is no number is a TypeError, one that fits no wire a ValueError."""
+        """A timeout that is not a number is a TypeError; one that is out of range is a ValueError."""
         client = self.client
         for call in (client.send_to, client.send_for, client.track_to, client.track_for, client.ask):
             for wrong in NOT_SECONDS:
@@ -94,14 +94,14 @@ class SendTests(ValuesCase):
                 self.refused(ValueError, call, "svc", "job", timeout=wrong)
 
     def test_shortest_and_longest_timeouts(self) -> None:
-        """A timeout that is not 0 does not become none, and the longest is that of the wire."""
+        """Any timeout above 0 is at least 1 ms on the wire, and the maximum is that of the wire."""
         for seconds in (0, 0.0001, 1, (2**32 - 1) / 1000):
             self.client.send_to("box", "job", timeout=seconds)
         sent = [cast("mlm.MailboxSend", each).timeout for each in self.broker.take()]
         self.assertEqual(sent, [0, 1, 1000, 2**32 - 1])
 
     def test_too_long(self) -> None:
-        """A name that does not fit the wire is a ValueError, also where it is that of a stream."""
+        """A name of more than 255 octets is a ValueError."""
         client = self.client
         for call in (client.publish, client.send_to, client.send_for, client.track_for, client.ask):
             self.refused(errors.ValueTooLong, call, "x" * 256, "job")
@@ -109,19 +109,19 @@ class SendTests(ValuesCase):
         self.assertRaises(ValueError, client.letters, "x" * 256)
 
     def test_full(self) -> None:
-        """A question for which there is no room leaves nothing behind."""
+        """A request that does not fit into the send buffer leaves no credit and no Deferred behind."""
         client: Any = self.make(credit=0, most_octets=1)
         client.connect()
         for call in (client.ask, client.track_for):
             self.assertRaises(errors.BacklogFull, call, "svc", "job", b"xx")
-        self.assertEqual((client.credit, client._trackers.waiting()), (0, []))
+        self.assertEqual((client.credit, client._trackers.take_pending()), (0, []))
 
 
 class OtherTests(ValuesCase):
-    """Everything else that a program calls."""
+    """Arguments of the other methods."""
 
     def test_setups(self) -> None:
-        """Streams, services and patterns are text or octets, and fit the wire."""
+        """Streams, services and patterns must be text or octets, of at most 255 octets."""
         client = self.client
         for call in (client.produce, client.cancel, client.offer, client.consume, client.replay):
             for wrong in NOT_TEXT:
@@ -132,41 +132,40 @@ class OtherTests(ValuesCase):
         self.assertRaises(errors.NotConnected, client.send, "nothing was produced")
 
     def test_positions(self) -> None:
-        """A position is a whole number that fits the wire."""
+        """A position must be an integer of 64 bits."""
         for wrong in (None, "1", 1.0):
             self.refused(TypeError, self.client.replay, "s", "", wrong)
         for position in (-1, 2**64):
             self.refused(ValueError, self.client.replay, "s", "", position)
 
     def test_credit(self) -> None:
-        """Credit is a whole number that takes the broker no time."""
+        """Credit must be an integer within its limit."""
         for wrong in (None, "1", 1.0):
             self.refused(TypeError, self.client.give_credit, wrong)
         for amount in (-1, 2**24 + 1):
             self.refused(ValueError, self.client.give_credit, amount)
 
     def test_confirm(self) -> None:
-        """What is confirmed is a delivery, with a status of the wire and a reason that is text."""
-        got: list[Any] = []
-        self.client._deliver = got.append
+        """``confirm`` needs a delivery, a status of 16 bits and a text as reason, which is cut to 255 octets."""
         self.broker.send(mlm.ServiceDeliver(b"s", b"svc", b"job", b"t", ()))
+        delivery = self.successResultOf(self.client.__anext__())
         for wrong in (None, 1, 200.5):
             self.refused(TypeError, self.client.confirm, wrong)
-            self.refused(TypeError, self.client.confirm, got[0], 200, wrong)
-        self.refused(TypeError, self.client.confirm, got[0], "200")
+            self.refused(TypeError, self.client.confirm, delivery, 200, wrong)
+        self.refused(TypeError, self.client.confirm, delivery, "200")
         for status in (-1, 2**16):
-            self.refused(ValueError, self.client.confirm, got[0], status)
-        self.client.confirm(got[0], 404, "é" * 200)
+            self.refused(ValueError, self.client.confirm, delivery, status)
+        self.client.confirm(delivery, 404, "é" * 200)
         self.assertEqual(self.broker.take(), [mlm.Confirm(b"t", 404, ("é" * 200).encode()[:255])])
 
     def test_letters(self) -> None:
-        """Positions and limits of dead letters are whole numbers."""
+        """Positions and limits of dead letters must be integers."""
         self.refused(TypeError, self.client.letters, "read", position="7")
         self.refused(ValueError, self.client.letters, "list", after=-1)
         self.refused(TypeError, self.client.letters, 7)
 
     def test_connecting_and_closing(self) -> None:
-        """The times of connect and close are numbers of seconds, and with a wrong one nothing begins."""
+        """The timeouts of ``connect`` and ``close`` must be numbers of seconds within the range of the wire."""
         other: Any = self.make()
         for wrong in NOT_SECONDS[1:]:
             self.assertRaises(TypeError, other.connect, wrong)
@@ -179,7 +178,7 @@ class OtherTests(ValuesCase):
         self.assertTrue(self.client.is_open)
 
     def test_constructor(self) -> None:
-        """A client is made of what can be used, not of what fails later."""
+        """The constructor checks its arguments."""
         for wrong in (None, 1, b"tcp://x"):
             self.assertRaises(TypeError, self.make, wrong, "me")
         for address in NOT_TEXT:

@@ -1,4 +1,4 @@
-"""Questions and tracked messages: a client waits for what became of what it sent."""
+"""Requests with replies, tracked messages and dead letters of the client."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from twisted.internet.defer import TimeoutError as Late
 
 from alaska import errors
 from alaska.client import Client, Delivery
-from alaska.client.client import OWN_CREDIT
+from alaska.client.client import AUTO_CREDIT
 from tests.network_case import ENDPOINT, NetworkCase
 
 
 class TrackersTestCase(NetworkCase):
-    """A broker, a worker that answers what it is asked, and a client."""
+    """A broker, a worker and a client."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -29,10 +29,10 @@ class TrackersTestCase(NetworkCase):
 
 
 class TrackTests(TrackersTestCase):
-    """What became of a message."""
+    """Tracked messages."""
 
     def test_done(self) -> None:
-        """The Deferred fires when the worker has confirmed, not when the broker has the message."""
+        """The Deferred fires when the worker has confirmed the message, not when the broker has stored it."""
         self.offer()
         tracked = self.me.track_for("svc", "job", b"x")
         self.network.run()
@@ -43,7 +43,7 @@ class TrackTests(TrackersTestCase):
         self.assertEqual((confirmation.status, confirmation.reason), (200, "fine"))
 
     def test_refused(self) -> None:
-        """A refusal is a confirmation like any other."""
+        """The Deferred also fires with the status of a rejection."""
         self.offer()
         tracked = self.me.track_for("svc", "job")
         self.network.run()
@@ -52,18 +52,18 @@ class TrackTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(tracked).status, 404)
 
     def test_late(self) -> None:
-        """A message whose time passes is told as 302."""
+        """The Deferred fires with status 302 for an expired message."""
         tracked = self.me.track_to("nobody", "hi", timeout=0.5)
         self.pass_time(0.7)
         self.assertEqual(self.successResultOf(tracked).status, 302)
 
     def test_plain_client(self) -> None:
-        """A client that gives no credit would never hear, and is told so at once."""
+        """A client without credit, which gets no confirmations, cannot track messages."""
         plain = self.client("plain")
         self.assertRaises(errors.Refused, plain.track_for, "svc", "job")
 
     def test_closed(self) -> None:
-        """What is still waited for when the client closes fails."""
+        """Pending Deferreds fail when the client is closed."""
         tracked = self.me.track_for("svc", "job")
         self.me.close()
         self.network.run()
@@ -71,16 +71,16 @@ class TrackTests(TrackersTestCase):
 
 
 class AskTests(TrackersTestCase):
-    """Questions."""
+    """Requests with replies."""
 
     def reply(self, request: Delivery, content: bytes) -> None:
-        """Let the worker answer."""
+        """Let the worker send a reply and confirm the request."""
         self.worker.send_to(request.sender, request.subject, content, tracker=request.tracker)
         self.worker.confirm(request)
         self.network.run()
 
-    def test_answers_find_their_questions(self) -> None:
-        """Answers in another order, and mail in between, do not mix up what belongs to what."""
+    def test_replies_match_their_requests(self) -> None:
+        """Replies are matched to their requests in any order, with other mail in between."""
         self.offer()
         asked = [self.me.ask("svc", str(number)) for number in range(3)]
         self.network.run()
@@ -91,13 +91,13 @@ class AskTests(TrackersTestCase):
         self.assertEqual(answers, [b"answer to 0", b"answer to 1", b"answer to 2"])
 
     def test_nobody_offers(self) -> None:
-        """That nobody offers the service is known at once."""
+        """A request fails at once if nobody offers the service."""
         asked = self.me.ask("nothing", "job")
         self.network.run()
         self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, errors.NOT_FOUND)
 
     def test_no_such_script(self) -> None:
-        """So is the worker's refusal."""
+        """A request fails at once if the worker rejects it."""
         self.offer()
         asked = self.me.ask("svc", "nothing")
         self.network.run()
@@ -105,8 +105,8 @@ class AskTests(TrackersTestCase):
         self.network.run()
         self.assertIn("no such script", str(self.failureResultOf(asked, errors.Refused).value))
 
-    def test_no_answer_in_time(self) -> None:
-        """Without an answer the question ends in time."""
+    def test_no_reply_in_time(self) -> None:
+        """A request without a reply fails after its timeout."""
         self.offer()
         asked = self.me.ask("svc", "job", timeout=1.0)
         self.pass_time(0.9)
@@ -114,8 +114,8 @@ class AskTests(TrackersTestCase):
         self.pass_time(0.2)
         self.failureResultOf(asked, Late)
 
-    def test_no_answer_is_known_at_once(self) -> None:
-        """A request that is done without an answer is answered with nothing, no later than that is known."""
+    def test_end_without_a_reply(self) -> None:
+        """If the worker confirms a request without a reply, the Deferred fires at once with an empty delivery."""
         self.offer()
         asked = self.me.ask("svc", "job")
         self.network.run()
@@ -125,8 +125,8 @@ class AskTests(TrackersTestCase):
         answer = self.successResultOf(asked)
         self.assertEqual((answer.content, answer.sender, answer.subject, answer.address), ((), "", "job", "me"))
 
-    def test_answer_behind_its_confirmation(self) -> None:
-        """Mail that a worker sends just behind its confirmation is the answer, like mail that it sends before."""
+    def test_reply_after_its_confirmation(self) -> None:
+        """A worker may send the reply right after its confirmation."""
         self.offer()
         asked = self.me.ask("svc", "job")
         self.network.run()
@@ -136,8 +136,8 @@ class AskTests(TrackersTestCase):
         self.network.run()
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
-    def test_answer_behind_other_mail(self) -> None:
-        """An answer that waits behind other mail, for which there was no credit, is found before the question ends."""
+    def test_reply_behind_other_mail(self) -> None:
+        """A reply that is queued behind other mail, for which there was no credit, is received."""
         got: list[Delivery] = []
         me = self.client("busy", got.append, credit=0)
         for number in range(20):
@@ -155,8 +155,8 @@ class AskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
         self.assertEqual(len(got), 20)
 
-    def test_late_answer_is_delivered(self) -> None:
-        """An answer that comes when its question has ended is a delivery like any other, and is not lost."""
+    def test_late_reply_is_delivered(self) -> None:
+        """A reply that arrives after the request has ended is delivered as ordinary mail."""
         self.offer()
         for credit in (5, None):
             got: list[Delivery] = []
@@ -172,8 +172,8 @@ class AskTests(TrackersTestCase):
             self.network.run()
             self.assertEqual([each.content for each in got], [(b"after all",)])
 
-    def test_plain_receiver_may_answer_later(self) -> None:
-        """That a request was delivered to a receiver which confirms nothing ends no question."""
+    def test_worker_without_confirmations(self) -> None:
+        """The delivery to a worker without confirmations does not end a request."""
         plain = self.client("plain worker", self.taken.append)
         plain.offer("svc")
         asked = self.me.ask("svc", "job")
@@ -182,8 +182,8 @@ class AskTests(TrackersTestCase):
         self.reply(self.taken[0], b"here")
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
-    def test_no_credit_is_left_over(self) -> None:
-        """However questions end, a client that gives credit is sent no more than it asked for."""
+    def test_spare_credit(self) -> None:
+        """However requests end, no more credit is left over than the number of concurrent requests."""
         self.offer()
         for number in range(5):
             asked = [self.me.ask("svc", "job"), self.me.ask("nothing", "job"), self.me.ask("svc", "job")]
@@ -198,7 +198,7 @@ class AskTests(TrackersTestCase):
 
 
 class PlainAskTests(TrackersTestCase):
-    """Questions of a client that gives no credit."""
+    """Requests of a client without credit."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -206,7 +206,7 @@ class PlainAskTests(TrackersTestCase):
         self.plain = self.client("plain", self.got.append)
 
     def test_answer(self) -> None:
-        """It gets answers."""
+        """The client gets replies."""
         self.offer()
         asked = self.plain.ask("svc", "job")
         self.network.run()
@@ -217,7 +217,7 @@ class PlainAskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
     def test_refused(self) -> None:
-        """It hears at once that nobody offers the service, that the worker refuses, or has no answer."""
+        """A request ends at once if nobody offers the service, or if the worker rejects it or has no reply."""
         asked = self.plain.ask("svc", "job")
         self.network.run()
         self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, errors.NOT_FOUND)
@@ -233,24 +233,24 @@ class PlainAskTests(TrackersTestCase):
                 self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, status)
 
     def test_before_it_is_connected(self) -> None:
-        """So does one that asks before it is connected."""
+        """A request that is sent before the client is connected fails at once if nobody offers the service."""
         early = Client(ENDPOINT, "early", network=self.network, reactor=self.reactor)
         early.connect()
         asked = early.ask("nothing", "job")
         self.network.run()
         self.failureResultOf(asked, errors.Refused)
 
-    def test_takes_all_as_before(self) -> None:
-        """What comes to it, however much, comes as before, is done with when it has come, and does not come again."""
+    def test_deliveries_without_limit(self) -> None:
+        """Deliveries still arrive without limit, are confirmed on arrival, and are not redelivered."""
         self.offer()
         self.plain.ask("nothing", "job").addErrback(lambda failure: failure.trap(errors.Refused))
         self.network.run()
-        for number in range(3 * OWN_CREDIT):
+        for number in range(3 * AUTO_CREDIT):
             self.worker.send_to("plain", "news", str(number))
         self.network.run()
-        self.assertEqual([each.content[0] for each in self.got], [b"%d" % each for each in range(3 * OWN_CREDIT)])
-        self.worker.give_credit(2 * OWN_CREDIT)
-        for _ in range(2 * OWN_CREDIT):
+        self.assertEqual([each.content[0] for each in self.got], [b"%d" % each for each in range(3 * AUTO_CREDIT)])
+        self.worker.give_credit(2 * AUTO_CREDIT)
+        for _ in range(2 * AUTO_CREDIT):
             asked = self.plain.ask("svc", "job")
             self.network.run()
             request = self.taken.pop()
@@ -263,7 +263,7 @@ class PlainAskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(tracked).status, errors.SUCCESS)
 
     def test_own_credit(self) -> None:
-        """When it gives credit after that, it confirms each delivery by the program's word alone."""
+        """If the client gives credit afterwards, deliveries are not confirmed automatically any more."""
         self.plain.ask("nothing", "job").addErrback(lambda failure: failure.trap(errors.Refused))
         self.network.run()
         self.plain.give_credit(1)
@@ -275,8 +275,8 @@ class PlainAskTests(TrackersTestCase):
         self.assertEqual(self.successResultOf(tracked).status, 404)
 
 
-class LetterTests(TrackersTestCase):
-    """Dead letters, asked for over the wire."""
+class DeadLetterTests(TrackersTestCase):
+    """Queries of dead letters."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -287,13 +287,13 @@ class LetterTests(TrackersTestCase):
         self.network.run()
 
     def ask(self, client: Client, what: str, **options: int) -> dict[str, Any]:
-        """Return the broker's answer."""
+        """Return the broker's reply."""
         asked = client.letters(what, **options)
         self.network.run()
         return self.successResultOf(asked)
 
     def test_list_and_read(self) -> None:
-        """Letters are listed with why, and read with their content."""
+        """``list`` returns dead letters with their reasons, and ``read`` also returns the content."""
         (listed,) = self.ask(self.me, "list")["letters"]
         self.assertEqual(
             (listed["subject"], listed["sender"], listed["status"], listed["reason"], listed["octets"]),
@@ -303,20 +303,20 @@ class LetterTests(TrackersTestCase):
         self.assertEqual(read, {**listed, "content": ["/w==", "c2Vjb25k"]})
 
     def test_replay(self) -> None:
-        """A letter that is replayed comes to a worker, once."""
+        """``replay`` delivers a dead letter to a worker, once."""
         (listed,) = self.ask(self.me, "list")["letters"]
         self.assertEqual(self.ask(self.me, "replay", position=listed["position"]), {"done": True})
         self.assertEqual([each.content for each in self.taken], [(b"\xff", b"second")])
         self.assertEqual(self.ask(self.me, "replay", position=listed["position"]), {"done": False})
 
     def test_drop(self) -> None:
-        """A letter that is dropped is gone."""
+        """``drop`` deletes a dead letter."""
         (listed,) = self.ask(self.me, "list")["letters"]
         self.assertEqual(self.ask(self.me, "drop", position=listed["position"]), {"done": True})
         self.assertEqual(self.ask(self.me, "list"), {"letters": []})
         self.assertEqual(self.ask(self.me, "read", position=listed["position"]), {"letter": None})
 
     def test_nonsense(self) -> None:
-        """What cannot be understood is answered with an error."""
+        """An invalid query gets an error."""
         for what in ("nonsense", "read", "drop"):
             self.assertIn("error", self.ask(self.me, what))

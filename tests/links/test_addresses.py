@@ -37,7 +37,7 @@ def loopback() -> str:
 
 
 class AddressCase(TestCase):
-    """A router and a dealer that may be of different endpoints."""
+    """A router and a dealer, each with its own endpoint."""
 
     timeout = 20
 
@@ -48,14 +48,14 @@ class AddressCase(TestCase):
         return network
 
     def serve(self, *endpoints: str) -> list[int]:
-        """Serve endpoints; return the ports that were chosen."""
+        """Bind a router to endpoints; return the ports that the system chose."""
         router = self.network().router(endpoints)
         router.start(lambda _peer, _frames: None, lambda _peer, _is_full: None)
         found = [tcp(endpoint) for endpoint in router.bound]
         return [parts.port for parts in found if parts is not None]
 
     def up(self, endpoint: str, look_up: LookUp = families_of) -> Deferred[LinkState]:
-        """Connect; the result is the first state of the link."""
+        """Connect; the Deferred fires with the first state of the link."""
         first: Deferred[LinkState] = Deferred()
         link = self.network(look_up).dealer(endpoint)
         link.start(lambda _frames: None, lambda state: None if first.called else first.callback(state))
@@ -63,29 +63,29 @@ class AddressCase(TestCase):
 
 
 class VersionTests(AddressCase):
-    """Both versions of IP."""
+    """IPv4 and IPv6 addresses."""
 
     async def test_ipv4(self) -> None:
-        """An address of IPv4 is served and reached."""
+        """A router can be bound to an IPv4 address, and a dealer can connect to it."""
         (port,) = self.serve("tcp://127.0.0.1:*")
         self.assertEqual(await self.up(f"tcp://127.0.0.1:{port}"), LinkState.UP)
 
     async def test_ipv6(self) -> None:
-        """An address of IPv6 is served and reached, with brackets or without."""
+        """A router can be bound to an IPv6 address, and a dealer can connect to it, with or without brackets."""
         needs_ipv6()
         (port,) = self.serve("tcp://[::1]:*")
         self.assertEqual(await self.up(f"tcp://[::1]:{port}"), LinkState.UP)
         self.assertEqual(await self.up(f"tcp://::1:{port}"), LinkState.UP)
 
     async def test_both(self) -> None:
-        """One router serves addresses of both, in any order."""
+        """One router serves IPv4 and IPv6 addresses, in any order."""
         needs_ipv6()
         first, second, third = self.serve("tcp://127.0.0.1:*", "tcp://[::1]:*", "tcp://127.0.0.1:0")
         for endpoint in (f"tcp://127.0.0.1:{first}", f"tcp://[::1]:{second}", f"tcp://127.0.0.1:{third}"):
             self.assertEqual(await self.up(endpoint), LinkState.UP)
 
     async def test_wildcards(self) -> None:
-        """Who connects to a wildcard connects to the loopback address; that of IPv6 serves both versions."""
+        """A dealer that connects to a wildcard connects to the loopback address; the IPv6 wildcard accepts IPv4 too."""
         needs_ipv6()
         (port,) = self.serve("tcp://[::]:*")
         for host in ("[::]", "[::1]", "127.0.0.1", "*", "0.0.0.0"):
@@ -95,46 +95,46 @@ class VersionTests(AddressCase):
             self.assertEqual(await self.up(f"tcp://{host}:{port}"), LinkState.UP)
 
     async def test_interface(self) -> None:
-        """An interface stands for its address, at both ends."""
+        """Router and dealer accept an interface's name instead of its address."""
         name = loopback()
         (port,) = self.serve(f"tcp://{name}:*")
         self.assertEqual(await self.up(f"tcp://{name}:{port}"), LinkState.UP)
         self.assertEqual(await self.up(f"tcp://127.0.0.1:{port}"), LinkState.UP)
 
     def test_cannot_serve(self) -> None:
-        """An address or interface that this machine does not have is an error that names it."""
+        """Binding to an address or interface that this machine does not have fails with an error that names it."""
         for endpoint in ("tcp://192.0.2.1:1", "tcp://[2001:db8::1]:1", "tcp://nosuch0:1"):
             error = self.assertRaises(CannotBind, self.serve, endpoint)
             self.assertIn(endpoint, str(error))
             self.assertFalse(error.is_taken)
 
     def test_cannot_connect(self) -> None:
-        """Nobody can connect to a port that is still to be chosen, or is none."""
+        """A dealer refuses an endpoint with a wildcard port or an invalid one."""
         for endpoint in ("tcp://127.0.0.1:*", "tcp://127.0.0.1:0", "tcp://127.0.0.1:70000", "tcp://[::1:9"):
             self.assertRaises(BadEndpoint, self.up, endpoint)
 
 
 class NameTests(AddressCase):
-    """Names, whose addresses have to be looked up."""
+    """Host names."""
 
     async def test_ipv4(self) -> None:
-        """A name that has addresses of both versions is reached by IPv4."""
+        """A host name with IPv4 and IPv6 addresses is connected to over IPv4."""
         (port,) = self.serve("tcp://localhost:*")
         both: set[int] = {socket.AF_INET, socket.AF_INET6}
         self.assertEqual(await self.up(f"tcp://localhost:{port}", lambda _name: both), LinkState.UP)
 
     async def test_ipv6(self) -> None:
-        """A name that has addresses of IPv6 only is reached by that."""
+        """A host name with only IPv6 addresses is connected to over IPv6."""
         needs_ipv6()
         self.assertEqual(version_of({socket.AF_INET6}), 6)
-        # As ZeroMQ reads it, the text is a name of IPv6, whatever this machine calls itself.
+        # The address is treated as a name, since this machine may have no name with an IPv6 address.
         self.patch(TCP, "version", None)
         (port,) = self.serve("tcp://[::1]:*")
         self.assertEqual(await self.up(f"tcp://[::1]:{port}", lambda _name: {socket.AF_INET6}), LinkState.UP)
 
     async def test_known_later(self) -> None:
-        """A name that is not known yet is looked up again until it is."""
-        self.patch(addresses, "LOOK_AGAIN_SECONDS", 0.001)
+        """A host name that cannot be resolved yet is looked up again until it can."""
+        self.patch(addresses, "LOOKUP_RETRY_SECONDS", 0.001)
         (port,) = self.serve("tcp://127.0.0.1:*")
         failures: list[type[Exception]] = [socket.gaierror, UnicodeError]
 
@@ -147,7 +147,7 @@ class NameTests(AddressCase):
         self.assertEqual(failures, [])
 
     async def test_closed_meanwhile(self) -> None:
-        """A link that is closed while its name is looked up does not connect any more."""
+        """A link that is closed while its host name is resolved does not connect."""
         begun, go_on = Event(), Event()
 
         def look_up(_name: str) -> set[int]:
@@ -159,13 +159,13 @@ class NameTests(AddressCase):
         link.start(lambda _frames: None, lambda _state: None)
         begun.wait(10)
         link.close()
-        told: Deferred[None] = Deferred()
+        passed: Deferred[None] = Deferred()
         go_on.set()
-        # What the thread tells is told in order, so this is behind it.
-        reactor.callLater(0.05, told.callback, None)
-        await told
+        # Give the thread time to call the reactor.
+        reactor.callLater(0.05, passed.callback, None)
+        await passed
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_localhost(self) -> None:
-        """This machine knows itself."""
+        """``localhost`` has an IPv4 or an IPv6 address."""
         self.assertTrue(families_of("localhost") & {socket.AF_INET, socket.AF_INET6})

@@ -1,4 +1,4 @@
-"""Paths that brokers serve: one broker has one, and nothing else that is there is touched."""
+"""Locks of ``ipc://`` paths: only one broker can bind a path, and other files at it are not modified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ reactor = cast("Reactor", global_reactor)
 
 
 class PathCase(TestCase):
-    """A folder with a short path."""
+    """A directory with a short path for the endpoint."""
 
     timeout = 20
 
@@ -33,19 +33,19 @@ class PathCase(TestCase):
         self.endpoint = f"ipc://{self.path}"
 
     def network(self) -> Network:
-        """Return a network of its own, as another process would have it."""
+        """Return a separate network, as in another process."""
         network = Network(reactor)
         self.addCleanup(network.close)
         return network
 
     def serve(self, endpoint: str | None = None) -> RouterLink:
-        """Serve an endpoint, that of the path if no other is given."""
+        """Bind a router to an endpoint, by default to the path."""
         router = self.network().router([endpoint or self.endpoint])
         router.start(lambda _peer, _frames: None, lambda _peer, _is_full: None)
         return router
 
     def refused(self, endpoint: str | None = None, is_taken: bool = False) -> str:
-        """Serve an endpoint in vain; return the reason."""
+        """Check that an endpoint cannot be bound; return the reason."""
         error = self.assertRaises(CannotBind, self.serve, endpoint)
         self.assertEqual(error.is_taken, is_taken, str(error))
         self.assertTrue(str(error).startswith(f"cannot serve {endpoint or self.endpoint}: "), str(error))
@@ -60,16 +60,16 @@ class PathCase(TestCase):
 
 
 class TakenTests(PathCase):
-    """More than one that wants to serve a path."""
+    """Several processes that bind the same path."""
 
     async def test_second(self) -> None:
-        """The first keeps the path, and is reached by whoever comes later."""
+        """The second broker is refused, and clients still reach the first."""
         self.serve()
         self.assertIn("another broker serves it", self.refused(is_taken=True))
         await self.reach()
 
     async def test_one_after_the_other(self) -> None:
-        """When the first has closed, the second gets the path at once, and keeps it."""
+        """When the first broker has closed, the second can bind the path at once."""
         for _ in range(3):
             router = self.serve()
             await self.reach()
@@ -77,7 +77,7 @@ class TakenTests(PathCase):
             self.assertFalse(self.path.exists())
 
     def test_at_once(self) -> None:
-        """Of many that want it at once, exactly one gets it."""
+        """If many threads lock the path at the same time, exactly one succeeds."""
         barrier, got, refused = Barrier(16), [], []
 
         def ask() -> None:
@@ -95,7 +95,7 @@ class TakenTests(PathCase):
         self.assertEqual((len(got), refused), (1, [True] * 15))
 
     async def test_killed(self) -> None:
-        """The socket of a program that is gone is replaced."""
+        """The socket file of a process that has ended is replaced."""
         with socket.socket(socket.AF_UNIX) as old:
             old.bind(str(self.path))
             old.listen()
@@ -104,7 +104,7 @@ class TakenTests(PathCase):
         await self.reach()
 
     def test_another_program(self) -> None:
-        """A program that listens without a lock keeps its socket."""
+        """The socket of a program that listens without a lock is not replaced."""
         with socket.socket(socket.AF_UNIX) as other:
             other.bind(str(self.path))
             other.listen()
@@ -113,7 +113,7 @@ class TakenTests(PathCase):
             self.assertEqual(self.path.stat().st_ino, before)
 
     async def test_abstract(self) -> None:
-        """A name without a file has one broker as well."""
+        """An abstract socket can be bound by one broker only."""
         endpoint = f"ipc://@alaska-{os.getpid()}-{id(self)}"
         self.serve(endpoint)
         self.refused(endpoint, is_taken=True)
@@ -121,16 +121,16 @@ class TakenTests(PathCase):
 
 
 class NothingIsLostTests(PathCase):
-    """What is at the path and no socket."""
+    """Files at the path that are not sockets."""
 
     def test_file(self) -> None:
-        """A file stays as it is."""
+        """A regular file is not modified."""
         self.path.write_text("years of work", encoding="utf-8")
-        self.assertIn("there is a file at the path that is no socket", self.refused())
+        self.assertIn("the file at the path is not a socket", self.refused())
         self.assertEqual(self.path.read_text(encoding="utf-8"), "years of work")
 
     def test_file_that_came_later(self) -> None:
-        """A file that has taken the socket's place stays when the broker ends."""
+        """A file that has replaced the socket is not removed when the broker closes."""
         router = self.serve()
         self.path.unlink()
         self.path.write_text("mine", encoding="utf-8")
@@ -138,17 +138,17 @@ class NothingIsLostTests(PathCase):
         self.assertEqual(self.path.read_text(encoding="utf-8"), "mine")
 
     def test_others(self) -> None:
-        """So do a directory, a named pipe, and a symbolic link, whatever that points to."""
+        """A directory, a named pipe and a dangling symbolic link are not modified."""
         makes: tuple[Callable[[Path], object], ...] = (Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere"))
         for number, make in enumerate(makes):
             path = self.path.with_name(str(number))
             make(path)
             before = path.lstat().st_ino
-            self.assertIn("no socket", self.refused(f"ipc://{path}"))
+            self.assertIn("not a socket", self.refused(f"ipc://{path}"))
             self.assertEqual(path.lstat().st_ino, before)
 
     def test_file_with_an_abstract_name(self) -> None:
-        """ZeroMQ would delete a file that is called like a name without one: it is refused."""
+        """An abstract socket is refused if there is a file with its name, which ZeroMQ would delete."""
         folder, here = self.path.parent, Path.cwd()
         self.addCleanup(os.chdir, here)
         os.chdir(folder)
@@ -157,7 +157,7 @@ class NothingIsLostTests(PathCase):
         self.assertTrue(Path("@name").exists())
 
     def test_lock_is_another_file(self) -> None:
-        """What is in the file that is locked stays there too, and a symbolic link in its place is not followed."""
+        """The content of the lock file is not modified, and a symbolic link in its place is not followed."""
         lock = Path(f"{self.path}-lock")
         lock.write_text("mine", encoding="utf-8")
         self.serve().close()
@@ -169,17 +169,17 @@ class NothingIsLostTests(PathCase):
 
 
 class ImpossibleTests(PathCase):
-    """Paths that nobody can serve."""
+    """Paths that cannot be bound."""
 
     def test_too_long(self) -> None:
-        """A path that no socket can have is refused with its length."""
+        """The error for a path that is too long for a socket states its length."""
         self.assertIn("the path has 120 octets, and 107 is the limit", self.refused(f"ipc:///{'a' * 119}"))
 
     def test_no_folder(self) -> None:
-        """A folder that is not there is named."""
+        """The error for a missing directory names the path."""
         path = self.path.with_name("nowhere") / "broker"
         self.assertIn(f"{path}-lock: No such file or directory", self.refused(f"ipc://{path}"))
 
     def test_no_permission(self) -> None:
-        """A folder in which nothing can be written is named."""
+        """The error for a directory without write permission names the path."""
         self.assertRegex(self.refused("ipc:///proc/broker"), "/proc/broker-lock: [A-Z]")

@@ -1,4 +1,4 @@
-"""Where our broker answers C clients other than the C broker did in the recorded conversations, and why."""
+"""Intended deviations of Alaska's broker and client from the recorded conversations of the C programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Deviation(NamedTuple):
-    """One conversation: the reason, and what the clients that are answered differently are sent."""
+    """The deviation in one conversation: the reason, and the broker's answers to the affected clients."""
 
     why: str
     answers: dict[str, list[str]]
@@ -14,29 +14,29 @@ class Deviation(NamedTuple):
 
 DEVIATIONS: dict[str, Deviation] = {
     "close_before_open": Deviation(
-        "C answers OK and crashes; ours answers OK and goes on", {"other": ["OK", "CONNECTION-PONG"], "x": ["OK"]}
+        "C answers OK and crashes; Alaska answers OK", {"other": ["OK", "CONNECTION-PONG"], "x": ["OK"]}
     ),
     "close_right_after_broker_restart": Deviation(
-        "C crashes at the CLOSE of a client that the new broker does not know",
+        "C crashes at the CLOSE of a client that has not opened after the restart",
         {"c": ["OK", "OK", "ERROR 500", "ERROR 500", "ERROR 500"]},
     ),
     "confirm_to_broker": Deviation(
-        "C drops a client that confirms; ours ignores what it did not ask for",
+        "C drops a client that sends CONFIRM; Alaska ignores unexpected confirmations",
         {"x": ["OK", "OK", "SERVICE-DELIVER (b'svc', b'p', b'job', (b'1',))", "CONNECTION-PONG"]},
     ),
     "duplicate_address": Deviation(
-        "the older client stays open, without the address, where C drops it; what it sends then is what it sent to C",
+        "the older client stays open, without the address; C drops it",
         {
             "one": ["OK", "OK", "CONNECTION-PONG", "ERROR 500"],
             "two": ["OK", "MAILBOX-DELIVER (b'joe', b'p', b'm1', (b'1',))", "CONNECTION-PONG"],
         },
     ),
     "duplicate_address_send_and_close": Deviation(
-        "the older client's request is carried out, where C loses it and crashes",
+        "the older client's request is delivered; C loses it and crashes",
         {"one": ["OK", "OK"], "w": ["OK", "OK", "SERVICE-DELIVER (b'default', b'alas_producer', b'job', (b'lost',))"]},
     ),
     "duplicate_address_two_c_clients": Deviation(
-        "C's two clients drop each other without end; here only their recorded second OPEN is invalid",
+        "two C clients drop each other repeatedly; here only their recorded second OPEN is invalid",
         {
             "one": [
                 "OK",
@@ -63,7 +63,7 @@ DEVIATIONS: dict[str, Deviation] = {
         },
     ),
     "empty_subject": Deviation(
-        "an empty subject matches what a reader of patterns expects",
+        "patterns also match an empty subject",
         {
             "w": [
                 "OK",
@@ -81,10 +81,10 @@ DEVIATIONS: dict[str, Deviation] = {
         },
     ),
     "invalid_pattern_in_offer_and_read": Deviation(
-        "a bad pattern matches nothing, where in C it matches everything", {"w": ["OK", "OK", "OK"]}
+        "an invalid pattern matches nothing; in C it matches everything", {"w": ["OK", "OK", "OK"]}
     ),
     "order_across_stream_service_mailbox": Deviation(
-        "one client's messages come in the order in which they were sent",
+        "messages of one client are delivered in the order in which they were sent",
         {
             "w": [
                 "OK",
@@ -137,15 +137,15 @@ DEVIATIONS: dict[str, Deviation] = {
         "no pattern hangs the broker", {"p": ["OK", "CONNECTION-PONG"], "w": ["OK", "OK"]}
     ),
     "ping_with_content_frame": Deviation(
-        "a command that cannot be read is answered ERROR 500 and ends the session, where C goes deaf",
+        "a malformed command is answered with ERROR 500 and ends the session; C stops responding",
         {"probe": ["OK"], "x": ["OK", "ERROR 500", "ERROR 500"]},
     ),
-    "status_reason_leaks": Deviation("C drops a client that confirms, and repeats its reason to others", {"x": ["OK"]}),
+    "status_reason_leaks": Deviation("C drops a client that sends CONFIRM, and leaks its reason", {"x": ["OK"]}),
     "stored_tracker_is_stale": Deviation(
-        "the message's timeout has passed when its receiver opens; C knows no timeouts", {"late": ["OK", "OK"]}
+        "the message has expired when its receiver opens; C ignores timeouts", {"late": ["OK", "OK"]}
     ),
     "stream_cancel": Deviation(
-        "a message comes once to a reader, however many of its patterns match",
+        "a message is delivered to a reader once, even if several of its patterns match",
         {
             "r": [
                 "OK",
@@ -162,7 +162,7 @@ DEVIATIONS: dict[str, Deviation] = {
         },
     ),
     "stream_two_patterns_one_reader": Deviation(
-        "a message comes once to a reader, however many of its patterns match",
+        "a message is delivered to a reader once, even if several of its patterns match",
         {
             "r1": [
                 "OK",
@@ -177,79 +177,79 @@ DEVIATIONS: dict[str, Deviation] = {
     ),
     "timeout_not_honoured": Deviation("timeouts are honoured", {"late": ["OK", "OK"], "w": ["OK", "OK", "OK"]}),
     "truncated_header": Deviation(
-        "a header that ends too early is answered ERROR 500, where C carries it out with other fields",
+        "a truncated header is answered with ERROR 500; C executes it with wrong fields",
         {"x1": ["OK", "ERROR 500"], "x2": ["OK", "ERROR 500"], "x3": ["OK", "ERROR 500"], "x4": ["OK", "ERROR 500"]},
     ),
     "truncated_mailbox_send": Deviation(
-        "a header that ends too early is answered ERROR 500, where C aborts",
+        "a truncated header is answered with ERROR 500; C aborts",
         {"x": ["OK", "ERROR 500"], "y": ["OK", "CONNECTION-PONG"]},
     ),
     "truncated_service_send": Deviation(
-        "a header that ends too early is answered ERROR 500, where C carries it out with other fields",
+        "a truncated header is answered with ERROR 500; C executes it with wrong fields",
         {
             "x": ["OK", "ERROR 500"],
             "y": ["OK", "OK", "SERVICE-DELIVER (b'svc', b'x', b'good', (b'good content',))", "CONNECTION-PONG"],
         },
     ),
     "unknown_command_and_bad_signature": Deviation(
-        "what cannot be read is answered ERROR 500 and ends the session, where C says nothing",
+        "a malformed command is answered with ERROR 500 and ends the session; C does not answer",
         {
             "x": ["OK", "ERROR 500", "ERROR 500", "ERROR 500", "ERROR 500", "ERROR 500", "ERROR 500", "ERROR 500"],
             "y": ["ERROR 500", "ERROR 500", "ERROR 500"],
         },
     ),
     "unknown_command_with_content_frame": Deviation(
-        "what cannot be read is answered ERROR 500 and ends the session, where C goes deaf",
+        "a malformed command is answered with ERROR 500 and ends the session; C stops responding",
         {"other": ["OK", "CONNECTION-PONG"], "probe": ["OK"], "x": ["OK", "ERROR 500", "ERROR 500"]},
     ),
     "unknown_command_with_two_content_frames": Deviation(
-        "what cannot be read is answered ERROR 500 and ends the session, where C says nothing",
+        "a malformed command is answered with ERROR 500 and ends the session; C does not answer",
         {"x": ["OK", "ERROR 500"]},
     ),
 }
 
 
 class ClientDeviation(NamedTuple):
-    """One recorded client: the reason, what ours sends beyond what C's sent, and what its program is told."""
+    """The deviation of a client: the reason, the commands that only Alaska's client sends, and its errors."""
 
     why: str
-    sends: list[str] = []  # noqa: RUF012  # a tuple's field, and nobody changes it
-    failures: list[str] = []  # noqa: RUF012  # likewise
+    sends: list[str] = []  # noqa: RUF012  # never modified
+    failures: list[str] = []  # noqa: RUF012  # never modified
 
 
 CLIENT_DEVIATIONS: dict[tuple[str, str], ClientDeviation] = {
     ("broker_restart_after_stream_cancel", "c"): ClientDeviation(
-        "C's replay hangs at its STREAM-CANCEL; ours goes on to the offer behind it", ["SERVICE-OFFER"]
+        "C's client hangs when it repeats STREAM-CANCEL; Alaska's also repeats the offer after it", ["SERVICE-OFFER"]
     ),
     ("broker_restart_replay", "pub"): ClientDeviation(
-        "what the old broker is not known to have had is sent again", ["STREAM-SEND"]
+        "messages that the old broker may not have received are sent again", ["STREAM-SEND"]
     ),
     ("c_client_offer_refused_300", "c"): ClientDeviation(
-        "C's client stops for good; ours says why", failures=["the broker refuses: invalid pattern"]
+        "C's client stops; Alaska's reports the reason", failures=["the broker refuses: invalid pattern"]
     ),
     ("c_client_offer_refused_400", "c"): ClientDeviation(
-        "C's client stops for good; ours says why", failures=["the broker refuses: invalid pattern"]
+        "C's client stops; Alaska's reports the reason", failures=["the broker refuses: invalid pattern"]
     ),
     ("c_client_offer_refused_500", "c"): ClientDeviation(
-        "ours opens again at the last ERROR 500 too", ["CONNECTION-OPEN"]
+        "Alaska's client opens again after the last ERROR 500 too", ["CONNECTION-OPEN"]
     ),
     ("c_client_ok_with_extra_frame", "c"): ClientDeviation(
-        "C's client stops for good; ours drops what it cannot read, and knocks again", ["CONNECTION-OPEN"]
+        "C's client stops; Alaska's ignores malformed messages and opens again", ["CONNECTION-OPEN"]
     ),
     ("c_client_open_answered_500_then_ok", "c"): ClientDeviation(
-        "ours opens again at each ERROR 500", ["CONNECTION-OPEN"] * 4
+        "Alaska's client opens again after each ERROR 500", ["CONNECTION-OPEN"] * 4
     ),
     ("c_client_open_refused_300", "c"): ClientDeviation(
-        "a program is told why it cannot connect", failures=["the broker refuses: refused"]
+        "Alaska's client reports why it cannot connect", failures=["the broker refuses: refused"]
     ),
     ("c_client_open_refused_401", "c"): ClientDeviation(
-        "C's connect hangs; ours fails and says why", failures=["the broker refuses: refused"]
+        "C's connect hangs; Alaska's fails and reports the reason", failures=["the broker refuses: refused"]
     ),
-    ("confirm_to_broker", "x"): ClientDeviation("after its ERROR ours opens again", ["CONNECTION-OPEN"]),
-    ("duplicate_address", "one"): ClientDeviation("ours sets up again what it had set up", ["SERVICE-OFFER"]),
-    ("duplicate_address", "two"): ClientDeviation("after its ERROR ours opens again", ["CONNECTION-OPEN"]),
+    ("confirm_to_broker", "x"): ClientDeviation("Alaska's client opens again after an ERROR", ["CONNECTION-OPEN"]),
+    ("duplicate_address", "one"): ClientDeviation("Alaska's client repeats its offers", ["SERVICE-OFFER"]),
+    ("duplicate_address", "two"): ClientDeviation("Alaska's client opens again after an ERROR", ["CONNECTION-OPEN"]),
     ("duplicate_address_send_and_close", "one"): ClientDeviation(
-        "after its ERROR ours opens again", ["CONNECTION-OPEN"]
+        "Alaska's client opens again after an ERROR", ["CONNECTION-OPEN"]
     ),
 }
-"""Where our client sends, or tells its program, more than C's did in the recorded conversations, and why."""
+"""The deviations of Alaska's client, by conversation and client."""

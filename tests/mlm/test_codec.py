@@ -1,4 +1,4 @@
-"""The codec against the C encoder and decoder, and against anything else."""
+"""The codec, compared to the C encoder and decoder, and with random input."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ VALUES = {
 
 
 def field_kinds(layout: Layout) -> list[Kind]:
-    """Return the kinds of the fields that a command has in memory."""
+    """Return the kinds of a layout's fields that are fields of the command's type."""
     return [kind for kind in layout.fields if kind in VALUES]
 
 
 def commands_of(layout: Layout) -> st.SearchStrategy[Command]:
-    """Any command of this layout."""
+    """Return a strategy for commands of a layout."""
     values = [VALUES[kind] for kind in field_kinds(layout)]
     if layout.has_content:
         values.append(st.lists(st.binary(max_size=40), max_size=3).map(tuple))
@@ -52,7 +52,7 @@ COMMANDS = st.one_of([commands_of(layout) for layout in LAYOUTS])
 
 
 def from_vector(case: dict[str, Any]) -> Command:
-    """Return the command that a vector describes."""
+    """Return the command of a test vector."""
     layout = BY_NAME[case["command"]]
     fields = [name for name in layout.type._fields if name != "content"]
     values: list[Any] = [
@@ -68,19 +68,19 @@ class TableTests(SynchronousTestCase):
     """The table of layouts."""
 
     def test_fields_are_those_of_the_types(self) -> None:
-        """Each layout has as many fields as its type, content apart."""
+        """Each layout has as many fields as its type, without the content."""
         for layout in LAYOUTS:
             fields = [name for name in layout.type._fields if name != "content"]
             self.assertEqual(len(fields), len(field_kinds(layout)), layout.name)
             self.assertEqual("content" in layout.type._fields, layout.has_content, layout.name)
 
     def test_numbers_are_one_to_twenty(self) -> None:
-        """The table holds the commands 1 to 20 in that order."""
+        """The table has the commands 1 to 20 in order."""
         self.assertEqual([layout.number for layout in LAYOUTS], list(range(1, 21)))
 
 
 class CEncoderTests(SynchronousTestCase):
-    """What the C encoder wrote."""
+    """Commands that were encoded by the C encoder."""
 
     def test_encodes_as_c(self) -> None:
         """Every recorded command is encoded to the same octets."""
@@ -97,12 +97,12 @@ class CEncoderTests(SynchronousTestCase):
 
 
 class MalformedTests(SynchronousTestCase):
-    """Headers that the C decoder was shown."""
+    """Malformed messages, and the C decoder's verdicts."""
 
-    def test_rejects_what_c_finds_bad(self) -> None:
-        """A header that C noticed to be bad is a protocol error, with the status of an invalid command.
+    def test_rejects_what_c_rejects(self) -> None:
+        """A header that C rejects is a protocol error with the status of an invalid command.
 
-        Commands 19 and 20 are ours: C knows neither.
+        Commands 19 and 20 are extensions that C does not have.
         """
         for case in load("malformed.json"):
             ours_alone = case["header"][:6] in ("aaa813", "aaa814")
@@ -111,18 +111,18 @@ class MalformedTests(SynchronousTestCase):
                 self.assertEqual(error.status, COMMAND_INVALID)
 
     def test_accepts_what_c_accepts(self) -> None:
-        """A header that C read gives the same fields, but for octets that C strings cannot hold."""
+        """A header that C accepts is decoded to the same fields, except for strings with NUL octets."""
         for case in load("malformed.json"):
             if case["verdict"] == "accept" and not case.get("nul_octet"):
                 read = decode([bytes.fromhex(case["header"])])
                 self.assertEqual(read, from_vector({"content": [], **case}), case["case"])
 
     def test_nul_octets_are_kept(self) -> None:
-        """A string goes on behind a NUL octet, where C's would end."""
+        """A string may contain NUL octets, which end it in C."""
         self.assertEqual(decode(encode(ConnectionOpen(b"a\0b"))), ConnectionOpen(b"a\0b"))
 
     def test_protocol_name_is_compared_whole(self) -> None:
-        """The name MALAMUTE with a NUL octet behind it is another name."""
+        """The protocol name MALAMUTE followed by a NUL octet is rejected."""
         header = b"\xaa\xa8\x01\x09MALAMUTE\0\x00\x01\x00"
         self.assertRaises(ProtocolError, decode, [header])
 
@@ -130,40 +130,40 @@ class MalformedTests(SynchronousTestCase):
         """A message without a frame is a protocol error."""
         self.assertRaises(ProtocolError, decode, [])
 
-    def test_content_behind_a_command_without(self) -> None:
-        """A frame behind a command that has no content makes it unreadable."""
+    def test_unexpected_content(self) -> None:
+        """A frame after a command without content is a protocol error."""
         self.assertRaises(ProtocolError, decode, [*encode(ConnectionPing()), b""])
 
     def test_error_names_the_command(self) -> None:
-        """The text of the error says which command it was and what is wrong with it."""
+        """The text of the error names the command and the fault."""
         error = self.assertRaises(ProtocolError, decode, [encode(Credit(5))[0][:-1]])
         self.assertEqual(str(error), "CREDIT ends before its last field")
 
 
 class RoundTripTests(SynchronousTestCase):
-    """Any command, and any octets."""
+    """Random commands and random octets."""
 
     @given(COMMANDS)
     def test_round_trip(self, command: Command) -> None:
-        """What is encoded decodes to the same command."""
+        """An encoded command is decoded to the same command."""
         self.assertEqual(decode(encode(command)), command)
 
     @given(COMMANDS, st.binary(min_size=1, max_size=9))
-    def test_octets_behind_the_last_field(self, command: Command, extra: bytes) -> None:
-        """Octets behind the last field are ignored."""
+    def test_octets_after_the_last_field(self, command: Command, extra: bytes) -> None:
+        """Octets after the last field are ignored."""
         header, *content = encode(command)
         self.assertEqual(decode([header + extra, *content]), command)
 
     @given(COMMANDS, st.data())
     def test_cut_anywhere(self, command: Command, data: st.DataObject) -> None:
-        """A header that is cut anywhere is a protocol error."""
+        """A truncated header is a protocol error."""
         header, *content = encode(command)
         at = data.draw(st.integers(0, len(header) - 1))
         self.assertRaises(ProtocolError, decode, [header[:at], *content])
 
     @given(st.lists(st.one_of(st.binary(max_size=60), st.binary(max_size=30).map(b"\xaa\xa8".__add__)), max_size=4))
     def test_any_frames(self, frames: list[bytes]) -> None:
-        """Whatever the frames, the outcome is a command that encodes again, or a protocol error."""
+        """Any frames are either a protocol error, or a command that can be encoded again."""
         try:
             command = decode(frames)
         except ProtocolError:
@@ -172,7 +172,7 @@ class RoundTripTests(SynchronousTestCase):
 
     @given(COMMANDS, st.data())
     def test_mutated(self, command: Command, data: st.DataObject) -> None:
-        """One changed octet makes another command or a protocol error, nothing else."""
+        """A header with one changed octet is either a command or a protocol error."""
         header, *content = encode(command)
         at = data.draw(st.integers(0, len(header) - 1))
         changed = header[:at] + data.draw(st.binary(min_size=1, max_size=1)) + header[at + 1 :]
@@ -181,19 +181,19 @@ class RoundTripTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """What does not fit on the wire."""
+    """Values that the wire format cannot represent."""
 
     def test_long_string(self) -> None:
-        """A string of 256 octets is refused, not cut as C does."""
+        """A string of 256 octets is an error, not truncated as in C."""
         error = self.assertRaises(ValueTooLong, encode, ServiceSend(b"a" * 256, b"", b"", 0, ()))
         self.assertIn("256 octets", str(error))
 
     def test_large_number(self) -> None:
-        """A number that its field cannot hold is refused."""
+        """A number that is out of its field's range is an error."""
         for command in (Credit(2**16), Credit(-1), Ok(70000, b""), ServiceSend(b"", b"", b"", 2**32, ())):
             self.assertRaises(ValueTooLong, encode, command)
 
     def test_positions_have_64_bits(self) -> None:
-        """The largest position and time go over the wire."""
+        """Positions and times may have 64 bits."""
         for command in (StreamReplay(b"s", b"", 2**64 - 1), StreamRecord(2**64 - 1, 2**64 - 1, b"s", b"", b"", ())):
             self.assertEqual(decode(encode(command)), command)

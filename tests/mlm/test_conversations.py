@@ -1,4 +1,4 @@
-"""The conversations recorded between the C programs, each with one side played by ours."""
+"""Recorded conversations between the C programs, with one side replaced by Alaska's broker or client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DELIVERIES = (mlm.StreamDeliver, mlm.MailboxDeliver, mlm.ServiceDeliver, mlm.Str
 
 
 def read(frames: list[str]) -> mlm.Command | None:
-    """Return the command that recorded frames are, or None where they are none."""
+    """Return the command of recorded frames, or None if they are malformed."""
     try:
         return decode([bytes.fromhex(frame) for frame in frames])
     except errors.ProtocolError:
@@ -36,7 +36,7 @@ def read(frames: list[str]) -> mlm.Command | None:
 
 
 def shown(command: mlm.Command | None) -> str:
-    """Return a command as the tests compare it: statuses of OK, which C mixes up, and trackers apart."""
+    """Return a command as the tests compare it: without trackers and the statuses of OK, which C mixes up."""
     if isinstance(command, mlm.Ok):
         return "OK"
     if isinstance(command, mlm.Error):
@@ -48,10 +48,10 @@ def shown(command: mlm.Command | None) -> str:
 
 
 class BrokerTests(SynchronousTestCase):
-    """What C clients sent, sent to our broker: it answers what the C broker answered, or what the docs say."""
+    """Alaska's broker answers the recorded C clients as the C broker did, or as ``DEVIATIONS`` says."""
 
     def answers(self, conversation: dict[str, Any]) -> dict[str, list[str]]:
-        """Return what our broker sends to each client when they send what was recorded."""
+        """Return Alaska's answers to each client of a conversation."""
         sent: dict[str, list[str]] = {name: [] for name in clients_of(conversation)}
 
         def transmit(peer: bytes, command: mlm.Command) -> bool:
@@ -96,7 +96,7 @@ class BrokerTests(SynchronousTestCase):
 
 
 def steps_of(conversation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was sent, and when the broker was killed and started again, in order."""
+    """Return all sent messages, and the kills and restarts of the broker, in order."""
     restarts = [
         {"t": note["t"], "dir": "killed" if "SIGKILL" in note["what"] else "started"}
         for note in conversation.get("broker", ())[1:]
@@ -139,17 +139,17 @@ CALLS: dict[type[mlm.Command], Callable[[Client, Any], object]] = {
     mlm.MailboxSend: lambda client, command: send_by(client.send_to, command),
     mlm.ServiceSend: lambda client, command: send_by(client.send_for, command),
 }
-"""What makes a client send a command that it does not send by itself."""
+"""The client's method for each command that it does not send automatically."""
 
 
 def send_by(send: Callable[..., None], command: mlm.MailboxSend | mlm.ServiceSend) -> None:
-    """Send this command by a method of the client."""
+    """Send a command with a method of the client."""
     timeout = command.timeout / 1000
     send(command.address, command.subject, *command.content, tracker=command.tracker, timeout=timeout)
 
 
 class Replay:
-    """One recorded C client, played by ours, with the recorded broker on the other side."""
+    """Alaska's client in place of a recorded C client, with the recorded broker."""
 
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.events = events
@@ -162,7 +162,7 @@ class Replay:
         self.failures: list[Failure] = []
 
     def run(self) -> Replay:
-        """Play the whole conversation."""
+        """Run the whole conversation."""
         for event in self.events:
             self.pass_until(event["t"] / 1000)
             command = read(event["frames"])
@@ -179,7 +179,7 @@ class Replay:
             self.network.run()
 
     def sent_by_c(self, command: mlm.Command) -> None:
-        """See that our client sends what C's sent, by itself or because the program calls it."""
+        """Check that Alaska's client sends a command of the C client, automatically or by a call of its method."""
         self.collect()
         if command not in self.unmatched:
             if isinstance(command, mlm.ConnectionOpen):
@@ -198,20 +198,20 @@ class Replay:
         self.unmatched.remove(command)
 
     def left_over(self) -> list[str]:
-        """Return the names of the commands that our client sent, unasked, and C's did not."""
+        """Return the names of the commands that Alaska's client sent automatically and the C client did not send."""
         self.collect()
         return [mlm.NAMES[type(each)] for each in self.unmatched if type(each) not in BY_ITSELF]
 
     def collect(self) -> None:
-        """Note what our client has sent."""
+        """Collect the commands that Alaska's client has sent."""
         self.unmatched += [each for each in self.broker.take() if not isinstance(each, mlm.ConnectionPing)]
 
 
 class ClientTests(SynchronousTestCase):
-    """What the C client was sent, sent to our client: it sends what C's sent, and lives through what C's does not."""
+    """Alaska's client sends what the recorded C client sent, or what ``CLIENT_DEVIATIONS`` says."""
 
     def check(self, name: str) -> None:
-        """Play each C client of one conversation that opens properly."""
+        """Run each ordinary C client of a conversation."""
         for events in filter(is_ordinary, events_by_client(CONVERSATIONS[name])):
             replay = Replay(events).run()
             offered = [
@@ -226,14 +226,14 @@ class ClientTests(SynchronousTestCase):
 
 
 def events_by_client(conversation: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Return what went between each client and its broker."""
+    """Return the events of each client."""
     return [
         [event for event in conversation["events"] if event["client"] == client] for client in clients_of(conversation)
     ]
 
 
 def is_ordinary(events: list[dict[str, Any]]) -> bool:
-    """Return whether a client sent only what our API can send, each once, from OPEN to CLOSE."""
+    """Return whether a client begins with OPEN and sends only commands that Alaska's client can send."""
     commands = [read(event["frames"]) for event in events if event["dir"] == "to_broker"]
     kinds = {type(command) for command in commands}
     opens = [command for command in commands if isinstance(command, mlm.ConnectionOpen)]

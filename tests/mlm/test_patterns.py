@@ -1,4 +1,4 @@
-"""Patterns against what a full matcher answers, against CZMQ's own, and against any octets."""
+"""Patterns, compared to a full matcher and to CZMQ, and with random input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.config import czmq
 from tests.recorded import load, octets
 
 SUBJECTS = st.binary(max_size=8) | st.text("abc1 -.\n", max_size=8).map(str.encode)
-# Octets that mean something, and what RE2 and Perl know and zrex does not.
+# Octets with a meaning in zrex, and syntax of RE2 and Perl that zrex does not have.
 SYNTAX = st.sampled_from(
     [*"^$.|()[]\\*+?-", *"abxsSdDwWrnt01", "[^", "\\x", "{2}", "(?i)", "[:alpha:]", "\\p{L}", "é", "\0"]
 )
@@ -23,33 +23,33 @@ PATTERNS = st.binary(max_size=20) | st.lists(SYNTAX, max_size=12).map("".join).m
 
 
 def matches(pattern: str | bytes, subject: str | bytes) -> bool:
-    """Return whether a pattern matches a subject; text stands for its UTF-8."""
+    """Return whether a pattern matches a subject; text is encoded as UTF-8."""
     source, text = (part.encode() if isinstance(part, str) else part for part in (pattern, subject))
     return compile_pattern(source).matches(text)
 
 
 class RecordedTests(SynchronousTestCase):
-    """The recorded patterns and texts."""
+    """Recorded patterns and texts."""
 
     def test_matches_as_the_textbook_says(self) -> None:
-        """Every text is matched, or not, as a full matcher of the same syntax answers."""
+        """Each recorded pattern gives the same result as a full matcher of the same syntax."""
         for case in load("zrex.json"):
             if case["textbook"] is not None:
                 found = matches(octets(case["pattern"]), octets(case["text"]))
                 self.assertIs(found, case["textbook"], (case["pattern"], case["text"]))
 
     def test_refuses_what_makes_no_sense(self) -> None:
-        """Every pattern without an answer is refused, but for a doubled ? which means one."""
+        """Each recorded pattern without a defined meaning is refused, except for ``??``, which means ``?``."""
         for case in load("zrex.json"):
             if case["textbook"] is None and case["pattern"] not in ("a??", "a??b"):
                 self.assertRaises(PatternError, compile_pattern, octets(case["pattern"]))
 
 
 class SyntaxTests(SynchronousTestCase):
-    """What the recorded patterns leave open."""
+    """Syntax that the recorded patterns do not cover."""
 
-    def test_nothing_of_re2_shows_through(self) -> None:
-        """What RE2 gives a meaning and zrex does not is taken octet by octet."""
+    def test_re2_syntax_is_literal(self) -> None:
+        """Syntax that RE2 has and zrex does not have is matched literally."""
         for pattern, subject in {
             r"a{2}": "a{2}",
             r"\bx": "bx",
@@ -66,16 +66,16 @@ class SyntaxTests(SynchronousTestCase):
             self.assertTrue(matches(pattern, subject), pattern)
 
     def test_re2_groups_are_errors(self) -> None:
-        """A ? behind an opening bracket repeats nothing, whatever RE2 makes of it."""
+        """RE2's ``(?`` syntax is an error, since the ``?`` has nothing to repeat."""
         for pattern in (r"(?i)a", r"(?:a)", r"(?P<n>a)", r"(?s).", r"(?!a)"):
             self.assertRaises(PatternError, compile_pattern, pattern.encode())
 
     def test_letters_have_a_case(self) -> None:
-        """Capital letters match only themselves."""
+        """Matching is case-sensitive."""
         self.assertFalse(matches("Pi", "pI"))
 
     def test_ranges(self) -> None:
-        """A - joins two octets, escaped ones too, and is a member at either end and beside a set."""
+        """A ``-`` forms a range of two octets, also escaped ones; at either end and next to a set it is a member."""
         for pattern, inside, outside in (
             (r"^[a-c]$", "abc", "d-"),
             (r"^[a-]$", "a-", "b"),
@@ -91,11 +91,11 @@ class SyntaxTests(SynchronousTestCase):
             self.assertEqual(found, inside, pattern)
 
     def test_white_space(self) -> None:
-        """White space is what C takes for it, the vertical tab included."""
+        r"""``\s`` matches C's white space, including the vertical tab."""
         self.assertEqual([octet for octet in range(256) if matches(r"\s", bytes((octet,)))], [9, 10, 11, 12, 13, 32])
 
     def test_every_octet(self) -> None:
-        """A dot matches each octet, and each octet but the special ones matches itself alone."""
+        """A dot matches any octet, and each octet that is not special matches only itself."""
         for octet in range(256):
             subject = bytes((octet,))
             self.assertTrue(matches(b"^.$", subject))
@@ -105,49 +105,49 @@ class SyntaxTests(SynchronousTestCase):
                 self.assertFalse(matches(subject, others))
 
     def test_escaped_octets(self) -> None:
-        """A backslash makes any octet but a letter, a digit 0 and an x with digits behind it mean itself."""
+        """A backslash makes any octet literal, except for the letters and the 0 of escape sequences."""
         for octet in set(range(256)) - set(b"sSdDaAwWrnt0"):
             subject = bytes((octet,))
             self.assertTrue(matches(b"^\\%b$" % subject, subject), subject)
 
     def test_anchors_hold_for_their_branch(self) -> None:
-        """A ^ in front anchors the first branch, and no other."""
+        """A ``^`` at the start anchors only the first branch."""
         self.assertTrue(matches("^cat|dog", "hotdog"))
         self.assertFalse(matches("^cat|dog", "bobcat"))
 
     def test_doubled_question_mark(self) -> None:
-        """A second ? changes nothing about what matches."""
+        """A second ``?`` does not affect what matches."""
         for subject in ("b", "ab", "aab"):
             self.assertIs(matches("^a??b", subject), matches("^a?b", subject))
 
     def test_nul_octets(self) -> None:
-        """A NUL octet is an octet like others, in pattern and subject."""
+        """A NUL octet is not special, in patterns and subjects."""
         self.assertTrue(matches(b"a\0b", b"xa\0b"))
         self.assertFalse(matches(b"a\0b", b"a"))
         self.assertTrue(matches(rb"\0$", b"a\0"))
 
 
 class ErrorTests(SynchronousTestCase):
-    """Patterns that are none."""
+    """Invalid patterns."""
 
     def test_sentences(self) -> None:
-        """Each error says what is wrong, and where."""
+        """Each error states the fault and its position."""
         for pattern, sentence in {
             b"a(b": "in the pattern 'a(b' the ( at octet 2 is never closed",
             b"ab)": "in the pattern 'ab)' the ) at octet 3 closes nothing",
             b"[a]b[^c": "in the pattern '[a]b[^c' the [ at octet 5 is never closed",
-            b"a\\": "in the pattern 'a\\\\' the \\ at octet 2 has nothing behind it",
+            b"a\\": "in the pattern 'a\\\\' the \\ at octet 2 has nothing after it",
             b"*": "in the pattern '*' the * at octet 1 has nothing before it to repeat",
             b"a|+": "in the pattern 'a|+' the + at octet 3 has nothing before it to repeat",
             b"a**": "in the pattern 'a**' the * at octet 3 has another quantifier before it",
-            b"[z-a]": "in the pattern '[z-a]' the - at octet 3 joins a range that runs backwards",
+            b"[z-a]": "in the pattern '[z-a]' the - at octet 3 joins a reversed range",
             b"\xff(": r"in the pattern '\\xff(' the ( at octet 2 is never closed",
             b"a" * 256: "a pattern has at most 255 octets, found 256",
         }.items():
             self.assertEqual(str(self.assertRaises(PatternError, compile_pattern, pattern)), sentence)
 
     def test_status(self) -> None:
-        """A peer that can be told is told that it failed."""
+        """The status of the error is 300."""
         self.assertEqual(self.assertRaises(PatternError, compile_pattern, b"(").status, FAILED)
 
 
@@ -155,7 +155,7 @@ class PatternTests(SynchronousTestCase):
     """Compiled patterns."""
 
     def test_equal_by_source(self) -> None:
-        """Two patterns are equal when their sources are, and can then stand for each other as keys."""
+        """Two patterns are equal if their sources are, also as keys of a dict."""
         first = compile_pattern(b"a.b")
         compile_pattern.cache_clear()
         self.assertEqual({first: 1}[compile_pattern(b"a.b")], 1)
@@ -163,17 +163,17 @@ class PatternTests(SynchronousTestCase):
         self.assertEqual(first.source, b"a.b")
 
     def test_shared(self) -> None:
-        """Who asks for a pattern that is in use gets the same one, and the memory of it is not taken twice."""
+        """Compiled patterns are cached."""
         self.assertIs(compile_pattern(b"shared"), compile_pattern(bytes(bytearray(b"shared"))))
 
     def test_largest_patterns_compile(self) -> None:
-        """Whatever 255 octets ask for fits into the memory that a pattern may take."""
+        """The largest patterns of 255 octets compile within the memory limit."""
         for part in (b".?", b"[^a]?", rb"\w+", b"(.*)+", b"((.+)+)+", b"(.*|.*)*", b"[acegikmoqsuwy]*", b"|[^acegik]"):
             self.assertTrue(compile_pattern(part * (255 // len(part))).matches(b"b" * 255), part)
         self.assertTrue(matches(b"(" * 127 + b"x" + b")" * 127, b"x"))
 
     def test_nested_quantifiers(self) -> None:
-        """Patterns on which a matcher that tries every way never ends are answered: RE2 reads each octet once."""
+        """Patterns that take a backtracking matcher exponential time are matched in linear time."""
         for pattern in (
             "^(a+)+$",
             "^(a*)*$",
@@ -188,7 +188,7 @@ class PatternTests(SynchronousTestCase):
 
 
 class Form(NamedTuple):
-    """One expression as zrex and as Python write it."""
+    """An expression in the syntax of zrex and in that of Python."""
 
     zrex: str
     python: str
@@ -241,11 +241,11 @@ EXPRESSIONS = st.recursive(ATOMS, _expressions, max_leaves=8)
 
 
 class AnyPatternTests(SynchronousTestCase):
-    """Any octets, and any expression."""
+    """Random octets and random expressions."""
 
     @given(PATTERNS, SUBJECTS)
     def test_any_octets(self, pattern: bytes, subject: bytes) -> None:
-        """Whatever the octets, they are a pattern that answers, or an error of one line that says where."""
+        """Any octets are either a valid pattern, or an error of one line with a position."""
         try:
             compiled = compile_pattern(pattern)
         except PatternError as error:
@@ -255,21 +255,21 @@ class AnyPatternTests(SynchronousTestCase):
 
     @given(EXPRESSIONS, SUBJECTS)
     def test_any_expression(self, expression: Form, subject: bytes) -> None:
-        """An expression matches where Python's matcher, which tries every way, finds its own form of it."""
+        """An expression matches if and only if Python's backtracking matcher matches its Python form."""
         expected = re.search(expression.python.encode(), subject, re.DOTALL) is not None
         self.assertIs(matches(expression.zrex, subject), expected)
 
     @given(st.binary(max_size=60), SUBJECTS, SUBJECTS)
     def test_escaped(self, text: bytes, before: bytes, after: bytes) -> None:
-        """Octets that are all given as hex match themselves, wherever they stand in the subject."""
+        """Octets that are escaped as hex match themselves, anywhere in the subject."""
         pattern = b"".join(b"\\x%02x" % octet for octet in text)
         self.assertTrue(matches(pattern, before + text + after))
         self.assertIs(matches(b"^%b$" % pattern, before + text + after), not before + after)
 
 
-# Where C and a full matcher agree: loops over single octets, groups whose branches begin with different octets and
-# have no loop in them, sets without ranges; no ?, nothing non-greedy, no $ behind what can match nothing. Nothing here
-# can match nothing for ever, which would hang C.
+# The syntax for which C and a full matcher agree: loops over single octets, groups whose branches begin with different
+# octets and contain no loops, sets without ranges; no ?, no non-greedy quantifiers, no $ after an expression that can
+# be empty. No loop can repeat an empty match, which would hang C.
 C_ATOMS = st.sampled_from(
     ["a", "b", "c", ".", "[ab]", "[^ab]", "[c1.]", r"\.", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", "é"]
 )
@@ -286,7 +286,7 @@ C_SUBJECTS = st.text("abc1. é", min_size=1, max_size=10).map(str.encode)
 
 
 class LibraryTests(SynchronousTestCase):
-    """The library itself, where it is installed."""
+    """Comparison to the CZMQ library, if it is installed."""
 
     skip = czmq.MISSING
 
@@ -297,5 +297,5 @@ class LibraryTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(C_SEQUENCES, C_SUBJECTS)
     def test_any_sequence(self, pattern: str, subject: bytes) -> None:
-        """A pattern that C has no trouble with matches what it matches in C."""
+        """Patterns in the common syntax give the same results as in C."""
         self.assertIs(matches(pattern, subject), self.library.matches(pattern.encode(), subject))

@@ -1,4 +1,4 @@
-"""The stores that there are, as a test makes them, lets them write, and lets them end."""
+"""The kinds of stores, with a common interface for tests: create, write, close and crash."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from alaska.testing import HandWriting
 
 
 class StoreKind(Protocol):
-    """One kind of store, and the one of it that is open."""
+    """A kind of store; at most one store of it is open."""
 
     def make(self) -> IStore:
-        """Return a store that is empty."""
+        """Return an empty store."""
 
     def settle(self) -> None:
-        """Let it write all that it has to write."""
+        """Write all pending changes."""
 
     def reopen(self, store: IStore, is_clean: bool) -> IStore:
-        """Close a store, or let it crash, and return what is there after a restart."""
+        """Close a store, or let it crash, and return the store after a restart."""
 
     def clean_up(self) -> None:
-        """Leave nothing behind."""
+        """Delete all files."""
 
 
 class MemoryKind:
-    """A store that lives as long as its broker."""
+    """A store in memory."""
 
     def make(self) -> IStore:
         """See :class:`StoreKind`."""
@@ -54,7 +54,7 @@ class MemoryKind:
 
 
 class FileKind:
-    """A store in a file, which is written when the test says so."""
+    """A store in a file, which is written when the test calls for it."""
 
     def __init__(self) -> None:
         self._clock = Clock()
@@ -82,7 +82,7 @@ class FileKind:
             self._clock.advance(1.0)
 
     def reopen(self, store: IStore, is_clean: bool) -> IStore:
-        """See :class:`StoreKind`; what was not written when it crashes is gone."""
+        """See :class:`StoreKind`; a crash loses the changes that are not written."""
         assert isinstance(store, SqliteStore)
         if not is_clean:
             store._unwritten = Unwritten()
@@ -97,7 +97,7 @@ class FileKind:
 
 
 class SpillingKind(FileKind):
-    """A store that lives as long as its broker, and uses a temporary file for what is too much for memory."""
+    """A store with a temporary file."""
 
     def make(self) -> IStore:
         """See :class:`StoreKind`."""

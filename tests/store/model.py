@@ -1,4 +1,4 @@
-"""A store in a few dictionaries, to compare real ones with."""
+"""A model of a store in a few dictionaries, to compare real stores to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERYTHING = 1000
 
 
 class StoreModel:
-    """What a store must hold, and the operations on both. A number says which of the possible operands is meant."""
+    """The expected content of a store, and operations on both; a number selects an operation's operands."""
 
     def __init__(self) -> None:
         self.messages: dict[int, Message] = {}
@@ -27,14 +27,14 @@ class StoreModel:
         self.to_hear: list[int] = []
 
     def reopened(self, is_durable: bool) -> None:
-        """Take note of a restart."""
+        """Record a restart."""
         if not is_durable:
             self.messages, self.letters, self.records, self.last_records = {}, {}, {}, {}
-        # Who was not told before the restart never is.
+        # Callbacks that were not called before the restart are never called.
         self.heard = list(self.to_hear)
 
     def do(self, store: IStore, operation: str, number: int) -> None:
-        """Do something to the store and to the model."""
+        """Perform an operation on the store and on the model."""
         getattr(self, "_" + operation)(store, number)
 
     def _keep(self, store: IStore, number: int) -> None:
@@ -50,24 +50,24 @@ class StoreModel:
     def _hear(self, message: Message) -> None:
         self.heard.append(message.position)
 
-    def _some(self, number: int) -> Message:
-        """Return a message that is kept, or one that is not."""
+    def _fetched(self, number: int) -> Message:
+        """Return a stored message, or one that is not stored."""
         known = list(self.messages.values())
         return known[number % len(known)] if known and number else Message(10**6, QUEUES[0], b"", b"", b"", ())
 
     def _forget(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         self.messages.pop(message.position, None)
         store.forget(replace(message))
         assert message.position not in self.to_hear or message.position in self.heard
 
     def _attempt(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         message.attempts += 1
         store.note_attempts(message, None)
 
     def _bury(self, store: IStore, number: int) -> None:
-        message = self._some(number)
+        message = self._fetched(number)
         if message.position in self.messages:
             letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4)
             del self.messages[message.position]
@@ -92,17 +92,19 @@ class StoreModel:
         kept = self.records.get(stream, {})
         self.records[stream] = {position: record for position, record in kept.items() if position > number}
 
-    # What can be seen of either
+    # The results of queries
 
     def expected(self) -> Any:
-        """Return what is to be seen."""
+        """Return the expected results of all queries."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
-            kept = [told(message) for message in self.messages.values() if message.queue == queue]
+            kept = [noted_callbacks(message) for message in self.messages.values() if message.queue == queue]
             for after, limit in ((0, EVERYTHING), (3, 2)):
                 seen[queue, after] = [each for each in kept if each[0] > after][:limit]
         seen["overdue"] = sorted(
-            told(message) for message in self.messages.values() if message.expires is not None and message.expires <= 6
+            noted_callbacks(message)
+            for message in self.messages.values()
+            if message.expires is not None and message.expires <= 6
         )
         seen["queues"] = {
             QueueSize(queue, len(sizes), sum(sizes))
@@ -110,7 +112,7 @@ class StoreModel:
             if (sizes := [message.size for message in self.messages.values() if message.queue == queue])
         }
         letters = [self.letters[position] for position in sorted(self.letters)]
-        seen["letters"] = [shown(letter) for letter in letters if letter.message.position > 2][:3]
+        seen["letters"] = [letter_values(letter) for letter in letters if letter.message.position > 2][:3]
         for stream in STREAMS:
             seen[stream] = [each for each in self.records.get(stream, {}).values() if each.position > 2][:4]
         seen["streams"] = {
@@ -125,25 +127,25 @@ class StoreModel:
         return seen
 
     def seen_in(self, store: IStore) -> Any:
-        """Return what is seen in a store."""
+        """Return the results of all queries of a store."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
             for after, limit in ((0, EVERYTHING), (3, 2)):
-                seen[queue, after] = [told(message) for message in store.waiting(queue, after, limit)]
-        seen["overdue"] = sorted(told(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
+                seen[queue, after] = [noted_callbacks(message) for message in store.waiting(queue, after, limit)]
+        seen["overdue"] = sorted(noted_callbacks(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
         seen["queues"] = set(store.queues())
-        seen["letters"] = [shown(letter) for letter in store.letters(2, 3)]
+        seen["letters"] = [letter_values(letter) for letter in store.letters(2, 3)]
         for stream in STREAMS:
             seen[stream] = store.records(stream, 2, 4)
         seen["streams"] = set(store.streams())
         return seen
 
 
-def told(message: Message) -> tuple[Any, ...]:
-    """All of a message that a store keeps."""
+def noted_callbacks(message: Message) -> tuple[Any, ...]:
+    """Return all values of a message that a store keeps."""
     return astuple(replace(message, origin=b""))
 
 
-def shown(letter: DeadLetter) -> tuple[Any, ...]:
-    """All of a dead letter that a store keeps."""
-    return told(letter.message), letter.status, letter.reason, letter.time
+def letter_values(letter: DeadLetter) -> tuple[Any, ...]:
+    """Return all values of a dead letter that a store keeps."""
+    return noted_callbacks(letter.message), letter.status, letter.reason, letter.time

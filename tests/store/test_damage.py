@@ -1,35 +1,20 @@
-"""A store's file that is damaged: what cannot be read is left out, and costs nothing else."""
+"""Damaged files: unreadable rows are skipped, and all others can be read."""
 
 from __future__ import annotations
 
 import operator
 import random
-import sqlite3
-from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker import queues
-from alaska.interfaces import Reactor
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record, StreamSize
-from alaska.mlm import commands as mlm
-from alaska.store import reader, rows, writer
-from alaska.store.damage import next_whole
-from alaska.store.database import File
-from alaska.store.sqlite import SqliteStore
-from alaska.testing import HandWriting
+from alaska.message import DeadLetter, Message, Record, StreamSize
+from alaska.store.damage import first_readable
 from tests import examples
-from tests.broker.broker_case import OFFER, request
-from tests.broker.test_durability import DurableTestCase
-from tests.network_case import LogCase
+from tests.store.damage_case import MAIL, MANY, DamageCase, message
 
 PAGE = 4096
-MANY = 1000
-MAIL = [QueueName(QueueKind.MAILBOX, b"box%d" % number) for number in range(3)]
 WRONG_ROWS = (
     "data = x'93c0'",
     "data = NULL",
@@ -45,55 +30,11 @@ WRONG_ROWS = (
 )
 
 
-def message(position: int, queue: QueueName = MAIL[0], content: bytes = b"x") -> Message:
-    """A message."""
-    return Message(position, queue, b"joe", b"s", b"t%d" % position, (content,))
-
-
-class DamageCase(LogCase, SynchronousTestCase):
-    """A file that is made whole, and then damaged."""
-
-    def setUp(self) -> None:
-        LogCase.setUp(self)
-        self.path = Path(self.mktemp())
-
-    def open(self, path: Path | None = None) -> SqliteStore:
-        """Return a store in the file, to be closed at the end."""
-        file = File(path or self.path, "OFF")
-        store = SqliteStore(cast("Reactor", Clock()), file, HandWriting)
-        self.addCleanup(store.close)
-        return store
-
-    def execute(self, *statements: str) -> None:
-        """Change the file, whatever its tables say must not be."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("PRAGMA ignore_check_constraints = ON")
-            for statement in statements:
-                connection.execute(statement)
-
-    def loosen(self, table: str) -> None:
-        """Let all columns of a table be what they must not be."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute("PRAGMA writable_schema = ON")
-            connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = '{table}'")
-
-    def positions(self, store: SqliteStore, queue: QueueName = MAIL[0], limit: int = MANY) -> list[int]:
-        """Return the positions of all messages that are read for a queue, page by page."""
-        found: list[int] = []
-        upto: int | None = 0
-        while upto is not None:
-            page = store.waiting(queue, upto, limit)
-            found += [each.position for each in page]
-            assert page.upto is None or page.upto > upto
-            upto = page.upto
-        return found
-
-
 class RowTests(DamageCase):
-    """Rows that are nothing which a broker has written."""
+    """Damaged rows."""
 
     def test_message(self) -> None:
-        """Whatever is wrong with the row of a message, only that is left out; it is counted, and logged once."""
+        """A damaged row of a message, and only that one, is skipped; it is counted and logged once."""
         store = self.open()
         for position in range(1, 6):
             store.keep(message(position), None)
@@ -114,7 +55,7 @@ class RowTests(DamageCase):
             again.close()
 
     def test_overdue(self) -> None:
-        """A message that is damaged and overdue hides no other one, and is not looked for again and again."""
+        """A damaged message that has expired does not hide others, and is not read repeatedly."""
         store = self.open()
         for position in range(1, 4):
             store.keep(Message(position, MAIL[0], b"", b"", b"", (), expires=float(position)), None)
@@ -126,11 +67,11 @@ class RowTests(DamageCase):
         for each in found:
             again.forget(each)
         self.assertEqual(again.overdue(5.0, (0.0, 0), 10), [])
-        again._view.reader = None
+        again.view.reader = None
         self.assertEqual(again.overdue(6.0, (0.0, 0), 10), [])
 
     def test_letters_and_records(self) -> None:
-        """A dead letter or record that is damaged is left out, and so are lists of frames that do not fit."""
+        """A dead letter or record with damaged content is skipped."""
         store = self.open()
         for position in range(1, 4):
             store.bury(DeadLetter(message(position), 404, b"", 1.0))
@@ -145,7 +86,7 @@ class RowTests(DamageCase):
         self.assertEqual(again.damaged, 2)
 
     def test_key(self) -> None:
-        """Rows of no queue, with a position that is too high, or of another type, are as if they were not there."""
+        """Rows with a damaged key are ignored."""
         store = self.open()
         for position in range(1, 6):
             store.keep(message(position), None)
@@ -160,7 +101,7 @@ class RowTests(DamageCase):
         self.assertEqual([size.queue for size in again.queues()], [MAIL[0]])
 
     def test_stream(self) -> None:
-        """A stream whose name or last position is damaged keeps nobody from the others."""
+        """A stream whose name or last position is damaged does not affect others."""
         store = self.open()
         for name in (b"a", b"b", b"c"):
             store.record(Record(name, 1, 0, b"", b"", (b"x",)))
@@ -173,10 +114,10 @@ class RowTests(DamageCase):
 
 
 class PageTests(DamageCase):
-    """Pages of the file that are damaged."""
+    """Damaged pages of the file."""
 
     def make(self) -> bytes:
-        """Return the octets of a file in which rows are small and large; each mailbox has 150 messages."""
+        """Return the octets of a file with rows of several sizes; each mailbox has 150 messages."""
         store = self.open()
         for position in range(1, 451):
             store.keep(message(position, MAIL[position % 3], b"x" * (20, 3000, 200)[position // 3 % 3]), None)
@@ -188,7 +129,7 @@ class PageTests(DamageCase):
         return self.path.read_bytes()
 
     def read(self, octets: bytes) -> dict[object, int]:
-        """Return how much can be read of everything in a file of these octets, which a store is opened on."""
+        """Open a store in a file with these octets; return the number of readable rows of each kind."""
         path = Path(self.mktemp())
         path.write_bytes(octets)
         store = self.open(path)
@@ -201,12 +142,12 @@ class PageTests(DamageCase):
         return found
 
     def rows_lost(self, octets: bytes) -> int:
-        """Return how many rows cannot be read of a file."""
+        """Return the number of unreadable rows of a file."""
         found = self.read(octets)
         return 3 * 150 + 30 + 100 - sum(found.values())
 
     def test_leaves(self) -> None:
-        """A page of rows that is overwritten, or a page of one row's content, costs no more rows than fit in it."""
+        """An overwritten page loses only the rows in it."""
         whole = self.make()
         self.assertEqual(self.rows_lost(whole), 0)
         rnd = random.Random(0)
@@ -217,7 +158,7 @@ class PageTests(DamageCase):
             self.assertLessEqual(self.rows_lost(bytes(octets)), 50, page)
 
     def test_zeros(self) -> None:
-        """So does one that is empty, as after a disk that has lost a block."""
+        """A page of zeros, as after the loss of a disk block, loses only the rows in it."""
         whole = self.make()
         rnd = random.Random(0)
         pages = [page for page in range(8, len(whole) // PAGE) if whole[page * PAGE] not in (2, 5)]
@@ -227,7 +168,7 @@ class PageTests(DamageCase):
             self.assertLessEqual(self.rows_lost(bytes(octets)), 50, page)
 
     def test_any_octets(self) -> None:
-        """Whichever octets are changed behind the first pages, the store can be opened, read to an end, and written."""
+        """After any change behind the first pages, the store can be opened, read and written."""
         whole = self.make()
         rnd = random.Random(0)
         for _ in range(examples(40)):
@@ -237,7 +178,7 @@ class PageTests(DamageCase):
             self.read(bytes(octets))
 
     def test_positions_are_not_given_again(self) -> None:
-        """Of a damaged file the last position is far above all that can be read."""
+        """The last position of a damaged file is far above the readable ones."""
         octets = bytearray(self.make())
         pages = {page: octets[page * PAGE : (page + 1) * PAGE] for page in range(8, len(octets) // PAGE)}
         leaf = max(page for page, found in pages.items() if found[0] == 10 and b"box2" in found)
@@ -246,189 +187,14 @@ class PageTests(DamageCase):
         self.assertGreater(self.open().last_position, 10_000)
 
 
-class SizeTests(DamageCase):
-    """How much is read at once."""
-
-    def test_page(self) -> None:
-        """A page ends with so many octets, and the next begins behind it."""
-        self.patch(reader, "PAGE_OCTETS", 10_000)
-        store = self.open()
-        for position in range(1, 11):
-            store.keep(message(position, content=b"x" * 3000), None)
-            store.record(Record(b"s", position, 0, b"", b"", (b"x" * 3000,)))
-        store.queues()
-        page = store.waiting(MAIL[0], 0, 100)
-        self.assertEqual(([each.position for each in page], page.upto), ([1, 2, 3, 4], 4))
-        self.assertEqual(self.positions(store), list(range(1, 11)))
-        self.assertEqual([each.position for each in store.records(b"s", 4, 100)], [5, 6, 7, 8])
-        self.assertEqual(len(store.sizes_of_records(b"s", 0, 100)), 10)
-
-    def test_large(self) -> None:
-        """What is large alone ends a page, is read in another thread, and is there at a later call."""
-        store = self.open()
-        large = message(2, content=bytes(3_000_000))
-        for each in (message(1), large, message(3)):
-            store.keep(each, None)
-            store.record(Record(b"s", each.position, 0, b"", b"", each.content))
-        store.queues()
-        assert store._view.reader is not None
-        for read in (lambda after: store.waiting(MAIL[0], after, 10), lambda after: store.records(b"s", after, 10)):
-            page = read(0)
-            self.assertEqual(([each.position for each in page], page.upto), ([1], 1))
-            store._view.reader.large.wait()
-            page = read(1)
-            self.assertEqual(([each.position for each in page], page.upto), ([2, 3], None))
-            self.assertEqual(page[0].content, large.content)
-
-    def test_large_and_overdue(self) -> None:
-        """When its time has passed it is found at once, with its size: nobody asks for its content."""
-        store = self.open()
-        store.keep(Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), True, expires=1.0), None)
-        store.queues()
-        page = store.overdue(2.0, (0.0, 0), 10)
-        found = [(each.position, each.size, each.tracker, each.is_tracked) for each in page]
-        self.assertEqual((found, page.upto), ([(1, 3_000_000, b"t", True)], None))
-
-    def test_large_of_older_version(self) -> None:
-        """What an older version wrote into one row is read, and found when its time has passed, in another thread."""
-        self.patch(rows, "LARGE_OCTETS", 10**9)
-        self.patch(writer, "LARGE_OCTETS", 10**9)
-        store = self.open()
-        large = Message(1, MAIL[0], b"joe", b"", b"t", (bytes(3_000_000),), expires=1.0)
-        store.keep(large, None)
-        store.record(Record(b"s", 1, 0, b"", b"", large.content))
-        store.queues()
-        assert store._view.reader is not None
-        for read in (
-            lambda: store.waiting(MAIL[0], 0, 10),
-            lambda: store.overdue(2.0, (0.0, 0), 10),
-            lambda: store.records(b"s", 0, 10),
-        ):
-            self.assertEqual(read(), [])
-            store._view.reader.large.wait()
-            self.assertEqual([each.content for each in read()], [large.content])
-
-    def test_large_is_deleted(self) -> None:
-        """Nothing is left of what was large when it is forgotten, buried, trimmed, or kept again."""
-        store = self.open()
-        content = bytes(3_000_000)
-        for position in range(1, 4):
-            store.keep(message(position, content=content), None)
-            store.record(Record(b"s", position, 0, b"", b"", (content,)))
-        store.queues()
-        store.keep(message(1, content=content[:2_000_000]), None)
-        self.assertEqual(self.pieces(store), 2 + 2 * 3 + 3 * 3)
-        store.forget(message(1))
-        store.bury(DeadLetter(message(2, content=content), 404, b"", 1.0))
-        store.trim(b"s", 2)
-        self.assertEqual(self.pieces(store), 2 * 3)
-        store.close()
-        again = self.open()
-        again.forget(message(3))
-        again.trim(b"s", 3)
-        self.assertEqual(self.pieces(again), 0)
-
-    def test_damaged_pieces(self) -> None:
-        """A large message of which a piece is missing is left out."""
-        store = self.open()
-        for position in (1, 2):
-            store.keep(message(position, content=bytes(3_000_000)), None)
-        store.close()
-        self.execute("DELETE FROM large WHERE position = 1 AND number = 1")
-        again = self.open()
-        assert again._view.reader is not None
-        found: list[int] = []
-        upto: int | None = 0
-        while upto is not None:
-            page = again.waiting(MAIL[0], upto, 10)
-            found += [each.position for each in page]
-            upto = page.upto
-            again._view.reader.large.wait()
-        self.assertEqual((found, again.damaged), ([2], 1))
-
-    def pieces(self, store: SqliteStore) -> int:
-        """Return how many pieces there are when all is written."""
-        store.queues()
-        with closing(sqlite3.connect(self.path)) as connection:
-            ((count,),) = connection.execute("SELECT count(*) FROM large").fetchall()
-        return int(count)
-
-    def test_large_letter(self) -> None:
-        """A large dead letter is waited for, when the broker starts."""
-        store = self.open()
-        store.bury(DeadLetter(message(1, content=bytes(3_000_000)), 404, b"", 1.0))
-        store.queues()
-        self.assertEqual([each.message.position for each in store.letters(0, 10)], [1])
-
-
 class NextTests(SynchronousTestCase):
-    """The search for where the damage ends."""
+    """The search for the end of damage."""
 
     def test_any_end(self) -> None:
-        """It is found wherever it is."""
+        """The end is found at any place."""
         for end in (6, 7, 8, 12, 13, 14, 1005, 10**9, 2**62):
-            self.assertEqual(next_whole(partial(operator.le, end), 5, 2**62), end)
+            self.assertEqual(first_readable(partial(operator.le, end), 5, 2**62), end)
 
     def test_no_end(self) -> None:
-        """It is said that there is none."""
-        self.assertIsNone(next_whole(lambda _number: False, 5, 2**62))
-
-
-class BrokerTests(DurableTestCase):
-    """A broker on a file with damaged rows."""
-
-    def damage(self, statement: str) -> None:
-        """Let rows be written, damage some, and start the broker again."""
-        self.write()
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(statement)
-        self.crash()
-
-    def read_by(self, name: str, *commands: mlm.Command) -> list[Any]:
-        """Return what a client with much credit gets within a second."""
-        self.open(name, credit=100)
-        self.do(name, *commands)
-        self.pass_time(1.0, name)
-        self.write()
-        return [each for each in self.take(name) if hasattr(each, "subject")]
-
-    def test_mailbox(self) -> None:
-        """The rest of a mailbox is delivered, in order, and what is damaged waits and counts no more."""
-        mails = (mlm.MailboxSend(b"late", b"%d" % number, b"", 0, (b"x" * 100,)) for number in range(6))
-        self.open("p", *mails)
-        self.damage("UPDATE message SET data = x'93c0' WHERE position IN (1, 4)")
-        got = self.read_by("late")
-        self.assertEqual([each.subject for each in got], [b"1", b"2", b"4", b"5"])
-        self.assertEqual(self.broker.queues._room.octets, 0)
-        self.assertEqual([queue.waiting for queue in self.broker.queues._queues.values()], [0])
-
-    def test_much_at_once(self) -> None:
-        """What waits in many queues is read over several ticks, however many clients come for it at once."""
-        self.patch(queues, "READ_IN_A_TICK", 50)
-        names = ("a", "b", "c", "d")
-        self.open("p")
-        for name in names:
-            self.do("p", *(mlm.MailboxSend(name.encode(), b"s", b"", 0, (b"x",)) for _ in range(30)))
-        self.write()
-        self.crash()
-        for name in names:
-            self.open(name, credit=1000)
-        self.assertEqual([len(self.taken(name)) for name in names], [30, 30, 0, 0])
-        self.pass_time(0.05)
-        self.assertEqual([len(self.taken(name)) for name in names], [0, 0, 30, 30])
-
-    def test_service(self) -> None:
-        """So is that of a service."""
-        self.open("p", *(request(b"%d" % number) for number in range(6)))
-        self.damage("UPDATE message SET octets = 'x' WHERE position = 6")
-        self.assertEqual([each.subject for each in self.read_by("w", OFFER)], [b"0", b"1", b"2", b"3", b"4"])
-
-    def test_stream(self) -> None:
-        """A reader that asks for the past gets the records that are whole, and what comes."""
-        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"%d" % number, (b"x",)) for number in range(6)))
-        self.damage("UPDATE record SET content = x'ff' WHERE position IN (1, 3)")
-        got = self.read_by("r", mlm.StreamReplay(b"s", b"", 0))
-        self.open("p", mlm.StreamWrite(b"s"), mlm.StreamSend(b"new", (b"x",)))
-        got += self.take("r")
-        subjects = [each.subject for each in got if isinstance(each, mlm.StreamRecord)]
-        self.assertEqual(subjects, [b"1", b"3", b"4", b"5", b"new"])
+        """The result is None if there is no end."""
+        self.assertIsNone(first_readable(lambda _number: False, 5, 2**62))

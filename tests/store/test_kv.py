@@ -21,7 +21,7 @@ from tests.histories import try_histories
 
 
 class KeyValuesTests(SynchronousTestCase):
-    """What holds for a file and in memory."""
+    """A store in memory."""
 
     def open(self, **options: Any) -> KeyValues:
         """Open a store in memory."""
@@ -30,7 +30,7 @@ class KeyValuesTests(SynchronousTestCase):
         return kv
 
     def test_kinds(self) -> None:
-        """Octets, whole numbers and fractions come back as they went."""
+        """Octets, integers and floats are returned unchanged."""
         kv = self.open()
         for value in (b"", b"a\0\xff", 0, -(2**63), 2**63 - 1, 0.5, inf, -inf, 1e300):
             kv.set(b"key", value, 0.0)
@@ -38,7 +38,7 @@ class KeyValuesTests(SynchronousTestCase):
             self.assertEqual((type(found), found), (type(value), value))
 
     def test_over(self) -> None:
-        """A value is over at its time, and not before; a later one without a time stays."""
+        """A value expires at its time, and a new value without an expiry does not."""
         kv = self.open()
         kv.set(b"key", 1, 100.0, 10.0)
         self.assertEqual((kv.get(b"key", 109.9), kv.ttl(b"key", 104.0)), (1, 6.0))
@@ -48,14 +48,14 @@ class KeyValuesTests(SynchronousTestCase):
         self.assertEqual((kv.get(b"key", 1e12), kv.ttl(b"key", 1e12)), (2, inf))
 
     def test_sum_of_what_is_over(self) -> None:
-        """What is over counts as nothing; adding does not change when a value is over."""
+        """Adding to an expired value starts at 0, and adding does not change the expiry."""
         kv = self.open()
         kv.set(b"key", 5, 0.0, 10.0)
         self.assertEqual((kv.increase(b"key", 2, 9.0), kv.ttl(b"key", 9.0)), (7, 1.0))
         self.assertEqual((kv.increase(b"key", 2, 10.0), kv.ttl(b"key", 10.0)), (2, inf))
 
     def test_sum_out_of_range(self) -> None:
-        """A sum beyond what an integer holds is refused, of integers and of floats, and what was there stays."""
+        """A sum that is out of range is refused, for integers and floats, and the value is not changed."""
         kv = self.open()
         for value, by in (
             (2**63 - 1, 1),
@@ -73,7 +73,7 @@ class KeyValuesTests(SynchronousTestCase):
         self.assertEqual(kv.increase(b"other", 2**63 - 1, 0.0), 2**63 - 1)
 
     def test_too_long(self) -> None:
-        """A key or a value that is too long is refused, and what was there stays."""
+        """A key or value that is too long is refused, and the old value is not changed."""
         kv = self.open()
         kv.set(b"key", b"old", 0.0)
         self.assertRaises(KeyValueError, kv.set, b"key", bytes(MAX_VALUE_OCTETS + 1), 0.0)
@@ -81,7 +81,7 @@ class KeyValuesTests(SynchronousTestCase):
         self.assertEqual(kv.get(b"key", 0.0), b"old")
 
     def test_full(self) -> None:
-        """A store that is full says so and keeps what it has; what is over makes room."""
+        """A full store refuses new values and keeps the old ones; expired values make room."""
         kv = self.open(size_limit=2**20)
         kv.set(b"first", b"kept", 0.0)
         for number in range(20):
@@ -97,14 +97,14 @@ class KeyValuesTests(SynchronousTestCase):
         kv.set(b"more", bytes(100_000), 10.0)
 
     def test_closed(self) -> None:
-        """What is asked of a store that is closed is an error, and no crash."""
+        """All methods of a closed store raise an error."""
         kv = KeyValues(None)
         kv.close()
         self.assertRaises(KeyValueError, kv.get, b"key", 0.0)
         self.assertRaises(KeyValueError, kv.set, b"key", 1, 0.0)
 
     def test_threads(self) -> None:
-        """What several threads add at once is all there."""
+        """No update is lost when several threads add at the same time."""
         kv = self.open()
         threads = [Thread(target=lambda: [kv.increase(b"n", 1, 0.0) for _ in range(200)]) for _ in range(4)]
         for thread in threads:
@@ -115,27 +115,27 @@ class KeyValuesTests(SynchronousTestCase):
 
 
 class FileTests(SynchronousTestCase):
-    """What holds for a file."""
+    """A store in a file."""
 
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
 
     def test_durable(self) -> None:
-        """What was set is there when the file is opened again, without having been closed."""
+        """A value is in the file even if the store was not closed."""
         KeyValues(self.path).set(b"key", b"value", 0.0)
         again = KeyValues(self.path)
         self.addCleanup(again.close)
         self.assertEqual(again.get(b"key", 0.0), b"value")
 
     def test_shared(self) -> None:
-        """Two workers that have the same file open see what the other sets."""
+        """Two workers with the same file see each other's changes."""
         one, other = KeyValues(self.path), KeyValues(self.path)
         self.addCleanup(one.close)
         self.addCleanup(other.close)
         self.assertEqual([kv.increase(b"n", 1, 0.0) for kv in (one, other, one)], [1, 2, 3])
 
     def test_something_else(self) -> None:
-        """A file that is no database, or somebody else's, is refused with its name, and stays as it is."""
+        """A file that is not a key-value store is refused with an error that names it, and is not modified."""
         self.path.write_bytes(b"not a database" * 100)
         self.assertIn(str(self.path), str(self.assertRaises(StoreError, KeyValues, self.path)))
         self.assertTrue(self.path.read_bytes().startswith(b"not a database"))
@@ -146,12 +146,12 @@ class FileTests(SynchronousTestCase):
         self.assertIn("the layout 7", str(self.assertRaises(StoreError, KeyValues, other)))
 
     def test_nowhere(self) -> None:
-        """A folder that is not there is an error with the name of the file."""
+        """A path in a missing directory is refused."""
         self.assertRaises(StoreError, KeyValues, self.path / "missing" / "file")
 
 
 class Model(RuleBasedStateMachine):
-    """Any calls in any order, beside a dictionary."""
+    """Any calls in any order, compared to a dictionary."""
 
     keys = st.sampled_from([b"a", b"b", b"c"])
 
@@ -194,7 +194,7 @@ class Model(RuleBasedStateMachine):
 
     @invariant()
     def same(self) -> None:
-        """The store and the dictionary say the same of every key."""
+        """The store and the dictionary have the same value and expiry for every key."""
         for key in (b"a", b"b", b"c"):
             value, expires = self.known.get(key, (None, None))
             assert self.kv.get(key, self.now) == value
@@ -207,10 +207,10 @@ class Model(RuleBasedStateMachine):
 
 
 class PrivateTests(SynchronousTestCase):
-    """Who can read the file."""
+    """Permissions of the file."""
 
     def test_mode(self) -> None:
-        """Only its owner can read it, and what belongs to it."""
+        """Only the owner can access the file and SQLite's files beside it."""
         self.addCleanup(os.umask, os.umask(0))
         path = Path(self.mktemp())
         kv = KeyValues(path)
@@ -221,10 +221,10 @@ class PrivateTests(SynchronousTestCase):
 
 
 class ClockTests(SynchronousTestCase):
-    """The time of a file."""
+    """The clock of a file."""
 
     def test_step_of_the_wall_clock(self) -> None:
-        """All who have a file open have the same time, whatever the wall clock shows when they open it."""
+        """All users of a file have the same time, whatever the wall clock shows when they open it."""
         path = Path(self.mktemp())
         first = KeyValues(path)
         self.addCleanup(first.close)
@@ -235,7 +235,7 @@ class ClockTests(SynchronousTestCase):
         self.assertLess(abs(second.now() - first.now()), 300)
 
     def test_file_without_a_clock(self) -> None:
-        """A file of before there was a clock in it is taken as it is."""
+        """A file of the older layout without a clock can be opened."""
         path = Path(self.mktemp())
         first = KeyValues(path)
         first.set(b"key", 1, first.now())
@@ -249,8 +249,8 @@ class ClockTests(SynchronousTestCase):
 
 
 class ModelTests(SynchronousTestCase):
-    """The store against the model."""
+    """The store compared to the model."""
 
     def test_model(self) -> None:
-        """Whatever is done in whatever order, the store answers as a dictionary with times does."""
+        """After any sequence of calls, the store has the same content as the model."""
         try_histories(Model, 100, 50)

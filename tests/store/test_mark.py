@@ -1,4 +1,4 @@
-"""What a store's file and its log say of each other: what a crash leaves is taken, what does not fit is refused."""
+"""A store's file and its WAL: accepted after a crash, and refused if they do not belong together."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ FRAME = FRAME_HEADER_OCTETS + 4096
 
 
 def frames_of(log: bytes) -> int:
-    """Return how many frames of a log are no rest of an older one."""
+    """Return the number of frames of a WAL that are not left over from an older one."""
     count = (len(log) - HEADER_OCTETS) // FRAME
     places = [HEADER_OCTETS + number * FRAME + 8 for number in range(count)]
     return sum(log[place : place + 8] == log[16:24] for place in places)
 
 
 class MarkCase(SynchronousTestCase):
-    """A store that is written by hand, and what is in its folder when it crashes."""
+    """A store that the test writes, and its files after a crash."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -47,13 +47,13 @@ class MarkCase(SynchronousTestCase):
         self.position = 0
 
     def new_path(self) -> Path:
-        """Return where there is nothing, in a folder of its own."""
+        """Return a path in a new directory."""
         folder = Path(self.mktemp())
         folder.mkdir()
         return folder / "store.db"
 
     def open(self, path: Path) -> SqliteStore:
-        """Return a store in a file, to be closed at the end."""
+        """Return a store in a file that is closed at the end."""
 
         def make_writing(file: File, wake: Callable[[], None]) -> HandWriting:
             self.writing = HandWriting(file, wake)
@@ -64,7 +64,7 @@ class MarkCase(SynchronousTestCase):
         return store
 
     def write(self, store: SqliteStore, groups: int, octets: int = 100) -> None:
-        """Write so many groups of one message."""
+        """Write a number of batches of one message each."""
         for _ in range(groups):
             self.position += 1
             store.keep(Message(self.position, JOBS, b"", b"", b"", (b"x" * octets,)), None)
@@ -72,28 +72,28 @@ class MarkCase(SynchronousTestCase):
             self.writing.run()
 
     def crash(self, path: Path) -> Path:
-        """Return the path of a store as it is found when its broker is killed now."""
+        """Return the path of a copy of the files, as after a crash."""
         other = self.new_path()
         for each in path.parent.glob(f"{path.name}*"):
             shutil.copy(each, other.with_name(each.name))
         return other
 
     def crashed(self, groups: int = 5) -> Path:
-        """Return the path of a store of which so many groups are in the log alone."""
+        """Return the path of a store after a crash, with a number of batches only in the WAL."""
         path = self.new_path()
         self.position = 0
         self.write(self.open(path), groups)
         return self.crash(path)
 
     def positions(self, path: Path) -> list[int]:
-        """Return the positions of what is found when a store is opened; nothing else may be wrong with it."""
+        """Open a store; return the positions of its messages."""
         store = self.open(path)
         found = [each.position for each in store.waiting(JOBS, 0, 1000)]
         store.close()
         return found
 
     def contents(self, path: Path) -> dict[str, bytes]:
-        """Return what is in a store's folder; the lock file does not count."""
+        """Return the content of a store's files, except the lock file."""
         return {
             each.name: each.read_bytes()
             for each in path.parent.iterdir()
@@ -101,7 +101,7 @@ class MarkCase(SynchronousTestCase):
         }
 
     def assert_refused(self, path: Path, pattern: str) -> None:
-        """A store is refused for a reason, each time, and nothing of it is changed."""
+        """Check that a store is refused repeatedly with an error that matches, and its files are not modified."""
         before = self.contents(path)
         for _ in range(2):
             with self.assertRaisesRegex(StoreError, pattern):
@@ -110,14 +110,14 @@ class MarkCase(SynchronousTestCase):
 
 
 class CrashTests(MarkCase):
-    """What is taken."""
+    """Files that are accepted."""
 
     def test_killed(self) -> None:
-        """A store whose broker was killed has all that was written."""
+        """After a crash the store has all data that was written."""
         self.assertEqual(self.positions(self.crashed()), [1, 2, 3, 4, 5])
 
     def test_killed_at_any_moment(self) -> None:
-        """So it has when it is killed before any statement, while the log becomes long and begins anew."""
+        """The store has all written data after a crash before any statement, including during checkpoints."""
         self.patch(mark, "LONG_FRAMES", 5)
         store = self.open(self.path)
         self.write(store, 1)
@@ -134,7 +134,7 @@ class CrashTests(MarkCase):
             self.assertIn(len(found), (least, least + 1))
 
     def test_killed_again(self) -> None:
-        """So it has when each broker that opens it is killed at once."""
+        """The store has all written data after repeated crashes right after it was opened."""
         path = self.crashed()
         for _ in range(3):
             self.open(path)
@@ -142,12 +142,12 @@ class CrashTests(MarkCase):
         self.assertEqual(self.positions(path), [1, 2, 3, 4, 5])
 
     def test_new(self) -> None:
-        """A store that was killed before anything was written is a store."""
+        """A new store can be opened after a crash before anything was written."""
         self.open(self.path)
         self.assertEqual(self.positions(self.crash(self.path)), [])
 
     def test_stopped(self) -> None:
-        """A store that was closed has no log, and needs none, wherever it is copied to."""
+        """A closed store has no WAL, and its file can be copied."""
         self.write(store := self.open(self.path), 3)
         store.close()
         self.assertEqual(list(self.contents(self.path)), ["store.db"])
@@ -156,7 +156,7 @@ class CrashTests(MarkCase):
         self.assertEqual(self.positions(other), [1, 2, 3])
 
     def test_folded_by_others(self) -> None:
-        """A store whose log another program has brought into it is whole."""
+        """A store whose WAL was checkpointed by another program is accepted."""
         path = self.crashed()
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("SELECT count(*) FROM message").fetchall()
@@ -164,7 +164,7 @@ class CrashTests(MarkCase):
         self.assertEqual(self.positions(path), [1, 2, 3, 4, 5])
 
     def test_backup(self) -> None:
-        """A copy that SQLite makes of an open store is whole."""
+        """A backup of an open store that SQLite makes is accepted."""
         self.write(self.open(self.path), 3)
         other = self.new_path()
         with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(other)) as target:
@@ -172,7 +172,7 @@ class CrashTests(MarkCase):
         self.assertEqual(self.positions(other), [1, 2, 3])
 
     def test_torn(self) -> None:
-        """A transaction that was not written to its end when the machine crashed is left out."""
+        """A transaction that was incomplete when the machine crashed is ignored."""
         path = self.crashed()
         log = path.with_name("store.db-wal")
         octets = bytearray(log.read_bytes())
@@ -182,21 +182,21 @@ class CrashTests(MarkCase):
         self.assertEqual(self.positions(path), [1, 2, 3, 4])
 
     def test_log_stays_short(self) -> None:
-        """However much is written, the log is brought into the file whenever it is long."""
+        """The WAL is checkpointed whenever it is long."""
         self.patch(mark, "LONG_FRAMES", 50)
         self.write(self.open(self.path), 100, octets=3000)
         self.assertLess(self.path.with_name("store.db-wal").stat().st_size, 70 * FRAME)
 
 
 class OtherLogTests(MarkCase):
-    """Logs that are refused."""
+    """WALs that are refused."""
 
     def log_of(self, path: Path) -> Path:
-        """Return the path of a store's log."""
+        """Return the path of a store's WAL."""
         return path.with_name("store.db-wal")
 
     def test_missing(self) -> None:
-        """A log that is missing or empty is missed, also when it had become long before."""
+        """A missing or empty WAL is detected, also after checkpoints."""
         self.patch(mark, "LONG_FRAMES", 12)
         for groups in (1, 5, 40):
             path = self.crashed(groups)
@@ -206,7 +206,7 @@ class OtherLogTests(MarkCase):
             self.assert_refused(path, "log .* is missing")
 
     def test_go_on_without(self) -> None:
-        """What the sentence says lets it be done without."""
+        """The statement in the error text lets the store be opened without its WAL."""
         path = self.crashed()
         self.log_of(path).unlink()
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -214,7 +214,7 @@ class OtherLogTests(MarkCase):
         self.assertEqual(self.positions(path), [])
 
     def test_of_another_store(self) -> None:
-        """The log of another store, or an older one of the same, is not replayed, into a closed one neither."""
+        """The WAL of another store, or an older one of the same store, is not replayed, even into a closed store."""
         crashed, other, closed = self.crashed(), self.crashed(), self.new_path()
         self.open(closed).close()
         for path in (crashed, closed):
@@ -227,7 +227,7 @@ class OtherLogTests(MarkCase):
         self.assert_refused(again, "belongs to another file")
 
     def test_of_another_program(self) -> None:
-        """Nor is that of another program's database, whatever the size of its pages."""
+        """The WAL of another program's database is not replayed, whatever its page size."""
         for octets in (4096, 1024):
             other = self.new_path()
             connection = sqlite3.connect(other)
@@ -238,7 +238,7 @@ class OtherLogTests(MarkCase):
             self.assert_refused(path, "belongs to another file")
 
     def test_garbled(self) -> None:
-        """A log in which any octet was changed is damaged, be it in the last transaction."""
+        """A WAL with any changed octet is refused, even in the last transaction."""
         whole = self.log_of(self.crashed(8)).read_bytes()
         rnd = random.Random(0)
         places = [rnd.randrange(frames_of(whole) * FRAME) for _ in range(examples(30))]
@@ -250,13 +250,13 @@ class OtherLogTests(MarkCase):
             self.assert_refused(path, "is damaged|belongs to another|is missing")
 
     def test_cut(self) -> None:
-        """A log that ends before what was written is damaged."""
+        """A truncated WAL is refused."""
         path = self.crashed(8)
         os.truncate(self.log_of(path), HEADER_OCTETS + 7 * FRAME)
         self.assert_refused(path, "is damaged")
 
     def test_cut_store(self) -> None:
-        """A store that ends before its pages do is refused, with its log and without."""
+        """A truncated file is refused, with or without its WAL."""
         path = self.crashed()
         os.truncate(path, 3 * 4096)
         self.assert_refused(path, "is cut: it has 3 of .* pages")
@@ -265,7 +265,7 @@ class OtherLogTests(MarkCase):
         self.assert_refused(self.path, "is cut: it has 3 of .* pages")
 
     def test_damaged_tables(self) -> None:
-        """A store whose list of tables cannot be read is refused before its log is brought into it."""
+        """A file with a damaged schema is refused before its WAL is checkpointed."""
         for path in (self.crashed(), self.path):
             if path == self.path:
                 self.open(path).close()
@@ -274,7 +274,7 @@ class OtherLogTests(MarkCase):
             self.assert_refused(path, "cannot be used: malformed database schema")
 
     def test_without_file(self) -> None:
-        """A log whose store is empty, or is not there, is left alone."""
+        """The WAL of an empty or missing file is not modified."""
         path = self.crashed()
         os.truncate(path, 0)
         self.assert_refused(path, "is empty, but its log")
@@ -283,17 +283,17 @@ class OtherLogTests(MarkCase):
         self.assertFalse(path.exists())
 
     def test_journal(self) -> None:
-        """A rollback journal beside a store is none of its own, and is not rolled back into it."""
+        """A rollback journal beside a store is refused and not rolled back."""
         self.open(self.path).close()
         self.path.with_name("store.db-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(1000))
         self.assert_refused(self.path, "journal .* belongs to another file")
 
 
 class KindTests(MarkCase):
-    """What else may be at the path of a store."""
+    """Other files at the path of a store."""
 
     def test_no_store(self) -> None:
-        """Text, and another program's database, are refused, whatever their log."""
+        """A text file and another program's database are refused, with any WAL."""
         self.path.write_text("worker\n" * 1000)
         self.assert_refused(self.path, "is not a database")
         shutil.copy(self.crashed().with_name("store.db-wal"), self.path.with_name("store.db-wal"))
@@ -307,7 +307,7 @@ class KindTests(MarkCase):
         self.assert_refused(self.crash(other), "database of another program")
 
     def test_no_file(self) -> None:
-        """A directory, a pipe, a socket or a device is refused at once, as the store and beside it."""
+        """A directory, a pipe or a device is refused at once, in place of the store or any file beside it."""
         makes: list[Callable[[Path], Any]] = [
             Path.mkdir,
             os.mkfifo,
@@ -317,10 +317,10 @@ class KindTests(MarkCase):
             for end in ("", "-wal", "-lock", "-shm", "-journal"):
                 path = self.new_path()
                 make(path.with_name(f"store.db{end}"))
-                self.assert_refused(path, "is no file, but a (directory|pipe|socket or device)")
+                self.assert_refused(path, "is not a regular file, but a (directory|pipe|socket or device)")
 
     def test_empty(self) -> None:
-        """An empty file, and a link to where nothing is yet, become stores."""
+        """An empty file, and a symbolic link to a missing file, become stores."""
         self.path.touch()
         self.assertEqual(self.positions(self.path), [])
         link = self.new_path()
@@ -329,10 +329,10 @@ class KindTests(MarkCase):
 
 
 class SameProcessTests(MarkCase):
-    """A second store in the process that has the first."""
+    """A file that is opened twice in one process."""
 
     def test_refused(self) -> None:
-        """It is refused by whatever name, and the first keeps its locks: to others the file is still in use."""
+        """The second store is refused by any path, and the first keeps its POSIX locks."""
         self.write(self.open(self.path), 3)
         symbolic, hard = self.path.with_name("symbolic"), self.path.with_name("hard")
         symbolic.symlink_to(self.path.absolute())
@@ -344,14 +344,14 @@ class SameProcessTests(MarkCase):
         self.assertTrue(self.path.with_name("store.db-wal").exists())
 
     def test_key_values(self) -> None:
-        """Nor does a key-value store take them that is to be kept in the same file."""
+        """A key-value store in the same file is refused, and the store keeps its POSIX locks."""
         self.write(self.open(self.path), 3)
         self.assertRaises(StoreError, KeyValues, self.path)
         self.look_from_outside()
         self.assertTrue(self.path.with_name("store.db-wal").exists())
 
     def test_free_again(self) -> None:
-        """A file that could not be opened, or was closed, is not in use."""
+        """A file that could not be opened, or was closed, can be opened again."""
         self.path.write_text("no store")
         for _ in range(2):
             with self.assertRaisesRegex(StoreError, "not a database"):
@@ -361,16 +361,16 @@ class SameProcessTests(MarkCase):
             self.open(self.path).close()
 
     def look_from_outside(self) -> None:
-        """Open the file in another process, and close it: the log ends if that one thinks that it is alone."""
+        """Open and close the file in another process, which deletes the WAL if the file is not locked."""
         program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM clock'); c.close()"
         subprocess.run([sys.executable, "-c", program, str(self.path)], check=True, timeout=60)
 
 
 class PlaceTests(MarkCase):
-    """A log that is moved while the store is open."""
+    """A WAL that is deleted while the store is open."""
 
-    def test_log_is_gone(self) -> None:
-        """It is found out, so that nothing is promised that no next start would find."""
+    def test_deleted_wal(self) -> None:
+        """A deleted WAL is detected."""
         file = File(self.path, "OFF")
         file.open()
         self.addCleanup(file.close)

@@ -1,4 +1,4 @@
-"""All stores, held to one contract."""
+"""The contract of stores, tested with all kinds."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.store.contract import StoreContract
 
 
 class MemoryStoreTests(StoreContract, SynchronousTestCase):
-    """The store that lives as long as its broker."""
+    """The store in memory."""
 
     def make_store(self) -> IStore:
-        """Return a store that is empty."""
+        """Return an empty store."""
         return MemoryStore()
 
     def reopen(self, store: IStore) -> IStore:
-        """Return what is there after a restart: an empty store."""
+        """Return the store after a restart, which is empty."""
         store.close()
         return MemoryStore()
 
 
 class SqliteStoreTests(StoreContract, SynchronousTestCase):
-    """The store in a file; what it changes is written when the test settles, and when the store itself sees to it."""
+    """The store in a file, which is written when the test calls ``settle``, or when the store waits for it."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -47,7 +47,7 @@ class SqliteStoreTests(StoreContract, SynchronousTestCase):
         return self.open(File(Path(folder.name, "store"), "OFF"))
 
     def open(self, file: File) -> SqliteStore:
-        """Return a store in a file, written by hand."""
+        """Return a store in a file that the test writes."""
 
         def make_writing(file: File, wake: Callable[[], None]) -> HandWriting:
             self.writings.append(HandWriting(file, wake))
@@ -62,7 +62,7 @@ class SqliteStoreTests(StoreContract, SynchronousTestCase):
         return self.open(store.file)
 
     def settle(self) -> None:
-        """Write all that there is to write."""
+        """Write all pending changes."""
         self.clock.advance(1.0)
         while self.writings[-1].begun is not None:
             self.writings[-1].run()
@@ -70,19 +70,19 @@ class SqliteStoreTests(StoreContract, SynchronousTestCase):
 
 
 class SpillingStoreTests(SqliteStoreTests):
-    """The store that uses a temporary file; here it does so for every change."""
+    """The store with a temporary file, to which every change is written here."""
 
     def make_store(self) -> SqliteStore:
-        """Return a store that is empty."""
+        """Return an empty store."""
         self.patch(sqlite, "SPILL_OCTETS", 0)
         return self.open(TemporaryFile())
 
     def reopen(self, store: IStore) -> IStore:
-        """Return what is there after a restart: an empty store."""
+        """Return the store after a restart, which is empty."""
         store.close()
         return self.make_store()
 
     def settle(self) -> None:
-        """Write all that there is to write."""
+        """Write all pending changes."""
         while self.writings and self.writings[-1].begun is not None:
             self.writings[-1].run()

@@ -1,4 +1,4 @@
-"""Time that goes on evenly: over steps of the wall clock, starts of programs and boots of the machine."""
+"""The steady clock across changes of the wall clock, restarts of programs and reboots."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ YEAR = 365 * 24 * 3600.0
 
 
 class MarkTests(SynchronousTestCase):
-    """What an even clock shows when it is looked at again."""
+    """The steady clock's reading after an earlier one."""
 
     last = Mark("boot", 100.0, 5000.0)
 
     def later(self, last: Mark | None, boot: str, up: float, wall: float) -> Mark:
-        """Return what is shown at an uptime of a boot, when the wall clock shows this."""
+        """Return the reading for a boot id, an uptime and a wall clock."""
         return continued(last, lambda: boot, lambda: up, lambda: wall)
 
     def test_first(self) -> None:
-        """It is set by the wall clock."""
+        """The first reading is that of the wall clock."""
         self.assertEqual(self.later(None, "boot", 7.0, 5000.0), Mark("boot", 7.0, 5000.0))
 
     def test_same_boot(self) -> None:
-        """It goes on by the uptime, whatever the wall clock shows."""
+        """During one boot the clock advances with the uptime, whatever the wall clock shows."""
         for wall in (0.0, 5010.0, YEAR):
             self.assertEqual(self.later(self.last, "boot", 110.0, wall), Mark("boot", 110.0, 5010.0))
 
     def test_another_boot(self) -> None:
-        """It is set by the wall clock again, but never back."""
+        """After a reboot the clock is set from the wall clock, but never back."""
         self.assertEqual(self.later(self.last, "other", 3.0, 9000.0), Mark("other", 3.0, 9000.0))
         self.assertEqual(self.later(self.last, "other", 3.0, 1000.0), Mark("other", 3.0, 5000.0))
 
     def test_unknown_boot(self) -> None:
-        """Where boots have no names, or an uptime is behind, the wall clock counts."""
+        """Without a boot id, or if the uptime is lower than before, the clock is set from the wall clock."""
         unknown = self.last._replace(boot="")
         self.assertEqual(self.later(unknown, "", 110.0, 9000.0), Mark("", 110.0, 9000.0))
         self.assertEqual(self.later(self.last, "boot", 50.0, 9000.0), Mark("boot", 50.0, 9000.0))
 
     def test_this_machine(self) -> None:
-        """The machine's own boot and uptime keep the clock even within a second."""
+        """With the machine's real boot id and uptime, the clock advances with the uptime."""
         first = continued(None)
         again = continued(first._replace(since_1970=0.0))
         if first.boot:
@@ -55,23 +55,23 @@ class MarkTests(SynchronousTestCase):
         self.assertGreaterEqual(again.uptime, first.uptime)
 
     def test_no_boot_id(self) -> None:
-        """A system that does not name its boots gives them no name."""
+        """The boot id is empty on a system that does not provide one."""
         self.patch(clock, "_BOOT_ID", Path(self.mktemp()))
         self.assertEqual(clock.boot_id(), "")
 
 
 class ReactorTests(SynchronousTestCase):
-    """A reactor that goes by the monotonic clock."""
+    """A reactor that uses the monotonic clock."""
 
     def test_seconds(self) -> None:
-        """Its time is the monotonic clock's, once for all."""
+        """The reactor's time is that of the monotonic clock, and a second call changes nothing."""
         reactor = SelectReactor()
         for _ in range(2):
             run_on_monotonic_time(reactor)
             self.assertIs(reactor.seconds, time.monotonic)
 
     def test_calls_that_wait(self) -> None:
-        """What waits already waits on for as long."""
+        """Pending timers keep their remaining time, and new ones use the monotonic clock."""
         reactor = SelectReactor()
         call = reactor.callLater(60, lambda: None)
         run_on_monotonic_time(reactor)
@@ -79,13 +79,13 @@ class ReactorTests(SynchronousTestCase):
         self.assertLess(abs(reactor.callLater(60, lambda: None).getTime() - time.monotonic() - 60), 30)
 
     def test_others(self) -> None:
-        """A clock of a test's own is left alone."""
+        """A test's own clock is not changed."""
         own = Clock()
         run_on_monotonic_time(own)
         self.assertEqual(own.seconds(), 0)
 
     def test_step(self) -> None:
-        """A call is made in time although the wall clock was set back an hour meanwhile."""
+        """A timer fires in time although the wall clock was set back an hour in the meantime."""
         program = """
 import time
 real = time.time

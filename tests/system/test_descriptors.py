@@ -1,4 +1,4 @@
-"""How many descriptors a process may have, and how many it will need."""
+"""The descriptor limit of a process, and the descriptors that a pool needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from alaska.system.descriptors import check_pool, raise_limit
 
 
 class LimitTests(SynchronousTestCase):
-    """The limit of a process."""
+    """The soft limit of a process."""
 
     def test_raised(self) -> None:
-        """The soft limit becomes the hard one."""
+        """The soft limit is raised to the hard limit."""
         program = (
-            "import resource; from alaska.descriptors import raise_limit;"
+            "import resource; from alaska.system.descriptors import raise_limit;"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200));"
             "print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
         )
@@ -26,24 +26,24 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(output.split(), ["200", "200", "200"])
 
     def test_never_lowered(self) -> None:
-        """What is high enough stays."""
+        """The soft limit is never lowered."""
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         raise_limit()
         self.assertGreaterEqual(resource.getrlimit(resource.RLIMIT_NOFILE)[0], before[0])
 
 
 class PoolTests(SynchronousTestCase):
-    """What a pool needs."""
+    """The descriptors that a pool needs."""
 
     def test_fits(self) -> None:
-        """Pools that fit are nobody's business."""
+        """No error is raised if the limit is sufficient."""
         check_pool(4, "thread", 1024)
         check_pool(4, "process", 1024)
         check_pool(250, "thread", 4096)
         check_pool(250, "process", 4096)
 
     def test_does_not_fit(self) -> None:
-        """The sentence says what is needed, what there is, and what to change; what it says helps."""
+        """The error states what is needed, the limit, and a pool size and a limit that are sufficient."""
         for isolation in ("thread", "process"):
             text = str(self.assertRaises(TooFewDescriptors, check_pool, 250, isolation, 1024))
             self.assertIn("a pool of 250 slots", text)

@@ -1,4 +1,4 @@
-"""What becomes of memory that is let go of."""
+"""Freed memory is returned to the operating system."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.system.memory import Waste
 from tests import PROJECT
 
-# Holds small blocks between large ones when it lets go of these, and prints by how many megabytes it is larger then.
+# Frees large blocks while it keeps small ones between them, and prints by how many megabytes the process has grown.
 GROW = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -33,14 +33,14 @@ class GiveBackTests(SynchronousTestCase):
     """Large blocks."""
 
     def test_large_blocks(self) -> None:
-        """The memory of large blocks is not the process's any more, whatever is still used between them."""
+        """The memory of freed large blocks is returned, even if small blocks between them are still used."""
         command = [sys.executable, "-I", "-c", GROW, str(PROJECT)]
         grown = subprocess.run(command, check=True, capture_output=True).stdout
         self.assertLess(int(grown), 20)
 
 
 class WasteTests(SynchronousTestCase):
-    """Memory that was used for a moment."""
+    """Temporarily used memory."""
 
     def setUp(self) -> None:
         self.now = 10.0
@@ -48,12 +48,12 @@ class WasteTests(SynchronousTestCase):
         self.waste = Waste(0.25, lambda: self.now, lambda: self.given.append(self.now))
 
     def test_nothing_noted(self) -> None:
-        """Where there is nothing to give back, nothing is done."""
+        """Without a note, nothing is returned."""
         self.waste.give_back()
         self.assertEqual((self.given, self.waste.rounds), ([], 0))
 
     def test_twice(self) -> None:
-        """What was noted is given back at once, and a while later what was let go of since; then no more."""
+        """After a note, memory is returned at once and once more after the pause, and then no more."""
         self.waste.note()
         for _ in range(10):
             self.waste.give_back()

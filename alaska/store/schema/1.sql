@@ -1,33 +1,33 @@
--- The broker's store, version 1. Octets of the protocol are BLOBs, times are in seconds since 1970 unless a column says
--- otherwise. `content` holds the frames of a message one after the other, each behind its length in four octets, network
--- byte order; `octets` is what they have together, which is what limits count.
+-- The broker's store, version 1. Octets of the protocol are BLOBs. Times are in seconds since 1970 unless a column says
+-- otherwise. `content` has the frames of a message, each preceded by its length in four octets, network byte order;
+-- `octets` is the size of the message as limits count it.
 
--- What waits in mailboxes and service queues, and what is with clients and not confirmed yet.
+-- The messages in mailboxes and service queues, including those that are delivered and unconfirmed.
 --
--- A queue is read from a position on, in order, so its messages stand together (WITHOUT ROWID). `origin` is the
--- connection that a tracked message came by; it means nothing to a broker that was started since.
+-- A queue is read in the order of positions, so its messages are stored next to each other (WITHOUT ROWID). `origin` is
+-- the connection from which a tracked message came; it is not valid after a restart of the broker.
 CREATE TABLE message (
-    kind       INTEGER NOT NULL,            -- 0 a mailbox's, 1 a service's
-    address    BLOB    NOT NULL,            -- of which mailbox or service
+    kind       INTEGER NOT NULL,            -- 0: mailbox, 1: service
+    address    BLOB    NOT NULL,            -- of the mailbox or service
     position   INTEGER NOT NULL,            -- numbers all messages of the broker in the order of their arrival
     sender     BLOB    NOT NULL,
     subject    BLOB    NOT NULL,
     tracker    BLOB    NOT NULL,
     content    BLOB    NOT NULL,
     octets     INTEGER NOT NULL,
-    is_tracked INTEGER NOT NULL,            -- whether the sender waits to hear what becomes of it
+    is_tracked INTEGER NOT NULL,            -- whether the sender expects confirmations
     origin     BLOB    NOT NULL,
-    expires    REAL,                        -- when it is to be thrown away, if ever
-    attempts   INTEGER NOT NULL,            -- how often it was delivered
+    expires    REAL,                        -- NULL: never
+    attempts   INTEGER NOT NULL,            -- number of deliveries
     PRIMARY KEY (kind, address, position)
 ) WITHOUT ROWID;
 
--- Finds what has to be thrown away without looking at what has all the time in the world.
+-- Finds expired messages without reading messages that never expire.
 CREATE INDEX message_by_expiry ON message (expires, position) WHERE expires IS NOT NULL;
 
--- Messages that nobody could deal with.
+-- Dead letters: messages that could not be processed.
 CREATE TABLE letter (
-    position   INTEGER PRIMARY KEY,         -- as it was as a message
+    position   INTEGER PRIMARY KEY,         -- of the message
     kind       INTEGER NOT NULL,
     address    BLOB    NOT NULL,
     sender     BLOB    NOT NULL,
@@ -37,18 +37,18 @@ CREATE TABLE letter (
     is_tracked INTEGER NOT NULL,
     expires    REAL,
     attempts   INTEGER NOT NULL,
-    status     INTEGER NOT NULL,            -- of the protocol; with the reason, why it is here
+    status     INTEGER NOT NULL,            -- of the protocol
     reason     BLOB    NOT NULL,
-    time       REAL    NOT NULL             -- when it was given up
+    time       REAL    NOT NULL             -- when it became a dead letter
 );
 
--- Streams: the highest position that each ever had, so that none is used twice.
+-- Streams, with the highest position that was ever used, so that no position is used twice.
 CREATE TABLE stream (
     name       BLOB    PRIMARY KEY,
     last       INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- The journals of streams, read like the queues.
+-- The records of streams, read like the queues.
 CREATE TABLE record (
     stream     BLOB    NOT NULL,
     position   INTEGER NOT NULL,            -- within its stream

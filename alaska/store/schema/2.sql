@@ -1,21 +1,21 @@
--- Version 2: of a message, only what is asked for by SQL has a column; the rest is one value, which is written several
--- times as fast as so many columns. `as_data` is Python's (alaska/store/rows.py).
+-- Version 2: only the values of a message that SQL statements use have columns; the others are one value, which is
+-- several times as fast to write. The function `as_data` is defined in alaska/store/rows.py.
 
 DROP INDEX message_by_expiry;
 ALTER TABLE message RENAME TO message_of_version_1;
 
--- What waits in mailboxes and service queues, and what is with clients and not confirmed yet.
+-- The messages in mailboxes and service queues, including those that are delivered and unconfirmed.
 --
--- A queue is read from a position on, in order, so its messages stand together (WITHOUT ROWID). `data` is an array in
--- MessagePack: sender, subject, tracker, the frames of the content, whether the sender waits to hear what becomes of
--- it, and the connection that it came by, which means nothing to a broker that was started since.
+-- A queue is read in the order of positions, so its messages are stored next to each other (WITHOUT ROWID). `data` is an
+-- array in MessagePack: sender, subject, tracker, the frames of the content, whether the sender expects confirmations,
+-- and the connection from which the message came, which is not valid after a restart of the broker.
 CREATE TABLE message (
-    kind       INTEGER NOT NULL,            -- 0 a mailbox's, 1 a service's
-    address    BLOB    NOT NULL,            -- of which mailbox or service
+    kind       INTEGER NOT NULL,            -- 0: mailbox, 1: service
+    address    BLOB    NOT NULL,            -- of the mailbox or service
     position   INTEGER NOT NULL,            -- numbers all messages of the broker in the order of their arrival
-    octets     INTEGER NOT NULL,            -- of its content
-    attempts   INTEGER NOT NULL,            -- how often it was delivered
-    expires    REAL,                        -- when it is to be thrown away, if ever
+    octets     INTEGER NOT NULL,            -- size as limits count it
+    attempts   INTEGER NOT NULL,            -- number of deliveries
+    expires    REAL,                        -- NULL: never
     data       BLOB    NOT NULL,
     PRIMARY KEY (kind, address, position)
 ) WITHOUT ROWID;
@@ -27,5 +27,5 @@ INSERT INTO message (kind, address, position, octets, attempts, expires, data)
 
 DROP TABLE message_of_version_1;
 
--- Finds what has to be thrown away without looking at what has all the time in the world.
+-- Finds expired messages without reading messages that never expire.
 CREATE INDEX message_by_expiry ON message (expires, position) WHERE expires IS NOT NULL;

@@ -1,7 +1,7 @@
-"""What a store's file has when it is opened: the last position, and the sizes of queues and streams.
+"""Totals of a store's file: the last position, and the sizes of queues and streams.
 
-SQLite adds them up. Where the file is damaged, all rows are gone through one by one, in the order of their keys, and
-around what cannot be read.
+They are computed by SQLite. If the file is damaged, all rows are read one by one instead, in the order of their keys,
+and unreadable pages are skipped.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from typing import Any, NamedTuple
 
 from alaska.message import MOST_POSITION, QueueName, QueueSize, StreamSize
 from alaska.store import rows
-from alaska.store.damage import is_damage, next_whole
-from alaska.store.database import explained
+from alaska.store.damage import first_readable, is_damage
+from alaska.store.database import converting_errors
 from alaska.store.reader import Reader, whole_number
 
 NAME_OCTETS = 255
-MARGIN = 10**6
-"""So many positions are left out behind a damaged file's highest: what cannot be read may have had them."""
+POSITION_MARGIN = 10**6
+"""The positions to skip after the highest one of a damaged file: unreadable rows may have used them."""
 _POSITION_BITS = 64
 _Key = tuple[bytes, int]
 _NONE: _Key = (b"", -1)
 
 
-class Census:
-    """Counts through the connection of a reader. All methods raise :exc:`StoreError`."""
+class Totals:
+    """Computes totals over the connection of a reader. All methods raise :exc:`StoreError`."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._what = f"the store {reader.path} cannot be read"
 
     def last_position(self) -> int:
-        """Return the highest position of a message or dead letter, or 0; of a damaged file a higher one."""
-        with explained(self._what):
+        """Return the highest position of a message or dead letter, or 0; if the file is damaged, a higher position."""
+        with converting_errors(self._what):
             try:
                 return max(self._highest("message"), self._highest("letter"))
             except sqlite3.DatabaseError as error:
                 self._note(error, "the table of messages or letters")
-        positions = [position for (_, position), _ in self._walk(_MESSAGES)]
-        return max([*positions, *self._letters(), 0]) + MARGIN
+        positions = [position for (_, position), _ in self._scan_rows(_MESSAGES)]
+        return max([*positions, *self._letters(), 0]) + POSITION_MARGIN
 
     def queues(self) -> list[QueueSize]:
         """Return the sizes of all queues."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 query = "SELECT kind, address, count(*), sum(octets) FROM message GROUP BY kind, address"
                 found = self._reader.connection.execute(query).fetchall()
@@ -55,14 +55,14 @@ class Census:
         for kind, address, count, octets in found:
             if kind in rows.NUMBERS.values() and isinstance(address, bytes):
                 queue = QueueName(rows.KINDS[kind], address)
-                # Where keys are damaged, one queue may come in several pieces.
+                # If keys are damaged, a queue may occur in several rows.
                 _, messages, total = sizes.get(queue, (queue, 0, 0))
                 sizes[queue] = QueueSize(queue, messages + count, total + whole_number(octets))
         return list(sizes.values())
 
     def streams(self) -> list[StreamSize]:
         """Return the sizes of all streams."""
-        with explained(self._what):
+        with converting_errors(self._what):
             try:
                 query = (
                     "SELECT name, min(position), last, ifnull(sum(octets), 0) FROM stream "
@@ -90,7 +90,9 @@ class Census:
         found = []
         for name in {**lasts, **sizes}:
             first, _, octets, last = sizes.get(name, (0, 0, 0, 0))
-            found.append((name, first, max(lasts.get(name, 0), last if name in lasts else last + MARGIN), octets))
+            found.append(
+                (name, first, max(lasts.get(name, 0), last if name in lasts else last + POSITION_MARGIN), octets)
+            )
         return found
 
     def _highest(self, table: str) -> int:
@@ -99,7 +101,7 @@ class Census:
         return whole_number(last)
 
     def _letters(self) -> list[int]:
-        """Return positions of letters, the highest among them if that can be read."""
+        """Return positions of dead letters, including the highest one if it can be read."""
         found: list[int] = []
         for order in ("ASC", "DESC"):
             try:
@@ -109,25 +111,25 @@ class Census:
                 self._note(error, "the table of letters")
         return found
 
-    # Around what cannot be read
+    # Damaged files
 
     def _sizes(self, table: _Table) -> dict[bytes, tuple[int, int, int, int]]:
-        """Return of each queue or stream the first position, the number of rows, their octets and the last position."""
+        """Return the first position, number of rows, total size and last position of each queue or stream."""
         sizes: dict[bytes, tuple[int, int, int, int]] = {}
-        for (name, position), octets in self._walk(table):
+        for (name, position), octets in self._scan_rows(table):
             first, count, total, _ = sizes.get(name, (position, 0, 0, 0))
             sizes[name] = first, count + 1, total + octets, position
         return sizes
 
-    def _walk(self, table: _Table) -> Iterator[tuple[_Key, int]]:
-        """Iterate over the keys of rows that can be read, in order, and their octets."""
+    def _scan_rows(self, table: _Table) -> Iterator[tuple[_Key, int]]:
+        """Iterate over the keys and sizes of the readable rows, in order."""
         key: _Key | None = _NONE
         while key is not None:
             last = key
             try:
                 with closing(self._reader.connection.execute(table.rows, table.values(key))) as cursor:
                     for row in cursor:
-                        # Where keys are damaged, order is too: each row counts, and the last is where to go on.
+                        # If keys are damaged, rows are out of order: count each one, and continue after the last one.
                         last = table.key(row)
                         if last > _NONE:
                             yield last, whole_number(row[-1])
@@ -135,16 +137,16 @@ class Census:
             except sqlite3.DatabaseError as error:
                 self._note(error, f"a page of table {table.name}", (table.name, *key))
             key = max(key, last)
-            # The row right before the damage may not have been given.
-            row = self._first(table, key)
+            # SQLite may not have returned the row right before the damage.
+            row = self._first_after(table, key)
             if row is not None and table.key(row) > key:
                 key = table.key(row)
                 yield key, whole_number(row[-1])
             else:
-                key = self._beyond(table, key)
+                key = self._next_readable(table, key)
 
-    def _first(self, table: _Table, key: _Key) -> tuple[Any, ...] | None:
-        """Return the first row behind a key; an empty one if there is none, None if it cannot be read."""
+    def _first_after(self, table: _Table, key: _Key) -> tuple[Any, ...] | None:
+        """Return the first row after a key; an empty tuple if there is none, None if it cannot be read."""
         try:
             found = self._reader.connection.execute(f"{table.rows} LIMIT 1", table.values(key)).fetchall()
         except sqlite3.DatabaseError as error:
@@ -153,15 +155,15 @@ class Census:
             return None
         return found[0] if found else ()
 
-    def _beyond(self, table: _Table, key: _Key) -> _Key | None:
-        """Return the key from which on rows can be read again that cannot behind another; None for none."""
+    def _next_readable(self, table: _Table, key: _Key) -> _Key | None:
+        """Return the key after which rows can be read again, given one after which they cannot; None for none."""
 
         def can_read(number: int) -> bool:
-            beyond = _key_of(number)
-            row = self._first(table, beyond) if beyond > key else None
-            return row is not None and (not row or table.key(row) > beyond)
+            start = _key_of(number)
+            row = self._first_after(table, start) if start > key else None
+            return row is not None and (not row or table.key(row) > start)
 
-        number = next_whole(can_read, _number_of(key), _number_of((b"\xff" * NAME_OCTETS, MOST_POSITION)))
+        number = first_readable(can_read, _number_of(key), _number_of((b"\xff" * NAME_OCTETS, MOST_POSITION)))
         return None if number is None else _key_of(number)
 
     def _note(self, error: sqlite3.Error, what: str, place: object = None) -> None:
@@ -171,15 +173,15 @@ class Census:
 
 
 class _Table(NamedTuple):
-    """A table whose key is a name, of a queue or stream, and a position."""
+    """A table whose key consists of the name of a queue or stream and a position."""
 
     name: str
     rows: str
-    """Reads keys and octets behind a key, in order."""
+    """The query for the keys and sizes of the rows after a key, in order."""
     values: Callable[[_Key], tuple[Any, ...]]
-    """Makes of a key what the statement is given."""
+    """Returns the query's parameters for a key."""
     key: Callable[[tuple[Any, ...]], _Key]
-    """Makes the key of a row; the lowest for one that is damaged, or none at all."""
+    """Returns the key of a row; the lowest key for a damaged or empty row."""
 
 
 def _message_key(row: tuple[Any, ...]) -> _Key:
@@ -208,12 +210,12 @@ _RECORDS = _Table(
 
 
 def _number_of(key: _Key) -> int:
-    """Return a number for a key, in the order of keys."""
+    """Return a number for a key; numbers have the order of the keys."""
     name, position = key
     return int.from_bytes(name.ljust(1 + NAME_OCTETS, b"\0"), "big") << _POSITION_BITS | max(0, position)
 
 
 def _key_of(number: int) -> _Key:
-    """Return the least key with this number, or one that is still less."""
+    """Return the lowest key with a number, or a lower key."""
     name = (number >> _POSITION_BITS).to_bytes(1 + NAME_OCTETS, "big").rstrip(b"\0")
     return name, min(number & (1 << _POSITION_BITS) - 1, MOST_POSITION)

@@ -1,33 +1,23 @@
-"""What a test puts in the place of network, broker and threads. Part of the product, with tests of its own."""
+"""A network in memory, instead of ZeroMQ."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from alaska.errors import CannotBind, StoreError
-from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Reactor, Verdict
-from alaska.lua.request import Outcome, Request
-from alaska.mlm.codec import decode, encode
-from alaska.mlm.commands import Command
-from alaska.pool.pool import Finished, Runner
-from alaska.store.changes import Changes
-from alaska.store.database import File
-from alaska.store.writer import Writer
-from alaska.store.writing import Written
+from alaska.errors import CannotBind
+from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Verdict
 
 
 @implementer(INetwork)
 class MemoryNetwork:
-    """Links in memory. Nothing moves until :meth:`run`, so a test sees each step.
+    """A network in memory. Messages are delivered by :meth:`run`, so a test controls each step.
 
-    To close it closes all that is open in it; a program that closes its network when it stops is given a
-    :class:`MemoryProcess`.
+    Closing it closes all its links and routers. A program that closes its network when it stops gets a
+    :class:`MemoryProcess` instead.
     """
 
     def __init__(self) -> None:
@@ -49,12 +39,12 @@ class MemoryNetwork:
         is_plain: bool = False,
         most_unread: int | None = None,
     ) -> IRouter:
-        """See :class:`INetwork`; there is no limit in memory."""
+        """See :class:`INetwork`; ``most_unread`` is ignored."""
         del most_unread
         return MemoryRouter(self, list(endpoints), is_plain)
 
     def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
-        """See :class:`INetwork`; in memory nobody has to wait."""
+        """See :class:`INetwork`; the delay of verdicts is ignored."""
         self._decide = decide
 
     def close(self) -> None:
@@ -65,22 +55,22 @@ class MemoryNetwork:
             router.close()
 
     def run(self) -> None:
-        """Move messages until nothing is under way."""
+        """Deliver messages until none is in flight."""
         while self._steps:
             self.step()
 
     def step(self) -> None:
-        """Let the next thing happen; there must be one."""
+        """Perform the next step; there must be one."""
         self._steps.popleft()()
 
     def later(self, step: Callable[[], None]) -> None:
-        """Let something happen at the next :meth:`run`, after all that is to happen already."""
+        """Schedule a step after all others that are scheduled."""
         self._steps.append(step)
 
     def bind(self, endpoint: str, router: MemoryRouter) -> None:
-        """Serve an endpoint, and connect the links that wait for it.
+        """Bind a router to an endpoint, and connect the links that wait for it.
 
-        :raises CannotBind: it is served already.
+        :raises CannotBind: another router is bound to it.
         """
         if endpoint in self._routers:
             raise CannotBind(f"cannot serve {endpoint}: Address already in use", is_taken=True)
@@ -89,22 +79,22 @@ class MemoryNetwork:
             link.try_to_connect()
 
     def unbind(self, endpoint: str, router: MemoryRouter) -> None:
-        """Let a router serve an endpoint no longer, as when a broker's process ends; what was under way is lost."""
+        """Unbind a router from an endpoint, as when a broker's process ends; messages in flight are lost."""
         if self._routers.get(endpoint) is router:
             del self._routers[endpoint]
             for link in self._links:
                 link.disconnect(router)
 
     def forget(self, link: MemoryLink) -> None:
-        """Connect a link no more."""
+        """Remove a link."""
         self._links.pop(link, None)
 
     def served(self, endpoint: str) -> MemoryRouter | None:
-        """Return who serves an endpoint."""
+        """Return the router that is bound to an endpoint, or None."""
         return self._routers.get(endpoint)
 
     def may_connect(self, router: MemoryRouter, credentials: tuple[str | None, str | None]) -> bool:
-        """Return whether these credentials are accepted."""
+        """Return whether a router accepts these credentials."""
         username, password = credentials
         if not router.is_plain:
             return True
@@ -115,7 +105,7 @@ class MemoryNetwork:
 
 @implementer(INetwork)
 class MemoryProcess:
-    """A network as one of several processes has it: to close it closes what this process has opened."""
+    """One process's view of a network: closing it closes only the links and routers of this process."""
 
     def __init__(self, network: MemoryNetwork) -> None:
         self._network = network
@@ -171,7 +161,7 @@ class MemoryLink:
         self.try_to_connect()
 
     def try_to_connect(self) -> None:
-        """Connect, if the link is started and somebody serves its endpoint."""
+        """Connect if the link is started and a router is bound to its endpoint."""
         router = self._network.served(self._endpoint)
         if router is None or self._router is not None or self._received is None:
             return
@@ -185,7 +175,7 @@ class MemoryLink:
             self._network.later(lambda: self._changed(LinkState.REFUSED))
 
     def disconnect(self, router: MemoryRouter) -> None:
-        """Go down, if the link is connected to this router; it comes up again when the endpoint is served again."""
+        """Disconnect the link if it is connected to this router; it reconnects when the endpoint is bound again."""
         if self._router is router:
             self._router = None
             router.links.pop(self._peer, None)
@@ -215,7 +205,7 @@ class MemoryLink:
 
 @implementer(IRouter)
 class MemoryRouter:
-    """A broker's end in memory."""
+    """A broker's router in memory."""
 
     is_near = True
 
@@ -275,190 +265,14 @@ class MemoryRouter:
 
 
 def _check_frames(frames: list[bytes]) -> None:
-    """Raise what ZeroMQ raises for frames that are no octets."""
+    """Raise the error that ZeroMQ raises for frames that are not octets."""
     for frame in frames:
         if not isinstance(frame, bytes):
-            raise TypeError(f"a frame is octets, not {type(frame).__name__}")
-
-
-class ScriptedBroker:
-    """The other side of a client, played by the test: it notes what comes and answers what it is told to."""
-
-    def __init__(self, network: MemoryNetwork, endpoint: str) -> None:
-        self._network = network
-        self._router = network.router([endpoint])
-        self._peer = b""
-        self.received: list[Command] = []
-        self._router.start(self._take, lambda _peer, _is_full: None)
-
-    def _take(self, peer: bytes, frames: list[bytes]) -> None:
-        self._peer = peer
-        self.received.append(decode(frames))
-
-    def send(self, *commands: Command) -> None:
-        """Send commands to the client that was heard last, and let everything happen that follows."""
-        for command in commands:
-            self.send_frames(encode(command))
-
-    def send_frames(self, frames: list[bytes]) -> None:
-        """Send any frames to the client that was heard last, and let everything happen that follows."""
-        self._router.send(self._peer, frames)
-        self._network.run()
-
-    def take(self) -> list[Command]:
-        """Return what has come since the last call."""
-        self._network.run()
-        received, self.received = self.received, []
-        return received
-
-    def stop(self) -> None:
-        """End, as a process does."""
-        self._router.close()
-        self._network.run()
-
-
-class HandPool:
-    """The worker's threads, played by the test: what is submitted begins and ends when the test says so."""
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        _reactor: Reactor,
-        size: int,
-        make_runner: Callable[[], Runner],
-        finished: Finished,
-        limit: float | None = None,
-    ) -> None:
-        self.size = size
-        self.limit = limit
-        self.is_exhausted = False
-        self.watched: list[float] = []
-        self._make_runner = make_runner
-        self._finished = finished
-        self._runner: Runner | None = None
-        self._submitted: deque[Request] = deque()
-        self._begun: deque[Request] = deque()
-        self._stopped: Deferred[None] | None = None
-
-    @property
-    def pending(self) -> int:
-        """See :class:`alaska.pool.pool.Pool`."""
-        return len(self._submitted) + len(self._begun)
-
-    def start(self) -> None:
-        """See :class:`alaska.pool.pool.Pool`."""
-        self._runner = self._make_runner()
-
-    def submit(self, request: Request) -> None:
-        """See :class:`alaska.pool.pool.Pool`."""
-        self._submitted.append(request)
-
-    def withdraw(self) -> list[Request]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        withdrawn = list(self._submitted)
-        self._submitted.clear()
-        return withdrawn
-
-    def tell(self, told: Callable[[], None]) -> None:
-        """Call it at once; see :class:`alaska.pool.pool.Pool`."""
-        told()
-
-    def unfinished(self) -> list[Request]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        return list(self._begun)
-
-    def watch(self, now: float) -> None:
-        """Note when the worker looked after the pool; see :class:`alaska.pool.pool.Pool`."""
-        self.watched.append(now)
-
-    def begin(self, most: int | None = None) -> None:
-        """Begin what is submitted, or so many of it; that ends in the next :meth:`run`."""
-        while self._submitted and (most is None or len(self._begun) < most):
-            self._begun.append(self._submitted.popleft())
-
-    def run(self) -> None:
-        """Begin and finish all that is submitted, in order."""
-        assert self._runner is not None, "the pool is not started"
-        self.begin()
-        while self._begun:
-            request = self._begun.popleft()
-            outcome: Outcome | None = None
-            try:
-                outcome = self._runner.run(request)
-            except Exception:  # As in the real pool.
-                self._log.failure("a runner failed")
-            self._finished(request, outcome)
-        self._tell_stopped()
-
-    def stop(self) -> Deferred[None]:
-        """See :class:`alaska.pool.pool.Pool`."""
-        stopped = self._stopped = Deferred()
-        self._tell_stopped()
-        return stopped
-
-    def abandon(self) -> int:
-        """See :class:`alaska.pool.pool.Pool`."""
-        abandoned = self.pending
-        self._submitted.clear()
-        self._begun.clear()
-        self._tell_stopped()
-        return abandoned
-
-    def _tell_stopped(self) -> None:
-        if self._stopped is not None and not self.pending:
-            stopped, self._stopped = self._stopped, None
-            if self._runner is not None:
-                self._runner.close()
-            stopped.callback(None)
-
-
-class HandWriting:
-    """Writes a store's file when the test says so, or fails to."""
-
-    def __init__(self, file: File, wake: Callable[[], None]) -> None:
-        self._file = file
-        self._wake = wake
-        self._results: deque[Written] = deque()
-        self._writer: Writer | None = None
-        self.begun: Changes | None = None
-        """What is being written."""
-        self.groups = 0
-        """How many groups were written."""
-
-    def write(self, changes: Changes) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
-        self.begun = changes
-
-    def run(self, failure: str | None = None) -> None:
-        """Write what is begun, or fail to for this reason, and say so."""
-        self._end(failure)
-        self._wake()
-
-    def _end(self, failure: str | None) -> None:
-        assert self.begun is not None, "nothing is being written"
-        changes, self.begun = self.begun, None
-        if failure is None:
-            self._writer = self._writer or Writer(self._file)
-            self._results.append(Written(refusals=self._writer.write(changes)))
-            self.groups += 1
-        else:
-            self._results.append(Written(StoreError(failure)))
-
-    def result(self, is_waited_for: bool) -> Written | None:
-        """See :class:`alaska.store.writing.AnyWriting`; what is waited for is written."""
-        if is_waited_for and not self._results:
-            self._end(None)
-        return self._results.popleft() if self._results else None
-
-    def close(self) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
-        if self._writer is not None:
-            self._writer.close()
+            raise TypeError(f"a frame must be octets, not {type(frame).__name__}")
 
 
 def run_for(clock: Clock, network: MemoryNetwork, seconds: float, step: float = 0.05) -> None:
-    """Let time pass in small steps, and messages move after each."""
+    """Advance a clock in small steps, and deliver messages after each."""
     for _ in range(round(seconds / step)):
         clock.advance(step)
         network.run()

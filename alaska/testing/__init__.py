@@ -1,0 +1,17 @@
+"""Test doubles for the network, brokers, threads and the disk."""
+
+from alaska.testing.broker import ScriptedBroker
+from alaska.testing.disk import HandWriting
+from alaska.testing.network import MemoryLink, MemoryNetwork, MemoryProcess, MemoryRouter, run_for
+from alaska.testing.pool import HandPool
+
+__all__ = [
+    "HandPool",
+    "HandWriting",
+    "MemoryLink",
+    "MemoryNetwork",
+    "MemoryProcess",
+    "MemoryRouter",
+    "ScriptedBroker",
+    "run_for",
+]
