@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
 from zope.interface import Attribute, Interface
 
@@ -20,17 +21,24 @@ class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
 
 
 class IStore(Interface):
-    """The broker's storage, for durable data and for messages that do not fit into memory.
+    """The broker's storage, for durable data and for messages that do not fit into memory (docs/store.md).
 
     It stores messages (of mailboxes and services), dead letters (messages that could not be processed) and records (of
-    streams). All methods are called in the reactor's thread and do not block. A change is visible to the next call,
-    whether it is on the disk yet or not.
+    streams). All methods are called in the reactor's thread and do not block, whether the store is on this machine or
+    not. A change is visible to the broker's own next call, whether it is on the disk yet or not.
 
     A message is stored from :meth:`keep` until :meth:`forget` or :meth:`bury`. So unconfirmed messages are delivered
     again after a restart, if the store is durable: delivery is at least once.
+
+    A method that returns a page returns what is available now. An empty page whose ``upto`` is the position that was
+    passed means that the store is still fetching the data; a later call returns it (see :meth:`tell_ready`).
     """
 
     is_durable = Attribute("Whether stored data survives the end of the process.")
+    is_shared = Attribute(
+        "Whether other brokers use the same queues. If so, a message may be delivered only after ``taken(True)`` was"
+        " called for it (see :meth:`take`), and numbers of waiting messages are estimates."
+    )
     last_position = Attribute("The highest position of a message or dead letter when the store was opened, or 0.")
     opened_at = Attribute(
         "When the store was opened, in seconds since 1970, by a clock that changes of the wall clock do not affect."
@@ -53,6 +61,19 @@ class IStore(Interface):
         called for messages that were forgotten, buried or kept again in the meantime.
         """
 
+    def tell_ready(ready: Callable[[QueueName | bytes], None]) -> None:
+        """Set the callback for data that the store has fetched since a page was empty.
+
+        ``ready(name)`` is called with the name of a queue or stream in the reactor's thread, and never within a call of
+        the store. A store that fetches quickly need not call it: the broker reads again several times a second.
+        """
+
+    def tell_added(added: Callable[[QueueName], None]) -> None:
+        """Set the callback for queues to which another broker has added a message, or returned one.
+
+        ``added(queue)`` is called as ``ready`` is (see :meth:`tell_ready`), and only by a shared store.
+        """
+
     # Messages
 
     def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
@@ -67,11 +88,16 @@ class IStore(Interface):
     def forget(message: Message) -> None:
         """Delete a message; do nothing if it is not stored."""
 
-    def note_attempts(message: Message, noted: Callable[[], None] | None) -> None:
-        """Store a message's changed number of delivery attempts; do nothing if the message is not stored.
+    def take(message: Message, taken: Callable[[bool], None] | None) -> None:
+        """Take the lease of a message for this broker, and store its changed number of delivery attempts.
 
-        ``noted`` is called once, in the reactor's thread, when the number is stored durably.
+        Nothing happens to a message that is not stored. ``taken`` is called once, in the reactor's thread and in the
+        order of the calls: with True when lease and number are stored durably; with False, by a shared store, if
+        another broker has the message or it is finished. Without ``taken``, the number may be stored later.
         """
+
+    def release(message: Message) -> None:
+        """End the lease of a message that waits again, and store its changed number of delivery attempts."""
 
     def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """Return at most ``limit`` messages of a queue with positions above ``after``, oldest first.
@@ -109,14 +135,11 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def letter(position: int) -> DeadLetter | None:
-        """Return the dead letter at a position, or None.
+    def letter(position: int) -> Deferred[DeadLetter | None]:
+        """Return the dead letter at a position, or None; the Deferred fails with StoreError if it cannot be read."""
 
-        :raises StoreError: the store cannot be read.
-        """
-
-    def drop_letter(position: int) -> bool:
-        """Delete the dead letter at a position; return whether there was one."""
+    def drop_letter(position: int) -> None:
+        """Delete the dead letter at a position; do nothing if there is none."""
 
     # Streams
 
@@ -137,10 +160,10 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def trim(stream: bytes, upto: int) -> int:
+    def trim(stream: bytes, upto: int) -> Deferred[int]:
         """Delete the records of a stream with positions up to and including ``upto``; return their total size.
 
-        :raises StoreError: the store cannot be read.
+        The Deferred fails with StoreError if the store cannot be read.
         """
 
     def streams() -> list[StreamSize]:

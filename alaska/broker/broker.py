@@ -7,6 +7,7 @@ A :class:`Broker` is called with the received frames and the time, and sends thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
@@ -21,6 +22,7 @@ from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
+from alaska.message import QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.patterns import Pattern, compile_pattern
@@ -59,8 +61,10 @@ class Broker:
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()
-        self._streams = Streams(store, limits)
+        self._streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits)
+        store.tell_ready(self._continue_reading)
+        store.tell_added(self._message_added)
         self._now = 0.0
         self._last_tick: float | None = None
         self._initial_wall_offset: float | None = None
@@ -165,6 +169,21 @@ class Broker:
                 self._dispatch_to(client)
             except errors.StoreError as error:
                 self._report_store_error(error)
+
+    def _message_added(self, queue: QueueName) -> None:
+        """Deliver a message that another broker has added to a shared store."""
+        self.queues.expect_more(queue)
+        self._continue_reading(queue)
+
+    def _continue_reading(self, name: QueueName | bytes) -> None:
+        """Continue with a queue or stream after the store has fetched its data."""
+        try:
+            if isinstance(name, QueueName):
+                self.queues.continue_reading(name, self._now)
+            else:
+                self._streams.continue_reading(name)
+        except errors.StoreError as error:
+            self._report_store_error(error)
 
     def _dispatch_to(self, client: Client) -> None:
         self._streams.feed(client)
@@ -325,15 +344,20 @@ class Broker:
         content = command.content[0] if command.content else b""
         if self._dead_letters_are_open or self._router.is_near:
             answer = dead_letter_service.answer(self.queues, command.subject, content, self._now)
+            answer.addCallback(partial(self._reply_about_dead_letters, client, command))
+            answer.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
         else:
             self.counters.refused += 1
             if command.tracker and not client.is_plain:
                 client.send(
                     mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, dead_letter_service.ACCESS_REFUSED.encode())
                 )
-                return
-            answer = dead_letter_service.error(dead_letter_service.ACCESS_REFUSED)
-        mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (answer,))
+            else:
+                refusal = dead_letter_service.error(dead_letter_service.ACCESS_REFUSED)
+                self._reply_about_dead_letters(client, command, refusal)
+
+    def _reply_about_dead_letters(self, client: Client, command: mlm.ServiceSend, reply: bytes) -> None:
+        mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (reply,))
         if client.address:
             self.queues.send_mail(mail, dead_letter_service.ADDRESS, self._now)
 

@@ -154,6 +154,15 @@ class Client:
         """Return whether a message is an unconfirmed delivery under this tracker."""
         return message is self.leases.get(tracker)
 
+    def cancel_lease(self, tracker: bytes, message: Message) -> bool:
+        """Undo :meth:`lease` for a message that was not sent; return False if the client does not hold it any more."""
+        if not self.holds(tracker, message):
+            return False
+        self.settle(tracker)
+        if self.credit is not None:
+            self.credit += 1
+        return True
+
     def settle(self, tracker: bytes) -> Message | None:
         """Remove and return the unconfirmed delivery with this tracker, or None."""
         message = self.leases.pop(tracker, None)

@@ -13,7 +13,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.python.failure import Failure
 
 from alaska.broker.queues import Queues
 from alaska.errors import StoreError
@@ -24,6 +27,7 @@ MAX_LISTED = 1000
 MAX_POSITION = 2**63 - 1
 MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
+Result: TypeAlias = dict[str, Any]
 ACCESS_REFUSED = (
     "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
 )
@@ -34,35 +38,46 @@ def error(text: str) -> bytes:
     return json.dumps({"error": text}).encode()
 
 
-def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> bytes:
+def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> Deferred[bytes]:
     """Carry out a request and return the reply as JSON; it has an ``error`` if the request is invalid or fails."""
+    return maybeDeferred(_carry_out, queues, subject, content, now).addErrback(_as_result).addCallback(_as_json)
+
+
+def _carry_out(queues: Queues, subject: bytes, content: bytes, now: float) -> Deferred[Result]:
     do = _SUBJECTS.get(subject)
-    try:
-        if len(content) > MAX_REQUEST_OCTETS:
-            raise ValueError(f"the content has {len(content)} octets, and {MAX_REQUEST_OCTETS} is the limit")
-        options = json.loads(content or b"{}")
-        if do is None or not isinstance(options, dict):
-            raise ValueError("the subject must be list, read, replay or drop, and the content a JSON object")
-        result = do(queues, options, now)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        result = {"error": f"{type(error).__name__}: {error}"}
-    except StoreError as error:
-        result = {"error": str(error)}
+    if len(content) > MAX_REQUEST_OCTETS:
+        raise ValueError(f"the content has {len(content)} octets, and {MAX_REQUEST_OCTETS} is the limit")
+    options = json.loads(content or b"{}")
+    if do is None or not isinstance(options, dict):
+        raise ValueError("the subject must be list, read, replay or drop, and the content a JSON object")
+    return do(queues, options, now)
+
+
+def _as_result(failure: Failure) -> Result:
+    failure.trap(StoreError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+    is_ours = failure.check(StoreError) is not None
+    return {"error": str(failure.value) if is_ours else f"{type(failure.value).__name__}: {failure.value}"}
+
+
+def _as_json(result: Result) -> bytes:
     return json.dumps(result).encode()
 
 
-def _list(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
+def _list(queues: Queues, options: dict[str, Any], _now: float) -> Deferred[Result]:
     limit = max(0, min(int(options.get("limit", 100)), MAX_LISTED))
     after = _position(options.get("after", 0))
-    return {"letters": [_describe(letter) for letter in queues.dead_letters.summaries(after, limit)]}
+    return succeed({"letters": [_describe(letter) for letter in queues.dead_letters.summaries(after, limit)]})
 
 
-def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
+def _read(queues: Queues, options: dict[str, Any], _now: float) -> Deferred[Result]:
     position = _position(options["position"])
     summary = next(iter(queues.dead_letters.summaries(position - 1, 1)), None)
     if summary is not None and summary.message.position == position and summary.message.size > MAX_READ_OCTETS:
-        return {"letter": {**_describe(summary), "content": None}}
-    letter = queues.dead_letters.find(position)
+        return succeed({"letter": {**_describe(summary), "content": None}})
+    return queues.dead_letters.find(position).addCallback(_with_content)
+
+
+def _with_content(letter: DeadLetter | None) -> Result:
     if letter is None:
         return {"letter": None}
     frames = letter.message.content
@@ -70,19 +85,19 @@ def _read(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any
     return {"letter": {**_describe(letter), "octets": sum(map(len, frames)), "content": content}}
 
 
-def _replay(queues: Queues, options: dict[str, Any], now: float) -> dict[str, Any]:
-    return {"done": queues.replay_dead_letter(_position(options["position"]), now)}
+def _replay(queues: Queues, options: dict[str, Any], now: float) -> Deferred[Result]:
+    return queues.replay_dead_letter(_position(options["position"]), now).addCallback(lambda done: {"done": done})
 
 
-def _drop(queues: Queues, options: dict[str, Any], _now: float) -> dict[str, Any]:
-    return {"done": queues.dead_letters.drop(_position(options["position"]))}
+def _drop(queues: Queues, options: dict[str, Any], _now: float) -> Deferred[Result]:
+    return succeed({"done": queues.dead_letters.drop(_position(options["position"]))})
 
 
 def _position(value: str | float) -> int:
     return max(0, min(int(value), MAX_POSITION))
 
 
-def _describe(letter: DeadLetter) -> dict[str, Any]:
+def _describe(letter: DeadLetter) -> Result:
     message = letter.message
     return {
         "position": message.position,
@@ -103,7 +118,7 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
-_SUBJECTS: dict[bytes, Callable[[Queues, dict[str, Any], float], dict[str, Any]]] = {
+_SUBJECTS: dict[bytes, Callable[[Queues, dict[str, Any], float], Deferred[Result]]] = {
     b"list": _list,
     b"read": _read,
     b"replay": _replay,

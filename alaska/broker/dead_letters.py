@@ -5,9 +5,9 @@ Their content is only in the store. Everything else is cached in memory, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from heapq import nsmallest
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from alaska.broker.counters import Counters
@@ -38,19 +38,29 @@ class DeadLetters:
         self._octets = 0
         self._unreported_drops = 0
         self._reported_at = float("-inf")
-        try:
-            for letter, octets in sorted(self._stored(), key=lambda each: each[0].time):
-                self._index(letter, octets)
-        except StoreError as error:
-            self._log.error("{error}; the dead letters after that position are not listed", error=error)
-        self._enforce_limits()
+        self._restored: list[tuple[DeadLetter, int]] = []
+        self._read_upto: int | None = 0
+        self._restore()
 
-    def _stored(self) -> Iterator[tuple[DeadLetter, int]]:
-        upto: int | None = 0
-        while upto is not None:
-            letters = self._store.letters(upto, READ_DEAD_LETTERS)
-            yield from ((_without_content(letter), _stored_octets(letter)) for letter in letters)
-            upto = letters.upto
+    def _restore(self) -> None:
+        """Read the dead letters that the store had at startup, as far as it has fetched them; list them in the end."""
+        while self._read_upto is not None:
+            try:
+                letters = self._store.letters(self._read_upto, READ_DEAD_LETTERS)
+            except StoreError as error:
+                self._log.error("{error}; the dead letters after that position are not listed", error=error)
+                break
+            self._restored += ((_without_content(letter), _stored_octets(letter)) for letter in letters)
+            if letters.upto == self._read_upto:
+                return
+            self._read_upto = letters.upto
+        self._read_upto = None
+        older = [each for each in self._restored if not self.has(each[0].message.position)]
+        newer = [(summary, self._octets_of[position]) for position, summary in self._summaries.items()]
+        self._summaries, self._octets_of, self._octets, self._restored = {}, {}, 0, []
+        for summary, octets in [*sorted(older, key=lambda each: each[0].time), *newer]:
+            self._index(summary, octets)
+        self._enforce_limits()
 
     def add(self, letter: DeadLetter) -> None:
         """Add a dead letter; one that is larger than the limit for all of them is dropped."""
@@ -68,12 +78,13 @@ class DeadLetters:
         positions = nsmallest(limit, (position for position in self._summaries if position > after))
         return [self._summaries[position] for position in positions]
 
-    def find(self, position: int) -> DeadLetter | None:
-        """Return the dead letter at a position, with its content, or None.
+    def has(self, position: int) -> bool:
+        """Return whether there is a dead letter at a position."""
+        return position in self._summaries
 
-        :raises StoreError: the store cannot be read.
-        """
-        return self._store.letter(position) if position in self._summaries else None
+    def find(self, position: int) -> Deferred[DeadLetter | None]:
+        """Return the dead letter at a position, with its content, or None; see :meth:`IStore.letter`."""
+        return self._store.letter(position) if position in self._summaries else succeed(None)
 
     def drop(self, position: int) -> bool:
         """Delete a dead letter; return whether there was one at this position."""
@@ -88,6 +99,8 @@ class DeadLetters:
 
         ``now`` is in seconds since 1970.
         """
+        if self._read_upto is not None:
+            self._restore()
         age = self._limits.most_seconds
         while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
             self._drop_oldest(oldest)
@@ -106,6 +119,9 @@ class DeadLetters:
         self._octets += octets
 
     def _enforce_limits(self) -> None:
+        if self._read_upto is not None:
+            # The oldest are not known yet.
+            return
         most, most_octets = self._limits.most, self._limits.most_octets
         while (most is not None and len(self._summaries) > most) or (
             most_octets is not None and self._octets > most_octets

@@ -69,6 +69,7 @@ class Queue:
         self._messages_read = 0
         self._sorted_upto = 0
         self._has_unsorted = False
+        self._has_additions = False
         self.waiting = 0
         """The number of messages that wait."""
         self.octets = 0
@@ -174,6 +175,7 @@ class Queue:
                 or not self._load_more()
             ):
                 break
+            self._count_loaded()
             self._deliver_lanes(now)
         return self._messages_read
 
@@ -197,7 +199,28 @@ class Queue:
                     self._spill(message)
             return
         # Between those in memory there are others in the store: to get the order right, read all from the store.
-        for message in waiting:
+        self._read_from_start(waiting)
+
+    def expect_more(self) -> None:
+        """Note that the store has one message more, at any position: the queue is read again, from its start."""
+        if not self.has_unloaded:
+            self.waiting += 1
+        if self._has_unsorted:
+            self._has_additions = True
+        else:
+            self._reload()
+
+    def _reload(self) -> None:
+        self._has_additions = False
+        waiting = [message for lane in self._lanes.values() for message in lane.messages]
+        for lane in self._lanes.values():
+            lane.clear()
+        self._lanes = {}
+        self._asides = 0
+        self._read_from_start(waiting)
+
+    def _read_from_start(self, in_memory: list[Message]) -> None:
+        for message in in_memory:
             self._unload(message)
             self._spill(message)
         self._sorted_upto = 0
@@ -304,7 +327,10 @@ class Queue:
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         if not self._has_unsorted:
-            self._recount()
+            if self._has_additions:
+                self._reload()
+            else:
+                self._recount()
         return self._sorted_upto > before or any(lane.messages for lane in self._lanes.values())
 
     def _refill_lanes(self) -> None:
@@ -322,6 +348,11 @@ class Queue:
             del self._lanes[key]
             self._lanes[key] = lane
             self._refill_lane(key, lane)
+
+    def _count_loaded(self) -> None:
+        """Count messages that other brokers have added to a shared store: at least those in memory are waiting."""
+        has_more = self._has_unsorted or any(lane.has_more_in_store for lane in self._lanes.values())
+        self.waiting = max(self.waiting, self._in_memory + has_more)
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
@@ -39,6 +41,7 @@ class Queues:
         self._counters = counters
         self._store = store
         self._is_durable = store.is_durable
+        self._is_shared = store.is_shared
         known = [each for each in (limits.content_octets, store.most_octets) if each is not None]
         self._most_octets = min(known, default=None)
         self._limits = limits
@@ -74,6 +77,14 @@ class Queues:
 
     def _offers_of(self, address: bytes) -> Offers:
         return self._offers.setdefault(address, Offers())
+
+    def continue_reading(self, name: QueueName, now: float) -> None:
+        """Deliver messages of a queue that the store has fetched."""
+        self._dispatch(self._queues.get(name), now)
+
+    def expect_more(self, name: QueueName) -> None:
+        """Note that another broker has added a message to a queue."""
+        self._queue(*name).expect_more()
 
     # From the sender
 
@@ -126,7 +137,7 @@ class Queues:
         consumer = queue.consumer_for(message)
         if consumer is None:
             return self._enqueue(queue, message)
-        if consumer.credit is None:
+        if consumer.credit is None and not self._is_shared:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
@@ -165,7 +176,7 @@ class Queues:
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
         if self._is_durable and message.position not in self._unstorable:
-            self._store.note_attempts(message, None)
+            self._store.release(message)
         else:
             self._unstorable.discard(message.position)
             self._store.keep(message, None)
@@ -194,13 +205,32 @@ class Queues:
             self._deliver_to_confirm(client, message)
 
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
-        if client.deliver(_delivery(message, message.tracker), message.size):
+        if self._is_shared:
+            self._store.take(message, partial(self._deliver_taken, client, message))
+        elif client.deliver(_delivery(message, message.tracker), message.size):
             self._finish(message, errors.DELIVERED, b"")
         else:
             # The client has disconnected: the message waits as if it had never been delivered.
             message.attempts -= 1
             self._store.keep(message, None)
             self._queue(*message.queue).requeue(message)
+
+    def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
+        """Deliver a message of a shared store to a client that does not confirm."""
+        if not is_taken:
+            self._leave_to_other_broker(message)
+        elif client.deliver(_delivery(message, message.tracker), message.size):
+            self._finish(message, errors.DELIVERED, b"")
+        else:
+            message.attempts -= 1
+            self._room.octets += message.size
+            self._store.release(message)
+            self._queue(*message.queue).requeue(message)
+
+    def _leave_to_other_broker(self, message: Message) -> None:
+        """Forget a message that another broker has taken, and that it confirms to the sender."""
+        self._counters.delivered -= 1
+        self._remove(message)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
         tracker = message.tracker
@@ -209,21 +239,24 @@ class Queues:
         elif tracker in client.leases:
             tracker = self._aliases.make(tracker)
         client.lease(tracker, message)
-        if message.position > self._restored_upto or message.queue.kind is QueueKind.MAILBOX:
-            # Only a request can crash the process that broker and worker share; and mail must stay in order.
-            if self._is_durable:
-                self._store.note_attempts(message, None)
-            client.deliver(_delivery(message, tracker), message.size)
-        else:
-            self._deliver_restored(client, message, tracker)
+        # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
+        # before the delivery. Mail cannot crash it, and must stay in order.
+        is_restored = message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE
+        if self._is_shared or is_restored:
+            self._store.take(message, partial(self._deliver_leased, client, message, tracker))
+            return
+        if self._is_durable:
+            self._store.take(message, None)
+        client.deliver(_delivery(message, tracker), message.size)
 
-    def _deliver_restored(self, client: Client, message: Message, tracker: bytes) -> None:
-        def attempt_stored() -> None:
+    def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Deliver a message that waited for the store, unless another broker has it or the client has left."""
+        if is_taken:
             if client.holds(tracker, message) and not client.is_disconnected:
                 client.deliver(_delivery(message, tracker), message.size)
-
-        # It may have crashed this process, if the worker is in it; so store the attempt before the delivery.
-        self._store.note_attempts(message, attempt_stored)
+        elif client.cancel_lease(tracker, message):
+            self._leave_to_other_broker(message)
+            self.dispatch_to(client, self._now)
 
     def _has_no_attempts_left(self, message: Message) -> bool:
         """Return whether a request has reached the maximum number of deliveries."""
@@ -248,6 +281,7 @@ class Queues:
             self._dispatch(self._queues.get((QueueKind.MAILBOX, client.address)), now)
 
     def _dispatch(self, queue: Queue | None, now: float) -> int:
+        self._now = now
         if queue is None or not queue.waiting:
             return 0
         before = queue.octets
@@ -309,6 +343,7 @@ class Queues:
 
     def expire(self, now: float) -> None:
         """Expire messages, and continue with queues whose messages are still to be read from the store."""
+        self._now = now
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
         # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._expired_upto = late.upto or FIRST_EXPIRY
@@ -373,21 +408,23 @@ class Queues:
 
     # Dead letters
 
-    def replay_dead_letter(self, position: int, now: float) -> bool:
+    def replay_dead_letter(self, position: int, now: float) -> Deferred[bool]:
         """Send a dead letter again as a new message of the same sender; return False if there is none, or no room.
 
         The new message is not tracked: its sender has already got a final status.
         """
-        letter = self.dead_letters.find(position)
-        if letter is None:
+        self._now = now
+        return self.dead_letters.find(position).addCallback(self._replay)
+
+    def _replay(self, letter: DeadLetter | None) -> bool:
+        if letter is None or not self.dead_letters.has(letter.message.position):
             return False
         dead = letter.message
-        self._now = now
         self._position += 1
         again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
         if not self._accept(self._queue(*dead.queue), again):
             return False
-        self.dead_letters.drop(position)
+        self.dead_letters.drop(dead.position)
         return True
 
 

@@ -8,7 +8,9 @@ and those that lagging readers have not got yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from twisted.python.failure import Failure
 
 from alaska.broker.clients import Client
 from alaska.broker.ended_streams import EndedStreams
@@ -16,6 +18,7 @@ from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream_readers import Reader
 from alaska.broker.subject_index import SubjectIndex
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Record, Retention, reckoned
 from alaska.mlm import commands as mlm
@@ -41,8 +44,18 @@ _MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
 class Stream:
     """One stream: its readers and its journal. The times of records are in ms since 1970."""
 
-    def __init__(self, name: bytes, store: IStore, retention: Retention, gauge: Gauge, limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        name: bytes,
+        store: IStore,
+        retention: Retention,
+        gauge: Gauge,
+        limits: QueueLimits,
+        report_error: Callable[[StoreError], None],
+    ) -> None:
         self.name = name
+        self._report_error = report_error
+        self._is_trimming = False
         self._label = f"stream {printable(name)}"
         self._gauge = gauge
         self._limits = limits
@@ -201,15 +214,30 @@ class Stream:
 
     def trim(self, now: float) -> None:
         """Remove records that neither the retention nor a lagging reader needs; ``now`` is in seconds."""
+        if self._is_trimming:
+            return
         needed = (reader.next_position for reader in self._lagging.values() if reader.next_position is not None)
         most = self._first - 1 + TRIM_MAX_RECORDS
         upto = self._trimmable_upto(now, min([self._last, most, *(position - 1 for position in needed)]))
         # At the maximum there may be more to remove: let has_grown demand another trim at the next tick.
         self._untrimmed = TRIM_AFTER_RECORDS if upto == most else 0
         if upto >= self._first:
-            self._octets -= self._store.trim(self.name, upto)
-            self._first = upto + 1
-            self._gauge.shrank(self._label, self._octets, self._limits)
+            self._is_trimming = True
+            self._store.trim(self.name, upto).addCallback(self._trimmed, upto).addErrback(self._not_trimmed)
+
+    def _trimmed(self, octets: int, upto: int) -> None:
+        self._is_trimming = False
+        self._octets -= octets
+        self._first = upto + 1
+        self._gauge.shrank(self._label, self._octets, self._limits)
+
+    def _not_trimmed(self, failure: Failure) -> None:
+        self._is_trimming = False
+        error = failure.value
+        if not isinstance(error, StoreError):
+            failure.raiseException()
+        else:
+            self._report_error(error)
 
     @property
     def has_grown(self) -> bool:
@@ -242,6 +270,9 @@ class Stream:
                     return upto
                 upto = max(upto, position)
                 octets -= size
+            if sizes.upto == after:
+                # The store is still fetching the rest.
+                return upto
             after = limit if sizes.upto is None else sizes.upto
         return upto
 
@@ -255,8 +286,9 @@ class Stream:
 class Streams:
     """All streams with readers or stored records, by name."""
 
-    def __init__(self, store: IStore, limits: Limits) -> None:
+    def __init__(self, store: IStore, limits: Limits, report_error: Callable[[StoreError], None]) -> None:
         self._store = store
+        self._report_error = report_error
         self._retention = limits.retention
         self._retention_of = limits.retention_of
         self._limits = limits.stream
@@ -280,11 +312,20 @@ class Streams:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
-            stream = self._streams[name] = Stream(name, self._store, retention, self._gauge, self._limits)
+            stream = self._streams[name] = Stream(
+                name, self._store, retention, self._gauge, self._limits, self._report_error
+            )
             last = self._ended.pop(name)
             if last:
                 stream.restore(last + 1, last, 0)
         return stream
+
+    def continue_reading(self, name: bytes) -> None:
+        """Send lagging readers of a stream the records that the store has fetched."""
+        stream = self._streams.get(name)
+        if stream is not None:
+            for client in stream.lagging:
+                stream.feed(client)
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
         """Add a pattern to a client's reader of a stream, from the next message on."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from alaska.interfaces import IStore, Refused
@@ -17,6 +18,7 @@ class MemoryStore:
     """Stores everything in memory."""
 
     is_durable = False
+    is_shared = False
     last_position = 0
     complaint = None
     has_room = True
@@ -34,6 +36,12 @@ class MemoryStore:
     def tell_refused(self, refused: Refused) -> None:
         """See :class:`IStore`; no message is refused."""
 
+    def tell_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
+        """See :class:`IStore`; all data is always available."""
+
+    def tell_added(self, added: Callable[[QueueName], None]) -> None:
+        """See :class:`IStore`; there is one broker."""
+
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""
         self._queues.setdefault(message.queue, {})[message.position] = message
@@ -48,10 +56,13 @@ class MemoryStore:
             if not queue:
                 del self._queues[message.queue]
 
-    def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
+    def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
-        if noted is not None:
-            noted()
+        if taken is not None:
+            taken(True)
+
+    def release(self, message: Message) -> None:
+        """See :class:`IStore`."""
 
     def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
@@ -84,13 +95,13 @@ class MemoryStore:
         found = Page[DeadLetter, int](self._letters[each] for each in sorted(self._letters) if each > after)
         return found.cut(limit, lambda letter: letter.message.position)
 
-    def letter(self, position: int) -> DeadLetter | None:
+    def letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
-        return self._letters.get(position)
+        return succeed(self._letters.get(position))
 
-    def drop_letter(self, position: int) -> bool:
+    def drop_letter(self, position: int) -> None:
         """See :class:`IStore`."""
-        return self._letters.pop(position, None) is not None
+        self._letters.pop(position, None)
 
     def record(self, record: Record) -> None:
         """See :class:`IStore`."""
@@ -107,10 +118,10 @@ class MemoryStore:
         """See :class:`IStore`."""
         return sizes_of(self.records(stream, after, limit))
 
-    def trim(self, stream: bytes, upto: int) -> int:
+    def trim(self, stream: bytes, upto: int) -> Deferred[int]:
         """See :class:`IStore`."""
         kept = self._streams.get(stream, {})
-        return sum(kept.pop(position).size for position in [position for position in kept if position <= upto])
+        return succeed(sum(kept.pop(each).size for each in [position for position in kept if position <= upto]))
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -51,6 +53,7 @@ class SqliteStore:
     """
 
     _log = Logger()
+    is_shared = False
     most_octets = MOST_ROW_OCTETS
 
     def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting | None = None) -> None:
@@ -94,6 +97,12 @@ class SqliteStore:
         """See :class:`IStore`."""
         self._tell_refused = refused
 
+    def tell_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
+        """See :class:`IStore`; large data is fetched before the broker reads again."""
+
+    def tell_added(self, added: Callable[[QueueName], None]) -> None:
+        """See :class:`IStore`; there is one broker."""
+
     @property
     def damaged(self) -> int:
         """See :class:`IStore`."""
@@ -132,23 +141,29 @@ class SqliteStore:
         if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
             self._schedule_write()
 
-    def note_attempts(self, message: Message, noted: Callable[[], None] | None) -> None:
+    def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
-        current = self._unwritten.current
-        # Otherwise the row is still to be written, and will have the new number.
-        is_written = message.position <= self._highest_written and not current.has(message)
-        if noted is not None:
-            if is_written:
-                current.attempts[message.position] = message
-            if self.is_durable:
-                current.noted_callbacks.append(noted)
-            else:
-                noted()
-            self._schedule_write()
-        elif is_written:
+        if taken is None:
+            self.release(message)
+            return
+        if self._has_row(message):
+            self._unwritten.current.attempts[message.position] = message
+        if self.is_durable:
+            self._unwritten.current.noted_callbacks.append(partial(taken, True))
+        else:
+            taken(True)
+        self._schedule_write()
+
+    def release(self, message: Message) -> None:
+        """See :class:`IStore`."""
+        if self._has_row(message):
             self._unwritten.lazy_attempts[message.position] = message
             if self._attempts_due is None:
                 self._attempts_due = self._reactor.callLater(LAZY_ATTEMPTS_SECONDS, self._write_lazy_attempts)
+
+    def _has_row(self, message: Message) -> bool:
+        """Return whether the row of a message is written; otherwise it will be written with the new attempts."""
+        return message.position <= self._highest_written and not self._unwritten.current.has(message)
 
     def _write_lazy_attempts(self) -> None:
         """Write the numbers of attempts that no callback waits for, for the messages that still exist."""
@@ -188,17 +203,15 @@ class SqliteStore:
         """See :class:`IStore`."""
         return self.view.letters(after, limit)
 
-    def letter(self, position: int) -> DeadLetter | None:
+    def letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
-        return self.view.letter(position)
+        return maybeDeferred(self.view.letter, position)
 
-    def drop_letter(self, position: int) -> bool:
+    def drop_letter(self, position: int) -> None:
         """See :class:`IStore`."""
-        is_there = self.view.has_letter(position)
-        if is_there:
+        if self.view.has_letter(position):
             self._unwritten.current.drop_letter(position)
             self._schedule_write()
-        return is_there
 
     # Streams
 
@@ -215,8 +228,11 @@ class SqliteStore:
         """See :class:`IStore`."""
         return self.view.sizes_of_records(stream, after, limit)
 
-    def trim(self, stream: bytes, upto: int) -> int:
+    def trim(self, stream: bytes, upto: int) -> Deferred[int]:
         """See :class:`IStore`."""
+        return maybeDeferred(self._trim, stream, upto)
+
+    def _trim(self, stream: bytes, upto: int) -> int:
         octets = self.view.octets_of_records(stream, upto)
         self._unwritten.current.trim(stream, upto)
         self._schedule_write()

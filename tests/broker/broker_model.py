@@ -38,6 +38,7 @@ class BrokerModel(DeliveryModel):
     def _run(self, call: Callable[[], object]) -> None:
         self._replies = []
         call()
+        self._kind.answer()
         for name in self.router.end_turn(self.broker):
             self.peers[name].is_known_disconnected = True
         for message in self._ended:
@@ -167,7 +168,7 @@ class BrokerModel(DeliveryModel):
 
     def settle(self) -> None:
         """Let the store write all pending changes."""
-        self._run(self._settle_store)
+        self._run(self._kind.settle)
 
     def tick(self) -> None:
         """Let the broker do what is due, and check who has expired."""
@@ -182,7 +183,9 @@ class BrokerModel(DeliveryModel):
         late = [each for each in self.messages.values() if each.waits and each.is_expired(self.now)]
 
         def call() -> None:
-            self.broker.tick(self.now)
+            for _ in range(self._kind.ticks):
+                self.broker.tick(self.now)
+                self._kind.answer()
             for peer in list(self._may_leave):
                 has_left = self.broker.clients.by_peer(peer.name) is None
                 assert has_left or peer not in silent | known_disconnected, f"{peer.name!r} has not expired"
@@ -234,7 +237,7 @@ class BrokerModel(DeliveryModel):
     def settle_dead_letter(self, pick: int, is_dropped: bool) -> None:
         """Let a dead letter be dropped, or be sent again, which does not notify the sender."""
         self.check_stored()  # afterwards the dead letter cannot be checked
-        letters = list(self.store.letters(0, EVERYTHING))
+        letters = list(self._content.letters(0, EVERYTHING))
         dead = letters[pick % len(letters)].message
         number = int(dead.content[0])
         self.dead_letters.discard(number)
@@ -277,7 +280,7 @@ class BrokerModel(DeliveryModel):
                 is_promised = store.is_durable and (is_clean or message.statuses == [201])
                 assert not is_promised or message.is_expired(self.now), f"{message} is lost"
                 message.final_status = 0
-        letters = {int(letter.message.content[0]) for letter in store.letters(0, EVERYTHING)}
+        letters = {int(letter.message.content[0]) for letter in self._content.letters(0, EVERYTHING)}
         assert letters == self.dead_letters or not (store.is_durable and is_clean), "dead letters are lost"
         self.dead_letters = letters
         self.streams.restarted(is_clean)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
@@ -12,6 +10,7 @@ from alaska.mlm import commands as mlm
 from tests.broker.fake_router import FakeRouter
 from tests.broker.model_state import Peer, SentMessage
 from tests.broker.stream_model import StreamsModel
+from tests.store.kinds import StoreKind
 
 OK = mlm.Ok(200, b"")
 EVERYTHING = 10_000
@@ -20,16 +19,17 @@ EVERYTHING = 10_000
 class DeliveryModel:
     """A broker, the expected state of its clients and messages, and the checks of what it sends."""
 
-    def __init__(self, store: IStore, limits: Limits, settle: Callable[[], None]) -> None:
+    def __init__(self, kind: StoreKind, limits: Limits) -> None:
         self.limits = limits
-        self._settle_store = settle
-        self.store = store
+        self._kind = kind
+        self.store = store = kind.make()
+        self._content = kind.content(store)
         self.now = 1000.0
         self.peers: dict[bytes, Peer] = {}
         self.owners: dict[bytes, Peer] = {}
         self.messages: dict[int, SentMessage] = {}
         self.dead_letters: set[int] = set()
-        self.streams = StreamsModel(store, limits.retention_of)
+        self.streams = StreamsModel(self._content, store.is_durable, limits.retention_of)
         self._replies: list[tuple[Peer, mlm.Command]] = []
         self._last_replay_reply = b""
         self._may_leave: set[Peer] = set()
@@ -39,11 +39,14 @@ class DeliveryModel:
 
     def start(self, store: IStore) -> None:
         """Start a broker with a store."""
-        self.store = self.streams.store = store
+        self.store = store
+        self._content = self.streams.content = self._kind.content(store)
         self.router = FakeRouter(self._transmit)
         self.broker = Broker(self.router, self.limits, store)
         self._last_tick = self.now
+        self._kind.answer()
         self.broker.tick(self.now)
+        self._kind.answer()
 
     @property
     def connected(self) -> list[Peer]:
@@ -205,7 +208,7 @@ class DeliveryModel:
     def check_stored(self) -> None:
         """Check that exactly the unfinished messages and the dead letters are stored; expired ones may be missing."""
         stored = self.stored()
-        letters = {int(letter.message.content[0]) for letter in self.store.letters(0, EVERYTHING)}
+        letters = {int(letter.message.content[0]) for letter in self._content.letters(0, EVERYTHING)}
         for message in self.messages.values():
             if message.waits and message.is_restored and message.number in letters:
                 # It is not known when that happened, and so which client should have been notified.
@@ -227,7 +230,7 @@ class DeliveryModel:
         If the store is not durable, those in the broker's memory are included, since they need not be in the store.
         """
         queues = {message.queue for message in self.messages.values()}
-        stored = [message for queue in queues for message in self.store.waiting(queue, 0, EVERYTHING)]
+        stored = [message for queue in queues for message in self._content.waiting(queue, 0, EVERYTHING)]
         if not self.store.is_durable:
             for client in self.broker.clients:
                 stored += client.leases.values()

@@ -53,8 +53,9 @@ class StreamsModel:
     stream has no readers.
     """
 
-    def __init__(self, store: IStore, kept: Container[bytes]) -> None:
-        self.store = store
+    def __init__(self, content: IStore, is_durable: bool, kept: Container[bytes]) -> None:
+        self.content = content
+        self._is_durable = is_durable
         self._kept = kept
         self.written: dict[bytes, dict[int, Written]] = {}
         self._last: dict[bytes, int] = {}
@@ -64,9 +65,9 @@ class StreamsModel:
 
     def restarted(self, is_clean: bool) -> None:
         """Record that the broker was restarted with what is in the store."""
-        last = {size.stream: size.last for size in self.store.streams()}
+        last = {size.stream: size.last for size in self.content.streams()}
         for stream, known in self._last.items():
-            is_promised = is_clean and stream in self._kept and self.store.is_durable
+            is_promised = is_clean and stream in self._kept and self._is_durable
             assert last.get(stream, 0) == known or not is_promised, f"{stream!r} lost its positions"
         self._last = last
 
@@ -100,7 +101,7 @@ class StreamsModel:
         reading.wants_records = True
         start = reading.since[pattern] = self.last(stream) + 1 if position == mlm.LIVE_ONLY else max(position, 1)
         reading.pending = {at: each for at, each in reading.pending.items() if reading.wants(each, but=pattern)}
-        for record in self.store.records(stream, start - 1 if stream in self._kept else 0, EVERYTHING):
+        for record in self.content.records(stream, start - 1 if stream in self._kept else 0, EVERYTHING):
             written = self.written[stream][int(record.content[0])]
             is_wanted = written.position >= start and compile_pattern(pattern).matches(record.subject)
             if not is_wanted or (record.sender and is_own(written, reader)):

@@ -18,7 +18,7 @@ from alaska.store import sqlite
 from tests.broker.broker_model import BrokerModel
 from tests.broker.model_state import Peer
 from tests.histories import try_histories
-from tests.store.kinds import FileKind, MemoryKind, SpillingKind, StoreKind
+from tests.store.kinds import FileKind, LaterKind, MemoryKind, SpillingKind, StoreKind
 
 EXAMPLES = 50
 STEPS = 60
@@ -62,7 +62,7 @@ class BrokerMachine(RuleBasedStateMachine):
         super().__init__()
         self._kind = kind
         self.sent: Counter[bytes] = Counter()
-        self.model = BrokerModel(kind.make(), LIMITS, kind.settle)
+        self.model = BrokerModel(kind, LIMITS)
 
     def peer(self, pick: int) -> Peer:
         """Return one of the connected clients."""
@@ -278,6 +278,13 @@ class SpillingMachine(BrokerMachine):
         super().__init__(SpillingKind())
 
 
+class LaterMachine(BrokerMachine):
+    """A broker with a shared store that answers later."""
+
+    def __init__(self) -> None:
+        super().__init__(LaterKind())
+
+
 def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -> None:
     """Reduce batch and window sizes, so that few messages suffice to exceed them."""
     for name, size in {
@@ -311,6 +318,10 @@ class BrokerModelTests(SynchronousTestCase):
     def test_file(self) -> None:
         """In any history, a broker with a store in a file follows the protocol, also across restarts and crashes."""
         self.try_histories(FileMachine)
+
+    def test_later(self) -> None:
+        """In any history, a broker with a shared store that answers later follows the protocol."""
+        self.try_histories(LaterMachine)
 
     def test_temporary_file(self) -> None:
         """In any history, a broker that spills to a temporary file follows the protocol."""

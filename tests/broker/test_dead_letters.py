@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
 from alaska.broker import dead_letter_service
@@ -30,7 +31,7 @@ class CountingStore(MemoryStore):
         self.read.append(limit)
         return super().letters(after, limit)
 
-    def letter(self, position: int) -> DeadLetter | None:
+    def letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
         self.read.append(1)
         return super().letter(position)
@@ -61,10 +62,10 @@ class DeadLetterTests(BrokerTestCase):
         """A dead letter that is replayed is delivered as a new request and removed from the dead letters."""
         position = self.refuse_one()
         self.do("a", mlm.Credit(1))
-        self.assertTrue(self.broker.queues.replay_dead_letter(position, self.now))
+        self.assertTrue(self.successResultOf(self.broker.queues.replay_dead_letter(position, self.now)))
         self.assertEqual(self.taken("a"), [b"job"])
         self.assertEqual(list(self.broker.queues.dead_letters.summaries(0, 10)), [])
-        self.assertFalse(self.broker.queues.replay_dead_letter(position, self.now))
+        self.assertFalse(self.successResultOf(self.broker.queues.replay_dead_letter(position, self.now)))
 
     def test_replay_is_not_confirmed(self) -> None:
         """The sender, which has got a final status, gets no status of a replay."""
@@ -74,7 +75,7 @@ class DeadLetterTests(BrokerTestCase):
         self.do("a", confirm(b"t", 404))
         self.assertEqual([each[:2] for each in self.take("p")], [(b"t", 201), (b"t", 404)])
         (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
-        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
+        self.assertTrue(self.successResultOf(self.broker.queues.replay_dead_letter(letter.message.position, self.now)))
         self.do("a", confirm(b"t"))
         self.assertEqual(self.take("p"), [])
 

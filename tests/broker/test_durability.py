@@ -211,7 +211,7 @@ class ConfirmationTests(DurableTestCase):
         self.crash()
         (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
         self.assertEqual((letter.status, letter.reason, letter.message.subject), (404, b"no such script", b"bad"))
-        self.assertTrue(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
+        self.assertTrue(self.successResultOf(self.broker.queues.replay_dead_letter(letter.message.position, self.now)))
         self.open("w", OFFER, credit=1)
         self.assertEqual(self.taken("w"), [b"bad"])
 

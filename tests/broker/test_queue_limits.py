@@ -52,7 +52,7 @@ class RoomTests(BrokerTestCase):
         self.do("a", confirm(b"t", 404), mlm.ConnectionClose())
         self.do("p", request(content=b"x" * 20))
         (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
-        self.assertFalse(self.broker.queues.replay_dead_letter(letter.message.position, self.now))
+        self.assertFalse(self.successResultOf(self.broker.queues.replay_dead_letter(letter.message.position, self.now)))
         self.assertEqual(len(list(self.broker.queues.dead_letters.summaries(0, 10))), 1)
 
     def test_disconnected_clients(self) -> None:

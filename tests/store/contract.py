@@ -12,7 +12,7 @@ from tests import examples
 from tests.store.contract_case import EVERYTHING, FIRST, JOBS, MAIL, letter, message, record
 from tests.store.contract_messages import CallbackContract, ExpiryContract, MessageContract
 from tests.store.contract_records import DeadLetterContract, StreamContract
-from tests.store.model import StoreModel, noted_callbacks
+from tests.store.model import StoreModel, message_values
 
 OPERATIONS = (
     "keep",
@@ -43,10 +43,10 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
         for found in (
             self.store.queues(),
             self.store.streams(),
-            self.store.letters(0, EVERYTHING),
-            self.store.waiting(JOBS, 0, EVERYTHING),
-            self.store.records(b"s", 0, EVERYTHING),
-            self.store.overdue(1e12, FIRST, EVERYTHING),
+            self.letters(0, EVERYTHING),
+            self.waiting(JOBS, 0, EVERYTHING),
+            self.whole_records(b"s", 0, EVERYTHING),
+            self.page(lambda: self.store.overdue(1e12, FIRST, EVERYTHING)),
         ):
             self.assertEqual(found, [])
 
@@ -55,19 +55,17 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
         mine = Message(3, MAIL, b"joe", b"s", b"t", (b"x", b""), is_tracked=True, expires=1e9 + 0.125)
         self.keep(mine, message(4), message(5))
         mine.attempts = 2
-        self.store.note_attempts(mine, None)
+        self.store.take(mine, None)
         self.store.bury(letter(message(4)))
         self.store.record(record(1, b"abc"))
         self.restart()
         if not self.store.is_durable:
             self.test_empty()
             return
-        self.assertEqual(
-            [noted_callbacks(each) for each in self.store.waiting(MAIL, 0, EVERYTHING)], [noted_callbacks(mine)]
-        )
+        self.assertEqual([message_values(each) for each in self.waiting(MAIL, 0, EVERYTHING)], [message_values(mine)])
         self.assertEqual(self.positions(JOBS), [5])
-        self.assertEqual([each.message.position for each in self.store.letters(0, EVERYTHING)], [4])
-        self.assertEqual(self.store.records(b"s", 0, EVERYTHING), [record(1, b"abc")])
+        self.assertEqual([each.message.position for each in self.letters(0, EVERYTHING)], [4])
+        self.assertEqual(self.whole_records(b"s", 0, EVERYTHING), [record(1, b"abc")])
         self.assertEqual(self.store.last_position, 5)
 
     def test_last_position(self) -> None:
@@ -92,7 +90,7 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
                 else:
                     model.do(store, operation, number)
                     self.settle() if not is_quick else None
-                self.assertEqual(model.seen_in(store), model.expected())
+                self.assertEqual(model.seen_in(store, self.page), model.expected())
             self.settle()
             self.assertEqual(sorted(model.heard), sorted(model.to_hear))
         finally:

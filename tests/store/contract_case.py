@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, Record
+from alaska.message import DeadLetter, Message, Page, QueueKind, QueueName, Record
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase
@@ -16,6 +17,8 @@ else:
     # A mixin: if it were a test case, trial would run it without a store.
     _Case = object
 
+T = TypeVar("T")
+K = TypeVar("K")
 JOBS = QueueName(QueueKind.SERVICE, b"jobs")
 MAIL = QueueName(QueueKind.MAILBOX, b"jobs")
 OTHER = QueueName(QueueKind.SERVICE, b"\x00\xff other")
@@ -53,6 +56,9 @@ class StoreCase(_Case):
         """Close a store and open it again, as after a restart."""
         raise NotImplementedError
 
+    def fetch(self) -> None:
+        """Wait until the store has fetched the data of all earlier reads."""
+
     def settle(self) -> None:
         """Wait until all changes are written and all callbacks were called."""
 
@@ -64,17 +70,40 @@ class StoreCase(_Case):
         """Close the store and open it again."""
         self.store = self.reopen(self.store)
 
+    def page(self, read: Callable[[], Page[T, K]]) -> Page[T, K]:
+        """Return the result of a read after the store has fetched the data."""
+        read()
+        self.fetch()
+        return read()
+
+    def answer(self, later: Deferred[T]) -> T:
+        """Return the result of a Deferred of the store."""
+        self.fetch()
+        return self.successResultOf(later)
+
+    def waiting(self, queue: QueueName, after: int = 0, limit: int = EVERYTHING) -> Page[Message, int]:
+        """Return a queue's messages."""
+        return self.page(lambda: self.store.waiting(queue, after, limit))
+
+    def letters(self, after: int = 0, limit: int = EVERYTHING) -> Page[DeadLetter, int]:
+        """Return the dead letters."""
+        return self.page(lambda: self.store.letters(after, limit))
+
+    def whole_records(self, stream: bytes, after: int = 0, limit: int = EVERYTHING) -> Page[Record, int]:
+        """Return a stream's records."""
+        return self.page(lambda: self.store.records(stream, after, limit))
+
     def positions(self, queue: QueueName = JOBS, after: int = 0, limit: int = EVERYTHING) -> list[int]:
         """Return the positions of a queue's messages."""
-        return [each.position for each in self.store.waiting(queue, after, limit)]
+        return [each.position for each in self.waiting(queue, after, limit)]
 
     def overdue(self, now: float) -> list[int]:
         """Return the positions of all expired messages."""
-        return sorted(each.position for each in self.store.overdue(now, FIRST, EVERYTHING))
+        return sorted(each.position for each in self.page(lambda: self.store.overdue(now, FIRST, EVERYTHING)))
 
     def records(self, stream: bytes = b"s", after: int = 0, limit: int = EVERYTHING) -> list[int]:
         """Return the positions of a stream's records."""
-        return [each.position for each in self.store.records(stream, after, limit)]
+        return [each.position for each in self.whole_records(stream, after, limit)]
 
     def keep(self, *messages: Message, stored: Callable[[Message], None] | None = None) -> None:
         """Store messages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alaska.message import Message, QueueSize
 from tests.store.contract_case import EVERYTHING, FIRST, JOBS, MAIL, OTHER, StoreCase, letter, message
-from tests.store.model import noted_callbacks
+from tests.store.model import message_values
 
 
 class MessageContract(StoreCase):
@@ -17,8 +17,8 @@ class MessageContract(StoreCase):
         for position, content in enumerate(contents, 1):
             mine = Message(position, OTHER, every_octet[:255], b"\xff\x00", b"'; --", content, expires=12.75)
             self.store.keep(mine, None)
-            (found,) = self.store.waiting(OTHER, position - 1, 1)
-            self.assertEqual(noted_callbacks(found), noted_callbacks(mine))
+            (found,) = self.waiting(OTHER, position - 1, 1)
+            self.assertEqual(message_values(found), message_values(mine))
 
     def test_waiting(self) -> None:
         """Messages are returned by queue, oldest first, after a position and up to a limit."""
@@ -68,10 +68,10 @@ class MessageContract(StoreCase):
         self.keep(mine)
         for attempts in (1, 2, 7):
             mine.attempts = attempts
-            self.store.note_attempts(mine, None)
-            (found,) = self.store.waiting(JOBS, 0, EVERYTHING)
+            self.store.take(mine, None)
+            (found,) = self.waiting(JOBS, 0, EVERYTHING)
             self.assertEqual(found.attempts, attempts)
-        self.store.note_attempts(message(2), None)
+        self.store.take(message(2), None)
         self.assertEqual(self.positions(), [1])
 
     def test_kept_again(self) -> None:
@@ -153,15 +153,15 @@ class ExpiryContract(StoreCase):
         self.assertEqual(self.overdue(5.0), [4])
         self.assertEqual(self.overdue(20.49), [1, 4])
         self.assertEqual(self.overdue(1e12), [1, 3, 4])
-        (found,) = self.store.overdue(6.0, FIRST, EVERYTHING)
-        self.assertEqual(noted_callbacks(found), noted_callbacks(message(4, OTHER, expires=5.0)))
+        (found,) = self.page(lambda: self.store.overdue(6.0, FIRST, EVERYTHING))
+        self.assertEqual(message_values(found), message_values(message(4, OTHER, expires=5.0)))
 
     def test_overdue_at_most(self) -> None:
         """The limit applies to expired messages; when those returned are forgotten, the next ones are returned."""
         self.keep(*(message(position, expires=float(position % 7)) for position in range(1, 51)))
         seen: list[int] = []
         for _ in range(10):
-            found = self.store.overdue(6.0, FIRST, 8)
+            found = self.page(lambda: self.store.overdue(6.0, FIRST, 8))
             self.assertLessEqual(len(found), 8)
             for each in found:
                 seen.append(each.position)

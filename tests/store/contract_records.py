@@ -18,13 +18,13 @@ class DeadLetterContract(StoreCase):
         self.store.bury(letter(mine))
         self.assertEqual(self.positions(), [2])
         self.assertEqual(self.store.queues(), [QueueSize(JOBS, 1, 0)])
-        (found,) = self.store.letters(0, EVERYTHING)
+        (found,) = self.letters(0, EVERYTHING)
         self.assertEqual(letter_values(found), letter_values(letter(mine)))
 
     def test_bury_what_is_not_kept(self) -> None:
         """A message that was never stored can become a dead letter."""
         self.store.bury(letter(message(1)))
-        self.assertEqual(len(self.store.letters(0, EVERYTHING)), 1)
+        self.assertEqual(len(self.letters(0, EVERYTHING)), 1)
         self.assertEqual(self.store.queues(), [])
 
     def test_letters(self) -> None:
@@ -34,20 +34,19 @@ class DeadLetterContract(StoreCase):
             self.store.bury(letter(message(position)))
 
         def found(after: int, limit: int) -> list[int]:
-            return [each.message.position for each in self.store.letters(after, limit)]
+            return [each.message.position for each in self.letters(after, limit)]
 
         self.assertEqual(found(0, EVERYTHING), [1, 2, 4, 5])
         self.assertEqual(found(1, 2), [2, 4])
         self.assertEqual(found(5, EVERYTHING), [])
 
     def test_drop_letter(self) -> None:
-        """A dropped dead letter is deleted, and the result says whether there was one; messages are not affected."""
+        """A dropped dead letter is deleted; dropping one that does not exist has no effect, nor has it on messages."""
         self.keep(message(1), message(2))
         self.store.bury(letter(message(1)))
-        self.assertFalse(self.store.drop_letter(2))
-        self.assertTrue(self.store.drop_letter(1))
-        self.assertFalse(self.store.drop_letter(1))
-        self.assertEqual(self.store.letters(0, EVERYTHING), [])
+        for position in (2, 1, 1):
+            self.store.drop_letter(position)
+        self.assertEqual(self.letters(0, EVERYTHING), [])
         self.assertEqual(self.positions(), [2])
 
 
@@ -63,7 +62,7 @@ class StreamContract(StoreCase):
         self.assertEqual(self.records(after=2, limit=2), [3, 4])
         self.assertEqual(self.records(after=5), [])
         self.assertEqual(self.records(b"\xffother", after=4), [5])
-        self.assertEqual(self.store.records(b"s", 1, 1), [record(2, b"xx", b"")])
+        self.assertEqual(self.whole_records(b"s", 1, 1), [record(2, b"xx", b"")])
 
     def test_positions_with_gaps(self) -> None:
         """Positions of records may have gaps."""
@@ -77,13 +76,13 @@ class StreamContract(StoreCase):
         for position in range(1, 6):
             self.store.record(record(position, b"x" * position))
             self.store.record(record(position, stream=b"other"))
-        self.assertEqual(self.store.trim(b"s", 3), 1 + 2 + 3)
-        self.assertEqual(self.store.trim(b"never seen", 3), 0)
+        self.assertEqual(self.answer(self.store.trim(b"s", 3)), 1 + 2 + 3)
+        self.assertEqual(self.answer(self.store.trim(b"never seen", 3)), 0)
         self.assertEqual((self.records(), self.records(b"other")), ([4, 5], [1, 2, 3, 4, 5]))
-        self.assertEqual(self.store.trim(b"s", 2), 0)
+        self.assertEqual(self.answer(self.store.trim(b"s", 2)), 0)
         self.assertEqual(self.records(), [4, 5])
         self.settle()
-        self.assertEqual(self.store.trim(b"s", 5), 4 + 5)
+        self.assertEqual(self.answer(self.store.trim(b"s", 5)), 4 + 5)
 
     def test_streams(self) -> None:
         """Each stream is listed with its first and last position and its size, also after trimming."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Protocol, cast
 
 from twisted.internet.task import Clock
@@ -15,10 +16,19 @@ from alaska.store.database import File, TemporaryFile
 from alaska.store.memory import MemoryStore
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
+from tests.store.later import LaterStore, Shared
+
+TURNS = 10
+"""The maximum number of answers that one step of a broker waits for, one after the other."""
 
 
 class StoreKind(Protocol):
-    """A kind of store; at most one store of it is open."""
+    """A kind of store; at most one store of it is open.
+
+    ``ticks`` is the number of ticks in which a broker with this store does all that is due.
+    """
+
+    ticks: int
 
     def make(self) -> IStore:
         """Return an empty store."""
@@ -29,11 +39,30 @@ class StoreKind(Protocol):
     def reopen(self, store: IStore, is_clean: bool) -> IStore:
         """Close a store, or let it crash, and return the store after a restart."""
 
+    def answer(self) -> None:
+        """Let the store fetch data and call its callbacks."""
+
+    def content(self, store: IStore) -> IStore:
+        """Return a store with the same content that answers at once."""
+
     def clean_up(self) -> None:
         """Delete all files."""
 
 
-class MemoryKind:
+class LocalKind:
+    """A store that answers at once."""
+
+    ticks = 1
+
+    def answer(self) -> None:
+        """See :class:`StoreKind`."""
+
+    def content(self, store: IStore) -> IStore:
+        """See :class:`StoreKind`."""
+        return store
+
+
+class MemoryKind(LocalKind):
     """A store in memory."""
 
     def make(self) -> IStore:
@@ -53,7 +82,7 @@ class MemoryKind:
         """See :class:`StoreKind`."""
 
 
-class FileKind:
+class FileKind(LocalKind):
     """A store in a file, which is written when the test calls for it."""
 
     def __init__(self) -> None:
@@ -102,3 +131,42 @@ class SpillingKind(FileKind):
     def make(self) -> IStore:
         """See :class:`StoreKind`."""
         return self.open(TemporaryFile())
+
+
+class LaterKind:
+    """A shared store that answers later; one broker uses it."""
+
+    ticks = 20
+
+    def __init__(self) -> None:
+        self._random = Random(1)
+        self._shared = Shared()
+        self._store: LaterStore | None = None
+
+    def make(self) -> IStore:
+        """See :class:`StoreKind`."""
+        self._store = self._shared.open(self._random, short=0.3)
+        return self._store
+
+    def answer(self) -> None:
+        """See :class:`StoreKind`."""
+        for _ in range(TURNS):
+            if self._store is not None:
+                self._store.turn()
+
+    def settle(self) -> None:
+        """See :class:`StoreKind`."""
+        self.answer()
+
+    def content(self, store: IStore) -> IStore:
+        """See :class:`StoreKind`."""
+        return self._shared.data
+
+    def reopen(self, store: IStore, is_clean: bool) -> IStore:
+        """See :class:`StoreKind`; a shared store survives its brokers."""
+        del is_clean
+        store.close()
+        return self.make()
+
+    def clean_up(self) -> None:
+        """See :class:`StoreKind`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import astuple, replace
+from functools import partial
 from typing import Any
 
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize, Record, StreamSize
+from alaska.message import DeadLetter, Message, Page, QueueKind, QueueName, QueueSize, Record, StreamSize
 
 QUEUES = (QueueName(QueueKind.SERVICE, b"a"), QueueName(QueueKind.MAILBOX, b"a"), QueueName(QueueKind.SERVICE, b"b"))
 STREAMS = (b"s", b"t")
@@ -64,7 +65,7 @@ class StoreModel:
     def _attempt(self, store: IStore, number: int) -> None:
         message = self._fetched(number)
         message.attempts += 1
-        store.note_attempts(message, None)
+        store.take(message, None)
 
     def _bury(self, store: IStore, number: int) -> None:
         message = self._fetched(number)
@@ -77,7 +78,8 @@ class StoreModel:
 
     def _drop(self, store: IStore, number: int) -> None:
         position = ([*self.letters, 0])[number % (len(self.letters) + 1)]
-        assert store.drop_letter(position) is (self.letters.pop(position, None) is not None)
+        store.drop_letter(position)
+        self.letters.pop(position, None)
 
     def _record(self, store: IStore, number: int) -> None:
         stream = STREAMS[number % 2]
@@ -98,11 +100,11 @@ class StoreModel:
         """Return the expected results of all queries."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
-            kept = [noted_callbacks(message) for message in self.messages.values() if message.queue == queue]
+            kept = [message_values(message) for message in self.messages.values() if message.queue == queue]
             for after, limit in ((0, EVERYTHING), (3, 2)):
                 seen[queue, after] = [each for each in kept if each[0] > after][:limit]
         seen["overdue"] = sorted(
-            noted_callbacks(message)
+            message_values(message)
             for message in self.messages.values()
             if message.expires is not None and message.expires <= 6
         )
@@ -126,26 +128,30 @@ class StoreModel:
         }
         return seen
 
-    def seen_in(self, store: IStore) -> Any:
-        """Return the results of all queries of a store."""
+    def seen_in(self, store: IStore, page: Callable[[Callable[[], Page[Any, Any]]], Page[Any, Any]]) -> Any:
+        """Return the content of a store; ``page`` returns the result of a read after the data was fetched."""
         seen: dict[Hashable, Any] = {}
         for queue in QUEUES:
             for after, limit in ((0, EVERYTHING), (3, 2)):
-                seen[queue, after] = [noted_callbacks(message) for message in store.waiting(queue, after, limit)]
-        seen["overdue"] = sorted(noted_callbacks(message) for message in store.overdue(6.0, (0.0, 0), EVERYTHING))
+                seen[queue, after] = [
+                    message_values(message) for message in page(partial(store.waiting, queue, after, limit))
+                ]
+        seen["overdue"] = sorted(
+            message_values(message) for message in page(partial(store.overdue, 6.0, (0.0, 0), EVERYTHING))
+        )
         seen["queues"] = set(store.queues())
-        seen["letters"] = [letter_values(letter) for letter in store.letters(2, 3)]
+        seen["letters"] = [letter_values(letter) for letter in page(partial(store.letters, 2, 3))]
         for stream in STREAMS:
-            seen[stream] = store.records(stream, 2, 4)
+            seen[stream] = page(partial(store.records, stream, 2, 4))
         seen["streams"] = set(store.streams())
         return seen
 
 
-def noted_callbacks(message: Message) -> tuple[Any, ...]:
+def message_values(message: Message) -> tuple[Any, ...]:
     """Return all values of a message that a store keeps."""
     return astuple(replace(message, origin=b""))
 
 
 def letter_values(letter: DeadLetter) -> tuple[Any, ...]:
     """Return all values of a dead letter that a store keeps."""
-    return noted_callbacks(letter.message), letter.status, letter.reason, letter.time
+    return message_values(letter.message), letter.status, letter.reason, letter.time

@@ -81,7 +81,7 @@ class RowTests(DamageCase):
             self.execute(f"UPDATE {table} SET content = x'00000009ff' WHERE position = 2")
         again = self.open()
         self.assertEqual([each.message.position for each in again.letters(0, 10)], [1, 3])
-        self.assertIsNone(again.letter(2))
+        self.assertIsNone(self.successResultOf(again.letter(2)))
         self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1, 3])
         self.assertEqual(again.damaged, 2)
 

@@ -57,7 +57,7 @@ class OlderTests(FileTestCase):
         seven, eight = store.waiting(JOBS, 0, 10)
         store.forget(seven)
         eight.attempts = 3
-        store.note_attempts(eight, None)
+        store.take(eight, None)
         self.keep(store, 9)
         store.close()
         again = self.open()

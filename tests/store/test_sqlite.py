@@ -84,7 +84,7 @@ class WritingTests(FileTestCase):
         self.writing.run()
         tried = message(1)
         tried.attempts = 3
-        store.note_attempts(tried, lambda: self.stored.append(-1))
+        store.take(tried, lambda _is_taken: self.stored.append(-1))
         self.clock.advance(0)
         self.assertEqual(self.stored, [1])
         self.writing.run()
@@ -99,7 +99,7 @@ class WritingTests(FileTestCase):
         self.writing.run()
         tried = message(1)
         tried.attempts = 3
-        store.note_attempts(tried, None)
+        store.take(tried, None)
         return tried
 
     def test_attempts_that_nobody_waits_for(self) -> None:
