@@ -1,12 +1,12 @@
--- Keeps recursion through functions of C within the stack of C. Lua 5.4 counts these calls itself; LuaJIT does not, and
--- a script that calls itself out of string.gsub would end the process. So in LuaJIT the functions that call back are
--- counted here, and refuse what is too deep as Lua 5.4 does.
+-- Limits recursion through C functions. Lua 5.4 counts nested C calls itself. LuaJIT does not: a script that calls
+-- itself from string.gsub would overflow the C stack and crash the process. So for LuaJIT, the functions that call back
+-- into Lua count their depth here and raise the same error as Lua 5.4.
 local run, note = ...
 
 local error, pcall, select, type, xpcall = error, pcall, select, type, xpcall
 local gsub, sort, format, resume = string.gsub, table.sort, string.format, coroutine.resume
 
-local MOST = 180 -- each may take 9 kB, and a thread may have no more than 2 MB
+local MOST = 180 -- nested calls: each uses up to 9 kB, and a thread's stack may be only 2 MB
 
 local depth = 0
 local guards = {}
@@ -31,7 +31,7 @@ local function left(ok, ...)
   error((...), 0)
 end
 
--- Not `note` itself, which takes more than an error.
+-- `note` has a second parameter, which xpcall must not fill.
 local function noted(value)
   return note(value)
 end
@@ -53,7 +53,7 @@ function guards.sort(...)
   return guarded(sort, ...)
 end
 
--- Only a table has a __tostring that format would call.
+-- string.format calls back only for the __tostring of a table.
 function guards.format(...)
   for i = 2, select('#', ...) do
     if type((select(i, ...))) == 'table' then
@@ -63,7 +63,7 @@ function guards.format(...)
   return format(...)
 end
 
--- An error in a handler would call the handler again, and so on, as long as there is stack.
+-- An error in a message handler calls the handler again, until the stack is full.
 local function handled(ok, ...)
   depth = depth - 1
   if ok then
@@ -72,7 +72,8 @@ local function handled(ok, ...)
   return 'error in error handling'
 end
 
--- What is called may yield and never come back, so it is not counted; its handler cannot.
+-- The called function is not counted, because it may yield and never return. The handler is counted, because it cannot
+-- yield.
 function guards.xpcall(call, handler, ...)
   if type(handler) ~= 'function' then
     return xpcall(call, handler, ...)
@@ -92,7 +93,7 @@ local function resumed(...)
   return ...
 end
 
--- Resumes a coroutine, as deep as others may call back.
+-- Resumes a coroutine; nested resumes count towards the same depth limit.
 function guards.resume(...)
   if depth >= MOST then
     return false, 'C stack overflow'

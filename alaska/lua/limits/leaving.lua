@@ -1,6 +1,7 @@
--- How a script is left through its coroutines, and how questions go up through them: see `limits.leave` and questions.lua.
+-- Ending a script from inside its coroutines, and passing questions up through them: see `limits.leave` and
+-- questions.lua.
 --
--- os.exit ends the request and not the process, whatever is around it.
+-- os.exit ends the request, not the process, no matter which coroutine or pcall it is called in.
 local run, questions, leave, resume, trace = ...
 
 local note, frames_of_error = trace.note, trace.of_error
@@ -47,7 +48,7 @@ function leaving.resume(thread, ...)
   return resumed(thread, resume(thread, ...))
 end
 
--- The same for coroutine.wrap, which raises what went wrong.
+-- The same for coroutine.wrap, which raises the coroutine's error.
 local function unwrapped(thread, ok, ...)
   if run.over then
     leave()
@@ -58,7 +59,7 @@ local function unwrapped(thread, ok, ...)
     return ...
   end
   local value = ...
-  local frames = frames_of_error(value, thread) -- before it is closed
+  local frames = frames_of_error(value, thread) -- must be read before the coroutine is closed
   if close and status(thread) == 'dead' then
     local is_closed, latest = close(thread)
     value = is_closed and value or latest

@@ -1,4 +1,4 @@
--- Puts in place what bounds the functions of C that work on texts, for scripts in the sandbox.
+-- Installs the time-bounded versions of string, utf8 and os functions, for scripts in the sandbox.
 local libraries, limits, part, part_with_checks, guards, note = ...
 
 local pcall, xpcall = pcall, xpcall
@@ -7,12 +7,12 @@ local gsub = string.gsub
 local patterns = part 'patterns'(part 'items'(limits.patience), limits.patience)
 local fail = part 'placing'()
 
--- Not `note` itself, which takes more than an error.
+-- `note` has a second parameter, which xpcall must not fill.
 local function noted(value)
   return note(value)
 end
 
--- Calls string.gsub with a replacement that calls back.
+-- Calls string.gsub with a function or table as the replacement.
 local function call_back(...)
   if guards then
     return pcall(guards.gsub, ...)
@@ -20,7 +20,7 @@ local function call_back(...)
   return xpcall(gsub, noted, ...)
 end
 
--- What is done in Lua is compiled when it is needed first.
+-- The matcher in Lua is compiled at its first use.
 local function make_searching(charge)
   local matcher = part_with_checks 'matching'(patterns, limits.patience, fail)
   return part_with_checks 'searching'(patterns, matcher, charge, fail, note)

@@ -1,24 +1,24 @@
--- Reads patterns: returns their items.
+-- Parses patterns into their items.
 local patience = ...
 
 local byte, char, find, match, rep, sub =
   string.byte, string.char, string.find, string.match, string.rep, string.sub
 local pcall, concat = pcall, table.concat
 
-local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that takes time; classes that are remembered
+local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that is slow to analyse; number of classes in the cache
 local MOST_CAPTURES = 32
 
 -- Classes of characters
 
-local all = {} -- octets
+local all = {} -- all octets
 for code = 0, 255 do
   all[code + 1] = char(code)
 end
 
 local classes, class_count = {}, 0
 
--- Returns what stands for a class, given the pattern that it is; `octets` are all that belong to it, and
--- `weight` is what it costs to look for one there.
+-- Returns the character class for a pattern such as `%a` or `[a-z]`: its text, all octets that belong to it, and the
+-- cost (`weight`) of testing one octet.
 local function class(text)
   local known = classes[text]
   if not known then
@@ -42,26 +42,26 @@ local function class(text)
   return known
 end
 
--- Returns the text of a class that has one octet only.
+-- Returns the text of a class that contains only this octet.
 local function literal(octet)
   return find(octet, '%w') and octet or '%' .. octet
 end
 
 -- Items
 
--- What Lua says of a mistake is asked of Lua.
+-- Returns Lua's own error message for a malformed pattern.
 local function said_of(pattern)
   local _, message = pcall(match, '', pattern)
   return message
 end
 
--- Returns the position behind a set that begins there, or nil if it has no end.
+-- Returns the position after the set that starts here, or nil if it is not closed.
 local function after_set(pattern, start)
   local position = start + 1
   if byte(pattern, position) == 94 then -- ^
     position = position + 1
   end
-  repeat -- the first octet is no end, whatever it is
+  repeat -- the first octet of a set does not close it, even if it is "]"
     if position > #pattern then
       return nil
     end
@@ -71,7 +71,8 @@ local function after_set(pattern, start)
   return position and position + 1
 end
 
--- Returns the text of the class of characters that begins at a position, and where it ends; nil if it is wrong.
+-- Returns the text of the character class that starts at a position, and the position after it. Returns nil if it is
+-- malformed.
 local function class_at(pattern, start)
   local octet = sub(pattern, start, start)
   if octet == '%' then
@@ -153,8 +154,8 @@ local function read_class(pattern, position)
   return { kind = 'one', class = class(text) }, after
 end
 
--- Returns the items of a pattern from a position on, how many captures it has, and whether all of it is right. What is
--- wrong with an item is an error only when a match gets as far.
+-- Returns the items of a pattern from a position on, its number of captures, and whether it is well-formed. A malformed
+-- item raises an error only when a match reaches it, as in C.
 local function items_of(pattern, position)
   local items, state, is_right = {}, { captures = 0, open = {}, is_closed = {} }, true
   while position and position <= #pattern do

@@ -1,4 +1,4 @@
--- Functions in the sandbox that take as long as a text is: those that take long look at the time.
+-- Versions of string, utf8 and os functions that check the time when their text is long, for the sandbox.
 local libraries, charge, fail, format, note = ...
 
 local error, ipairs, pcall, select, type, xpcall = error, ipairs, pcall, select, type, xpcall
@@ -6,10 +6,10 @@ local concat, unpack = table.concat, table.unpack
 local byte, find, gmatch, sub = string.byte, string.find, string.gmatch, string.sub
 local is_5_1 = setfenv ~= nil
 
-local LONG = 65536 -- octets that take some time
-local OCTETS, QUOTED = 2e7, 1e6 -- that may be worked on, and be quoted, without a look at the time
+local LONG = 65536 -- octets from which on a text counts as long
+local OCTETS, QUOTED = 2e7, 1e6 -- octets that may be processed, or quoted, between two time checks
 local MOST_OF_DATE, MOST_OF_TEMPLATE = 4096, 256 -- octets
-local MOST_REMEMBERED = 200 -- templates
+local MOST_REMEMBERED = 200 -- templates in the cache
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
@@ -19,7 +19,7 @@ local function charge_for(text)
   end
 end
 
--- Returns what was returned, or raises an error that has no place yet.
+-- Returns the results of a pcall, or raises its error with the position of the caller.
 local function placed(name, is_right, ...)
   if is_right then
     return ...
@@ -43,7 +43,8 @@ end
 
 -- string.format
 
--- Returns what %q makes of a long text. What it makes of an octet depends on the one behind it.
+-- Returns a long text as %q formats it. The text is split into pieces; a control character stays with the digit after
+-- it, because its escape depends on that digit.
 local function quoted(text)
   local pieces, position = {}, 1
   while position <= #text do
@@ -58,7 +59,7 @@ local function quoted(text)
   return '"' .. concat(pieces) .. '"'
 end
 
--- Quotes long texts beforehand; returns the arguments of string.format that are left to do.
+-- Formats the long texts for %q in advance. Returns the remaining arguments of string.format.
 local function without_long_quotes(template, ...)
   local given, pieces, at = { template, ... }, {}, 1
   for text, directive in gmatch(template, '([^%%]*)(%%?[-+ #0%d.]*.?)') do
@@ -84,7 +85,7 @@ local function has_long(...)
   if is_long(first) or is_long(second) or is_long(third) then
     return true
   end
-  for i = 4, select('#', ...) do -- most have no more than three
+  for i = 4, select('#', ...) do -- most calls have three values at most
     if is_long((select(i, ...))) then
       return true
     end
@@ -92,7 +93,7 @@ local function has_long(...)
   return false
 end
 
--- Not `note` itself, which takes more than an error.
+-- `note` has a second parameter, which xpcall must not fill.
 local function noted(value)
   return note(value)
 end
@@ -112,14 +113,14 @@ local function formatted(is_right, text)
       fail(text)
     end
   end
-  error(text, 0) -- of a __tostring
+  error(text, 0) -- the error of a __tostring
 end
 
 local function quote_and_format(...)
   return format(without_long_quotes(...))
 end
 
-local count, quotes = 0, {} -- whether templates have %q
+local count, quotes = 0, {} -- cache: whether a template contains %q
 
 local function has_quotes(template)
   if type(template) ~= 'string' then
@@ -169,7 +170,7 @@ function os.date(...)
   return result
 end
 
--- utf8, which in LuaJIT is ours
+-- utf8. In LuaJIT this library is Alaska's own (utf8.lua), which checks the time itself.
 
 local function with_charge(name, c)
   return function(...)
@@ -178,7 +179,7 @@ local function with_charge(name, c)
   end
 end
 
--- Returns what utf8.codes does, with an iterator that a long text does not keep.
+-- Returns a version of utf8.codes. In a text that is not valid UTF-8, each step may scan all of it and is charged.
 local function charged_codes(codes, len)
   return function(...)
     charge_for((...))

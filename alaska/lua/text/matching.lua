@@ -1,19 +1,19 @@
--- Matches a pattern as Lua does, for what would keep the matcher in C too long. This file is checked as a script is, so
--- the time ends it.
+-- Matches patterns like Lua's own matcher, for cases where the matcher in C could take too long. This file is compiled
+-- with time checks, so the time limit can end it.
 local patterns, patience, fail = ...
 
 local byte, find, rep, sub = string.byte, string.find, string.rep, string.sub
 local concat, unpack, pcall = table.concat, table.unpack, pcall
 local is_5_1 = setfenv ~= nil
 
-local LONG = 4096 -- octets that C may look at before the time is looked at
-local MANY = 180 -- items, from which on Lua may refuse a match
-local MOST_DEPTH = 200 -- calls of the matcher in each other
+local LONG = 4096 -- octets that C may scan between two time checks
+local MANY = 180 -- items from which on Lua may raise "pattern too complex"
+local MOST_DEPTH = 200 -- depth of recursion in the matcher
 
 local _, too_complex = pcall(find, rep('a', MOST_DEPTH + 9), rep('a?', MOST_DEPTH + 9))
 local _, unfinished = pcall(find, '', '(')
 
--- Returns the codes of the octets that belong to a class.
+-- Returns the set of octets (as numbers) that belong to a class.
 local function set_of(class)
   local set = {}
   for i = 1, #class.octets do
@@ -22,8 +22,9 @@ local function set_of(class)
   return set
 end
 
--- Each makes a function that tries to match its item and all that follow, from a position on, and returns the position
--- behind the match, or nil. `follow` does that for what follows, and `nested` too, where the matcher in C calls itself.
+-- Each entry makes a function that tries to match its item, and all items after it, at a position. The function returns
+-- the position after the match, or nil. `follow` matches the items after this one. `nested` does the same, and is used
+-- where the matcher in C calls itself recursively.
 local makers = {}
 
 function makers.one(item, follow)
@@ -176,7 +177,7 @@ function makers.back(item, follow, _, captures)
   return function(s, i)
     local first, after = captures.first[number], captures.after[number]
     if not after then
-      return nil -- a position is no text
+      return nil -- a position capture has no text
     end
     local length = after - first
     if length == 0 then
@@ -201,7 +202,7 @@ local function is_literal(item)
   return item and item.kind == 'one' and #item.class.octets == 1
 end
 
--- Returns an item for the literals that end with the one at this place, and the place of the first.
+-- Joins the literal items that end at this index. Returns the joined item and the index of the first one.
 local function joined(items, last)
   local first, octets = last, {}
   while is_literal(items[first - 1]) do
@@ -229,7 +230,7 @@ local function at_end(_, i)
   return i
 end
 
--- Returns the values of all captures; `is_lazy` lets one that is unfinished be nil.
+-- Returns the values of all captures. With `is_lazy`, an unfinished capture is nil instead of an error.
 local function values(captures, s, is_lazy)
   local found = {}
   for number = 1, captures.count do
@@ -243,8 +244,8 @@ local function values(captures, s, is_lazy)
   return unpack(found, 1, captures.count)
 end
 
--- Returns a function that does what string.find does, for a pattern at one position alone. `captured` may be 'none', for
--- no captures, or 'lazily', for nil where one is unfinished.
+-- Returns a function like string.find that tries one position only. `captured` may be 'none', for no captures, or
+-- 'lazily', for nil instead of an unfinished capture.
 return function(known)
   local items = patterns.items(known)
   local captures = { first = {}, after = {}, count = known.captures, depth = 1 }

@@ -1,6 +1,7 @@
--- find, match, gmatch and gsub for what would keep those of C too long. This file is checked as a script is.
+-- find, match, gmatch and gsub for cases where the functions in C could take too long. This file is compiled with time
+-- checks.
 --
--- A *search* is a function that does what string.find does, for one pattern, from a position on.
+-- A *search* is a function like string.find, for one pattern, from a position on.
 local patterns, matcher, charge, fail, note = ...
 
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
@@ -8,9 +9,10 @@ local concat, max, getmetatable = table.concat, math.max, getmetatable
 local error, pcall, select, type, xpcall = error, pcall, select, type, xpcall
 local is_5_1 = setfenv ~= nil
 local SLOW = patterns.SLOW
-local SHORT, LONG = 64, 65536 -- octets of a piece of the subject
+local SHORT, LONG = 64, 65536 -- octets of the first and of the largest piece of the subject
 
--- Returns where from a position on a match may begin: at an octet of a class, if one is given, or at the end.
+-- Returns the first position, from a given one on, where a match can start: at an octet of the class, if there is one,
+-- or at the end.
 local function next_start(s, position, class)
   local size, length = SHORT, #s
   if not class or position > length or find(class.octets, sub(s, position, position), 1, true) then
@@ -27,8 +29,9 @@ local function next_start(s, position, class)
   return length + 1
 end
 
--- Returns the class of what a match has to begin with, if it is one. Returns as well a pattern for the octets in a row
--- that it begins with, if none of these can begin what is behind them: where one of them fails to match, all do.
+-- Returns the class of the octet that every match starts with, if there is one. Also returns a pattern for the run of
+-- octets at the start of a match, if none of them can start what follows. If the match fails at one octet of such a
+-- run, it fails at all of them.
 local function beginning(items)
   local place = 1
   while items[place] and (items[place].kind == 'open' or items[place].kind == 'position') do
@@ -46,7 +49,7 @@ local function beginning(items)
   return (kind == 'one' or kind == '+' or kind == 'balanced') and first.class or nil, row
 end
 
--- Returns a search that tries one position after the other, and counts a share of the time for each.
+-- Returns a search that tries one position after the other. Each attempt is charged `share`.
 local function search_by_positions(known, at, share)
   local class, row = beginning(patterns.items(known))
   local search
@@ -74,8 +77,8 @@ local function search_by_positions(known, at, share)
   return search
 end
 
--- Returns a search for subjects of n octets: in C as a whole, in C from each position, or in Lua. `is_repeated`: it is
--- called until there is no other match.
+-- Returns a search for subjects of n octets. It runs in C on the whole subject, in C at each position, or in Lua.
+-- `is_repeated` means that the caller repeats it for all matches.
 local function search_of(known, n, is_repeated)
   local pattern = known.pattern
   if known.is_right and n <= known.once then
@@ -131,7 +134,7 @@ function searching.gmatch(known, s, position)
     if not first then
       charge(1)
       return nil
-    elseif last + 1 == behind then -- Lua 5.4 takes nothing right behind something
+    elseif last + 1 == behind then -- Lua 5.4 ignores an empty match directly after another match
       position = position + 1
       return step()
     end
@@ -156,7 +159,7 @@ end
 
 -- Replacing
 
--- Returns the parts of a replacement: texts, numbers of captures, and functions that raise an error.
+-- Splits a replacement into its parts: texts, capture numbers, and functions that raise an error.
 local function parts_of(text, captures)
   local parts, position = {}, 1
   while true do
@@ -181,7 +184,7 @@ end
 
 local _, unfinished = pcall(find, '', '(')
 
--- Each returns a function that adds to a table what takes the place of a match, and returns how long the table is then.
+-- Each entry returns a function that appends the replacement of a match to a table and returns the new length.
 local adders = {}
 
 function adders.string(text, known)
@@ -216,12 +219,12 @@ local function add_value(out, count, s, first, last, value)
   return count + 1
 end
 
--- Not `note` itself, which takes more than an error.
+-- `note` has a second parameter, which xpcall must not fill.
 local function noted(value)
   return note(value)
 end
 
--- Returns what was returned, or raises what was raised, without a place of ours, as C has none.
+-- Returns the result of a pcall, or raises its error without the position of this file, as C does.
 local function passed_on(is_right, ...)
   local value = ...
   if is_right then
@@ -259,7 +262,7 @@ adders['function'] = function(call)
   end
 end
 
--- Does what string.gsub does, for the first matches up to a number.
+-- Does what string.gsub does, for at most `most` matches.
 function searching.gsub(known, s, replacement, most)
   local search, add = search_of(known, #s, true), adders[type(replacement)](replacement, known)
   local captured = type(replacement) == 'string' and (find(replacement, '%%[1-9]') and 'lazily' or 'none') or nil
@@ -269,7 +272,7 @@ function searching.gsub(known, s, replacement, most)
   local function replace(first, last, ...)
     if not first then
       return false
-    elseif last + 1 == behind then -- as above
+    elseif last + 1 == behind then -- as in gmatch
       position = position + 1
       return true
     end
@@ -296,7 +299,7 @@ function searching.gsub(known, s, replacement, most)
   return concat(out), replaced
 end
 
--- Looks for a text as it is.
+-- Searches for plain text.
 function searching.plain(s, text, position)
   local head, length = sub(text, 1, SHORT), #text
   while true do

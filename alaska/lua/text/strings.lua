@@ -1,7 +1,7 @@
--- string.find, match, gmatch and gsub in the sandbox: no call keeps a thread for more than a moment, and calls that
--- take moments look at the time.
+-- string.find, match, gmatch and gsub in the sandbox. No call blocks a thread for longer than a moment, and slow calls
+-- check the time.
 --
--- What C can surely do in time is left to it, at once; that is so for most patterns and subjects.
+-- Calls that C certainly finishes in time, which are most, go directly to C.
 local string, limits, patterns, make_searching, fail, call_back = ...
 
 local error, pcall, tonumber, type = error, pcall, tonumber, type
@@ -11,14 +11,14 @@ local is_5_1 = setfenv ~= nil
 
 local QUICK, SLOW, TRY, LONGEST = patterns.QUICK, patterns.SLOW, patterns.TRY, patterns.LONGEST
 local MOST_REMEMBERED = patterns.MOST_REMEMBERED
-local MOST_REFERRED = 32 -- octets of a replacement that is remembered
-local FEW = 1000 -- octets in which C may call a script's function for each match
+local MOST_REFERRED = 32 -- octets of the longest replacement in the cache
+local FEW = 1000 -- octets of the longest subject for which C may call a script's function at each match
 
 -- Time
 
 local debt = 0
 
--- Adds a share of what may be done without a look at the time, and looks when it is all used up.
+-- Adds a fraction of the budget between two time checks. Checks the time when the budget is used up.
 local function charge(share)
   debt = debt + share
   if debt > 1 then
@@ -27,16 +27,16 @@ local function charge(share)
   end
 end
 
-local searching -- made when it is needed first
+local searching -- created at its first use
 local function long_search()
   searching = searching or make_searching(charge)
   return searching
 end
 
--- What is known of patterns and replacements
+-- Caches of patterns and replacements
 
-local count, known, quick_every, wrong = 0, {}, {}, {} -- the first two have no patterns that are wrong
-local text_count, texts, escaped_texts = 0, {}, {} -- up to how many octets they are looked for at once
+local count, known, quick_every, wrong = 0, {}, {}, {} -- `known` and `quick_every` have well-formed patterns only
+local text_count, texts, escaped_texts = 0, {}, {} -- plain text -> longest subject that needs no time check
 local reference_count, references = 0, {}
 
 local function remember(pattern, found)
@@ -62,7 +62,7 @@ local function known_of(pattern)
   return found
 end
 
--- Returns the highest number of a capture that a replacement names, or nil if it is wrong.
+-- Returns the highest capture number in a replacement, or nil if the replacement is malformed.
 local function references_in(text)
   local highest = references[text]
   if highest then
@@ -97,7 +97,7 @@ local function is_text(value)
   return kind == 'string' or kind == 'number'
 end
 
--- Returns an integer as C takes it, or nil.
+-- Converts a value to an integer as C does, or returns nil.
 local function integer_of(value)
   local number = is_text(value) and tonumber(value)
   if number and is_5_1 then
@@ -107,10 +107,10 @@ local function integer_of(value)
   return number and tointeger(number)
 end
 
--- What says of an integer that it is one, and how; in LuaJIT any number is taken for one.
+-- The function and its result that identify an integer. LuaJIT accepts any number.
 local kind_of, INTEGER = math_type or type, math_type and 'integer' or 'number'
 
--- Returns the position that a number stands for, from 1 on.
+-- Converts `init` to an absolute position, from 1 on.
 local function position_of(init, length)
   local position = init == nil and 1 or integer_of(init)
   if position < 0 then
@@ -122,13 +122,13 @@ local function position_of(init, length)
   return position < 1 and 1 or position
 end
 
--- Raises the error of a function of C that is given these arguments; texts play no part in it.
+-- Raises the error that the C function raises for these arguments. Texts are left out, because they do not cause it.
 local function refuse(c, s, pattern, ...)
   local _, text = pcall(c, type(s) == 'string' and '' or s, type(pattern) == 'string' and '' or pattern, ...)
   fail(text)
 end
 
--- Returns what was returned, or raises an error that has no place yet.
+-- Returns the results of a pcall, or raises its error with the position of the caller.
 local function placed(is_right, ...)
   if is_right then
     return ...
@@ -138,7 +138,7 @@ end
 
 -- Searching
 
--- Returns what C finds, which it does in time.
+-- Calls the C function, which finishes in time.
 local function found_by_c(c, found, s, ...)
   charge(#s / found.once)
   if found.is_right then
@@ -230,7 +230,7 @@ function string.match(s, pattern, init)
   return slow_match(s, pattern, init)
 end
 
--- Returns an iterator of C's that counts what it costs, all of it together, whenever it comes to the end.
+-- Wraps C's iterator. The cost of all its steps is charged at the start and at the end.
 local function counted(step, share)
   local function passed_on(...)
     if ... == nil then
@@ -249,7 +249,7 @@ local function slow_gmatch(s, pattern, init)
   if is_5_1 then
     init = nil
   end
-  -- There are no anchors here.
+  -- gmatch has no anchor: "^" is a character.
   local found = known_of(byte(pattern) == 94 and '%' .. pattern or pattern)
   local length = #s
   if found.is_right and length <= found.quick_every then
@@ -272,7 +272,8 @@ end
 
 -- Replacing
 
--- Returns what C has returned; an error of C itself has no place yet, and one of what it has called has.
+-- Returns the results of gsub in C, or raises its error. An error of gsub itself gets the position of the caller; an
+-- error of the called function has its position already.
 local function called_back(is_right, ...)
   local value = ...
   if is_right then
