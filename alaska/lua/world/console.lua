@@ -1,4 +1,4 @@
--- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
+-- print, io and warn. Output is captured, standard input is empty, and files that a script leaves open are closed.
 local run, settings, limits, note_error = ...
 
 local OUTPUT = 'worker/scripts/output'
@@ -15,8 +15,8 @@ local count_lines = limits.count_lines
 local real = io
 
 local pieces, count, size = {}, 0, 0
-local files -- those that the run has opened, or nil
-local input, output -- the default files of the run
+local files -- files that the run has opened, or nil
+local input, output -- default input and output of the run
 
 local function emit(text)
   if run.over then
@@ -41,12 +41,12 @@ end
 
 local console = {}
 
--- Not `note_error` itself, which takes more than an error.
+-- `note_error` has a second parameter, which xpcall must not fill.
 local function noted(value)
   return note_error(value)
 end
 
--- Returns what tostring does, or raises an error that has no place of ours.
+-- Returns the result of tostring, or raises its error without the position of this file.
 local function plain_tostring(value)
   local kind = type(value)
   if kind == 'number' or kind == 'boolean' or kind == 'nil' then
@@ -59,7 +59,7 @@ local function plain_tostring(value)
   error(text, 0)
 end
 
--- Returns any value as text. In LuaJIT a __tostring may return anything.
+-- Converts any value to text. In LuaJIT, __tostring may return a value of any type.
 local function text_of(value)
   local text = plain_tostring(value)
   if type(text) ~= 'string' then
@@ -68,7 +68,7 @@ local function text_of(value)
   return text
 end
 
--- Returns the texts of values with a separator between them.
+-- Converts values to text and joins them with a separator.
 local function joined(separator, ...)
   local texts = { ... }
   for i = 1, select('#', ...) do
@@ -105,8 +105,8 @@ function console.warn(first, ...)
   end
 end
 
--- The three standard files: Lua's own objects under a metatable of ours. They are no tables, so a script can write to
--- one and read from it, but keep nothing in it.
+-- The three standard files: Lua's own file objects with a metatable of Alaska's. They are userdata, so a script can
+-- read and write them, but cannot store anything in them.
 local methods = {}
 local names = {}
 local close_file = real.stdout.close
@@ -151,7 +151,7 @@ function methods.write(file, ...)
   return file
 end
 
--- At the end of the input only "all that is left" can be read: nothing.
+-- At the end of the input, only the format "a" (all that remains) returns something: an empty string.
 function methods.read(file, ...)
   if not rawequal(file, stdin) then
     return nil, 'Bad file descriptor', 9
@@ -186,7 +186,7 @@ function methods.setvbuf()
   return true
 end
 
--- Notes a file, to close it when the run has ended.
+-- Records an open file, to be closed when the run has ended.
 local function note(file)
   if file then
     run.touched = true
@@ -208,7 +208,7 @@ local function opener(open)
   end
 end
 
--- Returns a function for one that may wait for long: what the script has left is handed over before.
+-- Wraps a function that may block: pending messages and output are flushed to the worker first.
 local function waiting(call)
   return call and function(...)
     limits.before_waiting()
@@ -251,7 +251,7 @@ function io.lines(name, ...)
   return iterate, state, control, file
 end
 
--- Returns the file that io.input or io.output is to make the default, or nil when it was only asked for.
+-- Returns the file that becomes the default for io.input or io.output, or nil if they were only queried.
 local function default(file, mode)
   if type(file) ~= 'string' then
     return file
@@ -287,7 +287,7 @@ end
 console.io = io
 console.file_metatable = file_metatable
 
--- Gets ready for another run.
+-- Resets the state for the next run.
 function console.begin()
   if count ~= 0 then
     pieces, count = {}, 0
@@ -299,7 +299,7 @@ end
 
 console.begin()
 
--- Returns how many octets are captured.
+-- Returns the number of captured octets.
 function console.held()
   return size
 end
@@ -311,7 +311,7 @@ function console.output()
   return concat(pieces, '', 1, count)
 end
 
--- Returns the whole lines that are captured, and captures them no longer; nil if there are none.
+-- Removes and returns all complete captured lines; nil if there are none.
 function console.take_lines()
   if count == 0 then
     return nil

@@ -1,19 +1,19 @@
--- send, sendTo, sendFor and what else a script leaves behind: it is written down here, and handed over to the worker
--- while the script runs, or when it has ended.
+-- send, sendTo, sendFor, replies and log lines. They are buffered, and delivered to the worker during the run or with
+-- its results.
 --
--- To hand over takes longer than a small script, so what a script leaves that is known to be quick waits for its end, or
--- until it turns out that it is not: the time is looked at now and then. Others are `eager`: what they leave is handed
--- over at once, unless something just was.
+-- A delivery takes longer than a small script. So the output of a script known to be fast is delivered with its
+-- results, or once it turns out to be slow; the clock is read now and then to detect that. Other scripts are `eager`:
+-- their output is delivered at once, unless there was a delivery just before.
 local run, settings, limits, console, questions = ...
 
-local LIMIT = 255 -- octets of a string on the wire
-local BATCH = 300 -- values handed to Python at once; a Lua stack has an end
+local LIMIT = 255 -- maximum octets of a string on the wire
+local BATCH = 300 -- maximum number of values per call to Python; the Lua stack is limited
 local DEFAULT_SENDER = 'LU'
 local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
-local OLD, PAUSE = 0.01, 0.01 -- seconds after which what waits is handed over, and between two of these
-local QUICK = 0.005 -- a script that has left something in less time is no longer eager
-local LOOK = 16 -- of so many things that are left, one looks at the time
+local OLD, PAUSE = 0.01, 0.01 -- seconds: maximum age of undelivered output; minimum time between two deliveries
+local QUICK = 0.005 -- seconds: a script with output that ends within this time is no longer eager
+local LOOK = 16 -- the clock is read at every 16th message or line
 
 local error, type, select, format = error, type, select, string.format
 local isyieldable, ask = coroutine.isyieldable, questions.ask
@@ -28,19 +28,19 @@ local too_many = limits.text(SENDS, 'the script sends more than %d messages', mo
 local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
 local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
 
--- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each line of the log:
--- 'log', the level, '', '', 1, and the text. What was printed before that is there as 'print', '', '', '', 1, and lines.
--- The first `handed` of the values the worker has already, and up to `handing` it is being given.
+-- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each log line: 'log',
+-- the level, '', '', 1, and the text. Output printed before a log line is stored before it: 'print', '', '', '', 1, and
+-- the lines. The worker already has the first `handed` values; those up to `handing` are being delivered.
 local values, count, handed, handing = {}, 0, 0, nil
-local handed_at -- when that was
-local is_refused = not settings.tells -- nobody takes anything before a script has ended
+local handed_at -- time of the last delivery
+local is_refused = not settings.tells -- the worker accepts nothing before the end of the script
 local noted = 0
 local began_at = 0
-local senders, sender_count = {}, 0 -- the names besides the default in which the script has sent
-local messages, octets, logged = 0, 0, 0 -- how many messages, and how much they and the lines of the log hold
+local senders, sender_count = {}, 0 -- sender names other than the default
+local messages, octets, logged = 0, 0, 0 -- number of messages; octets in messages; octets in log lines
 
--- Returns an argument as text; a number becomes text by Lua's own rule. An error has the place of the script, which is
--- so many levels up: 2 for who called the caller of this.
+-- Converts an argument to text; a number by Lua's own rule. An error gets the position `level` levels up: 2 is the
+-- caller of the function that calls this.
 local function as_text(value, position, what, call, limit, level)
   local kind = type(value)
   if kind == 'number' then
@@ -56,7 +56,7 @@ local function as_text(value, position, what, call, limit, level)
   return value
 end
 
--- Writes down a message of these frames.
+-- Appends a message with these frames.
 local function note(kind, topic, subject, sender, frames, ...)
   local n = count
   values[n + 1], values[n + 2], values[n + 3], values[n + 4], values[n + 5] = kind, topic, subject, sender, frames
@@ -68,12 +68,12 @@ local function note(kind, topic, subject, sender, frames, ...)
     end
   end
   run.touched = true
-  count = n + 5 + frames -- last, since memory may be short before
+  count = n + 5 + frames -- assigned last, because the lines above may run out of memory
 end
 
--- While it runs
+-- Delivery during the run
 
--- Writes down what was printed, in whole lines, so that it stays in order with what is logged.
+-- Moves captured output, in complete lines, into the buffer, so that it stays in order with log lines.
 local function note_lines()
   local lines = console.take_lines()
   if lines then
@@ -81,7 +81,7 @@ local function note_lines()
   end
 end
 
--- Returns how many values there are up to the end of the last message that fits into a batch.
+-- Returns the index of the last value that fits into one batch without splitting a message.
 local function end_of_batch()
   local last = handed
   repeat
@@ -94,7 +94,7 @@ local function end_of_batch()
   return last
 end
 
--- Hands over all that waits, where that can be: by a yield to the worker, as a question.
+-- Delivers all buffered output to the worker by a question, if a yield is possible here.
 local function hand_over()
   if run.over or is_refused or handing or not isyieldable() then
     return
@@ -103,7 +103,7 @@ local function hand_over()
   while handed < count do
     handing = end_of_batch()
     ask('told', unpack(values, handed + 1, handing))
-    if handing or is_refused then -- it did not get there, or nobody takes it
+    if handing or is_refused then -- not delivered, or refused by the worker
       handing = nil
       return
     end
@@ -111,7 +111,7 @@ local function hand_over()
   run.waits = nil
 end
 
--- Takes note of whether the worker has taken what it was given; called before the script goes on.
+-- Records whether the worker accepted a delivery. Called before the script is resumed.
 local function answered(is_taken)
   if not handing then
     return
@@ -128,7 +128,7 @@ local function answered(is_taken)
   handing = nil
 end
 
--- Hands over what waits if it has for too long; returns the time.
+-- Delivers buffered output if it is too old. Returns the time.
 function limits.look_at_waiting(now)
   if run.waits == true then
     run.waits = now
@@ -140,7 +140,7 @@ function limits.look_at_waiting(now)
   return now
 end
 
--- Called when something was left that is not the first which a script that is known to be quick has left.
+-- Called for each message or line except the first one of a fast script.
 local function left()
   if is_refused then
     return
@@ -159,14 +159,14 @@ end
 
 limits.left = left
 
--- Called before what may take long.
+-- Called before an operation that may block.
 function limits.before_waiting()
   if run.waits then
     hand_over()
   end
 end
 
--- Counts a message that holds so many octets.
+-- Counts a message of `size` octets.
 local function take_note(size)
   if run.over then
     limits.leave()
@@ -180,7 +180,7 @@ local function take_note(size)
   end
 end
 
--- Counts a sender's name: each is a connection to the broker.
+-- Counts a sender name: each needs a connection to the broker.
 local function take_name(sender)
   if not senders[sender] then
     sender_count = sender_count + 1
@@ -217,7 +217,7 @@ end
 local sending = { as_text = as_text, joined = console.joined, LIMIT = LIMIT, BATCH = BATCH }
 
 function sending.send(...)
-  -- No tail call: the error's position is found by counting callers.
+  -- No tail call: the position of an error is found by counting levels.
   local zero = record('send', 'stream', select('#', ...), ...)
   return zero
 end
@@ -232,10 +232,10 @@ function sending.sendFor(...)
   return zero
 end
 
--- Counts a question, which makes as much work for others as a message.
+-- A request counts as a message, because it causes the same work.
 sending.take_note = take_note
 
--- Writes down an answer to the request; the frames are text.
+-- Appends a reply to the request. The frames are strings.
 function sending.reply(frames, ...)
   local size = 0
   for i = 1, frames do
@@ -250,7 +250,7 @@ function sending.reply(frames, ...)
   end
 end
 
--- Writes down a line for the log.
+-- Appends a log line.
 function sending.log(level, text)
   if run.over then
     limits.leave()
@@ -272,19 +272,19 @@ function sending.log(level, text)
   end
 end
 
--- Returns how many octets are written down.
+-- Returns the number of octets in messages and log lines.
 function sending.held()
   return octets + logged
 end
 
 sending.answered = answered
 
--- Called when a script begins that is eager.
+-- Called when an eager script starts.
 function sending.begin_eager()
   began_at = quick()
 end
 
--- Called when a script has ended that is eager.
+-- Called when an eager script has ended.
 function sending.end_eager()
   run.script.eager = not limits.check or quick() - began_at >= QUICK
 end
@@ -300,12 +300,12 @@ function sending.begin()
   messages, octets, logged = 0, 0, 0
 end
 
--- Returns how many values describe what is written down.
+-- Returns the number of values that are not delivered yet.
 function sending.count()
   return count - handed
 end
 
--- Returns the number of values and the first batch of them.
+-- Returns the number of undelivered values, and the first batch of them.
 function sending.results()
   local left = count - handed
   if left == 0 then
@@ -314,7 +314,7 @@ function sending.results()
   return left, unpack(values, handed + 1, left < BATCH and count or handed + BATCH)
 end
 
--- Returns the batch that follows the first `taken` values.
+-- Returns the next batch after the first `taken` values.
 function sending.more(taken)
   taken = handed + taken
   local last = taken + BATCH

@@ -1,6 +1,6 @@
--- What is different for scripts that are trusted. They have all of Lua's libraries, but what they do with the debug
--- library may change the interpreter for good, and our own functions are closed to it: behind them are the true
--- globals and, in LuaJIT, the way to C.
+-- Adapts the globals for trusted scripts. They have all of Lua's libraries, but calls of the debug library may change
+-- the interpreter for good. Alaska's own functions are hidden from it, because through them a script could reach the
+-- real globals and, in LuaJIT, the C interface.
 local globals, run, fenv, modules, is_main = ...
 
 local base, libraries = globals.base, globals.libraries
@@ -27,7 +27,7 @@ for name, raw in next, debug do
   end
 end
 
--- What stands in the place of a function of the debug library is one level more.
+-- Adds one to a level argument, because the replacement function is one more level on the stack.
 local function shifted(thread, level, ...)
   if type(thread) == 'number' then
     return thread > 0 and thread + 1 or thread, level, ...
@@ -37,7 +37,8 @@ local function shifted(thread, level, ...)
   return thread, level, ...
 end
 
--- A chunk is a function in another one, which is nobody's business but ours: its function is told to be a main one.
+-- A chunk is compiled as a function inside another one, which stays hidden: getinfo reports the inner function as a
+-- main chunk.
 function libraries.debug.getinfo(...)
   local at = getinfo(shifted(...))
   if at and at.what == 'Lua' and is_main(at) then
@@ -56,7 +57,7 @@ function libraries.debug.upvaluejoin(one, number, other, ...)
   return raw_join(one, number, other, ...)
 end
 
--- Tells whether the frame or function that getlocal and setlocal are asked for is ours; it is called by these.
+-- Returns whether the frame or function that getlocal or setlocal refers to is Alaska's own. Called by these two only.
 local function is_our_frame(thread, level)
   if type(thread) == 'number' then
     return is_ours(getinfo(thread > 0 and thread + 2 or thread, 'S'))
@@ -71,14 +72,14 @@ local function same(...)
   return ...
 end
 
--- Returns what getlocal and setlocal do, for all frames but ours.
+-- Wraps getlocal and setlocal so that they ignore Alaska's own frames.
 local function for_frames(raw)
   return function(...)
     if is_our_frame(...) then
       return nil
     end
     run.odd = true
-    return same(raw(shifted(...))) -- no tail call: levels are counted from here
+    return same(raw(shifted(...))) -- no tail call: levels are relative to this function
   end
 end
 
@@ -108,7 +109,7 @@ function base.newproxy(...)
   return raw_newproxy(...)
 end
 
--- Makes a module of Lua 5.1: a table that is a global, is in package.loaded, and is the caller's globals.
+-- Creates a module as in Lua 5.1: a global table that is in package.loaded and becomes the globals of the caller.
 function base.module(name, ...)
   local module = run.loaded[name]
   if type(module) ~= 'table' then
