@@ -58,10 +58,10 @@ REPLACEMENTS = st.one_of(
 DIFFER = """
 local folder = '%s/'
 local function fail(text) error(text, 0) end
-local function patience() end
-local patterns = loadfile(folder .. 'patterns.lua')(loadfile(folder .. 'items.lua')(patience), patience)
-local matcher = loadfile(folder .. 'matching.lua')(patterns, patience, fail)
-local searching = loadfile(folder .. 'searching.lua')(patterns, matcher, patience, fail)
+local function check_time() end
+local patterns = loadfile(folder .. 'patterns.lua')(loadfile(folder .. 'items.lua')(check_time), check_time)
+local matcher = loadfile(folder .. 'matching.lua')(patterns, check_time, fail)
+local searching = loadfile(folder .. 'searching.lua')(patterns, matcher, check_time, fail)
 local unpack = table.unpack
 
 -- In C, from each position in C, in Lua
@@ -318,10 +318,10 @@ USUAL = {
     r"(%w+)=(%w+)": (1_000_000, "at"),
 }
 ANALYSIS = """
-local function patience() end
-local patterns = loadfile('%s/patterns.lua')(loadfile('%s/items.lua')(patience), patience)
+local function check_time() end
+local patterns = loadfile('%s/patterns.lua')(loadfile('%s/items.lua')(check_time), check_time)
 local known = patterns.analysed('%s')
-print(known.once, known.every, known.at, known.is_right)
+print(known.once, known.every, known.at, known.is_valid)
 """
 
 

@@ -37,7 +37,7 @@ local function wrapped(source)
   local function check(weight)
     return format(' %s=%s-%d if %s<0 then %s=%s()end;', left, left, weight, left, left, name)
   end
-  return head .. with_checks(source, check, tick, limits.patience) .. '\nend end', left
+  return head .. with_checks(source, check, tick, limits.check_time) .. '\nend end', left
 end
 
 -- Makes all chunks share one countdown variable.

@@ -15,7 +15,7 @@ local ipairs, setmetatable = ipairs, setmetatable
 
 local CALL, JOINING, OPERATION = 16, 16, 1 -- weights of a call, a concatenation and any other operation
 local MUCH, TOO_MUCH = 128, 128 -- weights that require another check: before a statement, within an expression
-local MOST = 8192 -- maximum weight of one check
+local MAX = 8192 -- maximum weight of one check
 local TOKENS = 1000 -- tokens between two time checks of the compilation itself
 
 -- In Lua 5.4 `goto` is always a keyword. In LuaJIT it is a keyword only at the start of a statement and before a name.
@@ -310,8 +310,8 @@ end
 -- Returns the source with checks inserted. All code stays on its line. The source must compile.
 --
 -- `check(weight)` returns the text of a check. `tick` is the name of a function that checks the time and returns its
--- argument. `patience` is called regularly, because a long source takes time to process.
-local function with_checks(source, check, tick, patience)
+-- argument. `check_time` is called regularly, because a long source takes time to process.
+local function with_checks(source, check, tick, check_time)
   local state = setmetatable({ source = source, position = 1, kept = 1, out = {}, spans = {}, blocks = {}, depth = 0,
     tick = tick, in_function = { weight = 0, labels = {} } }, Source)
   state:check(1, new_span())
@@ -323,7 +323,7 @@ local function with_checks(source, check, tick, patience)
     end
     left = left - 1
     if left == 0 then
-      patience()
+      check_time()
       left = TOKENS
     end
     state.position = after
@@ -339,7 +339,7 @@ local function with_checks(source, check, tick, patience)
   local out = state.out
   out[#out + 1] = sub(source, state.kept)
   for _, span in ipairs(state.spans) do
-    out[span.slot] = check(span.weight < MOST and span.weight + 1 or MOST)
+    out[span.slot] = check(span.weight < MAX and span.weight + 1 or MAX)
   end
   return concat(out)
 end

@@ -1,7 +1,7 @@
 -- Limits of a run: time, memory, printed and logged output, number and size of messages.
 --
--- A run that exceeds a limit fails, whatever errors its script catches: `run.over` holds the error, which every later
--- check, print and send raises again, and `run.limit` the name of the setting.
+-- A run that exceeds a limit fails, whatever errors its script catches: `run.ended_by` holds the error, which every
+-- later check, print and send raises again, and `run.limit` the name of the setting.
 --
 -- `clock` is the exact clock, `quick` the fast one (clock.lua).
 local run, settings, clock, quick = ...
@@ -14,7 +14,7 @@ local getinfo, collect, count, huge, max =
 
 -- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
 -- out to be slow, or when much memory is in use, because a single operator may process all of it.
-local FIRST, MOST, LEAST = 1024, 8192, 8
+local FIRST, MAX, LEAST = 1024, 8192, 8
 local SHORT, LONG = 0.001, 0.005 -- seconds: target range of the time between two readings
 local SMALL = 1024 -- kilobytes of memory below which no single operator is slow
 
@@ -40,19 +40,19 @@ local function where()
   end
 end
 
--- Ends the script: by a yield, which no pcall can catch, or by an error where a yield is impossible. Once `run.over` is
--- set, the functions that resume the script's coroutines call this as well.
-local function leave()
+-- Ends the script: by a yield, which no pcall can catch, or by an error where a yield is impossible. Once
+-- `run.ended_by` is set, the functions that resume the script's coroutines call this as well.
+local function end_script()
   if isyieldable() then
     yield()
   end
-  error(run.over, 0)
+  error(run.ended_by, 0)
 end
 
-limits.leave = leave
+limits.end_script = end_script
 
-local function tell_where(text)
-  run.over = where() .. text
+local function add_position(text)
+  run.ended_by = where() .. text
   run.trace = run.tracer(nil)
 end
 
@@ -63,11 +63,11 @@ end
 
 -- Ends the run because it exceeded a limit.
 function limits.exceed(setting, text)
-  if not run.over then
-    run.over, run.limit, run.touched = text, setting, true
-    pcall(tell_where, text)
+  if not run.ended_by then
+    run.ended_by, run.limit, run.dirty = text, setting, true
+    pcall(add_position, text)
   end
-  leave()
+  end_script()
 end
 
 local exceed = limits.exceed
@@ -98,7 +98,7 @@ local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settin
 
 local deadline, last, second, budget
 local left = FIRST -- remaining weight before the next reading of the clock
-local most, has_grown = MOST, false
+local most, has_grown = MAX, false
 
 -- Captures the countdown variable, so that chunks can share it (chunks.lua).
 function limits.countdown()
@@ -122,9 +122,9 @@ else
   setmetatable({}, metatable)
 end
 
-local function look_at_memory()
+local function adapt_to_memory()
   local more = (count 'count' - base) / SMALL
-  most, has_grown = more > 1 and max(floor(MOST / more ^ 1.5), LEAST) or MOST, false
+  most, has_grown = more > 1 and max(floor(MAX / more ^ 1.5), LEAST) or MAX, false
 end
 
 -- In LuaJIT, garbage can fill the memory limit. So it is collected earlier, in full cycles, before the limit is
@@ -145,15 +145,15 @@ end
 
 -- Called by a chunk when the countdown is used up. Returns the new countdown.
 local function check()
-  if run.over then
-    leave()
+  if run.ended_by then
+    end_script()
   end
   if has_grown then
-    look_at_memory()
+    adapt_to_memory()
   end
   local now = quick()
-  if run.waits then
-    now = limits.look_at_waiting(now)
+  if run.pending_since then
+    now = limits.deliver_if_due(now)
   end
   local spent = last and now - last or LONG
   if spent < SHORT then
@@ -169,7 +169,7 @@ local function check()
   local seen = clock()
   if not deadline then
     deadline = seen + timeout
-    run.touched = true
+    run.dirty = true
   elseif seen >= deadline then
     exceed(TIMEOUT, too_long)
   end
@@ -183,7 +183,7 @@ end
 -- Called by Alaska's own Lua files where they work on behalf of a script. Nil without a time limit.
 limits.check = timeout > 0 and check or nil
 
-function limits.patience()
+function limits.check_time()
   if timeout > 0 then
     left = check()
   end
@@ -199,7 +199,7 @@ end
 -- reading.
 function limits.begin()
   deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
-  run.over, run.limit, run.trace = nil, nil, nil
+  run.ended_by, run.limit, run.trace = nil, nil, nil
 end
 
 limits.begin()
@@ -216,7 +216,7 @@ local function collect_twice()
 end
 
 -- Returns how many octets of memory the run may still allocate.
-function limits.room()
+function limits.free_octets()
   if memory == 0 then
     return huge
   end
@@ -226,7 +226,7 @@ end
 
 -- Ends the run because of lack of memory, before an allocation fails.
 function limits.short_of_memory()
-  run.odd = true
+  run.unfit = true
   exceed(MEMORY, too_little_memory)
 end
 
@@ -237,17 +237,17 @@ function limits.out_of_memory(where)
 end
 
 -- Collects garbage after a run that left much of it. Returns the new threshold for the next collection, in kilobytes.
-function limits.tidy()
+function limits.collect_after_run()
   local kept = collect_twice()
   -- The next request needs room for its context, because setting the context is not protected against lack of memory.
   if memory > 0 and kept > base + memory / 2 then
-    run.odd = true
+    run.unfit = true
   end
   return kept + keep
 end
 
--- Called once after startup. Returns the first threshold, like `tidy`.
-function limits.settle()
+-- Called once after startup. Returns the first threshold, like `collect_after_run`.
+function limits.finish_startup()
   base = collect_twice()
   return base + keep
 end

@@ -5,7 +5,7 @@
 -- lua-cjson starts.
 local limits = ...
 
-local MOST_DEPTH = 1000 -- lua-cjson's default
+local MAX_DEPTH = 1000 -- lua-cjson's default
 local LARGE = 1024 * 1024 -- octets from which on a document is estimated before decoding, or a buffer is released
 local COUNTED, MANY = 1024, 16384 -- values, and values of one table, between two time checks
 local ESCAPED = 6 -- maximum octets of JSON for one octet of a string
@@ -22,7 +22,7 @@ local function tick(left)
   if left > 0 then
     return left - 1
   end
-  limits.patience()
+  limits.check_time()
   return COUNTED
 end
 
@@ -33,7 +33,7 @@ local function weight_of_string(text)
   end
   local weight = #text
   for start = 1, #text, PIECE do
-    limits.patience()
+    limits.check_time()
     for run in gmatch(sub(text, start, start + PIECE - 1), '[%c"\\/\127]+') do
       weight = weight + #run * (ESCAPED - 1)
     end
@@ -41,9 +41,9 @@ local function weight_of_string(text)
   return weight
 end
 
--- Returns a function that estimates the octets of JSON for a value, and ends the run when they exceed `room`. An array
--- with holes is written with nulls, unless it is so sparse that lua-cjson refuses it (`ratio` and `safe`).
-local function weigher(room, most_depth, ratio, safe)
+-- Returns a function that estimates the octets of JSON for a value, and ends the run when they exceed `free_octets`. An
+-- array with holes is written with nulls, unless it is so sparse that lua-cjson refuses it (`ratio` and `safe`).
+local function weigher(free_octets, most_depth, ratio, safe)
   local weight, left = 0, COUNTED
 
   local function weigh(value, depth)
@@ -54,7 +54,7 @@ local function weigher(room, most_depth, ratio, safe)
     for key, item in next, value do
       count = count + 1
       if count % MANY == 0 then
-        limits.patience()
+        limits.check_time()
       end
       if type(key) == 'string' then
         highest, texts = nil, texts + #key
@@ -66,11 +66,11 @@ local function weigher(room, most_depth, ratio, safe)
         if #item < LONG then
           texts = texts + #item
         else
-          if weight + #item > room then
+          if weight + #item > free_octets then
             limits.short_of_memory()
           end
           weight = weight + weight_of_string(item)
-          if weight > room then
+          if weight > free_octets then
             limits.short_of_memory()
           end
         end
@@ -86,7 +86,7 @@ local function weigher(room, most_depth, ratio, safe)
     if highest and highest > count and (ratio == 0 or highest <= count * ratio or highest <= safe) then
       weight = weight + (highest - count) * NULL
     end
-    if weight > room then
+    if weight > free_octets then
       limits.short_of_memory()
     end
   end
@@ -105,7 +105,7 @@ end
 local function weight_of_values(text)
   local weight = #text
   for start = 1, #text, PIECE do
-    limits.patience()
+    limits.check_time()
     for mark in gmatch(sub(text, start, start + PIECE - 1), '[,:%[{"]') do
       weight = weight + ((mark == ',' or mark == ':') and SLOT or mark == '"' and STRING / 2 or TABLE + SLOT)
     end
@@ -119,17 +119,17 @@ local function bounded_depth(cjson, name)
     local depth = tonumber((...)) -- lua-cjson accepts a numeric string as well
     if select('#', ...) > 1 then
       error(format("bad argument #2 to '%s' (found too many arguments)", name), 2)
-    elseif ... ~= nil and not (depth and depth >= 1 and depth <= MOST_DEPTH and depth % 1 == 0) then
-      error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MOST_DEPTH), 2)
+    elseif ... ~= nil and not (depth and depth >= 1 and depth <= MAX_DEPTH and depth % 1 == 0) then
+      error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MAX_DEPTH), 2)
     end
     return set(depth)
   end
 end
 
 -- Returns the results of a pcall, or raises its error at the position of the script's call.
-local function passed_on(is_right, ...)
+local function results_or_error(ok, ...)
   local value = ...
-  if is_right then
+  if ok then
     return ...
   elseif value == 'not enough memory' then
     limits.short_of_memory() -- only once: lua-cjson leaks its current buffer in this case
@@ -151,19 +151,19 @@ local function bounded_encode(cjson, is_safe)
 
   return function(...)
     if select('#', ...) ~= 1 or type(...) ~= 'table' and type(...) ~= 'string' then
-      return passed_on(pcall(encode, ...))
+      return results_or_error(pcall(encode, ...))
     end
     local _, ratio, safe = sparse()
-    local is_weighed, weight = pcall(weigher(limits.room() / 2, depth(), ratio, safe), ...)
+    local is_weighed, weight = pcall(weigher(limits.free_octets() / 2, depth(), ratio, safe), ...)
     if not is_weighed and is_safe then
       return nil, weight
     elseif not is_weighed then
-      return passed_on(false, weight)
+      return results_or_error(false, weight)
     elseif weight < LARGE then
-      return passed_on(pcall(encode, ...))
+      return results_or_error(pcall(encode, ...))
     end
-    limits.patience()
-    return passed_on(without_buffer(pcall(encode, ...)))
+    limits.check_time()
+    return results_or_error(without_buffer(pcall(encode, ...)))
   end
 end
 
@@ -172,12 +172,12 @@ local function bounded_decode(cjson)
   return function(...)
     local text = ...
     if type(text) == 'string' and #text > LARGE then
-      if weight_of_values(text) > limits.room() then
+      if weight_of_values(text) > limits.free_octets() then
         limits.short_of_memory()
       end
-      limits.patience()
+      limits.check_time()
     end
-    return passed_on(pcall(decode, ...))
+    return results_or_error(pcall(decode, ...))
   end
 end
 

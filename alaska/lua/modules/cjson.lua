@@ -7,7 +7,7 @@ local module, null, _, shared = ...
 local encode_text, decode_text = shared 'json_encode', shared 'json_decode'
 local error, floor, format, pcall, select, type = error, math.floor, string.format, pcall, select, type
 
-local MOST = 2147483647
+local MAX = 2147483647
 
 local function argument_error(position, call, why)
   error(format("bad argument #%d to '%s' (%s)", position, call, why), 3)
@@ -70,8 +70,8 @@ local function define_sparse_array(cjson, settings)
       argument_error(1, name, format("invalid option '%s'", text_of_option(convert)))
     end
     for position, value in next, { [2] = ratio, [3] = safe } do
-      if not is_whole(value, 0, MOST) then
-        argument_error(position, name, format('expected integer between 0 and %d', MOST))
+      if not is_whole(value, 0, MAX) then
+        argument_error(position, name, format('expected integer between 0 and %d', MAX))
       end
     end
     if convert ~= nil then
@@ -125,8 +125,8 @@ local function new(is_safe)
     sparse_convert = false, sparse_ratio = 2, sparse_safe = 10 }
   local cjson = { _NAME = 'cjson', _VERSION = '2.1.0', null = null }
   define_encode_and_decode(cjson, settings, is_safe)
-  define_number(cjson, settings, 'encode_max_depth', 1, MOST)
-  define_number(cjson, settings, 'decode_max_depth', 1, MOST)
+  define_number(cjson, settings, 'encode_max_depth', 1, MAX)
+  define_number(cjson, settings, 'decode_max_depth', 1, MAX)
   define_number(cjson, settings, 'encode_number_precision', 1, 17)
   define_switch(cjson, settings, 'encode_invalid_numbers', 'null')
   define_switch(cjson, settings, 'decode_invalid_numbers')

@@ -1,12 +1,12 @@
 -- Parses patterns into their items.
-local patience = ...
+local check_time = ...
 
 local byte, char, find, match, rep, sub =
   string.byte, string.char, string.find, string.match, string.rep, string.sub
 local pcall, concat = pcall, table.concat
 
-local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that is slow to analyse; number of classes in the cache
-local MOST_CAPTURES = 32
+local LONG, MAX_CLASSES = 1000, 100 -- octets of a class that is slow to analyse; number of classes in the cache
+local MAX_CAPTURES = 32
 
 -- Classes of characters
 
@@ -28,11 +28,11 @@ local function class(text)
         octets[#octets + 1] = all[code + 1]
       end
       if #text > LONG then
-        patience()
+        check_time()
       end
     end
     known = { text = text, octets = concat(octets), weight = #text > 2 and #text / 2 + 1 or 1 }
-    if class_count == MOST_CLASSES then
+    if class_count == MAX_CLASSES then
       classes, class_count = {}, 0
     end
     if #text <= LONG then
@@ -50,7 +50,7 @@ end
 -- Items
 
 -- Returns Lua's own error message for a malformed pattern.
-local function said_of(pattern)
+local function error_for(pattern)
   local _, message = pcall(match, '', pattern)
   return message
 end
@@ -88,8 +88,8 @@ end
 local readers = {}
 
 readers['('] = function(pattern, position, state)
-  if state.captures == MOST_CAPTURES then
-    return { kind = 'wrong', why = said_of(rep('()', MOST_CAPTURES + 1)) }
+  if state.captures == MAX_CAPTURES then
+    return { kind = 'wrong', why = error_for(rep('()', MAX_CAPTURES + 1)) }
   end
   local captures = state.captures + 1
   state.captures = captures
@@ -105,7 +105,7 @@ readers[')'] = function(_, position, state)
   local open = state.open
   local number = open[#open]
   if not number then
-    return { kind = 'wrong', why = said_of ')' }
+    return { kind = 'wrong', why = error_for ')' }
   end
   open[#open], state.is_closed[number] = nil, true
   return { kind = 'close', number = number }, position + 1
@@ -114,7 +114,7 @@ end
 readers['%b'] = function(pattern, position)
   local first, last = sub(pattern, position + 2, position + 2), sub(pattern, position + 3, position + 3)
   if last == '' then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   return { kind = 'balanced', first = byte(first), last = byte(last), class = class(literal(first)),
     either = '[' .. literal(first) .. literal(last) .. ']' }, position + 4
@@ -123,7 +123,7 @@ end
 readers['%f'] = function(pattern, position)
   local after = sub(pattern, position + 2, position + 2) == '[' and after_set(pattern, position + 2)
   if not after then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   return { kind = 'frontier', class = class(sub(pattern, position + 2, after - 1)) }, after
 end
@@ -131,7 +131,7 @@ end
 local function read_back_reference(pattern, position, state)
   local number = byte(pattern, position + 1) - 48
   if not state.is_closed[number] then
-    return { kind = 'wrong', why = said_of(sub(pattern, position, position + 1)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position, position + 1)) }
   end
   return { kind = 'back', number = number }, position + 2
 end
@@ -145,7 +145,7 @@ local REPEATS = { ['*'] = true, ['+'] = true, ['-'] = true, ['?'] = true }
 local function read_class(pattern, position)
   local text, after = class_at(pattern, position)
   if not text then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   local times = sub(pattern, after, after)
   if REPEATS[times] then
@@ -157,7 +157,7 @@ end
 -- Returns the items of a pattern from a position on, its number of captures, and whether it is well-formed. A malformed
 -- item raises an error only when a match reaches it, as in C.
 local function items_of(pattern, position)
-  local items, state, is_right = {}, { captures = 0, open = {}, is_closed = {} }, true
+  local items, state, is_valid = {}, { captures = 0, open = {}, is_closed = {} }, true
   while position and position <= #pattern do
     local octet = sub(pattern, position, position)
     local read = readers[octet] or octet == '%' and readers[sub(pattern, position, position + 1)] or read_class
@@ -168,12 +168,12 @@ local function items_of(pattern, position)
       item, position = read(pattern, position, state)
     end
     items[#items + 1] = item
-    is_right = is_right and item.kind ~= 'wrong'
+    is_valid = is_valid and item.kind ~= 'wrong'
     if #items % 64 == 0 then
-      patience()
+      check_time()
     end
   end
-  return items, state.captures, is_right and #state.open == 0
+  return items, state.captures, is_valid and #state.open == 0
 end
 
 return items_of

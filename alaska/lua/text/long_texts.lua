@@ -1,5 +1,5 @@
 -- Versions of string, utf8 and os functions that check the time when their text is long, for the sandbox.
-local libraries, charge, fail, format, note = ...
+local libraries, charge, fail, format, record = ...
 
 local error, ipairs, pcall, select, type, xpcall = error, ipairs, pcall, select, type, xpcall
 local concat, unpack = table.concat, table.unpack
@@ -8,8 +8,8 @@ local is_5_1 = setfenv ~= nil
 
 local LONG = 65536 -- octets from which on a text counts as long
 local OCTETS, QUOTED = 2e7, 1e6 -- octets that may be processed, or quoted, between two time checks
-local MOST_OF_DATE, MOST_OF_TEMPLATE = 4096, 256 -- octets
-local MOST_REMEMBERED = 200 -- templates in the cache
+local MAX_OF_DATE, MAX_OF_TEMPLATE = 4096, 256 -- octets
+local MAX_CACHED = 200 -- templates in the cache
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
@@ -20,8 +20,8 @@ local function charge_for(text)
 end
 
 -- Returns the results of a pcall, or raises its error with the position of the caller.
-local function placed(name, is_right, ...)
-  if is_right then
+local function results_or_error(name, ok, ...)
+  if ok then
     return ...
   end
   fail((...), name)
@@ -36,7 +36,7 @@ for _, name in ipairs { 'upper', 'lower', 'reverse' } do
       end
       return c(s)
     end
-    local result = placed(nil, pcall(c, s))
+    local result = results_or_error(nil, pcall(c, s))
     return result
   end
 end
@@ -93,19 +93,19 @@ local function has_long(...)
   return false
 end
 
--- `note` has a second parameter, which xpcall must not fill.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 local of_format = { '^bad argument', '^invalid', "^'__tostring'", '^unable' }
 
-local function formatted(is_right, text)
-  if is_right and #text <= LONG then
+local function formatted(ok, text)
+  if ok and #text <= LONG then
     return text
   end
   charge(1)
-  if is_right then
+  if ok then
     return text
   end
   for i = 1, #of_format do
@@ -127,8 +127,8 @@ local function has_quotes(template)
     return false
   end
   local found = find(template, '%q', 1, true) ~= nil
-  if #template <= MOST_OF_TEMPLATE then
-    if count == MOST_REMEMBERED then
+  if #template <= MAX_OF_TEMPLATE then
+    if count == MAX_CACHED then
       count, quotes = 0, {}
     end
     count, quotes[template] = count + 1, found
@@ -139,7 +139,7 @@ end
 if is_5_1 then
   function string.format(...)
     if has_long(...) then
-      local text = formatted(xpcall(has_quotes(...) and quote_and_format or format, noted, ...))
+      local text = formatted(xpcall(has_quotes(...) and quote_and_format or format, record_error, ...))
       return text
     end
     return format(...)
@@ -150,7 +150,7 @@ else
     if found == nil then
       found = has_quotes(...)
     end
-    local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, noted, ...))
+    local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, record_error, ...))
     return text
   end
 end
@@ -161,12 +161,12 @@ local date = os.date
 function os.date(...)
   local text = ...
   if type(text) == 'string' then
-    if #text > MOST_OF_DATE then
+    if #text > MAX_OF_DATE then
       fail("bad argument #1 to 'date' (the format is too long)")
     end
-    charge(#text / MOST_OF_DATE / 10)
+    charge(#text / MAX_OF_DATE / 10)
   end
-  local result = placed(nil, pcall(date, ...))
+  local result = results_or_error(nil, pcall(date, ...))
   return result
 end
 
@@ -175,7 +175,7 @@ end
 local function with_charge(name, c)
   return function(...)
     charge_for((...))
-    return placed(name, pcall(c, ...))
+    return results_or_error(name, pcall(c, ...))
   end
 end
 
@@ -183,8 +183,8 @@ end
 local function charged_codes(codes, len)
   return function(...)
     charge_for((...))
-    local is_right, step, text, first = pcall(codes, ...)
-    if not is_right then
+    local ok, step, text, first = pcall(codes, ...)
+    if not ok then
       fail(step)
     end
     local is_valid = len(text, 1, -1, (select(2, ...)))
@@ -193,7 +193,7 @@ local function charged_codes(codes, len)
         return step(given, position)
       end
       charge_for(given)
-      return placed(nil, pcall(step, given, position))
+      return results_or_error(nil, pcall(step, given, position))
     end, text, first
   end
 end

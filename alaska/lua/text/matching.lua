@@ -1,6 +1,6 @@
 -- Matches patterns like Lua's own matcher, for cases where the matcher in C could take too long. This file is compiled
 -- with time checks, so the time limit can end it.
-local patterns, patience, fail = ...
+local patterns, check_time, fail = ...
 
 local byte, find, rep, sub = string.byte, string.find, string.rep, string.sub
 local concat, unpack, pcall = table.concat, table.unpack, pcall
@@ -8,9 +8,9 @@ local is_5_1 = setfenv ~= nil
 
 local LONG = 4096 -- octets that C may scan between two time checks
 local MANY = 180 -- items from which on Lua may raise "pattern too complex"
-local MOST_DEPTH = 200 -- depth of recursion in the matcher
+local MAX_DEPTH = 200 -- depth of recursion in the matcher
 
-local _, too_complex = pcall(find, rep('a', MOST_DEPTH + 9), rep('a?', MOST_DEPTH + 9))
+local _, too_complex = pcall(find, rep('a', MAX_DEPTH + 9), rep('a?', MAX_DEPTH + 9))
 local _, unfinished = pcall(find, '', '(')
 
 -- Returns the set of octets (as numbers) that belong to a class.
@@ -46,9 +46,9 @@ function makers.literal(item, follow)
   end
 end
 
-local function wait_for(octets)
+local function check_long(octets)
   if octets > LONG then
-    patience()
+    check_time()
   end
 end
 
@@ -62,7 +62,7 @@ local function greedy(item, follow, nested, least)
       return (is_5_1 and nested or follow)(s, i)
     end
     local _, last = find(s, run, i)
-    wait_for(last - i)
+    check_long(last - i)
     for position = last + 1, i + least, -1 do
       local stop = nested(s, position)
       if stop then
@@ -147,7 +147,7 @@ function makers.balanced(item, follow)
     local depth, seen = 1, i
     while true do
       local position = find(s, either, seen + 1)
-      wait_for((position or #s) - seen)
+      check_long((position or #s) - seen)
       if not position then
         return nil
       elseif byte(s, position) == last then
@@ -185,7 +185,7 @@ function makers.back(item, follow, _, captures)
     elseif byte(s, i) ~= byte(s, first) or length > #s - i + 1 then
       return nil
     end
-    wait_for(length)
+    check_long(length)
     if sub(s, i, i + length - 1) == sub(s, first, after - 1) then
       return follow(s, i + length)
     end
@@ -216,7 +216,7 @@ end
 
 local function limited(follow, captures)
   return function(s, i)
-    if captures.depth == MOST_DEPTH then
+    if captures.depth == MAX_DEPTH then
       fail(too_complex)
     end
     captures.depth = captures.depth + 1

@@ -9,20 +9,20 @@
 --
 -- A repeated item multiplies the cost of failure by the length of the subject, because the items after it are tried
 -- after each octet. It does not if nothing after it can fail, or if no octet of the item can start what follows.
-local items_of, patience = ...
+local items_of, check_time = ...
 
 local byte, find, match = string.byte, string.find, string.match
 local floor, huge, log, max, min = math.floor, math.huge, math.log, math.max, math.min
 local is_5_1 = setfenv ~= nil
 
 local LONGEST = 1000 -- octets of the longest pattern that is analysed and cached
-local MOST_REMEMBERED = 200 -- patterns in the cache
-local MOST_ITEMS = 180 -- items for which the recursion limit of the matcher certainly suffices
+local MAX_CACHED = 200 -- patterns in the cache
+local MAX_ITEMS = 180 -- items for which the recursion limit of the matcher certainly suffices
 local QUICK, SLOW = 1e5, 4e7 -- units: cost that needs no time check, and maximum cost between two time checks
 local TRY, LITERAL = 4, 1 -- units: cost of a recursive call of the matcher, and of comparing one octet
 local MEAN = 0.6 -- attempts at all positions of n octets cost about as much as n attempts on this fraction of them
 
-local patterns = { QUICK = QUICK, SLOW = SLOW, TRY = TRY, LONGEST = LONGEST, MOST_REMEMBERED = MOST_REMEMBERED }
+local patterns = { QUICK = QUICK, SLOW = SLOW, TRY = TRY, LONGEST = LONGEST, MAX_CACHED = MAX_CACHED }
 
 -- Costs
 
@@ -52,7 +52,7 @@ function patterns.look_ahead(items)
     end
     item.cannot_fail = is_sure
     if i % 64 == 0 then
-      patience()
+      check_time()
     end
   end
 end
@@ -204,11 +204,11 @@ end
 local function analysed(pattern, octets)
   local known = { pattern = pattern, captures = 0, share = 0, is_anchored = byte(pattern) == 94 } -- ^
   if patterns.is_plain(pattern) and not find(pattern, ')', 1, true) then
-    known.is_right = true
+    known.is_valid = true
     return bound_at_once(known, TRY + octets * LITERAL)
   end
-  local items, captures, is_right = items_of(pattern, known.is_anchored and 2 or 1)
-  known.captures, known.is_right = captures, is_right and #items < MOST_ITEMS
+  local items, captures, is_valid = items_of(pattern, known.is_anchored and 2 or 1)
+  known.captures, known.is_valid = captures, is_valid and #items < MAX_ITEMS
   if not find(pattern, '[*+?-]') and not find(pattern, '%%[b%d]') then
     local _, _, at = costs_in(items, 1)
     return bound_at_once(known, at)
@@ -217,16 +217,16 @@ local function analysed(pattern, octets)
     bound(known, items)
     return known
   end
-  known.is_right, known.quick, known.quick_every, known.once, known.every, known.at = false, 0, 0, 1, 1, 1
+  known.is_valid, known.quick, known.quick_every, known.once, known.every, known.at = false, 0, 0, 1, 1, 1
   return known
 end
 
 -- Analyses a pattern; a pattern for string.gmatch must not have an anchor. Returns a table with the longest subjects
 -- that C certainly handles in time: `once` for one match, `every` for all matches, `at` for a match at one position,
 -- which costs at least the fraction `share` of the budget between two time checks. `quick` and `quick_every` are the
--- same limits for subjects that need no time check. `is_right` means that the pattern cannot raise an error.
+-- same limits for subjects that need no time check. `is_valid` means that the pattern cannot raise an error.
 function patterns.analysed(pattern)
-  patience()
+  check_time()
   local octets = #pattern
   if is_5_1 then
     pattern = match(pattern, '^%Z*') -- in LuaJIT, a zero octet ends the pattern

@@ -2,7 +2,7 @@
 -- checks.
 --
 -- A *search* is a function like string.find, for one pattern, from a position on.
-local patterns, matcher, charge, fail, note = ...
+local patterns, matcher, charge, fail, record = ...
 
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
 local concat, max, getmetatable = table.concat, math.max, getmetatable
@@ -81,7 +81,7 @@ end
 -- `is_repeated` means that the caller repeats it for all matches.
 local function search_of(known, n, is_repeated)
   local pattern = known.pattern
-  if known.is_right and n <= known.once then
+  if known.is_valid and n <= known.once then
     local share = n / known.once
     if is_repeated and n <= known.every then
       charge(share)
@@ -93,7 +93,7 @@ local function search_of(known, n, is_repeated)
       charge(share)
       return find(s, pattern, position)
     end
-  elseif known.is_right and n <= known.at and not known.is_anchored then
+  elseif known.is_valid and n <= known.at and not known.is_anchored then
     pattern = '^' .. pattern
     return search_by_positions(known, function(s, position)
       return find(s, pattern, position)
@@ -173,9 +173,9 @@ local function parts_of(text, captures)
     if number and (number <= captures or number == 1) then
       parts[#parts + 1] = number
     else
-      local is_right, said = pcall(gsub, 'x', 'x', '%' .. escaped)
-      parts[#parts + 1] = is_right and said or function()
-        fail(said)
+      local is_valid, message = pcall(gsub, 'x', 'x', '%' .. escaped)
+      parts[#parts + 1] = is_valid and message or function()
+        fail(message)
       end
     end
     position = mark + 2
@@ -212,22 +212,22 @@ local function add_value(out, count, s, first, last, value)
   if not value then
     value = sub(s, first, last)
   elseif kind ~= 'string' and kind ~= 'number' then
-    local _, said = pcall(gsub, 'x', 'x', function() return value end)
-    fail(said)
+    local _, message = pcall(gsub, 'x', 'x', function() return value end)
+    fail(message)
   end
   out[count + 1] = value
   return count + 1
 end
 
--- `note` has a second parameter, which xpcall must not fill.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 -- Returns the result of a pcall, or raises its error without the position of this file, as C does.
-local function passed_on(is_right, ...)
+local function results_or_error(is_valid, ...)
   local value = ...
-  if is_right then
+  if is_valid then
     return value
   end
   error(type(value) == 'string' and gsub(value, '^%[alaska searching%]:%d+: ', '') or value, 0)
@@ -247,7 +247,7 @@ function adders.table(values)
     if is_plain then
       value = values[capture]
     else
-      value = passed_on(xpcall(index, noted, values, capture))
+      value = results_or_error(xpcall(index, record_error, values, capture))
     end
     return add_value(out, count, s, first, last, value)
   end
@@ -256,9 +256,9 @@ end
 adders['function'] = function(call)
   return function(out, count, s, first, last, ...)
     if select('#', ...) == 0 then
-      return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, sub(s, first, last))))
+      return add_value(out, count, s, first, last, results_or_error(xpcall(call, record_error, sub(s, first, last))))
     end
-    return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, ...)))
+    return add_value(out, count, s, first, last, results_or_error(xpcall(call, record_error, ...)))
   end
 end
 

@@ -10,8 +10,8 @@ local math_type, tointeger = math.type, math.tointeger
 local is_5_1 = setfenv ~= nil
 
 local QUICK, SLOW, TRY, LONGEST = patterns.QUICK, patterns.SLOW, patterns.TRY, patterns.LONGEST
-local MOST_REMEMBERED = patterns.MOST_REMEMBERED
-local MOST_REFERRED = 32 -- octets of the longest replacement in the cache
+local MAX_CACHED = patterns.MAX_CACHED
+local MAX_REFERRED = 32 -- octets of the longest replacement in the cache
 local FEW = 1000 -- octets of the longest subject for which C may call a script's function at each match
 
 -- Time
@@ -23,7 +23,7 @@ local function charge(share)
   debt = debt + share
   if debt > 1 then
     debt = 0
-    limits.patience()
+    limits.check_time()
   end
 end
 
@@ -40,11 +40,11 @@ local text_count, texts, escaped_texts = 0, {}, {} -- plain text -> longest subj
 local reference_count, references = 0, {}
 
 local function remember(pattern, found)
-  if count == MOST_REMEMBERED then
+  if count == MAX_CACHED then
     count, known, quick_every, wrong = 0, {}, {}, {}
   end
   count = count + 1
-  if found.is_right then
+  if found.is_valid then
     known[pattern], quick_every[pattern] = found, found.quick_every
   else
     wrong[pattern] = found
@@ -77,8 +77,8 @@ local function references_in(text)
       return nil
     end
   end
-  if #text <= MOST_REFERRED then
-    if reference_count == MOST_REMEMBERED then
+  if #text <= MAX_REFERRED then
+    if reference_count == MAX_CACHED then
       references, reference_count = {}, 0
     end
     references[text], reference_count = highest, reference_count + 1
@@ -129,8 +129,8 @@ local function refuse(c, s, pattern, ...)
 end
 
 -- Returns the results of a pcall, or raises its error with the position of the caller.
-local function placed(is_right, ...)
-  if is_right then
+local function results_or_error(is_valid, ...)
+  if is_valid then
     return ...
   end
   fail((...))
@@ -141,10 +141,10 @@ end
 -- Calls the C function, which finishes in time.
 local function found_by_c(c, found, s, ...)
   charge(#s / found.once)
-  if found.is_right then
+  if found.is_valid then
     return c(s, ...)
   end
-  return placed(pcall(c, s, ...))
+  return results_or_error(pcall(c, s, ...))
 end
 
 local function find_plain(s, text, position)
@@ -154,7 +154,7 @@ local function find_plain(s, text, position)
   end
   charge(cost / SLOW)
   if #text <= LONGEST then
-    if text_count == MOST_REMEMBERED then
+    if text_count == MAX_CACHED then
       text_count, texts, escaped_texts = 0, {}, {}
     end
     local remembered = patterns.is_plain(text) and texts or escaped_texts
@@ -232,7 +232,7 @@ end
 
 -- Wraps C's iterator. The cost of all its steps is charged at the start and at the end.
 local function counted(step, share)
-  local function passed_on(...)
+  local function charged(...)
     if ... == nil then
       charge(share)
     end
@@ -240,7 +240,7 @@ local function counted(step, share)
   end
   charge(share)
   return function()
-    return passed_on(step())
+    return charged(step())
   end
 end
 
@@ -252,9 +252,9 @@ local function slow_gmatch(s, pattern, init)
   -- gmatch has no anchor: "^" is a character.
   local found = known_of(byte(pattern) == 94 and '%' .. pattern or pattern)
   local length = #s
-  if found.is_right and length <= found.quick_every then
+  if found.is_valid and length <= found.quick_every then
     return gmatch(s, pattern, init)
-  elseif found.is_right and length <= found.every then
+  elseif found.is_valid and length <= found.every then
     return counted(gmatch(s, pattern, init), length / found.every)
   end
   return long_search().gmatch(found, s, position_of(init, length))
@@ -274,9 +274,9 @@ end
 
 -- Returns the results of gsub in C, or raises its error. An error of gsub itself gets the position of the caller; an
 -- error of the called function has its position already.
-local function called_back(is_right, ...)
+local function results_of_gsub(is_valid, ...)
   local value = ...
-  if is_right then
+  if is_valid then
     return ...
   elseif type(value) == 'string' and find(value, '^invalid replacement value %(') then
     fail(value)
@@ -289,8 +289,8 @@ local function slow_gsub(s, pattern, replacement, most)
   local found, length = known_of(pattern), #s
   most = most == nil and length + 1 or integer_of(most)
   if type(replacement) ~= 'string' then
-    if length <= FEW and length <= found.quick_every and found.is_right then
-      return called_back(call_back(s, pattern, replacement, most))
+    if length <= FEW and length <= found.quick_every and found.is_valid then
+      return results_of_gsub(call_back(s, pattern, replacement, most))
     end
     return long_search().gsub(found, s, replacement, most)
   end
@@ -303,10 +303,10 @@ local function slow_gsub(s, pattern, replacement, most)
   end
   charge(share)
   local highest = references_in(replacement)
-  if found.is_right and highest and (highest <= found.captures or highest == 1) then
+  if found.is_valid and highest and (highest <= found.captures or highest == 1) then
     return gsub(s, pattern, replacement, most)
   end
-  return placed(pcall(gsub, s, pattern, replacement, most))
+  return results_or_error(pcall(gsub, s, pattern, replacement, most))
 end
 
 local replaces = { string = true, number = true, table = true, ['function'] = true }

@@ -3,16 +3,16 @@
 -- The C functions use the __len and __index metamethods, which may report any length. For a table without a metatable,
 -- the cost is bounded by its contents, so the C function is called. For other tables, and for sorts with slow
 -- comparisons, the work is done or monitored in this file, which is compiled with time checks.
-local c, note = ...
+local c, record = ...
 
 local error, getmetatable, pcall, select, tonumber, type, xpcall =
   error, getmetatable, pcall, select, tonumber, type, xpcall
 local format, find, gsub, getinfo = string.format, string.find, string.gsub, debug.getinfo
 local math_type, tointeger, maxinteger = math.type, math.tointeger, math.maxinteger or 2 ^ 53
 
-local MOST_MOVED = 2 ^ 16 -- items that C may process between two time checks
-local MOST_RESULTS = 1000000 -- limit of the Lua stack
-local FEW, MOST_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
+local MAX_MOVED = 2 ^ 16 -- items that C may process between two time checks
+local MAX_RESULTS = 1000000 -- limit of the Lua stack
+local FEW, MAX_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
 
 local tables = {}
 
@@ -35,8 +35,8 @@ local function is_of_c(name, message)
 end
 
 -- Returns the results of a pcall, or raises its error at the position where the script called the function.
-local function passed_on(name, is_right, ...)
-  if is_right then
+local function results_or_error(name, ok, ...)
+  if ok then
     return ...
   end
   local message = ...
@@ -126,7 +126,7 @@ local function concat(t, separator, first, last)
 end
 
 local function is_returnable(_, count)
-  return count < MOST_RESULTS or error('too many results to unpack', 0)
+  return count < MAX_RESULTS or error('too many results to unpack', 0)
 end
 
 local function unpack(t, first, last)
@@ -144,9 +144,9 @@ local function guarded(name, ours)
   local of_table = c[name]
   return function(t, ...)
     if is_made_up(t) then
-      return passed_on(name, pcall(ours, t, ...))
+      return results_or_error(name, pcall(ours, t, ...))
     end
-    return passed_on(name, pcall(of_table, t, ...))
+    return results_or_error(name, pcall(of_table, t, ...))
   end
 end
 
@@ -155,16 +155,16 @@ if math_type then -- LuaJIT's table functions do not use metamethods
 
   function tables.insert(t, ...)
     if is_made_up(t) and select('#', ...) == 2 then
-      return passed_on('insert', pcall(insert, t, ...))
+      return results_or_error('insert', pcall(insert, t, ...))
     end
-    return passed_on('insert', pcall(c.insert, t, ...))
+    return results_or_error('insert', pcall(c.insert, t, ...))
   end
 end
 
 if not math_type then -- LuaJIT accepts any position, and converts one outside 32 bits to the smallest integer
   function tables.insert(t, ...)
     local position = tonumber((...))
-    if position and select('#', ...) == 2 and not (position > -MOST_MOVED and position < 2 ^ 31) then
+    if position and select('#', ...) == 2 and not (position > -MAX_MOVED and position < 2 ^ 31) then
       error("bad argument #2 to 'insert' (position out of bounds)", 2)
     end
     return c.insert(t, ...)
@@ -198,11 +198,11 @@ end
 if c.move then
   function tables.move(from, first, last, at, ...)
     local one, other, place = integer_of(first), integer_of(last), integer_of(at)
-    local is_long = one and other and (other - one > MOST_MOVED or other >= one and other - one < 0)
+    local is_long = one and other and (other - one > MAX_MOVED or other >= one and other - one < 0)
     if one and other and place and (is_long or is_made_up(from) or is_made_up((...))) then
-      return passed_on('move', pcall(move, from, one, other, place, ...))
+      return results_or_error('move', pcall(move, from, one, other, place, ...))
     end
-    return passed_on('move', pcall(c.move, from, first, last, at, ...))
+    return results_or_error('move', pcall(c.move, from, first, last, at, ...))
   end
 end
 
@@ -210,7 +210,7 @@ end
 
 -- Returns whether C can sort the table without a time check: few items, or cheap comparisons.
 local function is_soon_sorted(t)
-  if getmetatable(t) ~= nil or #t > MOST_SORTED then
+  if getmetatable(t) ~= nil or #t > MAX_SORTED then
     return false
   elseif #t > FEW then
     for i = 1, #t do
@@ -238,19 +238,19 @@ local function looking_at_the_time(compare)
   end
 end
 
--- `note` has a second parameter, which xpcall must not fill.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 function tables.sort(t, ...)
   local compare = ...
   if type(t) == 'table' and compare == nil and not is_soon_sorted(t) then
-    return passed_on('sort', xpcall(c.sort, noted, t, is_less))
+    return results_or_error('sort', xpcall(c.sort, record_error, t, is_less))
   elseif type(t) == 'table' and type(compare) == 'function' then
-    return passed_on('sort', xpcall(c.sort, noted, t, looking_at_the_time(compare)))
+    return results_or_error('sort', xpcall(c.sort, record_error, t, looking_at_the_time(compare)))
   end
-  return passed_on('sort', pcall(c.sort, t, ...))
+  return results_or_error('sort', pcall(c.sort, t, ...))
 end
 
 return tables

@@ -13,7 +13,7 @@ local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
 
 local DEFAULT_SECONDS = 5
-local MOST_FRAMES = 250 -- frames of a reply; the Lua stack is limited
+local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
 local EXACT = 2 ^ 53 -- from here on, not every integer has an exact float
 
 -- JSON: Alaska's own implementation, also where lua-cjson is installed. Numbers survive a round trip.
@@ -38,9 +38,9 @@ end
 local json_settings = { encode_max_depth = 1000, decode_max_depth = 1000, number_format = '%.17g', shortest = true,
   encode_invalid_numbers = false, decode_invalid_numbers = false, sparse_convert = true, sparse_ratio = 2,
   sparse_safe = 10, is_strict = true, is_array = is_array, as_array = as_array }
-local kept_settings = { keeps_floats = true } -- for values that must keep their type: the key-value store
+local kv_json_settings = { keeps_floats = true } -- for values that must keep their type: the key-value store
 for name, value in next, json_settings do
-  kept_settings[name] = value
+  kv_json_settings[name] = value
 end
 local encode_text, decode_text -- created at their first use
 
@@ -109,8 +109,8 @@ end
 
 local function reply(...)
   local n = select('#', ...)
-  if n == 0 or n > MOST_FRAMES then
-    error(format("'reply' needs 1 to %d arguments, and was given %d", MOST_FRAMES, n), 2)
+  if n == 0 or n > MAX_FRAMES then
+    error(format("'reply' needs 1 to %d arguments, and was given %d", MAX_FRAMES, n), 2)
   end
   local frames = { ... }
   for i = 1, n do
@@ -135,8 +135,8 @@ local log = { info = logger 'info', warn = logger 'warn', error = logger 'error'
 
 -- Questions to the worker
 
-local function answered(call, level, is_good, ...)
-  limits.patience()
+local function check_answer(call, level, is_good, ...)
+  limits.check_time()
   if is_good == nil then
     return nil, (...)
   elseif not is_good then
@@ -147,15 +147,15 @@ end
 
 -- Asks the worker and returns its answer. An error gets the position of the script, `level` levels up.
 local function ask(call, level, ...)
-  if run.over then
-    limits.leave()
+  if run.ended_by then
+    limits.end_script()
   elseif not isyieldable() then
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
   end
-  limits.before_waiting()
-  limits.patience() -- the time limit includes waiting
-  return answered(call, level, questions.ask(...))
+  limits.deliver_before_wait()
+  limits.check_time() -- the time limit includes waiting
+  return check_answer(call, level, questions.ask(...))
 end
 
 local function seconds(value, position, call)
@@ -170,7 +170,7 @@ local function request(service, subject, content, timeout)
   subject = as_text(subject, 2, 'subject', 'request', LIMIT, 2)
   content = content == nil and '' or as_text(content, 3, 'content', 'request', nil, 2)
   timeout = seconds(timeout == nil and DEFAULT_SECONDS or timeout, 4, 'request')
-  sending.take_note(#content)
+  sending.count_message(#content)
   return ask('alaska.request', 2, 'request', service, subject, content, timeout)
 end
 
@@ -188,7 +188,7 @@ local function to_octets(value, position, call)
     end
     return format('d%.17g', value)
   elseif kind == 'table' then
-    local ok, text = pcall(encode, value, kept_settings)
+    local ok, text = pcall(encode, value, kv_json_settings)
     if ok then
       return 'j' .. text
     end
@@ -299,7 +299,7 @@ function api.returned(value)
   end
   local text, why = frame(value)
   if not text then
-    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
+    error(run.ended_by or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
   end
   sending.reply(1, text)
 end

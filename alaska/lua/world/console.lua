@@ -1,5 +1,5 @@
 -- print, io and warn. Output is captured, standard input is empty, and files that a script leaves open are closed.
-local run, settings, limits, note_error = ...
+local run, settings, limits, record = ...
 
 local OUTPUT = 'worker/scripts/output'
 local limit = settings.output
@@ -19,8 +19,8 @@ local files -- files that the run has opened, or nil
 local input, output -- default input and output of the run
 
 local function emit(text)
-  if run.over then
-    limits.leave()
+  if run.ended_by then
+    limits.end_script()
   end
   size = size + #text
   if limit > 0 and size > limit then
@@ -28,22 +28,22 @@ local function emit(text)
   end
   count_lines(text)
   if text ~= '' then
-    run.touched = true
+    run.dirty = true
     pieces[count + 1] = text
     count = count + 1
-    if run.waits or run.eager then
-      limits.left()
+    if run.pending_since or run.eager then
+      limits.after_output()
     else
-      run.waits = true
+      run.pending_since = true
     end
   end
 end
 
 local console = {}
 
--- `note_error` has a second parameter, which xpcall must not fill.
-local function noted(value)
-  return note_error(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 -- Returns the result of tostring, or raises its error without the position of this file.
@@ -52,7 +52,7 @@ local function plain_tostring(value)
   if kind == 'number' or kind == 'boolean' or kind == 'nil' then
     return tostring(value)
   end
-  local is_good, text = xpcall(tostring, noted, value)
+  local is_good, text = xpcall(tostring, record_error, value)
   if is_good then
     return text
   end
@@ -92,16 +92,16 @@ local warns = false
 
 function console.warn(first, ...)
   if first == '@on' or first == '@off' then
-    run.touched, warns = true, first == '@on'
+    run.dirty, warns = true, first == '@on'
   elseif warns then
-    local pieces_of_it = { first, ... }
+    local arguments = { first, ... }
     for i = 1, select('#', first, ...) do
-      local kind = type(pieces_of_it[i])
+      local kind = type(arguments[i])
       if kind ~= 'string' and kind ~= 'number' then
         error(format("bad argument #%d to 'warn' (string expected, got %s)", i, kind), 2)
       end
     end
-    emit('Lua warning: ' .. concat(pieces_of_it) .. '\n')
+    emit('Lua warning: ' .. concat(arguments) .. '\n')
   end
 end
 
@@ -187,9 +187,9 @@ function methods.setvbuf()
 end
 
 -- Records an open file, to be closed when the run has ended.
-local function note(file)
+local function track_file(file)
   if file then
-    run.touched = true
+    run.dirty = true
     files = files or setmetatable({}, { __mode = 'k' })
     files[file] = true
   end
@@ -203,26 +203,26 @@ end
 local function opener(open)
   return function(...)
     local file, message, code = open(...)
-    note(file)
+    track_file(file)
     return file, message, code
   end
 end
 
 -- Wraps a function that may block: pending messages and output are flushed to the worker first.
-local function waiting(call)
+local function blocking(call)
   return call and function(...)
-    limits.before_waiting()
+    limits.deliver_before_wait()
     return call(...)
   end
 end
 
-console.waiting = waiting
+console.blocking = blocking
 for _, name in ipairs { 'read', 'lines', 'close' } do
-  file_metatable.__index[name] = waiting(file_metatable.__index[name])
+  file_metatable.__index[name] = blocking(file_metatable.__index[name])
 end
 
-io.open = waiting(opener(real.open))
-io.popen = waiting(opener(real.popen))
+io.open = blocking(opener(real.open))
+io.popen = blocking(opener(real.popen))
 io.tmpfile = opener(real.tmpfile)
 
 function io.write(...)
@@ -247,7 +247,7 @@ function io.lines(name, ...)
   end
   close_file(there)
   local iterate, state, control, file = real.lines(name, ...)
-  note(file)
+  track_file(file)
   return iterate, state, control, file
 end
 
@@ -260,18 +260,18 @@ local function default(file, mode)
   if not opened then
     error(format("cannot open file '%s' (%s)", file, gsub(message, '^.-: ', '', 1)), 3)
   end
-  note(opened)
+  track_file(opened)
   return opened
 end
 
 function io.input(file)
-  run.touched = true
+  run.dirty = true
   input = default(file, 'r') or input
   return input
 end
 
 function io.output(file)
-  run.touched = true
+  run.dirty = true
   output = default(file, 'w') or output
   return output
 end
@@ -300,7 +300,7 @@ end
 console.begin()
 
 -- Returns the number of captured octets.
-function console.held()
+function console.captured_octets()
   return size
 end
 

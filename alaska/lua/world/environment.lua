@@ -13,10 +13,10 @@ local concat, sort, load = table.concat, table.sort, load
 local token = lexer.token
 
 -- Names through which a script can reach globals that its source does not name.
-local ways_to_all = {}
+local dynamic_access = {}
 for word in gmatch('_G _ENV load loadstring loadfile dofile require module package debug getmetatable setmetatable '
   .. 'getfenv setfenv', '%S+') do
-  ways_to_all[word] = true
+  dynamic_access[word] = true
 end
 
 local function is_known(name)
@@ -41,7 +41,7 @@ end
 local function names_in(source)
   local names, named, is_all = {}, {}, false
   for word in words_of(source) do
-    is_all = is_all or ways_to_all[word]
+    is_all = is_all or dynamic_access[word]
     if is_known(word) and not named[word] then
       named[word] = true
       names[#names + 1] = word

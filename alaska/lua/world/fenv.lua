@@ -4,7 +4,7 @@ local run, globals, true_globals, private = ...
 
 local error, floor, format, getinfo, rawequal, tonumber, type =
   error, math.floor, string.format, debug.getinfo, rawequal, tonumber, type
-local MOST_LEVEL = 10000
+local MAX_LEVEL = 10000
 local raw_getfenv, raw_setfenv = getfenv, setfenv
 
 local fenv = {}
@@ -19,7 +19,7 @@ local is_ours = fenv.is_ours
 -- gets the position of the caller.
 local function level_or_function(value, name)
   local level = type(value) ~= 'function' and tonumber(value)
-  if level and level >= 0 and level <= MOST_LEVEL then
+  if level and level >= 0 and level <= MAX_LEVEL then
     level = floor(level)
     if level == 0 or getinfo(level + 2, 'l') then
       return level == 0 and 0 or level + 1

@@ -1,6 +1,6 @@
 -- The globals of scripts: Lua's own functions and libraries, where everything that could affect other runs is replaced.
 -- `base` has the functions, `libraries` the libraries. Each run gets copies.
-local run, settings, console, sending, modules, leaving, guards, make_tables, note = ...
+local run, settings, console, sending, modules, coroutines, guards, make_tables, record = ...
 
 local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
@@ -50,7 +50,7 @@ end
 
 -- Scripts that set no metatable get the C functions, which are faster.
 local plain_table = copy(libraries.table)
-for name, value in next, make_tables(copy(plain_table), note) do
+for name, value in next, make_tables(copy(plain_table), record) do
   libraries.table[name] = value
 end
 plain_table.sort, plain_table.move = libraries.table.sort, libraries.table.move
@@ -58,14 +58,14 @@ if guards then
   plain_table.insert = libraries.table.insert
 end
 
-libraries.os.exit = leaving.exit
-libraries.os.execute = console.waiting(libraries.os.execute)
-libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
+libraries.os.exit = coroutines.exit
+libraries.os.execute = console.blocking(libraries.os.execute)
+libraries.coroutine.resume, libraries.coroutine.wrap = coroutines.resume, coroutines.wrap
 
 -- C functions that loop without end for certain arguments.
 
 -- Returns the result of a pcall, or raises its error at the position where the script called the function.
-local function placed(name, ok, ...)
+local function results_or_error(name, ok, ...)
   if ok then
     return ...
   end
@@ -76,7 +76,7 @@ local function placed(name, ok, ...)
   error((gsub(value, "to '[^']*'", "to '" .. name .. "'", 1)), 3)
 end
 
-local MOST_OCTETS = 2 ^ 31
+local MAX_OCTETS = 2 ^ 31
 
 -- The C functions accept numeric strings.
 local function as_number(value)
@@ -87,11 +87,11 @@ function libraries.string.rep(text, times, ...)
   times = as_number(times)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
-  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MOST_OCTETS
-    and times < MOST_OCTETS and #text * times < MOST_OCTETS and ... == nil then
+  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MAX_OCTETS
+    and times < MAX_OCTETS and #text * times < MAX_OCTETS and ... == nil then
     return rep(text, times)
   end
-  local result = placed('rep', pcall(rep, text, times, ...))
+  local result = results_or_error('rep', pcall(rep, text, times, ...))
   return result
 end
 
@@ -127,7 +127,7 @@ if guards then
       end
       given = date
     end
-    local seconds = placed('time', pcall(time, given))
+    local seconds = results_or_error('time', pcall(time, given))
     return seconds
   end
 end
@@ -147,14 +147,14 @@ globals.string_metatable = string_metatable
 local function show_string_metatable()
   if not is_copy_in_force then
     raw_debug.setmetatable('', copy(string_metatable))
-    is_copy_in_force, run.touched = true, true
+    is_copy_in_force, run.dirty = true, true
   end
   return getmetatable ''
 end
 
 local function show_file_metatable()
   if not copy_for_files then
-    run.touched = true
+    run.dirty = true
     copy_for_files = copy(console.file_metatable)
     copy_for_files.__index = copy(console.file_metatable.__index)
   end
@@ -170,14 +170,14 @@ function base.getmetatable(...)
     if kind == 'userdata' and console.io.type(value) then
       return show_file_metatable()
     end
-    run.odd = run.odd or getmetatable(value) ~= nil -- a C module's metatable, which all runs share
+    run.unfit = run.unfit or getmetatable(value) ~= nil -- a C module's metatable, which all runs share
   end
   return getmetatable(...)
 end
 
 function base.setmetatable(value, metatable, ...)
   if type(metatable) == 'table' and rawget(metatable, '__gc') ~= nil then
-    run.finalizers, run.touched = true, true
+    run.finalizers, run.dirty = true, true
   end
   return setmetatable(value, metatable, ...)
 end
@@ -188,7 +188,7 @@ local harmless = { collect = true, count = true, step = true, isrunning = true }
 
 function base.collectgarbage(option, ...)
   if option ~= nil and not harmless[option] then
-    run.odd = true
+    run.unfit = true
   end
   return raw_collectgarbage(option, ...)
 end
@@ -210,7 +210,7 @@ function globals.seed()
     raw_randomseed(((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f)
   else
     raw_randomseed(settings.seed % 2 ^ 48)
-    run.odd = true -- discard the interpreter: the next one has another seed
+    run.unfit = true -- discard the interpreter: the next one has another seed
   end
 end
 

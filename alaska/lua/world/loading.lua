@@ -7,9 +7,9 @@ local open, find, format, concat = io.open, string.find, string.format, table.co
 local compile, open_chunk = chunks.compile, chunks.open
 local is_5_1 = setfenv ~= nil
 -- The same limit as for a script file: compiling cannot be interrupted.
-local MOST_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge
+local MAX_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge
 
-local too_long = settings.sandbox and format('the text has more than %d octets', MOST_OCTETS)
+local too_long = settings.sandbox and format('the text has more than %d octets', MAX_OCTETS)
 local loading = {}
 
 function loading.globals()
@@ -22,7 +22,7 @@ local globals = loading.globals
 local function pieces_of(reader)
   local pieces, count, octets = {}, 0, 0
   while true do
-    limits.patience()
+    limits.check_time()
     local is_good, piece = pcall(reader) -- not called directly, so that errors have no position of this file
     if not is_good and type(piece) == 'string' and find(piece, 'not enough memory$') then
       error(piece, 0)
@@ -34,7 +34,7 @@ local function pieces_of(reader)
       return nil, 'reader function must return a string'
     end
     count, octets = count + 1, octets + #(piece .. '')
-    if octets > MOST_OCTETS then
+    if octets > MAX_OCTETS then
       return nil, too_long
     end
     pieces[count] = piece
@@ -66,10 +66,10 @@ function loading.load(source, name, mode, ...)
   elseif is_5_1 and type(env) ~= 'table' then
     error(format("bad argument #4 to 'load' (table expected, got %s)", type(env)), 2)
   end
-  if #source > MOST_OCTETS then
+  if #source > MAX_OCTETS then
     return nil, too_long
   end
-  limits.patience()
+  limits.check_time()
   local chunk, message = compile(source, name or source)
   if not chunk then
     return nil, message

@@ -13,12 +13,12 @@ local unpack = table.unpack
 local isyieldable = coroutine.isyieldable
 local open_chunk = chunks.open
 local real, is_5_1 = package, setfenv ~= nil
-local MOST_NAMES, LONGEST = 1000, 255 -- names in the cache; octets of a name
+local MAX_NAMES, LONGEST = 1000, 255 -- names in the cache; octets of a name
 local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> Alaska's file
 
 real.path, real.cpath = settings.path, settings.cpath -- cpath is used to find C modules
 
-local modules, nothing = {}, {}
+local modules, no_folders = {}, {}
 for name, value in next, loading do
   modules[name] = value
 end
@@ -26,13 +26,13 @@ end
 -- Releases the references to the run's globals.
 function modules.finish()
   run.loaded, run.preload, run.package, run.array, run.stripped = nil, nil, nil, nil, nil
-  run.absent = nothing
+  run.missing_folders = no_folders
 end
 
 -- Finding modules
 
-local own = {} -- name of one of Alaska's files -> its function
-local beside = {} -- name of a module in the scripts directory -> { version =, chunk = }
+local own_chunks = {} -- name of one of Alaska's files -> its function
+local local_modules = {} -- name of a module in the scripts directory -> { version =, chunk = }
 local system = {} -- name of a system module -> { path =, chunk =, or missing = }
 local system_count = 0
 
@@ -90,31 +90,31 @@ local function from_directory(name)
   local folder = match(name, '^[^.]*%.')
   if find(name, '%c') then
     return 'no module has a name with control characters'
-  elseif run.absent[folder] then
+  elseif run.missing_folders[folder] then
     return format("no folder '%s' beside the scripts", sub(folder, 1, -2))
   elseif not isyieldable() then
     error(format("module '%s' cannot be loaded within a function that is called by table.sort, string.gsub, tostring or "
       .. 'a C module; load it before', name), 0)
   end
-  local known = beside[name]
+  local known = local_modules[name]
   local is_found, path, version, source =
     questions.ask('module', run.script.directory, name, known and known.version or '')
   if is_found == nil then
-    beside[name] = nil
-    run.absent[version .. '.'] = version ~= '' or nil
+    local_modules[name] = nil
+    run.missing_folders[version .. '.'] = version ~= '' or nil
     return path
   elseif not is_found then
     error(path, 0)
   elseif source then
     known = { version = version, chunk = compiled(name, path, source) }
-    beside[name] = known
+    local_modules[name] = known
   end
   return open_chunk(known.chunk, globals()), path
 end
 
 -- The cache is bounded, because a script may require any number of names.
-local function remember(name, found)
-  if system_count == MOST_NAMES then
+local function cache_result(name, found)
+  if system_count == MAX_NAMES then
     system, system_count = {}, 0
   end
   system[name], system_count = found, system_count + 1
@@ -139,7 +139,7 @@ local function from_path(name)
   if not path then
     missing = gsub(missing, '^\n\t', '')
     if is_default then
-      remember(name, { missing = missing })
+      cache_result(name, { missing = missing })
     end
     return missing
   end
@@ -149,7 +149,7 @@ local function from_path(name)
   end
   local chunk = compiled(name, path, source)
   if is_default then
-    remember(name, { path = path, chunk = chunk })
+    cache_result(name, { path = path, chunk = chunk })
   end
   return open_chunk(chunk, globals_of_system(name)), path
 end
@@ -214,9 +214,9 @@ local function from_builtins(name)
   if not file then
     return format("no module of Alaska's own '%s'", name)
   end
-  own[file] = own[file] or part_with_checks(file)
+  own_chunks[file] = own_chunks[file] or part_with_checks(file)
   return function()
-    return own[file](name, null, console, modules.shared, modules)
+    return own_chunks[file](name, null, console, modules.shared, modules)
   end, ':alaska:'
 end
 
@@ -262,7 +262,7 @@ function modules.require(name)
   if value then
     return value
   end
-  limits.patience() -- a chunk that only requires modules contains no time check
+  limits.check_time() -- a chunk that only requires modules contains no time check
   local loader, extra = loader_of(name)
   value = loader(name, extra)
   if value ~= nil then
@@ -304,8 +304,8 @@ function modules.package(env, libraries)
   end
   local package = settings.sandbox and package_of_sandbox(loaded) or package_of_trusted(loaded)
   loaded.package = package
-  run.touched = true
-  run.loaded, run.preload, run.package, run.absent = loaded, package.preload, package, {}
+  run.dirty = true
+  run.loaded, run.preload, run.package, run.missing_folders = loaded, package.preload, package, {}
   return package
 end
 

@@ -4,7 +4,7 @@
 -- functions that Python calls. No Python object is ever passed in, and none remains.
 --
 -- A *run* is one execution of a script for one request. `finish` reverts what a run can change for later runs. What
--- cannot be reverted sets `run.odd`, and Python then creates a new interpreter.
+-- cannot be reverted sets `run.unfit`, and Python then creates a new interpreter.
 local settings, sources = ...
 
 -- Lupa adds its own library to every interpreter, which gives access to Python: remove it.
@@ -48,7 +48,7 @@ number_format = string.format -- the C function, for formats without strings
 private.string = part 'texts'(string)
 
 -- The state of the current run, shared by all files.
-local run = { odd = false, finalizers = false }
+local run = { unfit = false, finalizers = false }
 
 local limits = part 'limits'(run, settings, part 'clock'(has_ffi and ffi))
 local lexer = part 'lexer'()
@@ -72,22 +72,22 @@ end
 local questions = part 'questions'(run)
 local trace = part 'trace'(run, chunks.last_lines)
 local describe = part 'describe'(debug.getmetatable)
-local console = part 'console'(run, settings, limits, trace.note)
+local console = part 'console'(run, settings, limits, trace.record)
 local sending = part 'sending'(run, settings, limits, console, questions)
 local system = settings.sandbox and part 'system'(run, console, trace.is_main)
 local bounded = settings.sandbox and part 'bounded'(limits)
 local loading = part 'loading'(run, settings, chunks, limits, console)
 local modules =
   part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, loading, system, bounded)
-local guards = jit and part 'guards'(run, trace.note)
+local guards = jit and part 'guards'(run, trace.record)
 local raw_resume = guards and guards.resume or coroutine.resume
-local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
-local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards,
-  part_with_checks 'tables', trace.note)
+local coroutines = part 'coroutines'(run, questions, limits.end_script, raw_resume, trace)
+local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
+  part_with_checks 'tables', trace.record)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
 if settings.sandbox and limits.check then
-  part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.note)
+  part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.record)
 end
 local api = part 'api'(run, settings, limits, questions, sending, modules)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
@@ -101,11 +101,11 @@ local open, pack, unpack = chunks.open, table.pack, table.unpack
 run.tracer = trace.frames
 
 local scripts = {}
-local most -- kilobytes in use above which garbage is collected after a run
-local has_tidied, must_tidy = false, false
+local gc_threshold -- kilobytes in use above which garbage is collected after a run
+local has_collected, must_collect = false, false
 local current -- the coroutine of the current script
 
--- Compiles a script. Returns the error text or nil, after which Python must call `forget`, and whether the script uses
+-- Compiles a script. Returns the error text or nil, after which Python must call `release`, and whether the script uses
 -- `alaska`.
 local function compile(name, source, path, directory)
   local is_in_time, chunk, message = pcall(chunks.compile_file, source, path)
@@ -124,12 +124,12 @@ local LARGE = 256 * 1024 -- octets
 
 -- Returns the error text and the frames of a failed script.
 local function failure_of(thread, ok, value)
-  local text = not ok and not run.over and describe(value)
-  if run.over then -- may have been set by the __tostring just called
+  local text = not ok and not run.ended_by and describe(value)
+  if run.ended_by then -- may have been set by the __tostring just called
     if run.exit then
       return run.exit.text, {}
     end
-    return run.over, run.trace
+    return run.ended_by, run.trace
   elseif text then
     return text, trace.of_error(value, thread)
   end
@@ -142,16 +142,16 @@ local function finish()
   modules.finish()
   -- Finalizers may create further objects with finalizers.
   local rounds = 0
-  while run.finalizers and not run.odd do
+  while run.finalizers and not run.unfit do
     run.finalizers = false
     collect()
     rounds = rounds + 1
-    run.odd = rounds == 10
+    run.unfit = rounds == 10
   end
   console.close_files()
   globals.restore()
-  if count 'count' > most then
-    most, has_tidied, must_tidy = limits.tidy(), true, true
+  if count 'count' > gc_threshold then
+    gc_threshold, has_collected, must_collect = limits.collect_after_run(), true, true
   end
 end
 
@@ -162,16 +162,16 @@ local function begin()
   if guards then
     guards.begin()
   end
-  run.exit, run.frames, run.noted, run.touched = nil, nil, nil, false
+  run.exit, run.frames, run.recorded, run.dirty = nil, nil, nil, false
   run.question, run.answer = nil, nil
 end
 
 -- The first result says whether Python keeps the interpreter.
-local UNFIT, FIT, FIT_WITH_MEMORY_TO_GIVE_BACK, READY = 0, 1, 2, 3
+local DISCARD, KEEP, KEEP_AND_TRIM, COMPLETE = 0, 1, 2, 3
 
 local function results(message)
-  local fitness = run.odd and UNFIT or has_tidied and FIT_WITH_MEMORY_TO_GIVE_BACK or FIT
-  has_tidied = false
+  local fitness = run.unfit and DISCARD or has_collected and KEEP_AND_TRIM or KEEP
+  has_collected = false
   return fitness, message, console.output(), sending.results()
 end
 
@@ -182,28 +182,28 @@ end
 
 -- Returns the results of a successful run with little output. Nothing remains to be fetched; see `conclude`.
 local function all_results()
-  if sending.count() == 0 and console.held() == 0 then
+  if sending.count() == 0 and console.captured_octets() == 0 then
     return begin_and_return(true)
   end
-  return begin_and_return(READY, nil, console.output(), sending.results())
+  return begin_and_return(COMPLETE, nil, console.output(), sending.results())
 end
 
 -- Returns the results of a run that has ended: true if there are none; else the fitness of the interpreter, the error
 -- text or nil, the output, the number of values that describe messages and log lines, and the first batch of them. With
 -- READY these are complete. Otherwise Python fetches the remaining values with `more` and the details of the error with
--- `details`, and then calls `forget`.
+-- `details`, and then calls `release`.
 local function conclude(thread, ok, value)
-  run.touched = true
+  run.dirty = true
   if run.script.eager then
     sending.end_eager()
   end
-  if ok and not run.over and status(thread) == 'dead' then
+  if ok and not run.ended_by and status(thread) == 'dead' then
     finish()
     -- A finalizer may have exceeded a limit.
     run.frames = run.trace
-    local message = run.limit and run.over
-    local is_small = sending.count() <= sending.BATCH and sending.held() + console.held() <= LARGE
-    if is_small and not message and not run.odd and not has_tidied then
+    local message = run.limit and run.ended_by
+    local is_small = sending.count() <= sending.BATCH and sending.buffered_octets() + console.captured_octets() <= LARGE
+    if is_small and not message and not run.unfit and not has_collected then
       return all_results()
     end
     return results(message)
@@ -213,7 +213,7 @@ local function conclude(thread, ok, value)
   if close and not run.limit then
     close(thread) -- runs the __close of pending variables
     if run.limit then
-      message, run.frames = run.over, run.trace
+      message, run.frames = run.ended_by, run.trace
     end
   end
   finish()
@@ -222,10 +222,10 @@ end
 
 -- Functions that Python calls while memory is not limited
 
-local held -- a long context
+local long_context -- set by `set_context`
 
-local function hold(context)
-  held = context
+local function set_context(context)
+  long_context = context
 end
 
 -- Sets the request for a script that uses `alaska`, before it runs.
@@ -244,7 +244,7 @@ end
 
 -- Sets the answer of the worker: true and values; nil and the reason for no answer; or false and an error text for the
 -- script.
-local function hold_answer(...)
+local function set_answer(...)
   run.answer = pack(...)
 end
 
@@ -252,43 +252,43 @@ end
 
 -- Releases the results of a run after Python has read them. They may be large, and the next run may start much later.
 -- The error and the stack still existed when `finish` collected garbage.
-local function forget()
-  local is_large = must_tidy or sending.held() + console.held() > LARGE
+local function release()
+  local is_large = must_collect or sending.buffered_octets() + console.captured_octets() > LARGE
   begin()
   if is_large then
-    most, must_tidy = limits.tidy(), false
+    gc_threshold, must_collect = limits.collect_after_run(), false
   end
 end
 
--- Handles a yield or the end of a script; see `go`.
+-- Handles a yield or the end of a script; see `run_script`.
 local function advance(thread, ok, value)
-  if ok and value == nil and not run.touched and not run.odd and status(thread) == 'dead' then
+  if ok and value == nil and not run.dirty and not run.unfit and status(thread) == 'dead' then
     run.env, run.request, current = nil, nil, nil
     if run.script.eager then
       sending.end_eager()
     end
-    if count 'count' <= most then
+    if count 'count' <= gc_threshold then
       return true
     end
-    most, has_tidied = limits.tidy(), true
+    gc_threshold, has_collected = limits.collect_after_run(), true
     return results()
   end
   local question = questions.take()
   if question and status(thread) == 'suspended' then
     return nil, unpack(question, 1, question.n)
-  elseif ok and value ~= nil and not run.over and status(thread) == 'dead' then
+  elseif ok and value ~= nil and not run.ended_by and status(thread) == 'dead' then
     ok, value = pcall(api.returned, value) -- the return value is a reply to the request
   end
-  if not ok and type(value) == 'string' and find(value, MEMORY) and not run.over then
+  if not ok and type(value) == 'string' and find(value, MEMORY) and not run.ended_by then
     return
   end
   return conclude(thread, ok, value)
 end
 
--- Runs a compiled script with this context, or the one set by `hold`. Returns nothing if memory ran out; nil and a
--- question if the script asks the worker, after which Python calls `go_on`; else the results of `conclude`.
-local function go(name, context)
-  if run.touched then
+-- Runs a compiled script with this context, or the one set by `set_context`. Returns nothing if memory ran out; nil and
+-- a question if the script asks the worker, after which Python calls `resume_script`; else the results of `conclude`.
+local function run_script(name, context)
+  if run.dirty then
     begin()
   end
   local script = scripts[name]
@@ -297,8 +297,8 @@ local function go(name, context)
   if script.eager then
     sending.begin_eager()
   end
-  local env = script.make_environment(context or held, script.path)
-  held, run.env = nil, env
+  local env = script.make_environment(context or long_context, script.path)
+  long_context, run.env = nil, env
   -- In a coroutine: os.exit ends it by a yield that no pcall can catch, and tracebacks contain only the script.
   current = create(open(script.chunk, env))
   return advance(current, resume(current))
@@ -317,44 +317,44 @@ local function claims(path)
   end
 end
 
-local may_begin = claims(settings.claims)
-local go_from
+local claim = claims(settings.claims)
+local run_from
 
-local function after(given, at, result, ...)
-  if result ~= true or given[at] == nil or not may_begin() then
+local function continue_after(given, at, result, ...)
+  if result ~= true or given[at] == nil or not claim() then
     return result, ...
   end
-  return go_from(given, at)
+  return run_from(given, at)
 end
 
-local position -- index of the current script's name in the arguments of `go_several`
+local position -- index of the current script's name in the arguments of `run_several`
 
-function go_from(given, at)
+function run_from(given, at)
   position = at
-  return after(given, at + 2, go(given[at], given[at + 1]))
+  return continue_after(given, at + 2, run_script(given[at], given[at + 1]))
 end
 
 -- Runs compiled scripts with short contexts, given as alternating names and contexts, until one has results or no
--- further request can be claimed. Returns the results of `go` for the last one.
-local function go_several(...)
-  return go_from({ ... }, 1)
+-- further request can be claimed. Returns the results of `run_script` for the last one.
+local function run_several(...)
+  return run_from({ ... }, 1)
 end
 
--- Returns the number of the current script of `go_several`, from 1 on.
-local function which()
+-- Returns the number of the current script of `run_several`, from 1 on.
+local function current_number()
   return (position + 1) / 2
 end
 
--- Resumes a script with the answer set by `hold_answer`.
-local function go_on()
-  sending.answered(run.answer[1])
+-- Resumes a script with the answer set by `set_answer`.
+local function resume_script()
+  sending.record_delivery(run.answer[1])
   return advance(current, resume(current))
 end
 
 -- Returns the results of a run that ran out of memory, after Python has lifted the limit. No code of the script is
 -- called any more.
-local function rescue()
-  run.odd, run.touched = true, true
+local function recover()
+  run.unfit, run.dirty = true, true
   run.frames = current and trace.frames(current) or {}
   run.env, run.request, current, run.question, run.answer = nil, nil, nil, nil, nil
   local innermost = run.frames[1]
@@ -370,10 +370,10 @@ local function details(message)
   for i, frame in ipairs(run.frames or {}) do
     lines[i] = tostring(frame)
   end
-  local file, line = trace.place(message, run.frames or {}, run.script.path)
+  local file, line = trace.position(message, run.frames or {}, run.script.path)
   return file or run.script.path, line, run.limit, concat(lines, '\n')
 end
 
-most = limits.settle()
-return compile, hold, go, may_begin and go_several, go_on, hold_answer, rescue, details, sending.more, forget,
-  describe_request, add_frames, which
+gc_threshold = limits.finish_startup()
+return compile, set_context, run_script, claim and run_several, resume_script, set_answer, recover, details,
+  sending.more, release, describe_request, add_frames, current_number

@@ -11,7 +11,7 @@ local pack, unpack = table.pack, table.unpack
 local questions = {}
 
 -- Passes on the question of a coroutine. Where no yield is possible, it answers the question itself, with an error.
-local function hand_on()
+local function pass_on()
   if isyieldable() then
     yield()
   else
@@ -21,7 +21,7 @@ local function hand_on()
   end
 end
 
-questions.hand_on = hand_on
+questions.pass_on = pass_on
 
 -- Asks the worker and returns its answer: true or nil and values, or false and an error text. Needs a place where a
 -- yield is possible.

@@ -6,7 +6,7 @@ local error, type, select, next, pcall, tostring = error, type, select, next, pc
 local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
 local gmatch, gsub, format, sub = string.gmatch, string.gsub, string.format, string.sub
 local count, traceback, tonumber = collectgarbage, debug.traceback, tonumber
-local MOST_LEVEL = 2 ^ 30
+local MAX_LEVEL = 2 ^ 30
 
 local function keep(given, names)
   local kept = {}
@@ -82,7 +82,7 @@ end
 
 -- Shows only lines of files that are not Alaska's own. Checks the time, because a deep stack or a long message is slow.
 function libraries.debug.traceback(...)
-  limits.patience()
+  limits.check_time()
   local thread, message, level = ...
   local has_thread = type(thread) == 'thread'
   if not has_thread then
@@ -92,7 +92,7 @@ function libraries.debug.traceback(...)
     return message
   end
   local first = level == nil and (has_thread and 0 or 1) or tonumber(level)
-  if not first or first % 1 ~= 0 or first < -MOST_LEVEL or first > MOST_LEVEL then
+  if not first or first % 1 ~= 0 or first < -MAX_LEVEL or first > MAX_LEVEL then
     error(format("bad argument #%d to 'traceback' (a level is expected)", has_thread and 3 or 2), 2)
   end
   local text

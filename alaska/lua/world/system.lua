@@ -33,11 +33,11 @@ local function is_of_a_file(value)
   return at and at.what ~= 'C' and not find(at.source, '^=%[alaska ')
 end
 
-local MOST_LEVEL, MOST_VARIABLES = 1e6, 255
+local MAX_LEVEL, MAX_VARIABLES = 1e6, 255
 
 -- Returns the index of an upvalue, or 0 if the argument is not a valid one.
 local function index_of(number)
-  return type(number) == 'number' and number >= 1 and number <= MOST_VARIABLES and floor(number) or 0
+  return type(number) == 'number' and number >= 1 and number <= MAX_VARIABLES and floor(number) or 0
 end
 
 local library = {}
@@ -46,7 +46,7 @@ local library = {}
 -- globals.
 function library.getinfo(value, ...)
   local what = ...
-  if type(value) == 'number' and value >= 0 and value < MOST_LEVEL then
+  if type(value) == 'number' and value >= 0 and value < MAX_LEVEL then
     value = floor(value) + 1
   elseif type(value) == 'number' then
     return nil

@@ -5,9 +5,9 @@ local run, last_lines = ...
 local getinfo, find, format, match, sub = debug.getinfo, string.find, string.format, string.match, string.sub
 local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs, coroutine.running, setmetatable, tonumber, type
 
-local PLACE = '^([^\n]-):(%d+): ' -- how most error texts start
+local POSITION = '^([^\n]-):(%d+): ' -- how most error texts start
 local FIRST, LAST = 12, 10 -- lines kept at the start and end of a long trace
-local MOST = 200 -- levels that are examined before the last ones; each takes longer than the one before
+local MAX = 200 -- levels that are examined before the last ones; each takes longer than the one before
 
 local function is_main(at)
   return at.linedefined == 1 and at.lastlinedefined == last_lines[at.source]
@@ -70,7 +70,7 @@ function trace.frames(thread)
     if at and at.what ~= 'C' and at.what ~= 'tail' and not find(at.short_src, '^%[alaska ') then
       frames[#frames + 1] = frame_of(at)
     end
-    if not skipped and (#frames == FIRST or level - first == MOST) and depth - level > 2 * LAST then
+    if not skipped and (#frames == FIRST or level - first == MAX) and depth - level > 2 * LAST then
       frames[#frames + 1] = format('...\t(skipping %d levels)', depth - LAST - level - 1)
       skipped, level = true, depth - LAST - 1
     end
@@ -81,13 +81,13 @@ end
 
 -- Records the stack of an error that is going to be raised again, and returns the error. `frames` are the frames of the
 -- coroutine that the error has ended.
-function trace.note(value, frames)
-  local noted = run.noted
-  if not noted or not rawequal(noted.value, value) then
-    noted = { value = value, frames = frames or {} }
-    run.noted, run.touched = noted, true
+function trace.record(value, frames)
+  local recorded = run.recorded
+  if not recorded or not rawequal(recorded.value, value) then
+    recorded = { value = value, frames = frames or {} }
+    run.recorded, run.dirty = recorded, true
     for _, frame in ipairs(trace.frames(nil)) do
-      noted.frames[#noted.frames + 1] = frame
+      recorded.frames[#recorded.frames + 1] = frame
     end
   end
   return value
@@ -95,15 +95,15 @@ end
 
 -- Returns the frames of an error that ended a thread.
 function trace.of_error(value, thread)
-  local noted = run.noted
-  if noted and rawequal(noted.value, value) then
-    return noted.frames
+  local recorded = run.recorded
+  if recorded and rawequal(recorded.value, value) then
+    return recorded.frames
   end
   local frames = trace.frames(thread)
   local innermost = frames[1]
   if type(innermost) == 'table' and not innermost.line and type(value) == 'string' then
     -- For its own errors, LuaJIT does not keep the current line, but the error text contains it.
-    local short_src, line = match(value, PLACE)
+    local short_src, line = match(value, POSITION)
     innermost.line = short_src == innermost.short_src and tonumber(line) or nil
   end
   return frames
@@ -111,8 +111,8 @@ end
 
 -- Returns file and line of an error: from its text if it starts with a position, else from the innermost frame. Lua
 -- shortens long file names. `path` is the script's path, in case it has no frame.
-function trace.place(text, frames, path)
-  local short_src, line = match(text, PLACE)
+function trace.position(text, frames, path)
+  local short_src, line = match(text, POSITION)
   if short_src then
     for i = 1, #frames do
       if type(frames[i]) == 'table' and frames[i].short_src == short_src then

@@ -22,7 +22,7 @@ for name, raw in next, debug do
     if is_our_function((...)) then
       return nil
     end
-    run.odd = true
+    run.unfit = true
     return raw(...)
   end
 end
@@ -53,7 +53,7 @@ function libraries.debug.upvaluejoin(one, number, other, ...)
   if is_our_function(one) or is_our_function(other) then
     error("bad argument #1 to 'upvaluejoin' (a function of Alaska)", 2)
   end
-  run.odd = true
+  run.unfit = true
   return raw_join(one, number, other, ...)
 end
 
@@ -78,7 +78,7 @@ local function for_frames(raw)
     if is_our_frame(...) then
       return nil
     end
-    run.odd = true
+    run.unfit = true
     return same(raw(shifted(...))) -- no tail call: levels are relative to this function
   end
 end
@@ -100,12 +100,12 @@ function libraries.debug.setfenv(value, env)
   if fenv.is_ours(raw_getfenv(value)) then
     error("'setfenv' cannot change environment of given object", 2)
   end
-  run.odd = true
+  run.unfit = true
   return raw_setfenv(value, env)
 end
 
 function base.newproxy(...)
-  run.finalizers, run.touched = true, true -- its metatable may get a __gc
+  run.finalizers, run.dirty = true, true -- its metatable may get a __gc
   return raw_newproxy(...)
 end
 
