@@ -1,4 +1,4 @@
-"""Modules that stand beside the scripts: ``require 'a.b'`` finds ``a/b.lua`` or ``a/b/init.lua`` in their directory."""
+"""Modules in the scripts directory: ``require 'a.b'`` finds ``a/b.lua`` or ``a/b/init.lua``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ PLACES = (SUFFIX, b"/init" + SUFFIX)
 
 
 def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
-    """Return ``OK``, the module's path and a text that stands for its version, and unless that text is ``known`` also
-    its source; ``NONE``, the places where it is not, and the first word of its name if no folder is called so, else
-    nothing; or ``ERROR`` and what is wrong with its file.
+    """Find a module in the scripts directory.
+
+    Return one of:
+
+    * ``OK``, the module's path, its version as text, and its source unless the version is ``known``;
+    * ``NONE``, the paths that were tried, and the first word of the name if no folder has this name, else nothing;
+    * ``ERROR`` and the reason why its file cannot be used.
 
     :raises ScriptUnreadable: its file cannot be read at present.
     """

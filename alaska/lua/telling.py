@@ -1,4 +1,4 @@
-"""What Lua tells of a script, a list of values, as sends, lines of the log and questions to the worker."""
+"""Decodes the list of values that Lua returns about a script: messages, log lines, and questions to the worker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _KINDS = {kind.value.encode(): kind for kind in SendKind}
 
 
 def worded(values: tuple[Any, ...]) -> tuple[bytes, ...]:
-    """Return a question of Lua's as the worker understands it: only what scripts ask, or what they have left so far."""
+    """Return a question from Lua in the worker's format. Only questions of scripts and deliveries of their output are
+    valid.
+    """
     if values[0] != TOLD:
         assert values[0] in SCRIPTS_OWN, values[0]
         return values
@@ -24,7 +26,7 @@ def worded(values: tuple[Any, ...]) -> tuple[bytes, ...]:
 
 
 def written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
-    """Return what a script wants sent, and logged."""
+    """Return the messages and the log lines of a script."""
     sends: list[Send] = []
     log: list[LogLine] = []
     start = 0

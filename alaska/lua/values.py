@@ -1,9 +1,8 @@
-"""Requests, outcomes and settings as octets, for the pipe between the worker and a child process.
+"""Encodes requests, outcomes and settings for the pipe between the worker and a child process.
 
-The other side of the pipe may be in the hands of whoever wrote the script. So what comes from it is not unpickled, it
-is read as MessagePack by a decoder that is told of which types it has to be. The fields are those of the classes:
-a new one crosses without a line here, as long as its type is made of texts, octets, numbers, tuples, named tuples,
-enumerations, dataclasses and script errors.
+A malicious script may control the child process. So its data is not unpickled: it is MessagePack, decoded against the
+expected types. The fields are those of the classes. A new field needs no code here if its type consists of texts,
+octets, numbers, tuples, named tuples, enumerations, dataclasses and script errors.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ T = TypeVar("T")
 
 
 class BadValue(AlaskaError):
-    """Octets that are no value of the type that was expected."""
+    """The octets are not a value of the expected type."""
 
 
 class Coder(Generic[T]):
-    """Turns the instances of one dataclass or named tuple into octets, and octets into instances."""
+    """Encodes and decodes the instances of a dataclass or named tuple."""
 
     def __init__(self, cls: Callable[..., T]) -> None:
         hints = typing.get_type_hints(cls)
         names = cls._fields if hasattr(cls, "_fields") else [field.name for field in fields(typing.cast("Any", cls))]
-        # A tuple with one place for each field takes half the time of a map, and half the room.
+        # A tuple of the fields takes half the time and space of a map.
         types = tuple(hints[name] for name in names)
         self._cls = cls
         self._values = attrgetter(*names)
@@ -43,14 +42,14 @@ class Coder(Generic[T]):
         )
 
     def encode(self, value: T) -> bytes:
-        """Return an instance as octets."""
+        """Encode an instance."""
         values = self._values(value)
         return self._encoder.encode((values,) if self._is_single else values)
 
     def decode(self, octets: bytes | memoryview) -> T:
-        """Return the instance that octets stand for.
+        """Decode an instance.
 
-        :raises BadValue: they stand for none.
+        :raises BadValue: the octets are not valid.
         """
         try:
             return self._cls(*self._decoder.decode(octets))
@@ -59,7 +58,7 @@ class Coder(Generic[T]):
 
 
 class _Failure(NamedTuple):
-    """An error as it crosses; texts are octets, since one may hold a file's name that is no UTF-8."""
+    """The encoded form of an error. Texts are octets, because a file name may not be valid UTF-8."""
 
     kind: str
     message: bytes
@@ -96,7 +95,7 @@ def _made(cls: type, value: object) -> ScriptError:
     if cls is not ScriptError or found is None:
         raise ValueError("an error of a kind that scripts do not have")
     error = found.__new__(found)
-    # Kinds of error differ in what they are made of, and not in what they hold.
+    # The classes differ in the parameters of their constructors, but not in their attributes.
     ScriptError.__init__(
         error,
         _text(failure.message),
