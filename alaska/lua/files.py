@@ -16,13 +16,13 @@ from typing import NamedTuple
 from alaska.errors import AlaskaError, ScriptUnreadable
 
 SUFFIX = b".lua"
-MOST_OCTETS = 4 * 1024 * 1024
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+MAX_OCTETS = 4 * 1024 * 1024
+_TEMPORARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 """Errors that may be temporary, or affect this process only."""
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
 
 
-class Unfit(AlaskaError):
+class InvalidFile(AlaskaError):
     """The path does not lead to a valid file of the directory; the text gives the reason."""
 
 
@@ -45,20 +45,20 @@ class File(NamedTuple):
 
     source: bytes
     version: Version
-    is_held: bool
+    is_open_for_writing: bool
 
 
 def read_file(directory: bytes, path: bytes) -> File:
     """Read a file inside a directory, which may itself be a symbolic link.
 
-    :raises Unfit: the file must not be read.
+    :raises InvalidFile: the file must not be read.
     :raises ScriptUnreadable: the file cannot be read at present.
     :raises OSError: the file cannot be read.
     """
     try:
         return _read(directory, path)
     except OSError as error:
-        if error.errno in _PASSING:
+        if error.errno in _TEMPORARY:
             raise ScriptUnreadable(f"{os.fsdecode(path)!r} cannot be read at present: {error.strerror}") from error
         raise
 
@@ -67,15 +67,15 @@ def _read(directory: bytes, path: bytes) -> File:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         _check(directory, path, os.fstat(descriptor))
-        is_held = _is_held(descriptor)
+        is_open_for_writing = _is_open_for_writing(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
-            source = file.read(MOST_OCTETS + 1)
+            source = file.read(MAX_OCTETS + 1)
         version = version_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
-    if len(source) > MOST_OCTETS:
-        raise Unfit(f"its file is larger than {MOST_OCTETS} octets")
-    return File(source, version, is_held)
+    if len(source) > MAX_OCTETS:
+        raise InvalidFile(f"its file is larger than {MAX_OCTETS} octets")
+    return File(source, version, is_open_for_writing)
 
 
 def version_at(path: str | bytes) -> Version | None:
@@ -98,22 +98,22 @@ def version_of(status: os.stat_result) -> Version:
 def _check(directory: bytes, path: bytes, opened: os.stat_result) -> None:
     """Check that an open file is regular and inside the directory.
 
-    :raises Unfit: it is not.
+    :raises InvalidFile: it is not.
     :raises OSError: it no longer exists.
     """
     if not stat.S_ISREG(opened.st_mode):
-        raise Unfit("what stands there is not a regular file")
+        raise InvalidFile("it is not a regular file")
     inside = os.path.realpath(directory)
     real = os.path.realpath(path)
     if os.path.commonpath([inside, real]) != inside:
-        raise Unfit("its file lies outside the scripts directory")
+        raise InvalidFile("its file lies outside the scripts directory")
     # The path may have changed since the file was opened: compare with the open file.
     now = os.stat(real, follow_symlinks=False)
     if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
-        raise Unfit("its file was exchanged while it was opened")
+        raise InvalidFile("its file was replaced while it was being opened")
 
 
-def _is_held(descriptor: int) -> bool:
+def _is_open_for_writing(descriptor: int) -> bool:
     """Return whether another process has an open file open for writing, as far as the system can tell.
 
     Linux grants the owner of a file a lease on it unless the file is open for writing. The lease is released at once. A

@@ -11,24 +11,21 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import secrets
 import sys
 import time
 from collections.abc import Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 import lupa
 
-from alaska import __version__
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
+from alaska.lua.lua_side import WITH_CHECKS, lua_files, lua_settings
 from alaska.lua.module_files import find_module
 from alaska.lua.options import LuaOptions
-from alaska.lua.paths import join_paths, module_paths
 from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
 from alaska.lua.request import Call, Outcome, Request, Send, SendKind
+from alaska.lua.results import question_from_lua, sends_and_log
 from alaska.lua.scripts import Script
-from alaska.lua.telling import worded, written_down
 from alaska.system.memory import Waste
 
 if TYPE_CHECKING:  # Child processes do not import the settings, to start faster.
@@ -39,19 +36,16 @@ if TYPE_CHECKING:  # Child processes do not import the settings, to start faster
 __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
-_FOLDERS = ("limits", "world", "text", "modules")
-_WITH_CHECKS = frozenset(("cjson", "json_encode", "json_decode", "matching", "pretty", "searching", "tables", "utf8"))
-"""Lua files with time checks, like scripts: each interpreter compiles them from source."""
-MOST_LINE_DIGITS = 9
-_FRAMES_AT_ONCE = 200  # the Lua stack is limited
-_IS_GOOD = {OK: True, NONE: None, ERROR: False}
+_MAX_LINE_DIGITS = 9
+_FRAMES_PER_CALL = 200  # the Lua stack is limited
+_STATUS = {OK: True, NONE: None, ERROR: False}
 SHORT_OCTETS = 64 * 1024
 """Maximum length of a context that can be passed while the memory limit is active."""
-MOST_MESSAGE_OCTETS = 64 * 1024
+_MAX_MESSAGE_OCTETS = 64 * 1024
 """Maximum length of an error message; the rest is cut."""
-LARGE_OCTETS = 4 * 1024 * 1024
+_LARGE_OCTETS = 4 * 1024 * 1024
 _waste = Waste()
-_UNFIT, _FIT_WITH_MEMORY_TO_GIVE_BACK, _READY = 0, 2, 3
+_DISCARD, _KEEP_AND_TRIM, _COMPLETE = 0, 2, 3
 
 
 class Lupa(Protocol):
@@ -61,7 +55,7 @@ class Lupa(Protocol):
     LuaError: type[Exception]
 
 
-class MayBegin(Protocol):
+class RequestClaims(Protocol):
     """Claims on requests of a batch: the file ``path`` has an octet for each (:class:`alaska.pool.claims.Claims`)."""
 
     @property
@@ -87,10 +81,10 @@ class LuaRunner:
         options: LuaOptions = LuaOptions(),  # noqa: B008  # it is frozen
         call: Call | None = None,
         config: Section = (),
-        claims: MayBegin | None = None,
+        claims: RequestClaims | None = None,
     ) -> None:
         self._options = options
-        self._call = call if call is not None else _nobody_answers
+        self._call = call if call is not None else _no_worker
         self._config = config
         self._claims = claims
         self._module = lupa_module(options.version)
@@ -115,15 +109,15 @@ class LuaRunner:
                         return Outcome()
                 else:
                     lua.quiet.discard(script.name)
-                outcome = lua.outcome(lua.converse(values, request, self._call))
+                outcome = lua.outcome(lua.answer_questions(values, request, self._call))
             else:
                 outcome = lua.prepare_and_run(script, request, self._call)
         except (self._module.LuaError, MemoryError) as error:
-            outcome = self._rescued(lua, os.fsdecode(script.path), error)
+            outcome = self._failed_outcome(lua, os.fsdecode(script.path), error)
         except BaseException:  # `call` has failed during the run: the interpreter is unusable.
             self._lua = None
             raise
-        return self._left(lua, outcome)
+        return self._after_run(lua, outcome)
 
     def is_quiet(self, name: bytes) -> bool:
         """Return whether the last run of a script had no messages and output, as :meth:`run_several` expects."""
@@ -153,26 +147,26 @@ class LuaRunner:
             if values is not True:
                 lua.quiet.clear()  # the next runs show which script it was
                 if values is not None and values[0] is None:
-                    values = lua.converse(values, requests[lua.position() - 1], self._call)
+                    values = lua.answer_questions(values, requests[lua.position() - 1], self._call)
             outcome = lua.outcome(values)
         except (self._module.LuaError, MemoryError) as error:
-            outcome = self._rescued(lua, "several scripts", error)
+            outcome = self._failed_outcome(lua, "several scripts", error)
         except BaseException:  # `call` has failed during the run: the interpreter is unusable.
             self._lua = None
             raise
-        return self._left(lua, outcome)
+        return self._after_run(lua, outcome)
 
-    def _left(self, lua: _Interpreter, outcome: Outcome) -> Outcome:
+    def _after_run(self, lua: _Interpreter, outcome: Outcome) -> Outcome:
         """Release memory after a run; return its outcome."""
         if not lua.is_fit:
             self._lua = None
-        if outcome.error is not None or outcome.memory > LARGE_OCTETS:
+        if outcome.error is not None or outcome.memory > _LARGE_OCTETS:
             _waste.note()
         if _waste.rounds:
             _waste.give_back()
         return outcome
 
-    def _rescued(self, lua: _Interpreter, what: str, error: Exception) -> Outcome:
+    def _failed_outcome(self, lua: _Interpreter, what: str, error: Exception) -> Outcome:
         """Return the outcome of a run that failed outside of its script."""
         lua.is_fit = False
         try:
@@ -199,7 +193,7 @@ class _Interpreter:
     context between two runs.
     """
 
-    def __init__(self, module: Lupa, options: LuaOptions, config: Section, claims: MayBegin | None) -> None:
+    def __init__(self, module: Lupa, options: LuaOptions, config: Section, claims: RequestClaims | None) -> None:
         self._lua = lua = module.LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -208,15 +202,15 @@ class _Interpreter:
             attribute_filter=_refuse_attribute,
             max_memory=0,
         )
-        sources = {name.encode(): _part(options.version, name) for name in _files()}
+        sources = {name.encode(): _lua_file(options.version, name) for name in lua_files()}
         more = {b"config": _table(lua, config), b"claims": None if claims is None else claims.path}
-        settings = lua.table_from({**_lua_settings(options), **more})
-        functions = lua.execute(_part(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
-        self._compile, self._hold, self.run, self.run_several, self._go_on, *others = functions
-        self._hold_answer, self._rescue, *others = others
+        settings = lua.table_from({**lua_settings(options), **more})
+        functions = lua.execute(_lua_file(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
+        self._compile, self._set_context, self.run, self.run_several, self._resume, *others = functions
+        self._set_answer, self._recover, self._details, *others = others
         if claims is not None:
             claims.keep_from_children()
-        self._details, self._more, self._forget, self._describe, self._add_frames, self._position = others
+        self._next_values, self._release, self._describe_request, self._add_frames, self._position = others
         self._seconds = options.timeout / 1000 if options.timeout else None
         self.compiled: dict[bytes, Script] = {}
         self._with_api: dict[bytes, Script] = {}
@@ -229,14 +223,14 @@ class _Interpreter:
     def prepare_and_run(self, script: Script, request: Request, call: Call) -> Outcome:
         """Run a script that may be new or use the table ``alaska``, with a context of any length."""
         self._lua.set_max_memory(0)
-        self._hold(request.context)
+        self._set_context(request.context)
         failure = self._prepare(script)
         self._lua.set_max_memory(self._limit, total=True)
         if failure is not None:
             return Outcome(error=failure)
         if script.name in self._with_api:
             return self.outcome(self._run_with_api(script.name, request, call))
-        return self.outcome(self.converse(self.run(script.name, None), request, call))
+        return self.outcome(self.answer_questions(self.run(script.name, None), request, call))
 
     def position(self) -> int:
         """Return the number of the current script of a batch, from 1 on."""
@@ -248,12 +242,12 @@ class _Interpreter:
             return Outcome()
         memory = self._lua.get_memory_used()
         # Each call into Lua releases the GIL and acquires it again, so the frequent case makes no further call.
-        if values is not None and values[0] == _READY:
+        if values is not None and values[0] == _COMPLETE:
             _, _, output, _, *fields = values
-            sends, log = written_down(fields)
+            sends, log = sends_and_log(fields)
             return Outcome(sends, output, log=log, memory=memory)
         self._lua.set_max_memory(0)
-        outcome = self._outcome(self._rescue() if values is None else values)
+        outcome = self._outcome(self._recover() if values is None else values)
         self._lua.set_max_memory(self._limit, total=True)
         outcome.memory = memory
         return outcome
@@ -265,14 +259,14 @@ class _Interpreter:
         fields = request.subject, request.address, request.sender, request.sender_tracker, request.worker
         frames = request.frames
         self._lua.set_max_memory(0)
-        self._describe(*fields, request.attempt, deadline, *frames[:_FRAMES_AT_ONCE])
-        for start in range(_FRAMES_AT_ONCE, len(frames), _FRAMES_AT_ONCE):
-            self._add_frames(*frames[start : start + _FRAMES_AT_ONCE])
+        self._describe_request(*fields, request.attempt, deadline, *frames[:_FRAMES_PER_CALL])
+        for start in range(_FRAMES_PER_CALL, len(frames), _FRAMES_PER_CALL):
+            self._add_frames(*frames[start : start + _FRAMES_PER_CALL])
         self._lua.set_max_memory(self._limit, total=True)
         until = None if self._seconds is None else started + self._seconds
-        return self.converse(self.run(name, None), request, call, until)
+        return self.answer_questions(self.run(name, None), request, call, until)
 
-    def converse(self, values: Any, request: Request, call: Call, until: float | None = None) -> object:  # noqa: ANN401
+    def answer_questions(self, values: Any, request: Request, call: Call, until: float | None = None) -> object:  # noqa: ANN401
         """Answer the questions of a script until it has ended; return the final values from Lua.
 
         ``values`` is the first result from Lua. ``until`` is the script's deadline, in seconds of the monotonic clock.
@@ -281,16 +275,16 @@ class _Interpreter:
             left = b"" if until is None else b"%.6f" % (until - time.monotonic())
             word, *answer = self._answer(values[1:], left, request, call)
             self._lua.set_max_memory(0)
-            self._hold_answer(_IS_GOOD[word], *answer)
+            self._set_answer(_STATUS[word], *answer)
             self._lua.set_max_memory(self._limit, total=True)
-            values = self._go_on()
+            values = self._resume()
         return values
 
     def _answer(self, question: tuple[Any, ...], left: bytes, request: Request, call: Call) -> Frames:
         """Answer a question, in this module or by the worker."""
         if question[0] == MODULE:
             return find_module(*question[1:])
-        return unpack(call(request, pack((left, *worded(question)))))
+        return unpack(call(request, pack((left, *question_from_lua(question)))))
 
     def _prepare(self, script: Script) -> ScriptError | None:
         """Compile a script unless this version is compiled already."""
@@ -303,58 +297,38 @@ class _Interpreter:
             message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
             if message is not None:
                 error = self._script_error(message, ScriptBroken)
-                self._forget()
+                self._release()
                 return error
         (self._with_api if has_api else self.compiled)[script.name] = script
         return None
 
     def _outcome(self, values: tuple[Any, ...]) -> Outcome:
         fitness, message, output, count, *fields = values
-        self.is_fit = fitness != _UNFIT
-        if fitness == _FIT_WITH_MEMORY_TO_GIVE_BACK:
+        self.is_fit = fitness != _DISCARD
+        if fitness == _KEEP_AND_TRIM:
             _waste.note()
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
-            fields.extend(self._more(len(fields)))
-        sends, log = written_down(fields)
-        self._forget()
+            fields.extend(self._next_values(len(fields)))
+        sends, log = sends_and_log(fields)
+        self._release()
         return Outcome(sends, output, error, log=log)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
-        if len(message) > MOST_MESSAGE_OCTETS:
-            message = message[:MOST_MESSAGE_OCTETS] + b"... (%d octets)" % len(message)
+        if len(message) > _MAX_MESSAGE_OCTETS:
+            message = message[:_MAX_MESSAGE_OCTETS] + b"... (%d octets)" % len(message)
         file, line, limit, traceback = self._details(message)
         return cls(
             _text(message),
             file=None if file is None else _text(file),
             # Scripts can put any digits where Lua writes the line.
-            line=None if line is None or len(line) > MOST_LINE_DIGITS else int(line),
+            line=None if line is None or len(line) > _MAX_LINE_DIGITS else int(line),
             traceback=tuple(_text(traceback).split("\n")) if traceback else (),
             limit=None if limit is None else _text(limit),
         )
 
 
-def _lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
-    path, cpath = module_paths(os.environ, options.version) if options.system_modules else ("", "")
-    return {
-        b"sandbox": options.sandbox,
-        b"timeout": options.timeout,
-        b"memory": options.memory,
-        b"output": options.output,
-        b"sends": options.sends,
-        b"sends_size": options.sends_size,
-        b"senders": options.senders,
-        b"lines": options.lines,
-        b"modules": os.fsencode(" ".join(options.modules)),
-        b"path": os.fsencode(join_paths(options.path, path)),
-        b"cpath": os.fsencode(join_paths(options.cpath, cpath)),
-        b"tells": options.tells,
-        b"seed": secrets.randbits(63),
-        b"version": __version__.encode(),
-    }
-
-
-def _nobody_answers(_request: Request, _octets: bytes) -> bytes:
+def _no_worker(_request: Request, _octets: bytes) -> bytes:
     return pack((ERROR, b"there is no worker to ask"))
 
 
@@ -391,21 +365,13 @@ def lupa_module(version: str) -> Lupa:
 
 
 @functools.cache
-def _files() -> dict[str, bytes]:
-    """Return the source of each of Alaska's Lua files, by file name without folder and suffix."""
-    here = resources.files(__package__)
-    files = [file for folder in _FOLDERS for file in here.joinpath(folder).iterdir() if file.name.endswith(".lua")]
-    return {file.name.removesuffix(".lua"): file.read_bytes() for file in files}
-
-
-@functools.cache
-def _part(version: str, name: str) -> bytes:
+def _lua_file(version: str, name: str) -> bytes:
     """Return one of Alaska's Lua files, precompiled unless it has time checks.
 
     This halves the time to create an interpreter.
     """
-    source = _files()[name]
-    if name in _WITH_CHECKS:
+    source = lua_files()[name]
+    if name in WITH_CHECKS:
         return source
     dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
     compiled: bytes = lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), source)

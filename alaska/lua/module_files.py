@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from alaska.lua.files import SUFFIX, Unfit, read_file, version_at
+from alaska.lua.files import SUFFIX, InvalidFile, read_file, version_at
 from alaska.lua.questions import ERROR, NONE, OK, Frames
 
 PLACES = (SUFFIX, b"/init" + SUFFIX)
@@ -39,7 +39,7 @@ def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
 def _read(directory: bytes, path: bytes, name: bytes) -> Frames:
     try:
         file = read_file(directory, path)
-    except Unfit as error:
+    except InvalidFile as error:
         why = str(error)
     except OSError as error:
         why = f"it cannot be read ({error.strerror})"

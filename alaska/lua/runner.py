@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import Version
-from alaska.lua.interpreter import LuaRunner, MayBegin
+from alaska.lua.interpreter import LuaRunner, RequestClaims
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import pack, unpack
 from alaska.lua.request import Broken, Call, Outcome, Request
@@ -48,7 +48,7 @@ class ScriptSettings:
         """Return a runner for use in the calling thread. ``call`` answers questions of scripts to the worker."""
         return ScriptRunner(self.versions(call), self.lua_runner(call))
 
-    def lua_runner(self, call: Call, claims: MayBegin | None = None) -> LuaRunner:
+    def lua_runner(self, call: Call, claims: RequestClaims | None = None) -> LuaRunner:
         """Return the Lua runner."""
         return LuaRunner(self.lua, call, json.loads(self.config), claims)
 
@@ -70,7 +70,7 @@ class Versions:
 
     def __init__(self, scripts: Scripts, keep_last_good: bool, call: Call) -> None:
         self._scripts = scripts
-        self._keeps = keep_last_good
+        self._keep_last_good = keep_last_good
         self._call = call
         self._good: dict[bytes, Script] = {}
         self._broken: dict[bytes, Broken] = {}
@@ -94,7 +94,7 @@ class Versions:
 
     def compiled(self, script: Script, request: Request) -> None:
         """Record a version that compiles."""
-        if self._keeps and self._good.get(script.name) is not script:
+        if self._keep_last_good and self._good.get(script.name) is not script:
             self._good[script.name] = script
             version = b" ".join(b"%d" % number for number in script.version)
             question = b"", b"good.set", version, os.fsencode(script.path), script.source
@@ -109,7 +109,7 @@ class Versions:
         """
         if self._scripts.replaced(script) is not None:
             return True
-        if not self._keeps:
+        if not self._keep_last_good:
             return False
         _, *found = unpack(self._call(request, pack((b"", b"good.get"))))
         if not found:

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alaska.errors import ScriptNotFound, ScriptUnreadable
-from alaska.lua.files import SUFFIX, Unfit, Version, read_file, version_at
+from alaska.lua.files import SUFFIX, InvalidFile, Version, read_file, version_at
 
 REST_SECONDS = 0.1
 """Time without changes after which a file counts as complete, in seconds, if no process is known to have it open for
 writing.
 """
-HELD_SECONDS = 1.0
+OPEN_SECONDS = 1.0
 """The same, in seconds, if a process has the file open for writing: it may be an editor that never closes it."""
-SEEN_SECONDS = 0.02
+CHECKED_SECONDS = 0.02
 """How long the result of a check of the file is valid for requests that were delivered before it, in seconds."""
-MOST_SECONDS = 2.0
+MAX_WAIT_SECONDS = 2.0
 """Maximum wait, in seconds, for a file that changes constantly or is missing although it was served before."""
 BROKEN_SECONDS = 1.0
 """Age, in seconds, from which on a version that does not compile counts as complete."""
@@ -66,7 +66,7 @@ class Scripts:
         self._sleep = sleep
         self._monotonic = monotonic
         # Subject -> path as text, which is faster for stat; script; time of the last check.
-        self._found: dict[bytes, tuple[str, Script, float]] = {}
+        self._cache: dict[bytes, tuple[str, Script, float]] = {}
 
     def find(self, subject: bytes, since: float = math.inf) -> Script:
         """Return the script for a subject. Costs one ``stat`` if the file is unchanged.
@@ -81,24 +81,24 @@ class Scripts:
         script = self.unchanged(subject, since)
         if script is not None:
             return script
-        known = self._found.pop(subject, None)
+        known = self._cache.pop(subject, None)
         _check_name(subject)
         now = self._monotonic()
-        script = self._rested(subject, known is not None)
-        self._found[subject] = str(script.path), script, now
+        script = self._read_settled(subject, known is not None)
+        self._cache[subject] = str(script.path), script, now
         return script
 
     def unchanged(self, subject: bytes, since: float) -> Script | None:
         """Return the cached script if its file has not changed; else None, without waiting."""
-        known = self._found.get(subject)
+        known = self._cache.get(subject)
         if known is None:
             return None
         path, script, seen = known
         now = self._monotonic()
-        if not (seen >= since and now - seen < SEEN_SECONDS):
+        if not (seen >= since and now - seen < CHECKED_SECONDS):
             if version_at(path) != script.version:
                 return None
-            self._found[subject] = path, script, now
+            self._cache[subject] = path, script, now
         return script
 
     def replaced(self, script: Script) -> Script | None:
@@ -118,14 +118,14 @@ class Scripts:
                 return newer
         return None
 
-    def _rested(self, subject: bytes, is_known: bool) -> Script:
+    def _read_settled(self, subject: bytes, is_known: bool) -> Script:
         """Return a script when its file has stopped changing. A known script may be missing for a moment while it is
         replaced.
         """
         unreadable: ScriptUnreadable | None = None
-        for _ in range(round(MOST_SECONDS / REST_SECONDS)):
+        for _ in range(round(MAX_WAIT_SECONDS / REST_SECONDS)):
             try:
-                script, is_held = self._read(subject)
+                script, is_open_for_writing = self._read(subject)
             except ScriptUnreadable as error:
                 unreadable = error
                 self._sleep(self._rest)
@@ -138,10 +138,10 @@ class Scripts:
                 continue
             age = self._now() - script.version.changed
             # The file's time may be far in the future; then its age is unknown.
-            needed = max(self._rest, HELD_SECONDS) if is_held else self._rest
+            needed = max(self._rest, OPEN_SECONDS) if is_open_for_writing else self._rest
             if abs(age) >= needed and len(script.source) == script.version.size:
                 return script
-            self._sleep(self._rest if is_held else max(self._rest - age, self._rest / 10))
+            self._sleep(self._rest if is_open_for_writing else max(self._rest - age, self._rest / 10))
         if unreadable is not None:
             raise unreadable
         raise _not_found(subject, "its file changes all the time")
@@ -152,11 +152,11 @@ class Scripts:
         path = os.path.join(directory, subject + SUFFIX)
         try:
             file = read_file(directory, path)
-        except Unfit as error:
+        except InvalidFile as error:
             raise _not_found(subject, str(error)) from None
         except OSError as error:
             raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
-        return Script(subject, Path(os.fsdecode(path)), file.source, file.version), file.is_held
+        return Script(subject, Path(os.fsdecode(path)), file.source, file.version), file.is_open_for_writing
 
 
 def _check_name(subject: bytes) -> None:

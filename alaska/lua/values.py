@@ -36,9 +36,9 @@ class Coder(Generic[T]):
         self._cls = cls
         self._values = attrgetter(*names)
         self._is_single = len(names) == 1
-        self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_encode_error)
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-            tuple.__class_getitem__(types), dec_hook=_made
+            tuple.__class_getitem__(types), dec_hook=_decode_error
         )
 
     def encode(self, value: T) -> bytes:
@@ -54,10 +54,10 @@ class Coder(Generic[T]):
         try:
             return self._cls(*self._decoder.decode(octets))
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-            raise BadValue(f"no {getattr(self._cls, '__name__', self._cls)}: {error}") from error
+            raise BadValue(f"not a valid {getattr(self._cls, '__name__', self._cls)}: {error}") from error
 
 
-class _Failure(NamedTuple):
+class _EncodedError(NamedTuple):
     """The encoded form of an error. Texts are octets, because a file name may not be valid UTF-8."""
 
     kind: str
@@ -76,9 +76,9 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogatepass")
 
 
-def _plain(value: object) -> _Failure:
+def _encode_error(value: object) -> _EncodedError:
     if isinstance(value, ScriptError):
-        return _Failure(
+        return _EncodedError(
             type(value).__name__,
             _octets(value.message),
             None if value.file is None else _octets(value.file),
@@ -86,14 +86,14 @@ def _plain(value: object) -> _Failure:
             tuple(map(_octets, value.traceback)),
             None if value.limit is None else _octets(value.limit),
         )
-    raise TypeError(f"a {type(value).__name__} cannot cross")
+    raise TypeError(f"a {type(value).__name__} cannot be encoded")
 
 
-def _made(cls: type, value: object) -> ScriptError:
-    failure = msgspec.convert(value, _Failure)
-    found = _kinds(ScriptError).get(failure.kind)
+def _decode_error(cls: type, value: object) -> ScriptError:
+    failure = msgspec.convert(value, _EncodedError)
+    found = _error_classes(ScriptError).get(failure.kind)
     if cls is not ScriptError or found is None:
-        raise ValueError("an error of a kind that scripts do not have")
+        raise ValueError("not an error of a script")
     error = found.__new__(found)
     # The classes differ in the parameters of their constructors, but not in their attributes.
     ScriptError.__init__(
@@ -107,10 +107,10 @@ def _made(cls: type, value: object) -> ScriptError:
     return error
 
 
-def _kinds(cls: type[ScriptError]) -> dict[str, type[ScriptError]]:
+def _error_classes(cls: type[ScriptError]) -> dict[str, type[ScriptError]]:
     kinds = {cls.__name__: cls}
     for each in cls.__subclasses__():
-        kinds.update(_kinds(each))
+        kinds.update(_error_classes(each))
     return kinds
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.lua.files import MOST_OCTETS
+from alaska.lua.files import MAX_OCTETS
 from alaska.lua.module_files import find_module
 from alaska.lua.questions import ERROR, NONE, OK, Frames
 from tests.lua.lua_case import SANDBOXED, LuaCase
@@ -101,7 +101,7 @@ class FindTests(SynchronousTestCase):
     def test_too_large(self) -> None:
         """A module may be no larger than a script."""
         with self.path.open("wb") as file:
-            file.truncate(MOST_OCTETS + 1)
+            file.truncate(MAX_OCTETS + 1)
         self.assert_refused(b"larger than")
 
 

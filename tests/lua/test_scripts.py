@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import NOT_FOUND, ScriptNotFound, ScriptUnreadable
 from alaska.lua import files
-from alaska.lua.scripts import SEEN_SECONDS, Scripts
+from alaska.lua.scripts import CHECKED_SECONDS, Scripts
 
 SOURCE = b"print 'hello'\n"
 
@@ -64,7 +64,7 @@ class FindTests(ScriptsCase):
         scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
         scripts.find(b"hello", 99.0)
         (self.directory / "hello.lua").write_bytes(b"-- changed")
-        now += 2 * SEEN_SECONDS
+        now += 2 * CHECKED_SECONDS
         self.assertEqual(scripts.find(b"hello", 99.0).source, b"-- changed")
 
     def test_any_octets_in_the_file(self) -> None:
@@ -186,7 +186,7 @@ class RefusedTests(ScriptsCase):
     def test_too_large(self) -> None:
         """A file that can hardly be a script is not read."""
         with open(self.directory / "huge.lua", "wb") as file:
-            file.truncate(files.MOST_OCTETS + 1)
+            file.truncate(files.MAX_OCTETS + 1)
         self.assert_refused(b"huge", "larger than")
 
     def test_no_directory(self) -> None:

@@ -14,7 +14,7 @@ from alaska.lua.interpreter import LuaRunner
 from alaska.lua.questions import NONE, Frames
 from alaska.lua.request import Outcome, Request
 from alaska.lua.runner import ScriptRunner, Versions
-from alaska.lua.scripts import BROKEN_SECONDS, HELD_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
+from alaska.lua.scripts import BROKEN_SECONDS, MAX_WAIT_SECONDS, OPEN_SECONDS, REST_SECONDS, Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 from tests.lua.lua_case import SANDBOXED
@@ -82,7 +82,7 @@ class RestTests(VersionsCase):
         writer = self.file.open("a", encoding="utf-8")
         self.addCleanup(writer.close)
         # A little more, since the times of files are rounded.
-        self.now += HELD_SECONDS + 0.01
+        self.now += OPEN_SECONDS + 0.01
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(self.slept, [])
 
@@ -120,7 +120,7 @@ class RestTests(VersionsCase):
         self.meanwhile = [lambda: self.write("print(1)")] * 1000
         error = self.assertRaises(ScriptNotFound, self.make_scripts().find, b"job")
         self.assertIn("its file changes all the time", str(error))
-        self.assertLess(len(self.slept), 2 * MOST_SECONDS / REST_SECONDS)
+        self.assertLess(len(self.slept), 2 * MAX_WAIT_SECONDS / REST_SECONDS)
 
     def test_clock_that_is_behind(self) -> None:
         """A file from the future is not waited for."""

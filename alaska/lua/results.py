@@ -14,18 +14,18 @@ _PRINT = b"print"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 
 
-def worded(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     """Return a question from Lua in the worker's format. Only questions of scripts and deliveries of their output are
     valid.
     """
     if values[0] != TOLD:
         assert values[0] in SCRIPTS_OWN, values[0]
         return values
-    sends, log = written_down(list(values[1:]))
+    sends, log = sends_and_log(list(values[1:]))
     return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
 
 
-def written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
+def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
     """Return the messages and the log lines of a script."""
     sends: list[Send] = []
     log: list[LogLine] = []
