@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.config.settings import Section
 from alaska.lua.interpreter import LuaRunner
 from alaska.lua.options import LuaOptions
-from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.request import Call, Outcome, Request, Send, SendKind
 from alaska.lua.scripts import Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
@@ -94,3 +94,8 @@ def limit_of(outcome: Outcome) -> str | None:
     """Return the setting whose limit a script that failed has exceeded."""
     assert outcome.error is not None, outcome
     return outcome.error.limit
+
+
+def reply(*frames: bytes) -> Send:
+    """Return a reply as scripts send it."""
+    return Send(SendKind.REPLY, b"", b"", frames, b"LU")

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alaska.lua.options import LuaOptions
 from tests import PROJECT, examples
-from tests.lua.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase
+from tests.lua.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase, limit_of, only_in_5_4
 
 LUA = PROJECT / "alaska" / "lua"
 
@@ -209,3 +211,32 @@ class PlaceTests(LuaCase):
         )
         self.use(timeout=0)
         self.assertEqual(self.output(source), "x\tnil\n")
+
+
+class LoopTests(LuaCase):
+    """Ways to go round, or on, that once passed no check of the time."""
+
+    options: ClassVar[LuaOptions] = replace(SANDBOXED, timeout=200)
+
+    @only_in_5_4
+    def test_goto_behind_an_attribute(self) -> None:
+        """A jump back ends with the time, whatever stands before it."""
+        for source in (
+            "::l:: local x <const> goto l",
+            "::l:: local x <close> goto l",
+            "::l:: do local x <const> = 1; goto l end",
+            "::l:: x = {} goto l",
+            "::l:: local x = 2 > 1 goto l",
+        ):
+            self.assertEqual(limit_of(self.outcome(source)), "worker/scripts/timeout", source)
+
+    def test_numbers_as_texts(self) -> None:
+        """Functions that would do nothing for ever are told so by a text as well as by a number."""
+        self.assertEqual(self.output("print(#(''):rep('9007199254740992'), ('ab'):rep('2'))"), "0\tabab\n")
+        if self.output("print(table.move ~= nil)") == "true\n":
+            outcome = self.outcome("table.move({}, '1', '9007199254740990', 2)")
+            self.assertEqual(limit_of(outcome), "worker/scripts/timeout")
+
+    def test_long_names(self) -> None:
+        """Text that is made of our own names is read once."""
+        self.assertEqual(self.output("print(load('-- alaska_check' .. ('_'):rep(1000000)) ~= nil)"), "true\n")

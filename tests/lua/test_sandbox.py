@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest
 
+from alaska.lua.options import LuaOptions
 from alaska.lua.questions import OK
 from tests import PROJECT
 from tests.lua.lua_case import IS_JIT, SANDBOXED, LuaCase
@@ -236,3 +238,15 @@ class SystemModuleTests(SandboxCase):
             if outcome.error is not None:
                 failed.append(f"{name}: {outcome.error.message}")
         self.assertEqual(failed, [])
+
+
+class RandomTests(LuaCase):
+    """Random numbers."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    def test_seeds(self) -> None:
+        """Each run has a seed of its own, also one that gets at math by other ways."""
+        for source in ("print(math.random(2 ^ 40))", "print(_G['ma' .. 'th'].random(2 ^ 40))"):
+            found = {self.output(source) for _ in range(20)}
+            self.assertEqual(len(found), 20)
