@@ -19,7 +19,9 @@ JSON = st.recursive(
 
 
 def are_alike(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same to Lua: numbers by 13 digits, and empty lists are empty objects."""
+    """Return whether two JSON values are the same in Lua: numbers with 13 digits, and empty lists equal to empty
+    objects.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):

@@ -1,7 +1,7 @@
-"""Runs random programs in a process of their own, and tells what they have done that no script may do.
+"""Runs random programs in a separate process, and reports effects that no script may have.
 
-``python -m tests.lua.search luajit 1000 7`` tries a thousand programs, the seed is 7; with a file instead of numbers,
-what was found before is tried again.
+``python -m tests.lua.search luajit 1000 7`` runs a thousand programs with the seed 7. With a file name instead of the
+numbers, it runs the programs of earlier findings again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ TIMEOUT = 0.3
 SLACK = 0.6
 """How much longer than its limit a program may take, in seconds."""
 BATCH = 5
-"""So many programs run before an honest request is looked at."""
+"""Number of programs between two checks with a harmless request."""
 SEPARATOR = "\n-- and then\n"
 TRIES = 3
-"""Whatever takes too long or loses its process has to do so each time: the machine may have been busy."""
+"""Number of attempts before a timeout or a crash counts: the machine may be busy."""
 SMALL = LuaOptions(
     path=str(Path(__file__).parent / "?.lua"),
     modules=("cjson", "cjson.safe", "pl", "pl.*", "lua_seen"),
@@ -58,7 +58,7 @@ INTERNAL = (
     b"KeyError",
     b"Traceback",
 )
-# The stack of a script may end in a function of ours, which is no fault of that.
+# A stack overflow may be detected in one of Alaska's functions, which is not an error.
 NO_STACK = re.compile(rb"\[alaska \w+\]:\d+: (?:C )?stack overflow|error in error handling")
 
 SECRET = """
@@ -101,15 +101,17 @@ return { answer = 42 }
 
 
 class Nobody:
-    """Who could be asked, where there is no broker."""
+    """Answers requests, without a broker."""
 
     def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float) -> Frames:
-        """Say that there is no answer."""
+        """Return no answer."""
         return NONE, b"there is nobody here to ask"
 
 
 class Ran(NamedTuple):
-    """What came of one script: its error, and what it has left, each with all that was told of it meanwhile."""
+    """The result of one script: its error and all that it printed, sent and logged, including deliveries during the
+    run.
+    """
 
     error: str
     seconds: float
@@ -118,14 +120,14 @@ class Ran(NamedTuple):
     logged: tuple[LogLine, ...]
 
     def texts(self) -> Iterator[bytes]:
-        """Yield all that the script has left, as octets."""
+        """Yield all texts of the result, as octets."""
         yield from (self.error.encode("utf-8", "surrogatepass"), self.printed, *(line.text for line in self.logged))
         for send in self.sends:
             yield from (send.topic, send.subject, send.sender, *send.content)
 
 
 class Place:
-    """Where programs run: a process with small limits, which serves requests of others as well."""
+    """A process with small limits that runs programs, and requests of others in between."""
 
     def __init__(self, version: str, has_system: bool) -> None:
         self._options = replace(SMALL, version=version, system_modules=has_system)
@@ -146,7 +148,7 @@ class Place:
         self._kv.close()
 
     def again(self) -> None:
-        """Go on with another process."""
+        """Continue with a new process."""
         self._runner.close()
         self._runner = self._make()
 
@@ -172,12 +174,12 @@ class Place:
         return self._run("honest", HONEST, b"honest")._replace(seconds=0.0)
 
     def run(self, source: str) -> Ran:
-        """Run a program, in the process that has just served somebody else with a secret."""
+        """Run a program in a process that has just served another request with a secret."""
         self._run("secret", SECRET, CANARY)
         return self._run("program", source, b"own")
 
     def changed(self) -> str | None:
-        """Return what has become of an honest request, if anything has."""
+        """Return how the result of the harmless request has changed, if it has."""
         for _ in range(TRIES):
             found = self._honest()
             if found == self.honest:
@@ -186,7 +188,7 @@ class Place:
 
 
 def wrong(ran: Ran) -> str | None:
-    """Return what is wrong with what came of a program, besides the time that it took."""
+    """Return what is wrong with the result of a program, except for its time."""
     for text in (NO_STACK.sub(b"", text) for text in ran.texts()):
         for word in (CANARY, b"private ", *INTERNAL):
             if word in text:
@@ -195,14 +197,14 @@ def wrong(ran: Ran) -> str | None:
 
 
 def late(ran: Ran) -> str | None:
-    """Return whether a program took too long, or its process was lost."""
+    """Return a text if a program took too long or its process ended."""
     if "process" in ran.error:
         return ran.error
     return f"it took {ran.seconds:.2f} s" if ran.seconds > TIMEOUT + SLACK else None
 
 
 def fault(place: Place, source: str) -> str | None:
-    """Run a program; return what is wrong with it, if anything is."""
+    """Run a program; return what is wrong with its result, if anything."""
     why: str | None = None
     for _ in range(TRIES):
         ran = place.run(source)
@@ -216,9 +218,9 @@ def fault(place: Place, source: str) -> str | None:
 
 
 def search(version: str, count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Try so many programs; yield what is wrong with each that does what none may, and the program.
+    """Run programs; yield each finding and its program.
 
-    Half of them have the modules of the system, the others only Alaska's own.
+    Half of them have the system's modules, the others only Alaska's own.
     """
     programs = Programs(Random(seed), lua_functions.callable_names(version), version == "luajit")
     places = Place(version, True), Place(version, False)
@@ -240,7 +242,7 @@ def search(version: str, count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 
 def repeat(version: str, sources: list[str]) -> Iterator[tuple[str, str]]:
-    """Try programs that were found before, one after the other, as :func:`search` does."""
+    """Run the programs of earlier findings again, like :func:`search`."""
     for has_system in (True, False):
         place = Place(version, has_system)
         for source in sources:
@@ -254,7 +256,7 @@ def repeat(version: str, sources: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def main(version: str, what: str, seed: str = "0") -> int:
-    """Search, or try the programs of a file; print what is found. Return the status of the process."""
+    """Search, or run the programs of a file; print the findings. Return the exit status."""
     if what.isdigit():
         found = search(version, int(what), int(seed))
     else:

@@ -8,27 +8,27 @@ from tests.lua.lua_case import LuaCase, reply
 
 
 class RequestTests(LuaCase):
-    """What a script gets to know of its request and its worker."""
+    """The fields of the table."""
 
     def test_fields(self) -> None:
-        """The table has the request's subject, service, sender, tracker and attempt, the worker, and the version."""
+        """The table has subject, service, sender, tracker and attempt of the request, the worker, and the version."""
         source = "local a = alaska print(a.subject, a.address, a.sender, a.tracker, a.attempt, a.worker, a.version)"
         self.assertEqual(self.output(source), f"script\tdefault\tsender\ttrack-1\t1\tAW::here\t{__version__}\n")
 
     def test_attempt_is_whole(self) -> None:
-        """The number of the attempt is a whole number."""
+        """The attempt is an integer."""
         self.write("script.lua", "print(alaska.attempt)")
         request = Request(b"", b"", b"script", b"", (), attempt=3)
         self.assertEqual(self.runner.run(self.scripts.find(b"script"), request).output, b"3\n")
 
     def test_tracker_of_the_broker(self) -> None:
-        """A tracker that the broker made up, because the sender gave none, is not shown."""
+        """A tracker that the broker generated, because the sender gave none, is not shown."""
         self.write("script.lua", "print('<' .. alaska.tracker .. '>')")
         request = Request(b"", b"", b"script", b"broker-12-1", ())
         self.assertEqual(self.runner.run(self.scripts.find(b"script"), request).output, b"<>\n")
 
     def test_frames(self) -> None:
-        """The content frames are all there, in order and octet by octet, however many they are."""
+        """All content frames are there, in order and unchanged, whatever their number."""
         frames = [b"%d\0\xff" % number for number in range(1001)]
         source = "io.write(#alaska.frames, '\\n', table.concat(alaska.frames))"
         self.assertEqual(self.outcome(source, *frames).output, b"1001\n" + b"".join(frames))
@@ -38,12 +38,12 @@ class RequestTests(LuaCase):
         self.assertEqual(self.output("print(#alaska.frames)"), "0\n")
 
     def test_found_by_any_way(self) -> None:
-        """The table is there for a script that gets at globals without naming it, and for its modules."""
+        """The table is available to scripts that reach it without naming it, and to modules."""
         self.write("part.lua", "return alaska.subject")
         self.assertEqual(self.output("print(_G['ala' .. 'ska'].subject, (require 'part'))"), "script\tscript\n")
 
     def test_nothing_is_kept(self) -> None:
-        """What a script changes in the table, or in the tables in it, the next one does not find."""
+        """Changes to the table and its subtables do not affect the next run."""
         self.use(config=(("deep", (("name", "value"),)),))
         self.output(
             "alaska.subject = 1 alaska.mine = 1 alaska.log.info = 1 alaska.json.encode = 1 alaska.kv.get = 1 "
@@ -54,22 +54,22 @@ class RequestTests(LuaCase):
         self.assertEqual(self.output(checks, b"frame"), "script\tnil\t1\tnil\tvalue\tframe\n")
 
     def test_config(self) -> None:
-        """Values and sections of the configuration are texts and tables."""
+        """Values and sections of the configuration are strings and tables."""
         self.use(config=(("host", "db"), ("mail", (("port", "25"),))))
         self.assertEqual(self.output("print(alaska.config.host, alaska.config.mail.port + 1)"), "db\t26\n")
 
 
 class ReplyTests(LuaCase):
-    """Answers to the request."""
+    """Replies to the request."""
 
     def sends(self, source: str) -> tuple[Send, ...]:
-        """Return what a script sends, which must come to its end."""
+        """Return the messages of a script that must succeed."""
         outcome = self.outcome(source)
         self.assertIsNone(outcome.error, str(outcome.error))
         return outcome.sends
 
     def test_return_value(self) -> None:
-        """A string is mailed as it is, a number and a boolean as Lua writes them, a table as JSON."""
+        """A returned string is mailed unchanged, a number and a boolean as Lua writes them, a table as JSON."""
         for returned, mailed in {
             "'a\\0\\255'": b"a\0\xff",
             "42": b"42",
@@ -82,27 +82,27 @@ class ReplyTests(LuaCase):
             self.assertEqual(self.sends(f"return {returned}"), (reply(mailed),))
 
     def test_nothing_returned(self) -> None:
-        """A script that returns nothing, or nil first, mails no answer."""
+        """A script that returns nothing, or nil first, sends no reply."""
         for source in ("", "return", "return nil, 'why'"):
             self.assertEqual(self.sends(source), ())
 
     def test_only_the_first(self) -> None:
-        """Of several return values only the first is mailed: many functions return more than is meant."""
+        """Only the first of several return values is mailed."""
         self.assertEqual(self.sends("return ('abc'):gsub('b', 'x')"), (reply(b"axc"),))
 
     def test_what_cannot_be_mailed(self) -> None:
-        """A function, a thread or a table without a JSON form makes the request fail, with a text that says so."""
+        """Returning a function, a thread or a table without a JSON form is an error."""
         for returned in ("print", "coroutine.create(print)", "{print}"):
             self.assertRegex(
                 self.error(f"return {returned}"), r"script\.lua: what the script returned cannot be mailed: .+"
             )
 
     def test_cycle(self) -> None:
-        """A table that holds itself fails as well."""
+        """A table that contains itself is an error."""
         self.assertIn("excessive nesting", self.error("local t = {} t[1] = t return t"))
 
     def test_reply(self) -> None:
-        """Reply mails one answer each time it is called, with a frame for each argument, in order with other mail."""
+        """Each call of alaska.reply mails one reply, with a frame per argument, in order with other messages."""
         self.assertEqual(
             self.sends("alaska.reply('a', 2, {}) sendTo('s', 'c') alaska.reply(true) return 'last'"),
             (
@@ -114,7 +114,7 @@ class ReplyTests(LuaCase):
         )
 
     def test_reply_of_many_frames(self) -> None:
-        """A reply may have 250 frames, and more are an error of the script."""
+        """A reply has 1 to 250 frames."""
         self.assertEqual(len(self.sends("alaska.reply(table.unpack({'x', 'y'}, 1, 2))")[0].content), 2)
         self.assertEqual(
             len(
@@ -127,11 +127,11 @@ class ReplyTests(LuaCase):
         self.assertIn("script.lua:1: 'reply' needs 1 to 250 arguments", self.error("alaska.reply()"))
 
     def test_bad_argument(self) -> None:
-        """What cannot be a frame is an error at its place."""
+        """An argument that cannot be a frame is an error at the position of the call."""
         self.assertIn("script.lua:2: bad argument #2 to 'reply' (it must be", self.error("\nalaska.reply('a', nil)"))
 
     def test_failed_script_has_replied(self) -> None:
-        """What a script replied before it failed is kept, as all that it sent."""
+        """Replies before a failure are sent."""
         outcome = self.outcome("alaska.reply('half') error('oh no')")
         self.assertEqual(outcome.sends, (reply(b"half"),))
         self.assertIn("oh no", str(outcome.error))
@@ -141,18 +141,18 @@ class LogTests(LuaCase):
     """Lines for the worker's log."""
 
     def test_levels(self) -> None:
-        """Each level has its lines, in order; several values stand with a space between them."""
+        """Lines have their level and are in order; several values are separated by spaces."""
         outcome = self.outcome("alaska.log.info('a', 1, nil, true) alaska.log.error('b') alaska.log.warn()")
         self.assertEqual(outcome.log, (LogLine("info", b"a 1 nil true"), LogLine("error", b"b"), LogLine("warn", b"")))
         self.assertEqual(outcome.sends, ())
 
     def test_where_lua_cannot_yield(self) -> None:
-        """Logging works everywhere."""
+        """Logging works where Lua cannot yield."""
         source = "table.sort({2, 1}, function(a, b) alaska.log.info('x') return a < b end)"
         self.assertIn(LogLine("info", b"x"), self.outcome(source).log)
 
     def test_limit(self) -> None:
-        """What a script logs has the limit of what it prints."""
+        """Logged octets have the same limit as printed ones."""
         self.use(output=10)
         self.assertIn(
             "script.lua:2: the script logged more than 10",

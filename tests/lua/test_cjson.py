@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest
 from tests.lua.json_values import JSON, are_alike
 from tests.lua.lua_case import TRUSTED, LuaCase, only_in_5_4
 
-# A property that a test class and the one derived from it check, each against its own implementation.
+# A property that is checked in a test class and in a derived one, each for its own implementation.
 TWO_IMPLEMENTATIONS = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 
@@ -29,7 +29,7 @@ class CjsonTests(LuaCase):
             raise SkipTest(f"no {self.module} is installed for Lua 5.4")
 
     def check(self, *cases: tuple[str, str]) -> None:
-        """Expect that each expression prints this; ``e`` and ``d`` encode and decode, and show errors by their text."""
+        """Expect each expression to print a text; ``e`` and ``d`` encode and decode, and return errors as text."""
         for expression, expected in cases:
             source = f"""
                 local cjson = require 'cjson'
@@ -41,7 +41,7 @@ class CjsonTests(LuaCase):
             self.assertEqual(self.output(source), expected + "\n", expression)
 
     def test_encode_scalars(self) -> None:
-        """Numbers have 14 digits, null is a value of its own, and nil is null too."""
+        """Numbers have 14 digits, cjson.null and nil become null."""
         self.check(
             ("e(1)", "1"),
             ("e(1.0)", "1"),
@@ -56,7 +56,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_encode_strings(self) -> None:
-        """Control characters, quotes, the backslash, the slash and DEL are escaped; all else is as it is."""
+        """Control characters, quotes, backslash, slash and DEL are escaped; all other octets are unchanged."""
         self.check(
             (r"""e('a"b\\c/d')""", r'"a\"b\\c\/d"'),
             (r"e('\b\f\n\r\t')", r'"\b\f\n\r\t"'),
@@ -66,7 +66,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_encode_tables(self) -> None:
-        """Positive whole keys make an array, with null for holes; any other key makes an object, as does none."""
+        """Tables with positive integer keys are arrays, with null for holes; others and empty tables are objects."""
         self.check(
             ("e({})", "{}"),
             ("e({ 1, 'x', { true } })", '[1,"x",[true]]'),
@@ -82,7 +82,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_encode_errors(self) -> None:
-        """What JSON cannot say is an error."""
+        """Values without a JSON form are errors."""
         self.check(
             ("e(print)", "error: Cannot serialise function: type not supported"),
             ("e({ a = { print } })", "error: Cannot serialise function: type not supported"),
@@ -114,7 +114,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_decode_strings(self) -> None:
-        """Escapes are decoded, pairs of them as well, to UTF-8; other octets stay as they are."""
+        """Escapes, including surrogate pairs, are decoded to UTF-8; other octets are unchanged."""
         self.check(
             (r"""d('"\\"\\\\\\/\\b\\f\\n\\r\\t"') == '"\\/\b\f\n\r\t'""", "true"),
             (r"""d('"\\u0041\\u00e9\\u20AC\\uD83D\\ude00"')""", "Aé€😀"),
@@ -124,7 +124,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_decode_lenient_numbers(self) -> None:
-        """Unless told otherwise, what C reads as a number is one."""
+        """By default, all numbers that C accepts are decoded."""
         self.check(
             (
                 "d('0x1F') == 31, d('-0x1f') == -31, d('[0x1p3]')[1] == 8, d('01') == 1, d('+1') == 1",
@@ -135,7 +135,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_decode_errors(self) -> None:
-        """What is no JSON is an error that says what was expected, what was found, and where."""
+        """Invalid JSON is an error that states what was expected, what was found, and where."""
         expected_value = "error: Expected value but found "
         self.check(
             ("d('')", expected_value + "T_END at character 1"),
@@ -177,7 +177,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_arguments(self) -> None:
-        """Both functions take exactly one argument, and decode a string."""
+        """Both functions take exactly one argument, and decode takes a string."""
         for source, message in [
             ("cjson.decode()", "(expected 1 argument)"),
             ("cjson.encode(1, 2)", "(expected 1 argument)"),
@@ -188,12 +188,12 @@ class CjsonTests(LuaCase):
             self.assertIn(message, text)
 
     def test_error_is_placed(self) -> None:
-        """An error says where the script called the function."""
+        """An error has the position of the script's call."""
         for call in ("decode('x')", "encode(print)"):
             self.assertIn("script.lua:2: ", self.error(f"local cjson = require 'cjson'\nlocal x = cjson.{call}\n"))
 
     def test_nesting(self) -> None:
-        """A thousand levels are encoded and decoded, and the limits can be set."""
+        """1000 nested levels are encoded and decoded, and the maximum depths can be set."""
         source = "local t = {} for i = 2, 1000 do t = { t } end print(#e(t), #e(d(e(t)))) "
         self.check((f"(function() {source} end)()", "2000\t2000\n"))
         self.check(
@@ -205,7 +205,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_sparse_arrays(self) -> None:
-        """Arrays with many holes become objects if so set, or arrays if the ratio is 0."""
+        """Arrays with many holes become objects if so configured, or arrays if the ratio is 0."""
         self.check(
             ("cjson.encode_sparse_array()", "false\t2\t10"),
             ("select(4, true, cjson.encode_sparse_array(true)), e({ [100] = 1 })", '10\t{"100":1}'),
@@ -217,7 +217,7 @@ class CjsonTests(LuaCase):
         )
 
     def test_settings(self) -> None:
-        """Settings are asked for and set by the same functions; wrong values are errors."""
+        """The same functions get and set the settings; invalid values are errors."""
         self.check(
             ("cjson.encode_number_precision(3), e(1/3)", "3\t0.333"),
             ("cjson.encode_invalid_numbers('null'), e({ 1/0, 0/0 })", "null\t[null,null]"),
@@ -247,12 +247,12 @@ class CjsonTests(LuaCase):
         )
 
     def test_new(self) -> None:
-        """A new module has settings of its own, and the same null."""
+        """cjson.new returns a module with its own settings and the same null."""
         source = "(function() local n = cjson.new() n.encode_max_depth(1) return n.null == cjson.null end)()"
         self.check((f"{source}, e({{ {{}} }})", "true\t[{}]"))
 
     def test_safe(self) -> None:
-        """cjson.safe returns nil and the error, and raises only what is wrong with the call."""
+        """cjson.safe returns nil and the error, and raises only errors about the call itself."""
         source = """
             local safe = require 'cjson.safe'
             print(safe.decode('x')) print(safe.encode(print)) print(safe.encode({ 1 }))
@@ -268,7 +268,7 @@ class CjsonTests(LuaCase):
     @given(JSON)
     @TWO_IMPLEMENTATIONS
     def test_what_python_writes(self, value: Any) -> None:
-        """What Python's json writes is decoded and encoded again to the same value, except empty lists and digits."""
+        """JSON from Python is decoded and encoded to the same value, except for empty lists and the last digits."""
         source = """
             local cjson = require 'cjson'
             print(cjson.encode(cjson.decode(alaskaContext)))
@@ -284,13 +284,13 @@ class SystemCjsonTests(CjsonTests):
 
 
 class BoundedCjsonTests(SystemCjsonTests):
-    """The same in the sandbox, where it is bounded."""
+    """The system's lua-cjson in the sandbox, where it is bounded."""
 
     options = replace(TRUSTED, system_modules=True, sandbox=True, memory=64, timeout=5000)
     unknown = "function"
 
     def test_depth(self) -> None:
-        """No depth is set beyond that which lua-cjson begins with, however it is written."""
+        """No depth above lua-cjson's default can be set, in any notation."""
         for value in ("1001", "'5000'", "1e300", "0/0", "'0x7fffffff'", "math.huge"):
             for call in ("cjson.decode_max_depth", "cjson.encode_max_depth", "cjson.new().encode_max_depth"):
                 error = self.error(f"local cjson = require 'cjson' {call}({value})")
@@ -298,7 +298,7 @@ class BoundedCjsonTests(SystemCjsonTests):
         self.check(("cjson.encode_max_depth(1000)", "1000"), ("cjson.decode_max_depth('7')", "7"))
 
     def test_buffers(self) -> None:
-        """What a text would need counts as the script's memory, before it is there."""
+        """The memory for an encoded document counts towards the limit before it is allocated."""
         for made in (
             "{} for i = 1, 1500 do t[i] = s end",
             "{ ('\\0'):rep(1e7) }",
@@ -310,7 +310,7 @@ class BoundedCjsonTests(SystemCjsonTests):
             self.assertIn("the limit that worker/scripts/memory sets", error, made)
 
     def test_large_documents(self) -> None:
-        """A document whose values have no room is not begun with, and others are as ever."""
+        """A document whose values exceed the memory limit is not decoded; others are."""
         source = "local cjson = require 'cjson' print(#cjson.decode('[' .. ('%s,'):rep(%d) .. '1]'))"
         self.assertIn("the limit that worker/scripts/memory sets", self.error(source % ("{}", 5_000_000)))
         self.assertEqual(self.output(source % ("12", 500_000)), "500001\n")
@@ -318,7 +318,7 @@ class BoundedCjsonTests(SystemCjsonTests):
         self.assertEqual(self.output(source % 8_000_000), "8000002\n")
 
     def test_errors(self) -> None:
-        """Errors are those of lua-cjson, at the place of the script; cjson.safe returns them."""
+        """Errors are those of lua-cjson, with the position of the script; cjson.safe returns them."""
         error = self.error("require('cjson').encode({ print })")
         self.assertRegex(error, r"\.lua:1: Cannot serialise function: type not supported")
         self.assertRegex(self.error("require('cjson').decode('{')"), r"\.lua:1: Expected object key string")
@@ -326,7 +326,7 @@ class BoundedCjsonTests(SystemCjsonTests):
         self.assertRegex(self.output(source), r"excessive nesting \(1001\)\nnil\tExpected object key")
 
     def test_holes(self) -> None:
-        """An array that is refused for its holes, or becomes an object, needs no memory for them."""
+        """A sparse array that is refused or becomes an object needs no memory for its holes."""
         source = "local cjson = require 'cjson' print(pcall(cjson.encode, { [2^30] = 1 }))"
         self.assertEqual(self.output(source), "false\tCannot serialise table: excessively sparse array\n")
         source = "local cjson = require 'cjson' cjson.encode_sparse_array(true) print(cjson.encode { [2^30] = 1 })"
@@ -346,7 +346,7 @@ class OwnCjsonTests(LuaCase):
 
     @only_in_5_4
     def test_integers(self) -> None:
-        """Integers keep all their digits, in both directions."""
+        """Integers keep all digits when encoded and decoded."""
         source = "local c = require 'cjson' print(c.encode(c.decode(alaskaContext)), math.type(c.decode('1')))"
         for text in ("9223372036854775807", "-9223372036854775808", "9007199254740993", "0"):
             self.assertEqual(self.output(source, text.encode()), f"{text}\tinteger\n")

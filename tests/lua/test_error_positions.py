@@ -91,12 +91,12 @@ load('x', 'x', 't', 5)"""
 
 
 class OwnTextTests(LuaCase):
-    """What our own code does with texts, while the script has a hand in what texts are."""
+    """Alaska's own Lua code, called with any arguments."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
     def test_texts_that_become_others(self) -> None:
-        """A __tostring that strings are given changes no text of ours, and breaks none."""
+        """A __tostring for strings does not change Alaska's own texts."""
         for value in ("{}", "function() return 'changed' end", "function() error('broken', 0) end", "5"):
             given = f"getmetatable('').__tostring = {value} local function fail() error('mine') end"
             self.assertIn("script.lua:1: mine", self.error(f"{given} fail()"))
@@ -111,7 +111,7 @@ class OwnTextTests(LuaCase):
         self.use(timeout=300, path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
 
     def test_places(self) -> None:
-        """An error of a value that a function does not take has the place of the script, and no place of ours."""
+        """Errors for invalid arguments have the position of the script, not one in Alaska's files."""
         for call in BAD_CALLS.split("\n") + (BAD_CALLS_JIT.split("\n") if IS_JIT else []):
             with self.subTest(call=call):
                 said = self.output(f"local cjson = require 'cjson' print(select(2, pcall(function() {call} end)))")
@@ -119,7 +119,7 @@ class OwnTextTests(LuaCase):
                 self.assertRegex(said, "^(?:[^ ]*script.lua:1: .|bad argument |'__tostring' must|attempt to )", call)
 
     def test_metatable_of_arrays(self) -> None:
-        """What a script puts into the metatable that tells arrays is not asked when an array is made."""
+        """Metamethods in the metatable that marks arrays are not called when an array is created."""
         source = """
             local metatable = getmetatable(alaska.json.array {})
             for _, value in ipairs { print, {}, 'x', 5 } do
@@ -132,7 +132,7 @@ class OwnTextTests(LuaCase):
         self.assertEqual(self.output(source), "[1,[],[2]]\n" * 4 + "[1,[2]]\n")
 
     def test_long_names(self) -> None:
-        """Names that a script makes up for chunks and functions are cut in what is told of an error."""
+        """Long names of chunks and functions are cut in errors."""
         error = self.outcome("load('error()', '@' .. ('x'):rep(1000000))()").error
         assert error is not None
         assert error.file is not None
@@ -142,7 +142,7 @@ class OwnTextTests(LuaCase):
         self.assertLess(max(map(len, error.traceback)), 500)
 
     def test_what_modules_see(self) -> None:
-        """The functions that modules of the system see take any value, and show none that is not the script's."""
+        """The debug functions for system modules accept any value, and reveal nothing outside the script."""
         source = """
             local seen, shown = require 'lua_seen', 0
             local function show(value) shown = shown + (value and 1 or 0) end
@@ -158,7 +158,7 @@ class OwnTextTests(LuaCase):
         self.assertEqual(self.output(source), "0\ttrue\tnil\n")
 
     def test_places_of_callbacks(self) -> None:
-        """What C finds wrong with how ours call it is told without a place of ours."""
+        """Errors of C functions called by Alaska's code contain no position in it."""
         for call in (
             "load(string.rep)",
             "load(coroutine.wrap(print))",
@@ -168,7 +168,7 @@ class OwnTextTests(LuaCase):
             self.assertNotIn("[alaska", said)
 
     def test_dates_that_act(self) -> None:
-        """A date that calls os.time when it is asked for a field ends where the stack does, in any coroutine."""
+        """A date whose __index calls os.time again ends with a stack overflow, in any coroutine."""
         source = """
             local metatable, deep = {}, nil
             function deep() return os.time(setmetatable({}, metatable)) end
@@ -187,6 +187,6 @@ class OwnTextTests(LuaCase):
         self.assertNotIn("[alaska", self.error("os.time(setmetatable({}, { __index = 5 }))"))
 
     def test_traceback(self) -> None:
-        """A traceback needs no message."""
+        """The message of a traceback is optional."""
         self.assertEqual(self.output("print((debug.traceback():gsub('\\n.*', '')))"), "stack traceback:\n")
         self.assertEqual(self.output("print((debug.traceback('x'):gsub('\\n.*', '')))"), "x\n")

@@ -16,14 +16,14 @@ RULE = "-" * 80
 
 
 class ServicesTests(LuaCase):
-    """The services that come with Alaska."""
+    """The services in the folder services."""
 
     def setUp(self) -> None:
         super().setUp()
         self.scripts = Scripts(SERVICES)
 
     def test_pi(self) -> None:
-        """Pi goes to its mailbox and to its stream."""
+        """The service pi sends to its mailbox and its stream."""
         outcome = self.outcome_of("pi", b"")
         content = (b"3.1415824182477",)
         self.assertEqual(
@@ -36,14 +36,14 @@ class ServicesTests(LuaCase):
         self.assertIsNone(outcome.error)
 
     def test_dump(self) -> None:
-        """Dump shows the request's JSON between two rules."""
+        """The service dump prints the request's JSON between two rules."""
         outcome = self.outcome_of("dump", b'{"c":1,"list":[true,"x"]}')
         body = '{\n  c = 1,\n  list = {\n    true,\n    "x"\n  }\n}'
         self.assertEqual(outcome.output.decode(), f"{RULE}\nContext dump from Lua:\n{body}\n{RULE}\n")
         self.assertIsNone(outcome.error)
 
     def test_dump_of_no_json(self) -> None:
-        """What is no JSON is an error that says so, and shows nothing."""
+        """Invalid JSON is an error, and nothing is printed."""
         outcome = self.outcome_of("dump", b"{")
         self.assertEqual(outcome.output, b"")
         self.assertIn("dump.lua:12: Expected object key string but found T_END at character 2", str(outcome.error))
@@ -53,7 +53,7 @@ class DocumentedTests(LuaCase):
     """The examples of docs/lua.md."""
 
     def test_examples_run(self) -> None:
-        """Every Lua example comes to its end."""
+        """Every Lua example runs without an error."""
         examples = re.findall(r"^```lua\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
         self.assertGreater(len(examples), 3)
         for example in examples:
@@ -61,7 +61,7 @@ class DocumentedTests(LuaCase):
             self.output(example, b'{"item":"lamp"}')
 
     def test_example_prints(self) -> None:
-        """The example of the modules prints what the text says."""
+        """The example of the modules prints the documented output."""
         source, printed = re.findall(
             r"^```lua\n(local cjson = require 'cjson'\n.*?)^```\n\nprints\n\n```\n(.*?)^```",
             DOCUMENT.read_text(),
@@ -70,7 +70,7 @@ class DocumentedTests(LuaCase):
         self.assertEqual(self.output(source), printed)
 
     def test_error_looks_as_documented(self) -> None:
-        """A failing script tells its error and its lines as the text shows them."""
+        """The error of a failing script has the documented form."""
         source = (
             "\nlocal function check(order)\n  if not order.item then\n    error('no item')\n  end\nend\ncheck({})\n"
         )

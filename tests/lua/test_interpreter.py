@@ -10,10 +10,10 @@ from tests.lua.lua_case import LuaCase, only_in_5_4
 
 
 class ContextTests(LuaCase):
-    """What a script gets to know of its request."""
+    """The context of a script."""
 
     def test_first_frame(self) -> None:
-        """The context is the first content frame; further frames are not part of it."""
+        """The context is the first content frame only."""
         self.assertEqual(self.output("print(alaskaContext)", b"one", b"two"), "one\n")
 
     def test_no_frame(self) -> None:
@@ -23,7 +23,7 @@ class ContextTests(LuaCase):
     @given(st.binary())
     @settings(deadline=None)
     def test_any_octets(self, content: bytes) -> None:
-        """The context holds any octets, and they come back as they are by print, send and an attachment."""
+        """The context may contain any octets, which print, send and attachments return unchanged."""
         source = "io.write(alaskaContext) send('s', alaskaContext, 't', alaskaContext)"
         outcome = self.outcome(source, content)
         self.assertEqual(outcome.output, content)
@@ -34,7 +34,7 @@ class ErrorTests(LuaCase):
     """Scripts that fail."""
 
     def test_place(self) -> None:
-        """An error tells file and line first, then the traceback with the script's own lines."""
+        """An error starts with file and line, followed by the stack trace of the script."""
         lines = self.error(
             "local function deep()\n  error('broken')\nend\nlocal function f()\n  deep()\n  return 1\nend\nf()\n"
         ).split("\n")
@@ -43,15 +43,15 @@ class ErrorTests(LuaCase):
         self.assertEqual([line.split(": in ")[0].split(".lua:")[1] for line in lines[2:]], ["2", "5", "8"])
 
     def test_error_type(self) -> None:
-        """A failed script is a ScriptError."""
+        """The error of a failed script is a ScriptError."""
         self.assertIsInstance(self.outcome("error('x')").error, ScriptError)
 
     def test_syntax(self) -> None:
-        """A script that does not compile tells file and line."""
+        """A script that does not compile is an error with file and line."""
         self.assertIn("script.lua:2: unexpected symbol near '='", self.error("\n= 1"))
 
     def test_values(self) -> None:
-        """An error may be any value; it is shown as well as can be."""
+        """An error may be any value, and is converted to text."""
         for source, text in [
             ("error('text', 0)", "text"),
             ("error('')", "script.lua:1: "),
@@ -71,15 +71,15 @@ class ErrorTests(LuaCase):
             self.assertIn(text, self.error(source).split("\n")[0])
 
     def test_octets(self) -> None:
-        """An error that is no UTF-8 is shown with escapes."""
+        """An error that is not valid UTF-8 is shown with escapes."""
         self.assertTrue(self.error("error('\\255\\0é', 0)").startswith("\\xff\0é"))
 
     def test_in_library(self) -> None:
-        """An error in a library function is placed where the script called it."""
+        """An error in a library function has the position of the script's call."""
         self.assertIn("script.lua:2: bad argument #1 to 'rep'", self.error("\nstring.rep()\n"))
 
     def test_in_coroutine(self) -> None:
-        """An error in a coroutine reaches the script, as ever."""
+        """An error in a coroutine reaches the script."""
         self.assertIn("inner", self.error("coroutine.wrap(function() error('inner') end)()"))
 
     def test_stack_overflow(self) -> None:
@@ -87,40 +87,40 @@ class ErrorTests(LuaCase):
         self.assertIn("stack overflow", self.error("local function f() return 1 + f() end f()"))
 
     def test_yield(self) -> None:
-        """A script that yields to nobody fails, as it does without Alaska."""
+        """A script that yields outside a coroutine fails, as in plain Lua."""
         self.assertIn("attempt to yield from outside a coroutine", self.error("coroutine.yield()"))
 
     @only_in_5_4
     def test_pending_close(self) -> None:
-        """Variables to be closed are closed when the script fails, and what that sends is sent."""
+        """To-be-closed variables are closed when the script fails, and messages sent by their __close are sent."""
         outcome = self.outcome(
             "local x <close> = setmetatable({}, { __close = function() send('closed', '') end }) error('x')"
         )
         self.assertEqual([send.subject for send in outcome.sends], [b"closed"])
 
     def test_next_script_runs(self) -> None:
-        """After a failure of any kind the next script runs."""
+        """After any failure the next script runs."""
         for source in ("error('x')", "= 1", "coroutine.yield()", "os.exit(1)", "local function f() f() end f()"):
             self.outcome(source)
             self.assertEqual(self.output("print('fine')"), "fine\n")
 
     def test_precompiled(self) -> None:
-        """A precompiled script is refused: Lua trusts such octets blindly."""
+        """A precompiled script is refused, because Lua does not verify it."""
         self.assertIn("attempt to load a binary chunk", self.error(b"\x1bLua\x54\x00"))
 
     def test_first_line_comment(self) -> None:
-        """A first line for Unix is ignored, and so is a byte order mark."""
+        """A "#!" line and a byte order mark are ignored."""
         self.assertEqual(self.output("#!/usr/bin/lua\nprint(debug.getinfo(1).currentline)"), "2\n")
         self.assertEqual(self.output(b"\xef\xbb\xbfprint('bom')"), "bom\n")
 
     def test_edited(self) -> None:
-        """A script that was changed runs as it is now, also after a version that did not compile."""
+        """A changed script runs in its new version, also after a version that did not compile."""
         self.assertEqual(self.output("print(1)"), "1\n")
         self.error("print(")
         self.assertEqual(self.output("print(2)"), "2\n")
 
     def test_long_message(self) -> None:
-        """Of a message without end the beginning is kept, and how long it is."""
+        """A very long error message is cut, and its length is given."""
         text = self.error("error(('x'):rep(1000000), 0)")
         self.assertRegex(text.split("\n")[0], r"^x{65536}\.\.\. \(1000000 octets\)$")
 
@@ -129,18 +129,18 @@ class ExitTests(LuaCase):
     """os.exit."""
 
     def test_success(self) -> None:
-        """os.exit, os.exit(true) and os.exit(0) end the request well; what comes after is not run."""
+        """os.exit, os.exit(true) and os.exit(0) end the request successfully and at once."""
         for arguments in ("", "true", "0", "nil", "0.0"):
             self.assertEqual(self.output(f"print('a') os.exit({arguments}) print('b')"), "a\n")
 
     def test_failure(self) -> None:
-        """Any other code is an error that shows it."""
+        """Any other exit code is an error that contains it."""
         self.assertIn("script.lua:1: os.exit(3) was called", self.error("os.exit(3)"))
         self.assertIn("os.exit(1) was called", self.error("os.exit(false)"))
         self.assertIn("bad argument #1 to 'exit'", self.error("os.exit({})"))
 
     def test_cannot_be_caught(self) -> None:
-        """Neither pcall nor xpcall nor a coroutine keeps os.exit from ending the request."""
+        """Neither pcall nor xpcall nor a coroutine prevents os.exit from ending the request."""
         marker = self.directory / "marker"
         for source in (
             "pcall(os.exit, true)",
@@ -157,7 +157,7 @@ class ExitTests(LuaCase):
             self.assertFalse(marker.exists(), source)
 
     def test_below_c_code(self) -> None:
-        """Below a library function os.exit is raised; if a script catches that, it still can do no more."""
+        """Inside a C function os.exit raises an error; a script that catches it can do nothing more."""
         self.assertEqual(self.output("print('a') table.sort({ 1, 2 }, function() os.exit() end) print('b')"), "a\n")
         outcome = self.outcome(
             "pcall(string.gsub, 'x', 'x', function() os.exit(4) end) pcall(print, 'b') pcall(send, 'a', 'b')"
@@ -166,7 +166,7 @@ class ExitTests(LuaCase):
         self.assertIn("os.exit(4) was called", str(outcome.error))
 
     def test_coroutines_are_as_ever(self) -> None:
-        """What os.exit needs of coroutines changes nothing else about them."""
+        """Coroutines behave as in plain Lua otherwise."""
         source = """
             print(coroutine.resume(coroutine.create(function() end)))
             print(coroutine.resume(coroutine.create(function(...) return ... end), nil, nil))

@@ -8,21 +8,21 @@ from tests.lua.lua_case import LuaCase, reply
 
 
 class JsonTests(LuaCase):
-    """Alaska's own JSON."""
+    """alaska.json.encode, decode, array and null."""
 
     def test_round_trip(self) -> None:
-        """Numbers keep all their digits, null is a value of its own."""
+        """Numbers keep all digits, and null is a value."""
         text = '[0.1,1e+300,9007199254740991,"\\\\u00e9",null,true]'
         source = f"local j = alaska.json local t = j.decode('{text}') print(j.encode(t), t[5] == j.null)"
         self.assertEqual(self.output(source), '[0.1,1e+300,9007199254740991,"é",null,true]\ttrue\n')
 
     def test_whole_numbers(self) -> None:
-        """A whole number is written without a fraction, whatever it has come through."""
+        """A number with an integer value is written without a fraction."""
         source = "print(alaska.json.encode({3, 3.0, 6 / 2, 1e15, -7.0, 0.5, 1e300}))"
         self.assertEqual(self.output(source), "[3,3,3,1e+15,-7,0.5,1e+300]\n")
 
     def test_null_of_lua_cjson(self) -> None:
-        """The null of lua-cjson is null for answers, JSON and the key-value store, as Alaska's own is."""
+        """The null of lua-cjson is null in replies, JSON and the key-value store, like Alaska's own."""
         source = """
             local null = require('cjson').null
             alaska.kv.set('table', { null })
@@ -38,7 +38,7 @@ class JsonTests(LuaCase):
             self.assertEqual(outcome.output, b"[null,null]\ntrue\ttrue\n")
 
     def test_empty_arrays(self) -> None:
-        """What was an empty array is one again, until it has other keys; an empty table is an object."""
+        """A decoded empty array is encoded as an array until it has other keys; an empty table is an object."""
         for source, text in {
             """alaska.json.decode '{"a":[],"b":{},"c":[[]]}'""": None,
             "alaska.json.array {}": "[]",
@@ -55,7 +55,7 @@ class JsonTests(LuaCase):
                 self.assertEqual(found, text, source)
 
     def test_array_of_another(self) -> None:
-        """A table that has a metatable is not made an array, and what a script does to the mark stays with it."""
+        """A table with a metatable cannot be marked as an array, and changes to the mark do not affect other runs."""
         self.assertIn("the table has a metatable", self.error("alaska.json.array(setmetatable({}, {}))"))
         self.assertIn("table expected, got number", self.error("alaska.json.array(1)"))
         self.output("local mark = getmetatable(alaska.json.array {}) mark.__gc = print mark.__index = print")
@@ -64,7 +64,7 @@ class JsonTests(LuaCase):
         self.assertEqual(self.output(hostile), "nil\n")
 
     def test_no_json(self) -> None:
-        """What RFC 8259 does not know is refused."""
+        """Everything outside RFC 8259 is refused."""
         for text in (
             *("01", "-01", "1.", "2.e3", ".5", "+1", "0x1", "1e", "1e+", "-", "1a", "1.5.5", "NaN", "Infinity"),
             *('"a\tb"', '"a\nb"', '"\\x41"', '"\\u00"', "'a'", "[1,]", "[,1]", '{"a":1,}'),
@@ -75,7 +75,7 @@ class JsonTests(LuaCase):
             self.assertEqual(found, "false\n", text)
 
     def test_json(self) -> None:
-        """What it does know is taken."""
+        """Valid JSON is accepted."""
         for text in (
             *('"\x7f"', '" \\u0000\\/"', "-0", "1E5", "0.10e-1", "1e-400"),
             *(" [ 1 ,\r\n\t2 ] ", '"\\ud83d\\ude00"', '{"":0}'),
@@ -84,13 +84,13 @@ class JsonTests(LuaCase):
             self.assertEqual(found, "true\n", text)
 
     def test_many_digits(self) -> None:
-        """Digits without end take as long as other text of that length."""
+        """Long numbers take linear time."""
         for text in (b"1" * 300_000, b"-" + b"1" * 300_000 + b"x", b"1." + b"1" * 300_000, b"1e" + b"1" * 300_000):
             source = "print((pcall(alaska.json.decode, alaskaContext)))"
             self.assertIn(self.output(source, text), ("true\n", "false\n"))
 
     def test_errors(self) -> None:
-        """What is no JSON, or has no JSON form, is an error at the place of the script."""
+        """Invalid JSON and values without a JSON form are errors at the position of the call."""
         self.assertIn("script.lua:2: Expected", self.error("\nalaska.json.decode('{')"))
         self.assertIn("script.lua:2: Cannot serialise function", self.error("\nalaska.json.encode(print)"))
         self.assertIn("script.lua:2: Cannot serialise number", self.error("\nalaska.json.encode(0/0)"))

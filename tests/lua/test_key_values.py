@@ -6,10 +6,10 @@ from tests.lua.lua_case import LuaCase
 
 
 class KeyValueTests(LuaCase):
-    """The small store that scripts share."""
+    """The key-value store that scripts share."""
 
     def test_values(self) -> None:
-        """Strings of any octets, numbers, booleans and tables come back as they went."""
+        """Strings of any octets, numbers, booleans and tables are returned unchanged."""
         source = """
             local kv = alaska.kv
             for _, value in ipairs { 'a\\0\\255', '', 7, -0.5, 1e300, true, false } do
@@ -22,23 +22,23 @@ class KeyValueTests(LuaCase):
         self.assertEqual(self.output(source), "y\tnil\n")
 
     def test_shared(self) -> None:
-        """What one script sets, another finds, in whatever runner."""
+        """All runners share the values."""
         self.output("alaska.kv.set('key', 'value')")
         self.use()
         self.assertEqual(self.output("print(alaska.kv.get('key'))"), "value\n")
 
     def test_incr(self) -> None:
-        """Incr adds to a number, by 1 unless it is told by how much, and begins at 0."""
+        """A call of incr adds to a number, by default 1, starting at 0."""
         source = "local incr = alaska.kv.incr print(incr('n'), incr('n', 10), incr('n', -1), incr('f', 0.5))"
         self.assertEqual(self.output(source), "1\t11\t10\t0.5\n")
 
     def test_incr_of_text(self) -> None:
-        """What is no number cannot be added to."""
+        """Calling incr for a value that is not a number is an error."""
         source = "alaska.kv.set('k', 'text')\nalaska.kv.incr('k')"
         self.assertIn("script.lua:2: alaska.kv.incr: what the key has is no number", self.error(source))
 
     def test_ttl(self) -> None:
-        """A value with a time to live is there as long, and its time is told; infinity for one without."""
+        """A value with a TTL expires; ttl returns the remaining time, or infinity."""
         source = "local kv = alaska.kv kv.set('a', 1, 10) kv.set('b', 1) "
         source += "print(kv.ttl('a'), kv.ttl('b') == math.huge, kv.ttl('c'))"
         self.assertRegex(self.output(source), r"^10(\.0)?\ttrue\tnil\n$")
@@ -50,13 +50,13 @@ class KeyValueTests(LuaCase):
         )
 
     def test_delete(self) -> None:
-        """Deleting says whether there was a value; set with nil does the same and says nothing."""
+        """A call of delete returns whether there was a value; set with nil deletes and returns nothing."""
         source = "local kv = alaska.kv kv.set('a', 1) print(kv.delete('a'), kv.delete('a')) "
         source += "kv.set('a', 1) kv.set('a', nil) print(kv.get('a'))"
         self.assertEqual(self.output(source), "true\tfalse\nnil\n")
 
     def test_bad_arguments(self) -> None:
-        """Bad arguments are errors at the place of the script."""
+        """Invalid arguments are errors at the position of the call."""
         for call, part in {
             "get({})": "bad argument #1 to 'get' (the key must be",
             "get(('k'):rep(256))": "bad argument #1 to 'get' (the key has 256 octets",

@@ -6,7 +6,7 @@ from tests.lua.lua_case import LuaCase, only_in_5_4
 
 
 class LoadTests(LuaCase):
-    """load and its kin see the globals of the script."""
+    """load, loadfile and dofile use the globals of the script."""
 
     def test_load(self) -> None:
         """Loaded code shares the script's globals, unless it is given others."""
@@ -15,7 +15,7 @@ class LoadTests(LuaCase):
 
     @only_in_5_4
     def test_load_without_globals(self) -> None:
-        """Loaded code may be given no globals at all."""
+        """Loaded code may be given nil as its globals."""
         self.assertEqual(self.output("print(pcall(load('return x', 'n', 't', nil)))")[:5], "false")
         self.assertEqual(
             self.output("local t = { 'return ', '7' } local i = 0 print(load(function() i = i + 1 return t[i] end)())"),
@@ -23,11 +23,11 @@ class LoadTests(LuaCase):
         )
 
     def test_load_errors(self) -> None:
-        """Code that does not compile is nil and a message."""
+        """For code that does not compile, load returns nil and a message."""
         self.assertEqual(self.output("print(load('=', '=n'))"), "nil\tn:1: unexpected symbol near '='\n")
 
     def test_binary(self) -> None:
-        """Precompiled code is refused, however it is loaded."""
+        """Precompiled code is always refused."""
         self.assertIn("attempt to load a binary chunk", self.output("print(load('return 1', 'n', 'b'))"))
         self.assertIn("attempt to load a binary chunk", self.output("print(load(string.dump(function() end)))"))
         self.assertIn(
@@ -39,7 +39,7 @@ class LoadTests(LuaCase):
         )
 
     def test_files(self) -> None:
-        """Dofile and loadfile run files with the script's globals."""
+        """Files run by dofile and loadfile have the script's globals."""
         self.write("part.txt", "#!shebang\ny = (x or 0) + 1 return y, alaskaContext")
         path = str(self.directory / "part.txt")
         self.assertEqual(

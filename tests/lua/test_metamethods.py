@@ -15,7 +15,7 @@ class MetatableTests(LuaCase):
 
     @only_in_5_4
     def test_finalizers(self) -> None:
-        """No value of __gc marks an object, so that none runs in the request of somebody else."""
+        """No __gc takes effect, so that no finalizer runs during another request."""
         for first in ("false", "0", "''", "print"):
             self.output(
                 f"local mt = {{ __gc = {first} }} setmetatable({{}}, mt)"
@@ -25,7 +25,7 @@ class MetatableTests(LuaCase):
             self.assertEqual(self.output(victim, b"secret"), "done\n")
 
     def test_comparisons(self) -> None:
-        """What a script yields, returns or raises is compared with nothing that is not its own."""
+        """Alaska does not call __eq of values that a script yields, returns or raises."""
         probe = """
             local seen = {}
             local probe = setmetatable({}, { __eq = function(one, other) seen[#seen + 1] = other return true end })
@@ -39,6 +39,6 @@ class MetatableTests(LuaCase):
             self.assertEqual(self.output(f"{probe} {use} print(#seen)"), "0\n", use)
 
     def test_returned(self) -> None:
-        """A value that equals everything asks the worker nothing when it is returned."""
+        """Returning a value that equals everything sends no question."""
         outcome = self.outcome("return setmetatable({}, { __eq = function() return true end }), 'good.get', 'victim'")
         self.assertEqual((outcome.error, [send.content for send in outcome.sends]), (None, [(b"{}",)]))

@@ -16,7 +16,7 @@ class RequireTests(LuaCase):
     """require, and the package library."""
 
     def test_next_to_the_script(self) -> None:
-        """A module stands next to the scripts; a dot in its name is a folder, which may have an init.lua."""
+        """A module is a file in the scripts directory; a dot in its name means a folder, which may have an init.lua."""
         self.write("one.lua", "return { name = ... }")
         self.write("lib/two.lua", "return (...)")
         self.write("three/init.lua", "return 'init'")
@@ -24,7 +24,7 @@ class RequireTests(LuaCase):
         self.assertEqual(self.output(source), "one\tlib.two\tinit\n")
 
     def test_loaded_once(self) -> None:
-        """A module runs once for a script, whatever it returns."""
+        """A module runs once per run of a script, whatever it returns."""
         self.write("once.lua", "print('loading') return {}")
         self.write("nothing.lua", "print('loading')")
         self.write("no.lua", "return false")
@@ -33,33 +33,33 @@ class RequireTests(LuaCase):
         self.assertEqual(self.output("print((require('no')), package.loaded.no)"), "false\tfalse\n")
 
     def test_globals_are_the_scripts(self) -> None:
-        """A module sees the script's globals, and the script those that the module sets."""
+        """A module shares its globals with the script."""
         self.write("shared.lua", "answer = question .. alaskaContext send('from', 'module')")
         outcome = self.outcome("question = 'q' require 'shared' print(answer)", b"c")
         self.assertEqual(outcome.output, b"qc\n")
         self.assertEqual(len(outcome.sends), 1)
 
     def test_edited(self) -> None:
-        """A module that was changed is loaded as it is now."""
+        """A changed module is loaded in its new version."""
         for text in ("one", "two"):
             self.write("changing.lua", f"return '{text}'")
             self.assertEqual(self.output("print((require('changing')))"), f"{text}\n")
 
     def test_missing(self) -> None:
-        """A module that is nowhere is an error at the require, which lists the places."""
+        """A missing module is an error at the position of the require, and lists the paths that were tried."""
         message = self.error("\nrequire 'no.such'\n")
         self.assertIn("script.lua:2: module 'no.such' not found:", message)
         for place in ("package.preload['no.such']", "no/such.lua'", "no/such/init.lua'", "no module of Alaska's own"):
             self.assertIn(place, message)
 
     def test_directory_is_the_working_directory(self) -> None:
-        """A script that stands in the working directory finds modules there, and not in the root of the system."""
+        """A script in the working directory finds modules there, not in the root directory."""
         script = Script(b"x", Path("x.lua"), b"require 'no.such'", Version(0, 0, 0, 0))
         error = self.runner.run(script, Request(b"", b"", b"x", b"", ())).error
         self.assertIn("'./no/such.lua'", str(error))
 
     def test_broken(self) -> None:
-        """A module that does not compile, or fails, is an error that shows where."""
+        """A module that does not compile, or fails, is an error with its position."""
         self.write("broken.lua", "\n=")
         self.assertIn("broken.lua:2: unexpected symbol", self.error("require 'broken'"))
         self.write("failing.lua", "\nerror('inside')")
@@ -68,28 +68,28 @@ class RequireTests(LuaCase):
         self.assertEqual([line.split(":")[-2] for line in lines[2:]], ["2", "2"])
 
     def test_exit(self) -> None:
-        """A module may end the request."""
+        """os.exit in a module ends the request."""
         self.write("leaving.lua", "os.exit()")
         self.assertEqual(self.output("require 'leaving' print('after')"), "")
 
     def test_no_way_out_of_the_directory(self) -> None:
-        """A module's name cannot lead out of the scripts directory."""
+        """The name of a module cannot lead out of the scripts directory."""
         (self.directory.parent / "outside.lua").write_text("return 'out'")
         for name in ("../outside", "..outside", "...outside", "/../outside", ".outside"):
             self.assertIn("not found", self.error(f"require {name!r}"))
 
     def test_libraries(self) -> None:
-        """The libraries are modules as well, and they are the script's own."""
+        """The libraries can be required, and are those of the script."""
         self.assertEqual(self.output("print(require('string') == string, require('_G') == _G)"), "true\ttrue\n")
         self.assertEqual(self.output("print(package.loaded.package == package, package.config:sub(1, 1))"), "true\t/\n")
 
     def test_preload(self) -> None:
-        """A script may provide modules itself."""
+        """A script can add modules to package.preload."""
         source = "package.preload.mine = function(...) return { ... } end print(table.concat(require('mine'), ' '))"
         self.assertEqual(self.output(source), "mine :preload:\n")
 
     def test_path(self) -> None:
-        """A script may look for modules in other places; those next to it come first."""
+        """A script can change package.path; the scripts directory comes first."""
         self.write("other/far.lua", "return 'far'")
         self.write("other/near.lua", "return 'far'")
         self.write("near.lua", "return 'near'")
@@ -99,28 +99,30 @@ class RequireTests(LuaCase):
         self.assertIn("'package.searchers' must be a table", self.error("package.searchers = 1 require('far')"))
 
     def test_searchers(self) -> None:
-        """A script may add a searcher."""
+        """A script can add a searcher."""
         searcher = "function(n) return function() return n .. '!' end end"
         source = f"table.insert(package.searchers or package.loaders, 1, {searcher})"
         self.assertEqual(self.output(f"{source} print((require('any')))"), "any!\n")
 
     def test_searchpath(self) -> None:
-        """package.searchpath is as ever."""
+        """package.searchpath works as in plain Lua."""
         self.write("found.lua", "")
         source = f"print(package.searchpath('found', '{self.directory}/?.lua') ~= nil, (package.searchpath('x', '?')))"
         self.assertEqual(self.output(source), "true\tnil\n")
 
     def test_wrong_type(self) -> None:
-        """The name of a module is a string."""
+        """The name of a module must be a string."""
         self.assertIn("script.lua:1: bad argument #1 to 'require' (string expected, got nil)", self.error("require()"))
 
     def test_module_replaces_built_in(self) -> None:
-        """A cjson next to the scripts is taken before Alaska's."""
+        """A module cjson in the scripts directory takes precedence over Alaska's."""
         self.write("cjson.lua", "return 'mine'")
         self.assertEqual(self.output("print((require('cjson')))"), "mine\n")
 
     def test_c_module_that_does_not_load(self) -> None:
-        """A C module that cannot be loaded gives way to Alaska's own; one without replacement is an error."""
+        """A C module that cannot be loaded is replaced by Alaska's own module, if there is one; otherwise it is an
+        error.
+        """
         (self.directory / "cjson.so").write_bytes(b"no library")
         (self.directory / "other.so").write_bytes(b"no library")
         self.use(cpath=f"{self.directory.absolute()}/?.so")
@@ -131,22 +133,22 @@ class RequireTests(LuaCase):
 
 
 class ModuleNameTests(LuaCase):
-    """Names of modules that are paths in disguise."""
+    """Module names that could contain paths, in the sandbox."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
     def test_refused(self) -> None:
-        """A name of anything but letters, digits, _, - and single dots is refused before anything is looked for."""
+        """A name with characters other than letters, digits, _, - and single dots is refused before any search."""
         (self.directory.parent / "secret.lua").write_text("return 'secret'", encoding="utf-8")
         self.use(modules=("*",), path=f"{self.directory.parent}/?.lua")
         for name in ("../secret", "x;/etc/passwd", "/etc/passwd", "a/b", "a..b", ".a", "a.", "", "a b", "a\\0b", "?"):
             self.assertIn("script.lua:1: a module's name is made of", self.error(f"require '{name}'"), name)
-            for value in ("false", "true", "1", "{}"):  # which loads nothing, so the name would be looked for
+            for value in ("false", "true", "1", "{}"):  # not loaders, so the module would be searched
                 source = f"package.preload['{name}'] = {value} require '{name}'"
                 self.assertIn("script.lua:1: a module's name is made of", self.error(source), source)
 
     def test_plain(self) -> None:
-        """Words with dots between them are names, and so is whatever the script itself has put into package.preload."""
+        """Words with dots between them are valid names, and so are all names in package.preload."""
         self.write("a_b/c-d1.lua", "return 'found'")
         self.assertEqual(self.output("print((require 'a_b.c-d1'))"), "found\n")
         source = "package.preload['a b'] = function() return 'mine' end print((require 'a b'))"

@@ -8,10 +8,10 @@ from alaska.lua.paths import module_paths
 
 
 class PathsTests(SynchronousTestCase):
-    """Where modules of the system are looked for."""
+    """Search paths."""
 
     def test_usual_places(self) -> None:
-        """Lua's own places, Debian's and the user's LuaRocks are looked at, the working directory is not."""
+        """The paths of Lua, Debian and the user's LuaRocks are searched, but not the working directory."""
         lua, c = module_paths({"HOME": "/home/me"})
         for place in (
             "/usr/local/share/lua/5.4/?.lua",
@@ -25,7 +25,7 @@ class PathsTests(SynchronousTestCase):
         self.assertTrue(all(place.startswith("/") for place in f"{lua};{c}".split(";")))
 
     def test_variables(self) -> None:
-        """The environment replaces the places, or adds to them by two semicolons; the variable for 5.4 wins."""
+        """Environment variables replace the paths, or add to them with ";;"; variables for 5.4 take precedence."""
         self.assertEqual(module_paths({"LUA_PATH": "/a/?.lua", "LUA_CPATH": "/a/?.so"}), ("/a/?.lua", "/a/?.so"))
         lua, _ = module_paths({"LUA_PATH": "/a/?.lua", "LUA_PATH_5_4": "/b/?.lua;;"})
         self.assertTrue(lua.startswith("/b/?.lua;/usr/local/share/"))

@@ -29,7 +29,7 @@ class PrettyTests(LuaCase):
             raise SkipTest("no Penlight is installed for Lua 5.4")
 
     def check(self, *cases: tuple[str, str]) -> None:
-        """Expect that each expression prints this; ``w`` writes without spaces."""
+        """Expect each expression to print a text; ``w`` writes without spaces."""
         for expression, expected in cases:
             source = f"""
                 local pretty = require 'pl.pretty'
@@ -39,7 +39,7 @@ class PrettyTests(LuaCase):
             self.assertEqual(self.output(source), expected + "\n", expression)
 
     def test_layout(self) -> None:
-        """Each value stands on a line of its own, indented by two spaces a level."""
+        """Each value has its own line, indented by two spaces per level."""
         self.check(
             ("pretty.write({})", "{\n}"),
             ("pretty.write({ 1, 'x', true })", '{\n  1,\n  "x",\n  true\n}'),
@@ -63,7 +63,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_keys(self) -> None:
-        """Names stand as they are, and all other keys in brackets."""
+        """Keys that are names are written as they are, all others in brackets."""
         self.check(
             ("w({ a_1 = 1, self = 2 })", "{a_1=1,self=2}"),
             ("w({ ['end'] = 1, ['nil'] = 2 })", '{["end"]=1,["nil"]=2}'),
@@ -73,7 +73,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_numbers(self) -> None:
-        """Whole numbers have no fraction, others 14 digits."""
+        """Numbers with an integer value have no fraction, others have 14 digits."""
         self.check(
             ("w({ 1, 1.0, -0.0, 0.1, 1/3 })", "{1,1,0,0.1,0.33333333333333}"),
             ("w({ 2^53, 1e15, 2^62 })", "{9007199254740992,1000000000000000,4611686018427387904}"),
@@ -81,7 +81,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_strings(self) -> None:
-        """Strings are quoted; those with lines or brackets stand in long brackets."""
+        """Strings are quoted; those with line breaks or brackets are written in long brackets."""
         self.check(
             (r"""w({ 'a"b', "a'b", '\\' })""", r"""{"a\"b","a'b","\\"}"""),
             (r"w({ 'a\nb' }), w({ '\nb' })", "{[[a\nb]]}\t{[[\n\nb]]}"),
@@ -93,7 +93,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_other_values(self) -> None:
-        """Functions and the like are shown by name, cycles as such; what is no table is written too."""
+        """Functions and similar values are shown by name, cycles as <cycle>; a value may be no table."""
         self.check(
             ("w({ print }):gsub('0x%x+', 'P')", '{"function: P"}\t1'),
             ("w((function() local t = {} t.t = { t } return t end)())", "{t={<cycle>}}"),
@@ -109,7 +109,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_not_clever(self) -> None:
-        """Without cleverness every key is in brackets, numbers last."""
+        """With not_clever, every key is in brackets and numbers come last."""
         self.check(("w({ 1, a = 2, [true] = 3 }, true)", '{["true"]=3,["a"]=2,[1]=1}'))
 
     def test_dump(self) -> None:
@@ -121,7 +121,7 @@ class PrettyTests(LuaCase):
         self.check(("pretty.dump({ 1 }, '/nowhere/x')", "nil\t/nowhere/x: No such file or directory"))
 
     def test_read(self) -> None:
-        """Read takes a table and nothing else, and lets it call nothing."""
+        """Read accepts a table constructor only, which cannot call functions."""
         self.check(
             ("w(pretty.read('{ 1, a = { 2 } }')), w(pretty.read(' -- c\\n {1}'))", "{1,a={2}}\t{1}"),
             ("w(pretty.read('{a = os, b = 1 + 2}')), w(pretty.read('{function_x = 1}'))", "{b=3}\t{function_x=1}"),
@@ -137,7 +137,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_load(self) -> None:
-        """Load runs text in an environment; if it is to be paranoid, without loops and functions."""
+        """Load runs source with the given globals; in paranoid mode without loops and functions."""
         self.check(
             ("w(pretty.load('a = 1; b = { 2 }')), w(pretty.load('a = x', { x = 3 }))", "{a=1,b={2}}\t{a=3,x=3}"),
             ("w(pretty.load('for i = 1, 2 do x = i end'))", "{x=2}"),
@@ -161,12 +161,12 @@ class SystemPrettyTests(PrettyTests):
     @given(JSON)
     @settings(deadline=None)
     def test_same_as_ours(self, value: Any) -> None:
-        """Penlight and Alaska's own print the same, numbers aside that Penlight cannot print."""
+        """Penlight and Alaska's own print the same, except for numbers that Penlight cannot print."""
         self.write("dump.lua", "require('pl.pretty').dump((require('cjson').decode(alaskaContext)))")
         content = json.dumps(value).encode()
         theirs = self.outcome_of("dump", content)
         assume(theirs.error is None)
-        assume(b"-9223372036854775808" not in theirs.output)  # what Penlight makes of all large numbers in LuaJIT
+        assume(b"-9223372036854775808" not in theirs.output)  # Penlight writes all large numbers like this in LuaJIT
         self.use(system_modules=False)
         ours = self.outcome_of("dump", content)
         self.use(system_modules=True)
@@ -179,12 +179,12 @@ class OwnPrettyTests(LuaCase):
     @given(JSON)
     @settings(deadline=None)
     def test_reads_what_it_writes(self, value: Any) -> None:
-        """Pretty reads every table that it wrote, also one with numbers that Penlight cannot write."""
+        """Read accepts every table that write returned, including numbers that Penlight cannot write."""
         source = """
             local cjson, pretty = require 'cjson', require 'pl.pretty'
             local text = pretty.write({ (cjson.decode(alaskaContext)) })
             io.write(cjson.encode(assert(pretty.read(text))))
         """
-        content = json.dumps(value).replace("null", "7")  # null would be written as text
+        content = json.dumps(value).replace("null", "7")  # null would become a string
         again = json.loads(self.output(source, content.encode()))
         self.assertTrue(are_alike(again, [json.loads(content)]), (again, content))

@@ -34,7 +34,7 @@ from tests.lua.lua_case import LuaCase
 from tests.pool import children
 
 
-class ElsewhereRunner:
+class ProcessRunner:
     """Replaces LuaRunner: runs the scripts in a child process."""
 
     def __init__(self, options: LuaOptions, call: Call, config: Section) -> None:
@@ -52,19 +52,19 @@ class ElsewhereRunner:
         self._runner.close()
 
 
-class Elsewhere(LuaCase):
+class InProcess(LuaCase):
     """Runs the scripts of a test in a child process."""
 
     def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
         """See :meth:`LuaCase.make_runner`."""
-        return cast("LuaRunner", ElsewhereRunner(options, call, config))  # it has the same interface
+        return cast("LuaRunner", ProcessRunner(options, call, config))  # it has the same interface
 
 
-def elsewhere(module: ModuleType) -> dict[str, type]:
+def in_processes(module: ModuleType) -> dict[str, type]:
     """Return the test classes of a module, derived so that they run their scripts in child processes."""
     prefix = module.__name__.rpartition(".test_")[2].title().replace("_", "")
     return {
-        f"{prefix}{name}": type(f"{prefix}{name}", (Elsewhere, cls), {"__module__": __name__})
+        f"{prefix}{name}": type(f"{prefix}{name}", (InProcess, cls), {"__module__": __name__})
         for name, cls in vars(module).items()
         if isinstance(cls, type) and issubclass(cls, LuaCase) and cls.__module__ == module.__name__
     }
@@ -86,4 +86,4 @@ for _module in (
     test_pretty,
     test_sending,
 ):
-    globals().update(elsewhere(_module))
+    globals().update(in_processes(_module))

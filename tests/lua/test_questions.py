@@ -9,7 +9,7 @@ from tests.lua.lua_case import SANDBOXED, LuaCase
 
 
 class QuestionTests(LuaCase):
-    """How scripts are left, and how they ask the worker: by yields, of which scripts see and can forge none."""
+    """Questions are passed to the worker by yields, which scripts can neither see nor forge."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
@@ -25,7 +25,7 @@ class QuestionTests(LuaCase):
         self.assertEqual(self.output(source), "2\ttrue\tvalue\tdead\n")
 
     def test_nothing_is_forged(self) -> None:
-        """Whatever a script yields, also in vain, asks the worker nothing."""
+        """A value that a script yields is never taken for a question."""
         words = "'good.get', 'request', 'kv.set', 'told', nil, true, {}, print, (coroutine.running())"
         for first in ("nil", "false", "true", "1", "'request'", "{}", "print"):
             source = f"coroutine.yield({first}, {words})"
@@ -34,7 +34,7 @@ class QuestionTests(LuaCase):
         self.assertEqual(self.asked, [])
 
     def test_question_that_cannot_go_up(self) -> None:
-        """A question that was caught half-way is answered there, and no later yield is taken for it."""
+        """A question that cannot reach the worker is answered with an error, and a later yield is not taken for it."""
         source = """
             local function ask() return pcall(alaska.kv.get, 'key') end
             local ok, why
@@ -48,7 +48,7 @@ class QuestionTests(LuaCase):
         self.assertEqual(mine, "mine")
 
     def test_texts_that_are_none(self) -> None:
-        """What a __tostring returns that is no text is not printed, logged or counted."""
+        """If __tostring does not return a string, nothing is printed, logged or counted."""
         for use in ("print(value)", "print(value, value)", "alaska.log.info(value)", "alaska.log.info(1, value)"):
             source = f"""
                 local value = setmetatable({{}}, {{ __tostring = function()

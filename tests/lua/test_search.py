@@ -1,4 +1,4 @@
-"""A search for what a script could do to others, by random programs; ``ALASKA_SEARCH`` says how many times as many."""
+"""Searches for harmful scripts with random programs; ``ALASKA_SEARCH`` multiplies their number."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SEED = 1
 
 
 class SearchTests(SynchronousTestCase):
-    """Programs that mean harm, in processes of their own with small limits."""
+    """Random programs, in separate processes with small limits."""
 
     def setUp(self) -> None:
         if sys.platform != "linux":
             raise SkipTest("processes for scripts are there on Linux only")
 
     def check(self, version: str) -> None:
-        """Expect that nothing is found; what is found can be tried again with ``python -m tests.lua.search``."""
+        """Expect no finding; ``python -m tests.lua.search`` runs the programs of a finding again."""
         if importlib.util.find_spec(MODULES[version]) is None:
             raise SkipTest(f"this lupa has no {MODULES[version]}")
         seed = secrets.randbits(32) if SEARCH else SEED
@@ -34,7 +34,7 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(found, [], "\n".join([f"the seed was {seed}", *found]))
 
     def test_5_4(self) -> None:
-        """In Lua 5.4, none reaches what is another's, breaks anything of ours, or is late."""
+        """In Lua 5.4, no program reaches data of others, breaks Alaska's code or exceeds its time."""
         self.check("5.4")
 
     def test_luajit(self) -> None:
@@ -42,7 +42,7 @@ class SearchTests(SynchronousTestCase):
         self.check("luajit")
 
     def test_finds(self) -> None:
-        """What no program may do is found when one does it."""
+        """Forbidden effects are detected."""
         place = Place("5.4", False)
         self.addCleanup(place.close)
         self.assertIsNone(fault(place, "return 1"))
@@ -55,7 +55,7 @@ class SearchTests(SynchronousTestCase):
         self.assertIsNone(place.changed())
 
     def test_finds_what_never_ends(self) -> None:
-        """What Lua does not end is found: a pattern does not end where scripts are trusted."""
+        """A program that Lua does not end is detected: a slow pattern in a trusted script."""
         self.patch(lua_search, "SMALL", replace(lua_search.SMALL, sandbox=False))
         place = Place("5.4", False)
         self.addCleanup(place.close)

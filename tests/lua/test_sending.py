@@ -10,13 +10,13 @@ class SendTests(LuaCase):
     """send and sendTo."""
 
     def sends(self, source: str) -> list[Send]:
-        """Return what a script sends, which must come to its end."""
+        """Return the messages of a script that must succeed."""
         outcome = self.outcome(source)
         self.assertIsNone(outcome.error, str(outcome.error))
         return list(outcome.sends)
 
     def test_defaults(self) -> None:
-        """Subject and content are enough: the rest is aw.res, no attachment, LU."""
+        """Subject and content are sufficient; the defaults are aw.res, no attachment, and LU."""
         self.assertEqual(
             self.sends("send('a', 'b') sendTo('c', 'd')"),
             [
@@ -26,7 +26,7 @@ class SendTests(LuaCase):
         )
 
     def test_all_arguments(self) -> None:
-        """Stream or mailbox, attachment and sender may be given; an attachment is a second frame."""
+        """Stream or mailbox, attachment and sender can be given; an attachment is a second frame."""
         self.assertEqual(
             self.sends("send('a', 'b', 's', 'x', 'ME') sendTo('c', 'd', 'm', 'y', 'YOU')"),
             [
@@ -36,7 +36,7 @@ class SendTests(LuaCase):
         )
 
     def test_nil_is_the_default(self) -> None:
-        """An optional argument that is nil counts as not given."""
+        """An optional argument that is nil has its default."""
         self.assertEqual(
             self.sends("send('a', 'b', nil, nil, 'ME') sendTo('c', 'd', nil, 'x', nil)"),
             [
@@ -46,15 +46,15 @@ class SendTests(LuaCase):
         )
 
     def test_empty_strings(self) -> None:
-        """An empty string is a value: it is no default, and an empty attachment is a frame."""
+        """An empty string is not replaced by a default, and an empty attachment is a frame."""
         self.assertEqual(self.sends("send('', '', '', '', '')"), [Send(SendKind.STREAM, b"", b"", (b"", b""), b"")])
 
     def test_results(self) -> None:
-        """Both return 0 and nothing else."""
+        """Both functions return 0."""
         self.assertEqual(self.output("print(send('a', 'b')) print(sendTo('a', 'b'))"), "0\n0\n")
 
     def test_numbers(self) -> None:
-        """A number is sent as Lua writes it."""
+        """A number is sent as Lua converts it to text."""
         sent = self.sends("for _, n in ipairs { 1, 1.0, 1.5, 3.14158241824767, -7, 1e100, 2^53 } do send(n, n) end")
         texts = [b"1", b"1" if IS_JIT else b"1.0", b"1.5", b"3.1415824182477", b"-7", b"1e+100", b"9.007199254741e+15"]
         self.assertEqual([send.content for send in sent], [(text,) for text in texts])
@@ -65,7 +65,7 @@ class SendTests(LuaCase):
         self.assertEqual(len(self.sends("send('a', 'b', 'c', 'd', 'e', 'f')")), 1)
 
     def test_too_few_arguments(self) -> None:
-        """Fewer than two arguments are an error that says how the function is called, and where it was."""
+        """Fewer than two arguments are an error with the function's signature and the position of the call."""
         for source, call in [
             ("send()", "send(subject, content, [stream], [attachment], [sender])"),
             ("send('a')", "send(subject, content, [stream], [attachment], [sender])"),
@@ -76,7 +76,7 @@ class SendTests(LuaCase):
             self.assertIn(call, message)
 
     def test_wrong_types(self) -> None:
-        """What is neither string nor number is an error that names the argument and the type."""
+        """A value that is neither a string nor a number is an error that names the argument and the type."""
         for source, message in [
             ("send(nil, 'b')", "#1 to 'send' (the subject must be a string or a number, not nil)"),
             ("send('a', nil)", "#2 to 'send' (the content must be a string or a number, not nil)"),
@@ -92,11 +92,11 @@ class SendTests(LuaCase):
             self.assertIn("script.lua:2: bad argument " + message, text)
 
     def test_table_with_tostring(self) -> None:
-        """A table is an error even if it could be made text."""
+        """A table is an error even if it has a __tostring."""
         self.error("send('a', setmetatable({}, { __tostring = function() return 'x' end }))")
 
     def test_longest_strings(self) -> None:
-        """Names of 255 octets fit the wire; contents have no such limit."""
+        """Names may have 255 octets; contents have no such limit."""
         sent = self.sends("local n = ('x'):rep(255) send(n, ('y'):rep(100000), n, ('z'):rep(100000), n)")
         self.assertEqual(sent[0].subject, b"x" * 255)
         self.assertEqual([len(frame) for frame in sent[0].content], [100000, 100000])
@@ -108,37 +108,37 @@ class SendTests(LuaCase):
             self.assertIn(f"the {what} has 256 octets, and 255 is the limit", message)
 
     def test_many(self) -> None:
-        """Any number of messages is kept, in order."""
+        """Any number of messages is sent, in order."""
         self.use(sends=0)
         sent = self.sends("for i = 1, 20000 do send('n', i, nil, i % 2 == 0 and 'even' or nil) end")
         self.assertEqual([int(send.content[0]) for send in sent], list(range(1, 20001)))
         self.assertEqual([len(send.content) for send in sent[:4]], [1, 2, 1, 2])
 
     def test_batch_edges(self) -> None:
-        """No message is lost or doubled, whatever their number."""
+        """No message is lost or duplicated at the size of a batch."""
         for number in (0, 1, 49, 50, 51, 99, 100, 101):
             self.assertEqual(len(self.sends(f"for i = 1, {number} do send('n', i) end")), number)
 
     def test_kept_by_failure(self) -> None:
-        """What was sent before a script failed is still sent."""
+        """Messages sent before a script failed are sent."""
         outcome = self.outcome("send('a', 'b') error('no more') send('c', 'd')")
         self.assertEqual([send.subject for send in outcome.sends], [b"a"])
         self.assertIn("no more", str(outcome.error))
 
     def test_error_can_be_caught(self) -> None:
-        """A script may go on after a send that failed, and nothing of that one is sent."""
+        """A script may continue after a send that failed, which sends nothing."""
         self.assertEqual(self.sends("pcall(send, 'a', {})  send('c', 'd')")[0].subject, b"c")
 
     def test_in_a_coroutine(self) -> None:
-        """A script may send from anywhere in it."""
+        """A script can send from a coroutine."""
         self.assertEqual(len(self.sends("coroutine.wrap(function() send('a', 'b') end)()")), 1)
 
 
 class SendForTests(LuaCase):
-    """Requests that nobody waits for."""
+    """Requests without an answer."""
 
     def test_send_for(self) -> None:
-        """SendFor takes what send takes; without a service it is for the one that was asked."""
+        """The arguments of sendFor are those of send; the default service is that of the request."""
         outcome = self.outcome("sendFor('a', 'b') sendFor('c', 1, 'svc', 'x', 'ME')")
         self.assertEqual(
             outcome.sends,
@@ -149,7 +149,7 @@ class SendForTests(LuaCase):
         )
 
     def test_bad_arguments(self) -> None:
-        """Its errors name it, and the place of the script."""
+        """Errors name sendFor and have the position of the script."""
         self.assertIn("script.lua:1: sendFor needs at least 2 arguments", self.error("sendFor('a')"))
         self.assertIn(
             "script.lua:2: bad argument #3 to 'sendFor' (the service must be", self.error("\nsendFor('a', 'b', {})")
