@@ -100,7 +100,7 @@ return { answer = 42 }
 """
 
 
-class Nobody:
+class NoBroker:
     """Answers requests, without a broker."""
 
     def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float) -> Frames:
@@ -108,7 +108,7 @@ class Nobody:
         return NONE, b"there is nobody here to ask"
 
 
-class Ran(NamedTuple):
+class Result(NamedTuple):
     """The result of one script: its error and all that it printed, sent and logged, including deliveries during the
     run.
     """
@@ -126,19 +126,19 @@ class Ran(NamedTuple):
             yield from (send.topic, send.subject, send.sender, *send.content)
 
 
-class Place:
+class ProgramRunner:
     """A process with small limits that runs programs, and requests of others in between."""
 
     def __init__(self, version: str, has_system: bool) -> None:
         self._options = replace(SMALL, version=version, system_modules=has_system)
-        self._told: list[Outcome] = []
+        self._deliveries: list[Outcome] = []
         self._kv = KeyValues(None, 2**16)
         self._runner = self._make()
         self.honest = self._honest()
 
     def _make(self) -> IsolatedRunner:
         settings = SETTINGS.encode(ScriptSettings(b"", self._options))
-        call = Calls(self._kv, Nobody(), told=lambda _request, outcome: self._told.append(outcome))
+        call = Calls(self._kv, NoBroker(), told=lambda _request, outcome: self._deliveries.append(outcome))
         command = child_command(children.program("lua"))
         return IsolatedRunner(command, settings, TIMEOUT, address_space(SMALL.memory), call)
 
@@ -147,33 +147,35 @@ class Place:
         self._runner.close()
         self._kv.close()
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """Continue with a new process."""
         self._runner.close()
         self._runner = self._make()
 
-    def _run(self, name: str, source: str, word: bytes) -> Ran:
-        self._told.clear()
-        told = json.dumps([name.encode().hex(), f"/nowhere/{name}.lua", source.encode().hex(), [hash(source), 0, 0, 0]])
-        frames = (word, b"second " + word, told.encode())
+    def _run(self, name: str, source: str, word: bytes) -> Result:
+        self._deliveries.clear()
+        description = json.dumps(
+            [name.encode().hex(), f"/nowhere/{name}.lua", source.encode().hex(), [hash(source), 0, 0, 0]]
+        )
+        frames = (word, b"second " + word, description.encode())
         started = time.monotonic()
         outcome = self._runner.run(Request(b"from " + word, b"here", name.encode(), b"id " + word, frames, worker=b"w"))
         seconds = time.monotonic() - started
-        every = (*self._told, outcome)
-        log = tuple(line for each in every for line in each.log)
+        outcomes = (*self._deliveries, outcome)
+        log = tuple(line for each in outcomes for line in each.log)
         error = outcome.error
-        return Ran(
+        return Result(
             "" if error is None else "\n".join((str(error), *error.traceback)),
             seconds,
             b"".join(line.text for line in log if line.level == PRINTED) + outcome.output,
-            tuple(send for each in every for send in each.sends),
+            tuple(send for each in outcomes for send in each.sends),
             tuple(line for line in log if line.level != PRINTED),
         )
 
-    def _honest(self) -> Ran:
+    def _honest(self) -> Result:
         return self._run("honest", HONEST, b"honest")._replace(seconds=0.0)
 
-    def run(self, source: str) -> Ran:
+    def run(self, source: str) -> Result:
         """Run a program in a process that has just served another request with a secret."""
         self._run("secret", SECRET, CANARY)
         return self._run("program", source, b"own")
@@ -187,31 +189,31 @@ class Place:
         return f"an honest request had another result:\n{found}\ninstead of\n{self.honest}"
 
 
-def wrong(ran: Ran) -> str | None:
+def forbidden_effect(result: Result) -> str | None:
     """Return what is wrong with the result of a program, except for its time."""
-    for text in (NO_STACK.sub(b"", text) for text in ran.texts()):
+    for text in (NO_STACK.sub(b"", text) for text in result.texts()):
         for word in (CANARY, b"private ", *INTERNAL):
             if word in text:
                 return f"{word.decode()} shows: {text[:600]!r}"
     return None
 
 
-def late(ran: Ran) -> str | None:
+def time_exceeded(result: Result) -> str | None:
     """Return a text if a program took too long or its process ended."""
-    if "process" in ran.error:
-        return ran.error
-    return f"it took {ran.seconds:.2f} s" if ran.seconds > TIMEOUT + SLACK else None
+    if "process" in result.error:
+        return result.error
+    return f"it took {result.seconds:.2f} s" if result.seconds > TIMEOUT + SLACK else None
 
 
-def fault(place: Place, source: str) -> str | None:
+def finding(runner: ProgramRunner, source: str) -> str | None:
     """Run a program; return what is wrong with its result, if anything."""
     why: str | None = None
     for _ in range(TRIES):
-        ran = place.run(source)
-        why = wrong(ran)
+        result = runner.run(source)
+        why = forbidden_effect(result)
         if why is not None:
             return why
-        why = late(ran)
+        why = time_exceeded(result)
         if why is None:
             return None
     return why
@@ -223,36 +225,36 @@ def search(version: str, count: int, seed: int) -> Iterator[tuple[str, str]]:
     Half of them have the system's modules, the others only Alaska's own.
     """
     programs = Programs(Random(seed), lua_functions.callable_names(version), version == "luajit")
-    places = Place(version, True), Place(version, False)
+    runners = ProgramRunner(version, True), ProgramRunner(version, False)
     try:
         for number in range(-(-count // BATCH)):
-            place = places[number % 2]
+            runner = runners[number % 2]
             batch = [programs.program() for _ in range(BATCH)]
             for source in batch:
-                why = fault(place, source)
+                why = finding(runner, source)
                 if why is not None:
                     yield why, source
-            why = place.changed()
+            why = runner.changed()
             if why is not None:
                 yield why, SEPARATOR.join(batch)
-                place.again()
+                runner.restart()
     finally:
-        for place in places:
-            place.close()
+        for runner in runners:
+            runner.close()
 
 
 def repeat(version: str, sources: list[str]) -> Iterator[tuple[str, str]]:
     """Run the programs of earlier findings again, like :func:`search`."""
     for has_system in (True, False):
-        place = Place(version, has_system)
+        runner = ProgramRunner(version, has_system)
         for source in sources:
-            why = fault(place, source)
+            why = finding(runner, source)
             if why is not None:
                 yield why, source
-        why = place.changed()
+        why = runner.changed()
         if why is not None:
             yield why, SEPARATOR.join(sources)
-        place.close()
+        runner.close()
 
 
 def main(version: str, what: str, seed: str = "0") -> int:

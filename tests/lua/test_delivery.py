@@ -13,24 +13,24 @@ from tests.lua.lua_case import SANDBOXED, TRUSTED, LuaCase
 BUSY = "local function work() local till = os.clock() + 0.06 while os.clock() < till do end end "
 
 
-class TellingCase(LuaCase):
+class DeliveryCase(LuaCase):
     """Records what is delivered while scripts run, and how much before they ask."""
 
-    is_taken = True
+    is_accepted = True
 
     def setUp(self) -> None:
-        self.told: list[Outcome] = []
+        self.deliveries: list[Outcome] = []
         super().setUp()
 
     def use(self, config: Section = (), **changes: Any) -> None:
         """See :meth:`LuaCase.use`."""
-        call = Calls(self.kv, self, lambda: self.now, self.note if self.is_taken else None)
+        call = Calls(self.kv, self, lambda: self.now, self.record if self.is_accepted else None)
         self.runner = self.make_runner(replace(self.options, tells=True, **changes), call, config)
         self.addCleanup(self.runner.close)
 
-    def note(self, _request: Request, told: Outcome) -> None:
+    def record(self, _request: Request, outcome: Outcome) -> None:
         """Record a delivery."""
-        self.told.append(told)
+        self.deliveries.append(outcome)
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
         """Answer with the number of messages delivered so far."""
@@ -38,23 +38,23 @@ class TellingCase(LuaCase):
 
     def subjects(self, *more: Outcome) -> list[bytes]:
         """Return the subjects of all messages, in order."""
-        return [send.subject for outcome in (*self.told, *more) for send in outcome.sends]
+        return [send.subject for outcome in (*self.deliveries, *more) for send in outcome.sends]
 
     def all_of(self, source: str, *frames: bytes) -> list[bytes]:
         """Return the subjects of all messages of a script."""
-        self.told.clear()
+        self.deliveries.clear()
         return self.subjects(self.outcome(source, *frames))
 
     def lines(self, *more: Outcome) -> list[bytes]:
         """Return all printed and logged lines, in order."""
         parts: list[bytes] = []
-        for outcome in (*self.told, *more):
+        for outcome in (*self.deliveries, *more):
             parts += [line.text + b"\n" * (line.level != "print") for line in outcome.log]
             parts.append(outcome.output)
         return b"".join(parts).splitlines()
 
 
-class WhenTests(TellingCase):
+class WhenTests(DeliveryCase):
     """When output is delivered."""
 
     options = SANDBOXED
@@ -70,16 +70,16 @@ class WhenTests(TellingCase):
         self.outcome(source)
         found = []
         for _ in range(5):  # one of them may be slow on a busy machine
-            self.told.clear()
-            found.append((len(self.outcome_of("script").sends), len(self.told)))
+            self.deliveries.clear()
+            found.append((len(self.outcome_of("script").sends), len(self.deliveries)))
         self.assertIn((2, 0), found)
 
     def test_turns_slow(self) -> None:
         """Messages of a script known to be fast are delivered as soon as it turns out to be slow."""
         source = BUSY + "send('a', 1) if alaskaContext ~= '' then work() end send('b', 2)"
         self.outcome(source)
-        self.told.clear()
-        self.assertEqual((self.subjects(self.outcome_of("script")), self.told), ([b"a", b"b"], []))
+        self.deliveries.clear()
+        self.assertEqual((self.subjects(self.outcome_of("script")), self.deliveries), ([b"a", b"b"], []))
         last = self.outcome_of("script", b"slow")
         self.assertEqual(self.subjects(last), [b"a", b"b"])
         self.assertEqual(self.subjects()[:1], [b"a"])
@@ -88,7 +88,7 @@ class WhenTests(TellingCase):
         """A slow script delivers each message before it continues."""
         source = BUSY + "for i = 1, 4 do send(i, i) work() print(i) alaska.log.warn(i) alaska.reply(i) work() end"
         self.outcome(source)
-        self.told.clear()
+        self.deliveries.clear()
         last = self.outcome_of("script")
         self.assertEqual((last.sends, last.log, last.output), ((), (), b""))
         self.assertEqual(len(self.subjects()), 8)
@@ -97,11 +97,11 @@ class WhenTests(TellingCase):
         """Messages are delivered before the script waits for an answer."""
         self.outcome("send('a', 1) local n = alaska.request('other', 'x') send('b', 2) return n")
         for _ in range(3):
-            self.told.clear()
+            self.deliveries.clear()
             outcome = self.outcome_of("script")
             self.assertEqual(self.subjects(), [b"a"])
             self.assertEqual(outcome.sends[-1].content, (b"1",))
-        self.told.clear()
+        self.deliveries.clear()
         self.outcome("send('a', 1) alaska.kv.get 'x'")
         self.assertEqual(self.subjects(), [b"a"])
 
@@ -113,7 +113,7 @@ class WhenTests(TellingCase):
             self.assertEqual(self.subjects(), [b"a", b"b"])
 
 
-class WhatTests(TellingCase):
+class WhatTests(DeliveryCase):
     """Nothing is lost or duplicated, and everything is in order."""
 
     options = SANDBOXED
@@ -126,7 +126,7 @@ class WhatTests(TellingCase):
         )
         numbers = [subject for subject in self.all_of(source) if subject]
         self.assertEqual(numbers, [b"%d" % number for number in range(1, 701)])
-        frames = [send.content for told in self.told for send in told.sends if not send.subject]
+        frames = [send.content for outcome in self.deliveries for send in outcome.sends if not send.subject]
         self.assertEqual([len(each) for each in frames], [250] * len(frames))
 
     def test_printed_and_logged(self) -> None:
@@ -172,7 +172,7 @@ class WhatTests(TellingCase):
             self.assertEqual(self.all_of("send('c', 1)"), [b"c"])
 
 
-class TrustedTests(TellingCase):
+class TrustedTests(DeliveryCase):
     """Functions of trusted scripts."""
 
     options = TRUSTED
@@ -181,7 +181,7 @@ class TrustedTests(TellingCase):
         """Messages are delivered before a program is started."""
         self.outcome("send('a', 1) print 'x' os.execute('true') send('b', 2)")
         for _ in range(3):
-            self.told.clear()
+            self.deliveries.clear()
             last = self.outcome_of("script")
             self.assertEqual(self.subjects()[:1], [b"a"])
             self.assertEqual(self.subjects(last), [b"a", b"b"])
@@ -194,10 +194,10 @@ class TrustedTests(TellingCase):
         self.assertEqual(self.lines(last), [b"abc", b"de"])
 
 
-class RefusedTests(TellingCase):
+class RefusedTests(DeliveryCase):
     """A worker that accepts nothing before the end of a script."""
 
-    is_taken = False
+    is_accepted = False
     options = SANDBOXED
 
     def test_all_at_the_end(self) -> None:

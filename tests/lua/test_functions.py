@@ -24,7 +24,7 @@ local function walk_in_order(value, path)
   for key in next, value do
     keys[#keys + 1] = key
   end
-  -- What is there by several names is known by the first: package.loaded has all libraries once more.
+  -- A value with several names gets the first one: package.loaded contains all libraries again.
   table.sort(keys, function(one, other)
     local is_one, is_other = one == 'package', other == 'package'
     return is_one ~= is_other and is_other or is_one == is_other and tostring(one) < tostring(other)
@@ -56,7 +56,7 @@ function walk(value, path)
 end
 
 is_known[is_known], is_known[functions] = true, true
-package.loaded.lua_seen = nil -- which is walked last
+package.loaded.lua_seen = nil -- walked last
 walk(seen.io, 'io')
 for name in string.gmatch('close flush lines read seek setvbuf write x __index __gc __close __name', '%S+') do
   walk(seen.io.stdout[name], 'io.stdout:' .. name)

@@ -22,7 +22,7 @@ from tests.lua.lua_case import SANDBOXED
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
 
 
-class VersionsCase(SynchronousTestCase):
+class ReloadCase(SynchronousTestCase):
     """A folder, and a fake clock that advances in sleep, where it runs the test's next action."""
 
     def setUp(self) -> None:
@@ -31,14 +31,14 @@ class VersionsCase(SynchronousTestCase):
         self.file = self.directory / "job.lua"
         self.now = time.time() + 1000
         self.slept: list[float] = []
-        self.meanwhile: list[Callable[[], object]] = []
+        self.actions: list[Callable[[], object]] = []
 
     def sleep(self, seconds: float) -> None:
         """Advance the clock, and run the next action."""
         self.slept.append(seconds)
         self.now += seconds
-        if self.meanwhile:
-            self.meanwhile.pop(0)()
+        if self.actions:
+            self.actions.pop(0)()
 
     def make_scripts(self) -> Scripts:
         """Return the scripts as a runner finds them."""
@@ -50,7 +50,7 @@ class VersionsCase(SynchronousTestCase):
         self.now = max(self.file.stat().st_mtime, self.file.stat().st_ctime)
 
 
-class RestTests(VersionsCase):
+class SettleTests(ReloadCase):
     """Files that are being written."""
 
     def test_old_file(self) -> None:
@@ -62,7 +62,7 @@ class RestTests(VersionsCase):
     def test_written_in_pieces(self) -> None:
         """A script that is being written is read when it has stopped changing, so that no half of it runs."""
         self.write("print(1)")
-        self.meanwhile = [lambda: self.write("print(1) print(2)"), lambda: self.write("print(1) print(2) print(3)")]
+        self.actions = [lambda: self.write("print(1) print(2)"), lambda: self.write("print(1) print(2) print(3)")]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1) print(2) print(3)")
         self.assertGreaterEqual(len(self.slept), 3)
 
@@ -72,7 +72,7 @@ class RestTests(VersionsCase):
         writer = self.file.open("a", encoding="utf-8")
         self.addCleanup(writer.close)
         self.now += 2 * REST_SECONDS
-        self.meanwhile = [lambda: None, writer.close]
+        self.actions = [lambda: None, writer.close]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(len(self.slept), 2)
 
@@ -100,7 +100,7 @@ class RestTests(VersionsCase):
         self.write("print(1)")
         scripts.find(b"job")
         self.file.unlink()
-        self.meanwhile = [lambda: self.write("print(2)")]
+        self.actions = [lambda: self.write("print(2)")]
         self.assertEqual(scripts.find(b"job").source, b"print(2)")
         self.slept.clear()
         self.assertRaises(ScriptNotFound, scripts.find, b"other")
@@ -117,7 +117,7 @@ class RestTests(VersionsCase):
     def test_never_rests(self) -> None:
         """A file that changes constantly is refused after a while, with that reason."""
         self.write("print(1)")
-        self.meanwhile = [lambda: self.write("print(1)")] * 1000
+        self.actions = [lambda: self.write("print(1)")] * 1000
         error = self.assertRaises(ScriptNotFound, self.make_scripts().find, b"job")
         self.assertIn("its file changes all the time", str(error))
         self.assertLess(len(self.slept), 2 * MAX_WAIT_SECONDS / REST_SECONDS)
@@ -130,7 +130,7 @@ class RestTests(VersionsCase):
         self.assertEqual(self.slept, [])
 
 
-class BrokenTests(VersionsCase):
+class BrokenTests(ReloadCase):
     """Scripts that do not compile."""
 
     def setUp(self) -> None:
@@ -155,7 +155,7 @@ class BrokenTests(VersionsCase):
         runner = self.runner()
         self.write("print(")
         self.now += REST_SECONDS
-        self.meanwhile = [lambda: None, lambda: None, lambda: self.write("print(1)")]
+        self.actions = [lambda: None, lambda: None, lambda: self.write("print(1)")]
         outcome = runner.run(REQUEST)
         self.assertEqual((outcome.output, outcome.error), (b"1\n", None))
 

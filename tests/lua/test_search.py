@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from alaska.lua.interpreter import MODULES
 from tests import SEARCH, examples
 from tests.lua import search as lua_search
-from tests.lua.search import Place, fault, search
+from tests.lua.search import ProgramRunner, finding, search
 
 PROGRAMS = 100
 SEED = 1
@@ -43,21 +43,21 @@ class SearchTests(SynchronousTestCase):
 
     def test_finds(self) -> None:
         """Forbidden effects are detected."""
-        place = Place("5.4", False)
-        self.addCleanup(place.close)
-        self.assertIsNone(fault(place, "return 1"))
+        runner = ProgramRunner("5.4", False)
+        self.addCleanup(runner.close)
+        self.assertIsNone(finding(runner, "return 1"))
         for source, why in (
             ("print('CANARY of somebody')", "CANARY shows"),
             ("sendTo('x', '[alaska limits]:5: bad')", "[alaska  shows"),
             ("error('ValueError')", "ValueError shows"),
         ):
-            self.assertIn(why, fault(place, source) or "nothing", source)
-        self.assertIsNone(place.changed())
+            self.assertIn(why, finding(runner, source) or "nothing", source)
+        self.assertIsNone(runner.changed())
 
     def test_finds_what_never_ends(self) -> None:
         """A program that Lua does not end is detected: a slow pattern in a trusted script."""
         self.patch(lua_search, "SMALL", replace(lua_search.SMALL, sandbox=False))
-        place = Place("5.4", False)
-        self.addCleanup(place.close)
+        runner = ProgramRunner("5.4", False)
+        self.addCleanup(runner.close)
         source = "return ('a'):rep(100000):find(('.-'):rep(10) .. 'b')"
-        self.assertIn("its process was killed", fault(place, source) or "nothing")
+        self.assertIn("its process was killed", finding(runner, source) or "nothing")
