@@ -172,7 +172,7 @@ class SendsTests(LimitCase):
         self.assertEqual(len(self.outcome(source % 2).sends), 36)
         outcome = self.outcome(source % 3)
         self.assertEqual((len(outcome.sends), limit_of(outcome)), (4, "worker/scripts/senders"))
-        self.assertIn("script.lua:1: the script sends in more than 2 names", str(outcome.error))
+        self.assertIn("script.lua:1: the script uses more than 2 sender names", str(outcome.error))
         self.use(senders=0)
         self.assertEqual(len(self.outcome(source % 200).sends), 3600)
 

@@ -130,7 +130,7 @@ class PenlightTests(LuaCase):
             "require('pl.lapp')('--in (default stdin)\\n', { '--in', '/etc/passwd' })",
         ):
             text = self.error(call)
-            self.assertRegex(text, r"(io|os)\.\w+ is not there in the sandbox.*worker/scripts/sandbox", call)
+            self.assertRegex(text, r"(io|os)\.\w+ is not available in the sandbox.*worker/scripts/sandbox", call)
         self.assertIn("for strings only in the sandbox (worker", self.error("require('pl.seq').import()"))
 
     def test_strict(self) -> None:
@@ -205,7 +205,7 @@ class DebugTests(LuaCase):
             assert(io.read 'a' == '' and io.read() == nil and io.stdin:write 'x' == nil and io.lines()() == nil)
             print(pcall(io.lines, '/etc/passwd'))
         """
-        self.assertIn("false\tio.lines is not there in the sandbox", self.output(source))
+        self.assertIn("false\tio.lines is not available in the sandbox", self.output(source))
 
     def test_methods_stay(self) -> None:
         """Methods that one run added to strings are not restored in the next."""

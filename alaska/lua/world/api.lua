@@ -232,7 +232,7 @@ end
 function kv.set(key, value, ttl)
   key = as_text(key, 1, 'key', 'set', LIMIT, 2)
   if ttl == huge then
-    error("bad argument #3 to 'set' (a finite number of seconds is expected; without one, a value stays for good)", 2)
+    error("bad argument #3 to 'set' (a finite number of seconds is expected; without one, a value does not expire)", 2)
   end
   ttl = ttl == nil and '' or seconds(ttl, 3, 'set')
   if value == nil then

@@ -274,7 +274,7 @@ function modules.require(name)
 end
 
 local function refuse_loadlib()
-  return nil, 'a C library is loaded by require, and from the places of the system only', 'absent'
+  return nil, 'C libraries can be loaded by require only, from the paths of the system', 'absent'
 end
 
 local function package_of_sandbox(loaded)

@@ -13,7 +13,7 @@ local getinfo, getupvalue, setupvalue, upvaluejoin =
 
 local function refuse(name)
   return function()
-    error(format('%s is not there in the sandbox, which keeps scripts from files and programs (worker/scripts/sandbox)',
+    error(format('%s is not available in the sandbox, which has no files and programs (worker/scripts/sandbox)',
       name), 2)
   end
 end
@@ -110,7 +110,7 @@ function library.sethook() end
 function library.setmetatable(value, metatable)
   local stripped = run.stripped
   if type(value) ~= 'string' then
-    error('debug.setmetatable is there for strings only in the sandbox (worker/scripts/sandbox)', 2)
+    error('debug.setmetatable works for strings only in the sandbox (worker/scripts/sandbox)', 2)
   elseif metatable == nil and not stripped then
     local of_strings = get_metatable ''
     run.stripped = { metatable = of_strings, methods = rawget(of_strings, '__index') }
