@@ -37,12 +37,12 @@ class RequestTests(LuaCase):
         """A request without content has no frames."""
         self.assertEqual(self.output("print(#alaska.frames)"), "0\n")
 
-    def test_found_by_any_way(self) -> None:
+    def test_reached_without_its_name(self) -> None:
         """The table is available to scripts that reach it without naming it, and to modules."""
         self.write("part.lua", "return alaska.subject")
         self.assertEqual(self.output("print(_G['ala' .. 'ska'].subject, (require 'part'))"), "script\tscript\n")
 
-    def test_nothing_is_kept(self) -> None:
+    def test_changes_do_not_last(self) -> None:
         """Changes to the table and its subtables do not affect the next run."""
         self.use(config=(("deep", (("name", "value"),)),))
         self.output(
@@ -90,7 +90,7 @@ class ReplyTests(LuaCase):
         """Only the first of several return values is mailed."""
         self.assertEqual(self.sends("return ('abc'):gsub('b', 'x')"), (reply(b"axc"),))
 
-    def test_what_cannot_be_mailed(self) -> None:
+    def test_invalid_return_value(self) -> None:
         """Returning a function, a thread or a table without a JSON form is an error."""
         for returned in ("print", "coroutine.create(print)", "{print}"):
             self.assertRegex(
@@ -130,7 +130,7 @@ class ReplyTests(LuaCase):
         """An argument that cannot be a frame is an error at the position of the call."""
         self.assertIn("script.lua:2: bad argument #2 to 'reply' (it must be", self.error("\nalaska.reply('a', nil)"))
 
-    def test_failed_script_has_replied(self) -> None:
+    def test_replies_before_a_failure(self) -> None:
         """Replies before a failure are sent."""
         outcome = self.outcome("alaska.reply('half') error('oh no')")
         self.assertEqual(outcome.sends, (reply(b"half"),))

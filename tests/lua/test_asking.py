@@ -57,13 +57,13 @@ class AskTests(LuaCase):
             self.assertIn(f"script.lua:2: {part}", self.error(f"\n{call}"))
         self.assertEqual(self.asked, [])
 
-    def test_after_exit(self) -> None:
+    def test_after_os_exit(self) -> None:
         """After os.exit, even if its error was caught, nothing is sent."""
         source = "pcall(table.sort, {2, 1}, function() os.exit() end) alaska.request('svc', 'job')"
         self.assertEqual(self.output(source), "")
         self.assertEqual(self.asked, [])
 
-    def test_next_request_is_not_disturbed(self) -> None:
+    def test_next_request_is_unaffected(self) -> None:
         """A script that fails while a coroutine exists that asked does not affect the next one."""
         self.answers = [(OK, b"1")]
         self.error("coroutine.wrap(function() alaska.request('svc', 'job') error('oh no') end)()")

@@ -88,14 +88,14 @@ class SameTests(LuaCase):
 
     @given(st.lists(st.sampled_from(sorted(SAME.keys() - UNBALANCED)), max_size=4))
     @settings(deadline=None, max_examples=examples(50))
-    def test_together(self, names: list[str]) -> None:
+    def test_several_scripts(self, names: list[str]) -> None:
         """The same for several scripts in a row, each in a block."""
         source = "\n".join(f"do {SAME[name]}\nend" for name in names if SAME[name][:1] != "#")
         self.assertEqual(self.shown(source, 10_000), self.shown(source, 0), source)
 
     @given(st.lists(TOKENS, max_size=12))
     @settings(deadline=None, max_examples=examples(300))
-    def test_anything(self, tokens: list[str]) -> None:
+    def test_any_source(self, tokens: list[str]) -> None:
         """Any source compiles, or fails to compile for the same reason, with and without checks."""
         source = "if true then return end " + " ".join(tokens)
         with_checks, without = self.shown(source, 10_000), self.shown(source, 0)
@@ -148,7 +148,7 @@ ONLY_5_4 = [
 ]
 
 
-class EndlessTests(LuaCase):
+class EndlessLoopTests(LuaCase):
     """Every endless loop is ended by the time limit."""
 
     options = replace(SANDBOXED, timeout=50)
@@ -175,7 +175,7 @@ class EndlessTests(LuaCase):
         error = self.outcome(source).error
         self.assertEqual(error and error.limit, "worker/scripts/timeout", source)
 
-    def test_much_in_a_row(self) -> None:
+    def test_long_sequences(self) -> None:
         """Long sequences of slow operations without a loop end too."""
         made = "local s, x = ('x'):rep(8e6), nil "
         for body in (
@@ -192,12 +192,12 @@ class EndlessTests(LuaCase):
             self.assertEqual(outcome.sends, (), body[:40])
 
 
-class PlaceTests(LuaCase):
+class CheckTests(LuaCase):
     """Position of the checks."""
 
     options = TRUSTED
 
-    def test_names_in_the_way(self) -> None:
+    def test_names_of_checks(self) -> None:
         """A script may use any names, including those of the checks."""
         names = ["alaska_check", "alaska_check_", "alaska_checkleft", "alaska_check_left"]
         for name in names:
@@ -213,7 +213,7 @@ class PlaceTests(LuaCase):
         self.assertEqual(self.output(source), "x\tnil\n")
 
 
-class LoopTests(LuaCase):
+class FormerEndlessLoopTests(LuaCase):
     """Loops that earlier versions did not end."""
 
     options: ClassVar[LuaOptions] = replace(SANDBOXED, timeout=200)

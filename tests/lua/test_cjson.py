@@ -187,7 +187,7 @@ class CjsonTests(LuaCase):
             self.assertIn("script.lua:2: bad argument #1 to ", text)
             self.assertIn(message, text)
 
-    def test_error_is_placed(self) -> None:
+    def test_position_of_errors(self) -> None:
         """An error has the position of the script's call."""
         for call in ("decode('x')", "encode(print)"):
             self.assertIn("script.lua:2: ", self.error(f"local cjson = require 'cjson'\nlocal x = cjson.{call}\n"))

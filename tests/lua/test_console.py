@@ -92,18 +92,18 @@ class FilesTests(LuaCase):
         """
         self.assertEqual(self.output(source), "one\ntwo\nthree\nclosed file\t/nowhere/x: No such file or directory\n")
 
-    def test_errors_are_placed(self) -> None:
+    def test_position_of_errors(self) -> None:
         """Errors of the io library have the position of the script's call."""
         self.assertIn("script.lua:2: /nowhere/x: No such file", self.error("\nio.lines('/nowhere/x')\n"))
         self.assertIn("script.lua:2: cannot open file '/nowhere/x'", self.error("\nio.output('/nowhere/x')\n"))
 
-    def test_left_open(self) -> None:
+    def test_files_left_open(self) -> None:
         """Files that a script leaves open are closed and written when it has ended."""
         path = self.directory / "data.txt"
         self.output(f"io.open({str(path)!r}, 'w'):write('kept')")
         self.assertEqual(path.read_bytes(), b"kept")
 
-    def test_default_files_are_back(self) -> None:
+    def test_default_files_are_reset(self) -> None:
         """The default files are reset for the next script."""
         self.output("io.output(io.tmpfile()) io.write('lost')")
         self.assertEqual(self.output("io.write('shown')"), "shown")

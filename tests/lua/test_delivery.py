@@ -54,7 +54,7 @@ class DeliveryCase(LuaCase):
         return b"".join(parts).splitlines()
 
 
-class WhenTests(DeliveryCase):
+class DeliveryTimeTests(DeliveryCase):
     """When output is delivered."""
 
     options = SANDBOXED
@@ -64,7 +64,7 @@ class WhenTests(DeliveryCase):
         self.assertEqual(self.all_of("send('a', 1) send('b', 2)"), [b"a", b"b"])
         self.assertEqual(self.subjects(), [b"a"])
 
-    def test_quick_script(self) -> None:
+    def test_fast_script(self) -> None:
         """A script that is known to be fast delivers nothing before its end."""
         source = "send('a', 1) print 'x' alaska.log.info('y') return 1"
         self.outcome(source)
@@ -74,7 +74,7 @@ class WhenTests(DeliveryCase):
             found.append((len(self.outcome_of("script").sends), len(self.deliveries)))
         self.assertIn((2, 0), found)
 
-    def test_turns_slow(self) -> None:
+    def test_fast_script_turns_slow(self) -> None:
         """Messages of a script known to be fast are delivered as soon as it turns out to be slow."""
         source = BUSY + "send('a', 1) if alaskaContext ~= '' then work() end send('b', 2)"
         self.outcome(source)
@@ -113,7 +113,7 @@ class WhenTests(DeliveryCase):
             self.assertEqual(self.subjects(), [b"a", b"b"])
 
 
-class WhatTests(DeliveryCase):
+class DeliveryOrderTests(DeliveryCase):
     """Nothing is lost or duplicated, and everything is in order."""
 
     options = SANDBOXED
@@ -146,7 +146,7 @@ class WhatTests(DeliveryCase):
         self.assertEqual(self.all_of(source), [b"1", b"2", b"3"])
         self.assertEqual(self.subjects(), [b"1", b"2", b"3"])
 
-    def test_where_nothing_can_be_handed_over(self) -> None:
+    def test_inside_c_functions(self) -> None:
         """Inside a function called from C, delivery waits until that has returned."""
         source = BUSY + "local s = ('abc'):gsub('.', function(c) send(c, c) work() end) work() send('d', 1)"
         self.assertEqual(self.all_of(source), [b"a", b"b", b"c", b"d"])
@@ -158,14 +158,14 @@ class WhatTests(DeliveryCase):
         self.assertEqual(subjects, [b"x"] * (len(subjects) - 1) + [b"d"])
         self.assertGreater(len(subjects), 2)
 
-    def test_of_a_script_that_fails(self) -> None:
+    def test_failed_script(self) -> None:
         """Messages before an error, an exit or a limit are delivered once."""
         self.use(timeout=1500, sends=3)  # the machine may be busy
         for end in ("error 'x'", "os.exit(1)", "while true do end", "send('c', 3) send('d', 4) send('e', 5)"):
             subjects = self.all_of(BUSY + f"send('a', 1) work() send('b', 2) {end}")
             self.assertEqual(subjects, [b"a", b"b", b"c"] if "send" in end else [b"a", b"b"])
 
-    def test_each_request_anew(self) -> None:
+    def test_nothing_left_for_the_next_run(self) -> None:
         """Nothing remains for the next run."""
         for _ in range(3):
             self.assertEqual(self.all_of(BUSY + "send('a', 1) work() send('b', 2)"), [b"a", b"b"])
@@ -187,14 +187,14 @@ class TrustedTests(DeliveryCase):
             self.assertEqual(self.subjects(last), [b"a", b"b"])
             self.assertEqual(self.lines(), [b"x"])
 
-    def test_no_line_is_cut(self) -> None:
+    def test_complete_lines(self) -> None:
         """Output is delivered in complete lines."""
         last = self.outcome("io.write('a', 'b') os.execute('true') io.write('c\\nd') os.execute('true') io.write('e')")
         self.assertEqual(self.lines(), [b"abc"])
         self.assertEqual(self.lines(last), [b"abc", b"de"])
 
 
-class RefusedTests(DeliveryCase):
+class RefusedDeliveryTests(DeliveryCase):
     """A worker that accepts nothing before the end of a script."""
 
     is_accepted = False

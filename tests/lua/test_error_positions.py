@@ -90,12 +90,12 @@ setfenv({}, {})
 load('x', 'x', 't', 5)"""
 
 
-class OwnTextTests(LuaCase):
+class ErrorPositionTests(LuaCase):
     """Alaska's own Lua code, called with any arguments."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
-    def test_texts_that_become_others(self) -> None:
+    def test_tostring_of_strings(self) -> None:
         """A __tostring for strings does not change Alaska's own texts."""
         for value in ("{}", "function() return 'changed' end", "function() error('broken', 0) end", "5"):
             given = f"getmetatable('').__tostring = {value} local function fail() error('mine') end"
@@ -110,7 +110,7 @@ class OwnTextTests(LuaCase):
         super().setUp()
         self.use(timeout=300, path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
 
-    def test_places(self) -> None:
+    def test_invalid_arguments(self) -> None:
         """Errors for invalid arguments have the position of the script, not one in Alaska's files."""
         for call in BAD_CALLS.split("\n") + (BAD_CALLS_JIT.split("\n") if IS_JIT else []):
             with self.subTest(call=call):
@@ -141,7 +141,7 @@ class OwnTextTests(LuaCase):
         assert error is not None
         self.assertLess(max(map(len, error.traceback)), 500)
 
-    def test_what_modules_see(self) -> None:
+    def test_debug_functions_of_system_modules(self) -> None:
         """The debug functions for system modules accept any value, and reveal nothing outside the script."""
         source = """
             local seen, shown = require 'lua_seen', 0
@@ -157,7 +157,7 @@ class OwnTextTests(LuaCase):
         """
         self.assertEqual(self.output(source), "0\ttrue\tnil\n")
 
-    def test_places_of_callbacks(self) -> None:
+    def test_errors_of_callbacks(self) -> None:
         """Errors of C functions called by Alaska's code contain no position in it."""
         for call in (
             "load(string.rep)",
@@ -167,7 +167,7 @@ class OwnTextTests(LuaCase):
             said = self.output(f"print(pcall(function() return {call} end))")
             self.assertNotIn("[alaska", said)
 
-    def test_dates_that_act(self) -> None:
+    def test_dates_with_metamethods(self) -> None:
         """A date whose __index calls os.time again ends with a stack overflow, in any coroutine."""
         source = """
             local metatable, deep = {}, nil

@@ -49,7 +49,7 @@ class EndlessTests(HostileCase):
         if not IS_JIT:
             self.check(hostile.ENDLESS_5_4)
 
-    def test_ended_though_trusted(self) -> None:
+    def test_trusted_scripts_end_too(self) -> None:
         """Trusted scripts have the same time limit."""
         self.use(sandbox=False)
         self.check(hostile.ENDLESS)
@@ -75,7 +75,7 @@ class GreedyTests(HostileCase):
             self.assertEqual(limit_of(self.outcome(source)), limit, name)
             self.assert_normal(name)
 
-    def test_memory_is_given_back(self) -> None:
+    def test_memory_is_returned(self) -> None:
         """After two rounds of all scripts, the process has not grown by more than 20 MB."""
         self.patch(lua, "_waste", Waste(pause=0.0))  # a pause is needed only with several threads
         everything = [*hostile.BOMBS.values(), *(source for source, _ in hostile.FLOODS.values())]
@@ -101,12 +101,12 @@ class EscapeTests(HostileCase):
             self.assertEqual(output, "refused\n", name)
             self.assert_normal(name)
 
-    def test_refused_with_modules_of_the_system(self) -> None:
+    def test_refused_with_system_modules(self) -> None:
         """No attempt succeeds with the system's modules either."""
         self.use(system_modules=True)
         self.test_refused()
 
-    def test_nothing_else_is_there(self) -> None:
+    def test_no_dangerous_functions(self) -> None:
         """No dangerous function is reachable through tables and metatables."""
         self.write("walk.lua", WALK)
         outcome = self.outcome_of("walk")
@@ -119,7 +119,7 @@ class EscapeTests(HostileCase):
         self.assertEqual([name for name in found if forbidden.fullmatch(name)], [])
         self.assertLess({"print", "pcall", "string", "rep", "insert", "traceback", "time", "wrap"}, found)
 
-    def test_trusted_are_not_told_either(self) -> None:
+    def test_trusted_scripts_cannot_reach_python(self) -> None:
         """Trusted scripts cannot reach Python either."""
         self.runner = type(self.runner)(TRUSTED)
         names = ("python", "python in _G", "python by require", "python loaded", "registry", "ffi", "loadlib")

@@ -33,7 +33,7 @@ class ContextTests(LuaCase):
 class ErrorTests(LuaCase):
     """Scripts that fail."""
 
-    def test_place(self) -> None:
+    def test_position(self) -> None:
         """An error starts with file and line, followed by the stack trace of the script."""
         lines = self.error(
             "local function deep()\n  error('broken')\nend\nlocal function f()\n  deep()\n  return 1\nend\nf()\n"
@@ -156,7 +156,7 @@ class ExitTests(LuaCase):
             self.assertEqual(self.output(f"print('a') {source} io.open('{marker}', 'w')"), "a\n", source)
             self.assertFalse(marker.exists(), source)
 
-    def test_below_c_code(self) -> None:
+    def test_inside_c_functions(self) -> None:
         """Inside a C function os.exit raises an error; a script that catches it can do nothing more."""
         self.assertEqual(self.output("print('a') table.sort({ 1, 2 }, function() os.exit() end) print('b')"), "a\n")
         outcome = self.outcome(
@@ -165,7 +165,7 @@ class ExitTests(LuaCase):
         self.assertEqual((outcome.sends, outcome.output), ((), b""))
         self.assertIn("os.exit(4) was called", str(outcome.error))
 
-    def test_coroutines_are_as_ever(self) -> None:
+    def test_coroutines_are_unchanged(self) -> None:
         """Coroutines behave as in plain Lua otherwise."""
         source = """
             print(coroutine.resume(coroutine.create(function() end)))

@@ -170,7 +170,7 @@ class IsolationTests(LuaCase):
         """A debug hook ends with its script."""
         self.assert_forgotten("debug.sethook(function() n = 1 end, 'crl')", "print((debug.gethook()))", "nil\n")
 
-    def test_functions_cannot_be_rewired(self) -> None:
+    def test_upvalues_of_shared_functions(self) -> None:
         """Changing the upvalues of a shared function does not affect the next script."""
         for function in ("print", "send", "require", "io.write", "getmetatable", "coroutine.wrap"):
             change = f"for i = 1, 20 do pcall(debug.setupvalue, {function}, i, function() return 'broken' end) end"
@@ -189,7 +189,7 @@ class IsolationTests(LuaCase):
         """Warnings are off at the start of each script."""
         self.assert_forgotten("warn('@on')", "warn('x')", "")
 
-    def test_raised_exit(self) -> None:
+    def test_error_of_exit(self) -> None:
         """The error that os.exit raises in a C function carries no state to the next script."""
         source = "local _, exit = pcall(string.gsub, 'x', 'x', function() os.exit() end)"
         self.output(f"{source} exit.kept = true")
@@ -259,7 +259,7 @@ class EscapeTests(LuaCase):
         self.assertGreater(int(count), 150)
         self.assertEqual(found, [])
 
-    def test_true_globals_cannot_be_broken(self) -> None:
+    def test_real_globals_cannot_be_broken(self) -> None:
         """A failing metatable on every reachable table ends the run only."""
         self.write("walk.lua", WALK + BREAK)
         self.outcome_of("walk")

@@ -31,7 +31,7 @@ class TimeoutTests(LimitCase):
         self.assertEqual(outcome.error and outcome.error.limit, hostile.TIMEOUT)
         self.assertEqual(self.output("print(1)"), "1\n")
 
-    def test_told(self) -> None:
+    def test_error_text(self) -> None:
         """The error contains the limit, its setting, and the position in the script."""
         self.use(timeout=30)
         outcome = self.outcome("local function f()\n  while true do\n  end\nend\nf()")
@@ -43,27 +43,27 @@ class TimeoutTests(LimitCase):
         self.assertEqual((outcome.error.line, outcome.error.limit), (2, hostile.TIMEOUT))
         self.assertEqual([frame.split(": in ")[1] for frame in outcome.error.traceback], ["local 'f'", "main chunk"])
 
-    def test_counts_though_caught(self) -> None:
+    def test_caught_timeout(self) -> None:
         """A script that catches the timeout error does not go on, and its earlier messages are kept."""
         self.use(timeout=30)
         outcome = self.outcome("send('a', '') print('before') pcall(function() while true do end end) print('after')")
         self.assertEqual((outcome.output, len(outcome.sends)), (b"before\n", 1))
         self.assertEqual(limit_of(outcome), hostile.TIMEOUT)
 
-    def test_nothing_more_is_done(self) -> None:
+    def test_nothing_happens_after_the_timeout(self) -> None:
         """Where the timeout is an error that can be caught, nothing more is printed or sent."""
         self.use(timeout=30)
         inner = "pcall(function() while true do end end) pcall(print, 'late') pcall(send, 'late', '')"
         outcome = self.outcome(f"('x'):gsub('x', function() {inner} end) print('after')")
         self.assertEqual((outcome.output, outcome.sends, limit_of(outcome)), (b"", (), hostile.TIMEOUT))
 
-    def test_each_request_anew(self) -> None:
+    def test_new_limit_for_each_request(self) -> None:
         """Each request has its own time limit."""
         self.use(timeout=30)
         self.outcome("while true do end")
         self.assertEqual(self.output("for i = 1, 1000 do end print('fine')"), "fine\n")
 
-    def test_none(self) -> None:
+    def test_no_limit(self) -> None:
         """0 means no limit, and no time checks."""
         self.use(timeout=0)
         self.assertEqual(self.output("local n = 0 for i = 1, 1e6 do n = n + 1 end print(n == 1e6)"), "true\n")
@@ -72,7 +72,7 @@ class TimeoutTests(LimitCase):
 class MemoryTests(LimitCase):
     """worker/scripts/memory."""
 
-    def test_told(self) -> None:
+    def test_error_text(self) -> None:
         """The error contains the limit, its setting, and the position in the script; earlier messages are kept."""
         self.use(memory=8)
         outcome = self.outcome("send('a', '') print('before')\nlocal t = {}\nwhile true do t[#t + 1] = { 1, 2, 3 } end")
@@ -117,7 +117,7 @@ class MemoryTests(LimitCase):
             self.assertEqual(self.output("local s = alaskaContext .. '!' print(#s)", context[:60_000]).strip(),
                              str(len(context[:60_000]) + 1))  # fmt: skip
 
-    def test_none(self) -> None:
+    def test_no_limit(self) -> None:
         """0 means no limit."""
         self.use(memory=0)
         self.assertEqual(self.output("print(#('x'):rep(2e8))"), "200000000\n")
@@ -186,13 +186,13 @@ class SendsTests(LimitCase):
         outcome = self.outcome("for i = 1, 5 do alaska.request('s', 'x', '12345') end")
         self.assertEqual((len(self.asked), limit_of(outcome)), (3, hostile.SENDS_SIZE))
 
-    def test_each_request_anew(self) -> None:
+    def test_new_limit_for_each_request(self) -> None:
         """Messages of one request do not count for the next."""
         self.use(sends=1, sends_size=5)
         for _ in range(3):
             self.assertIsNone(self.outcome("send('a', '12345')").error)
 
-    def test_each_question_anew(self) -> None:
+    def test_new_limit_for_each_question(self) -> None:
         """Requests by the script of one request do not count for the next, even without a time limit."""
         self.use(sends=1, timeout=0)
         self.answers = [(b"ok", b"x")] * 3
@@ -231,7 +231,7 @@ class ErrorValueTests(LimitCase):
         assert error is not None
         self.assertEqual((error.file, error.line), (str(self.directory / "module.lua"), 2))
 
-    def test_crosses_processes(self) -> None:
+    def test_pickle(self) -> None:
         """An error can be pickled."""
         error = self.outcome("error('oh no')").error
         again = pickle.loads(pickle.dumps(error))
@@ -284,7 +284,7 @@ class ErrorValueTests(LimitCase):
         self.assertEqual([int(frame.split(":")[1]) for frame in error.traceback], [3, 5])
 
     @only_in_5_4
-    def test_close_beyond_the_time(self) -> None:
+    def test_endless_close(self) -> None:
         """A __close that does not return, after the script has failed, exceeds the time limit."""
         self.use(timeout=30)
         outcome = self.outcome(
@@ -319,18 +319,18 @@ class ResultTests(LimitCase):
         interpreter._release = release
         return len(calls)
 
-    def test_little(self) -> None:
+    def test_small_results(self) -> None:
         """Small results need no additional call."""
         for source in ("print('x')", "send('a', 'b')", "for i = 1, 50 do send('a', 'b') end", "return 'x'"):
             self.assertEqual(self.calls(source), 0, source)
 
-    def test_much(self) -> None:
+    def test_large_results(self) -> None:
         """Large results, and those of a failed script, are released as soon as they are read."""
         for source in ("print(('x'):rep(2^18))", "send('a', ('x'):rep(2^18 + 1))", "print('x') error('y')"):
             self.assertEqual(self.calls(source), 1, source)
         self.assertEqual(self.calls("for i = 1, 51 do send('a', 'b') end"), 1)
 
-    def test_nothing(self) -> None:
+    def test_no_results(self) -> None:
         """A script without messages, output and errors has an empty outcome."""
         for source in ("-- nothing", "setmetatable({}, {})", "math.randomseed(1)", "pcall(error, {})"):
             self.assertEqual((self.outcome(source), self.outcome(source).memory), (Outcome(), 0), source)

@@ -46,7 +46,7 @@ class FindTests(SynchronousTestCase):
         self.path.write_bytes(b"return 'other'")
         self.assertEqual(self.find(known=version)[-1], b"return 'other'")
 
-    def test_another_place(self) -> None:
+    def test_new_file_takes_precedence(self) -> None:
         """A new file that takes precedence over the known one is found."""
         (self.directory / "one").mkdir()
         (self.directory / "one" / "init.lua").write_bytes(SOURCE)
@@ -122,7 +122,7 @@ class RequireTests(LuaCase):
         """A very long name is refused at once."""
         self.assertIn("a module's name", self.error("require(('a.'):rep(500000) .. 'a')"))
 
-    def test_where_nobody_can_be_asked(self) -> None:
+    def test_where_lua_cannot_yield(self) -> None:
         """Where Lua cannot yield, requiring a module is an error that says so."""
         self.write("one.lua", "return 'module'")
         source = "table.sort({ 2, 1 }, function() require 'one' end)"
@@ -146,7 +146,7 @@ class RequireTests(LuaCase):
         self.write("far/two.lua", "return 'nearer'")
         self.assertEqual(self.output("print(require 'far.one' .. require 'far.two')"), "onenearer\n")
 
-    def test_stars_allow_no_libraries(self) -> None:
+    def test_prefixes_allow_no_c_libraries(self) -> None:
         """A C library must be allowed by its whole name; a prefix allows Lua modules only."""
         (self.directory / "far").mkdir()
         (self.directory / "far" / "c.so").write_bytes(b"no library")

@@ -188,7 +188,7 @@ string.find('x', 'x', '1') | string.find(5, 5) | string.gsub(5, 5, 6) | ('x'):re
 """
 
 
-class WorldTests(SandboxCase):
+class SandboxStringTests(SandboxCase):
     """The string functions of the sandbox."""
 
     def test_errors(self) -> None:
@@ -209,7 +209,7 @@ class WorldTests(SandboxCase):
             self.assertRegex(said, "^(own|bad argument #|cannot resume)", call)
         self.assertRegex(self.error("string.gsub(('x'):rep(100000), '()', os.exit)"), r"^os\.exit\(1\) was called")
 
-    def test_values_that_replace_nothing(self) -> None:
+    def test_invalid_replacement_values(self) -> None:
         """An invalid replacement value is an error at the script's line."""
         for times in (1, 2000):
             for value in ("{ x = {} }", "function() return {} end"):
@@ -270,7 +270,7 @@ class TimeTests(LuaCase):
 
     options = replace(SANDBOXED, timeout=50)
 
-    def test_forever(self) -> None:
+    def test_slow_patterns(self) -> None:
         """A call that would take hours ends at the time limit, and the next script runs."""
         for source in FOREVER:
             self.assertEqual(limit_of(self.outcome(source)), TIMEOUT, source)
@@ -333,14 +333,14 @@ class CostTests(LuaCase):
         once, every, at, is_right = self.output(ANALYSIS % (PARTS, PARTS, pattern)).split()
         return {"once": float(once), "every": float(every), "at": float(at), "is_right": is_right == "true"}
 
-    def test_usual(self) -> None:
+    def test_common_patterns(self) -> None:
         """Common patterns on common subjects are left to C."""
         for pattern, (length, what) in USUAL.items():
             known = self.known(pattern)
             self.assertTrue(known["is_right"])
             self.assertGreaterEqual(known[what], length, pattern)
 
-    def test_dangerous(self) -> None:
+    def test_slow_patterns(self) -> None:
         """Slow patterns are not left to C."""
         for pattern, length in (
             ("a*b", 10_000),
@@ -352,7 +352,7 @@ class CostTests(LuaCase):
             self.assertLess(self.known(pattern)["once" if pattern != "x.*z" else "every"], length, pattern)
         self.assertLess(self.known("a?" * 50 + "b")["once"], 50)
 
-    def test_wrong(self) -> None:
+    def test_malformed_patterns(self) -> None:
         """Patterns that may raise an error are detected."""
         for pattern in ("[a", "%", "(a", "a)", "%1", "%f", "%b", "()" * 33, "a?" * 200):
             self.assertFalse(self.known(pattern)["is_right"], pattern)

@@ -70,7 +70,7 @@ class PenlightTests(LuaCase):
             self.assertEqual(found, self.output(source), name)
             self.use()
 
-    def test_all_are_here(self) -> None:
+    def test_lists_are_complete(self) -> None:
         """Each installed module is in one of the lists above."""
         self.use(sandbox=False)
         place = self.output("print(package.searchpath('pl.utils', package.path))")
@@ -159,7 +159,7 @@ class DebugTests(LuaCase):
         (folder / "look.lua").write_text("return require 'debug'", encoding="utf-8")
         self.use(path=f"{folder}/?.lua", modules=("look",))
 
-    def test_ours(self) -> None:
+    def test_own_functions_are_hidden(self) -> None:
         """Alaska's own functions are hidden and cannot be changed."""
         source = """
             local debug = require 'look'
@@ -207,7 +207,7 @@ class DebugTests(LuaCase):
         """
         self.assertIn("false\tio.lines is not available in the sandbox", self.output(source))
 
-    def test_methods_stay(self) -> None:
+    def test_methods_of_the_next_run(self) -> None:
         """Methods that one run added to strings are not restored in the next."""
         self.output("string.mine = 'left' getmetatable '' require('look').setmetatable('', nil)")
         source = "require('look').setmetatable('', nil) print(pcall(function() return ('x'):rep(2) end))"
@@ -215,7 +215,7 @@ class DebugTests(LuaCase):
         source = "local look = require 'look' look.setmetatable('', nil) look.setmetatable('', {}) print(('x').mine)"
         self.assertEqual(self.output(source), "nil\n")
 
-    def test_methods_come_back(self) -> None:
+    def test_methods_are_reset(self) -> None:
         """Removing the methods of strings affects one run only."""
         self.output("require('look').setmetatable('', nil)")
         self.assertEqual(self.output("print(('x'):rep(2))"), "xx\n")

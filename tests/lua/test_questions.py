@@ -13,7 +13,7 @@ class QuestionTests(LuaCase):
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
-    def test_nothing_is_seen(self) -> None:
+    def test_questions_are_invisible(self) -> None:
         """A coroutine that asks the worker yields nothing to the script that resumes it."""
         self.kv.set(b"key", b"svalue", 0.0)
         source = """
@@ -24,7 +24,7 @@ class QuestionTests(LuaCase):
         """
         self.assertEqual(self.output(source), "2\ttrue\tvalue\tdead\n")
 
-    def test_nothing_is_forged(self) -> None:
+    def test_yields_are_no_questions(self) -> None:
         """A value that a script yields is never taken for a question."""
         words = "'good.get', 'request', 'kv.set', 'told', nil, true, {}, print, (coroutine.running())"
         for first in ("nil", "false", "true", "1", "'request'", "{}", "print"):
@@ -33,7 +33,7 @@ class QuestionTests(LuaCase):
             self.assertEqual(self.output(f"print(select('#', coroutine.wrap(function() {source} end)()))"), "10\n")
         self.assertEqual(self.asked, [])
 
-    def test_question_that_cannot_go_up(self) -> None:
+    def test_question_that_cannot_be_passed_on(self) -> None:
         """A question that cannot reach the worker is answered with an error, and a later yield is not taken for it."""
         source = """
             local function ask() return pcall(alaska.kv.get, 'key') end
@@ -47,7 +47,7 @@ class QuestionTests(LuaCase):
         self.assertIn("false\t", ok)
         self.assertEqual(mine, "mine")
 
-    def test_texts_that_are_none(self) -> None:
+    def test_tostring_without_a_string(self) -> None:
         """If __tostring does not return a string, nothing is printed, logged or counted."""
         for use in ("print(value)", "print(value, value)", "alaska.log.info(value)", "alaska.log.info(1, value)"):
             source = f"""

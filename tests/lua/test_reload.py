@@ -114,7 +114,7 @@ class SettleTests(ReloadCase):
         self.file.unlink()
         self.assertRaises(ScriptNotFound, scripts.find, b"job")
 
-    def test_never_rests(self) -> None:
+    def test_never_settles(self) -> None:
         """A file that changes constantly is refused after a while, with that reason."""
         self.write("print(1)")
         self.actions = [lambda: self.write("print(1)")] * 1000
@@ -186,7 +186,7 @@ class BrokenTests(ReloadCase):
         self.assertEqual(outcome.output, b"")
         self.assertIsInstance(outcome.error, ScriptBroken)
 
-    def test_last_good_goes_on(self) -> None:
+    def test_last_good_runs(self) -> None:
         """If enabled, the last good version runs, and the outcome names the broken one, until there is a new good
         version.
         """

@@ -178,7 +178,7 @@ class ModuleTests(SandboxCase):
             self.output("print(require('pl.pretty').dump({}, 'x'))"), "nil\tx: there are no files in the sandbox\n"
         )
 
-    def test_spoiled(self) -> None:
+    def test_changed_module(self) -> None:
         """Changes to a module do not affect the next request."""
         self.write("shared.lua", "return { n = 0, t = {} }")
         for _ in range(2):

@@ -41,7 +41,7 @@ class SearchTests(SynchronousTestCase):
         """The same holds for LuaJIT."""
         self.check("luajit")
 
-    def test_finds(self) -> None:
+    def test_detects_forbidden_effects(self) -> None:
         """Forbidden effects are detected."""
         runner = ProgramRunner("5.4", False)
         self.addCleanup(runner.close)
@@ -54,7 +54,7 @@ class SearchTests(SynchronousTestCase):
             self.assertIn(why, finding(runner, source) or "nothing", source)
         self.assertIsNone(runner.changed())
 
-    def test_finds_what_never_ends(self) -> None:
+    def test_detects_endless_programs(self) -> None:
         """A program that Lua does not end is detected: a slow pattern in a trusted script."""
         self.patch(lua_search, "SMALL", replace(lua_search.SMALL, sandbox=False))
         runner = ProgramRunner("5.4", False)

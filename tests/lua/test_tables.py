@@ -77,7 +77,7 @@ class MetatableTests(LuaCase):
             self.check("move, '1', '4', '2'", "move, 1, {}, 2", "move, 1, 2, 'x'", "move", "move, 1, 4, 1, {}")
 
     @only_in_5_4
-    def test_errors_of_moving(self) -> None:
+    def test_overflow_in_move(self) -> None:
         """Integer overflow is an error of move."""
         self.check("move, 0, math.maxinteger, 2", "move, 1, math.maxinteger, 2", "move, -1, 1, math.maxinteger")
         self.check("move, 1, 2, 3, 4", "move, 1.5, 2, 3")
@@ -88,7 +88,7 @@ class MetatableTests(LuaCase):
             source = "table.insert(setmetatable({}, { __len = function() return 'x' end }), 1)"
             self.assertIn("script.lua:1: object length is not an integer", self.error(source))
 
-    def test_places_of_errors(self) -> None:
+    def test_position_of_errors(self) -> None:
         """Errors have the position of the script's call, for every table."""
         for call in (
             "concat({ {} })",
@@ -103,7 +103,7 @@ class MetatableTests(LuaCase):
         )
         self.assertRegex(self.error("table.sort({ {}, 2, {} })"), r"^attempt to compare")
 
-    def test_places_of_luajit(self) -> None:
+    def test_positions_in_luajit(self) -> None:
         """In LuaJIT, positions far out of range are refused, because they would take long."""
         if IS_JIT:
             for place in ("-2^31", "'nan'", "1e15", "0/0", "-1e9"):
@@ -146,7 +146,7 @@ class TimeTests(LuaCase):
             self.assertIn("the limit that worker/scripts/timeout sets", self.error(source), source)
 
     @only_in_5_4
-    def test_lengths_that_lie(self) -> None:
+    def test_huge_lengths(self) -> None:
         """A table that reports a huge length does not block."""
         liar = "setmetatable({}, { __len = function() return 1 << 30 end, __index = type, __newindex = rawequal })"
         for call in ("insert(%s, 1, 'x')", "remove(%s, 1)", "sort(%s)", "move(%s, 1, '1000000000', 2)"):

@@ -48,7 +48,7 @@ class RoundTripTests(SynchronousTestCase):
         assert isinstance(decoded, LimitExceeded)
         self.assertEqual(decoded.limit, setting)
 
-    def test_all_of_an_error(self) -> None:
+    def test_attributes_of_an_error(self) -> None:
         """An error keeps its position, traceback and limit."""
         error = ScriptBroken("a: b", file="\udcff.lua", line=3, traceback=("x", "y"), limit="l")
         decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
@@ -108,6 +108,6 @@ class RefusalTests(SynchronousTestCase):
         self.assertRaises(BadValue, OUTCOMES.decode, octets("ScriptError", 1))
         self.assertEqual(str(OUTCOMES.decode(octets("ScriptError")).error), "x")
 
-    def test_no_number(self) -> None:
+    def test_nan(self) -> None:
         """A NaN as run time is decoded: the runner has to check it."""
         self.assertTrue(math.isnan(OUTCOMES.decode(OUTCOMES.encode(Outcome(seconds=math.nan))).seconds))

@@ -1,6 +1,6 @@
 -- getfenv and setfenv for LuaJIT. C functions and Alaska's own functions have globals that scripts must not reach. For
 -- these, getfenv returns the script's globals instead, and setfenv fails.
-local run, globals, true_globals, private = ...
+local run, globals, real_globals, private = ...
 
 local error, floor, format, getinfo, rawequal, tonumber, type =
   error, math.floor, string.format, debug.getinfo, rawequal, tonumber, type
@@ -10,7 +10,7 @@ local raw_getfenv, raw_setfenv = getfenv, setfenv
 local fenv = {}
 
 function fenv.is_ours(env)
-  return rawequal(env, true_globals) or rawequal(env, private)
+  return rawequal(env, real_globals) or rawequal(env, private)
 end
 
 local is_ours = fenv.is_ours

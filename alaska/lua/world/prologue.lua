@@ -25,7 +25,7 @@ end
 -- the process.
 debug.getregistry = nil
 debug.debug = nil -- reads from a terminal
-local true_globals, private = _G, {}
+local real_globals, private = _G, {}
 for name, value in next, _G do
   private[name] = value
 end
@@ -84,7 +84,7 @@ local raw_resume = guards and guards.resume or coroutine.resume
 local coroutines = part 'coroutines'(run, questions, limits.end_script, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
   part_with_checks 'tables', trace.record)
-local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
+local fenv = setfenv and part 'fenv'(run, globals, real_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
 if settings.sandbox and limits.check then
   part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.record)
@@ -190,7 +190,7 @@ end
 
 -- Returns the results of a run that has ended: true if there are none; else the fitness of the interpreter, the error
 -- text or nil, the output, the number of values that describe messages and log lines, and the first batch of them. With
--- READY these are complete. Otherwise Python fetches the remaining values with `more` and the details of the error with
+-- COMPLETE these are complete. Otherwise Python fetches the remaining values with `more` and the details of the error with
 -- `details`, and then calls `release`.
 local function conclude(thread, ok, value)
   run.dirty = true
