@@ -20,8 +20,8 @@ from pathlib import Path
 from alaska.errors import ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import SUFFIX, InvalidFile, Version, read_file, version_at
 
-REST_SECONDS = 0.1
-"""Time without changes after which a file counts as complete, in seconds, if no process is known to have it open for
+SETTLE_SECONDS = 0.1
+"""Time without changes, in seconds, after which a file counts as complete if no process is known to have it open for
 writing.
 """
 OPEN_SECONDS = 1.0
@@ -49,19 +49,19 @@ class Scripts:
     """The scripts of a directory, which may itself be a symbolic link.
 
     :meth:`find` is thread-safe. A script is read again when its file has changed, so an edit takes effect with the next
-        request.
+    request.
     """
 
     def __init__(
         self,
         directory: Path,
-        rest: float = REST_SECONDS,
+        rest: float = SETTLE_SECONDS,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.directory = directory
-        self._rest = rest
+        self._settle = rest
         self._now = now
         self._sleep = sleep
         self._monotonic = monotonic
@@ -109,10 +109,10 @@ class Scripts:
 
         :raises ScriptNotFound: like :meth:`find`.
         """
-        for _ in range(round(BROKEN_SECONDS / REST_SECONDS)):
+        for _ in range(round(BROKEN_SECONDS / SETTLE_SECONDS)):
             if abs(self._now() - script.version.changed) >= BROKEN_SECONDS:
                 break
-            self._sleep(REST_SECONDS)
+            self._sleep(SETTLE_SECONDS)
             newer = self.find(script.name)
             if newer.version != script.version:
                 return newer
@@ -123,25 +123,25 @@ class Scripts:
         replaced.
         """
         unreadable: ScriptUnreadable | None = None
-        for _ in range(round(MAX_WAIT_SECONDS / REST_SECONDS)):
+        for _ in range(round(MAX_WAIT_SECONDS / SETTLE_SECONDS)):
             try:
                 script, is_open_for_writing = self._read(subject)
             except ScriptUnreadable as error:
                 unreadable = error
-                self._sleep(self._rest)
+                self._sleep(self._settle)
                 continue
             except ScriptNotFound:
                 if not is_known:
                     raise
                 is_known = False
-                self._sleep(self._rest)
+                self._sleep(self._settle)
                 continue
             age = self._now() - script.version.changed
             # The file's time may be far in the future; then its age is unknown.
-            needed = max(self._rest, OPEN_SECONDS) if is_open_for_writing else self._rest
+            needed = max(self._settle, OPEN_SECONDS) if is_open_for_writing else self._settle
             if abs(age) >= needed and len(script.source) == script.version.size:
                 return script
-            self._sleep(self._rest if is_open_for_writing else max(self._rest - age, self._rest / 10))
+            self._sleep(self._settle if is_open_for_writing else max(self._settle - age, self._settle / 10))
         if unreadable is not None:
             raise unreadable
         raise _not_found(subject, "its file changes all the time")

@@ -14,7 +14,7 @@ from alaska.lua.interpreter import LuaRunner
 from alaska.lua.questions import NONE, Frames
 from alaska.lua.request import Outcome, Request
 from alaska.lua.runner import ScriptRunner, Versions
-from alaska.lua.scripts import BROKEN_SECONDS, MAX_WAIT_SECONDS, OPEN_SECONDS, REST_SECONDS, Scripts
+from alaska.lua.scripts import BROKEN_SECONDS, MAX_WAIT_SECONDS, OPEN_SECONDS, SETTLE_SECONDS, Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 from tests.lua.lua_case import SANDBOXED
@@ -71,7 +71,7 @@ class SettleTests(ReloadCase):
         self.write("print(1)")
         writer = self.file.open("a", encoding="utf-8")
         self.addCleanup(writer.close)
-        self.now += 2 * REST_SECONDS
+        self.now += 2 * SETTLE_SECONDS
         self.actions = [lambda: None, writer.close]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(len(self.slept), 2)
@@ -120,7 +120,7 @@ class SettleTests(ReloadCase):
         self.actions = [lambda: self.write("print(1)")] * 1000
         error = self.assertRaises(ScriptNotFound, self.make_scripts().find, b"job")
         self.assertIn("its file changes all the time", str(error))
-        self.assertLess(len(self.slept), 2 * MAX_WAIT_SECONDS / REST_SECONDS)
+        self.assertLess(len(self.slept), 2 * MAX_WAIT_SECONDS / SETTLE_SECONDS)
 
     def test_clock_that_is_behind(self) -> None:
         """A file with a time in the future is read at once."""
@@ -154,7 +154,7 @@ class BrokenTests(ReloadCase):
         """A version that does not compile is replaced by the next one if that appears within a second."""
         runner = self.runner()
         self.write("print(")
-        self.now += REST_SECONDS
+        self.now += SETTLE_SECONDS
         self.actions = [lambda: None, lambda: None, lambda: self.write("print(1)")]
         outcome = runner.run(REQUEST)
         self.assertEqual((outcome.output, outcome.error), (b"1\n", None))
@@ -166,7 +166,7 @@ class BrokenTests(ReloadCase):
         outcome = runner.run(REQUEST)
         self.assertIsInstance(outcome.error, ScriptBroken)
         self.assertRegex(str(outcome.error), r"job\.lua:2: ")
-        self.assertLess(sum(self.slept), BROKEN_SECONDS + 2 * REST_SECONDS)
+        self.assertLess(sum(self.slept), BROKEN_SECONDS + 2 * SETTLE_SECONDS)
         self.slept.clear()
         self.assertIsInstance(runner.run(REQUEST).error, ScriptBroken)
         self.assertEqual(self.slept, [])
