@@ -18,8 +18,9 @@ NONE = b"none"
 TOLD = b"told"
 """Messages and output of a running script: one argument, an encoded outcome. The answer is ``OK``."""
 MODULE = b"module"
-"""Find a module in the scripts directory: the arguments are the directory, the name, and the cached version. The
-process that runs the script answers this itself; it is never sent to the worker.
+"""Find a module in the scripts directory: its arguments are the directory, the name, and the cached version.
+
+The process that runs the script answers this itself; it is never sent to the worker.
 """
 SCRIPTS_OWN = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
 """Operations that scripts use. All others are used by the runner of the script."""

@@ -15,8 +15,9 @@ _KINDS = {kind.value.encode(): kind for kind in SendKind}
 
 
 def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
-    """Return a question from Lua in the worker's format. Only questions of scripts and deliveries of their output are
-    valid.
+    """Return a question from Lua in the worker's format.
+
+    Only questions of scripts, and deliveries of their output, are valid.
     """
     if values[0] != TOLD:
         assert values[0] in SCRIPTS_OWN, values[0]

@@ -61,8 +61,7 @@ SETTINGS = Coder(ScriptSettings)
 
 
 class Versions:
-    """Selects the version of each script: the newest; or, if that does not compile, the last good one where this is
-    enabled.
+    """Selects the version of each script: the newest, or the last good one if enabled and the newest does not compile.
 
     The worker stores the last good versions, because a runner may meet a broken version of a script that so far ran in
     other runners only.

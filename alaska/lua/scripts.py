@@ -21,8 +21,7 @@ from alaska.errors import ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import SUFFIX, InvalidFile, Version, read_file, version_at
 
 SETTLE_SECONDS = 0.1
-"""Time without changes, in seconds, after which a file counts as complete if no process is known to have it open for
-writing.
+"""Time without changes, in seconds, after which a file counts as complete, if it is not known to be open for writing.
 """
 OPEN_SECONDS = 1.0
 """The same, in seconds, if a process has the file open for writing: it may be an editor that never closes it."""
@@ -102,8 +101,7 @@ class Scripts:
         return script
 
     def replaced(self, script: Script) -> Script | None:
-        """Return the next version of a script that does not compile, if one appears; it may be in the middle of being
-        written.
+        """Return the next version of a script that does not compile and may be in the middle of being written, if any.
 
         Waits until the script is a second old.
 
@@ -119,8 +117,9 @@ class Scripts:
         return None
 
     def _read_settled(self, subject: bytes, is_known: bool) -> Script:
-        """Return a script when its file has stopped changing. A known script may be missing for a moment while it is
-        replaced.
+        """Return a script when its file has stopped changing.
+
+        A known script may be missing for a moment while it is replaced.
         """
         unreadable: ScriptUnreadable | None = None
         for _ in range(round(MAX_WAIT_SECONDS / SETTLE_SECONDS)):

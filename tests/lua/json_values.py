@@ -19,8 +19,9 @@ JSON = st.recursive(
 
 
 def are_alike(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are the same in Lua: numbers with 13 digits, and empty lists equal to empty
-    objects.
+    """Return whether two JSON values are the same in Lua.
+
+    Numbers are compared with 13 digits, and empty lists equal empty objects.
     """
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other

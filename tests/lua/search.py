@@ -109,9 +109,7 @@ class NoBroker:
 
 
 class Result(NamedTuple):
-    """The result of one script: its error and all that it printed, sent and logged, including deliveries during the
-    run.
-    """
+    """The result of one script: its error, and all that it printed, sent and logged until its end."""
 
     error: str
     seconds: float

@@ -249,7 +249,7 @@ class EscapeTests(LuaCase):
         )
 
     def test_nothing_of_python_is_reachable(self) -> None:
-        """Tables, metatables, upvalues and stack frames lead to no Python object, nor to the registry or lupa's
+        """Tables, metatables, upvalues and stack frames lead neither to Python objects nor to the registry or real
         globals.
         """
         self.write("walk.lua", WALK)

@@ -127,9 +127,7 @@ class LinesTests(LimitCase):
     """worker/scripts/lines."""
 
     def test_printed(self) -> None:
-        """Exactly the permitted number of lines can be printed, by any function; text without a line end does not
-        count.
-        """
+        """Exactly the permitted number of lines can be printed; text without a line end does not count."""
         self.use(lines=3, sandbox=False)
         for source in ("for i = 1, %d do print(i) end", "io.write(('x\\n'):rep(%d))", "print(('\\n'):rep(%d - 1))"):
             self.assertIsNone(self.outcome(source % 3 + " io.write('x', 'y')").error, source)

@@ -120,9 +120,7 @@ class RequireTests(LuaCase):
         self.assertEqual(self.output("print((require('cjson')))"), "mine\n")
 
     def test_c_module_that_does_not_load(self) -> None:
-        """A C module that cannot be loaded is replaced by Alaska's own module, if there is one; otherwise it is an
-        error.
-        """
+        """A C module that cannot be loaded is replaced by Alaska's own, or is an error if there is none."""
         (self.directory / "cjson.so").write_bytes(b"no library")
         (self.directory / "other.so").write_bytes(b"no library")
         self.use(cpath=f"{self.directory.absolute()}/?.so")
