@@ -187,8 +187,7 @@ class BrokenTests(ReloadCase):
         self.assertIsInstance(outcome.error, ScriptBroken)
 
     def test_last_good_runs(self) -> None:
-        """If enabled, the last good version runs until there is a new good one, and the outcome names the broken one.
-        """
+        """If enabled, the last good version runs until there is a new one, and the outcome names the broken one."""
         runner = self.runner(keep_last_good=True)
         _, second, third = self.outcomes(runner, "print(1)", "print(2)", "print(")
         self.assertEqual((second.output, second.broken), (b"2\n", None))
