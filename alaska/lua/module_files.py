@@ -7,7 +7,7 @@ import os
 from alaska.lua.files import SUFFIX, InvalidFile, read_file, version_at
 from alaska.lua.questions import ERROR, NONE, OK, Frames
 
-PLACES = (SUFFIX, b"/init" + SUFFIX)
+_SUFFIXES = (SUFFIX, b"/init" + SUFFIX)
 
 
 def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
@@ -23,8 +23,8 @@ def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
     """
     base = os.path.join(directory, name.replace(b".", b"/"))
     missing = []
-    for place in PLACES:
-        path = base + place
+    for suffix in _SUFFIXES:
+        path = base + suffix
         version = version_at(path) if b"\0" not in path else None
         if version is None:
             missing.append(b"no file '%s'" % path)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from alaska.errors import ScriptError
 from alaska.lua.files import Version
 
-_MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
+_GENERATED_TRACKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 
 TIMEOUT = "worker/scripts/timeout"
 
@@ -38,7 +38,7 @@ class Request(NamedTuple):
     @property
     def sender_tracker(self) -> bytes:
         """The sender's tracker; empty if the broker generated it because the sender gave none (docs/protocol.md)."""
-        return b"" if _MADE_BY_A_BROKER.fullmatch(self.tracker) else self.tracker
+        return b"" if _GENERATED_TRACKER.fullmatch(self.tracker) else self.tracker
 
     @property
     def context(self) -> bytes:

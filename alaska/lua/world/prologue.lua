@@ -190,8 +190,8 @@ end
 
 -- Returns the results of a run that has ended: true if there are none; else the fitness of the interpreter, the error
 -- text or nil, the output, the number of values that describe messages and log lines, and the first batch of them. With
--- COMPLETE these are complete. Otherwise Python fetches the remaining values with `more` and the details of the error with
--- `details`, and then calls `release`.
+-- COMPLETE these are complete. Otherwise Python fetches the remaining values with `more` and the details of the error
+-- with `details`, and then calls `release`.
 local function conclude(thread, ok, value)
   run.dirty = true
   if run.script.eager then
