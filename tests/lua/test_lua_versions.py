@@ -23,8 +23,10 @@ TESTS = (
     "tests.lua.test_cjson",
     "tests.lua.test_checks",
     "tests.lua.test_console",
+    "tests.lua.test_delivery",
     "tests.lua.test_error_positions",
     "tests.lua.test_examples",
+    "tests.lua.test_functions",
     "tests.lua.test_hostile",
     "tests.lua.test_isolation",
     "tests.lua.test_json",
@@ -32,6 +34,7 @@ TESTS = (
     "tests.lua.test_limits",
     "tests.lua.test_loading",
     "tests.lua.test_metamethods",
+    "tests.lua.test_module_files",
     "tests.lua.test_modules",
     "tests.lua.test_patterns",
     "tests.lua.test_penlight",
@@ -39,6 +42,7 @@ TESTS = (
     "tests.lua.test_questions",
     "tests.lua.test_sandbox",
     "tests.lua.test_sending",
+    "tests.lua.test_tables",
 )
 
 
