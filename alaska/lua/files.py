@@ -1,7 +1,7 @@
-"""Reading the Lua files of a directory: scripts, and the modules that stand beside them.
+"""Reading Lua files: scripts, and the modules in their directory.
 
-A file counts that is regular, lies inside the directory whatever links lead to it, and is no larger than a script may
-be. Nothing is read of any other, and none of them holds up who looks.
+Only regular files are read that lie inside the directory after links are resolved and do not exceed the maximum size.
+Other files are not read, and a FIFO or device does not block the caller.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import NamedTuple
 from alaska.errors import AlaskaError, ScriptUnreadable
 
 SUFFIX = b".lua"
-MOST_OCTETS = 4 * 1024 * 1024
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
-"""Why a file cannot be read that may be readable a moment later, or elsewhere."""
+MAX_OCTETS = 4 * 1024 * 1024
+_TEMPORARY = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+"""Errors that may be temporary, or affect this process only."""
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # a FIFO must not block the thread
 
 
-class Unfit(AlaskaError):
-    """What stands at a path is no file of the directory's; the text says why."""
+class InvalidFile(AlaskaError):
+    """The path does not lead to a valid file of the directory; the text gives the reason."""
 
 
 class Version(NamedTuple):
-    """Two equal versions of a file have the same content, as far as its status tells."""
+    """A file's status. Equal versions are taken to mean equal content."""
 
     mtime_ns: int
     ctime_ns: int
@@ -36,29 +36,29 @@ class Version(NamedTuple):
 
     @property
     def changed(self) -> float:
-        """When the file last changed, in seconds since 1970."""
+        """Time of the last change, in seconds since 1970."""
         return max(self.mtime_ns, self.ctime_ns) / 1e9
 
 
 class File(NamedTuple):
-    """A file as it was read, and whether somebody else has it open for writing."""
+    """The content of a file, its version, and whether another process has it open for writing."""
 
     source: bytes
     version: Version
-    is_held: bool
+    is_open_for_writing: bool
 
 
 def read_file(directory: bytes, path: bytes) -> File:
-    """Return what stands at a path inside a directory, which may itself be a symbolic link.
+    """Read a file inside a directory, which may itself be a symbolic link.
 
-    :raises Unfit: it is nothing that may be read.
-    :raises ScriptUnreadable: it cannot be read at present.
-    :raises OSError: it cannot be read.
+    :raises InvalidFile: the file must not be read.
+    :raises ScriptUnreadable: the file cannot be read at present.
+    :raises OSError: the file cannot be read.
     """
     try:
         return _read(directory, path)
     except OSError as error:
-        if error.errno in _PASSING:
+        if error.errno in _TEMPORARY:
             raise ScriptUnreadable(f"{os.fsdecode(path)!r} cannot be read at present: {error.strerror}") from error
         raise
 
@@ -67,22 +67,22 @@ def _read(directory: bytes, path: bytes) -> File:
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         _check(directory, path, os.fstat(descriptor))
-        is_held = _is_held(descriptor)
+        is_open_for_writing = _is_open_for_writing(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
-            source = file.read(MOST_OCTETS + 1)
+            source = file.read(MAX_OCTETS + 1)
         version = version_of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
-    if len(source) > MOST_OCTETS:
-        raise Unfit(f"its file is larger than {MOST_OCTETS} octets")
-    return File(source, version, is_held)
+    if len(source) > MAX_OCTETS:
+        raise InvalidFile(f"its file is larger than {MAX_OCTETS} octets")
+    return File(source, version, is_open_for_writing)
 
 
 def version_at(path: str | bytes) -> Version | None:
-    """Return the version of the file that stands at a path now, or None if there is none.
+    """Return the current version of a file, or None if it does not exist.
 
-    A file that was checked once needs no second check as long as it is the very same: what is served is what was read
-    then.
+    The file is not validated again: as long as its version is unchanged, the content that was read and validated before
+    is served.
     """
     try:
         return version_of(os.stat(path))
@@ -91,29 +91,33 @@ def version_at(path: str | bytes) -> Version | None:
 
 
 def version_of(status: os.stat_result) -> Version:
-    """Return the version that a file's status tells."""
+    """Return the version for a file's status."""
     return Version(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def _check(directory: bytes, path: bytes, opened: os.stat_result) -> None:
-    """Refuse an open file that is not regular, or not inside the directory, and raise OSError if it has gone."""
+    """Check that an open file is regular and inside the directory.
+
+    :raises InvalidFile: it is not.
+    :raises OSError: it no longer exists.
+    """
     if not stat.S_ISREG(opened.st_mode):
-        raise Unfit("what stands there is not a regular file")
+        raise InvalidFile("it is not a regular file")
     inside = os.path.realpath(directory)
     real = os.path.realpath(path)
     if os.path.commonpath([inside, real]) != inside:
-        raise Unfit("its file lies outside the scripts directory")
-    # The path may have been pointed elsewhere since the file was opened: what counts is the file that is open.
+        raise InvalidFile("its file lies outside the scripts directory")
+    # The path may have changed since the file was opened: compare with the open file.
     now = os.stat(real, follow_symlinks=False)
     if (now.st_dev, now.st_ino) != (opened.st_dev, opened.st_ino):
-        raise Unfit("its file was exchanged while it was opened")
+        raise InvalidFile("its file was replaced while it was being opened")
 
 
-def _is_held(descriptor: int) -> bool:
-    """Return whether an open file is open for writing elsewhere, as far as this system tells.
+def _is_open_for_writing(descriptor: int) -> bool:
+    """Return whether another process has an open file open for writing, as far as the system can tell.
 
-    Linux gives a lease on a file to its owner, as long as nobody writes to it. It is given back at once; whoever opens
-    the file in between waits for that, and of the signal that says so nobody hears.
+    Linux grants the owner of a file a lease on it unless the file is open for writing. The lease is released at once. A
+    process that opens the file meanwhile waits for the release; the signal that reports it is ignored by default.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return False
@@ -122,7 +126,7 @@ def _is_held(descriptor: int) -> bool:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True
-    except OSError:  # The file is somebody else's, or on a file system without leases.
+    except OSError:  # Another user's file, or a file system without leases.
         return False
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

@@ -1,26 +1,30 @@
-"""Modules that stand beside the scripts: ``require 'a.b'`` finds ``a/b.lua`` or ``a/b/init.lua`` in their directory."""
+"""Modules in the scripts directory: ``require 'a.b'`` finds ``a/b.lua`` or ``a/b/init.lua``."""
 
 from __future__ import annotations
 
 import os
 
-from alaska.lua.files import SUFFIX, Unfit, read_file, version_at
+from alaska.lua.files import SUFFIX, InvalidFile, read_file, version_at
 from alaska.lua.questions import ERROR, NONE, OK, Frames
 
-PLACES = (SUFFIX, b"/init" + SUFFIX)
+_SUFFIXES = (SUFFIX, b"/init" + SUFFIX)
 
 
 def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
-    """Return ``OK``, the module's path and a text that stands for its version, and unless that text is ``known`` also
-    its source; ``NONE``, the places where it is not, and the first word of its name if no folder is called so, else
-    nothing; or ``ERROR`` and what is wrong with its file.
+    """Find a module in the scripts directory.
+
+    Return one of:
+
+    * ``OK``, the module's path, its version as text, and its source unless the version is ``known``;
+    * ``NONE``, the paths that were tried, and the first word of the name if no folder has this name, else nothing;
+    * ``ERROR`` and the reason why its file cannot be used.
 
     :raises ScriptUnreadable: its file cannot be read at present.
     """
     base = os.path.join(directory, name.replace(b".", b"/"))
     missing = []
-    for place in PLACES:
-        path = base + place
+    for suffix in _SUFFIXES:
+        path = base + suffix
         version = version_at(path) if b"\0" not in path else None
         if version is None:
             missing.append(b"no file '%s'" % path)
@@ -35,7 +39,7 @@ def find_module(directory: bytes, name: bytes, known: bytes) -> Frames:
 def _read(directory: bytes, path: bytes, name: bytes) -> Frames:
     try:
         file = read_file(directory, path)
-    except Unfit as error:
+    except InvalidFile as error:
         why = str(error)
     except OSError as error:
         why = f"it cannot be read ({error.strerror})"

@@ -1,11 +1,11 @@
-"""How scripts are run: plain values that can cross threads and processes."""
+"""Options of the Lua interpreter: plain values that can be passed to threads and processes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
+if TYPE_CHECKING:  # Child processes do not import the settings, to start faster.
     from alaska.config import WorkerSettings
 
 MEGABYTE_OCTETS = 1024 * 1024
@@ -13,14 +13,14 @@ MEGABYTE_OCTETS = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LuaOptions:
-    """Which Lua runs scripts, what they may use, and what they may reach; a limit that is 0 is none.
+    """The version of Lua, the limits of scripts, and what they have access to. A limit of 0 means no limit.
 
     ``version`` is "5.4" or "luajit". ``timeout`` is in milliseconds, ``memory`` in megabytes, ``output`` and
-    ``sends_size`` in octets; ``sends`` is a number of messages, ``senders`` one of sender names, ``lines`` one
-    of lines printed and logged. ``modules`` are the names of the system's modules that a script in the sandbox may
-    require, and beginnings of names as ``pl.*``. ``path`` and ``cpath`` are places for modules, as Lua writes them,
-    besides those of the system. With ``system_modules`` false, scripts find no Lua modules but their own and Alaska's.
-    With ``tells`` true, who answers the questions of scripts also takes what they leave while they run.
+    ``sends_size`` in octets. ``sends`` is a number of messages, ``senders`` of sender names, ``lines`` of printed and
+    logged lines. ``modules`` are the system modules that a script in the sandbox may require: names, and prefixes such
+    as ``pl.*``. ``path`` and ``cpath`` are additional search paths for modules, in Lua's format. With
+    ``system_modules`` false, scripts find only modules of their own directory and Alaska's. With ``tells`` true, the
+    function that answers questions of scripts also accepts their messages and output during the run.
     """
 
     version: str = "5.4"
@@ -40,12 +40,12 @@ class LuaOptions:
 
     @property
     def memory_octets(self) -> int:
-        """The limit of memory in octets."""
+        """The memory limit in octets."""
         return self.memory * MEGABYTE_OCTETS
 
     @classmethod
     def from_settings(cls, settings: WorkerSettings) -> LuaOptions:
-        """Return what the settings of a worker say."""
+        """Return the options for a worker's settings."""
         return cls(
             version=settings.lua_version,
             sandbox=settings.scripts_sandbox,

@@ -1,8 +1,8 @@
-"""What a running script asks of its worker, and waits for: a list of octet strings there, and one back.
+"""Questions: calls of a running script to its worker. Question and answer are lists of octet strings.
 
-The thread that runs the script asks; where the script runs in a child process, the thread that drives that does. The
-first string of a question is how many seconds are left of the request's time, empty for any; the second says what is
-wanted, and the rest are its arguments. The first string of an answer is one of the three words below.
+The thread that runs the script asks; if the script runs in a child process, it is the thread that controls that
+process. The first string of a question is the time left for the request, in seconds, or empty without a limit. The
+second is the operation, and the rest are its arguments. The first string of an answer is ``OK``, ``NONE`` or ``ERROR``.
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ import msgspec
 Frames = tuple[bytes, ...]
 
 OK = b"ok"
-"""The rest of the answer are its values."""
+"""Success; the other strings are the results."""
 NONE = b"none"
-"""There is no answer, which is no fault of the script; the second string says why."""
+"""There is no answer, but the script is not at fault; the second string is the reason."""
 TOLD = b"told"
-"""What a script has left while it runs, and goes on: one argument, an outcome as octets; the answer is ``OK``."""
+"""Messages and output of a running script: one argument, an encoded outcome. The answer is ``OK``."""
 MODULE = b"module"
-"""What a module beside the scripts is: their directory, its name, and the version that is known. This one never reaches
-the worker: who runs the script answers it."""
+"""Find a module in the scripts directory: its arguments are the directory, the name, and the cached version.
+
+The process that runs the script answers this itself; it is never sent to the worker.
+"""
 SCRIPTS_OWN = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
-"""What scripts ask; all other questions are those of who runs them."""
+"""Operations that scripts use. All others are used by the runner of the script."""
 ERROR = b"error"
-"""The script has made a mistake; the second string is the text of its error."""
+"""The script made an error; the second string is its text."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frames)
 
 
 def pack(frames: Frames) -> bytes:
-    """Return several octet strings as one."""
+    """Encode octet strings as one."""
     return _encoder.encode(frames)
 
 
 def unpack(octets: bytes) -> Frames:
-    """Return what :func:`pack` was given.
+    """Decode the result of :func:`pack`.
 
-    :raises msgspec.MsgspecError: the octets are nothing that it returns.
+    :raises msgspec.MsgspecError: the octets are not valid.
     """
     return _decoder.decode(octets)

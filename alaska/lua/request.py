@@ -1,4 +1,4 @@
-"""What a script is asked and what came of it: plain values that can cross threads and processes."""
+"""Requests to scripts and their outcomes: plain values that can be passed to threads and processes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import NamedTuple
 from alaska.errors import ScriptError
 from alaska.lua.files import Version
 
-_MADE_BY_A_BROKER = re.compile(rb"broker-[0-9]+-[0-9]+")
+_GENERATED_TRACKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 
 TIMEOUT = "worker/scripts/timeout"
 
 
 class Request(NamedTuple):
-    """One service request as it was delivered.
+    """A service request as delivered to the worker.
 
-    ``attempt`` is 1 when it is run for the first time; ``session`` is the connection's, for its confirmation.
-    ``worker`` is the address of the worker that took it. ``arrived`` is when it did so, in seconds of the monotonic
-    clock: what is known to have been so later needs no second look.
+    ``attempt`` is 1 for the first run. ``session`` is the number of the connection, needed for the confirmation.
+    ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
+    script file that was checked after this time need not be checked again.
     """
 
     sender: bytes
@@ -37,17 +37,17 @@ class Request(NamedTuple):
 
     @property
     def sender_tracker(self) -> bytes:
-        """The tracker that the sender gave; empty if it gave none, and the broker made one up (docs/protocol.md)."""
-        return b"" if _MADE_BY_A_BROKER.fullmatch(self.tracker) else self.tracker
+        """The sender's tracker; empty if the broker generated it because the sender gave none (docs/protocol.md)."""
+        return b"" if _GENERATED_TRACKER.fullmatch(self.tracker) else self.tracker
 
     @property
     def context(self) -> bytes:
-        """The first content frame, which the script finds in ``alaskaContext``; empty if there is no frame."""
+        """The first content frame, or an empty string: the script's ``alaskaContext``."""
         return self.frames[0] if self.frames else b""
 
 
 class SendKind(Enum):
-    """Where a script's message goes."""
+    """The kind of destination of a script's message."""
 
     STREAM = "stream"
     MAILBOX = "mailbox"
@@ -56,12 +56,12 @@ class SendKind(Enum):
 
 
 class Send(NamedTuple):
-    """A message that a script wants sent.
+    """A message that a script sends.
 
-    ``topic`` is the stream, the mailbox or the service, empty for the service that was asked. ``content`` has one
-    frame, or two when the script gave an attachment. ``sender`` is the prefix of the address that the message is sent
-    from. Topic, subject and sender fit the wire: 255 octets at most each. A reply has any number of frames and neither
-    topic nor subject: where it goes is known from its request.
+    ``topic`` is the stream, mailbox or service; empty means the service of the request. ``content`` has one frame, or
+    two with an attachment. ``sender`` is the prefix of the sender address. Topic, subject and sender have at most 255
+    octets each. A reply has any number of frames and neither topic nor subject: its destination is known from the
+    request.
     """
 
     kind: SendKind
@@ -75,9 +75,9 @@ PRINTED = "print"
 
 
 class LogLine(NamedTuple):
-    """What a script wants logged: at which level (``info``, ``warn`` or ``error``), and the text.
+    """A log line of a script: its level (``info``, ``warn`` or ``error``) and text.
 
-    At the level ``PRINTED`` it is what the script printed before the lines that follow.
+    The level ``PRINTED`` marks what the script printed before the following lines.
     """
 
     level: str
@@ -86,7 +86,7 @@ class LogLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The newest version of a script, which does not compile; the last good one was run in its place."""
+    """The newest version of a script if it does not compile, and the last good version ran instead."""
 
     version: Version
     error: ScriptError
@@ -94,12 +94,12 @@ class Broken:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a script did.
+    """The result of a script.
 
-    ``sends``, ``output`` and ``log`` are in order, and hold what a failed script did before it failed, but for what was
-    told of while it ran. ``output`` is what the script printed after its last line of the log. ``error`` is None when
-    the script came to its end. ``seconds`` is how long it took, ``memory`` how many octets Lua had in use when it
-    ended, 0 for a script that has left nothing to be told.
+    ``sends``, ``output`` and ``log`` are in order. They include what a failed script did before it failed, and exclude
+    what was delivered during the run. ``output`` is what was printed after the last log line. ``error`` is None if the
+    script finished. ``seconds`` is the run time. ``memory`` is the memory in use at the end, in octets; 0 for a script
+    without messages and output.
     """
 
     sends: tuple[Send, ...] = ()
@@ -112,8 +112,8 @@ class Outcome:
 
 
 Call = Callable[[Request, bytes], bytes]
-"""What a script asks of the worker while it runs, and the answer; called in the thread of the pool that runs it.
+"""Passes a question of a running script to the worker and returns the answer. Called in the pool thread that runs it.
 
-The octets mean something to who asks and who answers, and to nobody between them. The time until the answer is the
-script's own: who answers should do so before its limit. To raise is a fault of the worker, not of the script.
+The octets are opaque to everything between the script and the worker. The script's time limit includes the wait, so the
+answer should come before it expires. An exception is a fault of the worker, not of the script.
 """

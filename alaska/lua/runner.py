@@ -1,4 +1,4 @@
-"""From a request to the script that its subject names."""
+"""Runs the script that a request's subject names."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import Version
-from alaska.lua.interpreter import LuaRunner, MayBegin
+from alaska.lua.interpreter import LuaRunner, RequestClaims
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import pack, unpack
 from alaska.lua.request import Broken, Call, Outcome, Request
 from alaska.lua.scripts import Script, Scripts
 from alaska.lua.values import Coder
 
-if TYPE_CHECKING:  # What runs in a child process starts without what reads settings.
+if TYPE_CHECKING:  # Child processes do not import the settings, to start faster.
     from alaska.config import WorkerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptSettings:
-    """What a runner of scripts is made from: plain values, which can cross to another process.
+    """Settings of a script runner: plain values that can be passed to another process.
 
-    ``directory`` is that of the scripts, as octets; ``config`` what they find in ``alaska.config``, as JSON.
+    ``directory`` is the scripts directory, as octets. ``config`` is the content of ``alaska.config``, as JSON.
     """
 
     directory: bytes
@@ -36,7 +36,7 @@ class ScriptSettings:
 
     @classmethod
     def from_settings(cls, settings: WorkerSettings) -> ScriptSettings:
-        """Return what the settings of a worker say."""
+        """Return the runner settings for a worker's settings."""
         return cls(
             os.fsencode(settings.scripts_dir),
             LuaOptions.from_settings(settings),
@@ -45,15 +45,15 @@ class ScriptSettings:
         )
 
     def make_runner(self, call: Call) -> ScriptRunner:
-        """Return a runner, to be used in the thread that calls; ``call`` answers what scripts ask of the worker."""
+        """Return a runner for use in the calling thread. ``call`` answers questions of scripts to the worker."""
         return ScriptRunner(self.versions(call), self.lua_runner(call))
 
-    def lua_runner(self, call: Call, claims: MayBegin | None = None) -> LuaRunner:
-        """Return what runs the scripts that are found."""
+    def lua_runner(self, call: Call, claims: RequestClaims | None = None) -> LuaRunner:
+        """Return the Lua runner."""
         return LuaRunner(self.lua, call, json.loads(self.config), claims)
 
     def versions(self, call: Call) -> Versions:
-        """Return what finds the scripts, and which of their versions runs."""
+        """Return the object that finds the scripts and selects their version."""
         return Versions(Scripts(Path(os.fsdecode(self.directory))), self.keep_last_good, call)
 
 
@@ -61,23 +61,23 @@ SETTINGS = Coder(ScriptSettings)
 
 
 class Versions:
-    """Which version of each script runs: the newest, or where that is broken perhaps the last good one.
+    """Selects the version of each script: the newest, or the last good one if enabled and the newest does not compile.
 
-    The worker keeps the last good versions, and is asked for them: one runner may meet a broken version of a script
-    that only others have run before.
+    The worker stores the last good versions, because a runner may meet a broken version of a script that so far ran in
+    other runners only.
     """
 
     def __init__(self, scripts: Scripts, keep_last_good: bool, call: Call) -> None:
         self._scripts = scripts
-        self._keeps = keep_last_good
+        self._keep_last_good = keep_last_good
         self._call = call
         self._good: dict[bytes, Script] = {}
         self._broken: dict[bytes, Broken] = {}
 
     def find(self, request: Request) -> tuple[Script, Broken | None]:
-        """Return what runs for a request, and the newest version if that is broken and so not what runs.
+        """Return the script for a request, and the newest version if it is broken and therefore does not run.
 
-        :raises ScriptNotFound: as of :meth:`Scripts.find`.
+        :raises ScriptNotFound: like :meth:`Scripts.find`.
         """
         subject = request.subject
         script = self._scripts.find(subject, request.arrived)
@@ -87,28 +87,28 @@ class Versions:
         return script, None
 
     def unchanged(self, request: Request) -> Script | None:
-        """Return what :meth:`find` would, if that is known to be good and has not changed; else None, and at once."""
+        """Return the cached script if it compiles and its file has not changed; else None, without waiting."""
         script = self._scripts.unchanged(request.subject, request.arrived)
         return None if request.subject in self._broken else script
 
     def compiled(self, script: Script, request: Request) -> None:
-        """Take note of a version that compiles."""
-        if self._keeps and self._good.get(script.name) is not script:
+        """Record a version that compiles."""
+        if self._keep_last_good and self._good.get(script.name) is not script:
             self._good[script.name] = script
             version = b" ".join(b"%d" % number for number in script.version)
             question = b"", b"good.set", version, os.fsencode(script.path), script.source
             self._call(request, pack(question))
 
     def is_replaced(self, script: Script, error: ScriptError, request: Request) -> bool:
-        """Return whether another version is to run instead of one that does not compile; :meth:`find` has it then.
+        """Return whether another version replaces one that does not compile; then :meth:`find` returns it.
 
-        A version that its author was just writing is followed by the next, which may take a second.
+        Waits up to a second for a newer version, in case the file is being written.
 
-        :raises ScriptNotFound: as of :meth:`Scripts.find`.
+        :raises ScriptNotFound: like :meth:`Scripts.find`.
         """
         if self._scripts.replaced(script) is not None:
             return True
-        if not self._keeps:
+        if not self._keep_last_good:
             return False
         _, *found = unpack(self._call(request, pack((b"", b"good.get"))))
         if not found:
@@ -123,14 +123,14 @@ class Versions:
 
 
 class ScriptRunner:
-    """What a thread of the pool does: it finds the script of a request and runs it."""
+    """Finds the script of a request and runs it, in a thread of the pool."""
 
     def __init__(self, versions: Versions, lua: LuaRunner) -> None:
         self._versions = versions
         self._lua = lua
 
     def run(self, request: Request) -> Outcome:
-        """Run the script of a request; one that cannot be found is an outcome like any other."""
+        """Run the script of a request. A missing script is an outcome with an error."""
         started = perf_counter()
         try:
             outcome = self._run(request)
@@ -152,5 +152,5 @@ class ScriptRunner:
         return outcome
 
     def close(self) -> None:
-        """Let go of the interpreter."""
+        """Release the interpreter."""
         self._lua.close()

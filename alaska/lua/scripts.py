@@ -1,9 +1,11 @@
-"""From a request's subject to the script that serves it.
+"""Finds the script for a request's subject.
 
-A subject comes from the network, so it is a name and never a path: it names ``<scripts directory>/<subject>.lua``,
-a regular file whose real place is inside the scripts directory. Sub-directories cannot be named.
+A subject comes from the network, so it is treated as a name, never as a path. It names ``<scripts
+directory>/<subject>.lua``, which must be a regular file inside the scripts directory after links are resolved.
+Subdirectories cannot be named.
 
-A file that somebody is writing is not a script yet: one that has only just changed is waited for until it rests.
+A file that is still being written must not run. So a file that changed just now is read only when it has not changed
+for a moment.
 """
 
 from __future__ import annotations
@@ -16,24 +18,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alaska.errors import ScriptNotFound, ScriptUnreadable
-from alaska.lua.files import SUFFIX, Unfit, Version, read_file, version_at
+from alaska.lua.files import SUFFIX, InvalidFile, Version, read_file, version_at
 
-REST_SECONDS = 0.1
-"""So long a file must not have changed to count as written, where nobody is known to have it open for writing."""
-HELD_SECONDS = 1.0
-"""The same where somebody has it open: it may be an editor that never closes it."""
-SEEN_SECONDS = 0.02
-"""So long what a file was seen to be holds for requests that had come before."""
-MOST_SECONDS = 2.0
-"""So long a file is waited for that changes all the time, or that is missing though it served before."""
+SETTLE_SECONDS = 0.1
+"""Time without changes, in seconds, after which a file counts as complete, if it is not known to be open for writing.
+"""
+OPEN_SECONDS = 1.0
+"""The same, in seconds, if a process has the file open for writing: it may be an editor that never closes it."""
+CHECKED_SECONDS = 0.02
+"""How long the result of a check of the file is valid for requests that were delivered before it, in seconds."""
+MAX_WAIT_SECONDS = 2.0
+"""Maximum wait, in seconds, for a file that changes constantly or is missing although it was served before."""
 BROKEN_SECONDS = 1.0
-"""So old a version must be that does not compile, to count as one that its author has finished."""
+"""Age, in seconds, from which on a version that does not compile counts as complete."""
 _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script as it was read: ``source`` belongs to ``version``, and ``name`` is the subject that it serves."""
+    """A script: ``name`` is the subject that it serves, ``source`` its content at ``version``."""
 
     name: bytes
     path: Path
@@ -42,118 +45,121 @@ class Script:
 
 
 class Scripts:
-    """The scripts of one directory, which may itself be a symbolic link.
+    """The scripts of a directory, which may itself be a symbolic link.
 
-    Any thread may call :meth:`find` at any time. A script is read again when its file has changed, so an edit serves
-    from the next request on.
+    :meth:`find` is thread-safe. A script is read again when its file has changed, so an edit takes effect with the next
+    request.
     """
 
     def __init__(
         self,
         directory: Path,
-        rest: float = REST_SECONDS,
+        rest: float = SETTLE_SECONDS,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.directory = directory
-        self._rest = rest
+        self._settle = rest
         self._now = now
         self._sleep = sleep
         self._monotonic = monotonic
-        # With the path as text, since it is faster to ask for, and when the file was last seen to be this one.
-        self._found: dict[bytes, tuple[str, Script, float]] = {}
+        # Subject -> path as text, which is faster for stat; script; time of the last check.
+        self._cache: dict[bytes, tuple[str, Script, float]] = {}
 
     def find(self, subject: bytes, since: float = math.inf) -> Script:
-        """Return the script that a subject names, at the cost of one ``stat`` when it has not changed.
+        """Return the script for a subject. Costs one ``stat`` if the file is unchanged.
 
-        What the file was a moment ago will do if that was after ``since``, in seconds of the monotonic clock: of
-        requests that came together, the first looks for all.
+        Not even that if the file was checked a moment ago and after ``since``, in seconds of the monotonic clock: of
+        requests that were delivered together, only the first checks the file.
 
-        :raises ScriptNotFound: if the subject is no plain name, or names no readable regular file that really lies
-            inside the directory; the text is a sentence that shows the subject.
-        :raises ScriptUnreadable: the file is there and cannot be read at present.
+        :raises ScriptNotFound: the subject is not a plain name, or not the name of a readable regular file inside the
+            directory; the text is a sentence with the subject.
+        :raises ScriptUnreadable: the file exists but cannot be read at present.
         """
         script = self.unchanged(subject, since)
         if script is not None:
             return script
-        known = self._found.pop(subject, None)
+        known = self._cache.pop(subject, None)
         _check_name(subject)
         now = self._monotonic()
-        script = self._rested(subject, known is not None)
-        self._found[subject] = str(script.path), script, now
+        script = self._read_settled(subject, known is not None)
+        self._cache[subject] = str(script.path), script, now
         return script
 
     def unchanged(self, subject: bytes, since: float) -> Script | None:
-        """Return what :meth:`find` would, if that is known and its file has not changed; else None, and at once."""
-        known = self._found.get(subject)
+        """Return the cached script if its file has not changed; else None, without waiting."""
+        known = self._cache.get(subject)
         if known is None:
             return None
         path, script, seen = known
         now = self._monotonic()
-        if not (seen >= since and now - seen < SEEN_SECONDS):
+        if not (seen >= since and now - seen < CHECKED_SECONDS):
             if version_at(path) != script.version:
                 return None
-            self._found[subject] = path, script, now
+            self._cache[subject] = path, script, now
         return script
 
     def replaced(self, script: Script) -> Script | None:
-        """Return the version that takes the place of one that does not compile, if its author was just writing it.
+        """Return the next version of a script that does not compile and may be in the middle of being written, if any.
 
-        That may take until the script is a second old.
+        Waits until the script is a second old.
 
-        :raises ScriptNotFound: as of :meth:`find`.
+        :raises ScriptNotFound: like :meth:`find`.
         """
-        for _ in range(round(BROKEN_SECONDS / REST_SECONDS)):
+        for _ in range(round(BROKEN_SECONDS / SETTLE_SECONDS)):
             if abs(self._now() - script.version.changed) >= BROKEN_SECONDS:
                 break
-            self._sleep(REST_SECONDS)
+            self._sleep(SETTLE_SECONDS)
             newer = self.find(script.name)
             if newer.version != script.version:
                 return newer
         return None
 
-    def _rested(self, subject: bytes, is_known: bool) -> Script:
-        """Return a script once its file rests; one that was known may be missing for a moment, while it is replaced."""
+    def _read_settled(self, subject: bytes, is_known: bool) -> Script:
+        """Return a script when its file has stopped changing.
+
+        A known script may be missing for a moment while it is replaced.
+        """
         unreadable: ScriptUnreadable | None = None
-        for _ in range(round(MOST_SECONDS / REST_SECONDS)):
+        for _ in range(round(MAX_WAIT_SECONDS / SETTLE_SECONDS)):
             try:
-                script, is_held = self._read(subject)
+                script, is_open_for_writing = self._read(subject)
             except ScriptUnreadable as error:
                 unreadable = error
-                self._sleep(self._rest)
+                self._sleep(self._settle)
                 continue
             except ScriptNotFound:
                 if not is_known:
                     raise
                 is_known = False
-                self._sleep(self._rest)
+                self._sleep(self._settle)
                 continue
             age = self._now() - script.version.changed
-            # A clock that is far behind the file's says nothing of its age.
-            needed = max(self._rest, HELD_SECONDS) if is_held else self._rest
+            # The file's time may be far in the future; then its age is unknown.
+            needed = max(self._settle, OPEN_SECONDS) if is_open_for_writing else self._settle
             if abs(age) >= needed and len(script.source) == script.version.size:
                 return script
-            self._sleep(self._rest if is_held else max(self._rest - age, self._rest / 10))
+            self._sleep(self._settle if is_open_for_writing else max(self._settle - age, self._settle / 10))
         if unreadable is not None:
             raise unreadable
         raise _not_found(subject, "its file changes all the time")
 
     def _read(self, subject: bytes) -> tuple[Script, bool]:
-        """Return a script as it stands there now, and whether somebody has its file open for writing."""
+        """Return the current script, and whether another process has its file open for writing."""
         directory = os.fsencode(self.directory)
         path = os.path.join(directory, subject + SUFFIX)
         try:
             file = read_file(directory, path)
-        except Unfit as error:
+        except InvalidFile as error:
             raise _not_found(subject, str(error)) from None
         except OSError as error:
             raise _not_found(subject, f"{os.fsdecode(path)!r} cannot be read ({error.strerror})") from error
-        return Script(subject, Path(os.fsdecode(path)), file.source, file.version), file.is_held
+        return Script(subject, Path(os.fsdecode(path)), file.source, file.version), file.is_open_for_writing
 
 
 def _check_name(subject: bytes) -> None:
-    """Refuse a subject that is no plain file name."""
+    """Refuse a subject that is not a plain file name."""
     try:
         name = subject.decode("utf-8")
     except UnicodeDecodeError:

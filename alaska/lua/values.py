@@ -1,9 +1,8 @@
-"""Requests, outcomes and settings as octets, for the pipe between the worker and a child process.
+"""Encodes requests, outcomes and settings for the pipe between the worker and a child process.
 
-The other side of the pipe may be in the hands of whoever wrote the script. So what comes from it is not unpickled, it
-is read as MessagePack by a decoder that is told of which types it has to be. The fields are those of the classes:
-a new one crosses without a line here, as long as its type is made of texts, octets, numbers, tuples, named tuples,
-enumerations, dataclasses and script errors.
+A malicious script may control the child process. So its data is not unpickled: it is MessagePack, decoded against the
+expected types. The fields are those of the classes. A new field needs no code here if its type consists of texts,
+octets, numbers, tuples, named tuples, enumerations, dataclasses and script errors.
 """
 
 from __future__ import annotations
@@ -23,43 +22,43 @@ T = TypeVar("T")
 
 
 class BadValue(AlaskaError):
-    """Octets that are no value of the type that was expected."""
+    """The octets are not a value of the expected type."""
 
 
 class Coder(Generic[T]):
-    """Turns the instances of one dataclass or named tuple into octets, and octets into instances."""
+    """Encodes and decodes the instances of a dataclass or named tuple."""
 
     def __init__(self, cls: Callable[..., T]) -> None:
         hints = typing.get_type_hints(cls)
         names = cls._fields if hasattr(cls, "_fields") else [field.name for field in fields(typing.cast("Any", cls))]
-        # A tuple with one place for each field takes half the time of a map, and half the room.
+        # A tuple of the fields takes half the time and space of a map.
         types = tuple(hints[name] for name in names)
         self._cls = cls
         self._values = attrgetter(*names)
         self._is_single = len(names) == 1
-        self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_encode_error)
         self._decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-            tuple.__class_getitem__(types), dec_hook=_made
+            tuple.__class_getitem__(types), dec_hook=_decode_error
         )
 
     def encode(self, value: T) -> bytes:
-        """Return an instance as octets."""
+        """Encode an instance."""
         values = self._values(value)
         return self._encoder.encode((values,) if self._is_single else values)
 
     def decode(self, octets: bytes | memoryview) -> T:
-        """Return the instance that octets stand for.
+        """Decode an instance.
 
-        :raises BadValue: they stand for none.
+        :raises BadValue: the octets are not valid.
         """
         try:
             return self._cls(*self._decoder.decode(octets))
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-            raise BadValue(f"no {getattr(self._cls, '__name__', self._cls)}: {error}") from error
+            raise BadValue(f"not a valid {getattr(self._cls, '__name__', self._cls)}: {error}") from error
 
 
-class _Failure(NamedTuple):
-    """An error as it crosses; texts are octets, since one may hold a file's name that is no UTF-8."""
+class _EncodedError(NamedTuple):
+    """The encoded form of an error. Texts are octets, because a file name may not be valid UTF-8."""
 
     kind: str
     message: bytes
@@ -77,9 +76,9 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogatepass")
 
 
-def _plain(value: object) -> _Failure:
+def _encode_error(value: object) -> _EncodedError:
     if isinstance(value, ScriptError):
-        return _Failure(
+        return _EncodedError(
             type(value).__name__,
             _octets(value.message),
             None if value.file is None else _octets(value.file),
@@ -87,16 +86,16 @@ def _plain(value: object) -> _Failure:
             tuple(map(_octets, value.traceback)),
             None if value.limit is None else _octets(value.limit),
         )
-    raise TypeError(f"a {type(value).__name__} cannot cross")
+    raise TypeError(f"a {type(value).__name__} cannot be encoded")
 
 
-def _made(cls: type, value: object) -> ScriptError:
-    failure = msgspec.convert(value, _Failure)
-    found = _kinds(ScriptError).get(failure.kind)
+def _decode_error(cls: type, value: object) -> ScriptError:
+    failure = msgspec.convert(value, _EncodedError)
+    found = _error_classes(ScriptError).get(failure.kind)
     if cls is not ScriptError or found is None:
-        raise ValueError("an error of a kind that scripts do not have")
+        raise ValueError("not an error of a script")
     error = found.__new__(found)
-    # Kinds of error differ in what they are made of, and not in what they hold.
+    # The classes differ in the parameters of their constructors, but not in their attributes.
     ScriptError.__init__(
         error,
         _text(failure.message),
@@ -108,10 +107,10 @@ def _made(cls: type, value: object) -> ScriptError:
     return error
 
 
-def _kinds(cls: type[ScriptError]) -> dict[str, type[ScriptError]]:
+def _error_classes(cls: type[ScriptError]) -> dict[str, type[ScriptError]]:
     kinds = {cls.__name__: cls}
     for each in cls.__subclasses__():
-        kinds.update(_kinds(each))
+        kinds.update(_error_classes(each))
     return kinds
 
 

@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - a script on one line is read as one
-"""Scripts that mean harm: what they try, and what must come of it.
+"""Malicious scripts, and the limit or result that is expected of each.
 
-Each is run with a timeout and a limit of memory; whatever it does, its own request is all that it may cost.
+They run with limits of time and memory. Each may cost its own request only.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ ENDLESS = {
     "tables each time": "while true do local t = { {}, {}, {} } end",
     "closures each time": "while true do local f = function() return f end end",
 }
-"""Scripts that never end by themselves."""
+"""Scripts that do not end by themselves."""
 
 ENDLESS_5_4 = {
     "close": "do local x <close> = setmetatable({}, { __close = function() while true do end end }) end",
@@ -124,7 +124,7 @@ ENDLESS_5_4 = {
     "goto continue": "while true do do goto continue end ::continue:: end",
     "finalizer": "setmetatable({}, { __gc = function() while true do end end }) while true do local t = {} end",
 }
-"""The same for what only Lua 5.4 has."""
+"""The same, for features of Lua 5.4."""
 
 BOMBS = {
     "string.rep": "return ('x'):rep(1e9)",
@@ -146,7 +146,7 @@ BOMBS = {
     "json": "return require('cjson').encode({ ('x'):rep(3e7) })",
     "json decoded": "return require('cjson').decode('[' .. ('[],'):rep(5e6) .. '1]')",
 }
-"""Scripts that want more memory than there is for them."""
+"""Scripts that need more memory than the limit."""
 
 FLOODS = {
     "print": ("while true do print(('x'):rep(1000)) end", OUTPUT),
@@ -156,7 +156,7 @@ FLOODS = {
     "large sends": ("local s = ('x'):rep(1e6) while true do send('a', s) end", SENDS_SIZE),
     "large attachments": ("local s = ('x'):rep(1e6) while true do send('a', '', 'b', s) end", SENDS_SIZE),
 }
-"""Scripts that print or send too much, with the limit that they meet."""
+"""Scripts that print or send too much, with the limit that they exceed."""
 
 ESCAPES = {
     "python": "return python",
@@ -215,4 +215,4 @@ ESCAPES = {
     "name of the check": "return alaska_check or alaska_checkleft",
     "finalizer": "setmetatable({}, { __gc = function() print('late') end }) collectgarbage() return nil",
 }
-"""Scripts that return something true if they get somewhere they should not."""
+"""Scripts that return a true value if they escape from the sandbox."""

@@ -1,4 +1,4 @@
-"""What the tests of the Lua side share: a folder of scripts and a runner."""
+"""Base class of tests that run scripts: a folder of scripts and a runner."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.config.entries import Section
 from alaska.lua.interpreter import LuaRunner
 from alaska.lua.options import LuaOptions
-from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.request import Call, Outcome, Request, Send, SendKind
 from alaska.lua.scripts import Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 
 VERSION = os.environ.get("ALASKA_TEST_LUA", LuaOptions().version)
-"""One process runs one Lua; tests/lua/test_lua_versions.py runs the tests again with the other one."""
+"""The version of Lua. A process can run only one; tests/lua/test_lua_versions.py runs the tests again with the others.
+"""
 TRUSTED = LuaOptions(version=VERSION, sandbox=False, system_modules=False)
 SANDBOXED = replace(TRUSTED, sandbox=True)
 IS_JIT = VERSION == "luajit"
 
 
-# Marks a test of what LuaJIT does not have.
+# Marks tests of features that LuaJIT does not have.
 only_in_5_4 = skipIf(IS_JIT, "LuaJIT is Lua 5.1")
 
 
 class LuaCase(SynchronousTestCase):
-    """Each test has a scripts directory of its own, and a runner that runs what it writes there."""
+    """Each test has its own scripts directory, and a runner for the scripts in it."""
 
     options: ClassVar[LuaOptions] = TRUSTED
 
@@ -46,39 +47,39 @@ class LuaCase(SynchronousTestCase):
         self.use()
 
     def use(self, config: Section = (), **changes: Any) -> None:
-        """Run what follows with other options."""
+        """Run the following scripts with other options."""
         call = Calls(self.kv, self, lambda: self.now)
         self.runner = self.make_runner(replace(self.options, **changes), call, config)
         self.addCleanup(self.runner.close)
 
     def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
-        """Make what runs the scripts of this test; elsewhere that may be something in its place."""
+        """Create the runner; subclasses may return a replacement."""
         return LuaRunner(options, call, config)
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
-        """Answer what a script asks of a service, with the next answer that the test has written down."""
+        """Answer a request of a script with the next of the test's answers."""
         self.asked.append((service, subject, content, seconds))
         return self.answers.pop(0)
 
     def write(self, name: str, source: str | bytes) -> None:
-        """Write a file of the scripts directory."""
+        """Write a file in the scripts directory."""
         path = self.directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(source.encode() if isinstance(source, str) else source)
 
     def outcome(self, source: str | bytes, *frames: bytes, name: str = "script") -> Outcome:
-        """Run a source as the script of a request with these content frames."""
+        """Run source as the script of a request with these content frames."""
         self.write(f"{name}.lua", source)
         return self.outcome_of(name, *frames)
 
     def outcome_of(self, name: str, *frames: bytes) -> Outcome:
-        """Run the script that stands in a file already."""
+        """Run a script whose file exists already."""
         subject = name.encode()
         request = Request(b"sender", b"default", subject, b"track-1", frames, worker=b"AW::here")
         return self.runner.run(self.scripts.find(subject), request)
 
     def output(self, source: str | bytes, *frames: bytes) -> str:
-        """Return what a script prints, which must come to its end."""
+        """Return the output of a script that must succeed."""
         outcome = self.outcome(source, *frames)
         self.assertIsNone(outcome.error, str(outcome.error))
         return outcome.output.decode()
@@ -91,6 +92,11 @@ class LuaCase(SynchronousTestCase):
 
 
 def limit_of(outcome: Outcome) -> str | None:
-    """Return the setting whose limit a script that failed has exceeded."""
+    """Return the setting whose limit a failed script has exceeded."""
     assert outcome.error is not None, outcome
     return outcome.error.limit
+
+
+def reply(*frames: bytes) -> Send:
+    """Return the reply that a script sends with these frames."""
+    return Send(SendKind.REPLY, b"", b"", frames, b"LU")

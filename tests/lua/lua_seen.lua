@@ -1,2 +1,2 @@
--- A module of the system, for tests: its globals, as it sees them.
+-- A system module for tests: returns its globals.
 return getfenv and getfenv(1) or _ENV

@@ -1,16 +1,16 @@
--- What every random program begins with: it watches what comes back from a call and what callbacks are given.
+-- The start of every random program: it inspects the results of calls and the arguments of callbacks.
 --
--- A value that a program may have is one of its own, of the globals that it began with, or one that a call has returned.
--- Whatever else a metamethod or a callback is given is private to the Lua side, and reported, as are texts that speak of
--- another request or of the inside of the Lua side.
+-- The values that a program may have are its own, those of its initial globals, and results of calls. Any other value
+-- that a metamethod or callback receives is private to Alaska and is reported, as are texts that contain data of
+-- another request or internals of Alaska.
 local G, alaska, cjson, safe, pretty = _G, alaska, require 'cjson', require 'cjson.safe', require 'pl.pretty'
-local seen = require 'lua_seen' -- what modules of the system see
+local seen = require 'lua_seen' -- the globals of system modules
 local error, find, getmetatable, next, pcall, rawget, select, setmetatable, sub, tostring, type =
   error, string.find, getmetatable, next, pcall, rawget, select, setmetatable, string.sub, tostring, type
 local rep, create, resume, wrap, yield, exit, mail = string.rep, coroutine.create, coroutine.resume, coroutine.wrap,
   coroutine.yield, os.exit, sendTo
-local F = {} -- by their names, the functions of the world as it was
-local R, results = {}, 0 -- what calls have returned, the latest of them
+local F = {} -- name -> function, as it was at the start
+local R, results = {}, 0 -- the latest results of calls
 local MOST, DEEPEST = 40, 4
 local known, calls = {}, 0
 
@@ -78,7 +78,7 @@ local function own(value)
   return value
 end
 
--- Returns a function that does one of a few things that a caller may not expect.
+-- Returns a callback with a behaviour that callers may not expect.
 local function callback(what, value)
   return own(function(...)
     given('callback', ...)
@@ -116,13 +116,13 @@ end
 local events = { '__index', '__newindex', '__call', '__tostring', '__name', '__metatable', '__eq', '__lt', '__le', '__len',
   '__concat', '__unm', '__add', '__gc', '__close', '__mode', '__pairs', '__ipairs', '__idiv', '__band' }
 
--- Returns a table with all metamethods; `odd` stands for those of every fourth event.
+-- Returns a table with all metamethods; every fourth one is `odd`.
 local function full(table, usual, odd, first)
   local metatable = own {}
   for i = 1, #events do
     if (i + first) % 3 ~= 0 then
       metatable[events[i]] = (i + first) % 4 == 0 and odd or usual
-      if events[i] == '__call' then -- what is no function is looked up by C for ever, which only the process can end
+      if events[i] == '__call' then -- a __call that is not a function makes C loop; only ending the process stops it
         metatable.__call = type(usual) == 'function' and usual or nil
       end
     end

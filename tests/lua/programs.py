@@ -1,8 +1,8 @@
-"""Random programs in Lua, for a search of what a script can do to others: each is a text that stands for itself.
+"""Random Lua programs, for a search for harmful scripts. Each is a complete script.
 
-A program calls the functions that are reachable from the sandbox with values that few callers expect: tables with every
-metamethod, numbers at the ends of their range, numbers as texts, long and broken texts, coroutines in every state, and
-callbacks that raise, yield, exit or never return. It writes into its globals and into what its callers share.
+The programs call the functions that are reachable from the sandbox with unusual values: tables with every metamethod,
+extreme numbers, numeric strings, long and malformed texts, coroutines in every state, and callbacks that raise, yield,
+exit or do not return. They also write to their globals and to tables that they share with the called code.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 from random import Random
 
 Make = Callable[[int], str]
-"""Makes an expression or a statement that is so many levels deep in another."""
+"""Creates an expression or a statement, nested at this depth."""
 
 PRELUDE = (Path(__file__).parent / "programs.lua").read_text(encoding="utf-8")
 CANARY = b"CANARY"
-"""What the secrets of other requests begin with; no program contains it."""
+"""Start of the secrets of other requests; no program contains it."""
 
 NUMBERS = (
     *(
@@ -196,9 +196,9 @@ SUBJECTS = (
 
 
 class Programs:
-    """Makes programs, the same ones from the same random numbers.
+    """Creates programs, reproducibly for the same random numbers.
 
-    ``functions`` are the names of those that they call, as ``string.rep``.
+    ``functions`` are the names of the functions that they call, such as ``string.rep``.
     """
 
     def __init__(self, random: Random, functions: Sequence[str], is_jit: bool) -> None:
@@ -207,7 +207,7 @@ class Programs:
         self._numbers = NUMBERS + (NUMBERS_JIT if is_jit else NUMBERS_5_4)
         self._operations = OPERATIONS + (() if is_jit else OPERATIONS_5_4)
         self._prelude = f"local NAMES = '{' '.join(functions)}'\n{PRELUDE}"
-        # How often each is chosen; what is deep inside another value is one of the first three.
+        # The weights of the choices; deeply nested values are of the first three kinds.
         self._values = self._repeated((3, self._number), (4, self._text), (2, self._result)) + self._repeated(
             (5, self._table), (2, self._function), (2, self._callback), (2, self._thread)
         )
@@ -221,14 +221,14 @@ class Programs:
         return [make for count, make in choices for _ in range(count)]
 
     def program(self) -> str:
-        """Return another program."""
+        """Return the next program."""
         body = [self._random.choice(self._statements)(0) for _ in range(self._random.randrange(5, 40))]
         return self._prelude + "\n".join([*body, self._end()]) + "\n"
 
     def _pick(self, choices: Sequence[str]) -> str:
         return self._random.choice(choices)
 
-    # Expressions, each so many levels deep in another
+    # Expressions, nested at this depth
 
     def _value(self, depth: int = 0) -> str:
         return self._random.choice(self._values if depth < DEEPEST else self._values[:9])(depth)
@@ -247,7 +247,7 @@ class Programs:
 
     def _callback(self, depth: int) -> str:
         behaviour = self._pick(BEHAVIOURS)
-        if behaviour in {"loop", "memory"} and self._random.random() < 0.8:  # they take all the time there is
+        if behaviour in {"loop", "memory"} and self._random.random() < 0.8:  # these use up the time limit
             behaviour = "value"
         value = self._function() if behaviour == "pcall" else self._value(depth + 1)
         return f"callback('{behaviour}', {value})"

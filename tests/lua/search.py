@@ -1,7 +1,7 @@
-"""Runs random programs in a process of their own, and tells what they have done that no script may do.
+"""Runs random programs in a separate process, and reports effects that no script may have.
 
-``python -m tests.lua.search luajit 1000 7`` tries a thousand programs, the seed is 7; with a file instead of numbers,
-what was found before is tried again.
+``python -m tests.lua.search luajit 1000 7`` runs a thousand programs with the seed 7. With a file name instead of the
+numbers, it runs the programs of earlier findings again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ TIMEOUT = 0.3
 SLACK = 0.6
 """How much longer than its limit a program may take, in seconds."""
 BATCH = 5
-"""So many programs run before an honest request is looked at."""
+"""Number of programs between two checks with a harmless request."""
 SEPARATOR = "\n-- and then\n"
 TRIES = 3
-"""Whatever takes too long or loses its process has to do so each time: the machine may have been busy."""
+"""Number of attempts before a timeout or a crash counts: the machine may be busy."""
 SMALL = LuaOptions(
     path=str(Path(__file__).parent / "?.lua"),
     modules=("cjson", "cjson.safe", "pl", "pl.*", "lua_seen"),
@@ -58,7 +58,7 @@ INTERNAL = (
     b"KeyError",
     b"Traceback",
 )
-# The stack of a script may end in a function of ours, which is no fault of that.
+# A stack overflow may be detected in one of Alaska's functions, which is not an error.
 NO_STACK = re.compile(rb"\[alaska \w+\]:\d+: (?:C )?stack overflow|error in error handling")
 
 SECRET = """
@@ -100,16 +100,16 @@ return { answer = 42 }
 """
 
 
-class Nobody:
-    """Who could be asked, where there is no broker."""
+class NoBroker:
+    """Answers requests, without a broker."""
 
     def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float) -> Frames:
-        """Say that there is no answer."""
+        """Return no answer."""
         return NONE, b"there is nobody here to ask"
 
 
-class Ran(NamedTuple):
-    """What came of one script: its error, and what it has left, each with all that was told of it meanwhile."""
+class Result(NamedTuple):
+    """The result of one script: its error, and all that it printed, sent and logged until its end."""
 
     error: str
     seconds: float
@@ -118,25 +118,25 @@ class Ran(NamedTuple):
     logged: tuple[LogLine, ...]
 
     def texts(self) -> Iterator[bytes]:
-        """Yield all that the script has left, as octets."""
+        """Yield all texts of the result, as octets."""
         yield from (self.error.encode("utf-8", "surrogatepass"), self.printed, *(line.text for line in self.logged))
         for send in self.sends:
             yield from (send.topic, send.subject, send.sender, *send.content)
 
 
-class Place:
-    """Where programs run: a process with small limits, which serves requests of others as well."""
+class ProgramRunner:
+    """A process with small limits that runs programs, and requests of others in between."""
 
     def __init__(self, version: str, has_system: bool) -> None:
         self._options = replace(SMALL, version=version, system_modules=has_system)
-        self._told: list[Outcome] = []
+        self._deliveries: list[Outcome] = []
         self._kv = KeyValues(None, 2**16)
         self._runner = self._make()
         self.honest = self._honest()
 
     def _make(self) -> IsolatedRunner:
         settings = SETTINGS.encode(ScriptSettings(b"", self._options))
-        call = Calls(self._kv, Nobody(), told=lambda _request, outcome: self._told.append(outcome))
+        call = Calls(self._kv, NoBroker(), told=lambda _request, outcome: self._deliveries.append(outcome))
         command = child_command(children.program("lua"))
         return IsolatedRunner(command, settings, TIMEOUT, address_space(SMALL.memory), call)
 
@@ -145,39 +145,41 @@ class Place:
         self._runner.close()
         self._kv.close()
 
-    def again(self) -> None:
-        """Go on with another process."""
+    def restart(self) -> None:
+        """Continue with a new process."""
         self._runner.close()
         self._runner = self._make()
 
-    def _run(self, name: str, source: str, word: bytes) -> Ran:
-        self._told.clear()
-        told = json.dumps([name.encode().hex(), f"/nowhere/{name}.lua", source.encode().hex(), [hash(source), 0, 0, 0]])
-        frames = (word, b"second " + word, told.encode())
+    def _run(self, name: str, source: str, word: bytes) -> Result:
+        self._deliveries.clear()
+        description = json.dumps(
+            [name.encode().hex(), f"/nowhere/{name}.lua", source.encode().hex(), [hash(source), 0, 0, 0]]
+        )
+        frames = (word, b"second " + word, description.encode())
         started = time.monotonic()
         outcome = self._runner.run(Request(b"from " + word, b"here", name.encode(), b"id " + word, frames, worker=b"w"))
         seconds = time.monotonic() - started
-        every = (*self._told, outcome)
-        log = tuple(line for each in every for line in each.log)
+        outcomes = (*self._deliveries, outcome)
+        log = tuple(line for each in outcomes for line in each.log)
         error = outcome.error
-        return Ran(
+        return Result(
             "" if error is None else "\n".join((str(error), *error.traceback)),
             seconds,
             b"".join(line.text for line in log if line.level == PRINTED) + outcome.output,
-            tuple(send for each in every for send in each.sends),
+            tuple(send for each in outcomes for send in each.sends),
             tuple(line for line in log if line.level != PRINTED),
         )
 
-    def _honest(self) -> Ran:
+    def _honest(self) -> Result:
         return self._run("honest", HONEST, b"honest")._replace(seconds=0.0)
 
-    def run(self, source: str) -> Ran:
-        """Run a program, in the process that has just served somebody else with a secret."""
+    def run(self, source: str) -> Result:
+        """Run a program in a process that has just served another request with a secret."""
         self._run("secret", SECRET, CANARY)
         return self._run("program", source, b"own")
 
     def changed(self) -> str | None:
-        """Return what has become of an honest request, if anything has."""
+        """Return how the result of the harmless request has changed, if it has."""
         for _ in range(TRIES):
             found = self._honest()
             if found == self.honest:
@@ -185,76 +187,76 @@ class Place:
         return f"an honest request had another result:\n{found}\ninstead of\n{self.honest}"
 
 
-def wrong(ran: Ran) -> str | None:
-    """Return what is wrong with what came of a program, besides the time that it took."""
-    for text in (NO_STACK.sub(b"", text) for text in ran.texts()):
+def forbidden_effect(result: Result) -> str | None:
+    """Return what is wrong with the result of a program, except for its time."""
+    for text in (NO_STACK.sub(b"", text) for text in result.texts()):
         for word in (CANARY, b"private ", *INTERNAL):
             if word in text:
                 return f"{word.decode()} shows: {text[:600]!r}"
     return None
 
 
-def late(ran: Ran) -> str | None:
-    """Return whether a program took too long, or its process was lost."""
-    if "process" in ran.error:
-        return ran.error
-    return f"it took {ran.seconds:.2f} s" if ran.seconds > TIMEOUT + SLACK else None
+def time_exceeded(result: Result) -> str | None:
+    """Return a text if a program took too long or its process ended."""
+    if "process" in result.error:
+        return result.error
+    return f"it took {result.seconds:.2f} s" if result.seconds > TIMEOUT + SLACK else None
 
 
-def fault(place: Place, source: str) -> str | None:
-    """Run a program; return what is wrong with it, if anything is."""
+def finding(runner: ProgramRunner, source: str) -> str | None:
+    """Run a program; return what is wrong with its result, if anything."""
     why: str | None = None
     for _ in range(TRIES):
-        ran = place.run(source)
-        why = wrong(ran)
+        result = runner.run(source)
+        why = forbidden_effect(result)
         if why is not None:
             return why
-        why = late(ran)
+        why = time_exceeded(result)
         if why is None:
             return None
     return why
 
 
 def search(version: str, count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Try so many programs; yield what is wrong with each that does what none may, and the program.
+    """Run programs; yield each finding and its program.
 
-    Half of them have the modules of the system, the others only Alaska's own.
+    Half of them have the system's modules, the others only Alaska's own.
     """
     programs = Programs(Random(seed), lua_functions.callable_names(version), version == "luajit")
-    places = Place(version, True), Place(version, False)
+    runners = ProgramRunner(version, True), ProgramRunner(version, False)
     try:
         for number in range(-(-count // BATCH)):
-            place = places[number % 2]
+            runner = runners[number % 2]
             batch = [programs.program() for _ in range(BATCH)]
             for source in batch:
-                why = fault(place, source)
+                why = finding(runner, source)
                 if why is not None:
                     yield why, source
-            why = place.changed()
+            why = runner.changed()
             if why is not None:
                 yield why, SEPARATOR.join(batch)
-                place.again()
+                runner.restart()
     finally:
-        for place in places:
-            place.close()
+        for runner in runners:
+            runner.close()
 
 
 def repeat(version: str, sources: list[str]) -> Iterator[tuple[str, str]]:
-    """Try programs that were found before, one after the other, as :func:`search` does."""
+    """Run the programs of earlier findings again, like :func:`search`."""
     for has_system in (True, False):
-        place = Place(version, has_system)
+        runner = ProgramRunner(version, has_system)
         for source in sources:
-            why = fault(place, source)
+            why = finding(runner, source)
             if why is not None:
                 yield why, source
-        why = place.changed()
+        why = runner.changed()
         if why is not None:
             yield why, SEPARATOR.join(sources)
-        place.close()
+        runner.close()
 
 
 def main(version: str, what: str, seed: str = "0") -> int:
-    """Search, or try the programs of a file; print what is found. Return the status of the process."""
+    """Search, or run the programs of a file; print the findings. Return the exit status."""
     if what.isdigit():
         found = search(version, int(what), int(seed))
     else:

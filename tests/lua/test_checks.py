@@ -1,16 +1,18 @@
 # ruff: noqa: E501 - a script on one line is read as one
-"""The checks of the time that are put into scripts: where they are, and that nothing else changes."""
+"""Time checks inserted into scripts: they are complete, and do not change what a script does."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alaska.lua.options import LuaOptions
 from tests import PROJECT, examples
-from tests.lua.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase
+from tests.lua.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase, limit_of, only_in_5_4
 
 LUA = PROJECT / "alaska" / "lua"
 
@@ -62,21 +64,21 @@ TOKENS = st.sampled_from([*f"{WORDS} {SIGNS}".split(), "\n"])
 
 
 class SameTests(LuaCase):
-    """A script does the same with checks and without."""
+    """A script does the same with and without checks."""
 
     def shown(self, source: str | bytes, timeout: int) -> tuple[bytes, str]:
-        """Return what a script prints, and how it fails."""
+        """Return the output and the error of a script."""
         self.use(timeout=timeout)
         outcome = self.outcome(source)
         return outcome.output, str(outcome.error)
 
     def test_same(self) -> None:
-        """What is printed, what is raised, and in which line."""
+        """Output, errors and line numbers are the same."""
         for name, source in SAME.items():
             self.assertEqual(self.shown(source, 10_000), self.shown(source, 0), name)
 
     def test_sources(self) -> None:
-        """Files of ours, and of the system where there are any, compile with checks and keep their lines."""
+        """Alaska's Lua files, and those of the system, compile with checks and keep their lines."""
         files = [*LUA.rglob("*.lua"), *Path("/usr/share/lua/5.1" if IS_JIT else "/usr/share/lua/5.4").rglob("*.lua")]
         self.assertGreater(len(files), 20)
         for file in files:
@@ -86,15 +88,15 @@ class SameTests(LuaCase):
 
     @given(st.lists(st.sampled_from(sorted(SAME.keys() - UNBALANCED)), max_size=4))
     @settings(deadline=None, max_examples=examples(50))
-    def test_together(self, names: list[str]) -> None:
-        """The same for several of them one after the other, each in a block."""
+    def test_several_scripts(self, names: list[str]) -> None:
+        """The same for several scripts in a row, each in a block."""
         source = "\n".join(f"do {SAME[name]}\nend" for name in names if SAME[name][:1] != "#")
         self.assertEqual(self.shown(source, 10_000), self.shown(source, 0), source)
 
     @given(st.lists(TOKENS, max_size=12))
     @settings(deadline=None, max_examples=examples(300))
-    def test_anything(self, tokens: list[str]) -> None:
-        """Whatever octets a source has, it compiles or not with checks as it does without, for the same reason."""
+    def test_any_source(self, tokens: list[str]) -> None:
+        """Any source compiles, or fails to compile for the same reason, with and without checks."""
         source = "if true then return end " + " ".join(tokens)
         with_checks, without = self.shown(source, 10_000), self.shown(source, 0)
         self.assertEqual(with_checks, without, source)
@@ -146,8 +148,8 @@ ONLY_5_4 = [
 ]
 
 
-class EndlessTests(LuaCase):
-    """Whatever goes round for ever is ended by the limit of time."""
+class EndlessLoopTests(LuaCase):
+    """Every endless loop is ended by the time limit."""
 
     options = replace(SANDBOXED, timeout=50)
 
@@ -157,7 +159,7 @@ class EndlessTests(LuaCase):
     )
     @settings(deadline=None, max_examples=examples(40))
     def test_loops(self, loops: list[str], fillings: list[str]) -> None:
-        """Each loop, in others and around anything."""
+        """Every kind of loop ends, nested and around any code."""
         source = " ".join(f"do {filling} end" for filling in fillings)
         for depth, loop in enumerate(loops):
             source = LOOPS[loop].format(source, depth=depth)
@@ -168,13 +170,13 @@ class EndlessTests(LuaCase):
     @given(st.sampled_from(sorted(LOOPS)), st.sampled_from(sorted(LOOPS)))
     @settings(deadline=None, max_examples=examples(10))
     def test_errors(self, loop: str, around: str) -> None:
-        """Nothing that the script catches keeps it going."""
+        """Catching the error does not keep the script running."""
         source = LOOPS[around].format("pcall(function() " + LOOPS[loop].format("", depth=1) + " end)", depth=0)
         error = self.outcome(source).error
         self.assertEqual(error and error.limit, "worker/scripts/timeout", source)
 
-    def test_much_in_a_row(self) -> None:
-        """Where there is no loop, but much that takes long, the end is not reached either."""
+    def test_long_sequences(self) -> None:
+        """Long sequences of slow operations without a loop end too."""
         made = "local s, x = ('x'):rep(8e6), nil "
         for body in (
             "x = s .. s " * 1000,
@@ -190,22 +192,51 @@ class EndlessTests(LuaCase):
             self.assertEqual(outcome.sends, (), body[:40])
 
 
-class PlaceTests(LuaCase):
-    """Where checks are."""
+class CheckTests(LuaCase):
+    """Position of the checks."""
 
     options = TRUSTED
 
-    def test_names_in_the_way(self) -> None:
-        """A script may use whatever names it likes, also those that checks would have."""
+    def test_names_of_checks(self) -> None:
+        """A script may use any names, including those of the checks."""
         names = ["alaska_check", "alaska_check_", "alaska_checkleft", "alaska_check_left"]
         for name in names:
             source = f"{name} = 7 local function f() {name} = {name} + 1 end for i = 1, 1000 do f() end print({name})"
             self.assertEqual(self.output(source), "1007\n")
 
     def test_none_without_timeout(self) -> None:
-        """Without a timeout there are no checks, so a function has no more variables than it names."""
+        """Without a time limit there are no checks, so functions have no additional upvalues."""
         source = (
             "local x local function f() while x do end end print((debug.getupvalue(f, 1)), (debug.getupvalue(f, 2)))"
         )
         self.use(timeout=0)
         self.assertEqual(self.output(source), "x\tnil\n")
+
+
+class FormerEndlessLoopTests(LuaCase):
+    """Loops that earlier versions did not end."""
+
+    options: ClassVar[LuaOptions] = replace(SANDBOXED, timeout=200)
+
+    @only_in_5_4
+    def test_goto_behind_an_attribute(self) -> None:
+        """A backward goto ends at the time limit, whatever precedes it."""
+        for source in (
+            "::l:: local x <const> goto l",
+            "::l:: local x <close> goto l",
+            "::l:: do local x <const> = 1; goto l end",
+            "::l:: x = {} goto l",
+            "::l:: local x = 2 > 1 goto l",
+        ):
+            self.assertEqual(limit_of(self.outcome(source)), "worker/scripts/timeout", source)
+
+    def test_numbers_as_texts(self) -> None:
+        """C functions that loop without effect are bounded, for numeric strings as well."""
+        self.assertEqual(self.output("print(#(''):rep('9007199254740992'), ('ab'):rep('2'))"), "0\tabab\n")
+        if self.output("print(table.move ~= nil)") == "true\n":
+            outcome = self.outcome("table.move({}, '1', '9007199254740990', 2)")
+            self.assertEqual(limit_of(outcome), "worker/scripts/timeout")
+
+    def test_long_names(self) -> None:
+        """A source that consists of the names of checks is processed in linear time."""
+        self.assertEqual(self.output("print(load('-- alaska_check' .. ('_'):rep(1000000)) ~= nil)"), "true\n")

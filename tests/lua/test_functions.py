@@ -1,4 +1,4 @@
-"""docs/functions.md: the functions that a script in the sandbox can reach are those of the table, in both Luas."""
+"""docs/functions.md lists exactly the functions that a script in the sandbox can reach, in each version of Lua."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ local function walk_in_order(value, path)
   for key in next, value do
     keys[#keys + 1] = key
   end
-  -- What is there by several names is known by the first: package.loaded has all libraries once more.
+  -- A value with several names gets the first one: package.loaded contains all libraries again.
   table.sort(keys, function(one, other)
     local is_one, is_other = one == 'package', other == 'package'
     return is_one ~= is_other and is_other or is_one == is_other and tostring(one) < tostring(other)
@@ -56,7 +56,7 @@ function walk(value, path)
 end
 
 is_known[is_known], is_known[functions] = true, true
-package.loaded.lua_seen = nil -- which is walked last
+package.loaded.lua_seen = nil -- walked last
 walk(seen.io, 'io')
 for name in string.gmatch('close flush lines read seek setvbuf write x __index __gc __close __name', '%S+') do
   walk(seen.io.stdout[name], 'io.stdout:' .. name)
@@ -92,18 +92,18 @@ VALUES = {
 
 
 class ReachableTests(LuaCase):
-    """The world of a script in the sandbox."""
+    """The functions that a script in the sandbox can reach."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
     def test_complete(self) -> None:
-        """All functions that it can reach are in the table, and those of the table are there."""
+        """All reachable functions are in the table, and all functions of the table exist."""
         self.use(path=str(Path(__file__).parent / "?.lua"), modules=("lua_seen",))
         found = set(self.output(WALK).splitlines())
         self.assertEqual(found - VALUES, lua_functions.reachable(VERSION))
 
     def test_system_modules(self) -> None:
-        """The cjson of the system has the same functions."""
+        """The system's cjson has the same functions."""
         self.use(system_modules=True)
         source = """
             for _, name in ipairs { 'cjson', 'cjson.safe' } do
@@ -118,7 +118,7 @@ class DocumentTests(SynchronousTestCase):
     """The document."""
 
     def test_document(self) -> None:
-        """It is the one that the table makes."""
+        """The document is the one generated from the table."""
         if not DOCUMENT.exists():
             raise SkipTest("the documents are not here")
         self.assertEqual(DOCUMENT.read_text(encoding="utf-8"), lua_functions.document())

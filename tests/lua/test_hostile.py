@@ -1,4 +1,4 @@
-"""Scripts that mean harm: each costs its own request and nothing more."""
+"""Malicious scripts: each affects only its own request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_GROWTH = 20 * MEGABYTE
 
 
 class HostileCase(LuaCase):
-    """Small limits, and a module that never ends."""
+    """Small limits, and a module that does not end."""
 
     options = replace(SANDBOXED, timeout=50, memory=32, sends=1000, sends_size=10 * MEGABYTE)
 
@@ -28,14 +28,14 @@ class HostileCase(LuaCase):
         self.write("normal.lua", "sendTo('answer', alaskaContext) print(('x'):rep(3), 2 + 2)")
 
     def assert_normal(self, after: str) -> None:
-        """Expect that another request is served as ever."""
+        """Expect the next request to be served normally."""
         outcome = self.outcome_of("normal", b"question")
         self.assertIsNone(outcome.error, after)
         self.assertEqual((outcome.output, len(outcome.sends)), (b"xxx\t4\n", 1), after)
 
 
 class EndlessTests(HostileCase):
-    """Scripts that never end by themselves."""
+    """Scripts that do not end by themselves."""
 
     def check(self, scripts: dict[str, str]) -> None:
         for name, source in scripts.items():
@@ -44,13 +44,13 @@ class EndlessTests(HostileCase):
             self.assert_normal(name)
 
     def test_ended(self) -> None:
-        """Each is ended at its time, or for what it piles up meanwhile, and the next request is served."""
+        """Each is ended by the time or memory limit, and the next request is served."""
         self.check(hostile.ENDLESS)
         if not IS_JIT:
             self.check(hostile.ENDLESS_5_4)
 
-    def test_ended_though_trusted(self) -> None:
-        """A script that is trusted has no more time than others."""
+    def test_trusted_scripts_end_too(self) -> None:
+        """Trusted scripts have the same time limit."""
         self.use(sandbox=False)
         self.check(hostile.ENDLESS)
         if not IS_JIT:
@@ -58,10 +58,10 @@ class EndlessTests(HostileCase):
 
 
 class GreedyTests(HostileCase):
-    """Scripts that want more memory, print more or send more than they may."""
+    """Scripts that exceed the limits of memory, output or messages."""
 
     def test_memory(self) -> None:
-        """Each is ended when memory is short, or at its time if that comes first."""
+        """Each is ended by the memory or time limit."""
         self.use(timeout=5000)
         for name, source in hostile.BOMBS.items():
             outcome = self.outcome(source)
@@ -69,15 +69,15 @@ class GreedyTests(HostileCase):
             self.assert_normal(name)
 
     def test_floods(self) -> None:
-        """What is printed and sent has a limit each, which is named."""
+        """Output and messages have limits, which the error names."""
         self.use(timeout=5000)
         for name, (source, limit) in hostile.FLOODS.items():
             self.assertEqual(limit_of(self.outcome(source)), limit, name)
             self.assert_normal(name)
 
-    def test_memory_is_given_back(self) -> None:
-        """After all of them, and again after all of them, the process has not grown by more than 20 MB."""
-        self.patch(lua, "_waste", Waste(pause=0.0))  # the moment between is for threads, of which there is one here
+    def test_memory_is_returned(self) -> None:
+        """After two rounds of all scripts, the process has not grown by more than 20 MB."""
+        self.patch(lua, "_waste", Waste(pause=0.0))  # a pause is needed only with several threads
         everything = [*hostile.BOMBS.values(), *(source for source, _ in hostile.FLOODS.values())]
         self.assert_normal("the first")
         before = resident_octets()
@@ -90,24 +90,24 @@ class GreedyTests(HostileCase):
 
 
 class EscapeTests(HostileCase):
-    """Ways out of the sandbox."""
+    """Attempts to escape from the sandbox."""
 
     options = replace(HostileCase.options, timeout=5000)
 
     def test_refused(self) -> None:
-        """None leads anywhere."""
+        """No attempt succeeds."""
         for name, source in hostile.ESCAPES.items():
             output = self.output(f"local found = (function() {source} end)() print(found and 'escaped' or 'refused')")
             self.assertEqual(output, "refused\n", name)
             self.assert_normal(name)
 
-    def test_refused_with_modules_of_the_system(self) -> None:
-        """Neither does any way through what is installed."""
+    def test_refused_with_system_modules(self) -> None:
+        """No attempt succeeds with the system's modules either."""
         self.use(system_modules=True)
         self.test_refused()
 
-    def test_nothing_else_is_there(self) -> None:
-        """Whoever follows every table and metatable finds functions of these names alone."""
+    def test_no_dangerous_functions(self) -> None:
+        """No dangerous function is reachable through tables and metatables."""
         self.write("walk.lua", WALK)
         outcome = self.outcome_of("walk")
         self.assertIsNone(outcome.error, str(outcome.error))
@@ -119,8 +119,8 @@ class EscapeTests(HostileCase):
         self.assertEqual([name for name in found if forbidden.fullmatch(name)], [])
         self.assertLess({"print", "pcall", "string", "rep", "insert", "traceback", "time", "wrap"}, found)
 
-    def test_trusted_are_not_told_either(self) -> None:
-        """A trusted script may use files and programs, but not Python."""
+    def test_trusted_scripts_cannot_reach_python(self) -> None:
+        """Trusted scripts cannot reach Python either."""
         self.runner = type(self.runner)(TRUSTED)
         names = ("python", "python in _G", "python by require", "python loaded", "registry", "ffi", "loadlib")
         for name in names:
@@ -149,5 +149,5 @@ walk(getmetatable(''))
 
 
 def resident_octets() -> int:
-    """Return how much memory the process has."""
+    """Return the resident memory of the process, in octets."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What one script cannot do to the next, nor to the process."""
+"""Isolation: a script affects neither later scripts nor the process."""
 
 from __future__ import annotations
 
@@ -73,35 +73,35 @@ end
 
 
 class IsolationTests(LuaCase):
-    """Nothing that one script does is seen by the next."""
+    """Changes of one script are not visible to the next."""
 
     def assert_forgotten(self, change: str, look: str, expected: str) -> None:
-        """Expect a look to show the same before and after a change by another script."""
+        """Expect a script to print the same before and after another script made a change."""
         self.assertEqual(self.output(look), expected, "before")
         self.output(change)
         self.assertEqual(self.output(look), expected, change)
         self.assertEqual(self.output(f"local _ = _G {look}"), expected, change)
 
     def test_globals(self) -> None:
-        """Globals are new for each script, also those that it deleted or replaced."""
+        """Each script has fresh globals, including those that an earlier script deleted or replaced."""
         self.assert_forgotten("x = 1 _G.y = 2 rawset(_G, 'z', 3)", "print(x, y, z)", "nil\tnil\tnil\n")
         self.assert_forgotten("print, pcall = nil, nil", "print(pcall(type, 1))", "true\tnumber\n")
         self.assert_forgotten("send = nil alaskaContext = 'x'", "print(type(send), alaskaContext)", "function\t\n")
         self.assert_forgotten("setmetatable(_G, { __index = error })", "print(y)", "nil\n")
 
     def test_same_script(self) -> None:
-        """A script does not see its own earlier runs either."""
+        """A script does not see its own earlier runs."""
         self.write("count.lua", "n = (n or 0) + 1 print(n)")
         self.assertEqual([self.outcome_of("count").output for _ in range(3)], [b"1\n"] * 3)
 
     def test_functions_of_earlier_runs(self) -> None:
-        """Functions that a run of a script made keep the globals of that run."""
+        """Functions created in a run keep the globals of that run."""
         source = "local mine = {} f = function() return mine == g end g = mine print(f())"
         self.write("own.lua", source)
         self.assertEqual([self.outcome_of("own").output for _ in range(3)], [b"true\n"] * 3)
 
     def test_library_tables(self) -> None:
-        """Libraries are as before, whatever a script did to them."""
+        """Changes to libraries do not last."""
         for name in ("string", "table", "math", "os", "io", "coroutine", "utf8", "debug", "package"):
             self.assert_forgotten(
                 f"for key in pairs({name}) do {name}[key] = nil end", f"print(next({name}) ~= nil)", "true\n"
@@ -111,12 +111,12 @@ class IsolationTests(LuaCase):
         self.assert_forgotten("math.pi = 3", "print(math.pi)", "3.1415926535898\n")
 
     def test_string_methods(self) -> None:
-        """What a script adds to strings are methods in this script, and in no other."""
+        """Methods that a script adds to strings exist in this script only."""
         self.assertEqual(self.output("function string.hi(s) return 'hi ' .. s end print(('x'):hi())"), "hi x\n")
         self.assert_forgotten("string.upper = string.lower", "print(('x'):upper(), ('x').hi)", "X\tnil\n")
 
     def test_string_metatable(self) -> None:
-        """The metatable of strings can be changed for a script, and is as before for the next."""
+        """Changes to the metatable of strings do not last."""
         source = "getmetatable('').__call = function(s, n) return s .. n end print(('x')(1))"
         self.assertEqual(self.output(source), "x1\n")
         self.assert_forgotten(
@@ -128,7 +128,7 @@ class IsolationTests(LuaCase):
         self.assert_forgotten("debug.setmetatable('', nil)", "print(('x'):upper())", "X\n")
 
     def test_other_metatables(self) -> None:
-        """Metatables of other types, of files and of functions are as before."""
+        """Changes to metatables of other types, files and functions do not last."""
         self.assert_forgotten(
             "debug.setmetatable(0, { __index = { x = 1 } })",
             "print(pcall(function() return (0).x end))",
@@ -149,12 +149,12 @@ class IsolationTests(LuaCase):
             self.assert_forgotten(change, "print(io.tmpfile():write('x') ~= nil) io.stdout:write('y')", "true\ny")
 
     def test_standard_files(self) -> None:
-        """Nothing can be kept in a standard file."""
+        """Nothing can be stored in a standard file."""
         self.assertIn("attempt to index", self.error("io.stdout.x = 1"))
         self.assertIn("table expected", self.error("rawset(io.stdout, 'x', 1)"))
 
     def test_modules(self) -> None:
-        """Modules are loaded anew, and what was preloaded or loaded is forgotten."""
+        """Each run loads its modules again; package.loaded and package.preload are reset."""
         self.write("counter.lua", "local m = { n = 0 } function m.next() m.n = m.n + 1 return m.n end return m")
         self.assert_forgotten("require('counter').next()", "print(require('counter').next())", "1\n")
         self.assert_forgotten("require('cjson').encode = nil", "print(require('cjson').encode({ 1 }))", "[1]\n")
@@ -170,8 +170,8 @@ class IsolationTests(LuaCase):
         """A debug hook ends with its script."""
         self.assert_forgotten("debug.sethook(function() n = 1 end, 'crl')", "print((debug.gethook()))", "nil\n")
 
-    def test_functions_cannot_be_rewired(self) -> None:
-        """Changing the insides of a function that all scripts share changes nothing for the next script."""
+    def test_upvalues_of_shared_functions(self) -> None:
+        """Changing the upvalues of a shared function does not affect the next script."""
         for function in ("print", "send", "require", "io.write", "getmetatable", "coroutine.wrap"):
             change = f"for i = 1, 20 do pcall(debug.setupvalue, {function}, i, function() return 'broken' end) end"
             self.outcome(change)
@@ -186,11 +186,11 @@ class IsolationTests(LuaCase):
         self.assertNotEqual(first, self.output("print(math.random(2 ^ 53))"))
 
     def test_warnings(self) -> None:
-        """Warnings are off for each script until it turns them on."""
+        """Warnings are off at the start of each script."""
         self.assert_forgotten("warn('@on')", "warn('x')", "")
 
-    def test_raised_exit(self) -> None:
-        """What os.exit raises where it cannot leave at once carries nothing to the next script."""
+    def test_error_of_exit(self) -> None:
+        """The error that os.exit raises in a C function carries no state to the next script."""
         source = "local _, exit = pcall(string.gsub, 'x', 'x', function() os.exit() end)"
         self.output(f"{source} exit.kept = true")
         path = self.directory / "seen"
@@ -198,7 +198,7 @@ class IsolationTests(LuaCase):
         self.assertEqual(path.read_text(), "nil")
 
     def test_collector(self) -> None:
-        """A script that stops the collector stops it for itself only."""
+        """Changes to the garbage collector's settings do not last."""
         self.assert_forgotten("collectgarbage('stop')", "print(collectgarbage('isrunning'))", "true\n")
         for option in ("setpause", "setstepmul"):
             self.assert_forgotten(
@@ -206,12 +206,12 @@ class IsolationTests(LuaCase):
             )
 
     def test_locale(self) -> None:
-        """The locale is the process's, so it can be asked for only."""
+        """The locale cannot be changed."""
         self.assertEqual(self.output("print(os.setlocale(), os.setlocale('C'), os.setlocale('de_DE'))"), "C\tC\tnil\n")
 
     @only_in_5_4
     def test_finalizers(self) -> None:
-        """A finalizer runs when its script ends, and what it sends and prints belongs to this script."""
+        """A finalizer runs before its request ends, and its output and messages belong to that request."""
         source = "object = setmetatable({}, { __gc = function() send('gc', '') print('gone') end })"
         outcome = self.outcome(source)
         self.assertEqual([send.subject for send in outcome.sends], [b"gc"])
@@ -219,7 +219,7 @@ class IsolationTests(LuaCase):
         self.assertEqual(self.outcome("collectgarbage() collectgarbage()"), Outcome())
 
     def test_failing_finalizer(self) -> None:
-        """A finalizer that fails, or that makes others, does no harm."""
+        """A finalizer that fails, or creates further finalizers, has no effect on the next script."""
         self.output("for i = 1, 3 do setmetatable({}, { __gc = function() error('x') end }) end")
         self.output("local function again() setmetatable({}, { __gc = again }) end setmetatable({}, { __gc = again })")
         self.output("setmetatable({}, { __gc = function() os.exit(1) end })")
@@ -227,30 +227,30 @@ class IsolationTests(LuaCase):
         self.assertEqual(self.output("print('fine')"), "fine\n")
 
     def test_memory_is_released(self) -> None:
-        """What a script kept in globals is released when it has ended, even if it is not run again."""
+        """Memory held by globals is released when the script has ended, even if it does not run again."""
         self.output("big = ('x'):rep(50000000)")
         used = float(self.output("collectgarbage() collectgarbage() print(collectgarbage('count'))"))
         self.assertLess(used, 10000)
 
 
 class EscapeTests(LuaCase):
-    """No way leads from a script to Python, nor to what would bring down the process."""
+    """Scripts can reach neither Python nor anything that crashes the process."""
 
     def test_no_python(self) -> None:
-        """Lupa's library is nowhere."""
+        """Lupa's library is not reachable."""
         self.assertEqual(
             self.output("print(python, package.loaded.python, (pcall(require, 'python')))"), "nil\tnil\tfalse\n"
         )
 
     def test_registry(self) -> None:
-        """The registry, where Lupa keeps its own, is out of reach; so is a console that waits for a terminal."""
+        """The registry, which contains lupa's data, is not reachable, and neither is debug.debug."""
         self.assertEqual(
             self.output("print(debug.getregistry, debug.debug, package.loaded.debug.getregistry)"), "nil\tnil\tnil\n"
         )
 
     def test_nothing_of_python_is_reachable(self) -> None:
-        """Whoever follows every table, metatable, upvalue and stack frame finds no Python object, no registry and
-        not the globals that lupa itself uses, which have no debug library.
+        """Tables, metatables, upvalues and stack frames lead neither to Python objects nor to the registry or real
+        globals.
         """
         self.write("walk.lua", WALK)
         outcome = self.outcome_of("walk")
@@ -259,31 +259,31 @@ class EscapeTests(LuaCase):
         self.assertGreater(int(count), 150)
         self.assertEqual(found, [])
 
-    def test_true_globals_cannot_be_broken(self) -> None:
-        """A metatable that fails on every table that can be reached ends the run and nothing else."""
+    def test_real_globals_cannot_be_broken(self) -> None:
+        """A failing metatable on every reachable table ends the run only."""
         self.write("walk.lua", WALK + BREAK)
         self.outcome_of("walk")
         self.assertEqual(self.output("print('alive')"), "alive\n")
 
     def test_c_libraries(self) -> None:
-        """A script cannot load a C library itself, nor choose where C modules come from."""
+        """A script can neither load a C library nor choose where C modules are loaded from."""
         self.assertEqual(self.output("print(package.loadlib('libc.so.6', '*'))").split("\t")[::2], ["nil", "absent\n"])
         self.assertIn(
             "not found", self.output("package.cpath = '/usr/lib/x86_64-linux-gnu/?.so.6' print(pcall(require, 'libc'))")
         )
 
     def test_forged_file(self) -> None:
-        """A file cannot be passed off as one of Lupa's objects: their metatable is out of reach."""
+        """A file cannot be disguised as one of lupa's objects, because their metatable is not reachable."""
         self.output(
             "for _, v in pairs { io.stdout, io.tmpfile() } do assert(debug.getmetatable(v).__index.setvbuf) end"
         )
 
 
 class TrustedTests(LuaCase):
-    """What scripts that are trusted find as they do without Alaska."""
+    """Features that work for trusted scripts as in plain Lua."""
 
     def test_main_chunk(self) -> None:
-        """The main function of a script and of a module is told to be one, and other functions are not."""
+        """debug.getinfo reports the main functions of scripts and modules as main, and others as Lua functions."""
         self.write("module.lua", "print(debug.getinfo(1, 'S').what)")
         source = """
             print(debug.getinfo(1, 'S').what, debug.getinfo(print, 'S').what)
@@ -294,7 +294,7 @@ class TrustedTests(LuaCase):
         self.assertEqual(self.output(source), "main\tLua\nLua\tLua\tnil\nmain\n")
 
     def test_levels(self) -> None:
-        """The functions of the debug library count levels from who calls them."""
+        """The functions of the debug library count levels from their caller."""
         source = """
             local function f(a) local b = 2 return debug.getlocal(1, 1), debug.getinfo(1, 'l').currentline end
             print(f(1)) print(select(2, debug.getlocal(1, 1)) == f, debug.getlocal(f, 1))
@@ -305,29 +305,29 @@ class TrustedTests(LuaCase):
         self.assertTrue(output[2].startswith("false\t"), output[2])
 
     def test_arguments(self) -> None:
-        """The script's path is where a program of Lua finds its own."""
+        """The script's path is arg[0]."""
         self.assertEqual(self.output("print(arg[0], #arg)"), f"{self.directory / 'script.lua'}\t0\n")
         self.use(sandbox=True)
         self.assertEqual(self.output("print(arg, _G.arg)"), "nil\tnil\n")
 
 
 class RunnerTests(LuaCase):
-    """A runner over its life."""
+    """The lifetime of a runner."""
 
     def test_closed_and_used_again(self) -> None:
-        """A runner that was closed makes itself ready again."""
+        """A closed runner can be used again."""
         self.runner.close()
         self.runner.close()
         self.assertEqual(self.output("print(1)"), "1\n")
 
     def test_many_runs(self) -> None:
-        """Memory stays where it is over many runs of scripts that make garbage."""
+        """Memory use does not grow over many runs of scripts that create garbage."""
         self.write("garbage.lua", "t = {} for i = 1, 100 do t[i] = { i } end print(collectgarbage('count'))")
         used = [float(self.outcome_of("garbage").output) for _ in range(3000)]
         self.assertLess(max(used[2000:]), 2 * max(used[:1000]))
 
     def test_two_threads(self) -> None:
-        """Runners in different threads do not mix up anything."""
+        """Runners in different threads do not affect each other."""
         self.write("echo.lua", "for i = 1, 50 do print(alaskaContext) send(alaskaContext, i) end x = alaskaContext")
         results: dict[bytes, list[Outcome]] = {}
 
@@ -349,7 +349,7 @@ class RunnerTests(LuaCase):
                 self.assertEqual({send.subject for send in outcome.sends}, {name})
 
     def test_made_in_one_thread_used_in_another(self) -> None:
-        """A runner may be handed from thread to thread."""
+        """A runner can be used by another thread than the one that created it."""
         self.output("print(1)")
         outputs: list[str] = []
         thread = threading.Thread(target=lambda: outputs.append(self.output("print(2)")))

@@ -1,4 +1,4 @@
-"""Limits of what a request may use, each told by the setting that sets it."""
+"""Limits of a request: each error names the setting of its limit."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class TimeoutTests(LimitCase):
     """worker/scripts/timeout."""
 
     def test_long_source(self) -> None:
-        """A source that takes long to compile is given up at the limit, and the next script has all of its time."""
+        """Compilation of a long source is aborted at the time limit, and the next script has its full time."""
         self.use(timeout=30)
         outcome = self.outcome("x = 1 + 2 * 3\n" * 150_000)
         self.assertIsInstance(outcome.error, ScriptBroken)
         self.assertEqual(outcome.error and outcome.error.limit, hostile.TIMEOUT)
         self.assertEqual(self.output("print(1)"), "1\n")
 
-    def test_told(self) -> None:
-        """The error tells the limit and its setting, and where the script was."""
+    def test_error_text(self) -> None:
+        """The error contains the limit, its setting, and the position in the script."""
         self.use(timeout=30)
         outcome = self.outcome("local function f()\n  while true do\n  end\nend\nf()")
         assert outcome.error is not None
@@ -43,28 +43,28 @@ class TimeoutTests(LimitCase):
         self.assertEqual((outcome.error.line, outcome.error.limit), (2, hostile.TIMEOUT))
         self.assertEqual([frame.split(": in ")[1] for frame in outcome.error.traceback], ["local 'f'", "main chunk"])
 
-    def test_counts_though_caught(self) -> None:
-        """A script that catches the end of its time does not go on, and what it sent before is kept."""
+    def test_caught_timeout(self) -> None:
+        """A script that catches the timeout error does not go on, and its earlier messages are kept."""
         self.use(timeout=30)
         outcome = self.outcome("send('a', '') print('before') pcall(function() while true do end end) print('after')")
         self.assertEqual((outcome.output, len(outcome.sends)), (b"before\n", 1))
         self.assertEqual(limit_of(outcome), hostile.TIMEOUT)
 
-    def test_nothing_more_is_done(self) -> None:
-        """Where the end of the time is an error that can be caught, nothing more is printed or sent."""
+    def test_nothing_happens_after_the_timeout(self) -> None:
+        """Where the timeout is an error that can be caught, nothing more is printed or sent."""
         self.use(timeout=30)
         inner = "pcall(function() while true do end end) pcall(print, 'late') pcall(send, 'late', '')"
         outcome = self.outcome(f"('x'):gsub('x', function() {inner} end) print('after')")
         self.assertEqual((outcome.output, outcome.sends, limit_of(outcome)), (b"", (), hostile.TIMEOUT))
 
-    def test_each_request_anew(self) -> None:
-        """The time of one request is not that of the next."""
+    def test_new_limit_for_each_request(self) -> None:
+        """Each request has its own time limit."""
         self.use(timeout=30)
         self.outcome("while true do end")
         self.assertEqual(self.output("for i = 1, 1000 do end print('fine')"), "fine\n")
 
-    def test_none(self) -> None:
-        """0 is no limit, and needs no checks."""
+    def test_no_limit(self) -> None:
+        """0 means no limit, and no time checks."""
         self.use(timeout=0)
         self.assertEqual(self.output("local n = 0 for i = 1, 1e6 do n = n + 1 end print(n == 1e6)"), "true\n")
 
@@ -72,8 +72,8 @@ class TimeoutTests(LimitCase):
 class MemoryTests(LimitCase):
     """worker/scripts/memory."""
 
-    def test_told(self) -> None:
-        """The error tells the limit and its setting, and where the script was; what it sent before is kept."""
+    def test_error_text(self) -> None:
+        """The error contains the limit, its setting, and the position in the script; earlier messages are kept."""
         self.use(memory=8)
         outcome = self.outcome("send('a', '') print('before')\nlocal t = {}\nwhile true do t[#t + 1] = { 1, 2, 3 } end")
         assert outcome.error is not None
@@ -84,17 +84,17 @@ class MemoryTests(LimitCase):
         )
         self.assertEqual(outcome.error.limit, hostile.MEMORY)
         self.assertEqual(outcome.error.file, str(self.directory / "script.lua"))
-        if not IS_JIT:  # which does not remember the line
+        if not IS_JIT:  # LuaJIT does not keep the line
             self.assertEqual(outcome.error.line, 3)
         self.assertEqual((outcome.output, len(outcome.sends)), (b"before\n", 1))
 
     def test_caught(self) -> None:
-        """A script may catch a want of memory, and go on with what it has let go of."""
+        """A script may catch a lack of memory, and continue with the memory that it released."""
         self.use(memory=8)
         self.assertEqual(self.output("print((pcall(string.rep, 'x', 1e8))) print(#('x'):rep(1e6))"), "false\n1000000\n")
 
     def test_garbage(self) -> None:
-        """Garbage is no use of memory: a script may make and drop much more than it may have."""
+        """Garbage does not count: a script may allocate and release much more than its limit."""
         self.use(memory=16)
         self.assertEqual(self.output("for i = 1, 300 do local s = ('x'):rep(1e6 + i) end print('fine')"), "fine\n")
         self.assertEqual(
@@ -102,7 +102,7 @@ class MemoryTests(LimitCase):
         )
 
     def test_long_context(self) -> None:
-        """A context counts; one that is longer than all memory is an error of its request."""
+        """The context counts; a context longer than the memory limit fails its request."""
         self.use(memory=4)
         self.assertEqual(self.output("print(#alaskaContext)", b"x" * MEGABYTE), f"{MEGABYTE}\n")
         outcome = self.outcome("local t = {} for i = 1, 1000 do t[i] = { i } end", b"x" * (8 * MEGABYTE))
@@ -110,15 +110,15 @@ class MemoryTests(LimitCase):
         self.assertEqual(self.output("print(#alaskaContext)", b"xyz"), "3\n")
 
     def test_small(self) -> None:
-        """A limit of one megabyte is enough for a small script, request after request."""
+        """A limit of one megabyte is enough for a small script, for many requests in a row."""
         self.use(memory=1)
         for number in range(200):
             context = b"%d" % number * 10_000
             self.assertEqual(self.output("local s = alaskaContext .. '!' print(#s)", context[:60_000]).strip(),
                              str(len(context[:60_000]) + 1))  # fmt: skip
 
-    def test_none(self) -> None:
-        """0 is no limit."""
+    def test_no_limit(self) -> None:
+        """0 means no limit."""
         self.use(memory=0)
         self.assertEqual(self.output("print(#('x'):rep(2e8))"), "200000000\n")
 
@@ -127,7 +127,7 @@ class LinesTests(LimitCase):
     """worker/scripts/lines."""
 
     def test_printed(self) -> None:
-        """As many lines as may be printed are printed, however they are written; a line without end is none."""
+        """Exactly the permitted number of lines can be printed; text without a line end does not count."""
         self.use(lines=3, sandbox=False)
         for source in ("for i = 1, %d do print(i) end", "io.write(('x\\n'):rep(%d))", "print(('\\n'):rep(%d - 1))"):
             self.assertIsNone(self.outcome(source % 3 + " io.write('x', 'y')").error, source)
@@ -136,7 +136,7 @@ class LinesTests(LimitCase):
             self.assertIn("script.lua:1: the script prints and logs more than 3 lines", str(outcome.error))
 
     def test_logged(self) -> None:
-        """Lines of the log count with them, also empty ones and those that have several."""
+        """Log lines count as well, including empty and multi-line ones."""
         self.use(lines=3)
         self.assertEqual(len(self.outcome("print() alaska.log.info('') alaska.log.warn()").log), 2)
         for source in ("for i = 1, 9 do alaska.log.info('') end", "alaska.log.info('\\n\\n\\n')"):
@@ -149,7 +149,7 @@ class SendsTests(LimitCase):
     """worker/scripts/sends and worker/scripts/sends-size."""
 
     def test_number(self) -> None:
-        """As many messages as may be sent are sent, and no more."""
+        """Exactly the permitted number of messages can be sent."""
         self.use(sends=3)
         self.assertEqual(len(self.outcome("for i = 1, 3 do send('a', i) end").sends), 3)
         outcome = self.outcome("for i = 1, 4 do pcall(send, 'a', i) end")
@@ -164,18 +164,18 @@ class SendsTests(LimitCase):
         self.assertEqual((len(outcome.sends), limit_of(outcome)), (1, hostile.SENDS_SIZE))
 
     def test_names(self) -> None:
-        """As many sender names as may be used are used, the usual one besides; each counts once."""
+        """Exactly the permitted number of sender names can be used besides the default; each counts once."""
         self.use(senders=2)
         source = "for i = 1, 9 do for n = 1, %d do sendTo('a', i, 'box', nil, 'N' .. n) send('a', i) end end"
         self.assertEqual(len(self.outcome(source % 2).sends), 36)
         outcome = self.outcome(source % 3)
         self.assertEqual((len(outcome.sends), limit_of(outcome)), (4, "worker/scripts/senders"))
-        self.assertIn("script.lua:1: the script sends in more than 2 names", str(outcome.error))
+        self.assertIn("script.lua:1: the script uses more than 2 sender names", str(outcome.error))
         self.use(senders=0)
         self.assertEqual(len(self.outcome(source % 200).sends), 3600)
 
     def test_questions(self) -> None:
-        """A question counts as a message, by number and by size."""
+        """A request by a script counts as a message, in number and size."""
         self.use(sends=2)
         self.answers = [(b"ok", b"x")] * 9
         outcome = self.outcome("send('a', 1) for i = 1, 5 do alaska.request('s', 'x') end")
@@ -184,14 +184,14 @@ class SendsTests(LimitCase):
         outcome = self.outcome("for i = 1, 5 do alaska.request('s', 'x', '12345') end")
         self.assertEqual((len(self.asked), limit_of(outcome)), (3, hostile.SENDS_SIZE))
 
-    def test_each_request_anew(self) -> None:
-        """What one request sent is not counted for the next."""
+    def test_new_limit_for_each_request(self) -> None:
+        """Messages of one request do not count for the next."""
         self.use(sends=1, sends_size=5)
         for _ in range(3):
             self.assertIsNone(self.outcome("send('a', '12345')").error)
 
-    def test_each_question_anew(self) -> None:
-        """What one request asked is not counted for the next, whatever else it did."""
+    def test_new_limit_for_each_question(self) -> None:
+        """Requests by the script of one request do not count for the next, even without a time limit."""
         self.use(sends=1, timeout=0)
         self.answers = [(b"ok", b"x")] * 3
         for _ in range(3):
@@ -199,10 +199,10 @@ class SendsTests(LimitCase):
 
 
 class ErrorValueTests(LimitCase):
-    """What is told of an error beside its text."""
+    """The attributes of an error besides its text."""
 
     def test_parts(self) -> None:
-        """File, line and traceback each stand by themselves; an error without limit has none."""
+        """File, line and traceback are separate attributes; an error without a limit has none."""
         error = self.outcome("local function f()\n  error('oh no')\nend\nf()").error
         assert error is not None
         self.assertTrue(error.message.endswith("script.lua:2: oh no"), error.message)
@@ -211,7 +211,7 @@ class ErrorValueTests(LimitCase):
         self.assertTrue(error.traceback[1].endswith("script.lua:4: in main chunk"), error.traceback)
 
     def test_without_a_place(self) -> None:
-        """An error that tells no place has that of the innermost frame."""
+        """An error text without a position gets the position of the innermost frame."""
         error = self.outcome("\nlocal function f() error('oh no', 0) end\nf() return 1").error
         assert error is not None
         self.assertEqual((error.message, error.line), ("oh no", 2))
@@ -229,8 +229,8 @@ class ErrorValueTests(LimitCase):
         assert error is not None
         self.assertEqual((error.file, error.line), (str(self.directory / "module.lua"), 2))
 
-    def test_crosses_processes(self) -> None:
-        """An error can be handed from process to process."""
+    def test_pickle(self) -> None:
+        """An error can be pickled."""
         error = self.outcome("error('oh no')").error
         again = pickle.loads(pickle.dumps(error))
         for name in ("message", "file", "line", "traceback", "limit"):
@@ -238,7 +238,7 @@ class ErrorValueTests(LimitCase):
         self.assertEqual(str(again), str(error))
 
     def test_tables(self) -> None:
-        """A table is shown as something like JSON: in order, not too deep, and without its metamethods."""
+        """A table is shown in a format similar to JSON: sorted, of limited depth, and without calling metamethods."""
         for source, shown in [
             ("{ code = 5, why = 'no' }", '{"code":5,"why":"no"}'),
             ("{ 1, 'two', true }", '[1,"two",true]'),
@@ -255,19 +255,19 @@ class ErrorValueTests(LimitCase):
             self.assertEqual(message, f"(error object is a table value) {shown}")
 
     def test_large_table(self) -> None:
-        """Of a large table as much is shown as is useful."""
+        """A large table is cut to a readable length."""
         message = self.error("local t = {} for i = 1, 1e5 do t['k' .. i] = ('x'):rep(100) end error(t)").split("\n")[0]
         self.assertLess(len(message), 4000)
         self.assertTrue(message.endswith(",...}"), message[-20:])
 
     def test_tostring_that_never_ends(self) -> None:
-        """A __tostring that does not end is a script that does not end."""
+        """A __tostring that does not return exceeds the time limit."""
         self.use(timeout=30)
         outcome = self.outcome("error(setmetatable({}, { __tostring = function() while true do end end }))")
         self.assertEqual(limit_of(outcome), hostile.TIMEOUT)
 
     def test_deep_traceback(self) -> None:
-        """Of many frames the innermost and the outermost are told."""
+        """Of a deep stack, only the innermost and outermost frames are shown."""
         error = self.outcome("local function f(n) if n == 0 then error('deep') end f(n - 1) return 1 end f(1000)").error
         assert error is not None
         self.assertLess(len(error.traceback), 30)
@@ -275,15 +275,15 @@ class ErrorValueTests(LimitCase):
         self.assertEqual(len([frame for frame in error.traceback if "skipping" in frame]), 1)
 
     def test_in_a_coroutine(self) -> None:
-        """An error that coroutine.wrap raises again comes with the frames of the coroutine."""
+        """An error that coroutine.wrap raises again has the frames of the coroutine too."""
         source = "local f = coroutine.wrap(function()\n  local x = nil\n  return x.y\nend)\nf()"
         error = self.outcome(source).error
         assert error is not None
         self.assertEqual([int(frame.split(":")[1]) for frame in error.traceback], [3, 5])
 
     @only_in_5_4
-    def test_close_beyond_the_time(self) -> None:
-        """A variable that is closed for ever when its script has failed ends at the script's time."""
+    def test_endless_close(self) -> None:
+        """A __close that does not return, after the script has failed, exceeds the time limit."""
         self.use(timeout=30)
         outcome = self.outcome(
             "local x <close> = setmetatable({}, { __close = function() while true do end end }) error('x')"
@@ -291,51 +291,51 @@ class ErrorValueTests(LimitCase):
         self.assertEqual(limit_of(outcome), hostile.TIMEOUT)
 
     def test_recursion(self) -> None:
-        """Endless recursion, also through functions of C, is an error like any other."""
+        """Endless recursion, also through C functions, is an error like any other."""
         self.assertIn("stack overflow", self.error("local function f() return 1 + f() end f()"))
         self.assertIn("stack overflow", self.error("local function f() ('x'):gsub('x', f) end f()"))
         self.assertIn("overflow", self.error("local function f() coroutine.wrap(f)() end f()"))
 
 
-class AtOnceTests(LimitCase):
-    """What a script leaves comes back with its end, unless it is much."""
+class ResultTests(LimitCase):
+    """The results of a script come with its end, in one call, unless they are large."""
 
     def calls(self, source: str) -> int:
-        """Return how often Lua is called once more, to let go of what the script has left."""
+        """Return the number of additional calls to Lua that release the results of a script."""
         self.output("print('x')")
         interpreter = self.runner._lua
         assert interpreter is not None
-        forget = interpreter._forget
+        release = interpreter._release
         calls: list[None] = []
 
-        def forget_and_note() -> None:
+        def count_and_release() -> None:
             calls.append(None)
-            forget()
+            release()
 
-        interpreter._forget = forget_and_note
+        interpreter._release = count_and_release
         self.outcome(source)
-        interpreter._forget = forget
+        interpreter._release = release
         return len(calls)
 
-    def test_little(self) -> None:
-        """A script that leaves little is not asked about again."""
+    def test_small_results(self) -> None:
+        """Small results need no additional call."""
         for source in ("print('x')", "send('a', 'b')", "for i = 1, 50 do send('a', 'b') end", "return 'x'"):
             self.assertEqual(self.calls(source), 0, source)
 
-    def test_much(self) -> None:
-        """What is much, or belongs to an error, is let go of as soon as it is told."""
+    def test_large_results(self) -> None:
+        """Large results, and those of a failed script, are released as soon as they are read."""
         for source in ("print(('x'):rep(2^18))", "send('a', ('x'):rep(2^18 + 1))", "print('x') error('y')"):
             self.assertEqual(self.calls(source), 1, source)
         self.assertEqual(self.calls("for i = 1, 51 do send('a', 'b') end"), 1)
 
-    def test_nothing(self) -> None:
-        """Of a script that leaves nothing, whatever it has done, nothing is asked."""
+    def test_no_results(self) -> None:
+        """A script without messages, output and errors has an empty outcome."""
         for source in ("-- nothing", "setmetatable({}, {})", "math.randomseed(1)", "pcall(error, {})"):
             self.assertEqual((self.outcome(source), self.outcome(source).memory), (Outcome(), 0), source)
         self.assertGreater(self.outcome("print('x')").memory, 0)
 
     def test_garbage(self) -> None:
-        """Much that a script has let go of is noted, so that the system gets its memory back."""
+        """After a run with much garbage, memory is returned to the system."""
         self.use(memory=64)
         self.output("print('x')")
         waste = Waste()
@@ -345,7 +345,7 @@ class AtOnceTests(LimitCase):
 
     @only_in_5_4
     def test_finalizer(self) -> None:
-        """A limit that only a finalizer exceeds, when the script has ended, is an error all the same."""
+        """A limit that only a finalizer exceeds, after the script has ended, is an error."""
         self.use(sandbox=False, output=100)
         outcome = self.outcome("setmetatable({}, { __gc = function() print(('x'):rep(100)) end })")
         self.assertEqual(limit_of(outcome), "worker/scripts/output")

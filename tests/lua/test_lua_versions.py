@@ -1,4 +1,4 @@
-"""Everything that holds for one Lua holds for the other; a process can only run one of them."""
+"""The tests of scripts pass with each version of Lua. A process can run only one version."""
 
 from __future__ import annotations
 
@@ -19,20 +19,35 @@ TESTS = (
     "tests.pool.test_batches",
     "tests.lua.test_interpreter",
     "tests.lua.test_api",
+    "tests.lua.test_asking",
+    "tests.lua.test_cjson",
+    "tests.lua.test_checks",
+    "tests.lua.test_console",
+    "tests.lua.test_delivery",
+    "tests.lua.test_error_positions",
+    "tests.lua.test_examples",
+    "tests.lua.test_functions",
     "tests.lua.test_hostile",
-    "tests.lua.test_identity",
     "tests.lua.test_isolation",
+    "tests.lua.test_json",
+    "tests.lua.test_key_values",
     "tests.lua.test_limits",
+    "tests.lua.test_loading",
+    "tests.lua.test_metamethods",
+    "tests.lua.test_module_files",
     "tests.lua.test_modules",
     "tests.lua.test_patterns",
-    "tests.lua.test_checks",
-    "tests.lua.test_sandbox",
     "tests.lua.test_penlight",
+    "tests.lua.test_pretty",
+    "tests.lua.test_questions",
+    "tests.lua.test_sandbox",
+    "tests.lua.test_sending",
+    "tests.lua.test_tables",
 )
 
 
 class VersionTests(SynchronousTestCase):
-    """The versions of Lua that are offered."""
+    """The supported versions of Lua."""
 
     def test_others(self) -> None:
         """All tests of scripts pass with the versions that this process does not run."""
@@ -54,7 +69,7 @@ class VersionTests(SynchronousTestCase):
             self.assertEqual(finished.returncode, 0, f"with {version}:\n{said[-20000:]}")
 
     def test_two_in_one_process(self) -> None:
-        """A second version in one process is refused: the two would mix up their symbols."""
+        """A second version in one process is refused, because their symbols would conflict."""
         LuaRunner(LuaOptions(version=VERSION))
         for version in MODULES:
             if version != VERSION:

@@ -1,4 +1,4 @@
-"""Modules beside the scripts: which files count, and when they are read."""
+"""Modules in the scripts directory: which files are valid, and when they are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.lua.files import MOST_OCTETS
+from alaska.lua.files import MAX_OCTETS
 from alaska.lua.module_files import find_module
 from alaska.lua.questions import ERROR, NONE, OK, Frames
 from tests.lua.lua_case import SANDBOXED, LuaCase
@@ -16,7 +16,7 @@ SOURCE = b"return 'module'"
 
 
 class FindTests(SynchronousTestCase):
-    """From a module's name to its file."""
+    """Finding the file of a module."""
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()) / "services"
@@ -26,11 +26,11 @@ class FindTests(SynchronousTestCase):
         self.path = self.directory / "one.lua"
 
     def find(self, name: bytes = b"one", known: bytes = b"") -> Frames:
-        """Look for a module."""
+        """Find a module."""
         return find_module(os.fsencode(self.directory), name, known)
 
     def test_found(self) -> None:
-        """A module is a file of its name, or the init.lua of a folder of its name; a dot leads into a folder."""
+        """A module is the file of its name, or the init.lua of the folder of its name; a dot means a folder."""
         (self.directory / "lib" / "two").mkdir(parents=True)
         for name, place in ((b"one", "one.lua"), (b"lib.one", "lib/one.lua"), (b"lib.two", "lib/two/init.lua")):
             path = self.directory / place
@@ -39,15 +39,15 @@ class FindTests(SynchronousTestCase):
             self.assertEqual((word, found, source), (OK, os.fsencode(path), SOURCE))
 
     def test_known(self) -> None:
-        """A version that is known is not read again; one that is new is."""
+        """A known version is not read again; a new one is."""
         self.path.write_bytes(SOURCE)
         _, path, version, _ = self.find()
         self.assertEqual(self.find(known=version), (OK, path, version))
         self.path.write_bytes(b"return 'other'")
         self.assertEqual(self.find(known=version)[-1], b"return 'other'")
 
-    def test_another_place(self) -> None:
-        """A file that goes before the known one is found."""
+    def test_new_file_takes_precedence(self) -> None:
+        """A new file that takes precedence over the known one is found."""
         (self.directory / "one").mkdir()
         (self.directory / "one" / "init.lua").write_bytes(SOURCE)
         version = self.find()[2]
@@ -55,27 +55,27 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(self.find(known=version)[-1], b"return 'nearer'")
 
     def test_missing(self) -> None:
-        """Of a module that is not there, the places are told where it would be."""
+        """For a missing module, the tried paths are returned."""
         for name in (b"no", b"no.no", b"x" * 300, b"a\0b"):
             word, places, _ = self.find(name)
             self.assertEqual((word, places.count(b"no file '")), (NONE, 2))
 
     def test_missing_folder(self) -> None:
-        """Of such a module is also told whether the folder is missing that its name begins with."""
+        """For a missing module, the first word of its name is returned if no folder has that name."""
         (self.directory / "lib").mkdir()
         self.path.write_bytes(SOURCE)
         found = [self.find(name)[2] for name in (b"lib.no", b"lib", b"no.no", b"no", b"one.no", b"a\0b.c")]
         self.assertEqual(found, [b"", b"", b"no", b"no", b"one", b"a\0b"])
 
     def assert_refused(self, why: bytes) -> None:
-        """Expect that what stands at the module's path is refused for this reason."""
+        """Expect the module's file to be refused for this reason."""
         word, text = self.find()
         self.assertEqual(word, ERROR)
         self.assertIn(b"error loading module 'one' from file", text)
         self.assertIn(why, text)
 
     def test_link_that_leads_out(self) -> None:
-        """No link leads out of the directory: neither that of a file nor that of a folder."""
+        """A link of a file or folder cannot lead out of the directory."""
         self.path.symlink_to("../outside.lua")
         self.assert_refused(b"lies outside the scripts directory")
         (self.directory / "up").symlink_to("..")
@@ -88,7 +88,7 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(self.find()[-1], SOURCE)
 
     def test_no_regular_file(self) -> None:
-        """A directory, a pipe and a device are refused at once, and not read."""
+        """A directory, a pipe and a device are refused without reading them."""
         self.path.mkdir()
         self.assert_refused(b"not a regular file")
         self.path.rmdir()
@@ -99,19 +99,19 @@ class FindTests(SynchronousTestCase):
         self.assert_refused(b"not a regular file")
 
     def test_too_large(self) -> None:
-        """A module may be no larger than a script."""
+        """The maximum size of a module is that of a script."""
         with self.path.open("wb") as file:
-            file.truncate(MOST_OCTETS + 1)
+            file.truncate(MAX_OCTETS + 1)
         self.assert_refused(b"larger than")
 
 
 class RequireTests(LuaCase):
-    """The same in scripts."""
+    """The same for scripts."""
 
     options = SANDBOXED
 
     def test_refused(self) -> None:
-        """What is no file of the directory is an error of the script, in the sandbox and out of it."""
+        """A file outside the directory is an error, with and without the sandbox."""
         for sandbox in (True, False):
             self.use(sandbox=sandbox)
             (self.directory / "out.lua").symlink_to("/etc/passwd")
@@ -119,11 +119,11 @@ class RequireTests(LuaCase):
             (self.directory / "out.lua").unlink()
 
     def test_long_name(self) -> None:
-        """A name of a million octets is refused at once."""
+        """A very long name is refused at once."""
         self.assertIn("a module's name", self.error("require(('a.'):rep(500000) .. 'a')"))
 
-    def test_where_nobody_can_be_asked(self) -> None:
-        """Where Lua cannot wait for an answer, a module is an error that says so."""
+    def test_where_lua_cannot_yield(self) -> None:
+        """Where Lua cannot yield, requiring a module is an error that says so."""
         self.write("one.lua", "return 'module'")
         source = "table.sort({ 2, 1 }, function() require 'one' end)"
         self.assertIn(
@@ -131,7 +131,7 @@ class RequireTests(LuaCase):
         )
 
     def test_folder_that_is_missing(self) -> None:
-        """What begins with a folder that was not there is found elsewhere without asking, in this run only."""
+        """A module whose folder was missing is searched elsewhere without a question, within one run."""
         source = """
             local function within() return (('x'):gsub('x', function() return (require 'far.two') end)) end
             local value = setmetatable({}, { __tostring = within })
@@ -146,8 +146,8 @@ class RequireTests(LuaCase):
         self.write("far/two.lua", "return 'nearer'")
         self.assertEqual(self.output("print(require 'far.one' .. require 'far.two')"), "onenearer\n")
 
-    def test_stars_allow_no_libraries(self) -> None:
-        """A library in C has to be named by who allows it: a star stands for modules in Lua only."""
+    def test_prefixes_allow_no_c_libraries(self) -> None:
+        """A C library must be allowed by its whole name; a prefix allows Lua modules only."""
         (self.directory / "far").mkdir()
         (self.directory / "far" / "c.so").write_bytes(b"no library")
         for modules, is_tried in ((("far.*",), False), (("far.c",), True), (("*",), True)):

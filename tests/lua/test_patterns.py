@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a script on one line is read as one
-"""Patterns in the sandbox: what C does in time is left to it, the rest is done in Lua, and nobody sees a difference."""
+"""Patterns in the sandbox: slow matches run in Lua instead of C, with the same results."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ REPLACEMENTS = st.one_of(
 DIFFER = """
 local folder = '%s/'
 local function fail(text) error(text, 0) end
-local function patience() end
-local patterns = loadfile(folder .. 'patterns.lua')(loadfile(folder .. 'items.lua')(patience), patience)
-local matcher = loadfile(folder .. 'matching.lua')(patterns, patience, fail)
-local searching = loadfile(folder .. 'searching.lua')(patterns, matcher, patience, fail)
+local function check_time() end
+local patterns = loadfile(folder .. 'patterns.lua')(loadfile(folder .. 'items.lua')(check_time), check_time)
+local matcher = loadfile(folder .. 'matching.lua')(patterns, check_time, fail)
+local searching = loadfile(folder .. 'searching.lua')(patterns, matcher, check_time, fail)
 local unpack = table.unpack
 
 -- In C, from each position in C, in Lua
@@ -137,7 +137,7 @@ end
 
 
 class SameTests(LuaCase):
-    """What is done in Lua is what C does."""
+    """The matcher in Lua returns the same as the one in C."""
 
     options = replace(TRUSTED, timeout=20_000)
 
@@ -150,23 +150,23 @@ class SameTests(LuaCase):
         )
     )
     def test_same(self, cases: list[tuple[str, str, int, str, int]]) -> None:
-        """All four functions return and raise the same, wherever the matching is done."""
+        """All four functions return and raise the same in all implementations."""
         lines = [f"differ('{s}', '{pattern}', {init}, {value}, {most})" for s, pattern, init, value, most in cases]
         self.assertEqual(self.output(DIFFER % PARTS + "\n".join(lines)), "")
 
     def test_limits_of_the_matcher(self) -> None:
-        """More captures and levels than Lua takes are the same errors."""
+        """Too many captures or levels are the same errors."""
         for pattern in ("('()'):rep(32)", "('()'):rep(33)", "('x?'):rep(198)", "('x?'):rep(205)", "('x*'):rep(205)"):
             self.assertEqual(self.output(DIFFER % PARTS + f"differ(('x'):rep(300), {pattern}, 1, 'y', 1)"), "", pattern)
 
 
 class SandboxCase(LuaCase):
-    """Scripts that are run in the sandbox, and as if there were none."""
+    """Scripts that run with and without the sandbox."""
 
     options = SANDBOXED
 
     def assert_same(self, source: str) -> None:
-        """Expect that a script prints the same in both worlds."""
+        """Expect the same output with and without the sandbox."""
         self.use(sandbox=True)
         inside = self.output(source)
         self.use(sandbox=False)
@@ -188,17 +188,17 @@ string.find('x', 'x', '1') | string.find(5, 5) | string.gsub(5, 5, 6) | ('x'):re
 """
 
 
-class WorldTests(SandboxCase):
-    """The functions that scripts in the sandbox find."""
+class SandboxStringTests(SandboxCase):
+    """The string functions of the sandbox."""
 
     def test_errors(self) -> None:
-        """A mistake is worded as C does, and has the script's place."""
+        """Errors have the same text as in C, and the position of the script."""
         for call in CALLS.strip().replace("\n", " | ").split(" | "):
             self.assert_same(f"print(pcall(function()\n local a, b, c = {call}\n return a, b, c end))")
 
     @only_in_5_4
     def test_errors_of_replacements(self) -> None:
-        """What a function of C raises that a long search calls has no place, as where C calls it."""
+        """An error of a C function called by a long search has no position, as in C."""
         for call in (
             "coroutine.wrap(function() error('own', 0) end)",
             "setmetatable({}, { __index = string.rep })",
@@ -209,15 +209,15 @@ class WorldTests(SandboxCase):
             self.assertRegex(said, "^(own|bad argument #|cannot resume)", call)
         self.assertRegex(self.error("string.gsub(('x'):rep(100000), '()', os.exit)"), r"^os\.exit\(1\) was called")
 
-    def test_values_that_replace_nothing(self) -> None:
-        """What may not take the place of a match is an error of the script's line."""
+    def test_invalid_replacement_values(self) -> None:
+        """An invalid replacement value is an error at the script's line."""
         for times in (1, 2000):
             for value in ("{ x = {} }", "function() return {} end"):
                 said = self.error(f"local s = ('x'):rep({times}):gsub('x', {value})")
                 self.assertIn("script.lua:1: invalid replacement value (a table)", said)
 
     def test_long_texts(self) -> None:
-        """On texts that are long, all functions say the same."""
+        """On long texts, all functions return the same."""
         for source in (
             "local s = (' ab '):rep(5000) print(#s:match('^%s*(.-)%s*$'), s:match('^.-()%s*$'))",
             "local s = ('key=value, '):rep(20000) for k, v in s:gmatch('(%w+)=(%w+)') do assert(k .. v == 'keyvalue') end",
@@ -266,18 +266,18 @@ SLOW = [
 
 
 class TimeTests(LuaCase):
-    """No call keeps a thread."""
+    """No call blocks its thread."""
 
     options = replace(SANDBOXED, timeout=50)
 
-    def test_forever(self) -> None:
-        """A call that would not end within hours is ended at the script's time, and the next script runs."""
+    def test_slow_patterns(self) -> None:
+        """A call that would take hours ends at the time limit, and the next script runs."""
         for source in FOREVER:
             self.assertEqual(limit_of(self.outcome(source)), TIMEOUT, source)
             self.assertEqual(self.output("print(('a b'):gsub('%w', '%0%0'))"), "aa bb\t2\n")
 
     def test_many_in_a_row(self) -> None:
-        """Calls that take milliseconds each look at the time themselves, also where a script has no loop."""
+        """Calls that take milliseconds check the time, also in a script without loops."""
         for call in SLOW:
             source = "local s = ('x'):rep(4e6) " + f"_ = {call} " * 500
             outcome = self.outcome(source)
@@ -285,14 +285,14 @@ class TimeTests(LuaCase):
             self.assertEqual(limit_of(outcome), TIMEOUT, f"{call}: {outcome.error}")
 
     def test_long_date(self) -> None:
-        """A format for a date has an end, since each of its letters may become a long text."""
+        """The format of os.date has a maximum length, because each of its letters may become a long text."""
         self.assertIn(
             "script.lua:1: bad argument #1 to 'date' (the format is too long)",
             self.error("local s = os.date(('%c'):rep(1e6))"),
         )
 
     def test_without_limit(self) -> None:
-        """Where scripts may take any time, they have the functions of C."""
+        """Without a time limit, scripts get the C functions."""
         self.use(timeout=0)
         self.assertEqual(self.output("print(('a'):rep(20000):find('a*b'))"), "nil\n")
 
@@ -318,30 +318,30 @@ USUAL = {
     r"(%w+)=(%w+)": (1_000_000, "at"),
 }
 ANALYSIS = """
-local function patience() end
-local patterns = loadfile('%s/patterns.lua')(loadfile('%s/items.lua')(patience), patience)
+local function check_time() end
+local patterns = loadfile('%s/patterns.lua')(loadfile('%s/items.lua')(check_time), check_time)
 local known = patterns.analysed('%s')
-print(known.once, known.every, known.at, known.is_right)
+print(known.once, known.every, known.at, known.is_valid)
 """
 
 
 class CostTests(LuaCase):
-    """What is known of a pattern."""
+    """The cost analysis of patterns."""
 
     def known(self, pattern: str) -> dict[str, float]:
-        """Return up to which lengths of subjects C may do it."""
+        """Return the longest subjects that are left to C."""
         once, every, at, is_right = self.output(ANALYSIS % (PARTS, PARTS, pattern)).split()
         return {"once": float(once), "every": float(every), "at": float(at), "is_right": is_right == "true"}
 
-    def test_usual(self) -> None:
-        """Usual patterns on usual subjects are left to C."""
+    def test_common_patterns(self) -> None:
+        """Common patterns on common subjects are left to C."""
         for pattern, (length, what) in USUAL.items():
             known = self.known(pattern)
             self.assertTrue(known["is_right"])
             self.assertGreaterEqual(known[what], length, pattern)
 
-    def test_dangerous(self) -> None:
-        """What would take long in C is not left to it."""
+    def test_slow_patterns(self) -> None:
+        """Slow patterns are not left to C."""
         for pattern, length in (
             ("a*b", 10_000),
             (".-.-.-.-b", 200),
@@ -352,7 +352,7 @@ class CostTests(LuaCase):
             self.assertLess(self.known(pattern)["once" if pattern != "x.*z" else "every"], length, pattern)
         self.assertLess(self.known("a?" * 50 + "b")["once"], 50)
 
-    def test_wrong(self) -> None:
-        """What may be an error is known."""
+    def test_malformed_patterns(self) -> None:
+        """Patterns that may raise an error are detected."""
         for pattern in ("[a", "%", "(a", "a)", "%1", "%f", "%b", "()" * 33, "a?" * 200):
             self.assertFalse(self.known(pattern)["is_right"], pattern)

@@ -1,4 +1,4 @@
-"""The modules of Penlight in the sandbox, where the system has them: each works, or is refused with a sentence."""
+"""Penlight's modules in the sandbox, if installed: each works, or is refused with a sentence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PenlightTests(LuaCase):
             raise SkipTest("Penlight is not installed for this Lua (Debian: lua-penlight)")
 
     def test_works(self) -> None:
-        """Each module can be required, and does what it is for as it does without a sandbox."""
+        """Each module can be required, and works as without the sandbox."""
         for name, use in WORKS.items():
             source = f"local function use(m) {use} end print(use(require 'pl.{name}'))"
             found = self.output(source)
@@ -70,15 +70,15 @@ class PenlightTests(LuaCase):
             self.assertEqual(found, self.output(source), name)
             self.use()
 
-    def test_all_are_here(self) -> None:
-        """Each module that is installed is in one of the lists above."""
+    def test_lists_are_complete(self) -> None:
+        """Each installed module is in one of the lists above."""
         self.use(sandbox=False)
         place = self.output("print(package.searchpath('pl.utils', package.path))")
         names = {path.stem for path in Path(place.strip()).parent.glob("*.lua")} - {"init"}
         self.assertEqual(names - WORKS.keys() - set(REFUSED), set())
 
     def test_document(self) -> None:
-        """docs/lua.md says of each module whether it works."""
+        """docs/lua.md states for each module whether it works."""
         document = (PROJECT / "docs" / "lua.md").read_text()
         for word, listed in (("work", WORKS), ("refused", REFUSED)):
             for name in listed:
@@ -86,7 +86,7 @@ class PenlightTests(LuaCase):
                 self.assertEqual(rows, [word], name)
 
     def test_input(self) -> None:
-        """Who reads the standard input finds its end, as scripts do that are trusted."""
+        """Standard input is empty, as for trusted scripts."""
         for call in ("pl.input'.numbers()()", "pl.data'.read('stdin')"):
             source = f"print(require '{call})"
             found = self.output(source)
@@ -95,18 +95,18 @@ class PenlightTests(LuaCase):
             self.use()
 
     def test_lazy_modules(self) -> None:
-        """Modules that others load when they need them are loaded where C calls a function, too."""
+        """Modules that others load on demand are loaded in functions called from C, too."""
         source = "print((('a'):gsub('a', function() return tostring(require 'pl.Set' { 1 }) end)))"
         self.assertEqual(self.output("require 'pl.utils' " + source), "[1]\n")
 
     def test_pl(self) -> None:
-        """All of Penlight at once gives the script its names as globals, and only the script."""
+        """Requiring all of Penlight sets its names as globals, in this script only."""
         self.assertEqual(self.output("require 'pl' print(stringx.strip ' a ', List {1, 2})"), "a\t{1,2}\n")
         self.assertEqual(self.output("require 'pl.utils' print(List, stringx)"), "nil\tnil\n")
         self.assertIn("the module 'pl.path' works with files", self.error("require 'pl' print(path.join('a', 'b'))"))
 
     def test_refused(self) -> None:
-        """Modules for files are refused by name, unless the script has its own."""
+        """Modules for files are refused, unless the script provides its own."""
         for name in REFUSED:
             text = self.error(f"\nrequire 'pl.{name}'")
             self.assertIn(f"script.lua:2: the module 'pl.{name}' works with files, and there are none", text)
@@ -114,7 +114,7 @@ class PenlightTests(LuaCase):
         self.assertEqual(self.output("print((require 'pl.path'))"), "mine\n")
 
     def test_functions_for_files(self) -> None:
-        """So are the functions of other modules that would reach a file or a program."""
+        """Functions of other modules that would reach a file or program are refused."""
         for call in (
             "require('pl.utils').readfile('/etc/passwd')",
             "require('pl.utils').readlines('/etc/passwd')",
@@ -130,16 +130,16 @@ class PenlightTests(LuaCase):
             "require('pl.lapp')('--in (default stdin)\\n', { '--in', '/etc/passwd' })",
         ):
             text = self.error(call)
-            self.assertRegex(text, r"(io|os)\.\w+ is not there in the sandbox.*worker/scripts/sandbox", call)
+            self.assertRegex(text, r"(io|os)\.\w+ is not available in the sandbox.*worker/scripts/sandbox", call)
         self.assertIn("for strings only in the sandbox (worker", self.error("require('pl.seq').import()"))
 
     def test_strict(self) -> None:
-        """Strict globals are those of one run."""
+        """Strict mode applies to one run."""
         self.assertIn("variable 'nothing' is not declared", self.error("require 'pl.strict'\nprint(nothing)"))
         self.assertEqual(self.output("print(nothing)"), "nil\n")
 
     def test_methods_of_strings(self) -> None:
-        """What pl.pretty takes away from strings while it reads is there again, whatever it has read."""
+        """String methods that pl.pretty removes while it reads are restored, whatever it reads."""
         source = "print(require('pl.pretty').load('return (1)()', {}, true), ('x'):rep(2))"
         self.assertIn("\txx\n", self.output(source))
         self.assertEqual(self.output("print(('x'):rep(2))"), "xx\n")
@@ -148,7 +148,7 @@ class PenlightTests(LuaCase):
 
 
 class DebugTests(LuaCase):
-    """The functions of the debug library that such modules have, in the hands of a script."""
+    """The debug functions for system modules, called by a script."""
 
     options: ClassVar[LuaOptions] = SANDBOXED
 
@@ -159,8 +159,8 @@ class DebugTests(LuaCase):
         (folder / "look.lua").write_text("return require 'debug'", encoding="utf-8")
         self.use(path=f"{folder}/?.lua", modules=("look",))
 
-    def test_ours(self) -> None:
-        """Nothing of Alaska's own functions is shown, and nothing of them changes."""
+    def test_own_functions_are_hidden(self) -> None:
+        """Alaska's own functions are hidden and cannot be changed."""
         source = """
             local debug = require 'look'
             local ours = { print, require, sendTo, alaska.kv.get, load, setmetatable, debug.getinfo, string.rep }
@@ -179,7 +179,7 @@ class DebugTests(LuaCase):
         self.assertIn("for strings only in the sandbox", self.output(source))
 
     def test_variables_are_hidden(self) -> None:
-        """Of a script's own functions, only the globals are shown; the checks of its time are not."""
+        """Of the upvalues of a script's functions, only the globals are visible; those of the time checks are not."""
         source = """
             local debug = require 'look'
             local secret = {}
@@ -195,7 +195,7 @@ class DebugTests(LuaCase):
         self.assertEqual(self.output(source), "done\n")
 
     def test_standard_files(self) -> None:
-        """The standard files stay open, show no metatable, and lead to no other file."""
+        """The standard files cannot be closed, have no visible metatable, and lead to no other file."""
         (self.directory / "system" / "look.lua").write_text("return require 'io'", encoding="utf-8")
         source = """
             local io = require 'look'
@@ -205,18 +205,18 @@ class DebugTests(LuaCase):
             assert(io.read 'a' == '' and io.read() == nil and io.stdin:write 'x' == nil and io.lines()() == nil)
             print(pcall(io.lines, '/etc/passwd'))
         """
-        self.assertIn("false\tio.lines is not there in the sandbox", self.output(source))
+        self.assertIn("false\tio.lines is not available in the sandbox", self.output(source))
 
-    def test_methods_stay(self) -> None:
-        """What a run has put among the methods of strings is not given back to the next."""
+    def test_methods_of_the_next_run(self) -> None:
+        """Methods that one run added to strings are not restored in the next."""
         self.output("string.mine = 'left' getmetatable '' require('look').setmetatable('', nil)")
         source = "require('look').setmetatable('', nil) print(pcall(function() return ('x'):rep(2) end))"
         self.assertRegex(self.output(source), "^false")
         source = "local look = require 'look' look.setmetatable('', nil) look.setmetatable('', {}) print(('x').mine)"
         self.assertEqual(self.output(source), "nil\n")
 
-    def test_methods_come_back(self) -> None:
-        """A script that takes the methods of strings away has done so for its own run."""
+    def test_methods_are_reset(self) -> None:
+        """Removing the methods of strings affects one run only."""
         self.output("require('look').setmetatable('', nil)")
         self.assertEqual(self.output("print(('x'):rep(2))"), "xx\n")
         self.assertEqual(self.output("getmetatable '' require('look').setmetatable('', nil)"), "")

@@ -1,4 +1,4 @@
-"""Same scripts, same results: all tests of scripts once more, in a child process."""
+"""All tests of scripts again, with the scripts in a child process: the results are the same."""
 
 from __future__ import annotations
 
@@ -14,17 +14,28 @@ from alaska.lua.runner import SETTINGS, ScriptSettings
 from alaska.lua.scripts import Script
 from alaska.pool.isolated import IsolatedRunner
 from alaska.pool.process import child_command
-from tests.lua import test_api as test_lua_api
-from tests.lua import test_interpreter as test_lua
-from tests.lua import test_isolation as test_lua_isolation
-from tests.lua import test_modules as test_lua_modules
-from tests.lua import test_telling
+from tests.lua import (
+    test_api,
+    test_asking,
+    test_cjson,
+    test_console,
+    test_delivery,
+    test_examples,
+    test_interpreter,
+    test_isolation,
+    test_json,
+    test_key_values,
+    test_loading,
+    test_modules,
+    test_pretty,
+    test_sending,
+)
 from tests.lua.lua_case import LuaCase
 from tests.pool import children
 
 
-class ElsewhereRunner:
-    """What stands in the place of a LuaRunner: it runs the script in a child process."""
+class ProcessRunner:
+    """Replaces LuaRunner: runs the scripts in a child process."""
 
     def __init__(self, options: LuaOptions, call: Call, config: Section) -> None:
         settings = ScriptSettings(b"", options, config=json.dumps(config).encode())
@@ -33,31 +44,46 @@ class ElsewhereRunner:
 
     def run(self, script: Script, request: Request) -> Outcome:
         """See :class:`alaska.lua.interpreter.LuaRunner`."""
-        told = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
-        return self._runner.run(request._replace(frames=(*request.frames, told.encode())))
+        description = json.dumps([script.name.hex(), str(script.path), script.source.hex(), script.version])
+        return self._runner.run(request._replace(frames=(*request.frames, description.encode())))
 
     def close(self) -> None:
         """See :class:`alaska.lua.interpreter.LuaRunner`."""
         self._runner.close()
 
 
-class Elsewhere(LuaCase):
+class InProcess(LuaCase):
     """Runs the scripts of a test in a child process."""
 
     def make_runner(self, options: LuaOptions, call: Call, config: Section) -> LuaRunner:
         """See :meth:`LuaCase.make_runner`."""
-        return cast("LuaRunner", ElsewhereRunner(options, call, config))  # to tests it is the same
+        return cast("LuaRunner", ProcessRunner(options, call, config))  # it has the same interface
 
 
-def elsewhere(module: ModuleType) -> dict[str, type]:
-    """Return the test classes of a module, each as one that runs its scripts in child processes."""
-    prefix = module.__name__.rpartition("_")[2].title()
+def in_processes(module: ModuleType) -> dict[str, type]:
+    """Return the test classes of a module, derived so that they run their scripts in child processes."""
+    prefix = module.__name__.rpartition(".test_")[2].title().replace("_", "")
     return {
-        f"{prefix}{name}": type(f"{prefix}{name}", (Elsewhere, cls), {"__module__": __name__})
+        f"{prefix}{name}": type(f"{prefix}{name}", (InProcess, cls), {"__module__": __name__})
         for name, cls in vars(module).items()
         if isinstance(cls, type) and issubclass(cls, LuaCase) and cls.__module__ == module.__name__
     }
 
 
-for _module in (test_lua, test_lua_api, test_lua_isolation, test_lua_modules, test_telling):
-    globals().update(elsewhere(_module))
+for _module in (
+    test_api,
+    test_asking,
+    test_cjson,
+    test_console,
+    test_delivery,
+    test_examples,
+    test_interpreter,
+    test_isolation,
+    test_json,
+    test_key_values,
+    test_loading,
+    test_modules,
+    test_pretty,
+    test_sending,
+):
+    globals().update(in_processes(_module))

@@ -1,12 +1,14 @@
-"""What scripts in the sandbox have; what they have not is in tests/lua/hostile.py."""
+"""What scripts in the sandbox can use; what they cannot use is in tests/lua/hostile.py."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 from twisted.trial.unittest import SkipTest
 
+from alaska.lua.options import LuaOptions
 from alaska.lua.questions import OK
 from tests import PROJECT
 from tests.lua.lua_case import IS_JIT, SANDBOXED, LuaCase
@@ -32,27 +34,27 @@ class SandboxCase(LuaCase):
 
 
 class ContentsTests(SandboxCase):
-    """What is there."""
+    """Available functions."""
 
     def test_names(self) -> None:
-        """Lua's own functions that reach nothing outside are there, by the same names in every Lua."""
+        """Lua's own harmless functions are available under the same names in each version of Lua."""
         for library, names in NAMES.items():
             source = f"for name in ('{names}'):gmatch('%S+') do if {library}[name] == nil then print(name) end end"
             self.assertEqual(self.output(source), "", library)
 
     def test_nothing_else(self) -> None:
-        """Of debug, os and package there is nothing else."""
+        """The libraries debug, os and package contain nothing else."""
         for library in ("debug", "os", "package"):
             source = f"local n = 0 for _ in pairs({library}) do n = n + 1 end print(n)"
             self.assertEqual(self.output(source), f"{len(NAMES[library].split())}\n")
 
     def test_globals_that_are_named(self) -> None:
-        """A script that names few globals has these; one that looks at all of them finds all."""
+        """A script gets the globals that it names, or all of them if it enumerates them."""
         self.assertEqual(self.output("print(type(print), type(send), x)"), "function\tfunction\tnil\n")
         self.assertEqual(self.output("local n = 0 for _ in pairs(_G) do n = n + 1 end print(n > 30)"), "true\n")
 
     def test_globals_behind_strings(self) -> None:
-        """A global is there wherever strings and comments end before its name."""
+        """A global is available wherever strings and comments end before its name."""
         for text in (
             "local s = 'it' ",
             "local s = 'it\\'s' ",
@@ -72,7 +74,7 @@ class ContentsTests(SandboxCase):
                 self.assertEqual(self.output(f"{text}print(type(alaska))"), "table\n")
 
     def test_collector(self) -> None:
-        """Memory in use can be asked for; asking for a collection does nothing."""
+        """A call of collectgarbage returns the memory in use; a collection does nothing."""
         self.assertEqual(
             self.output("print(collectgarbage('count') > 0, collectgarbage(), collectgarbage('step'))"), "true\t0\t0\n"
         )
@@ -83,7 +85,7 @@ class ContentsTests(SandboxCase):
         self.assertEqual(self.output("print(1) pcall(os.exit) print(2)"), "1\n")
 
     def test_traceback(self) -> None:
-        """debug.traceback shows the script and nothing of ours."""
+        """debug.traceback shows the script, and no code of Alaska."""
         text = self.output("local function f()\n  print(debug.traceback('here'))\nend\nf()")
         self.assertEqual(text.split("\n")[0], "here")
         self.assertIn("script.lua:2:", text)
@@ -92,7 +94,7 @@ class ContentsTests(SandboxCase):
         self.assertEqual(self.output("print(debug.traceback({}) ~= nil, type(debug.traceback({})))"), "true\ttable\n")
 
     def test_long_texts(self) -> None:
-        """No more text is compiled in one go than a script may have, however it comes."""
+        """The maximum length of text to compile is that of a script, however it is loaded."""
         for text in (
             "(' '):rep(4194305)",
             "coroutine.wrap(function() for i = 1, 5 do coroutine.yield((' '):rep(2^20)) end end)",
@@ -101,7 +103,7 @@ class ContentsTests(SandboxCase):
         self.assertEqual(self.output("print(load('return 5' .. (' '):rep(4194296))())"), "5\n")
 
     def test_no_finalizers(self) -> None:
-        """A __gc has no effect; all else about its metatable has."""
+        """A __gc has no effect; the rest of its metatable has."""
         source = """
             local m = { __gc = function() print('late') end, __index = { x = 1 } }
             local t = setmetatable({}, m) print(t.x, getmetatable(t) == m, m.__gc ~= nil)
@@ -111,13 +113,13 @@ class ContentsTests(SandboxCase):
             "setmetatable(setmetatable({}, { __metatable = 1 }), { __gc = print })"))  # fmt: skip
 
     def test_string_metatable(self) -> None:
-        """Strings can get methods and operators, for the script that gives them."""
+        """Methods and operators that a script gives to strings exist in this script only."""
         self.assertEqual(self.output("function string.twice(s) return s .. s end print(('x'):twice())"), "xx\n")
         self.assertEqual(self.output("getmetatable('').__call = function(s) return s end print(('x')())"), "x\n")
         self.assertEqual(self.output("print(('x').twice, (pcall(function() return ('x')() end)))"), "nil\tfalse\n")
 
     def test_functions_of_5_1(self) -> None:
-        """LuaJIT has its functions for globals of functions; they show a script's own globals at most."""
+        """In LuaJIT, getfenv and setfenv reach the script's own globals only."""
         if not IS_JIT:
             raise SkipTest("Lua 5.4 has no such functions")
         self.assertEqual(self.output("local f = setfenv(function() return x end, { x = 5 }) print(f())"), "5\n")
@@ -126,7 +128,7 @@ class ContentsTests(SandboxCase):
         self.assertEqual(self.output("print(loadstring('return 7')(), unpack { 1, 2 })"), "7\t1\t2\n")
 
     def test_utf8(self) -> None:
-        """LuaJIT's utf8 does what that of Lua 5.4 does."""
+        """LuaJIT's utf8 behaves like that of Lua 5.4."""
         source = r"""
             local s = 'aé€😀'
             print(utf8.char(97, 0xe9, 0x20ac, 0x1f600) == s, utf8.len(s), utf8.len('\255'), utf8.len(s, 3))
@@ -151,7 +153,7 @@ class DocumentTests(SandboxCase):
     """docs/lua.md."""
 
     def test_examples(self) -> None:
-        """Its examples run in the sandbox, with a worker that answers."""
+        """The examples run in the sandbox, with a worker that answers."""
         document = PROJECT / "docs" / "lua.md"
         examples = re.findall(r"^```lua\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
         self.assertGreater(len(examples), 3)
@@ -164,20 +166,20 @@ class ModuleTests(SandboxCase):
     """require in the sandbox."""
 
     def test_next_to_the_script(self) -> None:
-        """Modules next to the scripts are in the sandbox as well."""
+        """Modules in the scripts directory run in the sandbox."""
         self.write("lib/one.lua", "return { io, os.execute, x }")
         self.assertEqual(self.output("x = 1 print(#require('lib.one'), require('lib.one')[3])"), "3\t1\n")
 
     def test_our_own(self) -> None:
-        """Alaska's own cjson and pl.pretty are there."""
+        """Alaska's own cjson and pl.pretty are available."""
         source = "print(require('cjson').encode({ 1 }), require('pl.pretty').write({ 1 }, ''))"
         self.assertEqual(self.output(source), "[1]\t{1}\n")
         self.assertEqual(
             self.output("print(require('pl.pretty').dump({}, 'x'))"), "nil\tx: there are no files in the sandbox\n"
         )
 
-    def test_spoiled(self) -> None:
-        """What a request does to a module is not seen by the next."""
+    def test_changed_module(self) -> None:
+        """Changes to a module do not affect the next request."""
         self.write("shared.lua", "return { n = 0, t = {} }")
         for _ in range(2):
             self.assertEqual(self.output("local s = require 'shared' s.n = s.n + 1 s.t.x = 1 print(s.n)"), "1\n")
@@ -186,12 +188,12 @@ class ModuleTests(SandboxCase):
 
 
 class SystemModuleTests(SandboxCase):
-    """Modules that the system has installed."""
+    """System modules."""
 
     options = replace(SANDBOXED, system_modules=True)
 
     def need(self, *modules: str) -> None:
-        """Skip the test unless the system has these."""
+        """Skip the test unless these modules are installed."""
         self.use(modules=("*",))
         for module in modules:
             if self.outcome(f"require '{module}'").error is not None:
@@ -201,13 +203,13 @@ class SystemModuleTests(SandboxCase):
         self.use()
 
     def test_allowed(self) -> None:
-        """What the setting names is found; a star stands for all behind a dot."""
+        """Modules named by the setting are found; a star stands for all names with the prefix."""
         self.need("cjson", "pl.List")
         source = "print(require('cjson').encode({ 1 }), require('pl.List')({ 1, 2 }):map('+', 1))"
         self.assertEqual(self.output(source), "[1]\t{2,3}\n")
 
     def test_not_allowed(self) -> None:
-        """What it does not name is not, though it is installed."""
+        """Modules that the setting does not name are not found, even if installed."""
         self.need("pl.List")
         self.use(modules=("cjson", "pl.pretty"))
         self.assertIn("the sandbox does not allow the system's module 'pl.List'", self.error("require 'pl.List'"))
@@ -215,13 +217,13 @@ class SystemModuleTests(SandboxCase):
         self.assertEqual(self.output("print((select(2, require 'cjson')))"), ":alaska:\n")
 
     def test_settings_of_a_c_module(self) -> None:
-        """What a request sets in a C module is not set for the next."""
+        """Settings of a C module do not affect the next request."""
         self.need("cjson")
         self.output("require('cjson').encode_max_depth(1)")
         self.assertEqual(self.output("print(require('cjson').encode_max_depth())"), "1000\n")
 
     def test_no_files(self) -> None:
-        """A module of the system can write to the output, and reach no file."""
+        """A system module can write to the output, but not reach files."""
         self.need("pl.utils")
         self.assertEqual(self.output("print(pcall(require('pl.utils').readfile, '/etc/passwd'))")[:5], "false")
 
@@ -236,3 +238,15 @@ class SystemModuleTests(SandboxCase):
             if outcome.error is not None:
                 failed.append(f"{name}: {outcome.error.message}")
         self.assertEqual(failed, [])
+
+
+class RandomTests(LuaCase):
+    """Random numbers."""
+
+    options: ClassVar[LuaOptions] = SANDBOXED
+
+    def test_seeds(self) -> None:
+        """Each run has its own seed, however it reaches math."""
+        for source in ("print(math.random(2 ^ 40))", "print(_G['ma' .. 'th'].random(2 ^ 40))"):
+            found = {self.output(source) for _ in range(20)}
+            self.assertEqual(len(found), 20)

@@ -1,4 +1,4 @@
-"""Finding scripts: what a subject may name, and when a file is read again."""
+"""Finding scripts: which subjects are valid, and when a file is read again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import NOT_FOUND, ScriptNotFound, ScriptUnreadable
 from alaska.lua import files
-from alaska.lua.scripts import SEEN_SECONDS, Scripts
+from alaska.lua.scripts import CHECKED_SECONDS, Scripts
 
 SOURCE = b"print 'hello'\n"
 
@@ -30,7 +30,7 @@ class ScriptsCase(SynchronousTestCase):
         self.scripts = Scripts(self.directory, rest=0)
 
     def assert_refused(self, subject: bytes, why: str) -> None:
-        """Expect no script for this subject, and a sentence that says why."""
+        """Expect no script for this subject, and a sentence with the reason."""
         error = self.assertRaises(ScriptNotFound, self.scripts.find, subject)
         self.assertIn(why, str(error))
 
@@ -39,18 +39,18 @@ class FindTests(ScriptsCase):
     """Subjects that name a script."""
 
     def test_script(self) -> None:
-        """A script is what its file holds, under the subject's name."""
+        """A script has the content of its file and the subject's name."""
         script = self.scripts.find(b"hello")
         self.assertEqual((script.name, script.source), (b"hello", SOURCE))
         self.assertEqual(script.path, self.directory / "hello.lua")
 
     def test_name_of_any_language(self) -> None:
-        """A subject may be any UTF-8 text that is a file's name."""
+        """A subject may be any UTF-8 text that is a valid file name."""
         (self.directory / "größe 大.v2.lua").write_bytes(SOURCE)
         self.assertEqual(self.scripts.find("größe 大.v2".encode()).source, SOURCE)
 
     def test_seen_since(self) -> None:
-        """What a file was a moment ago serves requests that had come before that, and no others."""
+        """A check of a moment ago is valid for requests delivered before it, and for no others."""
         now = 100.0
         scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
         scripts.find(b"hello", 99.0)
@@ -59,21 +59,21 @@ class FindTests(ScriptsCase):
         self.assertEqual(scripts.find(b"hello", 100.001).source, b"-- changed")
 
     def test_seen_a_while_ago(self) -> None:
-        """A request that has waited for long finds the script as it is now."""
+        """A request that waited for long gets the current script."""
         now = 100.0
         scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
         scripts.find(b"hello", 99.0)
         (self.directory / "hello.lua").write_bytes(b"-- changed")
-        now += 2 * SEEN_SECONDS
+        now += 2 * CHECKED_SECONDS
         self.assertEqual(scripts.find(b"hello", 99.0).source, b"-- changed")
 
     def test_any_octets_in_the_file(self) -> None:
-        """What a script holds is not looked at."""
+        """A script may contain any octets."""
         (self.directory / "octets.lua").write_bytes(bytes(range(256)))
         self.assertEqual(self.scripts.find(b"octets").source, bytes(range(256)))
 
     def test_directory_is_a_link(self) -> None:
-        """The scripts directory may be a symbolic link, and be pointed elsewhere later."""
+        """The scripts directory may be a symbolic link, which may change."""
         link = self.outside / "current"
         link.symlink_to("services")
         found = Scripts(link, rest=0)
@@ -90,30 +90,30 @@ class FindTests(ScriptsCase):
         self.assertEqual(self.scripts.find(b"alias").source, SOURCE)
 
     def test_link_into_subdirectory(self) -> None:
-        """A link may lead into a sub-directory, whose files no subject can name themselves."""
+        """A link may lead into a subdirectory, whose files subjects cannot name."""
         (self.directory / "lib").mkdir()
         (self.directory / "lib" / "deep.lua").write_bytes(b"-- deep")
         (self.directory / "deep.lua").symlink_to("lib/deep.lua")
         self.assertEqual(self.scripts.find(b"deep").source, b"-- deep")
 
     def test_relative_directory(self) -> None:
-        """The directory may be given relative to the working directory."""
+        """The directory may be relative to the working directory."""
         relative = Scripts(Path(os.path.relpath(self.directory)), rest=0)
         self.assertEqual(relative.find(b"hello").source, SOURCE)
 
 
 class RefusedTests(ScriptsCase):
-    """Subjects that name nothing, or something that must not run."""
+    """Subjects that name no script, or a file that must not run."""
 
     def test_missing(self) -> None:
-        """A subject without a file is refused with the code of the protocol; the sentence shows subject and reason."""
+        """A subject without a file is refused with the protocol's status; the sentence has subject and reason."""
         error = self.assertRaises(ScriptNotFound, self.scripts.find, b"nope")
         self.assertEqual(error.status, NOT_FOUND)
         self.assertIn("No script serves the subject 'nope'", str(error))
         self.assertIn("No such file or directory", str(error))
 
     def test_not_a_name(self) -> None:
-        """Nothing but a plain name is looked for."""
+        """A subject must be a plain name."""
         for subject, why in [
             (b"", "not empty"),
             (b".", "does not begin with a dot"),
@@ -136,46 +136,46 @@ class RefusedTests(ScriptsCase):
             self.assert_refused(subject, why)
 
     def test_too_long(self) -> None:
-        """A subject longer than a file's name can be is refused like a missing one, and shown in part."""
+        """A subject that is too long for a file name is refused like a missing one, and cut in the sentence."""
         self.assert_refused(b"x" * 252, "File name too long")
         error = self.assertRaises(ScriptNotFound, self.scripts.find, b"x" * 100_000)
         self.assertLess(len(str(error)), 100_500)
         self.assertIn("'" + "x" * 80 + "…'", str(error))
 
     def test_octets_are_shown_safely(self) -> None:
-        """A subject that would garble a log is shown escaped."""
+        """Control characters and invalid UTF-8 in a subject are escaped."""
         error = self.assertRaises(ScriptNotFound, self.scripts.find, b"\x1b[2J\xff\r\n")
         self.assertTrue(str(error).isprintable())
 
     def test_link_out(self) -> None:
-        """A link that leads out of the directory is refused, whether it is relative or absolute."""
+        """A relative or absolute link out of the directory is refused."""
         (self.directory / "out.lua").symlink_to("../secret.lua")
         self.assert_refused(b"out", "outside the scripts directory")
         (self.directory / "far.lua").symlink_to((self.outside / "secret.lua").absolute())
         self.assert_refused(b"far", "outside the scripts directory")
 
     def test_link_out_by_way_of_a_directory(self) -> None:
-        """A link into a linked directory that lies outside is refused."""
+        """A link through a linked directory outside is refused."""
         (self.directory / "lib").symlink_to("..")
         (self.directory / "out.lua").symlink_to("lib/secret.lua")
         self.assert_refused(b"out", "outside the scripts directory")
 
     def test_link_to_neighbour_with_longer_name(self) -> None:
-        """A directory whose name only begins like that of the scripts is outside."""
+        """A directory whose name starts with that of the scripts directory is outside."""
         (self.outside / "services-old").mkdir()
         (self.outside / "services-old" / "old.lua").write_bytes(SOURCE)
         (self.directory / "old.lua").symlink_to("../services-old/old.lua")
         self.assert_refused(b"old", "outside the scripts directory")
 
     def test_broken_link(self) -> None:
-        """A link to nothing, or to itself, is refused."""
+        """A broken or circular link is refused."""
         (self.directory / "broken.lua").symlink_to("nothing.lua")
         self.assert_refused(b"broken", "No such file")
         (self.directory / "loop.lua").symlink_to("loop.lua")
         self.assert_refused(b"loop", "symbolic links")
 
     def test_not_a_regular_file(self) -> None:
-        """A directory, a FIFO and a device are refused, at once."""
+        """A directory, a FIFO and a device are refused without blocking."""
         (self.directory / "folder.lua").mkdir()
         self.assert_refused(b"folder", "not a regular file")
         os.mkfifo(self.directory / "fifo.lua")
@@ -184,9 +184,9 @@ class RefusedTests(ScriptsCase):
         self.assert_refused(b"null", "not a regular file")
 
     def test_too_large(self) -> None:
-        """A file that can hardly be a script is not read."""
+        """A file above the maximum size is not read."""
         with open(self.directory / "huge.lua", "wb") as file:
-            file.truncate(files.MOST_OCTETS + 1)
+            file.truncate(files.MAX_OCTETS + 1)
         self.assert_refused(b"huge", "larger than")
 
     def test_no_directory(self) -> None:
@@ -196,7 +196,7 @@ class RefusedTests(ScriptsCase):
 
     @given(st.binary(max_size=300))
     def test_any_octets(self, subject: bytes) -> None:
-        """Whatever a subject holds, it names the one script there is or is refused; nothing else happens."""
+        """Any subject either names the one script or is refused."""
         found = None
         with contextlib.suppress(ScriptNotFound):
             found = self.scripts.find(subject)
@@ -204,16 +204,16 @@ class RefusedTests(ScriptsCase):
 
     @given(st.lists(st.sampled_from(["..", ".", "/", "secret", "services", "\\", "hello", "lib"]), max_size=8))
     def test_any_path(self, parts: list[str]) -> None:
-        """No way of writing a path leads to the file outside."""
+        """No notation of a path leads to the file outside."""
         with contextlib.suppress(ScriptNotFound):
             self.assertEqual(self.scripts.find("".join(parts).encode()).source, SOURCE)
 
 
 class UnreadableTests(ScriptsCase):
-    """Files that cannot be read for a while."""
+    """Files that are temporarily unreadable."""
 
     def test_no_descriptors(self) -> None:
-        """Without a descriptor to read it by, a script is not missing: others may read it, as may this one later."""
+        """Without a free file descriptor, a script is not reported as missing, and is found later."""
         hello = self.scripts.find(b"hello")
         self.scripts = Scripts(self.directory, rest=0)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -238,11 +238,11 @@ class ChangeTests(ScriptsCase):
     """Files that change while the worker runs."""
 
     def test_unchanged(self) -> None:
-        """A script whose file did not change is not read again."""
+        """A script whose file is unchanged is not read again."""
         self.assertIs(self.scripts.find(b"hello"), self.scripts.find(b"hello"))
 
     def test_edited(self) -> None:
-        """An edit serves from the next request on, and has another version."""
+        """An edit takes effect with the next request, as a new version."""
         before = self.scripts.find(b"hello")
         (self.directory / "hello.lua").write_bytes(b"print 'changed'")
         after = self.scripts.find(b"hello")
@@ -250,7 +250,7 @@ class ChangeTests(ScriptsCase):
         self.assertNotEqual(before.version, after.version)
 
     def test_replaced(self) -> None:
-        """A file of the same size and age put in its place is another version."""
+        """A file of the same size and time that replaces another one is a new version."""
         before = self.scripts.find(b"hello")
         status = os.stat(self.directory / "hello.lua")
         new = self.directory / "new"
@@ -262,7 +262,7 @@ class ChangeTests(ScriptsCase):
         self.assertNotEqual(before.version, after.version)
 
     def test_removed_and_back(self) -> None:
-        """A script that is removed is gone, and one that comes back is read anew."""
+        """A removed script is missing, and one that comes back is read again."""
         self.scripts.find(b"hello")
         (self.directory / "hello.lua").unlink()
         self.assert_refused(b"hello", "No such file")
@@ -270,7 +270,7 @@ class ChangeTests(ScriptsCase):
         self.assertEqual(self.scripts.find(b"hello").source, b"-- back")
 
     def test_becomes_a_link_out(self) -> None:
-        """A script that was fine and is now a link that leads out is refused."""
+        """A script that becomes a link out of the directory is refused."""
         self.scripts.find(b"hello")
         (self.directory / "hello.lua").unlink()
         (self.directory / "hello.lua").symlink_to("../secret.lua")

@@ -1,4 +1,4 @@
-"""A search for what a script could do to others, by random programs; ``ALASKA_SEARCH`` says how many times as many."""
+"""Searches for harmful scripts with random programs; ``ALASKA_SEARCH`` multiplies their number."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from alaska.lua.interpreter import MODULES
 from tests import SEARCH, examples
 from tests.lua import search as lua_search
-from tests.lua.search import Place, fault, search
+from tests.lua.search import ProgramRunner, finding, search
 
 PROGRAMS = 100
 SEED = 1
 
 
 class SearchTests(SynchronousTestCase):
-    """Programs that mean harm, in processes of their own with small limits."""
+    """Random programs, in separate processes with small limits."""
 
     def setUp(self) -> None:
         if sys.platform != "linux":
             raise SkipTest("processes for scripts are there on Linux only")
 
     def check(self, version: str) -> None:
-        """Expect that nothing is found; what is found can be tried again with ``python -m tests.lua.search``."""
+        """Expect no finding; ``python -m tests.lua.search`` runs the programs of a finding again."""
         if importlib.util.find_spec(MODULES[version]) is None:
             raise SkipTest(f"this lupa has no {MODULES[version]}")
         seed = secrets.randbits(32) if SEARCH else SEED
@@ -34,30 +34,30 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(found, [], "\n".join([f"the seed was {seed}", *found]))
 
     def test_5_4(self) -> None:
-        """In Lua 5.4, none reaches what is another's, breaks anything of ours, or is late."""
+        """In Lua 5.4, no program reaches data of others, breaks Alaska's code or exceeds its time."""
         self.check("5.4")
 
     def test_luajit(self) -> None:
         """The same holds for LuaJIT."""
         self.check("luajit")
 
-    def test_finds(self) -> None:
-        """What no program may do is found when one does it."""
-        place = Place("5.4", False)
-        self.addCleanup(place.close)
-        self.assertIsNone(fault(place, "return 1"))
+    def test_detects_forbidden_effects(self) -> None:
+        """Forbidden effects are detected."""
+        runner = ProgramRunner("5.4", False)
+        self.addCleanup(runner.close)
+        self.assertIsNone(finding(runner, "return 1"))
         for source, why in (
             ("print('CANARY of somebody')", "CANARY shows"),
             ("sendTo('x', '[alaska limits]:5: bad')", "[alaska  shows"),
             ("error('ValueError')", "ValueError shows"),
         ):
-            self.assertIn(why, fault(place, source) or "nothing", source)
-        self.assertIsNone(place.changed())
+            self.assertIn(why, finding(runner, source) or "nothing", source)
+        self.assertIsNone(runner.changed())
 
-    def test_finds_what_never_ends(self) -> None:
-        """What Lua does not end is found: a pattern does not end where scripts are trusted."""
+    def test_detects_endless_programs(self) -> None:
+        """A program that Lua does not end is detected: a slow pattern in a trusted script."""
         self.patch(lua_search, "SMALL", replace(lua_search.SMALL, sandbox=False))
-        place = Place("5.4", False)
-        self.addCleanup(place.close)
+        runner = ProgramRunner("5.4", False)
+        self.addCleanup(runner.close)
         source = "return ('a'):rep(100000):find(('.-'):rep(10) .. 'b')"
-        self.assertIn("its process was killed", fault(place, source) or "nothing")
+        self.assertIn("its process was killed", finding(runner, source) or "nothing")

@@ -1,4 +1,4 @@
-"""The library `table`, for tables of a script's that have metatables, and for what takes long."""
+"""The library `table`, for tables with metatables and for slow calls."""
 
 from __future__ import annotations
 
@@ -34,62 +34,62 @@ PROXY = """
 
 
 class MetatableTests(LuaCase):
-    """What is done in Lua for tables with metatables is what C does for others."""
+    """For tables with metatables, the versions in Lua return the same as the C functions."""
 
     options = SANDBOXED
 
     def check(self, *calls: str) -> None:
-        """Expect the same of a plain table and of one that stands for it."""
+        """Expect the same result for a plain table and a proxy of it."""
         self.output(PROXY + "".join(f"check(table.{call})\n" for call in calls))
 
     @only_in_5_4
     def test_insert(self) -> None:
-        """Items are inserted at the end, or at a place, which may be written as a text."""
+        """A call of insert appends, or inserts at a position, which may be a numeric string."""
         self.check("insert, 1", "insert, nil", *(f"insert, {place}, 'x'" for place in range(-1, 8)))
         self.check("insert, '2', 'x'", "insert, 2.0, 'x'", "insert, 2.5, 'x'", "insert, 'x', 1", "insert, 1, 2, 3")
         self.check("insert, nil, 1", "insert, {}, 1", "insert")
 
     @only_in_5_4
     def test_remove(self) -> None:
-        """Items are removed at the end, or at a place."""
+        """A call of remove removes the last item, or the one at a position."""
         self.check("remove", "remove, nil", *(f"remove, {place}" for place in range(-1, 8)))
         self.check("remove, '2'", "remove, 2.5", "remove, {}", "remove, 1, 2")
 
     @only_in_5_4
     def test_concat(self) -> None:
-        """Texts and numbers are joined; nothing else."""
+        """A call of concat joins strings and numbers only."""
         self.check("concat", "concat, ', '", "concat, 5", "concat, '-', 2", "concat, '-', 2, 3", "concat, '-', 3, 2")
         self.check("concat, '-', 0", "concat, '-', 2, 6", "concat, {}", "concat, '', 'x'", "concat, '', '2', 3.0")
         self.check("concat, '', 1, {}", "concat, nil, nil, nil")
 
     @only_in_5_4
     def test_unpack(self) -> None:
-        """Items are returned, those that are not there as nil."""
+        """A call of unpack returns the items, with nil for missing ones."""
         self.check(
             "unpack", "unpack, 2", "unpack, 2, 3", "unpack, -1, 7", "unpack, 3, 2", "unpack, 'x'", "unpack, 1, 1e8"
         )
         self.check("unpack, 1, 10000000", "unpack, math.mininteger, math.maxinteger", "unpack, nil, nil")
 
     def test_move(self) -> None:
-        """Items are moved, over each other as well, and into another table."""
+        """A call of move copies items, within a table or into another one."""
         if self.output("print(table.move ~= nil)") == "true\n":
             self.check(*(f"move, {numbers}" for numbers in ("1, 4, 2", "2, 4, 1", "1, 2, 8", "4, 1, 2", "2, 3, 1, {}")))
             self.check("move, '1', '4', '2'", "move, 1, {}, 2", "move, 1, 2, 'x'", "move", "move, 1, 4, 1, {}")
 
     @only_in_5_4
-    def test_errors_of_moving(self) -> None:
-        """Integers have an end."""
+    def test_overflow_in_move(self) -> None:
+        """Integer overflow is an error of move."""
         self.check("move, 0, math.maxinteger, 2", "move, 1, math.maxinteger, 2", "move, -1, 1, math.maxinteger")
         self.check("move, 1, 2, 3, 4", "move, 1.5, 2, 3")
 
     def test_length(self) -> None:
-        """A length that is no integer is an error."""
+        """A length that is not an integer is an error."""
         if self.output("print(#setmetatable({}, { __len = function() return 7 end }))") == "7\n":
             source = "table.insert(setmetatable({}, { __len = function() return 'x' end }), 1)"
             self.assertIn("script.lua:1: object length is not an integer", self.error(source))
 
-    def test_places_of_errors(self) -> None:
-        """An error is told where the script called the function, whatever the table is."""
+    def test_position_of_errors(self) -> None:
+        """Errors have the position of the script's call, for every table."""
         for call in (
             "concat({ {} })",
             "concat(setmetatable({ {} }, {}))",
@@ -103,8 +103,8 @@ class MetatableTests(LuaCase):
         )
         self.assertRegex(self.error("table.sort({ {}, 2, {} })"), r"^attempt to compare")
 
-    def test_places_of_luajit(self) -> None:
-        """No place is so far in front that LuaJIT takes its time to get there; errors are those of the script."""
+    def test_positions_in_luajit(self) -> None:
+        """In LuaJIT, positions far out of range are refused, because they would take long."""
         if IS_JIT:
             for place in ("-2^31", "'nan'", "1e15", "0/0", "-1e9"):
                 self.assertRegex(
@@ -118,7 +118,7 @@ class MetatableTests(LuaCase):
             )
 
     def test_sorted(self) -> None:
-        """What is sorted under watch is sorted as ever."""
+        """Sorting with time checks has the same result."""
         source = """
             local made, n = {}, 0
             for i = 1, 300 do
@@ -136,18 +136,18 @@ class MetatableTests(LuaCase):
 
 
 class TimeTests(LuaCase):
-    """None of these functions goes on after the limit of time."""
+    """All functions end at the time limit."""
 
     options = replace(SANDBOXED, timeout=100, memory=64)
 
     def check(self, *sources: str) -> None:
-        """Expect that each script is ended for its time."""
+        """Expect each script to exceed the time limit."""
         for source in sources:
             self.assertIn("the limit that worker/scripts/timeout sets", self.error(source), source)
 
     @only_in_5_4
-    def test_lengths_that_lie(self) -> None:
-        """A table that says that it is very long is not believed for ever."""
+    def test_huge_lengths(self) -> None:
+        """A table that reports a huge length does not block."""
         liar = "setmetatable({}, { __len = function() return 1 << 30 end, __index = type, __newindex = rawequal })"
         for call in ("insert(%s, 1, 'x')", "remove(%s, 1)", "sort(%s)", "move(%s, 1, '1000000000', 2)"):
             self.check("table." + call % liar)
@@ -155,12 +155,12 @@ class TimeTests(LuaCase):
         self.assertRegex(self.error(f"table.concat({liar})"), "not enough memory|worker/scripts/timeout")
 
     def test_moves(self) -> None:
-        """Nothing is moved for ever, be it nothing."""
+        """Moving huge ranges does not block."""
         if self.output("print(table.move ~= nil)") == "true\n":
             self.check("table.move({}, 1, 1e12, 2)", "table.move({}, '1', '1000000000000', 2, {})")
 
     def test_sorts(self) -> None:
-        """Nor is a table sorted for ever whose items take long to compare, or are many."""
+        """Sorting with slow comparisons or many items does not block."""
         self.check(
             "local t, s = {}, ('x'):rep(1e6) for i = 1, 1e5 do t[i] = s end table.sort(t)",
             "local t, s = {}, ('x'):rep(1e6) for i = 1, 1e5 do t[i] = s end table.sort(t, string.find)",

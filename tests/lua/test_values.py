@@ -1,4 +1,4 @@
-"""Values on their way between processes."""
+"""Encoding of values for the pipe between processes."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ TEXTS = st.text(st.characters(), max_size=50)
 
 
 class RoundTripTests(SynchronousTestCase):
-    """What comes out is what went in."""
+    """Decoding returns the encoded value."""
 
     @given(st.builds(Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS, st.binary(), TIMES))
     def test_requests(self, request: Request) -> None:
-        """Any request."""
+        """Any request is decoded unchanged."""
         self.assertEqual(REQUESTS.decode(REQUESTS.encode(request)), request)
 
     @given(OUTCOMES_WITHOUT_ERROR)
     def test_outcomes(self, outcome: Outcome) -> None:
-        """Any outcome that is no error."""
+        """Any outcome without an error is decoded unchanged."""
         self.assertEqual(OUTCOMES.decode(OUTCOMES.encode(outcome)), outcome)
 
     @given(TEXTS | st.binary().map(lambda octets: octets.decode("utf-8", "surrogateescape")), TEXTS)
     def test_errors(self, text: str, setting: str) -> None:
-        """Errors of every kind, with texts that are no UTF-8 among them."""
+        """Errors of every class are decoded unchanged, even if a text is not valid UTF-8."""
         errors = ScriptError(text), ScriptNotFound(text), InterpreterLost(text), LimitExceeded(text, setting)
         for error in errors:
             decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
@@ -48,8 +48,8 @@ class RoundTripTests(SynchronousTestCase):
         assert isinstance(decoded, LimitExceeded)
         self.assertEqual(decoded.limit, setting)
 
-    def test_all_of_an_error(self) -> None:
-        """An error crosses with its place, its traceback and its limit."""
+    def test_attributes_of_an_error(self) -> None:
+        """An error keeps its position, traceback and limit."""
         error = ScriptBroken("a: b", file="\udcff.lua", line=3, traceback=("x", "y"), limit="l")
         decoded = OUTCOMES.decode(OUTCOMES.encode(Outcome(error=error))).error
         assert isinstance(decoded, ScriptBroken)
@@ -57,17 +57,17 @@ class RoundTripTests(SynchronousTestCase):
             self.assertEqual(getattr(decoded, name), getattr(error, name))
 
     def test_settings(self) -> None:
-        """What a runner is made from crosses whole."""
+        """Runner settings are decoded unchanged."""
         settings = ScriptSettings(b"services", LuaOptions(timeout=7, modules=("a", "b")), True, b"[1]")
         self.assertEqual(SETTINGS.decode(SETTINGS.encode(settings)), settings)
 
 
 class RefusalTests(SynchronousTestCase):
-    """What is no value is refused."""
+    """Invalid octets are refused."""
 
     @given(st.binary())
     def test_any_octets(self, octets: bytes) -> None:
-        """Any octets are a value or refused; nothing else is raised."""
+        """Any octets are either decoded or refused with BadValue."""
         try:
             OUTCOMES.decode(octets)
         except BadValue as error:
@@ -75,7 +75,7 @@ class RefusalTests(SynchronousTestCase):
 
     @given(OUTCOMES_WITHOUT_ERROR, st.data())
     def test_damaged(self, outcome: Outcome, data: st.DataObject) -> None:
-        """An outcome with an octet changed, or cut short, is another outcome or refused."""
+        """An outcome with a changed octet, or cut short, is decoded as another outcome or refused."""
         octets = bytearray(OUTCOMES.encode(outcome))
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
         for damaged in (bytes(octets), bytes(octets[: data.draw(st.integers(0, len(octets)))])):
@@ -83,7 +83,7 @@ class RefusalTests(SynchronousTestCase):
                 self.assertIsInstance(OUTCOMES.decode(damaged), Outcome)
 
     def test_wrong_types(self) -> None:
-        """Each field has its type: a text is not taken for octets, nor a request for an outcome."""
+        """Fields of wrong types are refused."""
         request = Request(b"", b"", b"", b"", ())
         self.assertRaises(BadValue, OUTCOMES.decode, REQUESTS.encode(request))
         for field, value in (("output", "text"), ("output", 1), ("seconds", "1"), ("sends", ((1, 2, 3, 4, 5),))):
@@ -92,14 +92,14 @@ class RefusalTests(SynchronousTestCase):
             self.assertRaises(BadValue, OUTCOMES.decode, OUTCOMES.encode(outcome))
 
     def test_deep(self) -> None:
-        """What is nested deeper than anything of ours is refused, not a crash."""
+        """Deeply nested values are refused without a crash."""
         self.assertRaises(BadValue, OUTCOMES.decode, b"\x91" * 1_000_000)
 
     def test_errors_of_other_kinds(self) -> None:
-        """An error is one of a script's: no other class of this process is made, and none of other values."""
+        """Only script errors are decoded: no other class is instantiated."""
 
         def octets(kind: str, message: bytes | int = b"x") -> bytes:
-            """Return an outcome with an error."""
+            """Return an encoded outcome with an error."""
             failure = (kind, message, None, None, (), None)
             return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0))
 
@@ -108,6 +108,6 @@ class RefusalTests(SynchronousTestCase):
         self.assertRaises(BadValue, OUTCOMES.decode, octets("ScriptError", 1))
         self.assertEqual(str(OUTCOMES.decode(octets("ScriptError")).error), "x")
 
-    def test_no_number(self) -> None:
-        """What is no number in the time that a script took can be decoded: it is for the runner to look at."""
+    def test_nan(self) -> None:
+        """A NaN as run time is decoded: the runner has to check it."""
         self.assertTrue(math.isnan(OUTCOMES.decode(OUTCOMES.encode(Outcome(seconds=math.nan))).seconds))

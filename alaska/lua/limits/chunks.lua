@@ -1,7 +1,8 @@
--- Compiles Lua text so that it can be run in any globals, and is checked for its time.
+-- Compiles Lua source so that it can run with any table of globals, with time checks inserted.
 --
--- A chunk is the body of a function in two others, which have what its checks need in local variables. No name of these
--- stands in the text, so the text cannot use them, and it is a whole chunk by itself, so it cannot leave its function.
+-- The source becomes the body of a function inside two wrapper functions. The wrappers hold the values that the time
+-- checks need as local variables. Their names do not occur in the source, so the script cannot use them. The source is
+-- compiled alone first, so it is known to be complete and cannot close the function around it.
 local limits, with_checks, private = ...
 
 local load, gmatch, gsub, setfenv, type = load, string.gmatch, string.gsub, setfenv, type
@@ -9,18 +10,18 @@ local byte, format = string.byte, string.format
 local getupvalue, upvaluejoin = debug.getupvalue, debug.upvaluejoin
 local env = setfenv and '' or '_ENV'
 
-local ESCAPE = 27 -- what precompiled code begins with
+local ESCAPE = 27 -- first octet of precompiled code
 
-local chunks = { last_lines = {} } -- by the name of a chunk, the line where its function ends
+local chunks = { last_lines = {} } -- chunk name -> line where its main function ends
 
--- Lua ignores a first line that begins with '#', for Unix, and a byte order mark.
+-- Removes what the Lua interpreter ignores at the start of a file: a byte order mark and a "#!" line.
 function chunks.without_first_line_comment(source)
   source = gsub(source, '^\239\187\191', '', 1)
   return (gsub(source, '^#[^\n]*', '', 1))
 end
 
--- Returns a text in which a chunk is the body of a function, and names that do not stand in it: those of the function
--- that looks at the time, of the variable that counts down to that, and of the function for expressions.
+-- Returns the wrapped source and the name of its countdown variable. The names of the three variables (check function,
+-- countdown, check within an expression) are chosen so that they do not occur in the source.
 local function wrapped(source)
   local name = 'alaska_check'
   for found in gmatch(source, 'alaska_check_*') do
@@ -36,10 +37,10 @@ local function wrapped(source)
   local function check(weight)
     return format(' %s=%s-%d if %s<0 then %s=%s()end;', left, left, weight, left, left, name)
   end
-  return head .. with_checks(source, check, tick, limits.patience) .. '\nend end', left
+  return head .. with_checks(source, check, tick, limits.check_time) .. '\nend end', left
 end
 
--- All chunks count in one variable.
+-- Makes all chunks share one countdown variable.
 local function count_together(opener, left)
   local index = 1
   repeat
@@ -51,7 +52,7 @@ local function count_together(opener, left)
   until not name
 end
 
--- Returns what `open` takes, or nil and why the text does not compile.
+-- Returns a compiled chunk for `open`, or nil and the error message.
 function chunks.compile(source, name)
   if byte(source) == ESCAPE then
     return nil, 'attempt to load a binary chunk (only text is loaded)'
@@ -70,7 +71,7 @@ function chunks.compile(source, name)
   return opener
 end
 
--- Returns a function that runs a chunk in globals.
+-- Returns the main function of a compiled chunk, with these globals.
 if setfenv then
   function chunks.open(chunk, env)
     setfenv(chunk, env)
@@ -84,7 +85,8 @@ else
   end
 end
 
--- The same for what stays: scripts and modules. Remembers where it ends, which tells its main function from others.
+-- Compiles a script or module file. Also stores the line where its main function ends, which distinguishes that
+-- function from others.
 function chunks.compile_file(source, path)
   source = chunks.without_first_line_comment(source)
   local _, breaks = gsub(source, '\n', '\n')

@@ -1,6 +1,8 @@
--- Returns a function that tells the time in seconds, from any beginning: to the nanosecond in LuaJIT, else to the
--- hundredth of a second where Linux says how long it has been up, else to the second. A second function is quicker; it
--- may count what other threads of the process compute as well, and not count time that the process sleeps.
+-- Returns two functions that return the time in seconds since an arbitrary start.
+--
+-- The first is wall-clock time. Its resolution is a nanosecond in LuaJIT, 10 ms where Linux has /proc/uptime, else one
+-- second. The second is faster, but may count CPU time: it may include other threads of the process, and may not
+-- advance while the process sleeps.
 local ffi = ...
 
 local MONOTONIC = { Linux = 1, OSX = 6, BSD = 4 }
@@ -20,7 +22,7 @@ local file = io.open '/proc/uptime'
 if not file or not tonumber(match(file:read(32) or '', '^[%d.]+')) then
   return time, os.clock
 end
--- Without a buffer, each reading asks anew, and for no more than it needs.
+-- Unbuffered, so that each read returns the current value, and few octets are read.
 file:setvbuf 'no'
 local seek, read = file.seek, file.read
 return function()

@@ -1,12 +1,12 @@
--- Keeps recursion through functions of C within the stack of C. Lua 5.4 counts these calls itself; LuaJIT does not, and
--- a script that calls itself out of string.gsub would end the process. So in LuaJIT the functions that call back are
--- counted here, and refuse what is too deep as Lua 5.4 does.
-local run, note = ...
+-- Limits recursion through C functions. Lua 5.4 counts nested C calls itself. LuaJIT does not: a script that calls
+-- itself from string.gsub would overflow the C stack and crash the process. So for LuaJIT, the functions that call back
+-- into Lua count their depth here and raise the same error as Lua 5.4.
+local run, record = ...
 
 local error, pcall, select, type, xpcall = error, pcall, select, type, xpcall
 local gsub, sort, format, resume = string.gsub, table.sort, string.format, coroutine.resume
 
-local MOST = 180 -- each may take 9 kB, and a thread may have no more than 2 MB
+local MAX = 180 -- nested calls: each uses up to 9 kB, and a thread's stack may be only 2 MB
 
 local depth = 0
 local guards = {}
@@ -15,15 +15,15 @@ function guards.begin()
   depth = 0
 end
 
-local function enter()
-  if depth >= MOST then
+local function enter_guard()
+  if depth >= MAX then
     error('C stack overflow', 3)
   end
   depth = depth + 1
-  run.touched = true
+  run.dirty = true
 end
 
-local function left(ok, ...)
+local function leave_guard(ok, ...)
   depth = depth - 1
   if ok then
     return ...
@@ -31,14 +31,14 @@ local function left(ok, ...)
   error((...), 0)
 end
 
--- Not `note` itself, which takes more than an error.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 local function guarded(call, ...)
-  enter()
-  return left(xpcall(call, noted, ...))
+  enter_guard()
+  return leave_guard(xpcall(call, record_error, ...))
 end
 
 function guards.gsub(text, pattern, replacement, ...)
@@ -53,7 +53,7 @@ function guards.sort(...)
   return guarded(sort, ...)
 end
 
--- Only a table has a __tostring that format would call.
+-- string.format calls back only for the __tostring of a table.
 function guards.format(...)
   for i = 2, select('#', ...) do
     if type((select(i, ...))) == 'table' then
@@ -63,8 +63,8 @@ function guards.format(...)
   return format(...)
 end
 
--- An error in a handler would call the handler again, and so on, as long as there is stack.
-local function handled(ok, ...)
+-- An error in a message handler calls the handler again, until the stack is full.
+local function leave_handler(ok, ...)
   depth = depth - 1
   if ok then
     return ...
@@ -72,34 +72,35 @@ local function handled(ok, ...)
   return 'error in error handling'
 end
 
--- What is called may yield and never come back, so it is not counted; its handler cannot.
+-- The called function is not counted, because it may yield and never return. The handler is counted, because it cannot
+-- yield.
 function guards.xpcall(call, handler, ...)
   if type(handler) ~= 'function' then
     return xpcall(call, handler, ...)
   end
   return xpcall(call, function(...)
-    if depth >= MOST then
+    if depth >= MAX then
       return 'error in error handling'
     end
     depth = depth + 1
-    run.touched = true
-    return handled(pcall(handler, ...))
+    run.dirty = true
+    return leave_handler(pcall(handler, ...))
   end, ...)
 end
 
-local function resumed(...)
+local function leave_resume(...)
   depth = depth - 1
   return ...
 end
 
--- Resumes a coroutine, as deep as others may call back.
+-- Resumes a coroutine; nested resumes count towards the same depth limit.
 function guards.resume(...)
-  if depth >= MOST then
+  if depth >= MAX then
     return false, 'C stack overflow'
   end
   depth = depth + 1
-  run.touched = true
-  return resumed(resume(...))
+  run.dirty = true
+  return leave_resume(resume(...))
 end
 
 return guards

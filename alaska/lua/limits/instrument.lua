@@ -1,25 +1,24 @@
--- Puts checks of the time into Lua source, wherever a script can go round for ever: at the start of a chunk, of each
--- function and of each loop, and before each goto. Whatever catches what a check raises runs into the next one, so
--- nothing but a C function that does not return keeps a script going.
+-- Inserts time checks into Lua source at every place where a script could loop without end: at the start of each chunk,
+-- function and loop, and before each goto. If a script catches the error that a check raises, it runs into the next
+-- check. So only a C function that does not return can keep a script running.
 --
--- A check counts what is done until the next one: an operator may have to do with a text of many megabytes, and a call
--- may be one of C. So what stands in a loop makes the time be looked at after fewer rounds, and where much stands in a
--- row, there are checks between.
+-- Each check counts the work done until the next check, because one operator may process a string of many megabytes,
+-- and one call may be a slow C function. A loop with a large body therefore reads the clock after fewer iterations, and
+-- long sequences of statements or operands contain additional checks.
 --
--- A hook of the debug library cannot do that: a coroutine has none, LuaJIT's compiled code never calls it, and an
--- error handler that loops has it turned off.
+-- A hook of the debug library cannot replace this: hooks are per coroutine, code compiled by LuaJIT never calls them,
+-- and they are disabled while an error handler runs.
 local token = (...).token
 
 local concat, gmatch, sub = table.concat, string.gmatch, string.sub
 local ipairs, setmetatable = ipairs, setmetatable
 
-local CALL, JOINING, OPERATION = 16, 16, 1 -- what is counted
-local MUCH, TOO_MUCH = 128, 128 -- from where on there is another check before a statement, and within an expression
-local MOST = 8192 -- that one check counts
-local TOKENS = 1000 -- between two looks at the time of compiling itself
+local CALL, JOINING, OPERATION = 16, 16, 1 -- weights of a call, a concatenation and any other operation
+local MUCH, TOO_MUCH = 128, 128 -- weights that require another check: before a statement, within an expression
+local MAX = 8192 -- maximum weight of one check
+local TOKENS = 1000 -- tokens between two time checks of the compilation itself
 
--- In Lua 5.4 `goto` is a keyword wherever it stands. LuaJIT takes it for a name unless a statement begins with it and a
--- name follows.
+-- In Lua 5.4 `goto` is always a keyword. In LuaJIT it is a keyword only at the start of a statement and before a name.
 local goto_is_keyword = not load 'local goto = 1'
 
 local function set(words)
@@ -32,18 +31,19 @@ end
 
 local keywords = set 'and break do else elseif end false for function if in local nil not or repeat return then true until while'
 keywords['goto'] = goto_is_keyword or nil
-local values = set 'nil true false end' -- keywords that an expression may end with
-local beginnings = set 'local if while for repeat do return break' -- of a statement
+local values = set 'nil true false end' -- keywords that can end an expression
+local beginnings = set 'local if while for repeat do return break' -- keywords that start a statement
 local before_operands = set 'and or not'
 local before_expressions = set 'and or not return in if elseif while until for'
 local operators = set '+ - * / % ^ # & ~ | << >> // == ~= <= >= < > ..'
 local brackets = { [')'] = '(', [']'] = '[', ['}'] = '{' }
 
--- The state of one source, whose methods add what stands in it.
+-- The state of processing one source. Its methods handle the tokens.
 local Source = {}
 Source.__index = Source
 
--- A span is what is done between one check and the next that surely follows; it is counted by the former.
+-- A span is the code between one check and the next one that is certain to run. The first of the two counts the span's
+-- weight.
 local function new_span()
   return { weight = 0, since = 0 }
 end
@@ -56,7 +56,7 @@ function Source:insert(at, text)
   return #out
 end
 
--- Puts the check of a span there, whose text is known at the end.
+-- Inserts the check of a span. Its text is filled in at the end, when the weight is known.
 function Source:check(at, span)
   span.slot = self:insert(at, '')
   self.spans[#self.spans + 1] = span
@@ -89,14 +89,14 @@ function Source:kind()
   return block and block.kind
 end
 
--- The condition behind `until` belongs to the loop, and ends where another statement begins, or the block around it ends.
+-- The condition after `until` belongs to the loop. It ends where the next statement starts or the enclosing block ends.
 function Source:end_of_statement()
   while self:kind() == 'until' do
     self:close()
   end
 end
 
--- Called where a statement begins.
+-- Handles the start of a statement.
 function Source:begin(start)
   self:end_of_statement()
   if self.span.since >= MUCH then
@@ -104,7 +104,8 @@ function Source:begin(start)
   end
 end
 
--- Called where an operand or an item begins, with the position after it, or after the parenthesis that it begins with.
+-- Handles the start of an operand or list item. `after` is the position after the operand; it is nil if the operand
+-- starts with a parenthesis, which needs no further one.
 function Source:operand(start, after)
   if self.span.since < TOO_MUCH then
     return
@@ -117,14 +118,14 @@ function Source:operand(start, after)
   end
 end
 
--- Moves on to the next token, which is not looked at otherwise.
+-- Skips the next token and returns its text.
 function Source:skip()
   local _, text, _, after = token(self.source, self.position)
   self.position = after
   return text
 end
 
--- The text of the token after the next, if there is one.
+-- Returns the text and kind of the next token without consuming it, or nil at the end.
 function Source:peek()
   local kind, text = token(self.source, self.position)
   return text, kind
@@ -134,7 +135,7 @@ end
 
 local keyword = {}
 
--- What a function's head has is no expression; its body begins with a check.
+-- A function's parameter list contains no expression. The body starts with a check.
 keyword['function'] = function(self)
   self:count(OPERATION)
   self:open 'function'
@@ -143,7 +144,7 @@ keyword['function'] = function(self)
   self:check(self.position, new_span())
 end
 
--- Nor have the names of variables, with their attributes.
+-- A list of local variable names, with attributes, contains no expression either.
 keyword['local'] = function(self)
   if self:peek() == 'function' then
     return
@@ -210,7 +211,7 @@ keyword['end'] = function(self)
   self:close()
 end
 
--- Where it may lead back, all of the function may be done again.
+-- A backward goto can repeat the whole function, so its check counts the weight of the function so far.
 local function go_to(self, start)
   local name = self:skip()
   local is_back = self.in_function.labels[name]
@@ -239,7 +240,7 @@ function Source:word(word, start, after)
   end
 end
 
--- Tells whether `goto` is no name; it is none where an expression is awaited, or the name of a field.
+-- Returns whether `goto` is the keyword. It is a name where an expression is expected, and as a field name.
 function Source:is_goto(follows)
   if goto_is_keyword then
     return true
@@ -252,7 +253,7 @@ end
 
 -- Signs
 
-local after_sign = set '= , ( { [ . : ::' -- a word behind these begins no statement
+local after_sign = set '= , ( { [ . : ::' -- a word after these does not start a statement
 
 function Source:sign(sign, start, after)
   local follows, is_item = self.ends_value, self.is_operand
@@ -306,10 +307,11 @@ function Source:text_or_number(kind)
   self.is_operand, self.ends_value = false, true
 end
 
--- Returns source with checks in all those places, each on the line where it was; the source has to be one that compiles
--- as it is. `check` makes the text of one that counts so much, `tick` is the name of a function that checks and returns
--- its argument. `patience` is called now and then, as a long source takes its time.
-local function with_checks(source, check, tick, patience)
+-- Returns the source with checks inserted. All code stays on its line. The source must compile.
+--
+-- `check(weight)` returns the text of a check. `tick` is the name of a function that checks the time and returns its
+-- argument. `check_time` is called regularly, because a long source takes time to process.
+local function with_checks(source, check, tick, check_time)
   local state = setmetatable({ source = source, position = 1, kept = 1, out = {}, spans = {}, blocks = {}, depth = 0,
     tick = tick, in_function = { weight = 0, labels = {} } }, Source)
   state:check(1, new_span())
@@ -321,7 +323,7 @@ local function with_checks(source, check, tick, patience)
     end
     left = left - 1
     if left == 0 then
-      patience()
+      check_time()
       left = TOKENS
     end
     state.position = after
@@ -337,7 +339,7 @@ local function with_checks(source, check, tick, patience)
   local out = state.out
   out[#out + 1] = sub(source, state.kept)
   for _, span in ipairs(state.spans) do
-    out[span.slot] = check(span.weight < MOST and span.weight + 1 or MOST)
+    out[span.slot] = check(span.weight < MAX and span.weight + 1 or MAX)
   end
   return concat(out)
 end

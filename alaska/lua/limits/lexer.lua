@@ -1,26 +1,26 @@
--- The tokens of Lua source that compiles, in 5.4 and in LuaJIT.
+-- Tokenizes Lua source that is known to compile, in Lua 5.4 and LuaJIT syntax.
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
--- To LuaJIT, any octet of UTF-8 is a letter.
+-- LuaJIT accepts any non-ASCII octet as a letter.
 local WORD = '^[%w_\128-\255]+'
 local QUOTE, APOSTROPHE, BRACKET, MINUS, POINT = byte('"\'[-.', 1, 5)
 local ZERO, NINE = byte('09', 1, 2)
-local LETTERS = 128 -- and above
+local LETTERS = 128 -- octets from here on
 
-local kinds = {} -- by its first octet, what a token is that no other octet decides
+local kinds = {} -- first octet -> kind of the token, where the first octet decides
 for octet = 0, 255 do
   local is_word = octet >= LETTERS or find(string.char(octet), '[%a_]')
   kinds[octet] = is_word and 'word' or octet >= ZERO and octet <= NINE and 'number' or nil
 end
 
-local signs = { [2] = {}, [3] = { ['...'] = true } } -- those of more than one octet
+local signs = { [2] = {}, [3] = { ['...'] = true } } -- operators of two and three octets
 for sign in gmatch('.. == ~= <= >= // << >> ::', '%S+') do
   signs[2][sign] = true
 end
 
 local lexer = {}
 
--- Returns the position after a comment or a long string that begins there, or nil if none does.
+-- Returns the position after a long bracket that starts here, or nil if none does.
 local function after_long(source, start)
   local bars, inside = match(source, '^%[(=*)%[()', start)
   if bars then
@@ -55,8 +55,8 @@ local function after_sign(source, start)
   return start + (signs[2][sub(source, start, start + 1)] and 2 or 1)
 end
 
--- Returns the next token: its kind (word, number, string or sign), its text unless it is a string, where it begins, and
--- the position after it; nil at the end of the source.
+-- Returns the next token: its kind (word, number, string or sign), its text (nil for a string), its start, and the
+-- position after it. Returns nil at the end of the source.
 function lexer.token(source, position)
   local start, first = position, nil
   repeat

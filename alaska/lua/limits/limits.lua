@@ -1,7 +1,9 @@
--- What a run may use of time, output and messages. One that uses more fails, whatever its script catches: `run.over`
--- is what every further check, print and send raises, and `run.limit` tells the setting.
+-- Limits of a run: time, memory, printed and logged output, number and size of messages.
 --
--- `clock` tells the time, in a hurry `quick` does.
+-- A run that exceeds a limit fails, whatever errors its script catches: `run.ended_by` holds the error, which every
+-- later check, print and send raises again, and `run.limit` the name of the setting.
+--
+-- `clock` is the exact clock, `quick` the fast one (clock.lua).
 local run, settings, clock, quick = ...
 
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
@@ -10,26 +12,26 @@ local getmetatable, newproxy, setmetatable = getmetatable, newproxy, setmetatabl
 local getinfo, collect, count, huge, max =
   debug.getinfo, collectgarbage, collectgarbage, math.huge, math.max
 
--- How much is done between two looks at the clock, as instrument.lua counts it: less where it takes long, or where there
--- is much memory, for an operator may have to do with all of that.
-local FIRST, MOST, LEAST = 1024, 8192, 8
-local SHORT, LONG = 0.001, 0.005 -- seconds between two looks
-local SMALL = 1024 -- kilobytes: with no more, nothing takes long
+-- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
+-- out to be slow, or when much memory is in use, because a single operator may process all of it.
+local FIRST, MAX, LEAST = 1024, 8192, 8
+local SHORT, LONG = 0.001, 0.005 -- seconds: target range of the time between two readings
+local SMALL = 1024 -- kilobytes of memory below which no single operator is slow
 
 local timeout = settings.timeout / 1000
 local memory = settings.memory * 1024 -- kilobytes, 0 for no limit
-local base = 0 -- kilobytes that our parts have
-local keep = memory > 0 and math.min(memory / 4, 2048) or 2048 -- kilobytes of garbage that a run may leave behind
-local collects_late = not coroutine.close -- LuaJIT does not collect garbage when memory is short
+local base = 0 -- kilobytes in use after startup, before any script
+local keep = memory > 0 and math.min(memory / 4, 2048) or 2048 -- kilobytes of garbage that may remain after a run
+local collects_late = not coroutine.close -- LuaJIT does not collect garbage before it reports lack of memory
 
 local limits = { clock = clock, quick = quick }
 
--- Returns the place in the script that is being run, as Lua writes it.
+-- Returns the current position in the script as Lua writes it ("file:line: "), or an empty string.
 local function where()
   local level = 2
   while true do
     local at = getinfo(level, 'Sl')
-    if not at or level == 250 then -- deeper, what is looked for takes too long
+    if not at or level == 250 then -- deeper levels take too long to look up
       return ''
     elseif at.currentline > 0 and not find(at.short_src, '^%[alaska ') then
       return format('%s:%d: ', at.short_src, at.currentline)
@@ -38,46 +40,46 @@ local function where()
   end
 end
 
--- Leaves the script: by a yield, which nothing catches, or where that cannot be, by an error. Who resumes coroutines
--- of the script leaves as well, whatever comes out of them, once `run.over` is set.
-local function leave()
+-- Ends the script: by a yield, which no pcall can catch, or by an error where a yield is impossible. Once
+-- `run.ended_by` is set, the functions that resume the script's coroutines call this as well.
+local function end_script()
   if isyieldable() then
     yield()
   end
-  error(run.over, 0)
+  error(run.ended_by, 0)
 end
 
-limits.leave = leave
+limits.end_script = end_script
 
-local function tell_where(text)
-  run.over = where() .. text
+local function add_position(text)
+  run.ended_by = where() .. text
   run.trace = run.tracer(nil)
 end
 
--- Returns the text of the error for a limit. It is made beforehand: when it is needed there may be no stack left.
+-- Returns the error text for a limit. It is created in advance, because there may be no stack left when it is needed.
 function limits.text(setting, what, ...)
   return format(what, ...) .. ', the limit that ' .. setting .. ' sets'
 end
 
--- Ends the run for a limit.
+-- Ends the run because it exceeded a limit.
 function limits.exceed(setting, text)
-  if not run.over then
-    run.over, run.limit, run.touched = text, setting, true
-    pcall(tell_where, text)
+  if not run.ended_by then
+    run.ended_by, run.limit, run.dirty = text, setting, true
+    pcall(add_position, text)
   end
-  leave()
+  end_script()
 end
 
 local exceed = limits.exceed
 
--- Lines that are printed or logged
+-- Number of printed and logged lines
 
 local LINES = 'worker/scripts/lines'
 local most_lines = settings.lines
 local too_many_lines = limits.text(LINES, 'the script prints and logs more than %d lines', most_lines)
 local lines = 0
 
--- Counts the lines that end in a text.
+-- Counts the line ends in a text.
 function limits.count_lines(text)
   local at, length = find(text, '\n', 1, true), #text
   while at do
@@ -95,15 +97,15 @@ local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settin
 -- Time
 
 local deadline, last, second, budget
-local left = FIRST -- of what may be done
-local most, has_grown = MOST, false
+local left = FIRST -- remaining weight before the next reading of the clock
+local most, has_grown = MAX, false
 
--- Chunks count in the variable that this function has.
+-- Captures the countdown variable, so that chunks can share it (chunks.lua).
 function limits.countdown()
   return left
 end
 
--- Memory that has grown is noticed when Lua collects garbage.
+-- A finalizer runs at each garbage collection. It triggers a check, which adjusts the budget to the memory in use.
 if newproxy then
   local notice = newproxy(true)
   getmetatable(notice).__gc = function()
@@ -120,12 +122,13 @@ else
   setmetatable({}, metatable)
 end
 
-local function look_at_memory()
+local function adapt_to_memory()
   local more = (count 'count' - base) / SMALL
-  most, has_grown = more > 1 and max(floor(MOST / more ^ 1.5), LEAST) or MOST, false
+  most, has_grown = more > 1 and max(floor(MAX / more ^ 1.5), LEAST) or MAX, false
 end
 
--- In LuaJIT, garbage can fill the memory that a script may use: it is collected sooner, all at once, and before it does.
+-- In LuaJIT, garbage can fill the memory limit. So it is collected earlier, in full cycles, before the limit is
+-- reached.
 local collect_above = 0
 
 if collects_late and memory > 0 then
@@ -140,22 +143,22 @@ local function collect_garbage()
   return used
 end
 
--- A chunk calls this when it has done as much as it might; returns how much it may do now.
+-- Called by a chunk when the countdown is used up. Returns the new countdown.
 local function check()
-  if run.over then
-    leave()
+  if run.ended_by then
+    end_script()
   end
   if has_grown then
-    look_at_memory()
+    adapt_to_memory()
   end
   local now = quick()
-  if run.waits then
-    now = limits.look_at_waiting(now)
+  if run.pending_since then
+    now = limits.deliver_if_due(now)
   end
   local spent = last and now - last or LONG
   if spent < SHORT then
     budget = budget * 2 < most and budget * 2 or most
-    -- Nothing can have been missed, unless a C function slept.
+    -- The fast clock is reliable here, unless a C function slept.
     if time() == second then
       return budget
     end
@@ -166,37 +169,37 @@ local function check()
   local seen = clock()
   if not deadline then
     deadline = seen + timeout
-    run.touched = true
+    run.dirty = true
   elseif seen >= deadline then
     exceed(TIMEOUT, too_long)
   end
-  last, second = now, time() -- not before: where the stack is short, all of this may fail half-way
+  last, second = now, time() -- assigned last: with little stack left, the code above may fail half-way
   if collects_late and memory > 0 and count 'count' > collect_above then
     collect_garbage()
   end
   return budget
 end
 
--- Called where our own parts do a script's work; nil if the time is not limited.
+-- Called by Alaska's own Lua files where they work on behalf of a script. Nil without a time limit.
 limits.check = timeout > 0 and check or nil
 
-function limits.patience()
+function limits.check_time()
   if timeout > 0 then
     left = check()
   end
 end
 
--- Returns its argument: stands around an operand where much is done in one expression.
+-- Checks the time and returns its argument. Inserted around an operand in a long expression.
 function limits.tick(value)
   left = check()
   return value
 end
 
--- Gets ready for another run: its time begins with the first look at the clock, since short scripts should not pay
--- for one.
+-- Resets the limits for the next run. The time starts at the first reading of the clock, so that short scripts need no
+-- reading.
 function limits.begin()
   deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
-  run.over, run.limit, run.trace = nil, nil, nil
+  run.ended_by, run.limit, run.trace = nil, nil, nil
 end
 
 limits.begin()
@@ -206,14 +209,14 @@ limits.begin()
 local MEMORY = 'worker/scripts/memory'
 local too_little_memory = limits.text(MEMORY, 'not enough memory: the script needs more than %d MB', settings.memory)
 
--- A second collection gets what the finalizers that the first one calls let go of.
+-- The second collection frees the objects whose finalizers the first one called.
 local function collect_twice()
   collect()
   return collect_garbage()
 end
 
--- Returns how many octets of memory a run may still take.
-function limits.room()
+-- Returns how many octets of memory the run may still allocate.
+function limits.free_octets()
   if memory == 0 then
     return huge
   end
@@ -221,30 +224,30 @@ function limits.room()
   return left < memory * 512 and (base + memory - collect_garbage()) * 1024 or left
 end
 
--- Ends the run for want of memory, before Lua does.
+-- Ends the run because of lack of memory, before an allocation fails.
 function limits.short_of_memory()
-  run.odd = true
+  run.unfit = true
   exceed(MEMORY, too_little_memory)
 end
 
--- Returns the error's text for a script that Lua has ended.
+-- Returns the error text for a script that Lua ended because of lack of memory.
 function limits.out_of_memory(where)
   run.limit = MEMORY
   return where .. too_little_memory
 end
 
--- Called when a run has let go of all that it had, and there is much garbage; returns how much may be there in future.
-function limits.tidy()
+-- Collects garbage after a run that left much of it. Returns the new threshold for the next collection, in kilobytes.
+function limits.collect_after_run()
   local kept = collect_twice()
-  -- The next request must find room for itself, since handing it over is not guarded.
+  -- The next request needs room for its context, because setting the context is not protected against lack of memory.
   if memory > 0 and kept > base + memory / 2 then
-    run.odd = true
+    run.unfit = true
   end
   return kept + keep
 end
 
--- Called when all parts are there; returns the same.
-function limits.settle()
+-- Called once after startup. Returns the first threshold, like `collect_after_run`.
+function limits.finish_startup()
   base = collect_twice()
   return base + keep
 end

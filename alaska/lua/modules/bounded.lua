@@ -1,38 +1,39 @@
--- The system's lua-cjson in the sandbox, within the limits of a run.
+-- Keeps the system's lua-cjson within the limits of a run, for scripts in the sandbox.
 --
--- It descends on C's stack, the end of which is the end of the process, and its buffers are counted by nobody. So the
--- depth has a bound that no script can move, and what a document needs is estimated before lua-cjson begins.
+-- lua-cjson recurses on the C stack, whose overflow crashes the process, and its buffers do not count towards the
+-- memory limit. So scripts cannot raise the maximum depth, and the memory that a document needs is estimated before
+-- lua-cjson starts.
 local limits = ...
 
-local MOST_DEPTH = 1000 -- what lua-cjson begins with
-local LARGE = 1024 * 1024 -- octets of a document that is looked at before it is decoded, or a buffer that is not kept
-local COUNTED, MANY = 1024, 16384 -- values, and values of one table, between two looks at the clock
-local ESCAPED = 6 -- octets that one octet of a string may become
-local LONG = 4096 -- octets of a string in which those are counted
-local PIECE = 65536 -- octets of it that are looked at before the clock is
-local ITEM, NULL = 30, 5 -- octets of a text, at most: a number or what stands around a string, with its key
-local SLOT, STRING, TABLE = 48, 32, 56 -- octets of memory, at most: a place in a table that grows, and what stands there
+local MAX_DEPTH = 1000 -- lua-cjson's default
+local LARGE = 1024 * 1024 -- octets from which on a document is estimated before decoding, or a buffer is released
+local COUNTED, MANY = 1024, 16384 -- values, and values of one table, between two time checks
+local ESCAPED = 6 -- maximum octets of JSON for one octet of a string
+local LONG = 4096 -- octets from which on the escapes in a string are counted
+local PIECE = 65536 -- octets that are scanned between two time checks
+local ITEM, NULL = 30, 5 -- maximum octets of JSON: a number, or the punctuation around a string and its key
+local SLOT, STRING, TABLE = 48, 32, 56 -- maximum octets of memory: a slot of a growing table, and a value
 
 local error, format, gmatch, next, pcall, select, sub, tonumber, type =
   error, string.format, string.gmatch, next, pcall, select, string.sub, tonumber, type
 
--- Looks at the time now and then; `left` is what it returned last.
+-- Counts down `left`, and checks the time when it reaches 0. Returns the new count.
 local function tick(left)
   if left > 0 then
     return left - 1
   end
-  limits.patience()
+  limits.check_time()
   return COUNTED
 end
 
--- Returns how many octets a string needs, at most.
+-- Returns the maximum octets of JSON for a string.
 local function weight_of_string(text)
   if #text < LONG then
     return #text * ESCAPED
   end
   local weight = #text
   for start = 1, #text, PIECE do
-    limits.patience()
+    limits.check_time()
     for run in gmatch(sub(text, start, start + PIECE - 1), '[%c"\\/\127]+') do
       weight = weight + #run * (ESCAPED - 1)
     end
@@ -40,9 +41,9 @@ local function weight_of_string(text)
   return weight
 end
 
--- Counts what the text of a value needs, until it is more than there is room for. An array with holes is written with
--- nulls in these, unless there are so many that `ratio` and `safe` have it refused.
-local function weigher(room, most_depth, ratio, safe)
+-- Returns a function that estimates the octets of JSON for a value, and ends the run when they exceed `free_octets`. An
+-- array with holes is written with nulls, unless it is so sparse that lua-cjson refuses it (`ratio` and `safe`).
+local function weigher(free_octets, most_depth, ratio, safe)
   local weight, left = 0, COUNTED
 
   local function weigh(value, depth)
@@ -53,7 +54,7 @@ local function weigher(room, most_depth, ratio, safe)
     for key, item in next, value do
       count = count + 1
       if count % MANY == 0 then
-        limits.patience()
+        limits.check_time()
       end
       if type(key) == 'string' then
         highest, texts = nil, texts + #key
@@ -65,11 +66,11 @@ local function weigher(room, most_depth, ratio, safe)
         if #item < LONG then
           texts = texts + #item
         else
-          if weight + #item > room then
+          if weight + #item > free_octets then
             limits.short_of_memory()
           end
           weight = weight + weight_of_string(item)
-          if weight > room then
+          if weight > free_octets then
             limits.short_of_memory()
           end
         end
@@ -85,7 +86,7 @@ local function weigher(room, most_depth, ratio, safe)
     if highest and highest > count and (ratio == 0 or highest <= count * ratio or highest <= safe) then
       weight = weight + (highest - count) * NULL
     end
-    if weight > room then
+    if weight > free_octets then
       limits.short_of_memory()
     end
   end
@@ -100,11 +101,11 @@ local function weigher(room, most_depth, ratio, safe)
   end
 end
 
--- Returns the octets of memory that a document's values need, at most.
+-- Returns the maximum octets of memory for the values of a JSON document.
 local function weight_of_values(text)
   local weight = #text
   for start = 1, #text, PIECE do
-    limits.patience()
+    limits.check_time()
     for mark in gmatch(sub(text, start, start + PIECE - 1), '[,:%[{"]') do
       weight = weight + ((mark == ',' or mark == ':') and SLOT or mark == '"' and STRING / 2 or TABLE + SLOT)
     end
@@ -115,23 +116,23 @@ end
 local function bounded_depth(cjson, name)
   local set = cjson[name]
   return function(...)
-    local depth = tonumber((...)) -- the text of a number is taken as well
+    local depth = tonumber((...)) -- lua-cjson accepts a numeric string as well
     if select('#', ...) > 1 then
       error(format("bad argument #2 to '%s' (found too many arguments)", name), 2)
-    elseif ... ~= nil and not (depth and depth >= 1 and depth <= MOST_DEPTH and depth % 1 == 0) then
-      error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MOST_DEPTH), 2)
+    elseif ... ~= nil and not (depth and depth >= 1 and depth <= MAX_DEPTH and depth % 1 == 0) then
+      error(format("bad argument #1 to '%s' (expected integer between 1 and %d)", name, MAX_DEPTH), 2)
     end
     return set(depth)
   end
 end
 
--- Returns what was returned, or raises what was raised where the caller of the function that calls this stands.
-local function passed_on(is_right, ...)
+-- Returns the results of a pcall, or raises its error at the position of the script's call.
+local function results_or_error(ok, ...)
   local value = ...
-  if is_right then
+  if ok then
     return ...
   elseif value == 'not enough memory' then
-    limits.short_of_memory() -- once only: lua-cjson loses what it has in hand then
+    limits.short_of_memory() -- only once: lua-cjson leaks its current buffer in this case
   end
   error(value, 2)
 end
@@ -150,19 +151,19 @@ local function bounded_encode(cjson, is_safe)
 
   return function(...)
     if select('#', ...) ~= 1 or type(...) ~= 'table' and type(...) ~= 'string' then
-      return passed_on(pcall(encode, ...))
+      return results_or_error(pcall(encode, ...))
     end
     local _, ratio, safe = sparse()
-    local is_weighed, weight = pcall(weigher(limits.room() / 2, depth(), ratio, safe), ...)
+    local is_weighed, weight = pcall(weigher(limits.free_octets() / 2, depth(), ratio, safe), ...)
     if not is_weighed and is_safe then
       return nil, weight
     elseif not is_weighed then
-      return passed_on(false, weight)
+      return results_or_error(false, weight)
     elseif weight < LARGE then
-      return passed_on(pcall(encode, ...))
+      return results_or_error(pcall(encode, ...))
     end
-    limits.patience()
-    return passed_on(without_buffer(pcall(encode, ...)))
+    limits.check_time()
+    return results_or_error(without_buffer(pcall(encode, ...)))
   end
 end
 
@@ -171,16 +172,16 @@ local function bounded_decode(cjson)
   return function(...)
     local text = ...
     if type(text) == 'string' and #text > LARGE then
-      if weight_of_values(text) > limits.room() then
+      if weight_of_values(text) > limits.free_octets() then
         limits.short_of_memory()
       end
-      limits.patience()
+      limits.check_time()
     end
-    return passed_on(pcall(decode, ...))
+    return results_or_error(pcall(decode, ...))
   end
 end
 
--- Changes a cjson, and what its `new` returns: each is made for one run.
+-- Adds the bounds to a cjson table and to those that its `new` returns. Each table belongs to one run.
 local function with_bounds(cjson, is_safe)
   local new = cjson.new
   cjson.encode, cjson.decode = bounded_encode(cjson, is_safe), bounded_decode(cjson)
@@ -194,7 +195,7 @@ end
 
 local bounded = {}
 
--- Returns what opens the C module of this name: the function that was found, or one that calls it.
+-- Returns the loader of a C module; for lua-cjson, one that adds the bounds.
 function bounded.loader(name, open)
   if name ~= 'cjson' and name ~= 'cjson.safe' then
     return open

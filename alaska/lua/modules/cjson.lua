@@ -1,13 +1,13 @@
--- cjson for machines without lua-cjson: the same functions, settings and meanings of errors.
+-- Alaska's own cjson, used where lua-cjson is not installed: the same functions, settings and error texts.
 --
--- It differs from lua-cjson 2.1.0 where that loses something: a number without fraction or exponent that fits an
--- integer is decoded to one, and integers are encoded with all their digits.
+-- It differs from lua-cjson 2.1.0 where that loses precision: a number without fraction or exponent that fits an
+-- integer is decoded to an integer, and integers are encoded with all digits.
 local module, null, _, shared = ...
 
 local encode_text, decode_text = shared 'json_encode', shared 'json_decode'
 local error, floor, format, pcall, select, type = error, math.floor, string.format, pcall, select, type
 
-local MOST = 2147483647
+local MAX = 2147483647
 
 local function argument_error(position, call, why)
   error(format("bad argument #%d to '%s' (%s)", position, call, why), 3)
@@ -23,14 +23,14 @@ local function is_whole(value, least, most)
   return type(value) == 'number' and value >= least and value <= most and floor(value) == value
 end
 
--- Not a __tostring's, which may be anything.
+-- tostring is not used, because a script's __tostring may return anything.
 local function text_of_option(value)
   return type(value) == 'string' and value or type(value)
 end
 
 local switches = { [true] = true, [false] = false, on = true, off = false }
 
--- Adds a function that tells a whole number of the settings, and sets it if it is called with one.
+-- Adds a function that returns an integer setting, and sets it if called with an argument.
 local function define_number(cjson, settings, name, least, most)
   cjson[name] = function(...)
     check_count(name, 1, select('#', ...))
@@ -46,7 +46,7 @@ local function define_number(cjson, settings, name, least, most)
   end
 end
 
--- The same for what can be on, off, or one extra word.
+-- The same for a setting that is on, off, or one extra word.
 local function define_switch(cjson, settings, name, extra)
   cjson[name] = function(...)
     check_count(name, 1, select('#', ...))
@@ -70,8 +70,8 @@ local function define_sparse_array(cjson, settings)
       argument_error(1, name, format("invalid option '%s'", text_of_option(convert)))
     end
     for position, value in next, { [2] = ratio, [3] = safe } do
-      if not is_whole(value, 0, MOST) then
-        argument_error(position, name, format('expected integer between 0 and %d', MOST))
+      if not is_whole(value, 0, MAX) then
+        argument_error(position, name, format('expected integer between 0 and %d', MAX))
       end
     end
     if convert ~= nil then
@@ -88,7 +88,7 @@ local function define_encode_and_decode(cjson, settings, is_safe)
     if is_safe then
       return nil, message
     end
-    error(message, 2) -- what failed was left by a tail call, so this is where it was called
+    error(message, 2) -- encode and decode end with a tail call, so level 2 is their caller
   end
 
   function cjson.encode(...)
@@ -125,8 +125,8 @@ local function new(is_safe)
     sparse_convert = false, sparse_ratio = 2, sparse_safe = 10 }
   local cjson = { _NAME = 'cjson', _VERSION = '2.1.0', null = null }
   define_encode_and_decode(cjson, settings, is_safe)
-  define_number(cjson, settings, 'encode_max_depth', 1, MOST)
-  define_number(cjson, settings, 'decode_max_depth', 1, MOST)
+  define_number(cjson, settings, 'encode_max_depth', 1, MAX)
+  define_number(cjson, settings, 'decode_max_depth', 1, MAX)
   define_number(cjson, settings, 'encode_number_precision', 1, 17)
   define_switch(cjson, settings, 'encode_invalid_numbers', 'null')
   define_switch(cjson, settings, 'decode_invalid_numbers')

@@ -1,8 +1,8 @@
--- Decodes JSON to Lua values, for alaska.json and our cjson: returns decode(settings, text), which raises errors without
--- a position.
+-- Decodes JSON to Lua values, for alaska.json and Alaska's own cjson. Returns decode(settings, text), which raises
+-- errors without a position.
 --
--- `settings.is_strict` refuses what RFC 8259 does and lua-cjson takes. `settings.as_array(table)`, where there is one, is
--- called with each array, once it is whole. Nothing is matched twice, so the time is linear in the text.
+-- `settings.is_strict` refuses everything outside RFC 8259 that lua-cjson accepts. `settings.as_array(table)`, if set,
+-- is called with each complete array. No part of the text is matched twice, so the time is linear in its length.
 local _, null = ...
 
 local error, tonumber = error, tonumber
@@ -10,8 +10,8 @@ local byte, char, find, format, lower, match, sub =
   string.byte, string.char, string.find, string.format, string.lower, string.match, string.sub
 local concat, floor, huge = table.concat, math.floor, math.huge
 
--- The scanner returns the kind of a token, its value, and the position after it. The kind of what is no
--- token is the reason why not.
+-- The scanner returns the kind of a token, its value, and the position after it. For an invalid token, the kind is the
+-- reason.
 
 local unescapes = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', f = '\f', n = '\n', r = '\r', t = '\t' }
 local marks = { ['{'] = 'T_OBJ_BEGIN', ['}'] = 'T_OBJ_END', ['['] = 'T_ARR_BEGIN', [']'] = 'T_ARR_END',
@@ -29,7 +29,8 @@ local function utf8_of(code)
     0x80 + code % 0x40)
 end
 
--- Reads \uXXXX at a position, and the second half of a pair; returns the text and the position after it, or nil.
+-- Decodes \uXXXX at a position, with the second half of a surrogate pair. Returns the text and the position after it,
+-- or nil.
 local function unicode_escape(text, position)
   local code = tonumber(match(text, '^\\u(%x%x%x%x)', position) or '', 16)
   if not code or code >= 0xDC00 and code < 0xE000 then
@@ -76,7 +77,7 @@ local function scan_string(settings, text, start)
   end
 end
 
--- What C's strtod reads, as lua-cjson does unless told to be strict: also hexadecimal, infinite and not a number.
+-- Reads what C's strtod accepts, as lua-cjson does by default: hexadecimal numbers, infinity and NaN as well.
 local function lenient_number(text, position)
   local found = match(text, '^[-+]?0[xX]%x+', position)
   if found then
@@ -93,7 +94,7 @@ local function lenient_number(text, position)
   end
 end
 
--- Returns the position after a number: behind the digits, the fraction and the exponent that are there.
+-- Returns the position after the digits, fraction and exponent of a number.
 local function end_of_number(settings, text, position)
   position = match(text, '^[-+]?%d+()', position)
   if position then
@@ -154,7 +155,7 @@ end
 
 local decode_value
 
--- Marks an array that is whole: its metatable is the script's, and may have a __newindex.
+-- Marks an array only when it is complete: its metatable belongs to the script and may have a __newindex.
 local function as_array(settings, array)
   return settings.as_array and settings.as_array(array) or array
 end
@@ -203,7 +204,8 @@ local function decode_object(settings, text, position, depth)
   end
 end
 
--- Decodes the value that begins with a token; without one, it is read first. Returns the value and what is after it.
+-- Decodes the value that starts with a token; without one, the token is read first. Returns the value and the position
+-- after it.
 function decode_value(settings, text, kind, value, after, start, depth)
   if not kind then
     kind, value, after, start = scan(settings, text, after)

@@ -1,7 +1,7 @@
--- Encodes Lua values as JSON, for alaska.json and our cjson: returns encode(settings, value), which raises errors
--- without a position.
+-- Encodes Lua values as JSON, for alaska.json and Alaska's own cjson. Returns encode(settings, value), which raises
+-- errors without a position.
 --
--- `settings.is_array(value)`, where there is one, tells whether a table without elements is an array.
+-- `settings.is_array(value)`, if set, returns whether an empty table is an array.
 local is_null = ...
 
 local error, type, next, rawget, tonumber = error, type, next, rawget, tonumber
@@ -25,8 +25,9 @@ local function fail(value, why)
   error('Cannot serialise ' .. type(value) .. ': ' .. why, 0)
 end
 
--- Returns the shortest text that gives the same number again. A whole float is a whole number, as it may have been one
--- before it came through lua-cjson, which knows only floats; `keeps_floats` has it come back as a float.
+-- Returns the shortest text that converts back to the same number. A float with an integer value is written as an
+-- integer, because it may have been one before lua-cjson, which has floats only, decoded it. With `keeps_floats` it
+-- stays a float.
 local function shortest(value, keeps_floats)
   for digits = 15, 17 do
     local text = format('%.' .. digits .. 'g', value)
@@ -51,8 +52,8 @@ local function number_text(settings, value)
   return settings.shortest and shortest(value, settings.keeps_floats) or format(settings.number_format, value)
 end
 
--- Returns how many elements a table has as an array, or nil if it is to be an object. One without elements is an object
--- unless it is known to be an array.
+-- Returns the length of a table that is an array, or nil for an object. An empty table is an object unless it is marked
+-- as an array.
 local function array_length(settings, value)
   local largest, items = 0, 0
   for key in next, value do

@@ -1,4 +1,5 @@
--- pl.pretty for machines without Penlight: write, dump, read and load, with the output that Penlight 1.13 gives.
+-- Alaska's own pl.pretty, used where Penlight is not installed: write, dump, read and load, with the same output as
+-- Penlight 1.13.
 local _, null, console, _, modules = ...
 
 local error, get_metatable, next, pcall, rawget, rawset, tostring, type =
@@ -28,7 +29,7 @@ local function number_text(value)
   return format('%.14g', value)
 end
 
--- Long brackets keep lines as they are, and brackets readable; all else is quoted.
+-- Strings with line breaks or brackets are written in long brackets, which keep them readable; all others are quoted.
 local function quoted(text)
   local has_lines = find(text, '\n', 1, true) and not find(text, '\r', 1, true)
   local has_brackets = find(text, '%[=*%[') or find(text, '%]=*%]') or sub(text, -1) == ']'
@@ -40,11 +41,11 @@ local function quoted(text)
     level = level + 1
   end
   local bars = rep('=', level)
-  -- A line break right after the opening bracket does not belong to the string, so such a string gets one more.
+  -- Lua skips a line break directly after the opening bracket, so such a string gets an extra one.
   return '[' .. bars .. '[' .. (sub(text, 1, 1) == '\n' and '\n' or '') .. text .. ']' .. bars .. ']'
 end
 
--- What Lua would call lua-cjson's null, which is a null pointer.
+-- How tostring shows lua-cjson's null, which is a null pointer.
 local NULL = jit and 'userdata: NULL' or 'userdata: (nil)'
 
 local function name_of(value)
@@ -63,7 +64,7 @@ local function key_text(key, is_clever)
   return sub(text, 1, 1) == '[' and '[ ' .. text .. ' ]' or '[' .. text .. ']'
 end
 
--- Sorts by the names of their types, and equal types by their texts, which each is asked for once.
+-- Sorts keys by type name, then by text. Each text is created once.
 local function sort_keys(keys)
   local texts = {}
   for i = 1, #keys do
@@ -78,7 +79,7 @@ local function sort_keys(keys)
   end)
 end
 
--- Returns the keys of a table that are not part of its list: numbers last, in the order that the table has them.
+-- Returns the keys of a table that are not part of its list. Numbers come last, in the table's own order.
 local function other_keys(value, list_length)
   local keys, numbers = {}, {}
   for key in next, value do
@@ -99,7 +100,7 @@ local function index(value, position)
   return value[position]
 end
 
--- Returns an element, as a metatable may have it; an error of that has no place of ours.
+-- Returns an element, using __index. An error of __index is raised without the position of this file.
 local function item_at(value, position)
   local is_good, item = pcall(index, value, position)
   if is_good then
@@ -150,8 +151,8 @@ end
 
 local pretty = {}
 
--- Returns a table as Lua text, each level indented by `space` more; an empty `space` puts all on one line. A value
--- that is no table is written too, and a second result says so, except for a string.
+-- Returns a value as Lua source, with `space` as indentation per level; an empty `space` writes everything on one line.
+-- For a value that is neither a table nor a string, the second result says so.
 function pretty.write(value, space, not_clever)
   space = space or '  '
   if type(space) ~= 'string' then
@@ -166,7 +167,7 @@ function pretty.write(value, space, not_clever)
   return type(value) == 'number' and text or name_of(value), 'not a table'
 end
 
--- Prints a value as `write` returns it, or writes it to a file.
+-- Prints the result of `write`, or writes it to a file.
 function pretty.dump(value, filename)
   if not filename then
     print(pretty.write(value))
@@ -185,7 +186,7 @@ end
 
 -- Reading
 
--- Returns Lua text with spaces for its comments and the insides of its strings.
+-- Returns Lua source with its comments and the contents of its strings replaced by spaces.
 local function bare(text)
   local out, position = {}, 1
   while true do
@@ -216,7 +217,7 @@ local function bare(text)
   end
 end
 
--- Calls a chunk while strings have no methods, so that data cannot make much of them.
+-- Calls a chunk while strings have no methods, so that data cannot call them, e.g. `rep` for huge strings.
 local function call_without_string_methods(chunk)
   local metatable = get_metatable ''
   local methods = rawget(metatable, '__index')
@@ -232,7 +233,8 @@ local function check_text(text)
   end
 end
 
--- Returns the table that a Lua table constructor stands for, or nil and why not; it may call and see nothing.
+-- Evaluates a Lua table constructor. Returns the table, or nil and the reason. The constructor has no access to
+-- functions or globals.
 function pretty.read(text)
   check_text(text)
   if not find(bare(text), '^%s*{') then
@@ -251,8 +253,8 @@ function pretty.read(text)
   return value
 end
 
--- Runs Lua text with `env` for its globals, and returns that, or nil and why not. If `is_paranoid`, the text can
--- neither loop nor define functions.
+-- Runs Lua source with `env` as its globals. Returns `env`, or nil and the reason. With `is_paranoid`, the source must
+-- not contain loops or function definitions.
 function pretty.load(text, env, is_paranoid)
   check_text(text)
   env = env or {}

@@ -10,7 +10,7 @@ local function argument_error(position, call, why)
   error(format("bad argument #%d to '%s' (%s)", position, call, why), 3)
 end
 
--- Returns a position or a number of characters; it is called where `argument_error` might be.
+-- Converts an argument to an integer. Must be called at the same stack level as `argument_error`.
 local function whole(value, default, position, call)
   if value == nil then
     return default
@@ -55,10 +55,10 @@ function utf8.char(...)
   return concat(out)
 end
 
--- The least code that may be written with so many octets.
+-- number of octets -> smallest code point that may use this many
 local LEAST = { 0, 0x80, 0x800, 0x10000 }
 
--- Returns the code that begins at a position, and how many octets it has; nil if none does.
+-- Returns the code point that starts at a position, and its number of octets; nil if the octets are not valid.
 local function decode(text, position, is_lax)
   local first = byte(text, position)
   if not first then

@@ -1,30 +1,30 @@
--- Puts in place what bounds the functions of C that work on texts, for scripts in the sandbox.
-local libraries, limits, part, part_with_checks, guards, note = ...
+-- Installs the time-bounded versions of string, utf8 and os functions, for scripts in the sandbox.
+local libraries, limits, part, part_with_checks, guards, record = ...
 
 local pcall, xpcall = pcall, xpcall
 local format = string.format
 local gsub = string.gsub
-local patterns = part 'patterns'(part 'items'(limits.patience), limits.patience)
-local fail = part 'placing'()
+local patterns = part 'patterns'(part 'items'(limits.check_time), limits.check_time)
+local fail = part 'error_position'()
 
--- Not `note` itself, which takes more than an error.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
--- Calls string.gsub with a replacement that calls back.
+-- Calls string.gsub with a function or table as the replacement.
 local function call_back(...)
   if guards then
     return pcall(guards.gsub, ...)
   end
-  return xpcall(gsub, noted, ...)
+  return xpcall(gsub, record_error, ...)
 end
 
--- What is done in Lua is compiled when it is needed first.
+-- The matcher in Lua is compiled at its first use.
 local function make_searching(charge)
-  local matcher = part_with_checks 'matching'(patterns, limits.patience, fail)
-  return part_with_checks 'searching'(patterns, matcher, charge, fail, note)
+  local matcher = part_with_checks 'matching'(patterns, limits.check_time, fail)
+  return part_with_checks 'searching'(patterns, matcher, charge, fail, record)
 end
 
 local charge = part 'strings'(libraries.string, limits, patterns, make_searching, fail, call_back)
-part 'long_texts'(libraries, charge, fail, guards and guards.format or number_format, note)
+part 'long_texts'(libraries, charge, fail, guards and guards.format or number_format, record)

@@ -1,24 +1,24 @@
--- Reads patterns: returns their items.
-local patience = ...
+-- Parses patterns into their items.
+local check_time = ...
 
 local byte, char, find, match, rep, sub =
   string.byte, string.char, string.find, string.match, string.rep, string.sub
 local pcall, concat = pcall, table.concat
 
-local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that takes time; classes that are remembered
-local MOST_CAPTURES = 32
+local LONG, MAX_CLASSES = 1000, 100 -- octets of a class that is slow to analyse; number of classes in the cache
+local MAX_CAPTURES = 32
 
 -- Classes of characters
 
-local all = {} -- octets
+local all = {} -- all octets
 for code = 0, 255 do
   all[code + 1] = char(code)
 end
 
 local classes, class_count = {}, 0
 
--- Returns what stands for a class, given the pattern that it is; `octets` are all that belong to it, and
--- `weight` is what it costs to look for one there.
+-- Returns the character class for a pattern such as `%a` or `[a-z]`: its text, all octets that belong to it, and the
+-- cost (`weight`) of testing one octet.
 local function class(text)
   local known = classes[text]
   if not known then
@@ -28,11 +28,11 @@ local function class(text)
         octets[#octets + 1] = all[code + 1]
       end
       if #text > LONG then
-        patience()
+        check_time()
       end
     end
     known = { text = text, octets = concat(octets), weight = #text > 2 and #text / 2 + 1 or 1 }
-    if class_count == MOST_CLASSES then
+    if class_count == MAX_CLASSES then
       classes, class_count = {}, 0
     end
     if #text <= LONG then
@@ -42,26 +42,26 @@ local function class(text)
   return known
 end
 
--- Returns the text of a class that has one octet only.
+-- Returns the text of a class that contains only this octet.
 local function literal(octet)
   return find(octet, '%w') and octet or '%' .. octet
 end
 
 -- Items
 
--- What Lua says of a mistake is asked of Lua.
-local function said_of(pattern)
+-- Returns Lua's own error message for a malformed pattern.
+local function error_for(pattern)
   local _, message = pcall(match, '', pattern)
   return message
 end
 
--- Returns the position behind a set that begins there, or nil if it has no end.
+-- Returns the position after the set that starts here, or nil if it is not closed.
 local function after_set(pattern, start)
   local position = start + 1
   if byte(pattern, position) == 94 then -- ^
     position = position + 1
   end
-  repeat -- the first octet is no end, whatever it is
+  repeat -- the first octet of a set does not close it, even if it is "]"
     if position > #pattern then
       return nil
     end
@@ -71,7 +71,8 @@ local function after_set(pattern, start)
   return position and position + 1
 end
 
--- Returns the text of the class of characters that begins at a position, and where it ends; nil if it is wrong.
+-- Returns the text of the character class that starts at a position, and the position after it. Returns nil if it is
+-- malformed.
 local function class_at(pattern, start)
   local octet = sub(pattern, start, start)
   if octet == '%' then
@@ -87,8 +88,8 @@ end
 local readers = {}
 
 readers['('] = function(pattern, position, state)
-  if state.captures == MOST_CAPTURES then
-    return { kind = 'wrong', why = said_of(rep('()', MOST_CAPTURES + 1)) }
+  if state.captures == MAX_CAPTURES then
+    return { kind = 'wrong', why = error_for(rep('()', MAX_CAPTURES + 1)) }
   end
   local captures = state.captures + 1
   state.captures = captures
@@ -104,7 +105,7 @@ readers[')'] = function(_, position, state)
   local open = state.open
   local number = open[#open]
   if not number then
-    return { kind = 'wrong', why = said_of ')' }
+    return { kind = 'wrong', why = error_for ')' }
   end
   open[#open], state.is_closed[number] = nil, true
   return { kind = 'close', number = number }, position + 1
@@ -113,7 +114,7 @@ end
 readers['%b'] = function(pattern, position)
   local first, last = sub(pattern, position + 2, position + 2), sub(pattern, position + 3, position + 3)
   if last == '' then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   return { kind = 'balanced', first = byte(first), last = byte(last), class = class(literal(first)),
     either = '[' .. literal(first) .. literal(last) .. ']' }, position + 4
@@ -122,7 +123,7 @@ end
 readers['%f'] = function(pattern, position)
   local after = sub(pattern, position + 2, position + 2) == '[' and after_set(pattern, position + 2)
   if not after then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   return { kind = 'frontier', class = class(sub(pattern, position + 2, after - 1)) }, after
 end
@@ -130,7 +131,7 @@ end
 local function read_back_reference(pattern, position, state)
   local number = byte(pattern, position + 1) - 48
   if not state.is_closed[number] then
-    return { kind = 'wrong', why = said_of(sub(pattern, position, position + 1)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position, position + 1)) }
   end
   return { kind = 'back', number = number }, position + 2
 end
@@ -144,7 +145,7 @@ local REPEATS = { ['*'] = true, ['+'] = true, ['-'] = true, ['?'] = true }
 local function read_class(pattern, position)
   local text, after = class_at(pattern, position)
   if not text then
-    return { kind = 'wrong', why = said_of(sub(pattern, position)) }
+    return { kind = 'wrong', why = error_for(sub(pattern, position)) }
   end
   local times = sub(pattern, after, after)
   if REPEATS[times] then
@@ -153,10 +154,10 @@ local function read_class(pattern, position)
   return { kind = 'one', class = class(text) }, after
 end
 
--- Returns the items of a pattern from a position on, how many captures it has, and whether all of it is right. What is
--- wrong with an item is an error only when a match gets as far.
+-- Returns the items of a pattern from a position on, its number of captures, and whether it is well-formed. A malformed
+-- item raises an error only when a match reaches it, as in C.
 local function items_of(pattern, position)
-  local items, state, is_right = {}, { captures = 0, open = {}, is_closed = {} }, true
+  local items, state, is_valid = {}, { captures = 0, open = {}, is_closed = {} }, true
   while position and position <= #pattern do
     local octet = sub(pattern, position, position)
     local read = readers[octet] or octet == '%' and readers[sub(pattern, position, position + 1)] or read_class
@@ -167,12 +168,12 @@ local function items_of(pattern, position)
       item, position = read(pattern, position, state)
     end
     items[#items + 1] = item
-    is_right = is_right and item.kind ~= 'wrong'
+    is_valid = is_valid and item.kind ~= 'wrong'
     if #items % 64 == 0 then
-      patience()
+      check_time()
     end
   end
-  return items, state.captures, is_right and #state.open == 0
+  return items, state.captures, is_valid and #state.open == 0
 end
 
 return items_of

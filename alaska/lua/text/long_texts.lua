@@ -1,15 +1,15 @@
--- Functions in the sandbox that take as long as a text is: those that take long look at the time.
-local libraries, charge, fail, format, note = ...
+-- Versions of string, utf8 and os functions that check the time when their text is long, for the sandbox.
+local libraries, charge, fail, format, record = ...
 
 local error, ipairs, pcall, select, type, xpcall = error, ipairs, pcall, select, type, xpcall
 local concat, unpack = table.concat, table.unpack
 local byte, find, gmatch, sub = string.byte, string.find, string.gmatch, string.sub
 local is_5_1 = setfenv ~= nil
 
-local LONG = 65536 -- octets that take some time
-local OCTETS, QUOTED = 2e7, 1e6 -- that may be worked on, and be quoted, without a look at the time
-local MOST_OF_DATE, MOST_OF_TEMPLATE = 4096, 256 -- octets
-local MOST_REMEMBERED = 200 -- templates
+local LONG = 65536 -- octets from which on a text counts as long
+local OCTETS, QUOTED = 2e7, 1e6 -- octets that may be processed, or quoted, between two time checks
+local MAX_OF_DATE, MAX_OF_TEMPLATE = 4096, 256 -- octets
+local MAX_CACHED = 200 -- templates in the cache
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
@@ -19,9 +19,9 @@ local function charge_for(text)
   end
 end
 
--- Returns what was returned, or raises an error that has no place yet.
-local function placed(name, is_right, ...)
-  if is_right then
+-- Returns the results of a pcall, or raises its error with the position of the caller.
+local function results_or_error(name, ok, ...)
+  if ok then
     return ...
   end
   fail((...), name)
@@ -36,14 +36,15 @@ for _, name in ipairs { 'upper', 'lower', 'reverse' } do
       end
       return c(s)
     end
-    local result = placed(nil, pcall(c, s))
+    local result = results_or_error(nil, pcall(c, s))
     return result
   end
 end
 
 -- string.format
 
--- Returns what %q makes of a long text. What it makes of an octet depends on the one behind it.
+-- Returns a long text as %q formats it. The text is split into pieces; a control character stays with the digit after
+-- it, because its escape depends on that digit.
 local function quoted(text)
   local pieces, position = {}, 1
   while position <= #text do
@@ -58,7 +59,7 @@ local function quoted(text)
   return '"' .. concat(pieces) .. '"'
 end
 
--- Quotes long texts beforehand; returns the arguments of string.format that are left to do.
+-- Formats the long texts for %q in advance. Returns the remaining arguments of string.format.
 local function without_long_quotes(template, ...)
   local given, pieces, at = { template, ... }, {}, 1
   for text, directive in gmatch(template, '([^%%]*)(%%?[-+ #0%d.]*.?)') do
@@ -84,7 +85,7 @@ local function has_long(...)
   if is_long(first) or is_long(second) or is_long(third) then
     return true
   end
-  for i = 4, select('#', ...) do -- most have no more than three
+  for i = 4, select('#', ...) do -- most calls have three values at most
     if is_long((select(i, ...))) then
       return true
     end
@@ -92,19 +93,19 @@ local function has_long(...)
   return false
 end
 
--- Not `note` itself, which takes more than an error.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 local of_format = { '^bad argument', '^invalid', "^'__tostring'", '^unable' }
 
-local function formatted(is_right, text)
-  if is_right and #text <= LONG then
+local function formatted(ok, text)
+  if ok and #text <= LONG then
     return text
   end
   charge(1)
-  if is_right then
+  if ok then
     return text
   end
   for i = 1, #of_format do
@@ -112,22 +113,22 @@ local function formatted(is_right, text)
       fail(text)
     end
   end
-  error(text, 0) -- of a __tostring
+  error(text, 0) -- the error of a __tostring
 end
 
 local function quote_and_format(...)
   return format(without_long_quotes(...))
 end
 
-local count, quotes = 0, {} -- whether templates have %q
+local count, quotes = 0, {} -- cache: whether a template contains %q
 
 local function has_quotes(template)
   if type(template) ~= 'string' then
     return false
   end
   local found = find(template, '%q', 1, true) ~= nil
-  if #template <= MOST_OF_TEMPLATE then
-    if count == MOST_REMEMBERED then
+  if #template <= MAX_OF_TEMPLATE then
+    if count == MAX_CACHED then
       count, quotes = 0, {}
     end
     count, quotes[template] = count + 1, found
@@ -138,7 +139,7 @@ end
 if is_5_1 then
   function string.format(...)
     if has_long(...) then
-      local text = formatted(xpcall(has_quotes(...) and quote_and_format or format, noted, ...))
+      local text = formatted(xpcall(has_quotes(...) and quote_and_format or format, record_error, ...))
       return text
     end
     return format(...)
@@ -149,7 +150,7 @@ else
     if found == nil then
       found = has_quotes(...)
     end
-    local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, noted, ...))
+    local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, record_error, ...))
     return text
   end
 end
@@ -160,30 +161,30 @@ local date = os.date
 function os.date(...)
   local text = ...
   if type(text) == 'string' then
-    if #text > MOST_OF_DATE then
+    if #text > MAX_OF_DATE then
       fail("bad argument #1 to 'date' (the format is too long)")
     end
-    charge(#text / MOST_OF_DATE / 10)
+    charge(#text / MAX_OF_DATE / 10)
   end
-  local result = placed(nil, pcall(date, ...))
+  local result = results_or_error(nil, pcall(date, ...))
   return result
 end
 
--- utf8, which in LuaJIT is ours
+-- utf8. In LuaJIT this library is Alaska's own (utf8.lua), which checks the time itself.
 
 local function with_charge(name, c)
   return function(...)
     charge_for((...))
-    return placed(name, pcall(c, ...))
+    return results_or_error(name, pcall(c, ...))
   end
 end
 
--- Returns what utf8.codes does, with an iterator that a long text does not keep.
+-- Returns a version of utf8.codes. In a text that is not valid UTF-8, each step may scan all of it and is charged.
 local function charged_codes(codes, len)
   return function(...)
     charge_for((...))
-    local is_right, step, text, first = pcall(codes, ...)
-    if not is_right then
+    local ok, step, text, first = pcall(codes, ...)
+    if not ok then
       fail(step)
     end
     local is_valid = len(text, 1, -1, (select(2, ...)))
@@ -192,7 +193,7 @@ local function charged_codes(codes, len)
         return step(given, position)
       end
       charge_for(given)
-      return placed(nil, pcall(step, given, position))
+      return results_or_error(nil, pcall(step, given, position))
     end, text, first
   end
 end

@@ -1,19 +1,19 @@
--- Matches a pattern as Lua does, for what would keep the matcher in C too long. This file is checked as a script is, so
--- the time ends it.
-local patterns, patience, fail = ...
+-- Matches patterns like Lua's own matcher, for cases where the matcher in C could take too long. This file is compiled
+-- with time checks, so the time limit can end it.
+local patterns, check_time, fail = ...
 
 local byte, find, rep, sub = string.byte, string.find, string.rep, string.sub
 local concat, unpack, pcall = table.concat, table.unpack, pcall
 local is_5_1 = setfenv ~= nil
 
-local LONG = 4096 -- octets that C may look at before the time is looked at
-local MANY = 180 -- items, from which on Lua may refuse a match
-local MOST_DEPTH = 200 -- calls of the matcher in each other
+local LONG = 4096 -- octets that C may scan between two time checks
+local MANY = 180 -- items from which on Lua may raise "pattern too complex"
+local MAX_DEPTH = 200 -- depth of recursion in the matcher
 
-local _, too_complex = pcall(find, rep('a', MOST_DEPTH + 9), rep('a?', MOST_DEPTH + 9))
+local _, too_complex = pcall(find, rep('a', MAX_DEPTH + 9), rep('a?', MAX_DEPTH + 9))
 local _, unfinished = pcall(find, '', '(')
 
--- Returns the codes of the octets that belong to a class.
+-- Returns the set of octets (as numbers) that belong to a class.
 local function set_of(class)
   local set = {}
   for i = 1, #class.octets do
@@ -22,8 +22,9 @@ local function set_of(class)
   return set
 end
 
--- Each makes a function that tries to match its item and all that follow, from a position on, and returns the position
--- behind the match, or nil. `follow` does that for what follows, and `nested` too, where the matcher in C calls itself.
+-- Each entry makes a function that tries to match its item, and all items after it, at a position. The function returns
+-- the position after the match, or nil. `follow` matches the items after this one. `nested` does the same, and is used
+-- where the matcher in C calls itself recursively.
 local makers = {}
 
 function makers.one(item, follow)
@@ -45,9 +46,9 @@ function makers.literal(item, follow)
   end
 end
 
-local function wait_for(octets)
+local function check_long(octets)
   if octets > LONG then
-    patience()
+    check_time()
   end
 end
 
@@ -61,7 +62,7 @@ local function greedy(item, follow, nested, least)
       return (is_5_1 and nested or follow)(s, i)
     end
     local _, last = find(s, run, i)
-    wait_for(last - i)
+    check_long(last - i)
     for position = last + 1, i + least, -1 do
       local stop = nested(s, position)
       if stop then
@@ -146,7 +147,7 @@ function makers.balanced(item, follow)
     local depth, seen = 1, i
     while true do
       local position = find(s, either, seen + 1)
-      wait_for((position or #s) - seen)
+      check_long((position or #s) - seen)
       if not position then
         return nil
       elseif byte(s, position) == last then
@@ -176,7 +177,7 @@ function makers.back(item, follow, _, captures)
   return function(s, i)
     local first, after = captures.first[number], captures.after[number]
     if not after then
-      return nil -- a position is no text
+      return nil -- a position capture has no text
     end
     local length = after - first
     if length == 0 then
@@ -184,7 +185,7 @@ function makers.back(item, follow, _, captures)
     elseif byte(s, i) ~= byte(s, first) or length > #s - i + 1 then
       return nil
     end
-    wait_for(length)
+    check_long(length)
     if sub(s, i, i + length - 1) == sub(s, first, after - 1) then
       return follow(s, i + length)
     end
@@ -201,7 +202,7 @@ local function is_literal(item)
   return item and item.kind == 'one' and #item.class.octets == 1
 end
 
--- Returns an item for the literals that end with the one at this place, and the place of the first.
+-- Joins the literal items that end at this index. Returns the joined item and the index of the first one.
 local function joined(items, last)
   local first, octets = last, {}
   while is_literal(items[first - 1]) do
@@ -215,7 +216,7 @@ end
 
 local function limited(follow, captures)
   return function(s, i)
-    if captures.depth == MOST_DEPTH then
+    if captures.depth == MAX_DEPTH then
       fail(too_complex)
     end
     captures.depth = captures.depth + 1
@@ -229,7 +230,7 @@ local function at_end(_, i)
   return i
 end
 
--- Returns the values of all captures; `is_lazy` lets one that is unfinished be nil.
+-- Returns the values of all captures. With `is_lazy`, an unfinished capture is nil instead of an error.
 local function values(captures, s, is_lazy)
   local found = {}
   for number = 1, captures.count do
@@ -243,8 +244,8 @@ local function values(captures, s, is_lazy)
   return unpack(found, 1, captures.count)
 end
 
--- Returns a function that does what string.find does, for a pattern at one position alone. `captured` may be 'none', for
--- no captures, or 'lazily', for nil where one is unfinished.
+-- Returns a function like string.find that tries one position only. `captured` may be 'none', for no captures, or
+-- 'lazily', for nil instead of an unfinished capture.
 return function(known)
   local items = patterns.items(known)
   local captures = { first = {}, after = {}, count = known.captures, depth = 1 }

@@ -1,35 +1,36 @@
--- What a pattern costs: how long a subject may be for the matcher in C to be done in a bounded time.
+-- Estimates the cost of a pattern: the longest subject for which the matcher in C finishes in bounded time.
 --
--- That matcher tries one way after the other, and nothing can stop it. What it may take in the worst case is estimated
--- from the parts of a pattern, its items, in units of about two nanoseconds:
+-- The matcher in C backtracks and cannot be interrupted. Its worst case is estimated from the items of the pattern, in
+-- units of about two nanoseconds:
 --
--- * what a try costs that fails, from one position of the subject; there is one from each, if there is no anchor;
--- * what a try costs that matches, apart from the octets that it takes, and for each of these.
+-- * the cost of a failed attempt at one position of the subject; without an anchor, there is an attempt at each
+--   position;
+-- * the cost of a successful attempt: a fixed part, and a part for each octet that it matches.
 --
--- A repeated item multiplies the first by the length of the subject, as what is behind it is tried after each octet. It
--- does not where nothing behind it can fail, nor where no octet of its own can begin what is behind it.
-local items_of, patience = ...
+-- A repeated item multiplies the cost of failure by the length of the subject, because the items after it are tried
+-- after each octet. It does not if nothing after it can fail, or if no octet of the item can start what follows.
+local items_of, check_time = ...
 
 local byte, find, match = string.byte, string.find, string.match
 local floor, huge, log, max, min = math.floor, math.huge, math.log, math.max, math.min
 local is_5_1 = setfenv ~= nil
 
-local LONGEST = 1000 -- octets of a pattern that is analysed, and remembered
-local MOST_REMEMBERED = 200 -- patterns
-local MOST_ITEMS = 180 -- for which Lua surely has levels enough
-local QUICK, SLOW = 1e5, 4e7 -- units: what needs no look at the clock, and what may be done after one
-local TRY, LITERAL = 4, 1 -- units of a call within the matcher, and of one octet that is compared
-local MEAN = 0.6 -- the tries from all positions of n octets cost about as much as n tries of this part of them
+local LONGEST = 1000 -- octets of the longest pattern that is analysed and cached
+local MAX_CACHED = 200 -- patterns in the cache
+local MAX_ITEMS = 180 -- items for which the recursion limit of the matcher certainly suffices
+local QUICK, SLOW = 1e5, 4e7 -- units: cost that needs no time check, and maximum cost between two time checks
+local TRY, LITERAL = 4, 1 -- units: cost of a recursive call of the matcher, and of comparing one octet
+local MEAN = 0.6 -- attempts at all positions of n octets cost about as much as n attempts on this fraction of them
 
-local patterns = { QUICK = QUICK, SLOW = SLOW, TRY = TRY, LONGEST = LONGEST, MOST_REMEMBERED = MOST_REMEMBERED }
+local patterns = { QUICK = QUICK, SLOW = SLOW, TRY = TRY, LONGEST = LONGEST, MAX_CACHED = MAX_CACHED }
 
 -- Costs
 
 local ALL = items_of('.', 1)[1].class.octets
 local MAY_BE_EMPTY = { ['*'] = true, ['-'] = true, ['?'] = true, open = true, close = true, position = true }
 
--- Notes of each item what follows it: `is_sure` if that cannot fail, `is_apart` if no octet of the item begins it, and
--- `glance`, what it costs to see that.
+-- Stores in each item what is known about the items after it: `is_sure` if they cannot fail, `is_apart` if no octet of
+-- this item can start them, and `glance`, the cost of testing that.
 function patterns.look_ahead(items)
   local begins, is_sure, ends, glance = ALL, true, true, TRY
   for i = #items, 1, -1 do
@@ -51,13 +52,14 @@ function patterns.look_ahead(items)
     end
     item.cannot_fail = is_sure
     if i % 64 == 0 then
-      patience()
+      check_time()
     end
   end
 end
 
--- Each returns what a try that fails costs, then one that matches: apart from its octets, and for each of them. It is
--- given these of what is behind the item, and those of failure for the mean number of octets, and the number of octets.
+-- Each entry returns three costs: of a failed attempt, the fixed part of a successful attempt, and its part per octet.
+-- The parameters are the same three costs for the items after this one, then the mean cost of failure, and the number
+-- of octets.
 local costs = {}
 
 costs['*'] = function(item, fails, base, each, mean, n)
@@ -114,7 +116,7 @@ function costs.open(_, fails, base, each)
 end
 costs.close, costs.position, costs['$'], costs.wrong = costs.open, costs.open, costs.open, costs.open
 
--- Returns the three costs of the whole; `scale` is the part of n that is counted on.
+-- Returns the three costs of the whole pattern, and the mean cost of failure.
 local function costs_of(items, n)
   local fails, base, each = 0, 0, 0
   local mean = 0
@@ -131,7 +133,7 @@ local function costs_of(items, n)
   return fails + TRY, base + TRY, each, mean + TRY
 end
 
--- Returns what one match, all matches, and a match at one position cost in n octets.
+-- Returns the costs of one match, of all matches, and of a match at one position, in a subject of n octets.
 local function costs_in(items, n, is_anchored)
   local fails, base, each, mean = costs_of(items, n)
   local at = max(fails, base + each * n)
@@ -146,8 +148,8 @@ for power = 2, 30, 4 do
   lengths[#lengths + 1] = 2 ^ power
 end
 
--- Returns up to which length a cost is within a bound, given what it is for each of `lengths`. On scales of logarithms
--- costs bend upwards: between two lengths they are no more than on the straight line.
+-- Returns the longest subject whose cost is within a bound. `costs` has the cost for each of `lengths`. On a
+-- logarithmic scale the cost is convex, so linear interpolation between two lengths is an upper bound.
 local function longest(costs, most)
   local place = 1
   while place <= #lengths and costs[place] <= most do
@@ -163,7 +165,7 @@ local function longest(costs, most)
   return floor(length * (lengths[place] / length) ^ (log(most / below) / log(above / below)))
 end
 
--- Notes up to which lengths of subjects a pattern needs no look at the time, and may be left to C after one.
+-- Stores the longest subjects that need no time check, and those that C may match after one time check.
 local function bound(known, items)
   local once, every, at = {}, {}, {}
   for place = 1, #lengths do
@@ -173,12 +175,12 @@ local function bound(known, items)
   known.once, known.every, known.at = longest(once, SLOW), longest(every, SLOW), longest(at, SLOW)
 end
 
--- Tells whether string.find looks for a pattern as it is.
+-- Returns whether a pattern has no special characters, so that string.find searches for it as plain text.
 function patterns.is_plain(pattern)
   return not find(pattern, '[%^$*+?.(%[%%-]')
 end
 
--- Returns the items of a pattern that is known.
+-- Returns the items of an analysed pattern.
 function patterns.items(known)
   local pattern = known.pattern
   if #pattern > LONGEST and patterns.is_plain(pattern) and not find(pattern, ')', 1, true) then
@@ -187,7 +189,7 @@ function patterns.items(known)
   return (items_of(pattern, known.is_anchored and 2 or 1))
 end
 
--- Bounds what has no repeated items, and so costs the same at each position.
+-- Stores the bounds of a pattern without repeated items, which has the same cost at each position.
 local function bound_at_once(known, at)
   known.share, known.at = at / SLOW, at <= SLOW and huge or 1
   if known.is_anchored and at <= QUICK then
@@ -202,11 +204,11 @@ end
 local function analysed(pattern, octets)
   local known = { pattern = pattern, captures = 0, share = 0, is_anchored = byte(pattern) == 94 } -- ^
   if patterns.is_plain(pattern) and not find(pattern, ')', 1, true) then
-    known.is_right = true
+    known.is_valid = true
     return bound_at_once(known, TRY + octets * LITERAL)
   end
-  local items, captures, is_right = items_of(pattern, known.is_anchored and 2 or 1)
-  known.captures, known.is_right = captures, is_right and #items < MOST_ITEMS
+  local items, captures, is_valid = items_of(pattern, known.is_anchored and 2 or 1)
+  known.captures, known.is_valid = captures, is_valid and #items < MAX_ITEMS
   if not find(pattern, '[*+?-]') and not find(pattern, '%%[b%d]') then
     local _, _, at = costs_in(items, 1)
     return bound_at_once(known, at)
@@ -215,21 +217,22 @@ local function analysed(pattern, octets)
     bound(known, items)
     return known
   end
-  known.is_right, known.quick, known.quick_every, known.once, known.every, known.at = false, 0, 0, 1, 1, 1
+  known.is_valid, known.quick, known.quick_every, known.once, known.every, known.at = false, 0, 0, 1, 1, 1
   return known
 end
 
--- Returns what is known of a pattern; for string.gmatch it must have no anchor. Lengths of subjects within which C is
--- surely done in time: `once` for one match, `every` for all of them, `at` for a match at one position, which costs at
--- least `share` of what may be done; the first two also as `quick` and `quick_every`. `is_right` if no error can be.
+-- Analyses a pattern; a pattern for string.gmatch must not have an anchor. Returns a table with the longest subjects
+-- that C certainly handles in time: `once` for one match, `every` for all matches, `at` for a match at one position,
+-- which costs at least the fraction `share` of the budget between two time checks. `quick` and `quick_every` are the
+-- same limits for subjects that need no time check. `is_valid` means that the pattern cannot raise an error.
 function patterns.analysed(pattern)
-  patience()
+  check_time()
   local octets = #pattern
   if is_5_1 then
-    pattern = match(pattern, '^%Z*') -- to LuaJIT, a zero is the end
+    pattern = match(pattern, '^%Z*') -- in LuaJIT, a zero octet ends the pattern
   end
   local known = analysed(pattern, octets)
-  -- string.find may be told to take the text as it is.
+  -- string.find may be called with the flag for plain text.
   known.quick = min(known.quick, floor(QUICK / (TRY + octets / 8)))
   return known
 end

@@ -1,16 +1,18 @@
--- find, match, gmatch and gsub for what would keep those of C too long. This file is checked as a script is.
+-- find, match, gmatch and gsub for cases where the functions in C could take too long. This file is compiled with time
+-- checks.
 --
--- A *search* is a function that does what string.find does, for one pattern, from a position on.
-local patterns, matcher, charge, fail, note = ...
+-- A *search* is a function like string.find, for one pattern, from a position on.
+local patterns, matcher, charge, fail, record = ...
 
 local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
 local concat, max, getmetatable = table.concat, math.max, getmetatable
 local error, pcall, select, type, xpcall = error, pcall, select, type, xpcall
 local is_5_1 = setfenv ~= nil
 local SLOW = patterns.SLOW
-local SHORT, LONG = 64, 65536 -- octets of a piece of the subject
+local SHORT, LONG = 64, 65536 -- octets of the first and of the largest piece of the subject
 
--- Returns where from a position on a match may begin: at an octet of a class, if one is given, or at the end.
+-- Returns the first position, from a given one on, where a match can start: at an octet of the class, if there is one,
+-- or at the end.
 local function next_start(s, position, class)
   local size, length = SHORT, #s
   if not class or position > length or find(class.octets, sub(s, position, position), 1, true) then
@@ -27,8 +29,9 @@ local function next_start(s, position, class)
   return length + 1
 end
 
--- Returns the class of what a match has to begin with, if it is one. Returns as well a pattern for the octets in a row
--- that it begins with, if none of these can begin what is behind them: where one of them fails to match, all do.
+-- Returns the class of the octet that every match starts with, if there is one. Also returns a pattern for the run of
+-- octets at the start of a match, if none of them can start what follows. If the match fails at one octet of such a
+-- run, it fails at all of them.
 local function beginning(items)
   local place = 1
   while items[place] and (items[place].kind == 'open' or items[place].kind == 'position') do
@@ -46,7 +49,7 @@ local function beginning(items)
   return (kind == 'one' or kind == '+' or kind == 'balanced') and first.class or nil, row
 end
 
--- Returns a search that tries one position after the other, and counts a share of the time for each.
+-- Returns a search that tries one position after the other. Each attempt is charged `share`.
 local function search_by_positions(known, at, share)
   local class, row = beginning(patterns.items(known))
   local search
@@ -74,11 +77,11 @@ local function search_by_positions(known, at, share)
   return search
 end
 
--- Returns a search for subjects of n octets: in C as a whole, in C from each position, or in Lua. `is_repeated`: it is
--- called until there is no other match.
+-- Returns a search for subjects of n octets. It runs in C on the whole subject, in C at each position, or in Lua.
+-- `is_repeated` means that the caller repeats it for all matches.
 local function search_of(known, n, is_repeated)
   local pattern = known.pattern
-  if known.is_right and n <= known.once then
+  if known.is_valid and n <= known.once then
     local share = n / known.once
     if is_repeated and n <= known.every then
       charge(share)
@@ -90,7 +93,7 @@ local function search_of(known, n, is_repeated)
       charge(share)
       return find(s, pattern, position)
     end
-  elseif known.is_right and n <= known.at and not known.is_anchored then
+  elseif known.is_valid and n <= known.at and not known.is_anchored then
     pattern = '^' .. pattern
     return search_by_positions(known, function(s, position)
       return find(s, pattern, position)
@@ -131,7 +134,7 @@ function searching.gmatch(known, s, position)
     if not first then
       charge(1)
       return nil
-    elseif last + 1 == behind then -- Lua 5.4 takes nothing right behind something
+    elseif last + 1 == behind then -- Lua 5.4 ignores an empty match directly after another match
       position = position + 1
       return step()
     end
@@ -156,7 +159,7 @@ end
 
 -- Replacing
 
--- Returns the parts of a replacement: texts, numbers of captures, and functions that raise an error.
+-- Splits a replacement into its parts: texts, capture numbers, and functions that raise an error.
 local function parts_of(text, captures)
   local parts, position = {}, 1
   while true do
@@ -170,9 +173,9 @@ local function parts_of(text, captures)
     if number and (number <= captures or number == 1) then
       parts[#parts + 1] = number
     else
-      local is_right, said = pcall(gsub, 'x', 'x', '%' .. escaped)
-      parts[#parts + 1] = is_right and said or function()
-        fail(said)
+      local is_valid, message = pcall(gsub, 'x', 'x', '%' .. escaped)
+      parts[#parts + 1] = is_valid and message or function()
+        fail(message)
       end
     end
     position = mark + 2
@@ -181,7 +184,7 @@ end
 
 local _, unfinished = pcall(find, '', '(')
 
--- Each returns a function that adds to a table what takes the place of a match, and returns how long the table is then.
+-- Each entry returns a function that appends the replacement of a match to a table and returns the new length.
 local adders = {}
 
 function adders.string(text, known)
@@ -209,22 +212,22 @@ local function add_value(out, count, s, first, last, value)
   if not value then
     value = sub(s, first, last)
   elseif kind ~= 'string' and kind ~= 'number' then
-    local _, said = pcall(gsub, 'x', 'x', function() return value end)
-    fail(said)
+    local _, message = pcall(gsub, 'x', 'x', function() return value end)
+    fail(message)
   end
   out[count + 1] = value
   return count + 1
 end
 
--- Not `note` itself, which takes more than an error.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
--- Returns what was returned, or raises what was raised, without a place of ours, as C has none.
-local function passed_on(is_right, ...)
+-- Returns the result of a pcall, or raises its error without the position of this file, as C does.
+local function results_or_error(is_valid, ...)
   local value = ...
-  if is_right then
+  if is_valid then
     return value
   end
   error(type(value) == 'string' and gsub(value, '^%[alaska searching%]:%d+: ', '') or value, 0)
@@ -244,7 +247,7 @@ function adders.table(values)
     if is_plain then
       value = values[capture]
     else
-      value = passed_on(xpcall(index, noted, values, capture))
+      value = results_or_error(xpcall(index, record_error, values, capture))
     end
     return add_value(out, count, s, first, last, value)
   end
@@ -253,13 +256,13 @@ end
 adders['function'] = function(call)
   return function(out, count, s, first, last, ...)
     if select('#', ...) == 0 then
-      return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, sub(s, first, last))))
+      return add_value(out, count, s, first, last, results_or_error(xpcall(call, record_error, sub(s, first, last))))
     end
-    return add_value(out, count, s, first, last, passed_on(xpcall(call, noted, ...)))
+    return add_value(out, count, s, first, last, results_or_error(xpcall(call, record_error, ...)))
   end
 end
 
--- Does what string.gsub does, for the first matches up to a number.
+-- Does what string.gsub does, for at most `most` matches.
 function searching.gsub(known, s, replacement, most)
   local search, add = search_of(known, #s, true), adders[type(replacement)](replacement, known)
   local captured = type(replacement) == 'string' and (find(replacement, '%%[1-9]') and 'lazily' or 'none') or nil
@@ -269,7 +272,7 @@ function searching.gsub(known, s, replacement, most)
   local function replace(first, last, ...)
     if not first then
       return false
-    elseif last + 1 == behind then -- as above
+    elseif last + 1 == behind then -- as in gmatch
       position = position + 1
       return true
     end
@@ -296,7 +299,7 @@ function searching.gsub(known, s, replacement, most)
   return concat(out), replaced
 end
 
--- Looks for a text as it is.
+-- Searches for plain text.
 function searching.plain(s, text, position)
   local head, length = sub(text, 1, SHORT), #text
   while true do

@@ -1,7 +1,7 @@
--- string.find, match, gmatch and gsub in the sandbox: no call keeps a thread for more than a moment, and calls that
--- take moments look at the time.
+-- string.find, match, gmatch and gsub in the sandbox. No call blocks a thread for longer than a moment, and slow calls
+-- check the time.
 --
--- What C can surely do in time is left to it, at once; that is so for most patterns and subjects.
+-- Calls that C certainly finishes in time, which are most, go directly to C.
 local string, limits, patterns, make_searching, fail, call_back = ...
 
 local error, pcall, tonumber, type = error, pcall, tonumber, type
@@ -10,41 +10,41 @@ local math_type, tointeger = math.type, math.tointeger
 local is_5_1 = setfenv ~= nil
 
 local QUICK, SLOW, TRY, LONGEST = patterns.QUICK, patterns.SLOW, patterns.TRY, patterns.LONGEST
-local MOST_REMEMBERED = patterns.MOST_REMEMBERED
-local MOST_REFERRED = 32 -- octets of a replacement that is remembered
-local FEW = 1000 -- octets in which C may call a script's function for each match
+local MAX_CACHED = patterns.MAX_CACHED
+local MAX_REFERRED = 32 -- octets of the longest replacement in the cache
+local FEW = 1000 -- octets of the longest subject for which C may call a script's function at each match
 
 -- Time
 
 local debt = 0
 
--- Adds a share of what may be done without a look at the time, and looks when it is all used up.
+-- Adds a fraction of the budget between two time checks. Checks the time when the budget is used up.
 local function charge(share)
   debt = debt + share
   if debt > 1 then
     debt = 0
-    limits.patience()
+    limits.check_time()
   end
 end
 
-local searching -- made when it is needed first
+local searching -- created at its first use
 local function long_search()
   searching = searching or make_searching(charge)
   return searching
 end
 
--- What is known of patterns and replacements
+-- Caches of patterns and replacements
 
-local count, known, quick_every, wrong = 0, {}, {}, {} -- the first two have no patterns that are wrong
-local text_count, texts, escaped_texts = 0, {}, {} -- up to how many octets they are looked for at once
+local count, known, quick_every, wrong = 0, {}, {}, {} -- `known` and `quick_every` have well-formed patterns only
+local text_count, texts, escaped_texts = 0, {}, {} -- plain text -> longest subject that needs no time check
 local reference_count, references = 0, {}
 
 local function remember(pattern, found)
-  if count == MOST_REMEMBERED then
+  if count == MAX_CACHED then
     count, known, quick_every, wrong = 0, {}, {}, {}
   end
   count = count + 1
-  if found.is_right then
+  if found.is_valid then
     known[pattern], quick_every[pattern] = found, found.quick_every
   else
     wrong[pattern] = found
@@ -62,7 +62,7 @@ local function known_of(pattern)
   return found
 end
 
--- Returns the highest number of a capture that a replacement names, or nil if it is wrong.
+-- Returns the highest capture number in a replacement, or nil if the replacement is malformed.
 local function references_in(text)
   local highest = references[text]
   if highest then
@@ -77,8 +77,8 @@ local function references_in(text)
       return nil
     end
   end
-  if #text <= MOST_REFERRED then
-    if reference_count == MOST_REMEMBERED then
+  if #text <= MAX_REFERRED then
+    if reference_count == MAX_CACHED then
       references, reference_count = {}, 0
     end
     references[text], reference_count = highest, reference_count + 1
@@ -97,7 +97,7 @@ local function is_text(value)
   return kind == 'string' or kind == 'number'
 end
 
--- Returns an integer as C takes it, or nil.
+-- Converts a value to an integer as C does, or returns nil.
 local function integer_of(value)
   local number = is_text(value) and tonumber(value)
   if number and is_5_1 then
@@ -107,10 +107,10 @@ local function integer_of(value)
   return number and tointeger(number)
 end
 
--- What says of an integer that it is one, and how; in LuaJIT any number is taken for one.
+-- The function and its result that identify an integer. LuaJIT accepts any number.
 local kind_of, INTEGER = math_type or type, math_type and 'integer' or 'number'
 
--- Returns the position that a number stands for, from 1 on.
+-- Converts `init` to an absolute position, from 1 on.
 local function position_of(init, length)
   local position = init == nil and 1 or integer_of(init)
   if position < 0 then
@@ -122,15 +122,15 @@ local function position_of(init, length)
   return position < 1 and 1 or position
 end
 
--- Raises the error of a function of C that is given these arguments; texts play no part in it.
+-- Raises the error that the C function raises for these arguments. Texts are left out, because they do not cause it.
 local function refuse(c, s, pattern, ...)
   local _, text = pcall(c, type(s) == 'string' and '' or s, type(pattern) == 'string' and '' or pattern, ...)
   fail(text)
 end
 
--- Returns what was returned, or raises an error that has no place yet.
-local function placed(is_right, ...)
-  if is_right then
+-- Returns the results of a pcall, or raises its error with the position of the caller.
+local function results_or_error(is_valid, ...)
+  if is_valid then
     return ...
   end
   fail((...))
@@ -138,13 +138,13 @@ end
 
 -- Searching
 
--- Returns what C finds, which it does in time.
+-- Calls the C function, which finishes in time.
 local function found_by_c(c, found, s, ...)
   charge(#s / found.once)
-  if found.is_right then
+  if found.is_valid then
     return c(s, ...)
   end
-  return placed(pcall(c, s, ...))
+  return results_or_error(pcall(c, s, ...))
 end
 
 local function find_plain(s, text, position)
@@ -154,7 +154,7 @@ local function find_plain(s, text, position)
   end
   charge(cost / SLOW)
   if #text <= LONGEST then
-    if text_count == MOST_REMEMBERED then
+    if text_count == MAX_CACHED then
       text_count, texts, escaped_texts = 0, {}, {}
     end
     local remembered = patterns.is_plain(text) and texts or escaped_texts
@@ -230,9 +230,9 @@ function string.match(s, pattern, init)
   return slow_match(s, pattern, init)
 end
 
--- Returns an iterator of C's that counts what it costs, all of it together, whenever it comes to the end.
+-- Wraps C's iterator. The cost of all its steps is charged at the start and at the end.
 local function counted(step, share)
-  local function passed_on(...)
+  local function charged(...)
     if ... == nil then
       charge(share)
     end
@@ -240,7 +240,7 @@ local function counted(step, share)
   end
   charge(share)
   return function()
-    return passed_on(step())
+    return charged(step())
   end
 end
 
@@ -249,12 +249,12 @@ local function slow_gmatch(s, pattern, init)
   if is_5_1 then
     init = nil
   end
-  -- There are no anchors here.
+  -- gmatch has no anchor: "^" is a character.
   local found = known_of(byte(pattern) == 94 and '%' .. pattern or pattern)
   local length = #s
-  if found.is_right and length <= found.quick_every then
+  if found.is_valid and length <= found.quick_every then
     return gmatch(s, pattern, init)
-  elseif found.is_right and length <= found.every then
+  elseif found.is_valid and length <= found.every then
     return counted(gmatch(s, pattern, init), length / found.every)
   end
   return long_search().gmatch(found, s, position_of(init, length))
@@ -272,10 +272,11 @@ end
 
 -- Replacing
 
--- Returns what C has returned; an error of C itself has no place yet, and one of what it has called has.
-local function called_back(is_right, ...)
+-- Returns the results of gsub in C, or raises its error. An error of gsub itself gets the position of the caller; an
+-- error of the called function has its position already.
+local function results_of_gsub(is_valid, ...)
   local value = ...
-  if is_right then
+  if is_valid then
     return ...
   elseif type(value) == 'string' and find(value, '^invalid replacement value %(') then
     fail(value)
@@ -288,8 +289,8 @@ local function slow_gsub(s, pattern, replacement, most)
   local found, length = known_of(pattern), #s
   most = most == nil and length + 1 or integer_of(most)
   if type(replacement) ~= 'string' then
-    if length <= FEW and length <= found.quick_every and found.is_right then
-      return called_back(call_back(s, pattern, replacement, most))
+    if length <= FEW and length <= found.quick_every and found.is_valid then
+      return results_of_gsub(call_back(s, pattern, replacement, most))
     end
     return long_search().gsub(found, s, replacement, most)
   end
@@ -302,10 +303,10 @@ local function slow_gsub(s, pattern, replacement, most)
   end
   charge(share)
   local highest = references_in(replacement)
-  if found.is_right and highest and (highest <= found.captures or highest == 1) then
+  if found.is_valid and highest and (highest <= found.captures or highest == 1) then
     return gsub(s, pattern, replacement, most)
   end
-  return placed(pcall(gsub, s, pattern, replacement, most))
+  return results_or_error(pcall(gsub, s, pattern, replacement, most))
 end
 
 local replaces = { string = true, number = true, table = true, ['function'] = true }

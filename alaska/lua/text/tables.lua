@@ -1,18 +1,18 @@
--- The library `table`, where C would work for longer than the time that is looked at.
+-- Versions of the `table` functions that C could run for longer than the time limit.
 --
--- C asks a table's metatable for its length and for what is in it, for ever if that is what it says. A table without
--- one costs no more than it holds. So C does what is asked of such a table; for others, and for sorting what takes
--- long to compare, the work is done or watched here, and this file is checked as a script is.
-local c, note = ...
+-- The C functions use the __len and __index metamethods, which may report any length. For a table without a metatable,
+-- the cost is bounded by its contents, so the C function is called. For other tables, and for sorts with slow
+-- comparisons, the work is done or monitored in this file, which is compiled with time checks.
+local c, record = ...
 
 local error, getmetatable, pcall, select, tonumber, type, xpcall =
   error, getmetatable, pcall, select, tonumber, type, xpcall
 local format, find, gsub, getinfo = string.format, string.find, string.gsub, debug.getinfo
 local math_type, tointeger, maxinteger = math.type, math.tointeger, math.maxinteger or 2 ^ 53
 
-local MOST_MOVED = 2 ^ 16 -- what C may do before the time is looked at
-local MOST_RESULTS = 1000000 -- the stack of Lua holds no more
-local FEW, MOST_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
+local MAX_MOVED = 2 ^ 16 -- items that C may process between two time checks
+local MAX_RESULTS = 1000000 -- limit of the Lua stack
+local FEW, MAX_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
 
 local tables = {}
 
@@ -21,7 +21,7 @@ local tables = {}
 local of_c = { '^wrong number of arguments', '^invalid order function', '^invalid value', '^too many results',
   '^object length' }
 
--- Tells whether an error is that of the function of C itself, which tells the place where it was called.
+-- Returns whether an error comes from the C function itself, which adds the position of its caller.
 local function is_of_c(name, message)
   if find(message, "^bad argument #%d+ to '" .. name) then
     return true
@@ -34,15 +34,15 @@ local function is_of_c(name, message)
   return false
 end
 
--- Returns what was returned, or raises the error where the script called the function that ends with this.
-local function passed_on(name, is_right, ...)
-  if is_right then
+-- Returns the results of a pcall, or raises its error at the position where the script called the function.
+local function results_or_error(name, ok, ...)
+  if ok then
     return ...
   end
   local message = ...
   if type(message) == 'string' then
     message = gsub(gsub(message, "^(bad argument #%d+ to ')%?", '%1' .. name), "^(bad argument #%d+ to ')table%.", '%1')
-    message = gsub(message, '^%[alaska tables%]:%d+: ', '') -- of a comparison that C would have made
+    message = gsub(message, '^%[alaska tables%]:%d+: ', '') -- an error of `is_less`; C adds no position
   end
   error(message, type(message) == 'string' and is_of_c(name, message) and 2 or 0)
 end
@@ -51,7 +51,7 @@ local function is_made_up(t)
   return type(t) == 'table' and getmetatable(t) ~= nil
 end
 
--- Returns an integer as C takes it, or nil; in LuaJIT any number.
+-- Converts a value to an integer as C does, or returns nil. LuaJIT accepts any number.
 local function integer_of(value)
   if type(value) == 'string' then
     value = tonumber(value)
@@ -96,7 +96,7 @@ local function remove(t, position)
   return value
 end
 
--- Returns a plain table with the items of another one, and their number.
+-- Copies items into a table without a metatable. Returns the copy and the number of items.
 local function copied(t, first, last, is_fit)
   local items, count = {}, 0
   for i = first, last do
@@ -126,7 +126,7 @@ local function concat(t, separator, first, last)
 end
 
 local function is_returnable(_, count)
-  return count < MOST_RESULTS or error('too many results to unpack', 0)
+  return count < MAX_RESULTS or error('too many results to unpack', 0)
 end
 
 local function unpack(t, first, last)
@@ -139,32 +139,32 @@ local function unpack(t, first, last)
   return c.unpack(items, 1, count)
 end
 
--- Calls a function of C, unless the table has a metatable.
+-- Returns a function that calls the C function for tables without a metatable, and the one in Lua for others.
 local function guarded(name, ours)
   local of_table = c[name]
   return function(t, ...)
     if is_made_up(t) then
-      return passed_on(name, pcall(ours, t, ...))
+      return results_or_error(name, pcall(ours, t, ...))
     end
-    return passed_on(name, pcall(of_table, t, ...))
+    return results_or_error(name, pcall(of_table, t, ...))
   end
 end
 
-if math_type then -- LuaJIT asks no metatable
+if math_type then -- LuaJIT's table functions do not use metamethods
   tables.remove, tables.concat, tables.unpack = guarded('remove', remove), guarded('concat', concat), guarded('unpack', unpack)
 
   function tables.insert(t, ...)
     if is_made_up(t) and select('#', ...) == 2 then
-      return passed_on('insert', pcall(insert, t, ...))
+      return results_or_error('insert', pcall(insert, t, ...))
     end
-    return passed_on('insert', pcall(c.insert, t, ...))
+    return results_or_error('insert', pcall(c.insert, t, ...))
   end
 end
 
-if not math_type then -- to LuaJIT any place will do, and what is no 32-bit integer is the least of these
+if not math_type then -- LuaJIT accepts any position, and converts one outside 32 bits to the smallest integer
   function tables.insert(t, ...)
     local position = tonumber((...))
-    if position and select('#', ...) == 2 and not (position > -MOST_MOVED and position < 2 ^ 31) then
+    if position and select('#', ...) == 2 and not (position > -MAX_MOVED and position < 2 ^ 31) then
       error("bad argument #2 to 'insert' (position out of bounds)", 2)
     end
     return c.insert(t, ...)
@@ -174,7 +174,7 @@ end
 -- Moving
 
 local function move(from, first, last, at, to)
-  c.move(from, 1, 0, at, to) -- tells what is no table, and what no number
+  c.move(from, 1, 0, at, to) -- raises the errors for arguments of wrong types
   if last >= first then
     if not (first > 0 or last < maxinteger + first) then
       error("bad argument #3 to 'move' (too many elements to move)", 0)
@@ -198,19 +198,19 @@ end
 if c.move then
   function tables.move(from, first, last, at, ...)
     local one, other, place = integer_of(first), integer_of(last), integer_of(at)
-    local is_long = one and other and (other - one > MOST_MOVED or other >= one and other - one < 0)
+    local is_long = one and other and (other - one > MAX_MOVED or other >= one and other - one < 0)
     if one and other and place and (is_long or is_made_up(from) or is_made_up((...))) then
-      return passed_on('move', pcall(move, from, one, other, place, ...))
+      return results_or_error('move', pcall(move, from, one, other, place, ...))
     end
-    return passed_on('move', pcall(c.move, from, first, last, at, ...))
+    return results_or_error('move', pcall(c.move, from, first, last, at, ...))
   end
 end
 
 -- Sorting
 
--- Tells whether C compares all items of a table in a moment.
+-- Returns whether C can sort the table without a time check: few items, or cheap comparisons.
 local function is_soon_sorted(t)
-  if getmetatable(t) ~= nil or #t > MOST_SORTED then
+  if getmetatable(t) ~= nil or #t > MAX_SORTED then
     return false
   elseif #t > FEW then
     for i = 1, #t do
@@ -227,7 +227,7 @@ local function is_less(one, other)
   return one < other
 end
 
--- A function of C, and one of ours, does not look at the time.
+-- Functions in C, and Alaska's own, contain no time checks. They are called from a function that does.
 local function looking_at_the_time(compare)
   local at = getinfo(compare, 'S')
   if at.what ~= 'C' and not find(at.short_src, '^%[alaska ') then
@@ -238,19 +238,19 @@ local function looking_at_the_time(compare)
   end
 end
 
--- Not `note` itself, which takes more than an error.
-local function noted(value)
-  return note(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
 function tables.sort(t, ...)
   local compare = ...
   if type(t) == 'table' and compare == nil and not is_soon_sorted(t) then
-    return passed_on('sort', xpcall(c.sort, noted, t, is_less))
+    return results_or_error('sort', xpcall(c.sort, record_error, t, is_less))
   elseif type(t) == 'table' and type(compare) == 'function' then
-    return passed_on('sort', xpcall(c.sort, noted, t, looking_at_the_time(compare)))
+    return results_or_error('sort', xpcall(c.sort, record_error, t, looking_at_the_time(compare)))
   end
-  return passed_on('sort', pcall(c.sort, t, ...))
+  return results_or_error('sort', pcall(c.sort, t, ...))
 end
 
 return tables

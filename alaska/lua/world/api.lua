@@ -1,7 +1,7 @@
--- The table `alaska` of a run: what its request says, and what the worker does for it.
+-- The table `alaska` of a run: the fields of its request, and the functions that ask the worker.
 --
--- No Python function is ever handed to Lua. What only the worker can do is asked for by a question (questions.lua), and
--- the run goes on with the answer.
+-- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
+-- run resumes with the answer.
 local run, settings, limits, questions, sending, modules = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
@@ -13,17 +13,17 @@ local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
 
 local DEFAULT_SECONDS = 5
-local MOST_FRAMES = 250 -- of a reply: Lua's stack has an end
-local EXACT = 2 ^ 53 -- from here on a float is no whole number that can be relied on
+local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
+local EXACT = 2 ^ 53 -- from here on, not every integer has an exact float
 
--- JSON: Alaska's own, whatever the system has, with numbers that come back as they went
+-- JSON: Alaska's own implementation, also where lua-cjson is installed. Numbers survive a round trip.
 
--- Whether a table without elements is an array tells its metatable: one that the run has for this alone, so that a
--- script which changes it changes its own.
+-- The metatable of an empty table marks it as an array. Each run has its own such metatable, so a script that changes
+-- it affects only itself.
 local function as_array(value)
   local metatable = run.array
   if metatable == nil or rawget(metatable, '__gc') ~= nil then
-    -- Which the script has given a finalizer that would run in the request of somebody else.
+    -- The script added a finalizer, which would run during another request: use a new metatable.
     metatable = {}
     run.array = metatable
   end
@@ -38,11 +38,11 @@ end
 local json_settings = { encode_max_depth = 1000, decode_max_depth = 1000, number_format = '%.17g', shortest = true,
   encode_invalid_numbers = false, decode_invalid_numbers = false, sparse_convert = true, sparse_ratio = 2,
   sparse_safe = 10, is_strict = true, is_array = is_array, as_array = as_array }
-local kept_settings = { keeps_floats = true } -- of what has to come back as it went
+local kv_json_settings = { keeps_floats = true } -- for values that must keep their type: the key-value store
 for name, value in next, json_settings do
-  kept_settings[name] = value
+  kv_json_settings[name] = value
 end
-local encode_text, decode_text -- made when they are first needed
+local encode_text, decode_text -- created at their first use
 
 local function encode(value, as)
   encode_text = encode_text or modules.shared 'json_encode'
@@ -62,7 +62,7 @@ function json.encode(...)
   return text
 end
 
--- Has a table be an array for JSON though it has no elements.
+-- Marks an empty table as an array for JSON.
 function json.array(value)
   if value == nil then
     value = {}
@@ -86,9 +86,9 @@ function json.decode(text)
   return value
 end
 
--- Answers
+-- Replies
 
--- Returns a value as the text of a frame, or nil and why it cannot be one.
+-- Converts a value to the text of a frame. Returns nil and the reason if that is impossible.
 local function frame(value)
   local kind = type(value)
   if kind == 'string' then
@@ -109,8 +109,8 @@ end
 
 local function reply(...)
   local n = select('#', ...)
-  if n == 0 or n > MOST_FRAMES then
-    error(format("'reply' needs 1 to %d arguments, and was given %d", MOST_FRAMES, n), 2)
+  if n == 0 or n > MAX_FRAMES then
+    error(format("'reply' needs 1 to %d arguments, and was given %d", MAX_FRAMES, n), 2)
   end
   local frames = { ... }
   for i = 1, n do
@@ -133,10 +133,10 @@ end
 
 local log = { info = logger 'info', warn = logger 'warn', error = logger 'error' }
 
--- What the worker is asked
+-- Questions to the worker
 
-local function answered(call, level, is_good, ...)
-  limits.patience()
+local function check_answer(call, level, is_good, ...)
+  limits.check_time()
   if is_good == nil then
     return nil, (...)
   elseif not is_good then
@@ -145,17 +145,17 @@ local function answered(call, level, is_good, ...)
   return ...
 end
 
--- Asks the worker and returns its answer; an error has the place of the script, which is so many levels up.
+-- Asks the worker and returns its answer. An error gets the position of the script, `level` levels up.
 local function ask(call, level, ...)
-  if run.over then
-    limits.leave()
+  if run.ended_by then
+    limits.end_script()
   elseif not isyieldable() then
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
   end
-  limits.before_waiting()
-  limits.patience() -- the script's time passes while it waits
-  return answered(call, level, questions.ask(...))
+  limits.deliver_before_wait()
+  limits.check_time() -- the time limit includes waiting
+  return check_answer(call, level, questions.ask(...))
 end
 
 local function seconds(value, position, call)
@@ -170,11 +170,11 @@ local function request(service, subject, content, timeout)
   subject = as_text(subject, 2, 'subject', 'request', LIMIT, 2)
   content = content == nil and '' or as_text(content, 3, 'content', 'request', nil, 2)
   timeout = seconds(timeout == nil and DEFAULT_SECONDS or timeout, 4, 'request')
-  sending.take_note(#content)
+  sending.count_message(#content)
   return ask('alaska.request', 2, 'request', service, subject, content, timeout)
 end
 
--- The key-value store. A value goes over as a letter for its kind and a text.
+-- The key-value store. A value is sent to the worker as one letter for its type, then text.
 
 local function to_octets(value, position, call)
   local kind = type(value)
@@ -188,7 +188,7 @@ local function to_octets(value, position, call)
     end
     return format('d%.17g', value)
   elseif kind == 'table' then
-    local ok, text = pcall(encode, value, kept_settings)
+    local ok, text = pcall(encode, value, kv_json_settings)
     if ok then
       return 'j' .. text
     end
@@ -232,7 +232,7 @@ end
 function kv.set(key, value, ttl)
   key = as_text(key, 1, 'key', 'set', LIMIT, 2)
   if ttl == huge then
-    error("bad argument #3 to 'set' (a finite number of seconds is expected; without one, a value stays for good)", 2)
+    error("bad argument #3 to 'set' (a finite number of seconds is expected; without one, a value does not expire)", 2)
   end
   ttl = ttl == nil and '' or seconds(ttl, 3, 'set')
   if value == nil then
@@ -275,7 +275,7 @@ end
 
 local api = {}
 
--- Returns the table for a run whose request is in `run.request`.
+-- Returns the table `alaska` for the request in `run.request`.
 function api.make()
   local asked = run.request
   local frames = {}
@@ -292,14 +292,14 @@ function api.make()
   }
 end
 
--- Answers the request with what its script has returned.
+-- Sends the return value of the script as a reply to the request.
 function api.returned(value)
   if value == nil then
     return
   end
   local text, why = frame(value)
   if not text then
-    error(run.over or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
+    error(run.ended_by or run.script.path .. ': what the script returned cannot be mailed: ' .. why, 0)
   end
   sending.reply(1, text)
 end

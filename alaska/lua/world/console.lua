@@ -1,5 +1,5 @@
--- print, io and warn: a script's output is captured, its input is empty, and the files that it leaves open are closed.
-local run, settings, limits, note_error = ...
+-- print, io and warn. Output is captured, standard input is empty, and files that a script leaves open are closed.
+local run, settings, limits, record = ...
 
 local OUTPUT = 'worker/scripts/output'
 local limit = settings.output
@@ -15,12 +15,12 @@ local count_lines = limits.count_lines
 local real = io
 
 local pieces, count, size = {}, 0, 0
-local files -- those that the run has opened, or nil
-local input, output -- the default files of the run
+local files -- files that the run has opened, or nil
+local input, output -- default input and output of the run
 
 local function emit(text)
-  if run.over then
-    limits.leave()
+  if run.ended_by then
+    limits.end_script()
   end
   size = size + #text
   if limit > 0 and size > limit then
@@ -28,38 +28,38 @@ local function emit(text)
   end
   count_lines(text)
   if text ~= '' then
-    run.touched = true
+    run.dirty = true
     pieces[count + 1] = text
     count = count + 1
-    if run.waits or run.eager then
-      limits.left()
+    if run.pending_since or run.eager then
+      limits.after_output()
     else
-      run.waits = true
+      run.pending_since = true
     end
   end
 end
 
 local console = {}
 
--- Not `note_error` itself, which takes more than an error.
-local function noted(value)
-  return note_error(value)
+-- `record` has a second parameter, which xpcall must not fill.
+local function record_error(value)
+  return record(value)
 end
 
--- Returns what tostring does, or raises an error that has no place of ours.
+-- Returns the result of tostring, or raises its error without the position of this file.
 local function plain_tostring(value)
   local kind = type(value)
   if kind == 'number' or kind == 'boolean' or kind == 'nil' then
     return tostring(value)
   end
-  local is_good, text = xpcall(tostring, noted, value)
+  local is_good, text = xpcall(tostring, record_error, value)
   if is_good then
     return text
   end
   error(text, 0)
 end
 
--- Returns any value as text. In LuaJIT a __tostring may return anything.
+-- Converts any value to text. In LuaJIT, __tostring may return a value of any type.
 local function text_of(value)
   local text = plain_tostring(value)
   if type(text) ~= 'string' then
@@ -68,7 +68,7 @@ local function text_of(value)
   return text
 end
 
--- Returns the texts of values with a separator between them.
+-- Converts values to text and joins them with a separator.
 local function joined(separator, ...)
   local texts = { ... }
   for i = 1, select('#', ...) do
@@ -92,21 +92,21 @@ local warns = false
 
 function console.warn(first, ...)
   if first == '@on' or first == '@off' then
-    run.touched, warns = true, first == '@on'
+    run.dirty, warns = true, first == '@on'
   elseif warns then
-    local pieces_of_it = { first, ... }
+    local arguments = { first, ... }
     for i = 1, select('#', first, ...) do
-      local kind = type(pieces_of_it[i])
+      local kind = type(arguments[i])
       if kind ~= 'string' and kind ~= 'number' then
         error(format("bad argument #%d to 'warn' (string expected, got %s)", i, kind), 2)
       end
     end
-    emit('Lua warning: ' .. concat(pieces_of_it) .. '\n')
+    emit('Lua warning: ' .. concat(arguments) .. '\n')
   end
 end
 
--- The three standard files: Lua's own objects under a metatable of ours. They are no tables, so a script can write to
--- one and read from it, but keep nothing in it.
+-- The three standard files: Lua's own file objects with a metatable of Alaska's. They are userdata, so a script can
+-- read and write them, but cannot store anything in them.
 local methods = {}
 local names = {}
 local close_file = real.stdout.close
@@ -151,7 +151,7 @@ function methods.write(file, ...)
   return file
 end
 
--- At the end of the input only "all that is left" can be read: nothing.
+-- At the end of the input, only the format "a" (all that remains) returns something: an empty string.
 function methods.read(file, ...)
   if not rawequal(file, stdin) then
     return nil, 'Bad file descriptor', 9
@@ -186,10 +186,10 @@ function methods.setvbuf()
   return true
 end
 
--- Notes a file, to close it when the run has ended.
-local function note(file)
+-- Records an open file, to be closed when the run has ended.
+local function track_file(file)
   if file then
-    run.touched = true
+    run.dirty = true
     files = files or setmetatable({}, { __mode = 'k' })
     files[file] = true
   end
@@ -203,26 +203,26 @@ end
 local function opener(open)
   return function(...)
     local file, message, code = open(...)
-    note(file)
+    track_file(file)
     return file, message, code
   end
 end
 
--- Returns a function for one that may wait for long: what the script has left is handed over before.
-local function waiting(call)
+-- Wraps a function that may block: pending messages and output are flushed to the worker first.
+local function blocking(call)
   return call and function(...)
-    limits.before_waiting()
+    limits.deliver_before_wait()
     return call(...)
   end
 end
 
-console.waiting = waiting
+console.blocking = blocking
 for _, name in ipairs { 'read', 'lines', 'close' } do
-  file_metatable.__index[name] = waiting(file_metatable.__index[name])
+  file_metatable.__index[name] = blocking(file_metatable.__index[name])
 end
 
-io.open = waiting(opener(real.open))
-io.popen = waiting(opener(real.popen))
+io.open = blocking(opener(real.open))
+io.popen = blocking(opener(real.popen))
 io.tmpfile = opener(real.tmpfile)
 
 function io.write(...)
@@ -247,11 +247,11 @@ function io.lines(name, ...)
   end
   close_file(there)
   local iterate, state, control, file = real.lines(name, ...)
-  note(file)
+  track_file(file)
   return iterate, state, control, file
 end
 
--- Returns the file that io.input or io.output is to make the default, or nil when it was only asked for.
+-- Returns the file that becomes the default for io.input or io.output, or nil if they were only queried.
 local function default(file, mode)
   if type(file) ~= 'string' then
     return file
@@ -260,18 +260,18 @@ local function default(file, mode)
   if not opened then
     error(format("cannot open file '%s' (%s)", file, gsub(message, '^.-: ', '', 1)), 3)
   end
-  note(opened)
+  track_file(opened)
   return opened
 end
 
 function io.input(file)
-  run.touched = true
+  run.dirty = true
   input = default(file, 'r') or input
   return input
 end
 
 function io.output(file)
-  run.touched = true
+  run.dirty = true
   output = default(file, 'w') or output
   return output
 end
@@ -287,7 +287,7 @@ end
 console.io = io
 console.file_metatable = file_metatable
 
--- Gets ready for another run.
+-- Resets the state for the next run.
 function console.begin()
   if count ~= 0 then
     pieces, count = {}, 0
@@ -299,8 +299,8 @@ end
 
 console.begin()
 
--- Returns how many octets are captured.
-function console.held()
+-- Returns the number of captured octets.
+function console.captured_octets()
   return size
 end
 
@@ -311,7 +311,7 @@ function console.output()
   return concat(pieces, '', 1, count)
 end
 
--- Returns the whole lines that are captured, and captures them no longer; nil if there are none.
+-- Removes and returns all complete captured lines; nil if there are none.
 function console.take_lines()
   if count == 0 then
     return nil

@@ -1,4 +1,4 @@
--- Makes text of error values: of strings and of what has a __tostring as Lua would, of tables something like JSON.
+-- Converts error values to text: strings and values with __tostring as Lua does, tables in a format similar to JSON.
 local metatable_of = ...
 
 local type, rawget, tostring, next = type, rawget, tostring, next
@@ -7,10 +7,10 @@ local concat, sort = table.concat, table.sort
 local byte, format, gsub, sub = string.byte, string.format, string.gsub, string.sub
 local math_type = math.type or function() end
 
-local DEPTH = 4 -- levels of tables that are shown
-local ITEMS = 50 -- how much of one table is shown
-local OCTETS = 200 -- how much of one string is shown
-local ALL = 2000 -- how much text all of it may be
+local DEPTH = 4 -- maximum levels of nested tables
+local ITEMS = 50 -- maximum number of items of one table
+local OCTETS = 200 -- maximum octets of one string
+local ALL = 2000 -- maximum octets of the whole text
 
 local function quoted(text)
   if #text > OCTETS then
@@ -36,7 +36,7 @@ local function precedes(one, other)
   return one < other
 end
 
--- Returns the keys of a table that can be shown, in order, and whether that is all of them.
+-- Returns the string and number keys of a table, sorted, and whether these are all that are shown.
 local function keys_of(value)
   local keys = {}
   for key in next, value do
@@ -95,15 +95,15 @@ function show(value, depth, above, room)
   return '<' .. kind .. '>'
 end
 
--- Returns text for any error value; a __tostring that fails, never ends or has no text counts as none.
+-- Converts any error value to text. A __tostring that fails, does not return or returns no text is ignored.
 return function(value)
   local kind = type(value)
   if kind == 'string' then
-    return (gsub(value, '^%[alaska [^%]]*%]:%d+: ', '')) -- where in our parts it was noticed helps nobody
+    return (gsub(value, '^%[alaska [^%]]*%]:%d+: ', '')) -- positions in Alaska's own files are of no use
   end
   local metatable = metatable_of(value)
   if kind == 'number' or type(metatable) == 'table' and rawget(metatable, '__tostring') ~= nil then
-    -- In a coroutine like the script itself: __tostring is the script's too, and may fail.
+    -- Run in a coroutine, like the script: __tostring is code of the script and may fail.
     local ok, text = resume(create(tostring), value)
     if ok and type(text) == 'string' then
       return text

@@ -1,25 +1,25 @@
--- getfenv and setfenv of LuaJIT, for all scripts: functions of C and our own have globals that are none of a script's
--- business, so it sees its own instead.
-local run, globals, true_globals, private = ...
+-- getfenv and setfenv for LuaJIT. C functions and Alaska's own functions have globals that scripts must not reach. For
+-- these, getfenv returns the script's globals instead, and setfenv fails.
+local run, globals, real_globals, private = ...
 
 local error, floor, format, getinfo, rawequal, tonumber, type =
   error, math.floor, string.format, debug.getinfo, rawequal, tonumber, type
-local MOST_LEVEL = 10000
+local MAX_LEVEL = 10000
 local raw_getfenv, raw_setfenv = getfenv, setfenv
 
 local fenv = {}
 
 function fenv.is_ours(env)
-  return rawequal(env, true_globals) or rawequal(env, private)
+  return rawequal(env, real_globals) or rawequal(env, private)
 end
 
 local is_ours = fenv.is_ours
 
--- Returns what the true functions take, which are called from one level more than those below. An error has the place
--- of who calls these.
+-- Checks the first argument and converts a level for the real functions, which are called one level deeper. An error
+-- gets the position of the caller.
 local function level_or_function(value, name)
   local level = type(value) ~= 'function' and tonumber(value)
-  if level and level >= 0 and level <= MOST_LEVEL then
+  if level and level >= 0 and level <= MAX_LEVEL then
     level = floor(level)
     if level == 0 or getinfo(level + 2, 'l') then
       return level == 0 and 0 or level + 1

@@ -1,6 +1,6 @@
--- What scripts find in their globals: Lua's own functions and libraries, with what could reach beyond the run
--- replaced. `base` has the functions, `libraries` the libraries; each run gets copies.
-local run, settings, console, sending, modules, leaving, guards, make_tables, note = ...
+-- The globals of scripts: Lua's own functions and libraries, where everything that could affect other runs is replaced.
+-- `base` has the functions, `libraries` the libraries. Each run gets copies.
+local run, settings, console, sending, modules, coroutines, guards, make_tables, record = ...
 
 local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
@@ -38,7 +38,7 @@ local libraries = {
   coroutine = copy(coroutine),
   debug = copy(debug),
   bit = bit,
-  -- What scripts ask LuaJIT about itself; what they might tell it would stay.
+  -- Read-only facts about LuaJIT. The functions that control the compiler would affect later runs.
   jit = jit and { version = jit.version, version_num = jit.version_num, os = jit.os, arch = jit.arch },
 }
 
@@ -48,9 +48,9 @@ if guards then
   libraries.string.gsub, libraries.string.format, libraries.table.sort = guards.gsub, guards.format, guards.sort
 end
 
--- A script that sets no metatable finds the functions of C, which are quicker.
+-- Scripts that set no metatable get the C functions, which are faster.
 local plain_table = copy(libraries.table)
-for name, value in next, make_tables(copy(plain_table), note) do
+for name, value in next, make_tables(copy(plain_table), record) do
   libraries.table[name] = value
 end
 plain_table.sort, plain_table.move = libraries.table.sort, libraries.table.move
@@ -58,27 +58,27 @@ if guards then
   plain_table.insert = libraries.table.insert
 end
 
-libraries.os.exit = leaving.exit
-libraries.os.execute = console.waiting(libraries.os.execute)
-libraries.coroutine.resume, libraries.coroutine.wrap = leaving.resume, leaving.wrap
+libraries.os.exit = coroutines.exit
+libraries.os.execute = console.blocking(libraries.os.execute)
+libraries.coroutine.resume, libraries.coroutine.wrap = coroutines.resume, coroutines.wrap
 
--- A function of C that can be told to do nothing for ever.
+-- C functions that loop without end for certain arguments.
 
--- Returns what a function that was called with pcall returned, or raises its error where the script called ours.
-local function placed(name, ok, ...)
+-- Returns the result of a pcall, or raises its error at the position where the script called the function.
+local function results_or_error(name, ok, ...)
   if ok then
     return ...
   end
   local value = ...
-  if type(value) ~= 'string' then -- of a metamethod
+  if type(value) ~= 'string' then -- error of a metamethod
     error(value, 0)
   end
   error((gsub(value, "to '[^']*'", "to '" .. name .. "'", 1)), 3)
 end
 
-local MOST_OCTETS = 2 ^ 31
+local MAX_OCTETS = 2 ^ 31
 
--- C takes the text of a number for the number.
+-- The C functions accept numeric strings.
 local function as_number(value)
   return type(value) == 'string' and tonumber(value) or value
 end
@@ -87,16 +87,16 @@ function libraries.string.rep(text, times, ...)
   times = as_number(times)
   if text == '' and (... == nil or ... == '') and type(times) == 'number' then
     return ''
-  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MOST_OCTETS
-    and times < MOST_OCTETS and #text * times < MOST_OCTETS and ... == nil then
+  elseif type(text) == 'string' and type(times) == 'number' and times % 1 == 0 and times > -MAX_OCTETS
+    and times < MAX_OCTETS and #text * times < MAX_OCTETS and ... == nil then
     return rep(text, times)
   end
-  local result = placed('rep', pcall(rep, text, times, ...))
+  local result = results_or_error('rep', pcall(rep, text, times, ...))
   return result
 end
 
--- LuaJIT's tostring leaves its place to a __tostring, so one that is tostring itself would go round for ever. This one
--- does not, and there is an end of the stack.
+-- LuaJIT's tostring calls __tostring as a tail call, so a __tostring that is tostring itself would loop without end.
+-- This version uses the stack, so it ends with a stack overflow.
 if guards then
   local tostring, select = console.tostring, select
 
@@ -109,7 +109,8 @@ if guards then
   end
 end
 
--- LuaJIT's os.time asks a metatable from C, and that may call it again until there is no stack of C left.
+-- LuaJIT's os.time calls __index from C. If __index calls os.time again, the C stack overflows. So the fields are read
+-- in Lua.
 if guards then
   local time = os.time
 
@@ -126,7 +127,7 @@ if guards then
       end
       given = date
     end
-    local seconds = placed('time', pcall(time, given))
+    local seconds = results_or_error('time', pcall(time, given))
     return seconds
   end
 end
@@ -135,8 +136,8 @@ local globals = { base = base, libraries = libraries, plain_table = plain_table 
 
 -- Metatables
 
--- All strings share one metatable. The one that stands in `string_metatable` is never shown: a script that asks for
--- it gets a copy, which is in force until its run ends. That of files is shown as a copy too, to compare it with.
+-- All strings share one metatable. The original, `string_metatable`, is never exposed: a script that asks for it gets a
+-- copy, which is installed until the run ends. The metatable of files is also exposed as a copy, for comparisons only.
 local string_metatable = getmetatable ''
 local is_copy_in_force = false
 local copy_for_files
@@ -146,14 +147,14 @@ globals.string_metatable = string_metatable
 local function show_string_metatable()
   if not is_copy_in_force then
     raw_debug.setmetatable('', copy(string_metatable))
-    is_copy_in_force, run.touched = true, true
+    is_copy_in_force, run.dirty = true, true
   end
   return getmetatable ''
 end
 
 local function show_file_metatable()
   if not copy_for_files then
-    run.touched = true
+    run.dirty = true
     copy_for_files = copy(console.file_metatable)
     copy_for_files.__index = copy(console.file_metatable.__index)
   end
@@ -169,33 +170,34 @@ function base.getmetatable(...)
     if kind == 'userdata' and console.io.type(value) then
       return show_file_metatable()
     end
-    run.odd = run.odd or getmetatable(value) ~= nil -- that of a C module's object: all runs share it
+    run.unfit = run.unfit or getmetatable(value) ~= nil -- a C module's metatable, which all runs share
   end
   return getmetatable(...)
 end
 
 function base.setmetatable(value, metatable, ...)
   if type(metatable) == 'table' and rawget(metatable, '__gc') ~= nil then
-    run.finalizers, run.touched = true, true
+    run.finalizers, run.dirty = true, true
   end
   return setmetatable(value, metatable, ...)
 end
 
--- What changes the interpreter for good
+-- Functions with lasting effects on the interpreter
 
 local harmless = { collect = true, count = true, step = true, isrunning = true }
 
 function base.collectgarbage(option, ...)
   if option ~= nil and not harmless[option] then
-    run.odd = true
+    run.unfit = true
   end
   return raw_collectgarbage(option, ...)
 end
 
--- Each run that names `math` begins with a seed from the system: the random numbers of one tell nothing of another's.
+-- Each run that uses `math` gets a seed from the operating system, so that the random numbers of one run reveal nothing
+-- about those of another.
 local system_seeds = open '/dev/urandom'
 if system_seeds then
-  system_seeds:setvbuf 'no' -- each reading takes what it needs, and no more
+  system_seeds:setvbuf 'no' -- each read takes only the octets that it needs
 end
 local read = system_seeds and system_seeds.read
 
@@ -208,11 +210,11 @@ function globals.seed()
     raw_randomseed(((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f)
   else
     raw_randomseed(settings.seed % 2 ^ 48)
-    run.odd = true -- another interpreter has another seed
+    run.unfit = true -- discard the interpreter: the next one has another seed
   end
 end
 
--- The locale belongs to the process, and numbers are written by it.
+-- The locale belongs to the process, and the format of numbers depends on it.
 function libraries.os.setlocale(locale)
   if locale == nil or locale == '' or locale == 'C' or locale == 'POSIX' then
     return 'C'
@@ -220,7 +222,7 @@ function libraries.os.setlocale(locale)
   return nil
 end
 
--- Undoes what a run did to what all runs share.
+-- Reverts the changes of a run to values that all runs share.
 function globals.restore()
   if is_copy_in_force then
     raw_debug.setmetatable('', string_metatable)

@@ -1,13 +1,15 @@
--- load, loadfile and dofile: what a script brings in as text is checked as the script is, and runs in its globals.
+-- load, loadfile and dofile. Source that a script loads gets the same time checks as the script, and runs with its
+-- globals.
 local run, settings, chunks, limits, console = ...
 
 local error, type, pcall, tostring, select = error, type, pcall, tostring, select
 local open, find, format, concat = io.open, string.find, string.format, table.concat
 local compile, open_chunk = chunks.compile, chunks.open
 local is_5_1 = setfenv ~= nil
-local MOST_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge -- as of a script: Lua compiles all of it in one go
+-- The same limit as for a script file: compiling cannot be interrupted.
+local MAX_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge
 
-local too_long = settings.sandbox and format('the text has more than %d octets', MOST_OCTETS)
+local too_long = settings.sandbox and format('the text has more than %d octets', MAX_OCTETS)
 local loading = {}
 
 function loading.globals()
@@ -16,12 +18,12 @@ end
 
 local globals = loading.globals
 
--- Returns all that a function that is given to load returns, piece by piece, or nil and its error.
+-- Returns the concatenated pieces that a reader function passed to load returns, or nil and its error.
 local function pieces_of(reader)
   local pieces, count, octets = {}, 0, 0
   while true do
-    limits.patience()
-    local is_good, piece = pcall(reader) -- not called from here, which an error would tell
+    limits.check_time()
+    local is_good, piece = pcall(reader) -- not called directly, so that errors have no position of this file
     if not is_good and type(piece) == 'string' and find(piece, 'not enough memory$') then
       error(piece, 0)
     elseif not is_good then
@@ -32,14 +34,14 @@ local function pieces_of(reader)
       return nil, 'reader function must return a string'
     end
     count, octets = count + 1, octets + #(piece .. '')
-    if octets > MOST_OCTETS then
+    if octets > MAX_OCTETS then
       return nil, too_long
     end
     pieces[count] = piece
   end
 end
 
--- Precompiled code is refused: Lua does not check it, and the wrong octets end the process.
+-- Precompiled code is refused: Lua does not verify it, and invalid code can crash the process.
 function loading.load(source, name, mode, ...)
   local kind = type(source)
   if kind == 'function' then
@@ -64,10 +66,10 @@ function loading.load(source, name, mode, ...)
   elseif is_5_1 and type(env) ~= 'table' then
     error(format("bad argument #4 to 'load' (table expected, got %s)", type(env)), 2)
   end
-  if #source > MOST_OCTETS then
+  if #source > MAX_OCTETS then
     return nil, too_long
   end
-  limits.patience()
+  limits.check_time()
   local chunk, message = compile(source, name or source)
   if not chunk then
     return nil, message
@@ -75,12 +77,12 @@ function loading.load(source, name, mode, ...)
   return open_chunk(chunk, env)
 end
 
--- Lua 5.1 has load for functions, and this for strings.
+-- In Lua 5.1, load takes functions and loadstring takes strings.
 function loading.loadstring(source, name)
   return loading.load(source, name)
 end
 
--- What our own modules open files with.
+-- Opens a file for Alaska's own modules.
 function loading.open(path, mode)
   if settings.sandbox then
     return nil, path .. ': there are no files in the sandbox'

@@ -1,6 +1,7 @@
--- require: a module's code runs in the script's world, and each run loads its modules anew.
+-- require. A module runs with the globals of the script, and each run loads its modules again.
 --
--- What is kept from run to run is compiled code, never a module's value, so no module can carry anything over.
+-- Only compiled code is cached between runs, never a module's value, so modules cannot carry state from one run to the
+-- next.
 local run, settings, part_with_checks, chunks, limits, questions, console, loading, seen_by_system,
   bounded = ...
 
@@ -12,30 +13,30 @@ local unpack = table.unpack
 local isyieldable = coroutine.isyieldable
 local open_chunk = chunks.open
 local real, is_5_1 = package, setfenv ~= nil
-local MOST_NAMES, LONGEST = 1000, 255 -- names that are remembered; octets of a name
-local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> part
+local MAX_NAMES, LONGEST = 1000, 255 -- names in the cache; octets of a name
+local builtins = { cjson = 'cjson', ['cjson.safe'] = 'cjson', ['pl.pretty'] = 'pretty' } -- name -> Alaska's file
 
-real.path, real.cpath = settings.path, settings.cpath -- the latter is what C modules are found by
+real.path, real.cpath = settings.path, settings.cpath -- cpath is used to find C modules
 
-local modules, nothing = {}, {}
+local modules, no_folders = {}, {}
 for name, value in next, loading do
   modules[name] = value
 end
 
--- Lets go of the run's globals.
+-- Releases the references to the run's globals.
 function modules.finish()
   run.loaded, run.preload, run.package, run.array, run.stripped = nil, nil, nil, nil, nil
-  run.absent = nothing
+  run.missing_folders = no_folders
 end
 
 -- Finding modules
 
-local own = {} -- name of a file of ours -> its function
-local beside = {} -- name of a module beside the scripts -> { version =, chunk = }
-local system = {} -- name of a module of the system -> { path =, chunk =, or missing = }
+local own_chunks = {} -- name of one of Alaska's files -> its function
+local local_modules = {} -- name of a module in the scripts directory -> { version =, chunk = }
+local system = {} -- name of a system module -> { path =, chunk =, or missing = }
 local system_count = 0
 
--- Returns a module's file, compiled; raises an error if it does not compile.
+-- Compiles a module's source, or raises an error.
 local function compiled(name, path, source)
   local chunk, message = chunks.compile_file(source, path)
   if not chunk then
@@ -44,14 +45,14 @@ local function compiled(name, path, source)
   return chunk
 end
 
--- What the system has installed may expect libraries that a script in the sandbox does not have.
+-- System modules may expect libraries that a script in the sandbox does not have.
 local function globals_of_system(name)
   local env = globals()
   return seen_by_system and seen_by_system.globals(env, name) or env
 end
 
--- Tells whether a script in the sandbox may have a module of the system: `modules` has names, and beginnings of names
--- with a star behind them. A name that has to be there as a whole is found by none of these.
+-- Returns whether a script in the sandbox may require a system module. The setting `modules` contains names, and
+-- prefixes with a star. With `is_whole`, prefixes do not count: the whole name or "*" must be listed.
 local allowed = {}
 for word in string.gmatch(settings.modules, '%S+') do
   allowed[word] = true
@@ -81,44 +82,45 @@ local function from_preload(name)
   return loader, ':preload:'
 end
 
--- The modules that stand next to the scripts are looked at each time: an edit serves from the next request on. Python
--- does that, as it does for scripts: it can tell what is a file, and where it is. A folder that was not there is not
--- looked for again in a run, so that modules of the system can load others where nobody can be asked.
+-- Modules in the scripts directory are checked at each require, so an edit takes effect with the next request. Python
+-- does the check, as for scripts: it can tell regular files from others, and where links lead. A folder that is missing
+-- is not looked for again during the run, so that system modules can load others in places where no question to the
+-- worker is possible.
 local function from_directory(name)
   local folder = match(name, '^[^.]*%.')
   if find(name, '%c') then
     return 'no module has a name with control characters'
-  elseif run.absent[folder] then
+  elseif run.missing_folders[folder] then
     return format("no folder '%s' beside the scripts", sub(folder, 1, -2))
   elseif not isyieldable() then
     error(format("module '%s' cannot be loaded within a function that is called by table.sort, string.gsub, tostring or "
       .. 'a C module; load it before', name), 0)
   end
-  local known = beside[name]
+  local known = local_modules[name]
   local is_found, path, version, source =
     questions.ask('module', run.script.directory, name, known and known.version or '')
   if is_found == nil then
-    beside[name] = nil
-    run.absent[version .. '.'] = version ~= '' or nil
+    local_modules[name] = nil
+    run.missing_folders[version .. '.'] = version ~= '' or nil
     return path
   elseif not is_found then
     error(path, 0)
   elseif source then
     known = { version = version, chunk = compiled(name, path, source) }
-    beside[name] = known
+    local_modules[name] = known
   end
   return open_chunk(known.chunk, globals()), path
 end
 
--- A script may look for any number of names.
-local function remember(name, found)
-  if system_count == MOST_NAMES then
+-- The cache is bounded, because a script may require any number of names.
+local function cache_result(name, found)
+  if system_count == MAX_NAMES then
     system, system_count = {}, 0
   end
   system[name], system_count = found, system_count + 1
 end
 
--- What was looked for in the places of the system is remembered, found or not, as long as the interpreter lives.
+-- Results for the system's paths, found or not, are cached for the lifetime of the interpreter.
 local function from_path(name)
   local paths = settings.sandbox and settings.path or run.package.path
   if type(paths) ~= 'string' then
@@ -137,7 +139,7 @@ local function from_path(name)
   if not path then
     missing = gsub(missing, '^\n\t', '')
     if is_default then
-      remember(name, { missing = missing })
+      cache_result(name, { missing = missing })
     end
     return missing
   end
@@ -147,12 +149,12 @@ local function from_path(name)
   end
   local chunk = compiled(name, path, source)
   if is_default then
-    remember(name, { path = path, chunk = chunk })
+    cache_result(name, { path = path, chunk = chunk })
   end
   return open_chunk(chunk, globals_of_system(name)), path
 end
 
--- A C module that cannot be loaded counts as one that is not there: perhaps a later searcher has a replacement.
+-- A C module that cannot be loaded counts as missing, because a later searcher may have a replacement.
 local function from_c(searcher)
   local known = {}
   return function(name)
@@ -177,14 +179,15 @@ end
 local real_searchers = real.searchers or real.loaders
 local from_c_file, from_c_package = from_c(real_searchers[3]), from_c(real_searchers[4])
 
--- A value that is nothing else, cannot be changed and is no table, as lua-cjson's null is: the identity of a variable.
+-- JSON's null: a light userdata that is unique, immutable and not a table, like lua-cjson's null. It is the identity of
+-- an upvalue.
 local null = debug.upvalueid(globals, 1)
 
 modules.null = null
 
-local foreign_null -- lua-cjson's, once it was seen: the address 0
+local foreign_null -- lua-cjson's null, once seen: address 0
 
--- Tells whether a value is JSON's null: ours, or the one of the system's lua-cjson.
+-- Returns whether a value is JSON's null: Alaska's own, or that of the system's lua-cjson.
 function modules.is_null(value)
   if type(value) ~= 'userdata' then
     return false
@@ -199,7 +202,7 @@ function modules.is_null(value)
   return false
 end
 
-local shared_values = {} -- what parts of our modules return, made once: functions that keep nothing
+local shared_values = {} -- results of Alaska's JSON files, created once: functions without state
 
 function modules.shared(name)
   shared_values[name] = shared_values[name] or part_with_checks(name)(modules.is_null, null)
@@ -211,9 +214,9 @@ local function from_builtins(name)
   if not file then
     return format("no module of Alaska's own '%s'", name)
   end
-  own[file] = own[file] or part_with_checks(file)
+  own_chunks[file] = own_chunks[file] or part_with_checks(file)
   return function()
-    return own[file](name, null, console, modules.shared, modules)
+    return own_chunks[file](name, null, console, modules.shared, modules)
   end, ':alaska:'
 end
 
@@ -242,7 +245,7 @@ local function loader_of(name)
   error(format("module '%s' not found:%s", name, missing), 3)
 end
 
--- Tells whether a name is one of words with dots between them: in any other, a path may be hidden.
+-- Returns whether a name consists of words with single dots between them. Any other name could contain a path.
 local function is_plain(name)
   return #name <= LONGEST and find(name, '^[%w_-][%w_.-]*$') and not find(name, '..', 1, true) and not find(name, '%.$')
 end
@@ -259,7 +262,7 @@ function modules.require(name)
   if value then
     return value
   end
-  limits.patience() -- a chunk that only loads others passes no check of its own
+  limits.check_time() -- a chunk that only requires modules contains no time check
   local loader, extra = loader_of(name)
   value = loader(name, extra)
   if value ~= nil then
@@ -271,7 +274,7 @@ function modules.require(name)
 end
 
 local function refuse_loadlib()
-  return nil, 'a C library is loaded by require, and from the places of the system only', 'absent'
+  return nil, 'C libraries can be loaded by require only, from the paths of the system', 'absent'
 end
 
 local function package_of_sandbox(loaded)
@@ -293,7 +296,7 @@ local function package_of_trusted(loaded)
   return package
 end
 
--- Makes the package library of a run; `env` has all the other libraries.
+-- Creates the package library of a run. `env` contains all other libraries.
 function modules.package(env, libraries)
   local loaded = { _G = env }
   for name in next, libraries do
@@ -301,8 +304,8 @@ function modules.package(env, libraries)
   end
   local package = settings.sandbox and package_of_sandbox(loaded) or package_of_trusted(loaded)
   loaded.package = package
-  run.touched = true
-  run.loaded, run.preload, run.package, run.absent = loaded, package.preload, package, {}
+  run.dirty = true
+  run.loaded, run.preload, run.package, run.missing_folders = loaded, package.preload, package, {}
   return package
 end
 

@@ -1,7 +1,8 @@
--- What a script wants of the worker goes up to it by a yield, through all coroutines of the script, and so does the answer.
+-- Questions: calls from a script to the worker. A question is passed up by a yield through all coroutines of the
+-- script; the answer comes back the same way.
 --
--- A yield that carries a question carries nothing else: the question is in `run.question` until it is taken, and there
--- no script can put or read one. Whatever a script yields by itself is no question.
+-- The yield itself carries no values. The question is in `run.question` until it is taken, where scripts can neither
+-- read nor write. So a value that a script yields is never taken for a question.
 local run = ...
 
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
@@ -9,9 +10,8 @@ local pack, unpack = table.pack, table.unpack
 
 local questions = {}
 
--- Hands on a question that a coroutine has yielded, or answers it where that cannot be: true or nil and values, or false
--- and why there is none.
-local function hand_on()
+-- Passes on the question of a coroutine. Where no yield is possible, it answers the question itself, with an error.
+local function pass_on()
   if isyieldable() then
     yield()
   else
@@ -21,9 +21,10 @@ local function hand_on()
   end
 end
 
-questions.hand_on = hand_on
+questions.pass_on = pass_on
 
--- Asks the worker and returns its answer; to be called only where a yield is possible.
+-- Asks the worker and returns its answer: true or nil and values, or false and an error text. Needs a place where a
+-- yield is possible.
 function questions.ask(...)
   run.question = pack(...)
   yield()
@@ -32,7 +33,7 @@ function questions.ask(...)
   return unpack(answer, 1, answer.n)
 end
 
--- Takes the question that has come up, or nil.
+-- Removes and returns the pending question, or nil.
 function questions.take()
   local question = run.question
   run.question = nil

@@ -1,4 +1,4 @@
--- What is left of the globals for scripts that are not trusted: what is named here, and nothing else.
+-- Removes from the globals of untrusted scripts everything that is not named here.
 local globals, _, _, _, _, limits = ...
 
 local base, libraries = globals.base, globals.libraries
@@ -6,7 +6,7 @@ local error, type, select, next, pcall, tostring = error, type, select, next, pc
 local getmetatable, setmetatable, rawget, rawset = getmetatable, setmetatable, rawget, rawset
 local gmatch, gsub, format, sub = string.gmatch, string.gsub, string.format, string.sub
 local count, traceback, tonumber = collectgarbage, debug.traceback, tonumber
-local MOST_LEVEL = 2 ^ 30
+local MAX_LEVEL = 2 ^ 30
 
 local function keep(given, names)
   local kept = {}
@@ -18,7 +18,7 @@ local function keep(given, names)
   end
 end
 
--- Files, programs, the environment, precompiled code and the insides of functions are not reached from these.
+-- None of these gives access to files, programs, environment variables, precompiled code or the upvalues of functions.
 keep(base, '_VERSION assert collectgarbage error getfenv getmetatable ipairs load loadstring next pairs pcall print '
   .. 'rawequal rawget rawlen rawset require select send sendFor sendTo setfenv setmetatable tonumber tostring type unpack '
   .. 'warn xpcall')
@@ -29,7 +29,7 @@ libraries.string.dump = nil
 
 local get_string_metatable = base.getmetatable
 
--- What is no table and no string has a metatable that all runs share, if any.
+-- The metatables of other types are shared by all runs.
 function base.getmetatable(...)
   local kind = type((...))
   if kind == 'string' then
@@ -42,8 +42,8 @@ function base.getmetatable(...)
   return nil
 end
 
--- There are no finalizers: they would run in the request of somebody else. An object gets one only if its metatable
--- has a __gc when it is set.
+-- Finalizers are disabled, because they could run during another request. An object gets one only if its metatable has
+-- a __gc at the time of setmetatable.
 function base.setmetatable(value, metatable)
   local finalizer = nil
   if type(value) ~= 'table' then
@@ -56,7 +56,7 @@ function base.setmetatable(value, metatable)
   if finalizer == nil and getmetatable(value) == nil then
     return setmetatable(value, metatable)
   end
-  if finalizer ~= nil then -- false is one as well: the object is marked, and a function may take its place
+  if finalizer ~= nil then -- false counts as well: it marks the object, and a function could replace it later
     rawset(metatable, '__gc', nil)
   end
   local ok, message = pcall(setmetatable, value, metatable)
@@ -69,7 +69,7 @@ function base.setmetatable(value, metatable)
   return value
 end
 
--- The collector is the worker's; scripts that ask it to work may go on as if it had.
+-- The garbage collector belongs to the worker. Scripts that call it may believe that it ran.
 function base.collectgarbage(option)
   if option == 'count' then
     return count 'count'
@@ -80,9 +80,9 @@ function base.collectgarbage(option)
     type(option) == 'string' and option or type(option)), 2)
 end
 
--- Shows the lines of Lua files that are not ours. A deep stack takes long, and so does a long message.
+-- Shows only lines of files that are not Alaska's own. Checks the time, because a deep stack or a long message is slow.
 function libraries.debug.traceback(...)
-  limits.patience()
+  limits.check_time()
   local thread, message, level = ...
   local has_thread = type(thread) == 'thread'
   if not has_thread then
@@ -92,7 +92,7 @@ function libraries.debug.traceback(...)
     return message
   end
   local first = level == nil and (has_thread and 0 or 1) or tonumber(level)
-  if not first or first % 1 ~= 0 or first < -MOST_LEVEL or first > MOST_LEVEL then
+  if not first or first % 1 ~= 0 or first < -MAX_LEVEL or first > MAX_LEVEL then
     error(format("bad argument #%d to 'traceback' (a level is expected)", has_thread and 3 or 2), 2)
   end
   local text

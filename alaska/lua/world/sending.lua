@@ -1,19 +1,19 @@
--- send, sendTo, sendFor and what else a script leaves behind: it is written down here, and handed over to the worker
--- while the script runs, or when it has ended.
+-- send, sendTo, sendFor, replies and log lines. They are buffered, and delivered to the worker during the run or with
+-- its results.
 --
--- To hand over takes longer than a small script, so what a script leaves that is known to be quick waits for its end, or
--- until it turns out that it is not: the time is looked at now and then. Others are `eager`: what they leave is handed
--- over at once, unless something just was.
+-- A delivery takes longer than a small script. So the output of a script known to be fast is delivered with its
+-- results, or once it turns out to be slow; the clock is read now and then to detect that. Other scripts are `eager`:
+-- their output is delivered at once, unless there was a delivery just before.
 local run, settings, limits, console, questions = ...
 
-local LIMIT = 255 -- octets of a string on the wire
-local BATCH = 300 -- values handed to Python at once; a Lua stack has an end
+local LIMIT = 255 -- maximum octets of a string on the wire
+local BATCH = 300 -- maximum number of values per call to Python; the Lua stack is limited
 local DEFAULT_SENDER = 'LU'
 local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
-local OLD, PAUSE = 0.01, 0.01 -- seconds after which what waits is handed over, and between two of these
-local QUICK = 0.005 -- a script that has left something in less time is no longer eager
-local LOOK = 16 -- of so many things that are left, one looks at the time
+local MAX_AGE, PAUSE = 0.01, 0.01 -- seconds: maximum age of undelivered output; minimum time between two deliveries
+local QUICK = 0.005 -- seconds: a script with output that ends within this time is no longer eager
+local CLOCK_INTERVAL = 16 -- the clock is read at every 16th message or line
 
 local error, type, select, format = error, type, select, string.format
 local isyieldable, ask = coroutine.isyieldable, questions.ask
@@ -23,24 +23,24 @@ local SENDS, SIZE, OUTPUT = 'worker/scripts/sends', 'worker/scripts/sends-size',
 local SENDERS = 'worker/scripts/senders'
 local most, most_octets, most_logged = settings.sends, settings.sends_size, settings.output
 local most_senders = settings.senders
-local too_many_senders = limits.text(SENDERS, 'the script sends in more than %d names', most_senders)
+local too_many_senders = limits.text(SENDERS, 'the script uses more than %d sender names', most_senders)
 local too_many = limits.text(SENDS, 'the script sends more than %d messages', most)
 local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
 local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
 
--- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each line of the log:
--- 'log', the level, '', '', 1, and the text. What was printed before that is there as 'print', '', '', '', 1, and lines.
--- The first `handed` of the values the worker has already, and up to `handing` it is being given.
-local values, count, handed, handing = {}, 0, 0, nil
-local handed_at -- when that was
-local is_refused = not settings.tells -- nobody takes anything before a script has ended
-local noted = 0
-local began_at = 0
-local senders, sender_count = {}, 0 -- the names besides the default in which the script has sent
-local messages, octets, logged = 0, 0, 0 -- how many messages, and how much they and the lines of the log hold
+-- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each log line: 'log',
+-- the level, '', '', 1, and the text. Output printed before a log line is stored before it: 'print', '', '', '', 1, and
+-- the lines. The worker already has the first `delivered` values; those up to `delivering` are being delivered.
+local values, count, delivered, delivering = {}, 0, 0, nil
+local delivered_at -- time of the last delivery
+local is_refused = not settings.tells -- the worker accepts nothing before the end of the script
+local outputs = 0
+local started_at = 0
+local senders, sender_count = {}, 0 -- sender names other than the default
+local messages, octets, logged = 0, 0, 0 -- number of messages; octets in messages; octets in log lines
 
--- Returns an argument as text; a number becomes text by Lua's own rule. An error has the place of the script, which is
--- so many levels up: 2 for who called the caller of this.
+-- Converts an argument to text; a number by Lua's own rule. An error gets the position `level` levels up: 2 is the
+-- caller of the function that calls this.
 local function as_text(value, position, what, call, limit, level)
   local kind = type(value)
   if kind == 'number' then
@@ -56,8 +56,8 @@ local function as_text(value, position, what, call, limit, level)
   return value
 end
 
--- Writes down a message of these frames.
-local function note(kind, topic, subject, sender, frames, ...)
+-- Appends a message with these frames.
+local function append(kind, topic, subject, sender, frames, ...)
   local n = count
   values[n + 1], values[n + 2], values[n + 3], values[n + 4], values[n + 5] = kind, topic, subject, sender, frames
   if frames == 1 then
@@ -67,26 +67,26 @@ local function note(kind, topic, subject, sender, frames, ...)
       values[n + 5 + i] = (select(i, ...))
     end
   end
-  run.touched = true
-  count = n + 5 + frames -- last, since memory may be short before
+  run.dirty = true
+  count = n + 5 + frames -- assigned last, because the lines above may run out of memory
 end
 
--- While it runs
+-- Delivery during the run
 
--- Writes down what was printed, in whole lines, so that it stays in order with what is logged.
-local function note_lines()
+-- Moves captured output, in complete lines, into the buffer, so that it stays in order with log lines.
+local function append_printed_lines()
   local lines = console.take_lines()
   if lines then
-    note('print', '', '', '', 1, lines)
+    append('print', '', '', '', 1, lines)
   end
 end
 
--- Returns how many values there are up to the end of the last message that fits into a batch.
+-- Returns the index of the last value that fits into one batch without splitting a message.
 local function end_of_batch()
-  local last = handed
+  local last = delivered
   repeat
     local next_last = last + 5 + values[last + 5]
-    if next_last - handed > BATCH then
+    if next_last - delivered > BATCH then
       return last
     end
     last = next_last
@@ -94,84 +94,84 @@ local function end_of_batch()
   return last
 end
 
--- Hands over all that waits, where that can be: by a yield to the worker, as a question.
-local function hand_over()
-  if run.over or is_refused or handing or not isyieldable() then
+-- Delivers all buffered output to the worker by a question, if a yield is possible here.
+local function deliver()
+  if run.ended_by or is_refused or delivering or not isyieldable() then
     return
   end
-  note_lines()
-  while handed < count do
-    handing = end_of_batch()
-    ask('told', unpack(values, handed + 1, handing))
-    if handing or is_refused then -- it did not get there, or nobody takes it
-      handing = nil
+  append_printed_lines()
+  while delivered < count do
+    delivering = end_of_batch()
+    ask('told', unpack(values, delivered + 1, delivering))
+    if delivering or is_refused then -- not delivered, or refused by the worker
+      delivering = nil
       return
     end
   end
-  run.waits = nil
+  run.pending_since = nil
 end
 
--- Takes note of whether the worker has taken what it was given; called before the script goes on.
-local function answered(is_taken)
-  if not handing then
+-- Records whether the worker accepted a delivery. Called before the script is resumed.
+local function record_delivery(is_taken)
+  if not delivering then
     return
   end
   if is_taken then
-    handed = handing
-    handed_at = clock()
-    if handed == count then
-      values, count, handed = {}, 0, 0
+    delivered = delivering
+    delivered_at = clock()
+    if delivered == count then
+      values, count, delivered = {}, 0, 0
     end
   else
     is_refused = true
   end
-  handing = nil
+  delivering = nil
 end
 
--- Hands over what waits if it has for too long; returns the time.
-function limits.look_at_waiting(now)
-  if run.waits == true then
-    run.waits = now
-  elseif now - run.waits >= OLD then
+-- Delivers buffered output if it is too old. Returns the time.
+function limits.deliver_if_due(now)
+  if run.pending_since == true then
+    run.pending_since = now
+  elseif now - run.pending_since >= MAX_AGE then
     run.script.eager, run.eager = true, true
-    hand_over()
+    deliver()
     return quick()
   end
   return now
 end
 
--- Called when something was left that is not the first which a script that is known to be quick has left.
-local function left()
+-- Called for each message or line except the first one of a fast script.
+local function after_output()
   if is_refused then
     return
   elseif run.eager then
-    run.waits = run.waits or true
-    if not handed_at or not limits.check or clock() - handed_at >= PAUSE then
-      hand_over()
+    run.pending_since = run.pending_since or true
+    if not delivered_at or not limits.check or clock() - delivered_at >= PAUSE then
+      deliver()
     end
   else
-    noted = noted + 1
-    if noted % LOOK == 0 then
-      limits.look_at_waiting(quick())
+    outputs = outputs + 1
+    if outputs % CLOCK_INTERVAL == 0 then
+      limits.deliver_if_due(quick())
     end
   end
 end
 
-limits.left = left
+limits.after_output = after_output
 
--- Called before what may take long.
-function limits.before_waiting()
-  if run.waits then
-    hand_over()
+-- Called before an operation that may block.
+function limits.deliver_before_wait()
+  if run.pending_since then
+    deliver()
   end
 end
 
--- Counts a message that holds so many octets.
-local function take_note(size)
-  if run.over then
-    limits.leave()
+-- Counts a message of `size` octets.
+local function count_message(size)
+  if run.ended_by then
+    limits.end_script()
   end
-  run.touched = true
+  run.dirty = true
   messages, octets = messages + 1, octets + size
   if most > 0 and messages > most then
     limits.exceed(SENDS, too_many)
@@ -180,8 +180,8 @@ local function take_note(size)
   end
 end
 
--- Counts a sender's name: each is a connection to the broker.
-local function take_name(sender)
+-- Counts a sender name: each needs a connection to the broker.
+local function count_sender(sender)
   if not senders[sender] then
     sender_count = sender_count + 1
     if most_senders > 0 and sender_count > most_senders then
@@ -191,7 +191,7 @@ local function take_name(sender)
   end
 end
 
-local function record(call, place, given, subject, content, topic, attachment, sender)
+local function send_message(call, place, given, subject, content, topic, attachment, sender)
   if given < 2 then
     error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender])', call, call,
       place), 3)
@@ -201,15 +201,15 @@ local function record(call, place, given, subject, content, topic, attachment, s
   topic = topic == nil and default_topics[place] or as_text(topic, 3, place, call, LIMIT, 3)
   attachment = attachment ~= nil and as_text(attachment, 4, 'attachment', call, nil, 3)
   sender = sender == nil and DEFAULT_SENDER or as_text(sender, 5, 'sender', call, LIMIT, 3)
-  take_note(#content + (attachment and #attachment or 0))
+  count_message(#content + (attachment and #attachment or 0))
   if sender ~= DEFAULT_SENDER then
-    take_name(sender)
+    count_sender(sender)
   end
-  note(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
-  if run.waits or run.eager then
-    left()
+  append(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
+  if run.pending_since or run.eager then
+    after_output()
   else
-    run.waits = true
+    run.pending_since = true
   end
   return 0
 end
@@ -217,43 +217,43 @@ end
 local sending = { as_text = as_text, joined = console.joined, LIMIT = LIMIT, BATCH = BATCH }
 
 function sending.send(...)
-  -- No tail call: the error's position is found by counting callers.
-  local zero = record('send', 'stream', select('#', ...), ...)
+  -- No tail call: the position of an error is found by counting levels.
+  local zero = send_message('send', 'stream', select('#', ...), ...)
   return zero
 end
 
 function sending.sendTo(...)
-  local zero = record('sendTo', 'mailbox', select('#', ...), ...)
+  local zero = send_message('sendTo', 'mailbox', select('#', ...), ...)
   return zero
 end
 
 function sending.sendFor(...)
-  local zero = record('sendFor', 'service', select('#', ...), ...)
+  local zero = send_message('sendFor', 'service', select('#', ...), ...)
   return zero
 end
 
--- Counts a question, which makes as much work for others as a message.
-sending.take_note = take_note
+-- A request counts as a message, because it causes the same work.
+sending.count_message = count_message
 
--- Writes down an answer to the request; the frames are text.
+-- Appends a reply to the request. The frames are strings.
 function sending.reply(frames, ...)
   local size = 0
   for i = 1, frames do
     size = size + #(select(i, ...))
   end
-  take_note(size)
-  note('reply', '', '', DEFAULT_SENDER, frames, ...)
-  if run.waits or run.eager then
-    left()
+  count_message(size)
+  append('reply', '', '', DEFAULT_SENDER, frames, ...)
+  if run.pending_since or run.eager then
+    after_output()
   else
-    run.waits = true
+    run.pending_since = true
   end
 end
 
--- Writes down a line for the log.
+-- Appends a log line.
 function sending.log(level, text)
-  if run.over then
-    limits.leave()
+  if run.ended_by then
+    limits.end_script()
   end
   logged = logged + #text + 1
   if most_logged > 0 and logged > most_logged then
@@ -262,61 +262,61 @@ function sending.log(level, text)
   limits.count_lines(text)
   limits.count_lines '\n'
   if not is_refused then
-    note_lines()
+    append_printed_lines()
   end
-  note('log', level, '', '', 1, text)
-  if run.waits or run.eager then
-    left()
+  append('log', level, '', '', 1, text)
+  if run.pending_since or run.eager then
+    after_output()
   else
-    run.waits = true
+    run.pending_since = true
   end
 end
 
--- Returns how many octets are written down.
-function sending.held()
+-- Returns the number of octets in messages and log lines.
+function sending.buffered_octets()
   return octets + logged
 end
 
-sending.answered = answered
+sending.record_delivery = record_delivery
 
--- Called when a script begins that is eager.
+-- Called when an eager script starts.
 function sending.begin_eager()
-  began_at = quick()
+  started_at = quick()
 end
 
--- Called when a script has ended that is eager.
+-- Called when an eager script has ended.
 function sending.end_eager()
-  run.script.eager = not limits.check or quick() - began_at >= QUICK
+  run.script.eager = not limits.check or quick() - started_at >= QUICK
 end
 
 function sending.begin()
   if count ~= 0 then
     values, count = {}, 0
   end
-  handed, handing, handed_at, run.waits = 0, nil, nil, nil
+  delivered, delivering, delivered_at, run.pending_since = 0, nil, nil, nil
   if sender_count ~= 0 then
     senders, sender_count = {}, 0
   end
   messages, octets, logged = 0, 0, 0
 end
 
--- Returns how many values describe what is written down.
+-- Returns the number of values that are not delivered yet.
 function sending.count()
-  return count - handed
+  return count - delivered
 end
 
--- Returns the number of values and the first batch of them.
+-- Returns the number of undelivered values, and the first batch of them.
 function sending.results()
-  local left = count - handed
+  local left = count - delivered
   if left == 0 then
     return 0
   end
-  return left, unpack(values, handed + 1, left < BATCH and count or handed + BATCH)
+  return left, unpack(values, delivered + 1, left < BATCH and count or delivered + BATCH)
 end
 
--- Returns the batch that follows the first `taken` values.
+-- Returns the next batch after the first `taken` values.
 function sending.more(taken)
-  taken = handed + taken
+  taken = delivered + taken
   local last = taken + BATCH
   return unpack(values, taken + 1, last < count and last or count)
 end

@@ -1,8 +1,8 @@
--- What a module of the system sees in the sandbox, beside the globals of the script that requires it.
+-- The globals of system modules in the sandbox, in addition to the globals of the script that requires them.
 --
--- Such modules are written for all of Lua. What they use of it to look, is there: who has called, what a function's
--- globals are. What they would reach files or programs with is an error that says so. A script gets at all this as well,
--- through functions whose globals it asks for: it reaches nothing but its own run.
+-- System modules are written for all of Lua. Functions that only inspect (callers, globals of functions) are available.
+-- Functions that would reach files or programs raise an error that says so. A script can get these functions too,
+-- through functions of such modules; they reach nothing outside its own run.
 local run, console, is_main = ...
 
 local error, type, next, select, setmetatable = error, type, next, select, setmetatable
@@ -13,7 +13,7 @@ local getinfo, getupvalue, setupvalue, upvaluejoin =
 
 local function refuse(name)
   return function()
-    error(format('%s is not there in the sandbox, which keeps scripts from files and programs (worker/scripts/sandbox)',
+    error(format('%s is not available in the sandbox, which has no files and programs (worker/scripts/sandbox)',
       name), 2)
   end
 end
@@ -33,19 +33,20 @@ local function is_of_a_file(value)
   return at and at.what ~= 'C' and not find(at.source, '^=%[alaska ')
 end
 
-local MOST_LEVEL, MOST_VARIABLES = 1e6, 255
+local MAX_LEVEL, MAX_VARIABLES = 1e6, 255
 
--- Returns the number of a variable, 0 if it can be none.
+-- Returns the index of an upvalue, or 0 if the argument is not a valid one.
 local function index_of(number)
-  return type(number) == 'number' and number >= 1 and number <= MOST_VARIABLES and floor(number) or 0
+  return type(number) == 'number' and number >= 1 and number <= MAX_VARIABLES and floor(number) or 0
 end
 
 local library = {}
 
--- Tells of a function, or of who has called so many levels up, what is of use to who looks for a place or for globals.
+-- Returns the position and the function of a stack level or function, for callers that look for a position or for
+-- globals.
 function library.getinfo(value, ...)
   local what = ...
-  if type(value) == 'number' and value >= 0 and value < MOST_LEVEL then
+  if type(value) == 'number' and value >= 0 and value < MAX_LEVEL then
     value = floor(value) + 1
   elseif type(value) == 'number' then
     return nil
@@ -66,7 +67,7 @@ function library.getinfo(value, ...)
   return at
 end
 
--- Of the variables that a function has from outside, only its globals are shown.
+-- Of the upvalues of a function, only its globals are visible.
 function library.getupvalue(value, number)
   if not is_of_a_file(value) then
     return nil
@@ -92,24 +93,24 @@ library.setupvalue = globals_only(function(value, number, env)
   return type(env) == 'table' and setupvalue(value, number, env) or nil
 end)
 
--- Gives a function a variable for its globals that it shares with no other; what the variable holds is set next.
+-- Gives a function its own upvalue for its globals, shared with no other function. Callers then set its value.
 library.upvaluejoin = globals_only(function(value, number)
   local _, env = getupvalue(value, number)
   upvaluejoin(value, number, function() return env end, 1)
 end)
 
--- There are no hooks in the sandbox, so none is set, and none is restored.
+-- There are no hooks in the sandbox.
 function library.gethook()
   return nil
 end
 
 function library.sethook() end
 
--- Takes the methods of strings away and gives them back, which pl.pretty does while it reads. The next run sets them anew.
+-- Removes the methods of strings and restores them, as pl.pretty does while it reads. The next run resets them.
 function library.setmetatable(value, metatable)
   local stripped = run.stripped
   if type(value) ~= 'string' then
-    error('debug.setmetatable is there for strings only in the sandbox (worker/scripts/sandbox)', 2)
+    error('debug.setmetatable works for strings only in the sandbox (worker/scripts/sandbox)', 2)
   elseif metatable == nil and not stripped then
     local of_strings = get_metatable ''
     run.stripped = { metatable = of_strings, methods = rawget(of_strings, '__index') }
@@ -121,7 +122,7 @@ function library.setmetatable(value, metatable)
   return value
 end
 
--- io: the three standard files, which scripts that are trusted have as well. Whoever reads finds the end of the input.
+-- io: the three standard files, as trusted scripts have them. Standard input is empty.
 
 local standard = { console.io.stdin, console.io.stdout, console.io.stderr }
 
@@ -149,20 +150,20 @@ local system = {}
 
 local needs_files = { ['pl.app'] = true, ['pl.dir'] = true, ['pl.file'] = true, ['pl.path'] = true, ['pl.test'] = true }
 
--- Returns why a module cannot work in the sandbox, if it is known not to.
+-- Returns the reason if a module is known not to work in the sandbox, else nil.
 function system.refusal(name)
   return needs_files[name] and format("the module '%s' works with files, and there are none in the sandbox "
     .. '(worker/scripts/sandbox)', name) or nil
 end
 
--- To these, _G is what they change; to others, where they find all of Lua.
+-- Modules that change the script's globals through _G. For all others, _G contains all that system modules can use.
 local changes_globals = { pl = true, ['pl.strict'] = true, ['pl.utils'] = true }
 
--- Returns the globals of a module of this name that is required by a script with these globals.
+-- Returns the globals for the system module `name`, required by a script whose globals are `env`.
 function system.globals(env, name)
   local seen = { io = make_io() }
   seen.os = refusing('os', 'execute getenv remove rename tmpname setlocale')
-  local os, debug = rawget(env, 'os'), rawget(env, 'debug') -- the script may have put anything there
+  local os, debug = rawget(env, 'os'), rawget(env, 'debug') -- the script may have replaced these
   for key, value in next, type(os) == 'table' and os or {} do
     seen.os[key] = value
   end
@@ -172,17 +173,17 @@ function system.globals(env, name)
   end
   seen._G = changes_globals[name] and env or seen
   if name == 'pl.lapp' and rawget(env, 'arg') == nil then
-    rawset(env, 'arg', { [0] = run.script.path }) -- the command line, which it reads: that of a script has no arguments
+    rawset(env, 'arg', { [0] = run.script.path }) -- pl.lapp reads the command line; that of a script has no arguments
   end
   function seen.require(wanted)
     if wanted == 'debug' or wanted == 'io' or wanted == 'os' then
       return seen[wanted]
     end
-    local require = rawget(env, 'require') -- the script's, which may have another by now
+    local require = rawget(env, 'require') -- the script may have replaced it
     if type(require) ~= 'function' then
       error("there is no function 'require' any more", 2)
     end
-    return require(wanted) -- a tail call: an error is told to be where the module calls
+    return require(wanted) -- a tail call, so that an error gets the position in the module
   end
   local file_metatable, get = {}, rawget(env, 'getmetatable')
   function seen.getmetatable(...)

@@ -1,7 +1,7 @@
--- The library of strings for our own parts.
+-- The string library for Alaska's own Lua files.
 --
--- Lua 5.4's format asks strings for a __tostring, which while a run lasts may be one that its script has given them. Here
--- format puts them in as they are.
+-- In Lua 5.4, string.format calls the __tostring of strings, which a script may have set during its run. This version
+-- inserts strings unchanged.
 local string = ...
 
 if jit then

@@ -1,19 +1,19 @@
--- Where a script was when something went wrong: the lines of Lua files that are not ours, since these are what the
--- script's author can do something about.
+-- Stack traces of scripts. They contain only lines of Lua files that are not Alaska's own, because only these can be
+-- changed by the script's author.
 local run, last_lines = ...
 
 local getinfo, find, format, match, sub = debug.getinfo, string.find, string.format, string.match, string.sub
 local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs, coroutine.running, setmetatable, tonumber, type
 
-local PLACE = '^([^\n]-):(%d+): ' -- what an error begins with, mostly
-local FIRST, LAST = 12, 10 -- how many lines are kept of a long trace
-local MOST = 200 -- how many levels are looked at before the last ones: each takes longer than the one before
+local POSITION = '^([^\n]-):(%d+): ' -- how most error texts start
+local FIRST, LAST = 12, 10 -- lines kept at the start and end of a long trace
+local MAX = 200 -- levels that are examined before the last ones; each takes longer than the one before
 
 local function is_main(at)
   return at.linedefined == 1 and at.lastlinedefined == last_lines[at.source]
 end
 
-local LONGEST_NAME, LONGEST_FILE = 200, 4096 -- octets: a script can make up any name for a function or a chunk
+local LONGEST_NAME, LONGEST_FILE = 200, 4096 -- octets: scripts can choose names of functions and chunks
 
 local function name_of(at)
   if is_main(at) then
@@ -26,7 +26,7 @@ local function name_of(at)
   return format('function <%s:%d>', at.short_src, at.linedefined)
 end
 
--- Returns how many levels a thread has, as quickly as a deep one needs.
+-- Returns the number of stack levels of a thread, by binary search, which is fast for deep stacks.
 local function depth_of(thread, first)
   local low, high = first, first + 1
   while getinfo(thread, high, 'l') do
@@ -57,7 +57,7 @@ end
 
 local trace = { is_main = is_main }
 
--- Returns the frames of a thread, or of the one that is running; as a text, each is a line of a traceback.
+-- Returns the frames of a thread, by default the running one. Each converts to a line of a stack trace.
 function trace.frames(thread)
   local first = thread and 0 or 2
   thread = thread or running()
@@ -70,7 +70,7 @@ function trace.frames(thread)
     if at and at.what ~= 'C' and at.what ~= 'tail' and not find(at.short_src, '^%[alaska ') then
       frames[#frames + 1] = frame_of(at)
     end
-    if not skipped and (#frames == FIRST or level - first == MOST) and depth - level > 2 * LAST then
+    if not skipped and (#frames == FIRST or level - first == MAX) and depth - level > 2 * LAST then
       frames[#frames + 1] = format('...\t(skipping %d levels)', depth - LAST - level - 1)
       skipped, level = true, depth - LAST - 1
     end
@@ -79,40 +79,40 @@ function trace.frames(thread)
   return frames
 end
 
--- Notes where an error was raised that is to be raised again, and returns it; `frames` are those of a coroutine that it
--- has ended.
-function trace.note(value, frames)
-  local noted = run.noted
-  if not noted or not rawequal(noted.value, value) then
-    noted = { value = value, frames = frames or {} }
-    run.noted, run.touched = noted, true
+-- Records the stack of an error that is going to be raised again, and returns the error. `frames` are the frames of the
+-- coroutine that the error has ended.
+function trace.record(value, frames)
+  local recorded = run.recorded
+  if not recorded or not rawequal(recorded.value, value) then
+    recorded = { value = value, frames = frames or {} }
+    run.recorded, run.dirty = recorded, true
     for _, frame in ipairs(trace.frames(nil)) do
-      noted.frames[#noted.frames + 1] = frame
+      recorded.frames[#recorded.frames + 1] = frame
     end
   end
   return value
 end
 
--- Returns the frames of an error that has ended a thread.
+-- Returns the frames of an error that ended a thread.
 function trace.of_error(value, thread)
-  local noted = run.noted
-  if noted and rawequal(noted.value, value) then
-    return noted.frames
+  local recorded = run.recorded
+  if recorded and rawequal(recorded.value, value) then
+    return recorded.frames
   end
   local frames = trace.frames(thread)
   local innermost = frames[1]
   if type(innermost) == 'table' and not innermost.line and type(value) == 'string' then
-    -- LuaJIT forgets where it was when it fails itself, but has told it.
-    local short_src, line = match(value, PLACE)
+    -- For its own errors, LuaJIT does not keep the current line, but the error text contains it.
+    local short_src, line = match(value, POSITION)
     innermost.line = short_src == innermost.short_src and tonumber(line) or nil
   end
   return frames
 end
 
--- Returns file and line of an error: those that its text begins with, else those of the innermost frame. Lua shortens
--- the names of files that are long; `path` is that of the script, which may have no frame.
-function trace.place(text, frames, path)
-  local short_src, line = match(text, PLACE)
+-- Returns file and line of an error: from its text if it starts with a position, else from the innermost frame. Lua
+-- shortens long file names. `path` is the script's path, in case it has no frame.
+function trace.position(text, frames, path)
+  local short_src, line = match(text, POSITION)
   if short_src then
     for i = 1, #frames do
       if type(frames[i]) == 'table' and frames[i].short_src == short_src then

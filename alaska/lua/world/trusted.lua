@@ -1,6 +1,6 @@
--- What is different for scripts that are trusted. They have all of Lua's libraries, but what they do with the debug
--- library may change the interpreter for good, and our own functions are closed to it: behind them are the true
--- globals and, in LuaJIT, the way to C.
+-- Adapts the globals for trusted scripts. They have all of Lua's libraries, but calls of the debug library may change
+-- the interpreter for good. Alaska's own functions are hidden from it, because through them a script could reach the
+-- real globals and, in LuaJIT, the C interface.
 local globals, run, fenv, modules, is_main = ...
 
 local base, libraries = globals.base, globals.libraries
@@ -22,12 +22,12 @@ for name, raw in next, debug do
     if is_our_function((...)) then
       return nil
     end
-    run.odd = true
+    run.unfit = true
     return raw(...)
   end
 end
 
--- What stands in the place of a function of the debug library is one level more.
+-- Adds one to a level argument, because the replacement function is one more level on the stack.
 local function shifted(thread, level, ...)
   if type(thread) == 'number' then
     return thread > 0 and thread + 1 or thread, level, ...
@@ -37,7 +37,8 @@ local function shifted(thread, level, ...)
   return thread, level, ...
 end
 
--- A chunk is a function in another one, which is nobody's business but ours: its function is told to be a main one.
+-- A chunk is compiled as a function inside another one, which stays hidden: getinfo reports the inner function as a
+-- main chunk.
 function libraries.debug.getinfo(...)
   local at = getinfo(shifted(...))
   if at and at.what == 'Lua' and is_main(at) then
@@ -52,11 +53,11 @@ function libraries.debug.upvaluejoin(one, number, other, ...)
   if is_our_function(one) or is_our_function(other) then
     error("bad argument #1 to 'upvaluejoin' (a function of Alaska)", 2)
   end
-  run.odd = true
+  run.unfit = true
   return raw_join(one, number, other, ...)
 end
 
--- Tells whether the frame or function that getlocal and setlocal are asked for is ours; it is called by these.
+-- Returns whether the frame or function that getlocal or setlocal refers to is Alaska's own. Called by these two only.
 local function is_our_frame(thread, level)
   if type(thread) == 'number' then
     return is_ours(getinfo(thread > 0 and thread + 2 or thread, 'S'))
@@ -71,14 +72,14 @@ local function same(...)
   return ...
 end
 
--- Returns what getlocal and setlocal do, for all frames but ours.
+-- Wraps getlocal and setlocal so that they ignore Alaska's own frames.
 local function for_frames(raw)
   return function(...)
     if is_our_frame(...) then
       return nil
     end
-    run.odd = true
-    return same(raw(shifted(...))) -- no tail call: levels are counted from here
+    run.unfit = true
+    return same(raw(shifted(...))) -- no tail call: levels are relative to this function
   end
 end
 
@@ -99,16 +100,16 @@ function libraries.debug.setfenv(value, env)
   if fenv.is_ours(raw_getfenv(value)) then
     error("'setfenv' cannot change environment of given object", 2)
   end
-  run.odd = true
+  run.unfit = true
   return raw_setfenv(value, env)
 end
 
 function base.newproxy(...)
-  run.finalizers, run.touched = true, true -- its metatable may get a __gc
+  run.finalizers, run.dirty = true, true -- its metatable may get a __gc
   return raw_newproxy(...)
 end
 
--- Makes a module of Lua 5.1: a table that is a global, is in package.loaded, and is the caller's globals.
+-- Creates a module as in Lua 5.1: a global table that is in package.loaded and becomes the globals of the caller.
 function base.module(name, ...)
   local module = run.loaded[name]
   if type(module) ~= 'table' then

@@ -1,20 +1,21 @@
--- How a script is left through its coroutines, and how questions go up through them: see `limits.leave` and questions.lua.
+-- Ending a script from inside its coroutines, and passing questions up through them: see `limits.end_script` and
+-- questions.lua.
 --
--- os.exit ends the request and not the process, whatever is around it.
-local run, questions, leave, resume, trace = ...
+-- os.exit ends the request, not the process, no matter which coroutine or pcall it is called in.
+local run, questions, end_script, resume, trace = ...
 
-local note, frames_of_error = trace.note, trace.of_error
-local hand_on = questions.hand_on
+local record, frames_of_error = trace.record, trace.of_error
+local pass_on = questions.pass_on
 
 local error, type, tonumber, format = error, type, tonumber, string.format
 local getinfo, create = debug.getinfo, coroutine.create
 local status, close = coroutine.status, coroutine.close
 
-local leaving = {}
+local coroutines = {}
 
-function leaving.exit(code)
-  if run.over then
-    leave()
+function coroutines.exit(code)
+  if run.ended_by then
+    end_script()
   end
   if code == nil or code == true then
     code = 0
@@ -25,40 +26,40 @@ function leaving.exit(code)
   end
   local at = getinfo(2, 'Sl')
   local where = at and at.currentline > 0 and format('%s:%d: ', at.short_src, at.currentline) or ''
-  run.over, run.touched = 'os.exit was called', true
+  run.ended_by, run.dirty = 'os.exit was called', true
   run.exit = { text = code ~= 0 and format('%sos.exit(%s) was called', where, code) or nil }
-  leave()
+  end_script()
 end
 
-local function resumed(thread, ...)
-  if run.over then
-    leave()
+local function after_resume(thread, ...)
+  if run.ended_by then
+    end_script()
   elseif run.question then
-    hand_on()
-    return resumed(thread, resume(thread))
+    pass_on()
+    return after_resume(thread, resume(thread))
   end
   return ...
 end
 
-function leaving.resume(thread, ...)
+function coroutines.resume(thread, ...)
   if type(thread) ~= 'thread' then
     error(format("bad argument #1 to 'resume' (coroutine expected, got %s)", type(thread)), 2)
   end
-  return resumed(thread, resume(thread, ...))
+  return after_resume(thread, resume(thread, ...))
 end
 
--- The same for coroutine.wrap, which raises what went wrong.
-local function unwrapped(thread, ok, ...)
-  if run.over then
-    leave()
+-- The same for coroutine.wrap, which raises the coroutine's error.
+local function after_call(thread, ok, ...)
+  if run.ended_by then
+    end_script()
   elseif run.question then
-    hand_on()
-    return unwrapped(thread, resume(thread))
+    pass_on()
+    return after_call(thread, resume(thread))
   elseif ok then
     return ...
   end
   local value = ...
-  local frames = frames_of_error(value, thread) -- before it is closed
+  local frames = frames_of_error(value, thread) -- must be read before the coroutine is closed
   if close and status(thread) == 'dead' then
     local is_closed, latest = close(thread)
     value = is_closed and value or latest
@@ -67,17 +68,17 @@ local function unwrapped(thread, ok, ...)
     local at = getinfo(2, 'Sl')
     value = (at and at.currentline > 0 and format('%s:%d: ', at.short_src, at.currentline) or '') .. value
   end
-  error(note(value, frames), 0)
+  error(record(value, frames), 0)
 end
 
-function leaving.wrap(body)
+function coroutines.wrap(body)
   if type(body) ~= 'function' then
     error("bad argument #1 to 'wrap' (function expected)", 2)
   end
   local thread = create(body)
   return function(...)
-    return unwrapped(thread, resume(thread, ...))
+    return after_call(thread, resume(thread, ...))
   end
 end
 
-return leaving
+return coroutines

@@ -1,4 +1,4 @@
-"""What Lua tells of a script, a list of values, as sends, lines of the log and questions to the worker."""
+"""Decodes the list of values that Lua returns about a script: messages, log lines, and questions to the worker."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _PRINT = b"print"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 
 
-def worded(values: tuple[Any, ...]) -> tuple[bytes, ...]:
-    """Return a question of Lua's as the worker understands it: only what scripts ask, or what they have left so far."""
+def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
+    """Return a question from Lua in the worker's format.
+
+    Only questions of scripts, and deliveries of their output, are valid.
+    """
     if values[0] != TOLD:
         assert values[0] in SCRIPTS_OWN, values[0]
         return values
-    sends, log = written_down(list(values[1:]))
+    sends, log = sends_and_log(list(values[1:]))
     return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
 
 
-def written_down(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
-    """Return what a script wants sent, and logged."""
+def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
+    """Return the messages and the log lines of a script."""
     sends: list[Send] = []
     log: list[LogLine] = []
     start = 0

@@ -1,4 +1,4 @@
-"""What scripts leave while they run: it is handed over before they end, once and in order."""
+"""Messages and output of running scripts: they are delivered before the script ends, once and in order."""
 
 from __future__ import annotations
 
@@ -13,124 +13,124 @@ from tests.lua.lua_case import SANDBOXED, TRUSTED, LuaCase
 BUSY = "local function work() local till = os.clock() + 0.06 while os.clock() < till do end end "
 
 
-class TellingCase(LuaCase):
-    """Notes what is told of scripts while they run, and when they ask something."""
+class DeliveryCase(LuaCase):
+    """Records what is delivered while scripts run, and how much before they ask."""
 
-    is_taken = True
+    is_accepted = True
 
     def setUp(self) -> None:
-        self.told: list[Outcome] = []
+        self.deliveries: list[Outcome] = []
         super().setUp()
 
     def use(self, config: Section = (), **changes: Any) -> None:
         """See :meth:`LuaCase.use`."""
-        call = Calls(self.kv, self, lambda: self.now, self.note if self.is_taken else None)
+        call = Calls(self.kv, self, lambda: self.now, self.record if self.is_accepted else None)
         self.runner = self.make_runner(replace(self.options, tells=True, **changes), call, config)
         self.addCleanup(self.runner.close)
 
-    def note(self, _request: Request, told: Outcome) -> None:
-        """Take note of what is told."""
-        self.told.append(told)
+    def record(self, _request: Request, outcome: Outcome) -> None:
+        """Record a delivery."""
+        self.deliveries.append(outcome)
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
-        """Answer with how much was told before."""
+        """Answer with the number of messages delivered so far."""
         return b"ok", b"%d" % len(self.subjects())
 
     def subjects(self, *more: Outcome) -> list[bytes]:
-        """Return the subjects of all that was sent, in order."""
-        return [send.subject for outcome in (*self.told, *more) for send in outcome.sends]
+        """Return the subjects of all messages, in order."""
+        return [send.subject for outcome in (*self.deliveries, *more) for send in outcome.sends]
 
     def all_of(self, source: str, *frames: bytes) -> list[bytes]:
-        """Return the subjects of all that a script sends."""
-        self.told.clear()
+        """Return the subjects of all messages of a script."""
+        self.deliveries.clear()
         return self.subjects(self.outcome(source, *frames))
 
     def lines(self, *more: Outcome) -> list[bytes]:
-        """Return what was printed and logged, in order."""
+        """Return all printed and logged lines, in order."""
         parts: list[bytes] = []
-        for outcome in (*self.told, *more):
+        for outcome in (*self.deliveries, *more):
             parts += [line.text + b"\n" * (line.level != "print") for line in outcome.log]
             parts.append(outcome.output)
         return b"".join(parts).splitlines()
 
 
-class WhenTests(TellingCase):
-    """When it is handed over."""
+class DeliveryTimeTests(DeliveryCase):
+    """When output is delivered."""
 
     options = SANDBOXED
 
     def test_new_script(self) -> None:
-        """What a script sends that was never run is handed over at once, and the rest when it has ended."""
+        """The first message of a script that never ran before is delivered at once, the rest at its end."""
         self.assertEqual(self.all_of("send('a', 1) send('b', 2)"), [b"a", b"b"])
         self.assertEqual(self.subjects(), [b"a"])
 
-    def test_quick_script(self) -> None:
-        """A script that is known to be quick hands nothing over."""
+    def test_fast_script(self) -> None:
+        """A script that is known to be fast delivers nothing before its end."""
         source = "send('a', 1) print 'x' alaska.log.info('y') return 1"
         self.outcome(source)
         found = []
-        for _ in range(5):  # the machine may be busy with something else during one of them
-            self.told.clear()
-            found.append((len(self.outcome_of("script").sends), len(self.told)))
+        for _ in range(5):  # one of them may be slow on a busy machine
+            self.deliveries.clear()
+            found.append((len(self.outcome_of("script").sends), len(self.deliveries)))
         self.assertIn((2, 0), found)
 
-    def test_turns_slow(self) -> None:
-        """What a script that is known to be quick has sent is handed over as soon as it turns out to be slow."""
+    def test_fast_script_turns_slow(self) -> None:
+        """Messages of a script known to be fast are delivered as soon as it turns out to be slow."""
         source = BUSY + "send('a', 1) if alaskaContext ~= '' then work() end send('b', 2)"
         self.outcome(source)
-        self.told.clear()
-        self.assertEqual((self.subjects(self.outcome_of("script")), self.told), ([b"a", b"b"], []))
+        self.deliveries.clear()
+        self.assertEqual((self.subjects(self.outcome_of("script")), self.deliveries), ([b"a", b"b"], []))
         last = self.outcome_of("script", b"slow")
         self.assertEqual(self.subjects(last), [b"a", b"b"])
         self.assertEqual(self.subjects()[:1], [b"a"])
 
     def test_slow_script(self) -> None:
-        """A slow script hands over each message before it goes on."""
+        """A slow script delivers each message before it continues."""
         source = BUSY + "for i = 1, 4 do send(i, i) work() print(i) alaska.log.warn(i) alaska.reply(i) work() end"
         self.outcome(source)
-        self.told.clear()
+        self.deliveries.clear()
         last = self.outcome_of("script")
         self.assertEqual((last.sends, last.log, last.output), ((), (), b""))
         self.assertEqual(len(self.subjects()), 8)
 
     def test_before_a_question(self) -> None:
-        """Before a script waits for an answer, what it has sent is handed over."""
+        """Messages are delivered before the script waits for an answer."""
         self.outcome("send('a', 1) local n = alaska.request('other', 'x') send('b', 2) return n")
         for _ in range(3):
-            self.told.clear()
+            self.deliveries.clear()
             outcome = self.outcome_of("script")
             self.assertEqual(self.subjects(), [b"a"])
             self.assertEqual(outcome.sends[-1].content, (b"1",))
-        self.told.clear()
+        self.deliveries.clear()
         self.outcome("send('a', 1) alaska.kv.get 'x'")
         self.assertEqual(self.subjects(), [b"a"])
 
     def test_without_a_limit_of_time(self) -> None:
-        """Where the time is not looked at, each message is handed over at once."""
+        """Without a time limit, each message is delivered at once."""
         self.use(timeout=0)
         for _ in range(2):
             self.assertEqual(self.all_of("send('a', 1) send('b', 2)"), [b"a", b"b"])
             self.assertEqual(self.subjects(), [b"a", b"b"])
 
 
-class WhatTests(TellingCase):
-    """Nothing is lost, nothing comes twice, and all is in order."""
+class DeliveryOrderTests(DeliveryCase):
+    """Nothing is lost or duplicated, and everything is in order."""
 
     options = SANDBOXED
 
     def test_many(self) -> None:
-        """More messages than are handed over at once, and messages of many frames."""
+        """More messages than one batch, and messages with many frames, are delivered."""
         source = BUSY + (
             "local frames = {} for i = 1, 250 do frames[i] = i end local unpack = table.unpack or unpack "
             "for i = 1, 700 do send(i, i) if i % 100 == 0 then alaska.reply(unpack(frames)) work() end end"
         )
         numbers = [subject for subject in self.all_of(source) if subject]
         self.assertEqual(numbers, [b"%d" % number for number in range(1, 701)])
-        frames = [send.content for told in self.told for send in told.sends if not send.subject]
+        frames = [send.content for outcome in self.deliveries for send in outcome.sends if not send.subject]
         self.assertEqual([len(each) for each in frames], [250] * len(frames))
 
     def test_printed_and_logged(self) -> None:
-        """Printed and logged lines stay in order, and no line is cut."""
+        """Printed and logged lines stay in order and complete."""
         source = BUSY + (
             "for i = 1, 5 do print('print', i) work() alaska.log.info('log', i) io = io work() end print 'last'"
         )
@@ -138,7 +138,7 @@ class WhatTests(TellingCase):
         self.assertEqual(self.lines(self.outcome(source)), [*expected, b"last"])
 
     def test_in_coroutines(self) -> None:
-        """What a coroutine of a coroutine sends is handed over as well."""
+        """Messages of nested coroutines are delivered."""
         source = BUSY + (
             "local outer = coroutine.wrap(function() local inner = coroutine.wrap(function() "
             "for i = 1, 3 do send(i, i) work() coroutine.yield(i) end end) for i = 1, 3 do inner() end end) outer()"
@@ -146,8 +146,8 @@ class WhatTests(TellingCase):
         self.assertEqual(self.all_of(source), [b"1", b"2", b"3"])
         self.assertEqual(self.subjects(), [b"1", b"2", b"3"])
 
-    def test_where_nothing_can_be_handed_over(self) -> None:
-        """Within a function that C calls it waits until that is over."""
+    def test_inside_c_functions(self) -> None:
+        """Inside a function called from C, delivery waits until that has returned."""
         source = BUSY + "local s = ('abc'):gsub('.', function(c) send(c, c) work() end) work() send('d', 1)"
         self.assertEqual(self.all_of(source), [b"a", b"b", b"c", b"d"])
         source = BUSY + (
@@ -158,50 +158,50 @@ class WhatTests(TellingCase):
         self.assertEqual(subjects, [b"x"] * (len(subjects) - 1) + [b"d"])
         self.assertGreater(len(subjects), 2)
 
-    def test_of_a_script_that_fails(self) -> None:
-        """What was sent before an error, an exit or a limit comes once."""
-        self.use(timeout=1500, sends=3)  # another process may have the machine for some of it
+    def test_failed_script(self) -> None:
+        """Messages before an error, an exit or a limit are delivered once."""
+        self.use(timeout=1500, sends=3)  # the machine may be busy
         for end in ("error 'x'", "os.exit(1)", "while true do end", "send('c', 3) send('d', 4) send('e', 5)"):
             subjects = self.all_of(BUSY + f"send('a', 1) work() send('b', 2) {end}")
             self.assertEqual(subjects, [b"a", b"b", b"c"] if "send" in end else [b"a", b"b"])
 
-    def test_each_request_anew(self) -> None:
-        """Nothing of one run is left to the next."""
+    def test_nothing_left_for_the_next_run(self) -> None:
+        """Nothing remains for the next run."""
         for _ in range(3):
             self.assertEqual(self.all_of(BUSY + "send('a', 1) work() send('b', 2)"), [b"a", b"b"])
             self.assertEqual(self.all_of("send('c', 1)"), [b"c"])
 
 
-class TrustedTests(TellingCase):
-    """What only trusted scripts have."""
+class TrustedTests(DeliveryCase):
+    """Functions of trusted scripts."""
 
     options = TRUSTED
 
     def test_before_a_program(self) -> None:
-        """Before a program is waited for, what was sent is handed over."""
+        """Messages are delivered before a program is started."""
         self.outcome("send('a', 1) print 'x' os.execute('true') send('b', 2)")
         for _ in range(3):
-            self.told.clear()
+            self.deliveries.clear()
             last = self.outcome_of("script")
             self.assertEqual(self.subjects()[:1], [b"a"])
             self.assertEqual(self.subjects(last), [b"a", b"b"])
             self.assertEqual(self.lines(), [b"x"])
 
-    def test_no_line_is_cut(self) -> None:
-        """What has no end of line yet waits for it."""
+    def test_complete_lines(self) -> None:
+        """Output is delivered in complete lines."""
         last = self.outcome("io.write('a', 'b') os.execute('true') io.write('c\\nd') os.execute('true') io.write('e')")
         self.assertEqual(self.lines(), [b"abc"])
         self.assertEqual(self.lines(last), [b"abc", b"de"])
 
 
-class RefusedTests(TellingCase):
-    """Somebody who takes nothing before a script has ended."""
+class RefusedDeliveryTests(DeliveryCase):
+    """A worker that accepts nothing before the end of a script."""
 
-    is_taken = False
+    is_accepted = False
     options = SANDBOXED
 
     def test_all_at_the_end(self) -> None:
-        """All of it comes when the script has ended, in order."""
+        """Everything is delivered when the script has ended, in order."""
         for _ in range(3):
             source = BUSY + "for i = 1, 3 do send(i, i) print(i) alaska.log.info(i) work() end"
             outcome = self.outcome(source)

@@ -1,4 +1,4 @@
-"""Hot reload: which version of a script runs when its file changes, and when the newest is broken."""
+"""Hot reload: which version of a script runs when its file changes, and when the newest does not compile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alaska.lua.interpreter import LuaRunner
 from alaska.lua.questions import NONE, Frames
 from alaska.lua.request import Outcome, Request
 from alaska.lua.runner import ScriptRunner, Versions
-from alaska.lua.scripts import BROKEN_SECONDS, HELD_SECONDS, MOST_SECONDS, REST_SECONDS, Scripts
+from alaska.lua.scripts import BROKEN_SECONDS, MAX_WAIT_SECONDS, OPEN_SECONDS, SETTLE_SECONDS, Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 from tests.lua.lua_case import SANDBOXED
@@ -22,8 +22,8 @@ from tests.lua.lua_case import SANDBOXED
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
 
 
-class VersionsCase(SynchronousTestCase):
-    """A folder, and time that passes when somebody sleeps; what happens meanwhile, the test writes down."""
+class ReloadCase(SynchronousTestCase):
+    """A folder, and a fake clock that advances in sleep, where it runs the test's next action."""
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())
@@ -31,63 +31,63 @@ class VersionsCase(SynchronousTestCase):
         self.file = self.directory / "job.lua"
         self.now = time.time() + 1000
         self.slept: list[float] = []
-        self.meanwhile: list[Callable[[], object]] = []
+        self.actions: list[Callable[[], object]] = []
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock, and run the next action."""
         self.slept.append(seconds)
         self.now += seconds
-        if self.meanwhile:
-            self.meanwhile.pop(0)()
+        if self.actions:
+            self.actions.pop(0)()
 
     def make_scripts(self) -> Scripts:
-        """Return the scripts as one runner finds them."""
+        """Return the scripts as a runner finds them."""
         return Scripts(self.directory, now=lambda: self.now, sleep=self.sleep)
 
     def write(self, source: str) -> None:
-        """Write the script, at this moment of the test's time."""
+        """Write the script, and set the clock to its time."""
         self.file.write_text(source, encoding="utf-8")
         self.now = max(self.file.stat().st_mtime, self.file.stat().st_ctime)
 
 
-class RestTests(VersionsCase):
-    """Files that somebody is writing."""
+class SettleTests(ReloadCase):
+    """Files that are being written."""
 
     def test_old_file(self) -> None:
-        """A script that has not changed lately is not waited for."""
+        """A script that has not changed lately is read at once."""
         self.file.write_text("print(1)", encoding="utf-8")
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(self.slept, [])
 
     def test_written_in_pieces(self) -> None:
-        """A script that is being written is waited for until it rests, so that no half of it is served."""
+        """A script that is being written is read when it has stopped changing, so that no half of it runs."""
         self.write("print(1)")
-        self.meanwhile = [lambda: self.write("print(1) print(2)"), lambda: self.write("print(1) print(2) print(3)")]
+        self.actions = [lambda: self.write("print(1) print(2)"), lambda: self.write("print(1) print(2) print(3)")]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1) print(2) print(3)")
         self.assertGreaterEqual(len(self.slept), 3)
 
     def test_open_for_writing(self) -> None:
-        """A script that somebody has open for writing is waited for until it is closed, or rests for a second."""
+        """A script that is open for writing is read when it is closed, or unchanged for a second."""
         self.write("print(1)")
         writer = self.file.open("a", encoding="utf-8")
         self.addCleanup(writer.close)
-        self.now += 2 * REST_SECONDS
-        self.meanwhile = [lambda: None, writer.close]
+        self.now += 2 * SETTLE_SECONDS
+        self.actions = [lambda: None, writer.close]
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(len(self.slept), 2)
 
     def test_open_for_long(self) -> None:
-        """What an editor keeps open is served after a second without a change."""
+        """A file that an editor keeps open is read after a second without changes."""
         self.write("print(1)")
         writer = self.file.open("a", encoding="utf-8")
         self.addCleanup(writer.close)
-        # A little more, since the times of files are rounded.
-        self.now += HELD_SECONDS + 0.01
+        # File times are rounded.
+        self.now += OPEN_SECONDS + 0.01
         self.assertEqual(self.make_scripts().find(b"job").source, b"print(1)")
         self.assertEqual(self.slept, [])
 
     def test_edit_serves_the_next_request(self) -> None:
-        """An edit is served to the next request, however soon that comes after it."""
+        """An edit takes effect with the next request, however soon."""
         scripts = self.make_scripts()
         self.write("print(1)")
         scripts.find(b"job")
@@ -95,42 +95,42 @@ class RestTests(VersionsCase):
         self.assertEqual(scripts.find(b"job").source, b"print(2)")
 
     def test_replaced_by_renaming(self) -> None:
-        """A script that is missing for a moment, while an editor replaces it, is waited for; an unknown one is not."""
+        """A known script that is missing for a moment, while it is replaced, is waited for; an unknown one is not."""
         scripts = self.make_scripts()
         self.write("print(1)")
         scripts.find(b"job")
         self.file.unlink()
-        self.meanwhile = [lambda: self.write("print(2)")]
+        self.actions = [lambda: self.write("print(2)")]
         self.assertEqual(scripts.find(b"job").source, b"print(2)")
         self.slept.clear()
         self.assertRaises(ScriptNotFound, scripts.find, b"other")
         self.assertEqual(self.slept, [])
 
     def test_deleted(self) -> None:
-        """A script that was deleted serves no longer."""
+        """A deleted script is missing."""
         scripts = self.make_scripts()
         self.write("print(1)")
         scripts.find(b"job")
         self.file.unlink()
         self.assertRaises(ScriptNotFound, scripts.find, b"job")
 
-    def test_never_rests(self) -> None:
-        """A file that changes all the time is given up after a while, with a sentence that says so."""
+    def test_never_settles(self) -> None:
+        """A file that changes constantly is refused after a while, with that reason."""
         self.write("print(1)")
-        self.meanwhile = [lambda: self.write("print(1)")] * 1000
+        self.actions = [lambda: self.write("print(1)")] * 1000
         error = self.assertRaises(ScriptNotFound, self.make_scripts().find, b"job")
         self.assertIn("its file changes all the time", str(error))
-        self.assertLess(len(self.slept), 2 * MOST_SECONDS / REST_SECONDS)
+        self.assertLess(len(self.slept), 2 * MAX_WAIT_SECONDS / SETTLE_SECONDS)
 
     def test_clock_that_is_behind(self) -> None:
-        """A file from the future is not waited for."""
+        """A file with a time in the future is read at once."""
         self.write("print(1)")
         os.utime(self.file, (self.now + 5000, self.now + 5000))
         self.make_scripts().find(b"job")
         self.assertEqual(self.slept, [])
 
 
-class BrokenTests(VersionsCase):
+class BrokenTests(ReloadCase):
     """Scripts that do not compile."""
 
     def setUp(self) -> None:
@@ -140,7 +140,7 @@ class BrokenTests(VersionsCase):
         self.calls = Calls(self.kv, self)
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
-        """Nobody is asked here."""
+        """Return no answer."""
         return (NONE, b"")
 
     def runner(self, keep_last_good: bool = False) -> ScriptRunner:
@@ -151,11 +151,11 @@ class BrokenTests(VersionsCase):
         return runner
 
     def test_half_written(self) -> None:
-        """A version that does not compile is followed by the next one, if that comes within a second."""
+        """A version that does not compile is replaced by the next one if that appears within a second."""
         runner = self.runner()
         self.write("print(")
-        self.now += REST_SECONDS
-        self.meanwhile = [lambda: None, lambda: None, lambda: self.write("print(1)")]
+        self.now += SETTLE_SECONDS
+        self.actions = [lambda: None, lambda: None, lambda: self.write("print(1)")]
         outcome = runner.run(REQUEST)
         self.assertEqual((outcome.output, outcome.error), (b"1\n", None))
 
@@ -166,13 +166,13 @@ class BrokenTests(VersionsCase):
         outcome = runner.run(REQUEST)
         self.assertIsInstance(outcome.error, ScriptBroken)
         self.assertRegex(str(outcome.error), r"job\.lua:2: ")
-        self.assertLess(sum(self.slept), BROKEN_SECONDS + 2 * REST_SECONDS)
+        self.assertLess(sum(self.slept), BROKEN_SECONDS + 2 * SETTLE_SECONDS)
         self.slept.clear()
         self.assertIsInstance(runner.run(REQUEST).error, ScriptBroken)
         self.assertEqual(self.slept, [])
 
     def outcomes(self, runner: ScriptRunner, *sources: str) -> list[Outcome]:
-        """Return what comes of requests to one version after the other."""
+        """Return the outcomes of requests to successive versions."""
         outcomes = []
         for source in sources:
             self.write(source)
@@ -181,13 +181,13 @@ class BrokenTests(VersionsCase):
         return outcomes
 
     def test_last_good_is_not_kept(self) -> None:
-        """Unless it is asked for, a broken version is an error though an older one was good."""
+        """By default, a broken version is an error although an older one was good."""
         _, outcome = self.outcomes(self.runner(), "print(1)", "print(")
         self.assertEqual(outcome.output, b"")
         self.assertIsInstance(outcome.error, ScriptBroken)
 
-    def test_last_good_goes_on(self) -> None:
-        """The last good version goes on, and tells of the broken one, until there is a better one."""
+    def test_last_good_runs(self) -> None:
+        """If enabled, the last good version runs until there is a new one, and the outcome names the broken one."""
         runner = self.runner(keep_last_good=True)
         _, second, third = self.outcomes(runner, "print(1)", "print(2)", "print(")
         self.assertEqual((second.output, second.broken), (b"2\n", None))
@@ -200,19 +200,19 @@ class BrokenTests(VersionsCase):
         self.assertEqual((last.output, last.broken), (b"4\n", None))
 
     def test_last_good_of_another_thread(self) -> None:
-        """A runner that has never run the script goes on with what another one has run."""
+        """A runner that has never run the script uses the last good version of another runner."""
         self.outcomes(self.runner(keep_last_good=True), "print(1)")
         (outcome,) = self.outcomes(self.runner(keep_last_good=True), "print(")
         self.assertEqual((outcome.output, outcome.error), (b"1\n", None))
         self.assertIsNotNone(outcome.broken)
 
     def test_never_good(self) -> None:
-        """A script of which no version was ever good is an error."""
+        """A script without any good version is an error."""
         (outcome,) = self.outcomes(self.runner(keep_last_good=True), "print(")
         self.assertIsInstance(outcome.error, ScriptBroken)
 
     def test_error_is_not_broken(self) -> None:
-        """A version that compiles and fails is the newest version all the same."""
+        """A version that compiles but fails replaces the older ones."""
         _, outcome = self.outcomes(self.runner(keep_last_good=True), "print(1)", "error('oh no')")
         self.assertIn("oh no", str(outcome.error))
         self.assertIsNone(outcome.broken)

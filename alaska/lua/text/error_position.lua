@@ -1,10 +1,10 @@
--- Raises errors of our functions that stand in for functions of C as C would: with the place of who called, and the
--- name by which it did.
+-- Raises the errors of functions that replace C functions as C would raise them: with the position of the caller and
+-- the name that it used.
 local error, find, format, match, type = error, string.find, string.format, string.match, type
 local getinfo = debug.getinfo
 local OURS = '^%[alaska '
 
--- Returns the level, as its caller counts, of the innermost function that is not ours.
+-- Returns the stack level, relative to its caller, of the innermost function that is not Alaska's own.
 local function level_of_caller()
   local level = 2
   local at = getinfo(level, 'S')
@@ -15,7 +15,7 @@ local function level_of_caller()
   return level - 1
 end
 
--- Counts arguments as the caller of a method does, and says what it called.
+-- Numbers the arguments as the caller of a method does, and inserts the function's name.
 local function named(text, name, kind)
   local number, why = match(text, "^bad argument #(%d+) to '[^']*' (.*)$")
   if not number or not name then
@@ -26,8 +26,8 @@ local function named(text, name, kind)
   return format("bad argument #%d to '%s' %s", kind == 'method' and number - 1 or number, name, why)
 end
 
--- Raises what a function of C said that was called with pcall. `name` is for who has ended with a call, and so
--- cannot know by which name it was called.
+-- Raises an error that a pcall of a C function returned. `name` is the function's name, for functions that end with a
+-- tail call and so are no longer on the stack under their name.
 return function(text, name)
   if type(text) ~= 'string' or find(text, 'not enough memory$') then
     error(text, 0)
