@@ -41,7 +41,7 @@ class Bench:
         try:
             outcome = self._outcomes.get(timeout=seconds)
         except Empty:
-            return Outcome(error=ScriptError(f"it did not end within {seconds} s, and nothing could end it"))
+            return Outcome(error=ScriptError(f"it did not end within {seconds} s, and it could not be stopped"))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
