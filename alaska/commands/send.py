@@ -37,7 +37,7 @@ confirms, wait until the broker has the request, and shortly for its end."""
 _EPILOG = """\
 exit status:
   0   the broker has the request
-  1   the request has failed
+  1   the request has failed, or the standard input cannot be read
   2   the command line is wrong
   69  the broker does not answer, or does not confirm that it has the request
   75  the broker has no room for the request
@@ -62,9 +62,14 @@ def parser() -> Parser:
     )
     add = result.add_argument
     endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    add("-e", "--endpoint", default=endpoint, help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; %(default)s)")
-    add("-a", "--address", default="default", help="the service (%(default)s)")
-    add("-s", "--subject", default="dump", help="the subject, which names the script (%(default)s)")
+    add(
+        "-e",
+        "--endpoint",
+        default=endpoint,
+        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
+    )
+    add("-a", "--address", default="default", help="the service (default: %(default)s)")
+    add("-s", "--subject", default="dump", help="the subject, which names the script (default: %(default)s)")
     add_options(result)
     add(
         "-t",
@@ -72,7 +77,7 @@ def parser() -> Parser:
         type=positive_milliseconds,
         default=1000,
         metavar="MS",
-        help="timeout for the broker, in ms (%(default)s)",
+        help="timeout for the broker, in ms (default: %(default)s)",
     )
     add(
         "-w",
@@ -80,7 +85,7 @@ def parser() -> Parser:
         type=milliseconds,
         default=500,
         metavar="MS",
-        help="how long to wait for the end of the request, after the broker has it, in ms (%(default)s)",
+        help="how long to wait for the end of the request, after the broker has it, in ms (default: %(default)s)",
     )
     add("--no-confirm", action="store_true", help="do not wait for confirmations, as with a C broker")
     add("--version", action="version", version=f"alas {__version__}")

@@ -52,7 +52,7 @@ class Calls:
         self._kv = kv
         self._requester = requester
         self._now = kv.now if now is None else now
-        self._known: dict[bytes, Callable[..., Frames]] = {
+        self._calls: dict[bytes, Callable[..., Frames]] = {
             b"request": self._request,
             b"kv.get": self._get,
             b"kv.set": self._set,
@@ -61,7 +61,7 @@ class Calls:
             b"kv.delete": self._delete,
         }
         # These only reach the version of the script that serves the request.
-        self._of_script: dict[bytes, Callable[..., Frames]] = {
+        self._script_calls: dict[bytes, Callable[..., Frames]] = {
             b"good.get": self._good_version,
             b"good.set": self._set_good_version,
         }
@@ -73,15 +73,15 @@ class Calls:
         :raises Abandoned: the thread of the script was given up; nothing else is raised.
         """
         try:
-            left, what, *arguments = unpack(octets)
-            if what == b"request":
-                self._arrive(request, float(left or inf))
-                return pack(self._request(float(left or inf), *arguments))
-            if what == TOLD:
-                return pack(self._tell(request, *arguments))
-            if what in self._of_script:
-                return pack(self._of_script[what](request.subject, *arguments))
-            return pack(self._known[what](*arguments))
+            seconds_left, name, *arguments = unpack(octets)
+            if name == b"request":
+                self._arrive(request, float(seconds_left or inf))
+                return pack(self._request(float(seconds_left or inf), *arguments))
+            if name == TOLD:
+                return pack(self._add_partial_result(request, *arguments))
+            if name in self._script_calls:
+                return pack(self._script_calls[name](request.subject, *arguments))
+            return pack(self._calls[name](*arguments))
         except Abandoned:
             raise
         except (KeyValueError, Refused) as error:
@@ -90,11 +90,11 @@ class Calls:
             self._log.failure("a call of {subject!r} failed", subject=request.subject)
             return pack((ERROR, b"the worker failed to answer; see its log"))
 
-    def _request(self, left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
+    def _request(self, seconds_left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
         check_service(service, self._is_sandboxed)
-        return self._requester.ask(service, subject, content, max(0.0, min(left, float(timeout))))
+        return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))))
 
-    def _tell(self, request: Request, outcome: bytes) -> Frames:
+    def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
         if self._told is None:
             return ERROR, b"partial results are not accepted here"
         self._told(request, OUTCOMES.decode(outcome))
