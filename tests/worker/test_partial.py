@@ -75,3 +75,10 @@ class PartialResultsTests(NetworkCase):
         self.results.add(REQUEST, Outcome(output=b"x"))
         self.flush().join(SECONDS)
         self.assertTrue(self.from_threads.calls.empty())
+
+    def test_flush_after_the_end(self) -> None:
+        """A flush does not wait for the messages of a request that has ended."""
+        self.results.add(REQUEST, Outcome((mail(),)))
+        self.results.pop(REQUEST)
+        self.flush().join(SECONDS)
+        self.assertTrue(self.from_threads.calls.empty())
