@@ -20,7 +20,7 @@ from alaska.interfaces import Reactor
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 DEFERRED = (signal.SIGHUP, signal.SIGUSR2, signal.SIGALRM)
-"""Signals that are deferred during startup. twistd sets a handler of SIGUSR1 itself, if it rotates a log file by it."""
+"""Signals that are deferred during startup. Not SIGUSR1: log rotation installs its handler only if there is none."""
 
 _pending: set[int] = set()
 """Signals that arrived before their handlers were installed; global, like the handlers."""

@@ -27,8 +27,10 @@ def status_of(error: errors.AlaskaError) -> int:
 
 
 class ExitStatus:
-    """The exit status of this process. twistd exits with 0 whenever the reactor was stopped, so any other status is set
-    by an exit handler, after all handlers that were registered later.
+    """The exit status of this process.
+
+    twistd exits with 0 whenever the reactor was stopped. So any other status is set by an exit handler, which runs
+    after all handlers that were registered later.
     """
 
     def __init__(self) -> None:

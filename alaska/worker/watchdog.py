@@ -20,8 +20,8 @@ T = TypeVar("T")
 class Watchdog:
     """Checks the pool at intervals while it has requests. ``intake`` returns the worker's intake once it has started.
 
-    ``is_running`` is whether checks take place; :meth:`start` is to be called before a request is submitted otherwise.
-    While ``is_stopping``, stuck threads are still replaced, but no more requests are returned.
+    Unless ``is_running``, call :meth:`start` before a request is submitted. While ``is_stopping``, stuck threads are
+    still replaced, but no more requests are returned.
     """
 
     _log = Logger()

@@ -18,18 +18,10 @@ from alaska.lua.request import Outcome, Request
 from alaska.lua.runner import SETTINGS, ScriptSettings
 from alaska.pool.isolated import IsolatedRunner
 from alaska.pool.process import child_command, child_environment
-from tests.pool import children
+from tests.pool.isolated_case import ODD, HastyRunner
 from tests.processes import children_of, ends, is_alive
 
-ODD = child_command(children.program("odd"))
 TEN_MEGABYTES = 10 * 1024 * 1024
-
-
-class HastyRunner(IsolatedRunner):
-    """A runner with short waits."""
-
-    restart_interval = 0.01
-    begin_timeout = 0.3
 
 
 class ChildCase(SynchronousTestCase):

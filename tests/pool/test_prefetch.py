@@ -22,7 +22,7 @@ from alaska.pool.isolated import MOST_PREFETCHED
 from alaska.pool.pool import Pool
 from tests import examples
 from tests.pool.hand_reactor import SECONDS, HandReactor
-from tests.pool.test_isolated import ODD, HastyRunner
+from tests.pool.isolated_case import ODD, HastyRunner
 from tests.processes import children_of, is_alive
 
 

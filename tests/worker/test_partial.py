@@ -14,7 +14,7 @@ from alaska.lua.request import Outcome, Request
 from alaska.worker.partial import PartialResults
 from alaska.worker.senders import Sink
 from tests.network_case import NetworkCase
-from tests.worker.test_requester import SECONDS, HandReactor
+from tests.pool.hand_reactor import SECONDS, HandReactor
 from tests.worker.worker_case import mail
 
 REQUEST = Request(b"me", b"default", b"job", b"t", ())

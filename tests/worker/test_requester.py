@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
@@ -14,19 +14,7 @@ from alaska.client import Client, Delivery
 from alaska.lua.questions import NONE, OK, Frames
 from alaska.worker.requester import MOST_FRAMES, Requester
 from tests.network_case import NetworkCase
-
-SECONDS = 20.0
-
-
-class HandReactor:
-    """Stores the calls of threads until the test makes them."""
-
-    def __init__(self) -> None:
-        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-
-    def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: N802  # Twisted's name
-        """Store a call."""
-        self.calls.put(lambda: call(*arguments))
+from tests.pool.hand_reactor import SECONDS, HandReactor
 
 
 class RequesterTests(NetworkCase):
