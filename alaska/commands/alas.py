@@ -1,6 +1,6 @@
-"""The ``alas`` command: send a service request whose content is the standard input.
+"""The ``alas`` command: sends a service request whose content is the standard input.
 
-``alas send`` is the same; ``alas run`` and ``alas check`` are for who writes scripts.
+``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from importlib import import_module
 from alaska.commands import streams
 
 COMMANDS = {"send": "alaska.commands.send", "run": "alaska.commands.run", "check": "alaska.commands.check"}
-"""Imported when they are asked for: who sends must not wait for Lua."""
+"""Imported only when used, so that sending does not import Lua."""
 
 
 def main() -> None:
-    """Run the command that is named, or send."""
+    """Run the command in the first argument, by default ``send``."""
     streams.replace_closed()
     arguments = sys.argv[1:]
     command = "send"

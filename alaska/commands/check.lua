@@ -1,4 +1,5 @@
--- What `alas check` asks of Lua: with one frame, the names of the globals; with two, why a source does not compile.
+-- The script of `alas check`. With one frame it prints the names of all globals; with two frames (name, source) it
+-- prints why the source does not compile, if it does not.
 local name, source = alaska.frames[1], alaska.frames[2]
 
 if not source then

@@ -1,4 +1,4 @@
-"""User name and password for a broker that asks for them: of options, a file or the environment, and never shown."""
+"""User name and password for PLAIN authentication, from options, a file or the environment. They are never printed."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ MOST_OCTETS = 255
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for credentials to a command."""
-    parser.add_argument("-u", "--username", help=f"the user, for PLAIN security ({USERNAME_VARIABLE})")
+    parser.add_argument("-u", "--username", help=f"the user name for PLAIN security (or {USERNAME_VARIABLE})")
     password = parser.add_mutually_exclusive_group()
     password.add_argument(
-        "-p", "--password", help=f"the password ({PASSWORD_VARIABLE}, which other users of the machine do not see)"
+        "-p",
+        "--password",
+        help=f"the password (or {PASSWORD_VARIABLE}, which other users of the machine cannot see)",
     )
     password.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is the password")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Both of them, or neither."""
+    """User name and password, or neither."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
-        """Return what is given by options, or else by the environment, where nothing is what is empty.
+        """Return the credentials from the options, or else from the environment; empty variables are ignored.
 
-        :raises ValueError: one is missing, or they cannot be used; the text says why, and shows neither.
+        :raises ValueError: one is missing, or they are invalid; the text contains neither.
         """
         username = options.username if options.username is not None else environ.get(USERNAME_VARIABLE) or None
         password = options.password
@@ -42,10 +44,10 @@ class Credentials:
         if password is None:
             password = environ.get(PASSWORD_VARIABLE) or None
         if (username is None) != (password is None):
-            raise ValueError("a user name needs a password, and a password a user name")
+            raise ValueError("user name and password must be given together")
         for value in (username, password):
             if value is not None and not _fits(value):
-                raise ValueError(f"user name and password are UTF-8 of 1 to {MOST_OCTETS} octets each")
+                raise ValueError(f"user name and password must be UTF-8 of 1 to {MOST_OCTETS} octets each")
         return cls(username, password)
 
 

@@ -1,7 +1,7 @@
-"""Which globals a Lua source uses and sets: a walk over its tokens that knows which names are local where.
+"""Finds the globals that a Lua source reads and sets, by parsing its tokens with the scopes of local names.
 
-The source has to be one that Lua compiles; that is not checked here. It may be of any version from 5.1 to 5.4, or
-LuaJIT's. Why no package does this: docs/dependencies.md.
+The source must compile, which is not checked here. It may be for Lua 5.1 to 5.4 or LuaJIT. Why no package does this:
+docs/dependencies.md.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _ENVIRONMENT = b"_ENV"
 
 
 class Use(NamedTuple):
-    """A place where a global is used."""
+    """A place where a global is read."""
 
     name: str
     line: int
 
 
 class NotLua(AlaskaError):
-    """A source that no Lua would compile, or that nests too deeply to be walked."""
+    """A source that is not valid Lua, or that nests too deeply."""
 
 
 class _Token(NamedTuple):
@@ -51,16 +51,16 @@ class _Token(NamedTuple):
 
 
 def globals_of(source: bytes) -> tuple[list[Use], set[str]]:
-    """Return where a source reads globals, in order, and the names of those that it sets anywhere.
+    """Return the places where a source reads globals, in order, and the names of all globals that it sets.
 
-    :raises NotLua: the source is no Lua.
+    :raises NotLua: the source is not valid Lua.
     """
-    walk = _Walk(list(_tokens(source)))
+    parser = _Parser(list(_tokens(source)))
     try:
-        walk.chunk()
+        parser.chunk()
     except RecursionError:
         raise NotLua("it nests too deeply") from None
-    return walk.uses, walk.sets
+    return parser.uses, parser.sets
 
 
 def _tokens(source: bytes) -> Iterator[_Token]:
@@ -80,8 +80,8 @@ def _tokens(source: bytes) -> Iterator[_Token]:
     yield _Token("end", b"", line)
 
 
-class _Walk:
-    """Goes through a source once; ``_local`` has the names of each block that it is in."""
+class _Parser:
+    """A recursive-descent parser; ``_local`` is the stack of local names, one set for each open block."""
 
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens = tokens
@@ -119,7 +119,7 @@ class _Walk:
     # Names
 
     def _is_global(self, name: bytes) -> bool:
-        """Return whether a name is a global here, and not one of a table that the source has made its _ENV."""
+        """Return whether a name is a global here: not a local, and not a field of a local _ENV."""
         return not any(name in names or _ENVIRONMENT in names for names in self._local)
 
     def _use(self, name: bytes, line: int) -> None:
@@ -133,7 +133,7 @@ class _Walk:
     # Blocks and statements
 
     def chunk(self) -> None:
-        """Walk through the whole source."""
+        """Parse the whole source."""
         self._block()
         if self._next.kind != "end":
             raise NotLua(f"line {self._next.line} has {self._next.text!r}")
@@ -144,7 +144,7 @@ class _Walk:
             self._statement()
         if until:
             self._take(b"until")
-            self._expression()  # which sees the names of the block
+            self._expression()  # the locals of the block are visible here
         self._local.pop()
 
     def _statement(self) -> None:
@@ -159,7 +159,7 @@ class _Walk:
             self._assignment_or_call()
 
     def _nothing(self) -> None:
-        """Walk through a semicolon or a break."""
+        """Parse the rest of a semicolon or a break."""
 
     def _label(self) -> None:
         self._name()
@@ -329,7 +329,7 @@ class _Walk:
                 return
 
     def _body(self, *names: bytes) -> None:
-        """Walk through the parameters and the block of a function."""
+        """Parse the parameters and the block of a function."""
         parameters = list(names)
         self._take(b"(")
         while not self._took(b")"):
@@ -339,7 +339,7 @@ class _Walk:
         self._block(*parameters)
         self._take(b"end")
 
-    _STATEMENTS = {  # noqa: RUF012  # a table that nobody changes
+    _STATEMENTS = {  # noqa: RUF012  # never modified
         b";": _nothing,
         b"break": _nothing,
         b"::": _label,

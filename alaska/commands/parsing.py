@@ -1,4 +1,4 @@
-"""How the commands read their command lines."""
+"""The parser of the commands' command lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alaska.commands import streams
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads a command line. What it says shows no value that may be a password, and may have nobody to read it."""
+    """An argument parser whose messages never contain a value, which may be a password, and may fail to be written."""
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args: list[str]) -> argparse.Namespace:  # type: ignore[override]  # it is all that is used
-        """Return the options, or end with status 2."""
+        """Return the options, or exit with status 2."""
         options, rest = self.parse_known_args(args)
         if rest:
             names = [_option(word) for word in rest if word.startswith("-")]
@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2."""
-        streams.say(f"{self.format_usage()}{self.prog}: error: {message}", sys.stderr)
+        """Print an error and exit with status 2."""
+        streams.write_line(f"{self.format_usage()}{self.prog}: error: {message}", sys.stderr)
         raise SystemExit(2)
 
     def _print_message(self, message: str, file: object = None) -> None:

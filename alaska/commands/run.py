@@ -1,4 +1,4 @@
-"""``alas run``: run one script here, as a worker would, and show what it does."""
+"""``alas run``: runs one script locally, as a worker would, and prints its results."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ from alaska.names import printable
 SUFFIX = ".lua"
 MOST_SHOWN = 1000
 PATIENCE_SECONDS = 1.0
-"""A script is ended at its limit; one that is still there so long after it cannot be."""
+"""How long after its time limit a script is considered stuck."""
 _DESCRIPTION = """\
-Run a script here, with the limits of a worker; the content of its request is
-the standard input. Nothing is sent: what would be is shown."""
+Run a script locally, with the limits of a worker. The content of its request
+is the standard input. Its messages are printed, not sent."""
 _VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE: "request"}
 
 
 def parser() -> Parser:
-    """Return what reads the command line."""
+    """Return the parser of the command line."""
     result = Parser(
         prog="alas run",
         description=_DESCRIPTION,
-        epilog="""exit status: 0 if the script ended well, 1 if it failed, 2 for a wrong command line\n
+        epilog="""exit status: 0 if the script succeeded, 1 if it failed, 2 for a wrong command line\n
 example: echo '{"n":1}' | alas run services/dump.lua""",
     )
     result.add_argument("script", type=Path, help="the script, a .lua file")
     settings.add_option(result)
-    result.add_argument("--sender", default="alas", help="the address of who asks (%(default)s)")
+    result.add_argument("--sender", default="alas", help="the address of the requester (default: %(default)s)")
     result.add_argument("--tracker", default="", help="the request's tracker (none)")
-    result.add_argument("--attempt", type=int, default=1, help="the number of the attempt (%(default)s)")
-    result.add_argument("--frame", action="append", default=[], metavar="TEXT", help="another frame of the content")
+    result.add_argument("--attempt", type=int, default=1, help="the number of the attempt (default: %(default)s)")
+    result.add_argument(
+        "--frame", action="append", default=[], metavar="TEXT", help="another content frame; may be repeated"
+    )
     return result
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command; the exit status is 1 when the script failed, 2 for a wrong command line."""
+    """Run the command; the exit status is 1 if the script failed, 2 for a wrong command line."""
     reader = parser()
     options = reader.parse_args(arguments)
     path: Path = options.script
     if path.suffix != SUFFIX:
-        reader.error(f"a script is a {SUFFIX} file, and {path} is none")
+        reader.error(f"{path} is not a {SUFFIX} file")
     loaded = settings.load(options.config)
     try:
         content = streams.read()
     except OSError as error:
-        streams.say(f"alas: the standard input cannot be read: {error.strerror}", sys.stderr)
+        streams.write_line(f"alas: the standard input cannot be read: {error.strerror}", sys.stderr)
         raise SystemExit(1) from None
     frames = (content, *map(os.fsencode, options.frame))
     request = Request(
@@ -70,22 +72,22 @@ def main(arguments: list[str]) -> None:
 
 
 def show(outcome: Outcome, request: Request) -> None:
-    """Write what a script printed to the standard output as it is, and everything else below it, a line each."""
+    """Print the output of a script as it is, and below it everything else, one line each."""
     streams.write(outcome.output)
     for line in outcome.log:
-        streams.say(f"log {line.level}: {printable(line.text)}")
+        streams.write_line(f"log {line.level}: {printable(line.text)}")
     for send in outcome.sends:
-        streams.say(describe(send, request))
+        streams.write_line(describe(send, request))
     if outcome.error is not None:
-        streams.say(f"alas: {outcome.error}", sys.stderr)
-    streams.say(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
+        streams.write_line(f"alas: {outcome.error}", sys.stderr)
+    streams.write_line(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
 
 
 def describe(send: Send, request: Request) -> str:
     """Return a message as one line."""
     content = " | ".join(shown(frame) for frame in send.content)
     if send.kind is SendKind.REPLY:
-        to = f"to {printable(request.sender)}" if request.sender else "to nobody, the sender has no address"
+        to = f"to {printable(request.sender)}" if request.sender else "dropped, the requester has no address"
         return f"reply {to}: {content}"
     topic = send.topic or request.address
     return (
@@ -95,6 +97,6 @@ def describe(send: Send, request: Request) -> str:
 
 
 def shown(frame: bytes) -> str:
-    """Return a frame as text on one line, cut where it is long."""
+    """Return a frame as text on one line, truncated if it is long."""
     text = printable(frame[:MOST_SHOWN])
     return text if len(frame) <= MOST_SHOWN else f"{text}… ({len(frame)} octets)"

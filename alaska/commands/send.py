@@ -1,8 +1,8 @@
-"""``alas`` and ``alas send``: send a service request, and say what became of it.
+"""``alas`` and ``alas send``: send a service request, and print the result.
 
-A broker that confirms is waited for: it says when it has the request, and a little later perhaps that it is done. What
-there is to say is said when the request is on its way, since there may be nobody to read it. The client has no
-address, so that nothing is mailed to it that nobody would fetch.
+With a broker that confirms, the command waits until the broker has the request, and shortly for its end. It prints only
+after sending, since its output may be blocked or closed. The client has no address, so that no replies are left in a
+mailbox.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.defer import TimeoutError as Late
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import react
 
 from alaska import __version__, errors
@@ -33,13 +33,13 @@ ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
 
 _DESCRIPTION = """\
 Send a service request; its content is the standard input. With a broker that
-confirms, wait until it has the request, and shortly for what becomes of it."""
+confirms, wait until the broker has the request, and shortly for its end."""
 _EPILOG = """\
 exit status:
   0   the broker has the request
-  1   the request has failed, or its worker refuses it
+  1   the request has failed, or the standard input cannot be read
   2   the command line is wrong
-  69  the broker is not there, or does not say that it has the request
+  69  the broker does not answer, or does not confirm that it has the request
   75  the broker has no room for the request
   77  the broker does not accept the user name and password
 
@@ -47,14 +47,14 @@ example: echo '{"n":1}' | alas -s dump; other commands: alas run -h, alas check 
 
 
 class Outcome(NamedTuple):
-    """What became of a request: the exit status, and a sentence for the user."""
+    """The result of sending: the exit status, and a text for the user."""
 
     status: int
     text: str = "Sent!"
 
 
 def parser() -> Parser:
-    """Return what reads the command line."""
+    """Return the parser of the command line."""
     result = Parser(
         prog="alas",
         description=_DESCRIPTION,
@@ -62,9 +62,14 @@ def parser() -> Parser:
     )
     add = result.add_argument
     endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    add("-e", "--endpoint", default=endpoint, help=f"the broker, also by {ENDPOINT_VARIABLE} (%(default)s)")
-    add("-a", "--address", default="default", help="the service that is asked (%(default)s)")
-    add("-s", "--subject", default="dump", help="the subject, which names the script (%(default)s)")
+    add(
+        "-e",
+        "--endpoint",
+        default=endpoint,
+        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
+    )
+    add("-a", "--address", default="default", help="the service (default: %(default)s)")
+    add("-s", "--subject", default="dump", help="the subject, which names the script (default: %(default)s)")
     add_options(result)
     add(
         "-t",
@@ -72,7 +77,7 @@ def parser() -> Parser:
         type=positive_milliseconds,
         default=1000,
         metavar="MS",
-        help="how long to wait for the broker, in ms (%(default)s)",
+        help="timeout for the broker, in ms (default: %(default)s)",
     )
     add(
         "-w",
@@ -80,32 +85,32 @@ def parser() -> Parser:
         type=milliseconds,
         default=500,
         metavar="MS",
-        help="how long to wait for the end of a request that the broker has, in ms (%(default)s)",
+        help="how long to wait for the end of the request, after the broker has it, in ms (default: %(default)s)",
     )
-    add("--no-confirm", action="store_true", help="wait for no confirmation, as with a C broker")
+    add("--no-confirm", action="store_true", help="do not wait for confirmations, as with a C broker")
     add("--version", action="version", version=f"alas {__version__}")
     return result
 
 
 def milliseconds(text: str) -> int:
-    """Return a number of milliseconds.
+    """Parse a number of milliseconds.
 
-    :raises argparse.ArgumentTypeError: it is none.
+    :raises argparse.ArgumentTypeError: it is invalid.
     """
     if not text.isdecimal() or len(text) > len(str(MOST_MILLISECONDS)) or int(text) > MOST_MILLISECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds")
     return int(text)
 
 
 def positive_milliseconds(text: str) -> int:
-    """Return a number of milliseconds that is not 0; raises as :func:`milliseconds`."""
+    """Parse a number of milliseconds from 1 on; see :func:`milliseconds`."""
     if not milliseconds(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds from 1 on")
     return int(text)
 
 
 def main(arguments: list[str]) -> None:
-    """Send, say what became of it, and end with the status for that."""
+    """Send a request, print the result, and exit with its status."""
     reader = parser()
     options = reader.parse_args(arguments)
     try:
@@ -115,40 +120,40 @@ def main(arguments: list[str]) -> None:
     try:
         content = streams.read(MOST_OCTETS + 1)
     except OSError as error:
-        streams.say(f"alas: nothing is sent, the standard input cannot be read: {error.strerror}", sys.stderr)
+        streams.write_line(f"alas: nothing is sent, the standard input cannot be read: {error.strerror}", sys.stderr)
         raise SystemExit(1) from None
     if len(content) > MOST_OCTETS:
-        streams.say(f"alas: nothing is sent, the standard input has more than {MOST_OCTETS} octets", sys.stderr)
+        streams.write_line(f"alas: nothing is sent, the standard input has more than {MOST_OCTETS} octets", sys.stderr)
         raise SystemExit(1)
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
         sending = Sending(reactor, options, credentials)
-        return ensureDeferred(sending.send(content)).addCallback(tell, options, content)
+        return ensureDeferred(sending.send(content)).addCallback(print_and_exit, options, content)
 
     react(run)
 
 
 def describe(options: argparse.Namespace, content: bytes) -> str:
-    """Return what was to be sent, as the command shows it."""
+    """Return the request as text for the user."""
     return (
         f"Service RQ\n-Endpoint: {options.endpoint}\n-Address: {options.address}\n-Subject: {options.subject}\n"
         f"-Content:\n{to_text(content)}"
     )
 
 
-def tell(outcome: Outcome, options: argparse.Namespace, content: bytes) -> None:
-    """Say what became of the request, and end."""
-    streams.say(describe(options, content))
+def print_and_exit(outcome: Outcome, options: argparse.Namespace, content: bytes) -> None:
+    """Print the request and its result, and exit."""
+    streams.write_line(describe(options, content))
     if outcome.status:
-        streams.say(f"alas: {outcome.text}", sys.stderr)
+        streams.write_line(f"alas: {outcome.text}", sys.stderr)
     else:
-        streams.say(f"\n--\n{outcome.text}")
+        streams.write_line(f"\n--\n{outcome.text}")
     raise SystemExit(outcome.status)
 
 
 class Sending:
-    """Sends one request, and waits for what the broker says of it."""
+    """Sends one request, and waits for its confirmations."""
 
     def __init__(
         self,
@@ -172,7 +177,7 @@ class Sending:
         )
 
     async def send(self, content: bytes) -> Outcome:
-        """Return what became of a request."""
+        """Send a request and return the result."""
         try:
             await self._client.connect(timeout=self._timeout)
         except errors.AlaskaError as error:
@@ -197,26 +202,24 @@ class Sending:
         return Outcome(0)
 
     async def _send_confirmed(self, content: bytes) -> Outcome:
-        # Only a credit client is told what becomes of what it sends.
+        # The broker sends confirmations only to clients that use credit.
         self._client.give_credit(0)
         try:
             self._client.send_for(self._options.address, self._options.subject, content, tracker=new_tracker())
         except errors.AlaskaError as error:
             return _unsent(error)
         try:
-            said = await self._stored.addTimeout(self._timeout, self._reactor)
-        except Late:
-            text = (
-                f"the broker at {self._options.endpoint} did not say within {self._timeout:g} s that it has the request"
-            )
+            first = await self._stored.addTimeout(self._timeout, self._reactor)
+        except DeferredTimeout:
+            text = f"the broker at {self._options.endpoint} did not confirm the request within {self._timeout:g} s"
             return Outcome(os.EX_UNAVAILABLE, text)
-        if said.is_final:
-            return _outcome(said)
-        if said.reason == NOBODY_OFFERS:
+        if first.is_final:
+            return _outcome(first)
+        if first.reason == NOBODY_OFFERS:
             return Outcome(0, "Sent! The broker has it, and nobody offers the service yet.")
         try:
             return _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
-        except Late:
+        except DeferredTimeout:
             return Outcome(0, "Sent! The broker has it.")
 
     def _confirmed(self, confirmation: Confirmation) -> None:
@@ -226,19 +229,19 @@ class Sending:
             self._ended.callback(confirmation)
 
 
-def _outcome(said: Confirmation) -> Outcome:
-    """Return the outcome of a request that has ended."""
-    if said.status < errors.FAILED:
-        text = "Sent! A worker has it." if said.status == errors.DELIVERED else "Sent! It is done."
+def _outcome(final: Confirmation) -> Outcome:
+    """Return the result for a final confirmation."""
+    if final.status < errors.FAILED:
+        text = "Sent! A worker has it." if final.status == errors.DELIVERED else "Sent! It is done."
         return Outcome(0, text)
-    why = f"{printable(said.reason) or 'no reason is given'} ({said.status})"
-    if said.status == errors.TOO_LARGE:
+    why = f"{printable(final.reason) or 'no reason is given'} ({final.status})"
+    if final.status == errors.TOO_LARGE:
         return Outcome(os.EX_TEMPFAIL, f"the broker has no room for the request: {why}")
     return Outcome(1, f"the request has failed: {why}")
 
 
 def _unsent(error: errors.AlaskaError) -> Outcome:
-    """Return the outcome of a request that could not be sent."""
+    """Return the result for a request that could not be sent."""
     status = 1
     if isinstance(error, errors.ConnectTimeout | errors.NotConnected):
         status = os.EX_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The settings that a command runs scripts with: those of the worker's file, which no command creates."""
+"""The worker's settings for commands that run scripts; the commands never create the configuration file."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def add_option(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"the worker's file (if there is one, {WorkerSettings.file}; else the defaults count)",
+        help=f"the worker's configuration file (default: {WorkerSettings.file} if it exists, else default settings)",
     )
 
 
 def load(path: Path | None) -> WorkerSettings:
-    """Return what a file says; without one, what the usual file says, if it is there.
+    """Load the given file, or by default the default file if it exists.
 
-    :raises SystemExit: the file is not there, or a setting in it is bad; the standard error says which.
+    :raises SystemExit: the given file does not exist, or a setting is invalid; the error is printed.
     """
     try:
         tree = zpl.load(WorkerSettings.file if path is None else path)
     except FileNotFoundError:
         if path is not None:
-            streams.say(f"alas: there is no {path}", sys.stderr)
+            streams.write_line(f"alas: there is no file {path}", sys.stderr)
             raise SystemExit(1) from None
         tree = zpl.Item(zpl.ROOT)
     except ConfigurationError as error:
-        streams.say(f"alas: {error}", sys.stderr)
+        streams.write_line(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None
     try:
         return WorkerSettings.from_tree(tree, os.environ)
     except ConfigurationError as error:
-        streams.say(f"alas: {error}", sys.stderr)
+        streams.write_line(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None

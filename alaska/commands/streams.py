@@ -1,4 +1,4 @@
-"""The standard streams of a command, any of which may be closed, full or without a reader."""
+"""The standard streams of a command. Any of them may be closed, full or without a reader."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import TextIO
 
 
 def replace_closed() -> None:
-    """Put the null device in the place of each standard stream that is closed.
+    """Open the null device for each standard stream that is closed.
 
-    To be called first: otherwise a socket gets the descriptor, and what is written to the stream.
+    To be called first: otherwise a socket could get its descriptor, and then what is written to the stream.
     """
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
         descriptor = os.open(os.devnull, os.O_RDWR)
     os.close(descriptor)
-    # A stream is None where Python has found it closed.
+    # Python sets a stream to None if its descriptor was closed at startup.
     sys.stdin = sys.stdin or _null("r")
     sys.stdout = sys.stdout or _null("w")
     sys.stderr = sys.stderr or _null("w")
 
 
 def _null(mode: str) -> TextIO:
-    # It stands for a standard stream, and is open as long.
+    # Never closed, since it replaces a standard stream.
     return open(os.devnull, mode, encoding="utf-8")  # type: ignore[return-value]
 
 
 def read(most: int = -1) -> bytes:
-    """Return the standard input, or so many octets of it; nothing if it is closed.
+    """Read the standard input, or at most ``most`` octets of it; a closed one is empty.
 
-    :raises OSError: it breaks off, or is a folder.
+    :raises OSError: it cannot be read to its end, or is a directory.
     """
     try:
         return sys.stdin.buffer.read(most)
@@ -45,8 +45,8 @@ def read(most: int = -1) -> bytes:
         raise
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Write a line to the standard output, or another stream, as far as that is possible."""
+def write_line(text: str, stream: TextIO | None = None) -> None:
+    """Write a line to the standard output or another stream; errors are ignored."""
     stream = stream or sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
@@ -54,7 +54,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def write(octets: bytes, stream: TextIO | None = None) -> None:
-    """Write octets to the standard output, or another stream, as far as that is possible."""
+    """Write octets to the standard output or another stream; errors are ignored."""
     stream = stream or sys.stdout
     try:
         stream.flush()
@@ -65,7 +65,7 @@ def write(octets: bytes, stream: TextIO | None = None) -> None:
 
 
 def flush() -> None:
-    """Write what is left in the buffers, so that Python has nothing to complain of at its end."""
+    """Flush the standard streams, so that Python reports no error at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -74,7 +74,7 @@ def flush() -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Let a stream that cannot be written to go nowhere from now on; what is in its buffer goes there too."""
+    """Redirect a stream that cannot be written to the null device, together with its buffer."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -1,4 +1,4 @@
-"""Running a script without a worker: what it asks of one is answered here."""
+"""Runs scripts without a worker and a broker, for ``alas run`` and ``alas check``."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
 
 
-class Nobody:
-    """Who could be asked, where there is no broker."""
+class NoBroker:
+    """Answers the requests of scripts to other services, in place of a broker."""
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
-        """Say that there is no answer."""
+        """Return that there is no answer."""
         return NONE, b"there is no broker here to ask"
 
 
 class Bench:
-    """Runs scripts of one folder as a worker with these settings does, with a key-value store of its own in memory."""
+    """Runs scripts of one directory with the worker's settings, in a thread, with a key-value store in memory."""
 
     def __init__(self, settings: WorkerSettings, directory: Path) -> None:
         self._kv = KeyValues(None, settings.kv_limit)
         self._settings = replace(settings, scripts_dir=directory)
         self._requests: SimpleQueue[Request | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | Exception] = SimpleQueue()
-        # In a thread, so that a script that cannot be ended keeps nobody from ending the program.
+        # In a daemon thread, so that a stuck script does not keep the program from exiting.
         Thread(target=self._work, daemon=True).start()
 
     def run(self, request: Request, seconds: float | None = None) -> Outcome:
-        """Run the script of a request; give up after so many seconds."""
+        """Run the script of a request; give up after this many seconds."""
         self._requests.put(request)
         try:
             outcome = self._outcomes.get(timeout=seconds)
         except Empty:
-            return Outcome(error=ScriptError(f"it did not end within {seconds} s, and nothing could end it"))
+            return Outcome(error=ScriptError(f"it did not end within {seconds} s, and it could not be stopped"))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def close(self) -> None:
-        """Let go of the interpreter."""
+        """Close the interpreter."""
         self._requests.put(None)
 
     def _work(self) -> None:
-        runner = runner_maker(self._settings, tells=False)(Calls(self._kv, Nobody()))
+        runner = runner_maker(self._settings, tells=False)(Calls(self._kv, NoBroker()))
         while (request := self._requests.get()) is not None:
             try:
                 self._outcomes.put(runner.run(request))

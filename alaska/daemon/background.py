@@ -1,9 +1,9 @@
-"""What the shell hears of a daemon that starts in the background.
+"""Reports the result of a start in the background to the shell.
 
-twistd forks twice and waits in the first process for a word of the last, through a pipe whose other end the waiting
-process holds open itself: a daemon that ends without a word is waited for for ever, and one that says a word has the
-first hundred octets of it shown. So there is one more fork around all that: the process that the shell waits for gets
-the whole sentence and the status.
+twistd forks twice, and its first process waits for a message of the last one through a pipe. It holds the write end
+open itself, so it waits forever for a daemon that ends without a message; of an error message it shows only the first
+hundred octets. Therefore there is one more fork around it: the process that the shell waits for gets the whole error
+message and the exit status.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from twisted.internet.interfaces import IReactorDaemonize
 from zope.interface import alsoProvides
 
 EX_FAILED = 1
-LAST_WORD_SECONDS = 3.0
-LOOK_SECONDS = 0.02
+EXIT_SECONDS = 3.0
+POLL_SECONDS = 0.02
 
 
 class BackgroundStart:
-    """One start in the background, from the fork to :meth:`succeeded` or :meth:`failed`; in the foreground, nothing."""
+    """One start in the background, from the fork to :meth:`succeeded` or :meth:`failed`.
+
+    In the foreground, all methods do nothing.
+    """
 
     def __init__(self) -> None:
-        self._report: int | None = None
+        self._pipe: int | None = None
         self._is_forking = False
 
-    def attend(self, reactor: Any) -> None:  # noqa: ANN401  # it gets methods that it has not
-        """Have the reactor call when twistd is about to fork, and behind that."""
+    def hook_into(self, reactor: Any) -> None:  # noqa: ANN401  # it gets additional methods
+        """Have the reactor's hooks called before and after twistd forks."""
         known = IReactorDaemonize.providedBy(reactor)
         before, after = (reactor.beforeDaemonize, reactor.afterDaemonize) if known else (None, None)
         reactor.beforeDaemonize = lambda: self._before(before)
@@ -45,20 +48,20 @@ class BackgroundStart:
         child = os.fork()
         if child:
             os.close(writing)
-            # Nothing of this process's own is to be done at its end: the child does it.
+            # Without exit handlers: the child runs them.
             os._exit(_wait(reading, child))
         os.close(reading)
-        self._report = writing
+        self._pipe = writing
         self._is_forking = True
         os.register_at_fork(after_in_parent=self._leave_to_child)
         if before is not None:
             before()
 
     def _leave_to_child(self) -> None:
-        """Let go of the pipe in a process that is not the daemon, so that the daemon's end closes it."""
-        if self._is_forking and self._report is not None:
-            os.close(self._report)
-            self._report = None
+        """Close the pipe in a process that is not the daemon, so that the end of the daemon closes its last copy."""
+        if self._is_forking and self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
 
     def _after(self, after: Callable[[], None] | None) -> None:
         self._is_forking = False
@@ -66,46 +69,46 @@ class BackgroundStart:
             after()
 
     def succeeded(self) -> None:
-        """Say that the daemon runs."""
-        self._say(b"\0")
+        """Report that the daemon runs."""
+        self._report(b"\0")
 
     def failed(self, sentence: str, status: int) -> None:
-        """Say why it does not, in the standard error of who started it, which ends with this status (1 to 255)."""
-        self._say(bytes([status]) + sentence.encode("utf-8", "backslashreplace"))
+        """Report an error, which the starting process prints before it exits with ``status`` (1 to 255)."""
+        self._report(bytes([status]) + sentence.encode("utf-8", "backslashreplace"))
 
-    def _say(self, word: bytes) -> None:
-        report, self._report = self._report, None
-        if report is not None:
-            # Who started it may have gone away meanwhile.
+    def _report(self, message: bytes) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            # The starting process may have been killed.
             with suppress(OSError):
-                os.write(report, word)
-            os.close(report)
+                os.write(pipe, message)
+            os.close(pipe)
 
 
 def _wait(reading: int, child: int) -> int:
-    """Return the status to end with, once the daemon has said a word or is gone."""
-    word = b""
+    """Return the exit status, after the daemon has reported or has ended."""
+    message = b""
     while octets := os.read(reading, 4096):
-        word += octets
-    if word == b"\0":
+        message += octets
+    if message == b"\0":
         return 0
-    if word:
+    if message:
         _kill(child)
-        os.write(2, word[1:] + b"\n")
-        return word[0]
-    deadline = time.monotonic() + LAST_WORD_SECONDS
+        os.write(2, message[1:] + b"\n")
+        return message[0]
+    deadline = time.monotonic() + EXIT_SECONDS
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            # twistd has heard something, and shown it.
+            # twistd got an error message and has printed it.
             return os.waitstatus_to_exitcode(status)
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     _kill(child)
-    os.write(2, b"the program ended while it started; its log may say why\n")
+    os.write(2, b"the program ended during startup; see its log\n")
     return EX_FAILED
 
 
 def _kill(child: int) -> None:
-    """End the process that waits within twistd: it would wait for ever."""
+    """Kill twistd's waiting process, which would wait forever."""
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

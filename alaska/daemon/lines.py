@@ -1,9 +1,9 @@
-"""The log on a terminal, a line for each event, as Twisted's own observer writes it.
+"""A fast log observer with the line format of Twisted's own observer.
 
-That one works out the time, the place and the text of each event anew, by code that bears any event. A worker logs
-each request, so most of its events are of one sort: a level, a namespace, and a text with plain fields. Those are
-written here, in a fifth of the time; whatever else an event is, Twisted's own function makes its text. And what is
-logged in one turn of the reactor can leave the program together, since a system call takes as long as all of that.
+Twisted's observer formats the time, namespace and text of each event by code that handles any event. A worker logs each
+request, so most of its events are simple: a level, a namespace, and a text with plain fields. Those are formatted here,
+in a fifth of the time; Twisted's function formats all others. Lines that are logged in one turn of the reactor can be
+written in one batch, since a system call takes as long as formatting.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Protocol
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEventAsClassicLogText, formatTime
 from zope.interface import implementer
 
-MOST_KNOWN = 1000
-"""Programs have few texts and places to log from; a program that makes them up must not be remembered for ever."""
+CACHE_SIZE = 1000
+"""Programs normally have few formats and namespaces; this limits the cache for those that generate them."""
 _CALL = re.compile(r"\{[^{}]*\(")
-# Levels are known by their identity: their own hash is written in Python, and there are five of them for ever.
+# Levels are compared by id, which is faster: their hash function is written in Python, and the levels are constants.
 FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
 _CAN_WAIT = frozenset(map(id, (LogLevel.debug, LogLevel.info)))
 
 
 def escaped(text: str) -> str:
-    """Return a text without anything that a terminal would obey but tabs and ends of lines, and without surrogates."""
+    """Return a text with control characters and surrogates escaped, except for tabs and line feeds."""
     if text.isprintable():
         return text
     return "".join(
@@ -34,13 +34,13 @@ def escaped(text: str) -> str:
 
 
 class Stream(Protocol):
-    """Where lines go."""
+    """The destination of lines."""
 
     def write(self, text: str, /) -> object:
-        """Take a text, to be written at the next flush at the latest."""
+        """Buffer or write a text."""
 
     def flush(self) -> object:
-        """Write what was taken, or as much of it as goes without waiting."""
+        """Write the buffered text, or as much of it as can be written without blocking."""
 
 
 def _at_once(flush: Callable[[], bool]) -> None:
@@ -49,12 +49,10 @@ def _at_once(flush: Callable[[], bool]) -> None:
 
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes events to a text stream; unless it is verbose, those for developers are left out.
+    """Writes events to a text stream; unless it is verbose, debug events are left out. Thread-safe.
 
-    Of at most ``most_known`` texts and places it remembers what it has found out. The stream is flushed by ``when``,
-    which is given :meth:`flush` and calls it, at once or soon, until it returns False; from the level of warnings on it
-    always is at once.
-    Events may come from any thread.
+    ``cache_size`` limits the number of cached formats and namespaces. ``when`` schedules flushes: it gets :meth:`flush`
+    and calls it, at once or soon, until it returns False. Warnings and errors are always flushed at once.
     """
 
     def __init__(
@@ -62,14 +60,14 @@ class LineObserver:
         stream: Stream,
         *,
         is_verbose: bool = False,
-        most_known: int = MOST_KNOWN,
+        cache_size: int = CACHE_SIZE,
         when: Callable[[Callable[[], bool]], None] = _at_once,
     ) -> None:
         self._stream = stream
         self._when = when
         self._is_due = False
         self._levels = None if is_verbose else FROM_INFO_ON
-        self._most_known = most_known
+        self._cache_size = cache_size
         self._second = -1
         self._time = ""
         self._places: dict[tuple[object, int], str] = {}
@@ -92,11 +90,8 @@ class LineObserver:
             self._when(self.flush)
 
     def flush(self) -> bool:
-        """Let what was written leave the program; return whether the stream has not taken all of it.
-
-        Where the stream is closed, nobody is there to miss it.
-        """
-        # Lowered first: what another thread writes behind this is flushed again.
+        """Flush the stream; return whether it is blocked and must be flushed again. A closed stream is no error."""
+        # Cleared first, so that a line of another thread schedules another flush.
         self._is_due = False
         with suppress(OSError, ValueError):
             self._stream.flush()
@@ -104,19 +99,19 @@ class LineObserver:
         return self._is_due
 
     def _line(self, event: LogEvent) -> str | None:
-        """Return the line of an event, or None if it is none of the frequent sort."""
+        """Return the line of a simple event, or None for any other event."""
         if "log_system" in event or "log_failure" in event or "log_flattened" in event:
             return None
         try:
             words: str = event["log_format"]
-            if not (self._is_plain.get(words) or self._notes_plain(words)):
+            if not (self._is_plain.get(words) or self._check_plain(words)):
                 return None
             second = int(event["log_time"])
             if second != self._second:
                 self._time, self._second = formatTime(event["log_time"]), second
             place = self._places.get((event["log_namespace"], id(event["log_level"]))) or self._place(event)
             text = words.format_map(event)
-        except Exception:  # Twisted's own function has words for each fault of an event.
+        except Exception:  # Twisted's function describes the fault of the event.
             return None
         if not text:
             return None
@@ -124,16 +119,16 @@ class LineObserver:
             text = escaped(text).replace("\n", "\n\t")
         return f"{self._time} {place} {text}\n"
 
-    def _notes_plain(self, words: str) -> bool:
-        """Return whether a text calls nothing, as Twisted lets it do; note it."""
-        if len(self._is_plain) >= self._most_known:
+    def _check_plain(self, words: str) -> bool:
+        """Return whether a format has no calls, which Twisted allows; cache the result."""
+        if len(self._is_plain) >= self._cache_size:
             self._is_plain.clear()
         self._is_plain[words] = isinstance(words, str) and _CALL.search(words) is None
         return self._is_plain[words]
 
     def _place(self, event: LogEvent) -> str:
-        """Return where an event is from, with its level; note it."""
-        if len(self._places) >= self._most_known:
+        """Return the namespace and level of an event as text; cache it."""
+        if len(self._places) >= self._cache_size:
             self._places.clear()
         namespace, level = event["log_namespace"], event["log_level"]
         place = self._places[namespace, id(level)] = f"[{namespace}#{level.name}]"

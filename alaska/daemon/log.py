@@ -1,4 +1,4 @@
-"""Where the log goes: to the standard output, a file, or syslog. In each, a line is as ``alaska/lines.py`` makes it."""
+"""The destination of the log: the standard output, a file, or syslog."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from alaska.links import default_reactor
 
 FILE = "twistd.log"
 DEFAULT_PREFIX = "twisted"
-AGAIN_SECONDS = 0.1
-"""So long after an output has not taken everything, it is tried again."""
+FLUSH_RETRY_SECONDS = 0.1
+"""How long after a partial write the rest is written."""
 _PRIORITIES = {
     LogLevel.debug: syslog.LOG_DEBUG,
     LogLevel.info: syslog.LOG_INFO,
@@ -38,45 +38,45 @@ _log = Logger()
 
 
 @dataclass
-class Chosen:
-    """What the options say, for the observers below: twistd knows these by their names, and gives them nothing."""
+class Selection:
+    """The options of the observers below. twistd imports them by name and calls them without arguments."""
 
     is_verbose: bool = False
     prefix: str = DEFAULT_PREFIX
-    file: OwnLogFile | None = None
+    file: LockedLogFile | None = None
 
 
-_chosen = Chosen()
+selection = Selection()
 
 
-def choose(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_syslog: bool) -> None:
-    """Tell twistd where the log of a program goes.
+def configure(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_syslog: bool) -> None:
+    """Set the log observer in twistd's options.
 
-    What the command line says goes before ``to_syslog``, and a logger of the command line before everything. A file is
-    opened here, before twistd forks.
+    The log options of twistd's command line take precedence over ``to_syslog``, and its ``--logger`` over all others. A
+    file is opened here, before twistd forks.
 
-    :raises ConfigurationError: the file cannot be written, or is another daemon's.
+    :raises ConfigurationError: the file cannot be written, or another daemon logs to it.
     """
     if options["logger"] or options["logfile"] == "-":
         return
-    _chosen.is_verbose = is_verbose
+    selection.is_verbose = is_verbose
     if (to_syslog and not options["logfile"]) or options["syslog"]:
-        _chosen.prefix = name if options["prefix"] == DEFAULT_PREFIX else options["prefix"]
+        selection.prefix = name if options["prefix"] == DEFAULT_PREFIX else options["prefix"]
         options["logger"] = f"{__name__}.syslog_observer"
     elif options["nodaemon"] and not options["logfile"]:
         options["logger"] = f"{__name__}.terminal_observer"
     else:
-        _chosen.file = _open(options["logfile"], Path(options["rundir"]), name)
+        selection.file = _open(options["logfile"], Path(options["rundir"]), name)
         options["logger"] = f"{__name__}.file_observer"
 
 
-def _open(given: str | None, folder: Path, name: str) -> OwnLogFile:
-    """Return the file that is given; without one, twistd's usual one, or if that is another's, one named like us."""
+def _open(given: str | None, folder: Path, name: str) -> LockedLogFile:
+    """Open the given file; by default ``twistd.log``, or if another daemon uses that, one with the program's name."""
     names = [given] if given else [FILE, f"{name}.log"]
     for each in names:
         path = (Path() if given else folder).absolute() / each
         try:
-            return OwnLogFile(path.name, str(path.parent), defaultMode=0o600)
+            return LockedLogFile(path.name, str(path.parent), defaultMode=0o600)
         except BlockingIOError:
             continue
         except (OSError, AssertionError) as error:
@@ -85,8 +85,8 @@ def _open(given: str | None, folder: Path, name: str) -> OwnLogFile:
     raise ConfigurationError(f"another daemon logs to {' and '.join(names)} in {folder.absolute()}: give --logfile")
 
 
-class OwnLogFile(LogFile):
-    """A log file that one process has: two would write over each other's lines, and rotate each other's file."""
+class LockedLogFile(LogFile):
+    """A log file with an exclusive lock: two processes would overwrite lines, and rotate the file of the other."""
 
     def _openFile(self) -> None:  # noqa: N802  # Twisted's name
         super()._openFile()
@@ -98,44 +98,44 @@ class OwnLogFile(LogFile):
 
 
 class FileOutput:
-    """A log file as an output: what is written between two flushes is one write."""
+    """A log file with a buffer, so that each flush is one write."""
 
     def __init__(self, file: LogFile) -> None:
         self._file = file
-        self._kept: list[str] = []
+        self._buffer: list[str] = []
 
     def write(self, text: str) -> None:
-        """Keep a text to be written."""
-        self._kept.append(text)
+        """Buffer a text."""
+        self._buffer.append(text)
 
     def flush(self) -> None:
-        """Write what was kept."""
-        kept, self._kept = self._kept, []
-        if kept:
-            self._file.write("".join(kept).encode("utf-8", "backslashreplace"))
+        """Write the buffer."""
+        texts, self._buffer = self._buffer, []
+        if texts:
+            self._file.write("".join(texts).encode("utf-8", "backslashreplace"))
 
 
 def terminal_observer() -> ILogObserver:
-    """Return what writes the log to the standard output."""
+    """Return the observer that writes the log to the standard output."""
     output = output_of(sys.stdout)
     if isinstance(output, Output):
-        output.told = _tell_dropped
+        output.on_dropped = _log_dropped
         atexit.register(output.finish)
     return _observer(output)
 
 
 def file_observer() -> ILogObserver:
-    """Return what writes the log to the file that was chosen."""
-    file = _chosen.file
+    """Return the observer that writes the log to the selected file."""
+    file = selection.file
     assert file is not None
     rotate_at_signal(default_reactor(), file.rotate)
     return _observer(FileOutput(file))
 
 
 def syslog_observer() -> ILogObserver:
-    """Return what writes the log to syslog, each line of a text as one message."""
-    syslog.openlog(_chosen.prefix, 0, syslog.LOG_USER)
-    is_verbose = _chosen.is_verbose
+    """Return the observer that writes the log to syslog, each line of a text as one message."""
+    syslog.openlog(selection.prefix, 0, syslog.LOG_USER)
+    is_verbose = selection.is_verbose
 
     def observe(event: LogEvent) -> None:
         level = event.get("log_level") or LogLevel.info
@@ -150,19 +150,19 @@ def syslog_observer() -> ILogObserver:
 
 
 def _observer(output: Any) -> LineObserver:  # noqa: ANN401  # anything with write and flush
-    observer = LineObserver(output, is_verbose=_chosen.is_verbose, when=_before_the_reactor_sleeps)
-    # A turn in which the reactor stops, or the program ends, has no end at which to flush.
+    observer = LineObserver(output, is_verbose=selection.is_verbose, when=_flush_at_end_of_turn)
+    # The delayed call for the flush is not made if the reactor stops, or the program exits, in this turn.
     default_reactor().addSystemEventTrigger("after", "shutdown", observer.flush)
     atexit.register(observer.flush)
     return observer
 
 
-def _tell_dropped(count: int) -> None:
+def _log_dropped(count: int) -> None:
     _log.warn("{count} lines of the log were dropped: nobody read the standard output", count=count)
 
 
-def _before_the_reactor_sleeps(flush: Callable[[], bool]) -> None:
-    """Call something at the end of this turn of the reactor, and again while it says so; elsewhere at once."""
+def _flush_at_end_of_turn(flush: Callable[[], bool]) -> None:
+    """Flush at the end of this turn of the reactor, and again as long as the output is blocked; outside it at once."""
     reactor = default_reactor()
     if reactor.running and isInIOThread():
         reactor.callLater(0, _flush_again, flush)
@@ -172,4 +172,4 @@ def _before_the_reactor_sleeps(flush: Callable[[], bool]) -> None:
 
 def _flush_again(flush: Callable[[], bool]) -> None:
     if flush() and default_reactor().running:
-        default_reactor().callLater(AGAIN_SECONDS, _flush_again, flush)
+        default_reactor().callLater(FLUSH_RETRY_SECONDS, _flush_again, flush)

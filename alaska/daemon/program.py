@@ -1,4 +1,4 @@
-"""One program of twistd: its services, from the start to the end."""
+"""A program run by twistd: startup and shutdown of its services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 
 from alaska.daemon.background import BackgroundStart
-from alaska.daemon.signals import EARLY, WITHOUT_EFFECT, Signals, hold
+from alaska.daemon.signals import DEFERRED, WITHOUT_EFFECT, Signals, defer_signals
 from alaska.daemon.status import ExitStatus, status_of
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
@@ -25,10 +25,10 @@ _log = Logger()
 
 
 class Program(MultiService):
-    """The services of one program: started in order, stopped one after the other from the last to the first.
+    """The services of one program: started in order, and stopped in reverse order, one after the other.
 
-    What keeps one of them from starting is told in a sentence, also to the shell that starts it in the background, and
-    ends the program with a status that is not 0. ``twistd`` are twistd's options, as they are when the program starts.
+    If a service cannot start, the error is logged and printed, also for a start in the background, and the program
+    exits with a status other than 0. ``twistd`` are twistd's options.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Program(MultiService):
         self._status = ExitStatus()
 
     def startService(self) -> None:
-        """Start the services; what they wait for they wait by the monotonic clock.
+        """Start the services. The reactor's timers use the monotonic clock.
 
         :raises SystemExit: one of them cannot start.
         """
         if self._twistd:
-            hold((*EARLY, *WITHOUT_EFFECT))
-            self._reactor.callWhenRunning(self._signals.attend)
+            defer_signals((*DEFERRED, *WITHOUT_EFFECT))
+            self._reactor.callWhenRunning(self._signals.install)
         run_on_monotonic_time(self._reactor)
-        # What a program begins with stays to its end: to look for garbage in it each time would only take time.
+        # The objects of startup live until the end, so the garbage collector need not scan them each time.
         gc.collect()
         gc.freeze()
         try:
@@ -68,7 +68,7 @@ class Program(MultiService):
         status = status_of(error)
         self._background.failed(str(error), status)
         self._remove_pid_file()
-        # twistd has put its log in the place of sys.stderr.
+        # twistd has replaced sys.stderr by its log.
         if sys.__stderr__ is not None:
             with suppress(OSError, ValueError):
                 print(error, file=sys.__stderr__, flush=True)
@@ -81,13 +81,13 @@ class Program(MultiService):
                 Path(path).unlink()
 
     def end(self, error: AlaskaError) -> None:
-        """End the program, as soon as it runs, with the status of an error."""
+        """End the program with the exit status of an error, as soon as the reactor runs."""
         self._status.value = status_of(error)
-        # A worker may be refused before its reactor runs.
+        # A worker may be refused before the reactor runs.
         self._reactor.callWhenRunning(self._reactor.stop)
 
     def stopService(self) -> Deferred[None]:
-        """Stop the services; fires when all have stopped."""
+        """Stop the services; the Deferred fires when all have stopped."""
         Service.stopService(self)
         return ensureDeferred(self._stop())
 
@@ -95,5 +95,5 @@ class Program(MultiService):
         for service in reversed(self.services):
             try:
                 await maybeDeferred(service.stopService)
-            except Exception:  # The others have to be stopped all the same.
-                _log.failure("a service did not stop as it should")
+            except Exception:  # One failure must not keep the other services from being stopped.
+                _log.failure("a service failed to stop")

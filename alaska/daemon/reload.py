@@ -1,4 +1,4 @@
-"""Reading the configuration again while a program runs."""
+"""Checking the configuration files again while a program runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alaska.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationFile:
-    """A file that a program has read: what loads it, and the settings that are in force."""
+    """A configuration file that a program has read: its loader, and the settings in force."""
 
     path: Path
     load: Callable[[str], Loaded[Any]]
@@ -27,12 +27,12 @@ class ConfigurationFile:
     def read(
         cls, path: str | os.PathLike[str], load: Callable[[str], Loaded[Any]], loaded: Loaded[Any]
     ) -> ConfigurationFile:
-        """Return one by its path as it is now: the working directory of a daemon is another."""
+        """Make the path absolute, because a daemon changes its working directory."""
         return cls(Path(path).absolute(), load, loaded.settings)
 
 
 class Reload:
-    """Reads the files of a program again when it is called, and says what a restart would change."""
+    """Reads the configuration files again when it is called, and logs which settings a restart would change."""
 
     _log = Logger()
 
@@ -40,10 +40,10 @@ class Reload:
         self._files = files
 
     def __call__(self) -> None:
-        """Check all files. What is in force stays in force; a file that cannot be used is said and changes nothing."""
+        """Check all files and log the result; the settings in force do not change."""
         for file in self._files:
             try:
-                # What is missing would be created.
+                # The loader would create a missing file.
                 loaded = file.load(str(file.path)) if file.path.exists() else None
             except ConfigurationError as error:
                 self._log.error("the configuration is left as it is: {error}", error=error)

@@ -1,7 +1,7 @@
-"""What signals do to a program that runs.
+"""The signal handlers of a program.
 
-TERM and INT stop it in order, and at once when they come again. HUP has the configuration read again. Whatever else
-would end it without a word is noted in the log.
+SIGTERM and SIGINT shut it down, and a second one ends it at once. SIGHUP checks the configuration files. Other signals
+that would end it silently are only logged.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from alaska.interfaces import Reactor
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
-EARLY = (signal.SIGHUP, signal.SIGUSR2, signal.SIGALRM)
-"""What is held back from the first moment on. USR1 is left to twistd until that has its log files, to rotate them."""
+DEFERRED = (signal.SIGHUP, signal.SIGUSR2, signal.SIGALRM)
+"""Signals that are deferred during startup. Not SIGUSR1: log rotation installs its handler only if there is none."""
 
-_held: set[int] = set()
-"""Signals that came before somebody could attend to them. A process has one set of them, as it has one of signals."""
+_pending: set[int] = set()
+"""Signals that arrived before their handlers were installed; global, like the handlers."""
 
 
 class Signals:
-    """The signals of one program. ``reload`` reads the configuration again, ``forget`` clears what it leaves behind."""
+    """The signal handlers. ``reload`` checks the configuration; ``clean_up`` is called before the program is killed."""
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, reload: Callable[[], None], forget: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, reload: Callable[[], None], clean_up: Callable[[], None]) -> None:
         self._reactor = reactor
         self._reload = reload
-        self._forget = forget
+        self._clean_up = clean_up
         self._is_stopping = False
         self._is_reload_due = False
 
-    def attend(self) -> None:
-        """Attend to signals, once the reactor runs and has set what it does about them."""
+    def install(self) -> None:
+        """Install the handlers; to be called when the reactor runs and has installed its own."""
         for stopping in STOPPING:
             signal.signal(stopping, self._stop)
         signal.signal(signal.SIGHUP, self._hang_up)
         for other in WITHOUT_EFFECT:
-            if signal.getsignal(other) in (signal.SIG_DFL, None, _hold):
-                signal.signal(other, self._note)
-        while _held:
-            number = _held.pop()
-            self._hang_up(number, None) if number == signal.SIGHUP else self._note(number, None)
+            if signal.getsignal(other) in (signal.SIG_DFL, None, _defer):
+                signal.signal(other, self._log_signal)
+        while _pending:
+            number = _pending.pop()
+            self._hang_up(number, None) if number == signal.SIGHUP else self._log_signal(number, None)
 
-    # A signal comes between any two steps of the main thread: there is as little done as can be.
+    # The handlers interrupt the main thread anywhere, so they only schedule calls in the reactor.
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         if self._is_stopping:
@@ -63,14 +63,14 @@ class Signals:
             self._is_reload_due = True
             self._reactor.callFromThread(self._reload_once)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _log_signal(self, number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._log.warn, "{name} has no effect", name=signal.Signals(number).name)
 
     def _end(self, number: int) -> None:
-        """End the program at once, as the signal would without us."""
-        self._forget()
+        """End the program at once, as by the default action of the signal."""
+        self._clean_up()
         for stream in (sys.__stdout__, sys.stdout):
-            with suppress(Exception):  # Whatever keeps the last lines from leaving, the program ends.
+            with suppress(Exception):  # The program must end even if the last lines cannot be written.
                 stream.flush()  # type: ignore[union-attr]
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -78,7 +78,7 @@ class Signals:
     # In the reactor
 
     def _begin_to_stop(self, number: int) -> None:
-        self._log.info("Received {name}, shutting down; once more to end at once", name=signal.Signals(number).name)
+        self._log.info("Received {name}, shutting down; send it again to end at once", name=signal.Signals(number).name)
         if self._reactor.running:
             self._reactor.stop()
 
@@ -88,17 +88,17 @@ class Signals:
 
 
 def rotate_at_signal(reactor: Reactor, rotate: Callable[[], object]) -> None:
-    """Have a log file rotated at USR1, unless something else is done about that."""
+    """Rotate a log file at SIGUSR1, unless the signal has a handler already."""
     if signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, None):
         signal.signal(signal.SIGUSR1, lambda _number, _frame: reactor.callFromThread(rotate))
 
 
-def hold(numbers: Iterable[int] = EARLY) -> None:
-    """Keep signals that only mean something once the program runs, unless something else is done about them."""
+def defer_signals(numbers: Iterable[int] = DEFERRED) -> None:
+    """Defer signals until :meth:`Signals.install`, unless they have a handler already."""
     for number in numbers:
         if signal.getsignal(number) in (signal.SIG_DFL, None):
-            signal.signal(number, _hold)
+            signal.signal(number, _defer)
 
 
-def _hold(number: int, _frame: FrameType | None) -> None:
-    _held.add(number)
+def _defer(number: int, _frame: FrameType | None) -> None:
+    _pending.add(number)

@@ -1,4 +1,4 @@
-"""What ``twistd`` has to be told for a configuration file, for worker and broker alike."""
+"""Startup of worker and broker: loads the configuration, and applies it to twistd's options."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from twisted.python.util import gidFromString, uidFromString
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.config.zpl import shown
 from alaska.daemon.background import BackgroundStart
-from alaska.daemon.log import choose as choose_log
-from alaska.daemon.signals import hold
+from alaska.daemon.log import configure as configure_log
+from alaska.daemon.signals import defer_signals
 from alaska.daemon.status import EX_CONFIG
 from alaska.errors import ConfigurationError, TooFewDescriptors
 from alaska.links import default_reactor
@@ -29,10 +29,10 @@ DEFAULT_RUNDIR = "."
 
 
 def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default: str) -> Loaded[Both]:
-    """Return what the given file says; without one, what the default file says, which is created if it is missing.
+    """Load the given file, or by default the default file, which is created if it is missing.
 
-    :raises SystemExit: the file is bad, or was given and is missing; the status is 78 (EX_CONFIG), and the standard
-        error has a sentence for each fault.
+    :raises SystemExit: the file is bad, or the given file is missing; the status is 78 (EX_CONFIG), and each fault is
+        printed to the standard error.
     """
     if given is not None and not os.path.lexists(given):
         raise _unusable(f"there is no configuration file {shown(given)}")
@@ -43,9 +43,9 @@ def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default
 
 
 def enough_descriptors_or_exit(settings: WorkerSettings | BrokerSettings) -> None:
-    """Raise the limit of descriptors as far as it may be; it lasts for this process and what it forks.
+    """Raise the limit of file descriptors of this process and its children to the maximum.
 
-    :raises SystemExit: a worker's pool needs more; the status is 78 (EX_CONFIG).
+    :raises SystemExit: the worker's pool needs more; the status is 78 (EX_CONFIG).
     """
     limit = descriptors.raise_limit()
     if isinstance(settings, WorkerSettings):
@@ -61,11 +61,11 @@ def _unusable(sentence: str) -> SystemExit:
 
 
 def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any], name: str) -> None:
-    """Let twistd do what the settings say, as far as its own command line has not said otherwise.
+    """Apply the settings to twistd's options; those on twistd's command line take precedence.
 
-    Called while options are parsed, before twistd forks and starts to log.
+    To be called while options are parsed, before twistd forks and starts to log.
 
-    :raises SystemExit: this system does not know the user or the group, or the log has no place; the status is 78
+    :raises SystemExit: the user or the group is unknown, or the log file cannot be written; the status is 78
         (EX_CONFIG).
     """
     if not settings.background:
@@ -76,44 +76,44 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
         if settings.lockfile is not None:
             options["pidfile"] = str(settings.lockfile)
         elif options["nodaemon"]:
-            # A file left behind, or another worker's, would keep this one from starting, and nobody needs it here.
+            # In the foreground no pid file is needed, and a stale one would keep the program from starting.
             options["pidfile"] = ""
         else:
             options["pidfile"] = str(Path(options["rundir"]) / DEFAULT_PIDFILE)
     if options["uid"] is None and settings.user is not None:
-        options["uid"] = _number_of("user", uidFromString, settings.user)
+        options["uid"] = _id_of("user", uidFromString, settings.user)
     if options["gid"] is None and settings.group is not None:
-        options["gid"] = _number_of("group", gidFromString, settings.group)
+        options["gid"] = _id_of("group", gidFromString, settings.group)
     try:
-        choose_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
+        configure_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
     except ConfigurationError as error:
         raise _unusable(str(error)) from None
 
 
 def begin(options: MutableMapping[str, Any]) -> BackgroundStart:
-    """Prepare for what can happen until the program runs; return what tells the shell of a start in the background.
+    """Defer signals until the program runs, and return the reporter for a start in the background.
 
-    To be called behind :func:`apply`.
+    To be called after :func:`apply`.
     """
-    hold()
+    defer_signals()
     background = BackgroundStart()
     if not options["nodaemon"]:
-        background.attend(default_reactor())
+        background.hook_into(default_reactor())
     return background
 
 
 def require_files(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str, Any]) -> None:
-    """Make sure that what the settings name is there, seen from the working directory that twistd will have.
+    """Check that the files and directories in the settings exist, relative to twistd's working directory.
 
-    :raises SystemExit: something is not; the status is 78 (EX_CONFIG).
+    :raises SystemExit: one does not; the status is 78 (EX_CONFIG).
     """
-    # What another root holds cannot be seen from here.
+    # With chroot they cannot be checked from here.
     absent = settings.absent(Path(options["rundir"]).absolute()) if options["chroot"] is None else []
     if absent:
         raise _unusable("\n".join(absent))
 
 
-def _number_of(what: str, find: Callable[[str], int], name: str) -> int:
+def _id_of(what: str, find: Callable[[str], int], name: str) -> int:
     try:
         return find(name)
     except KeyError:
@@ -121,10 +121,10 @@ def _number_of(what: str, find: Callable[[str], int], name: str) -> int:
 
 
 def report(path: str, loaded: Loaded[Any]) -> None:
-    """Log where the settings came from, and what there is to be said about them."""
+    """Log the path of the configuration file and the warnings about it."""
     if loaded.created:
         _log.info("'{path}' is missing, created with the defaults", path=path)
     _log.info("Loading configuration from '{path}'", path=path)
     for warning in loaded.warnings:
-        # Not under the name "warning": observers of Twisted's would take it for one of Python's.
+        # The field must not be named "warning": Twisted's observers would take the event for a Python warning.
         _log.warn("{sentence}", sentence=warning)

@@ -1,4 +1,4 @@
-"""The status with which a program ends (sysexits.h where that has one)."""
+"""Exit statuses, from sysexits.h where possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EX_CONFIG = 78
 
 
 def status_of(error: errors.AlaskaError) -> int:
-    """Return the status of a program that an error ends: 77 refused, 78 bad configuration, 69 no broker, else 1."""
+    """Return the exit status for an error: 77 refused, 78 bad configuration, 69 no broker, else 1."""
     if isinstance(error, errors.ConfigurationError | errors.WrongLua):
         return EX_CONFIG
     if isinstance(error, errors.Refused):
@@ -27,8 +27,10 @@ def status_of(error: errors.AlaskaError) -> int:
 
 
 class ExitStatus:
-    """The status of this process at its end. twistd's is 0 whenever the reactor was stopped, so one that is not 0 has
-    to be set behind it, when everything that was registered later has been done.
+    """The exit status of this process.
+
+    twistd exits with 0 whenever the reactor was stopped. So any other status is set by an exit handler, which runs
+    after all handlers that were registered later.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""A descriptor that is written as far as it takes it, and never waited for.
+"""Non-blocking output to a descriptor, with a buffer.
 
-The standard output may be a pipe that nobody reads, or a terminal that was stopped. A program that waits for it serves
-nobody meanwhile. Here what is not taken is kept, up to a limit; beyond that, whole lines are dropped and counted.
+The standard output may be a pipe that nobody reads, or a stopped terminal. A program that blocks on it serves nobody
+meanwhile. So output that cannot be written is buffered up to a limit; beyond that, whole lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from threading import Lock
 from typing import TextIO
 
 MOST_OCTETS = 2**20
-"""So much is kept for who does not read."""
+"""Maximum size of the buffer."""
 PIECE_OCTETS = select.PIPE_BUF
-"""What a pipe or a socket that can be written takes at once."""
-LAST_SECONDS = 1.0
+"""How much a writable pipe or socket takes without blocking."""
+FINISH_SECONDS = 1.0
 
 
 class Output:
-    """Writes text to a descriptor at each :meth:`flush`. Any thread may call.
+    """Writes text to a descriptor at each :meth:`flush`. Thread-safe.
 
-    ``told`` is called with the number of texts that were dropped, once everything kept has been written again.
+    ``on_dropped`` is called with the number of texts that were dropped, once the buffer has been written.
     """
 
     def __init__(
@@ -35,72 +35,72 @@ class Output:
         descriptor: int,
         encoding: str = "utf-8",
         most_octets: int = MOST_OCTETS,
-        told: Callable[[int], None] = lambda _dropped: None,
+        on_dropped: Callable[[int], None] = lambda _dropped: None,
     ) -> None:
-        self._descriptor = _own(descriptor)
+        self._descriptor = _nonblocking(descriptor)
         self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLOUT)
         self._encoding = encoding
         self._most_octets = most_octets
-        self.told = told
-        self._kept = bytearray()
+        self.on_dropped = on_dropped
+        self._buffer = bytearray()
         self._dropped = 0
         self._lock = Lock()
 
     @property
     def is_blocked(self) -> bool:
-        """Whether something is kept that the descriptor did not take at the last flush."""
-        return bool(self._kept)
+        """Whether the last flush could not write the whole buffer."""
+        return bool(self._buffer)
 
     def write(self, text: str) -> None:
-        """Keep a text to be written; what the encoding cannot take is written as an escape."""
+        """Buffer a text; characters that the encoding does not have are escaped."""
         self.write_octets(text.encode(self._encoding, "backslashreplace"))
 
     def write_octets(self, octets: bytes) -> None:
-        """Keep octets to be written, all or nothing."""
+        """Buffer octets, or drop all of them if the buffer is full."""
         with self._lock:
-            if self._kept and len(self._kept) + len(octets) > self._most_octets:
+            if self._buffer and len(self._buffer) + len(octets) > self._most_octets:
                 self._dropped += 1
             else:
-                self._kept += octets
+                self._buffer += octets
 
     def flush(self) -> None:
-        """Write as much as the descriptor takes now; where it is closed, nobody is there to miss it."""
+        """Write as much of the buffer as possible without blocking; on errors the buffer is dropped."""
         dropped = 0
         with self._lock:
             self._write(0)
-            if not self._kept:
+            if not self._buffer:
                 dropped, self._dropped = self._dropped, 0
         if dropped:
-            self.told(dropped)
+            self.on_dropped(dropped)
 
     def finish(self) -> None:
-        """Write all, if the descriptor takes it within a second."""
-        deadline = time.monotonic() + LAST_SECONDS
+        """Write the whole buffer, or as much as can be written within ``FINISH_SECONDS``."""
+        deadline = time.monotonic() + FINISH_SECONDS
         with self._lock:
-            while self._kept and (left := deadline - time.monotonic()) > 0:
+            while self._buffer and (left := deadline - time.monotonic()) > 0:
                 self._write(left)
 
     def _write(self, seconds: float) -> None:
-        while self._kept:
+        while self._buffer:
             if not self._is_file and not self._poll.poll(seconds * 1000):
                 return
-            most = len(self._kept) if self._is_file else PIECE_OCTETS
+            most = len(self._buffer) if self._is_file else PIECE_OCTETS
             try:
-                with memoryview(self._kept) as kept, kept[:most] as piece:
+                with memoryview(self._buffer) as view, view[:most] as piece:
                     written = os.write(self._descriptor, piece)
             except BlockingIOError:
                 return
             except OSError:
-                written = len(self._kept)
-            del self._kept[:written]
+                written = len(self._buffer)
+            del self._buffer[:written]
 
 
-def _own(descriptor: int) -> int:
-    """Return a descriptor for the same terminal that does not wait; for what is no terminal, the same descriptor.
+def _nonblocking(descriptor: int) -> int:
+    """Return a new non-blocking descriptor for a terminal; any other descriptor is returned as it is.
 
-    Whether a descriptor waits is shared by all who have it from the same place, such as the shell.
+    It must be a new one, because the non-blocking flag is shared with other processes such as the shell.
     """
     with suppress(OSError):
         if os.isatty(descriptor):
@@ -110,7 +110,7 @@ def _own(descriptor: int) -> int:
 
 @cache
 def output_of(stream: TextIO) -> Output | TextIO:
-    """Return the one output in the place of a stream; a stream that has no descriptor is returned as it is."""
+    """Return the output that replaces a stream, always the same; a stream without a descriptor is returned as it is."""
     try:
         with suppress(OSError, ValueError):
             stream.flush()

@@ -1,7 +1,7 @@
-"""The child process that runs scripts, for a pool whose isolation is ``process``: ``python -m alaska.pool.child``.
+"""The child process that runs scripts with ``worker/pool/isolation = process``: ``python -m alaska.pool.child``.
 
-It imports no more than it takes to run a script, and does what comes through its pipes (:mod:`alaska.pool.pipes`)
-until they end, which they do with the worker.
+It imports only what it takes to run scripts. It serves its pipes (:mod:`alaska.pool.pipes`) until they are closed, at
+the latest when the worker ends.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from alaska.pool.pipes import (
 )
 from alaska.system.memory import give_back_large
 
-TOO_MUCH = f"what it printed and sent is more than {MOST_OCTETS} octets together"
+TOO_MUCH = f"its output and sends are more than {MOST_OCTETS} octets together"
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_MEMORY_FIRST = b"500"
 
 
-class ScriptsRun(Protocol):
-    """What runs scripts here."""
+class ChildRunner(Protocol):
+    """Runs scripts in the child process."""
 
     def run(self, request: Request) -> Outcome:
         """See :class:`alaska.pool.slot.Runner`."""
 
 
-MakeRunner = Callable[[bytes, Call], ScriptsRun]
-"""Makes of settings, as octets, what runs scripts; with what they can ask the worker."""
+MakeRunner = Callable[[bytes, Call], ChildRunner]
+"""Makes a runner from encoded settings and the function that passes the calls of scripts to the worker."""
 
 
-class Gone(Exception):
-    """There is no worker any more."""
+class WorkerEnded(Exception):
+    """The worker has closed the pipes or has ended."""
 
 
 class Child:
-    """The child's side of the pipes, as descriptors of this process."""
+    """The child's side of the pipes; the arguments are file descriptors."""
 
     def __init__(self, down: int, tickets: int, up: int, bell: int) -> None:
         self._down = down
@@ -66,110 +66,110 @@ class Child:
         self._bell = bell
         self._frames = Frames()
         self._running = 0
-        self._unheard_octets = 0
-        # Less than the pipe holds, though not each of its pages may be full.
-        self._quiet_octets = fcntl.fcntl(up, fcntl.F_GETPIPE_SZ) // 2
+        self._unannounced_octets = 0
+        # Half of the capacity, since the pages of a pipe may be partly filled.
+        self._unannounced_limit = fcntl.fcntl(up, fcntl.F_GETPIPE_SZ) // 2
         os.set_blocking(tickets, False)
-        self._ticket_comes = select.poll()
-        self._ticket_comes.register(tickets, select.POLLIN)
+        self._ticket_poll = select.poll()
+        self._ticket_poll.register(tickets, select.POLLIN)
 
     def serve(self, make_runner: MakeRunner) -> None:
-        """Run the scripts of all requests that come.
+        """Run the scripts of all requests that arrive.
 
-        :raises Gone: there will be no more.
+        :raises WorkerEnded: there will be no more.
         """
         try:
-            runner = make_runner(self._await(Kind.SETTINGS), self.call)
-            self._say(Kind.READY, b"", must_ring=True)
+            runner = make_runner(self._receive(Kind.SETTINGS), self.call)
+            self._send(Kind.READY, b"", must_ring=True)
             while True:
-                must_ring = self._draw()
-                ended = OUTCOMES.encode(runner.run(self._drawn()))
+                must_ring = self._take_ticket()
+                ended = OUTCOMES.encode(runner.run(self._read_request()))
                 if len(ended) > MOST_OCTETS:
                     ended = OUTCOMES.encode(Outcome(error=ScriptError(TOO_MUCH)))
-                self._say(Kind.ENDED, ended, must_ring)
+                self._send(Kind.ENDED, ended, must_ring)
         except BrokenPipeError:
-            raise Gone from None
-        except Gone:
+            raise WorkerEnded from None
+        except WorkerEnded:
             raise
         except BaseException:
-            self._say(Kind.FAILED, traceback.format_exc().encode("utf-8", "backslashreplace"), must_ring=True)
+            self._send(Kind.FAILED, traceback.format_exc().encode("utf-8", "backslashreplace"), must_ring=True)
             raise
 
     def call(self, _request: Request, octets: bytes) -> bytes:
-        """Ask the worker something for the script that runs, and return the answer; see :data:`Call`."""
-        self._say(Kind.CALL, octets, must_ring=True)
-        return self._await(Kind.ANSWER)
+        """Pass a call of the running script to the worker, and return the answer; see :data:`Call`."""
+        self._send(Kind.CALL, octets, must_ring=True)
+        return self._receive(Kind.ANSWER)
 
-    def _draw(self) -> bool:
-        """Begin the next request, as soon as there is one; return whether the bell is to be rung at its end."""
+    def _take_ticket(self) -> bool:
+        """Wait for the ticket of the next request; return whether to ring the bell when the request has ended."""
         while True:
             try:
                 ticket = os.read(self._tickets, TICKET.size)
             except BlockingIOError:
-                self._ticket_comes.poll()
+                self._ticket_poll.poll()
                 continue
             if not ticket:
-                raise Gone
+                raise WorkerEnded
             self._running, must_ring = TICKET.unpack(ticket)
             return bool(must_ring)
 
-    def _drawn(self) -> Request:
-        """Return the request whose ticket was drawn; those before it were taken back."""
+    def _read_request(self) -> Request:
+        """Return the request whose ticket was read; requests before it were taken back by the worker."""
         while True:
-            frame = self._next()
+            frame = self._next_frame()
             if frame.kind == Kind.REQUEST and frame.number == self._running:
                 return REQUESTS.decode(frame.payload)
 
-    def _await(self, kind: Kind) -> bytes:
-        """Return the next payload of a kind; requests before it were taken back."""
+    def _receive(self, kind: Kind) -> bytes:
+        """Return the payload of the next frame of a kind; requests before it were taken back by the worker."""
         while True:
-            frame = self._next()
+            frame = self._next_frame()
             if frame.kind == kind:
                 return frame.payload
 
-    def _next(self) -> Frame:
+    def _next_frame(self) -> Frame:
         while (frame := self._frames.next()) is None:
             octets = os.read(self._down, READ_OCTETS)
             if not octets:
-                raise Gone
+                raise WorkerEnded
             self._frames.add(octets)
         return frame
 
-    def _say(self, kind: Kind, payload: bytes, must_ring: bool) -> None:
+    def _send(self, kind: Kind, payload: bytes, must_ring: bool) -> None:
         octets = encoded(kind, self._running, payload)
-        if self._unheard_octets + len(octets) <= self._quiet_octets:
+        if self._unannounced_octets + len(octets) <= self._unannounced_limit:
             write_all(self._up, memoryview(octets))
-            self._unheard_octets += len(octets)
+            self._unannounced_octets += len(octets)
         else:
-            self._say_at_length(octets)
+            self._send_in_pieces(octets)
         if must_ring:
             self._ring()
 
-    def _say_at_length(self, octets: bytes) -> None:
-        """Write more than may wait in the pipe without a reader who knows of it."""
+    def _send_in_pieces(self, octets: bytes) -> None:
+        """Write more than the pipe can hold: ring the bell for each piece, so that the worker reads meanwhile."""
         view = memoryview(octets)
-        for start in range(0, len(octets), self._quiet_octets):
+        for start in range(0, len(octets), self._unannounced_limit):
             self._ring()
-            write_all(self._up, view[start : start + self._quiet_octets])
+            write_all(self._up, view[start : start + self._unannounced_limit])
         self._ring()
 
     def _ring(self) -> None:
-        self._unheard_octets = 0
+        self._unannounced_octets = 0
         os.write(self._bell, RING)
 
 
-def keep_apart(parent: int, address_space: int) -> None:
-    """Let this process end with its parent, leave no core, and have no more than so many octets of memory.
+def confine(parent: int, address_space: int) -> None:
+    """Let this process die with its parent, write no core file, and limit its memory.
 
-    ``address_space`` counts what is mapped, from now on; 0 is no limit.
+    ``address_space`` is how many octets it may map from now on; 0 is no limit.
 
-    :raises Gone: the parent has ended already.
+    :raises WorkerEnded: the parent has ended already.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        raise Gone
-    # The worker ends its children when it has no more use for them; who stops it, stops the whole group or session.
+        raise WorkerEnded
+    # The worker ends its children itself. A service manager that stops the worker signals all processes of the unit.
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     signal.siginterrupt(signal.SIGTERM, False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -186,23 +186,23 @@ def _mapped_octets() -> int:
 
 
 def main(make_runner: MakeRunner, arguments: list[str]) -> None:
-    """Serve the worker that has started this process; the arguments are those of :func:`alaska.pool.process.start`.
+    """Serve the worker that has started this process; :class:`alaska.pool.process.Child` passes the arguments.
 
-    Returns when there is no worker any more.
+    Returns when the worker has closed the pipes or has ended.
     """
     parent, address_space, *descriptors = map(int, arguments)
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     down, tickets, up, bell = descriptors
-    with suppress(Gone):
-        keep_apart(parent, address_space)
+    with suppress(WorkerEnded):
+        confine(parent, address_space)
         Child(down, tickets, up, bell).serve(make_runner)
 
 
-def run_scripts(settings: bytes, call: Call) -> ScriptsRun:
-    """Return what runs scripts with these settings."""
+def script_runner(settings: bytes, call: Call) -> ChildRunner:
+    """Return a runner of scripts with these encoded settings."""
     return SETTINGS.decode(settings).make_runner(call)
 
 
 if __name__ == "__main__":
-    main(run_scripts, sys.argv[1:])
+    main(script_runner, sys.argv[1:])

@@ -1,8 +1,8 @@
-"""Which requests of a batch have begun, known to the thread that runs it and to the reactor at any time.
+"""Claims: how the reactor takes back requests of a running batch that have not begun.
 
-In a pipe there is an octet for each request that has not begun. Lua takes one before it begins a request, and who wants
-requests back takes theirs: the system gives each octet to one of them, so nothing is run twice. That costs Lua a system
-call, and no waiting for Python's lock.
+A pipe holds one octet (a claim) for each request of the batch that has not begun. Lua reads one before it begins a
+request; to take requests back, the reactor reads their octets. The kernel gives each octet to one reader, so no request
+is run twice. This costs Lua one system call per request and no wait for the GIL.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from contextlib import suppress
 from time import perf_counter
 
 MOST = 64
-"""So many requests a batch may have."""
+"""Maximum number of requests in a batch."""
 _MAY_BEGIN = b"1"
-_ENOUGH = b"0"
+_END_OF_BATCH = b"0"
 
 
 class Claims:
-    """The claims of one batch after the other. ``path`` is what Lua opens to read them."""
+    """The pipe of claims of one thread, used for one batch at a time. ``path`` is the file that Lua opens to read."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -29,33 +29,33 @@ class Claims:
         self.path = b"/dev/fd/%d" % self._read
 
     def issue(self, count: int) -> None:
-        """Let so many requests begin, when their turn comes."""
+        """Write claims for this number of requests, so that they may begin."""
         os.write(self._write, _MAY_BEGIN * count)
 
     @property
     def left(self) -> int:
-        """How many requests have not begun, and may."""
+        """The number of requests that have not begun and still may."""
         waiting = array("i", [0])
         fcntl.ioctl(self._read, termios.FIONREAD, waiting)
         return waiting[0]
 
     def draw(self) -> int:
-        """Let no more requests begin; return how many had not."""
+        """Read all claims that are left, so that no more requests begin; return their number."""
         drawn = 0
         with suppress(BlockingIOError):
             drawn = os.read(self._read, MOST).count(_MAY_BEGIN)
         return drawn
 
     def withdraw(self) -> int:
-        """Let no more requests of a batch that still runs begin; return how many had not."""
+        """Do the same as :meth:`draw` for a batch that is still running."""
         drawn = self.draw()
         if drawn:
-            # Who runs it is going to look for the next.
-            os.write(self._write, _ENOUGH)
+            # Lua still tries to read the next claim.
+            os.write(self._write, _END_OF_BATCH)
         return drawn
 
     def keep_from_children(self) -> None:
-        """Do not hand what Lua has opened to programs that scripts start."""
+        """Make the descriptor that Lua has opened non-inheritable: programs started by scripts must not get it."""
         status = os.fstat(self._read)
         with suppress(OSError):
             for descriptor in map(int, os.listdir("/dev/fd")):
@@ -64,32 +64,32 @@ class Claims:
                         os.set_inheritable(descriptor, False)
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close the pipe."""
         os.close(self._read)
         os.close(self._write)
 
 
 class Batch:
-    """Requests that a thread runs in one go. What is asked of it is asked under the lock of its slot.
+    """The progress of one batch; its users hold the lock of its slot.
 
-    ``ended`` is how many are known to have ended.
+    ``ended`` is the number of requests that are already reported as ended.
     """
 
     def __init__(self, claims: Claims, size: int) -> None:
         self._claims = claims
         self._size = size
-        self._since = perf_counter()
+        self._started = perf_counter()
         self._is_cut = False
         self.ended = 0
         claims.issue(size - 1)
 
     @property
     def begun(self) -> int:
-        """How many have begun, at least; all but the last of them have ended."""
+        """The number of requests that have begun, at least; all but the last of them have ended."""
         return self._size if self._is_cut else self._size - self._claims.left
 
     def withdraw(self) -> int:
-        """Let no more of them begin; return how many had not."""
+        """Let no more requests begin; return how many had not."""
         if self._is_cut:
             return 0
         withdrawn = self._claims.withdraw()
@@ -98,10 +98,10 @@ class Batch:
         return withdrawn
 
     def close(self) -> int:
-        """Return how many have begun, once none runs any more; the next batch may have the claims."""
+        """Return how many requests have begun, after Lua has returned; the claims are then free for the next batch."""
         self._size -= self._claims.draw()
         return self._size
 
     def seconds_each(self, count: int) -> float:
-        """Return how long one has taken, if so many have ended by now."""
-        return (perf_counter() - self._since) / max(1, count)
+        """Return the mean run time of one request, given the number that have ended by now."""
+        return (perf_counter() - self._started) / max(1, count)

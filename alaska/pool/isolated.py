@@ -1,7 +1,7 @@
-"""Scripts in a process of their own: what a thread of the pool does when its isolation is ``process``.
+"""The runner for ``worker/pool/isolation = process``: each thread of the pool runs its scripts in a child process.
 
-The child can be ended, whatever it does, and its end costs the request that it has begun. What it was given ahead and
-has not begun is somebody else's to run.
+A child can always be killed. When it ends, only the request that it had begun fails; prefetched requests that it had
+not begun are requeued.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from twisted.logger import Logger
 from alaska.errors import InterpreterLost, LimitExceeded, ScriptError
 from alaska.lua.request import TIMEOUT, Call, Outcome, Request
 from alaska.lua.values import OUTCOMES, REQUESTS, BadValue
-from alaska.pool.pipes import QUIET_OCTETS, TICKET, Frame, Kind, encoded
-from alaska.pool.process import ENDED, Child, Lost, complaint
+from alaska.pool.pipes import TICKET, UNANNOUNCED_OCTETS, Frame, Kind, encoded
+from alaska.pool.process import ENDED, Child, ChildLost, unexpected
 from alaska.pool.slot import Work
 
-PACE_SECONDS = 0.5
-"""Between two starts: scripts that end their interpreter each time shall not keep the machine busy with that."""
+RESTART_SECONDS = 0.5
+"""Minimum time between two starts of a child, so that scripts that crash it do not keep the machine busy."""
 GRACE_SECONDS = 0.25
-"""A script is ended at its limit by Lua, which tells more of it; one that is still there so long after it is killed."""
-AHEAD_SECONDS = 0.002
-MOST_AHEAD = 64
-"""What is given ahead should last so long at most, and be so many."""
-HOLD_SECONDS = 0.005
-"""What was given ahead and has not begun after so long is taken back: there may be others with nothing to do."""
+"""Lua ends a script at its time limit, with a stack trace; this long after the limit, the child is killed."""
+PREFETCH_SECONDS = 0.002
+MOST_PREFETCHED = 64
+"""Limits of what is prefetched: its estimated run time, and its number."""
+TAKE_BACK_SECONDS = 0.005
+"""Prefetched requests that have not begun after this time are taken back, since other threads may be idle."""
 BEGIN_SECONDS = 1.0
-"""A child that has not begun a request after so long never will."""
-MOST_UNBEGUN = 3
-"""So many children in a row may be lost by one thread without having begun what it had for them."""
+"""A child that has not begun a request after this time is considered lost."""
+MOST_LOST_IDLE = 3
+"""Children that one thread may lose in a row before they have begun a request; after that, the request fails."""
 WEIGHT_OF_NEW = 0.2
 
 
-class _Given(NamedTuple):
+class _Sent(NamedTuple):
     number: int
     request: Request
     octets: int
 
 
-class _Overdue(Lost):
-    """The script that runs has had its time."""
+class _TimedOut(ChildLost):
+    """The running script has exceeded its time limit."""
 
 
 class IsolatedRunner:
-    """Runs scripts in a child process, which it starts when there is something to run, and again when it is lost.
+    """Runs scripts in a child process, which it starts for the first request and again after it is lost.
 
-    ``command`` is its command line (:func:`alaska.pool.process.child_command`), ``settings`` are what it is told
-    first. ``limit`` is how many seconds a script has, None for any number; ``address_space`` how many octets the child
-    may map beyond what it starts with, 0 for any number. ``call`` answers what scripts ask while they run.
+    ``command`` is the child's command line (:func:`alaska.pool.process.child_command`), ``settings`` its encoded
+    settings. ``limit`` is the time limit of a script in seconds, or None. ``address_space`` is how many octets the
+    child may map in addition to those at startup; 0 is no limit. ``call`` answers the calls of scripts.
     """
 
     _log = Logger()
     patience = 15.0
-    """It kills by itself what takes too long, and only what answers the scripts' calls can keep it from that."""
-    pace = PACE_SECONDS
-    begin_within = BEGIN_SECONDS
+    """It kills the child itself at the time limit; it can be late only while it waits for ``call``."""
+    restart_interval = RESTART_SECONDS
+    begin_timeout = BEGIN_SECONDS
 
     def __init__(
         self,
@@ -76,273 +76,273 @@ class IsolatedRunner:
         self._call = call
         self._child: Child | None = None
         self._is_killed = False
-        self._started = float("-inf")
+        self._last_start = float("-inf")
         self._number = 0
         self._mean_seconds: float | None = None
-        self._unbegun = 0
-        # What the slot has taken, oldest first: that the child has, and that it has not been given yet.
-        self._given: deque[_Given] = deque()
-        self._held: deque[Request] = deque()
-        self._given_octets = 0
-        self._since = 0.0
-        self._hold_until = 0.0
-        self._is_begun = False
+        self._lost_idle = 0
+        # The requests that the slot has taken, oldest first: those sent to the child, and those not sent yet.
+        self._sent: deque[_Sent] = deque()
+        self._unsent: deque[Request] = deque()
+        self._sent_octets = 0
+        self._running_since = 0.0
+        self._take_back_at = 0.0
+        self._has_begun = False
         self._outcomes: list[Outcome] = []
 
     def run(self, request: Request) -> Outcome:
-        """Run the script of a request, and nothing ahead."""
-        alone = _Alone()
-        while not alone.outcomes:
-            self.run_ahead(request, alone)
-        return alone.outcomes[0]
+        """Run the script of a request, without prefetching."""
+        work = _SingleRequest()
+        while not work.outcomes:
+            self.run_prefetching(request, work)
+        return work.outcomes[0]
 
-    def run_ahead(self, request: Request, work: Work) -> None:
-        """See :class:`alaska.pool.slot.ReadsAhead`."""
-        self._held.append(request)
+    def run_prefetching(self, request: Request, work: Work) -> None:
+        """See :class:`alaska.pool.slot.SupportsPrefetch`."""
+        self._unsent.append(request)
         try:
             try:
                 self._run_all(work)
-            except Lost as lost:
-                self._bury(lost, work)
+            except ChildLost as lost:
+                self._handle_lost(lost, work)
         except BaseException:
-            self._forget()
+            self._reset()
             raise
 
     def prepare(self) -> None:
-        """Start another child in the place of one that was lost."""
+        """Start another child if the last one was lost."""
         if self._child is None and not self._is_killed:
             try:
                 self._start()
-            except Lost as lost:
-                how, _, _ = self._end(lost)
-                self._log.error("no scripts can be run: the process for them {how}", how=how)
+            except ChildLost as lost:
+                how, _, _ = self._end_child(lost)
+                self._log.error("no scripts can be run: the child process {how}", how=how)
 
     def kill(self) -> None:
-        """See :class:`alaska.pool.slot.ReadsAhead`; this runner is not used again."""
+        """See :class:`alaska.pool.slot.SupportsPrefetch`; the runner cannot be used again."""
         self._is_killed = True
         child = self._child
         if child is not None:
             child.kill()
 
     def close(self) -> None:
-        """Let the child end."""
+        """End the child."""
         child, self._child = self._child, None
         if child is not None:
             child.close()
 
     def _run_all(self, work: Work) -> None:
         child = self._child or self._start()
-        self._take_more(work)
-        while self._given or self._held:
-            self._give(child)
-            asked = self._take_in(child.hear(self._wait()))
+        self._prefetch(work)
+        while self._sent or self._unsent:
+            self._send_requests(child)
+            call = self._process_frames(child.receive(self._receive_timeout()))
             if self._outcomes:
-                self._report(work)
-                self._take_more(work)
+                self._report_outcomes(work)
+                self._prefetch(work)
             elif self._deadline is not None and time.monotonic() >= self._deadline:
-                raise _Overdue
-            if asked is not None:
-                self._answer(child, work, asked)
-            elif self._given and self._is_late():
+                raise _TimedOut
+            if call is not None:
+                self._answer(child, work, call)
+            elif self._sent and self._is_take_back_due():
                 self._take_back(child, work)
 
-    # What the child is given
+    # To the child
 
-    def _take_more(self, work: Work) -> None:
-        """Take ahead what the child will need before this thread has the time to look at it again."""
+    def _prefetch(self, work: Work) -> None:
+        """Take enough requests to keep the child busy until this thread runs again."""
         depth = 1
         if self._mean_seconds is not None:
-            depth = max(1, min(MOST_AHEAD, int(AHEAD_SECONDS / max(self._mean_seconds, 1e-6))))
-        taken = len(self._given) + len(self._held)
+            depth = max(1, min(MOST_PREFETCHED, int(PREFETCH_SECONDS / max(self._mean_seconds, 1e-6))))
+        taken = len(self._sent) + len(self._unsent)
         if taken <= depth // 2:
-            self._held.extend(work.take(depth - taken))
+            self._unsent.extend(work.take(depth - taken))
 
-    def _give(self, child: Child) -> None:
+    def _send_requests(self, child: Child) -> None:
         now = time.monotonic()
-        if self._held and not self._given:
-            self._next_begins(now)
+        if self._unsent and not self._sent:
+            self._restart_timer(now)
         batch: list[tuple[int, bytes]] = []
-        while self._held:
-            request = self._held[0]
-            room = QUIET_OCTETS - self._given_octets
-            if self._given and sum(map(len, request.frames)) > room:
+        while self._unsent:
+            request = self._unsent[0]
+            room = UNANNOUNCED_OCTETS - self._sent_octets
+            if self._sent and sum(map(len, request.frames)) > room:
                 break
             octets = encoded(Kind.REQUEST, self._number, REQUESTS.encode(request))
-            if self._given and len(octets) > room:
+            if self._sent and len(octets) > room:
                 break
-            self._held.popleft()
-            self._given.append(_Given(self._number, request, len(octets)))
-            self._given_octets += len(octets)
+            self._unsent.popleft()
+            self._sent.append(_Sent(self._number, request, len(octets)))
+            self._sent_octets += len(octets)
             batch.append((self._number, octets))
             self._number += 1
         if batch:
-            self._hold_until = now + HOLD_SECONDS
-            child.give(batch, self._deadline)
+            self._take_back_at = now + TAKE_BACK_SECONDS
+            child.send_requests(batch, self._deadline)
 
-    def _next_begins(self, now: float) -> None:
-        """Take note that the child has nothing to do but what is now the oldest that it has been given."""
-        self._since = now
-        self._is_begun = False
+    def _restart_timer(self, now: float) -> None:
+        """Restart the time limit: from now on, the child can run the oldest request that it was sent."""
+        self._running_since = now
+        self._has_begun = False
 
     @property
     def _deadline(self) -> float | None:
-        return None if self._limit is None else self._since + self._limit + GRACE_SECONDS
+        return None if self._limit is None else self._running_since + self._limit + GRACE_SECONDS
 
-    def _wait(self) -> float | None:
-        """Return how long to wait for the child, None for as long as it takes."""
+    def _receive_timeout(self) -> float | None:
+        """Return how long to wait for the child in seconds; None is without limit."""
         ends = [] if self._deadline is None else [self._deadline]
-        if len(self._given) + len(self._held) > 1:
-            ends.append(self._hold_until)
-        elif not self._is_begun:
-            ends.append(self._since + self.begin_within)
+        if len(self._sent) + len(self._unsent) > 1:
+            ends.append(self._take_back_at)
+        elif not self._has_begun:
+            ends.append(self._running_since + self.begin_timeout)
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
-    def _is_late(self) -> bool:
+    def _is_take_back_due(self) -> bool:
         now = time.monotonic()
-        if len(self._given) + len(self._held) > 1:
-            return now >= self._hold_until
-        return not self._is_begun and now >= self._since + self.begin_within
+        if len(self._sent) + len(self._unsent) > 1:
+            return now >= self._take_back_at
+        return not self._has_begun and now >= self._running_since + self.begin_timeout
 
     def _take_back(self, child: Child, work: Work) -> None:
-        """Let others run what the child has not begun, but for the oldest.
+        """Requeue the requests that the child has not begun, except for the oldest.
 
-        :raises Lost: the child should have begun that long ago.
+        :raises ChildLost: the child has not begun the oldest in time.
         """
-        drawn = child.draw()
-        self._is_begun = drawn < len(self._given)
-        if not self._is_begun:
-            # The child must be able to begin it, whenever it gets the time to.
-            drawn -= 1
-            child.issue(TICKET.pack(self._given[0].number, True))
-        for _ in range(drawn):
-            self._given_octets -= self._given.pop().octets
-        back = drawn + len(self._held)
-        self._held.clear()
+        taken = child.take_back()
+        self._has_begun = taken < len(self._sent)
+        if not self._has_begun:
+            # The child must still be able to begin it.
+            taken -= 1
+            child.issue_tickets(TICKET.pack(self._sent[0].number, True))
+        for _ in range(taken):
+            self._sent_octets -= self._sent.pop().octets
+        back = taken + len(self._unsent)
+        self._unsent.clear()
         if back:
-            work.give_back(back)
-        if not self._is_begun and time.monotonic() >= self._since + self.begin_within:
-            raise Lost("does not begin what it is given")
+            work.requeue(back)
+        if not self._has_begun and time.monotonic() >= self._running_since + self.begin_timeout:
+            raise ChildLost("does not begin its requests")
 
-    def _answer(self, child: Child, work: Work, asked: bytes) -> None:
+    def _answer(self, child: Child, work: Work, call: bytes) -> None:
         self._take_back(child, work)
-        if self._call is None or not self._is_begun:
-            raise Lost("asks what nobody answers")
-        number, request, _ = self._given[0]
-        child.answer(number, self._call(request, asked), self._deadline)
+        if self._call is None or not self._has_begun:
+            raise ChildLost("made a call that cannot be answered")
+        number, request, _ = self._sent[0]
+        child.answer(number, self._call(request, call), self._deadline)
 
-    # What it says
+    # From the child
 
-    def _take_in(self, heard: list[Frame]) -> bytes | None:
-        """Take note of what has ended; return what the script that runs asks, if it does.
+    def _process_frames(self, frames: list[Frame]) -> bytes | None:
+        """Record the outcomes in these frames; return the call of the running script, if there is one.
 
-        :raises Lost: the child says what it should not.
+        :raises ChildLost: a frame is unexpected.
         """
-        asked: bytes | None = None
-        for frame in heard:
-            if not self._given or frame.number != self._given[0].number or asked is not None:
-                raise Lost(complaint(frame))
+        call: bytes | None = None
+        for frame in frames:
+            if not self._sent or frame.number != self._sent[0].number or call is not None:
+                raise ChildLost(unexpected(frame))
             if frame.kind == Kind.CALL:
-                asked = frame.payload
+                call = frame.payload
             elif frame.kind == Kind.ENDED:
-                self._take_outcome(frame)
+                self._record_outcome(frame)
             else:
-                raise Lost(complaint(frame))
-        return asked
+                raise ChildLost(unexpected(frame))
+        return call
 
-    def _take_outcome(self, frame: Frame) -> None:
+    def _record_outcome(self, frame: Frame) -> None:
         try:
             outcome = OUTCOMES.decode(frame.payload)
         except BadValue as error:
-            raise Lost(f"says {error}") from None
-        longest = time.monotonic() - self._since
+            raise ChildLost(f"sent {error}") from None
+        longest = time.monotonic() - self._running_since
         if not 0.0 <= outcome.seconds <= longest:
             outcome.seconds = longest
-        # One that takes long says little about the others: they are run ahead again soon.
-        seconds = min(outcome.seconds, 10 * AHEAD_SECONDS)
+        # Capped, so that one slow script does not stop prefetching for long.
+        seconds = min(outcome.seconds, 10 * PREFETCH_SECONDS)
         mean = seconds if self._mean_seconds is None else self._mean_seconds
         self._mean_seconds = mean + WEIGHT_OF_NEW * (seconds - mean)
-        self._given_octets -= self._given.popleft().octets
+        self._sent_octets -= self._sent.popleft().octets
         self._outcomes.append(outcome)
 
-    def _report(self, work: Work) -> None:
-        self._unbegun = 0
+    def _report_outcomes(self, work: Work) -> None:
+        self._lost_idle = 0
         outcomes, self._outcomes = self._outcomes, []
-        self._next_begins(time.monotonic())
+        self._restart_timer(time.monotonic())
         work.finished(outcomes)
 
-    # The child's life
+    # Start and end of the child
 
     def _start(self) -> Child:
-        time.sleep(max(0.0, self._started + self.pace - time.monotonic()))
-        self._started = time.monotonic()
+        time.sleep(max(0.0, self._last_start + self.restart_interval - time.monotonic()))
+        self._last_start = time.monotonic()
         try:
             child = self._child = Child(self._command, self._address_space)
         except OSError as error:
-            raise Lost(f"cannot be started: {error.strerror}") from error
+            raise ChildLost(f"cannot be started: {error.strerror}") from error
         if self._is_killed:
             child.kill()
-        child.begin(self._settings)
+        child.initialize(self._settings)
         self._number = 0
         return child
 
-    def _end(self, lost: Lost) -> tuple[str, int, list[Frame]]:
-        """End the child; return what is to be said of it, what it had not begun, and what it has said last."""
+    def _end_child(self, lost: ChildLost) -> tuple[str, int, list[Frame]]:
+        """End the child; return how it was lost, how many requests it had not begun, and its last frames."""
         child, self._child = self._child, None
         if child is None:
             return str(lost), 0, []
-        how, unbegun, heard = child.end()
-        return (how if str(lost) == ENDED else str(lost)), unbegun, heard
+        how, unbegun, frames = child.end()
+        return (how if str(lost) == ENDED else str(lost)), unbegun, frames
 
-    def _bury(self, lost: Lost, work: Work) -> None:
-        """Report what the child had begun, and let others run what it had not."""
-        how, unbegun, heard = self._end(lost)
-        with suppress(Lost):
-            self._take_in(heard)
-        begun = len(self._given) - unbegun
+    def _handle_lost(self, lost: ChildLost, work: Work) -> None:
+        """Report the request that the child had begun as failed, and requeue those that it had not begun."""
+        how, unbegun, frames = self._end_child(lost)
+        with suppress(ChildLost):
+            self._process_frames(frames)
+        begun = len(self._sent) - unbegun
         if begun or self._outcomes:
-            self._unbegun = 0
+            self._lost_idle = 0
         else:
-            self._unbegun += 1
-            self._log.warn("a process that runs scripts is lost: it {how}", how=how)
-        if self._unbegun > MOST_UNBEGUN:
-            self._unbegun = 0
+            self._lost_idle += 1
+            self._log.warn("a child process was lost: it {how}", how=how)
+        if self._lost_idle > MOST_LOST_IDLE:
+            self._lost_idle = 0
             begun = 1
-        left = len(self._given) + len(self._held) - begun
-        outcomes = [*self._outcomes, *self._failures(begun, how, isinstance(lost, _Overdue))]
-        self._forget()
+        left = len(self._sent) + len(self._unsent) - begun
+        outcomes = [*self._outcomes, *self._failures(begun, how, isinstance(lost, _TimedOut))]
+        self._reset()
         work.finished(outcomes)
-        work.give_back(left)
+        work.requeue(left)
 
     def _failures(self, count: int, how: str, is_overdue: bool) -> list[Outcome]:
-        seconds = time.monotonic() - self._since
+        seconds = time.monotonic() - self._running_since
         errors: list[ScriptError] = [InterpreterLost(f"the process that ran it {how}") for _ in range(count)]
         if errors and is_overdue:
             errors[0] = LimitExceeded(f"it did not end within {self._limit:g} s, and its process was killed", TIMEOUT)
         return [Outcome(error=error, seconds=seconds) for error in errors]
 
-    def _forget(self) -> None:
-        """Have nothing to do; a child that has is ended."""
-        if self._given:
-            self._end(Lost())
-        self._given.clear()
-        self._held.clear()
+    def _reset(self) -> None:
+        """Drop all requests; a child that still has some is ended."""
+        if self._sent:
+            self._end_child(ChildLost())
+        self._sent.clear()
+        self._unsent.clear()
         self._outcomes.clear()
-        self._given_octets = 0
+        self._sent_octets = 0
 
 
-class _Alone:
-    """The work of a runner that is given one request by itself."""
+class _SingleRequest:
+    """Passes a runner a single request, outside of a slot."""
 
     def __init__(self) -> None:
         self.outcomes: list[Outcome] = []
 
     def take(self, _most: int) -> list[Request]:
-        """See :class:`Work`: there is nothing else."""
+        """See :class:`Work`; there are no other requests."""
         return []
 
     def finished(self, outcomes: list[Outcome]) -> None:
         """See :class:`Work`."""
         self.outcomes += outcomes
 
-    def give_back(self, count: int) -> None:
-        """See :class:`Work`: who has given it gives it again."""
+    def requeue(self, count: int) -> None:
+        """See :class:`Work`; the caller runs the request again."""

@@ -1,11 +1,15 @@
-"""What goes through the pipes between the worker and a child process that runs scripts.
+"""The pipe protocol between the worker and a child process that runs scripts.
 
-There are four. *Down* the worker sends frames: settings, requests, answers. Through *tickets* it says which of the
-requests may be begun: the child draws the ticket of a request before it begins it. The worker can draw tickets as
-well, so of each request it is certain whether the child has begun it, even when the child is dead, and what has not
-begun can be taken back while a script runs. *Up* the child sends frames: what came of each request as soon as it has
-ended, so that it is not lost with what ends the child next. Nobody is woken by that: the child rings the *bell* where
-the ticket says so, and the worker takes all that has come up in one go.
+There are four pipes:
+
+- *down*: the worker sends frames with settings, requests and answers.
+- *tickets*: one ticket per request. The child reads the ticket of a request before it begins the request. The worker
+  can read tickets back. So it always knows whether the child has begun a request, even if the child is dead, and can
+  take back requests that have not begun while a script runs.
+- *up*: the child sends frames. It sends each outcome as soon as the request has ended, so that a later crash does not
+  lose it.
+- *bell*: wakes the worker, which does not poll *up*. The child rings where the ticket says so, and the worker then
+  reads everything that has arrived on *up*.
 """
 
 from __future__ import annotations
@@ -19,17 +23,17 @@ from alaska.errors import AlaskaError
 
 HEADER = Struct("<IBQ")
 TICKET = Struct("<Q?7x")
-"""Pages of a pipe hold whole tickets of this size, so one is read whole or not at all."""
+"""The size divides a pipe's page, so a ticket is read whole or not at all."""
 READ_OCTETS = 64 * 1024
 PIPE_OCTETS = 256 * 1024
-QUIET_OCTETS = 32 * 1024
-"""So much may wait in a pipe of the smallest size without a reader who was told of it."""
+UNANNOUNCED_OCTETS = 32 * 1024
+"""This much fits into a pipe of the smallest size, so the writer cannot block before it has woken the reader."""
 MOST_OCTETS = 256 * 1024 * 1024
 RING = b"!"
 
 
 class Kind(IntEnum):
-    """What a frame holds; the number that comes with it is the request's where nothing else is said."""
+    """The type of a frame. Its number is that of the request that it belongs to."""
 
     SETTINGS = 1
     REQUEST = 2
@@ -38,7 +42,7 @@ class Kind(IntEnum):
     ENDED = 5
     CALL = 6
     FAILED = 7
-    """The child cannot go on; the payload is a text that says why."""
+    """The child cannot continue; the payload is the stack trace."""
 
 
 class Frame(NamedTuple):
@@ -50,23 +54,23 @@ class Frame(NamedTuple):
 
 
 class BadFrame(AlaskaError):
-    """Octets that begin no frame."""
+    """Octets that are not a frame."""
 
 
 def encoded(kind: Kind, number: int, payload: bytes) -> bytes:
-    """Return a frame as octets."""
+    """Return an encoded frame."""
     return HEADER.pack(len(payload), kind, number) + payload
 
 
 class Frames:
-    """Cuts what comes out of a pipe into frames."""
+    """Splits the octets read from a pipe into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._at = 0
 
     def add(self, octets: bytes) -> None:
-        """Take what has come."""
+        """Append octets that were read."""
         if self._at:
             del self._buffer[: self._at]
             self._at = 0
@@ -74,13 +78,13 @@ class Frames:
 
     @property
     def is_partial(self) -> bool:
-        """Whether more must come, for a frame that has begun to."""
+        """Whether the buffer ends in the middle of a frame."""
         return len(self._buffer) > self._at
 
     def next(self) -> Frame | None:
-        """Return the next frame, or None before all of it has come.
+        """Return the next frame, or None if it is not complete yet.
 
-        :raises BadFrame: it is larger than any may be.
+        :raises BadFrame: it is larger than ``MOST_OCTETS``.
         """
         start = self._at + HEADER.size
         if len(self._buffer) < start:
@@ -95,12 +99,12 @@ class Frames:
             payload = bytes(view[start:end])
         self._at = end
         if end == len(self._buffer):
-            # Let go of it, in place of keeping the room of the largest that ever came.
+            # A new buffer frees the memory of a large frame.
             self._buffer, self._at = bytearray(), 0
         return Frame(kind, number, payload)
 
 
 def write_all(descriptor: int, octets: memoryview) -> None:
-    """Write to a pipe, as long as that takes."""
+    """Write all octets to a pipe; this may block."""
     while octets:
         octets = octets[os.write(descriptor, octets) :]

@@ -1,13 +1,13 @@
-"""The pool of threads in which scripts run.
+"""The pool of threads that run scripts.
 
-One hop between reactor and threads for each request would cost more than a small script. So the threads drain one
-shared queue, and the reactor is woken once for all that was finished meanwhile. And threads that are awake at the same
-time hold each other up, since one of them has Python's lock: where scripts are over in no time, one thread does them
-all, and the others sleep until it turns out that requests wait for it. Of such scripts it runs several in one call into
-Lua; as soon as one of them takes long, those behind it are taken back for others.
+Waking a thread and the reactor for each request would cost more than a short script. So the threads drain one shared
+queue, and the reactor is woken once for all outcomes that are ready. Threads that are awake at the same time compete
+for the GIL: while scripts are short, one thread runs all of them, and the others sleep until requests are found to wait
+for it. It runs several short scripts in one call into Lua (a batch); as soon as one of them takes long, the requests
+behind it are taken back for other threads.
 
-A thread cannot be killed. One that does not come back in time is given up: its request is reported, another thread
-takes its place, and should it come back after all, nobody listens to it.
+A thread cannot be killed. The pool gives up a thread that does not return in time: it reports the request as failed,
+starts another thread, and ignores whatever the old thread still delivers.
 """
 
 from __future__ import annotations
@@ -31,68 +31,68 @@ from alaska.pool.slot import Ended, Runner, Slot
 __all__ = ["AnyPool", "Finished", "MakePool", "Pool", "Runner"]
 
 PATIENCE_SECONDS = 0.5
-"""A script is ended at its limit by Lua; one that is still there so long after it will not be."""
-MOST_LOST = 64
-"""So many threads may be given up and still run before the worker should take nothing more."""
+"""Lua ends a script at its time limit; a script that still runs this long after the limit is considered stuck."""
+MOST_STUCK = 64
+"""Maximum number of stuck threads that still run; at that number the worker should stop taking requests."""
 SPREAD_SECONDS = 0.001
-"""So long requests may wait behind one thread while others sleep."""
-FEW = 3
-"""A thread that ends fewer requests than that in SPREAD_SECONDS is held up by what it runs."""
-GATHER_TIMES = 10
-"""So many times as long it takes to see that threads which are all awake are too many."""
+"""How long requests may wait behind one thread while others sleep."""
+FEW_ENDED = 3
+"""A thread that ends fewer requests than this in SPREAD_SECONDS is running a slow script."""
+ALL_AWAKE_FACTOR = 10
+"""While all threads are awake, the pool checks this many times less often whether fewer would do."""
 LONGEST_STEP_SECONDS = 1.0
-"""More than that between two looks is no time that scripts have had: the clock was set, or the machine slept."""
+"""A longer interval between two watchdog checks counts as this: the clock was set, or the machine was suspended."""
 
 Finished = Callable[[Request, "Outcome | None"], None]
 
 
 class AnyPool(Protocol):
-    """What the worker asks of a pool: the one below, or one in a test's hand (:class:`alaska.testing.HandPool`)."""
+    """The interface of a pool: implemented by :class:`Pool`, and for tests by :class:`alaska.testing.HandPool`."""
 
     @property
     def pending(self) -> int:
-        """How many requests are submitted and not finished."""
+        """The number of requests that are submitted and not finished."""
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether so many threads were given up and still run that no more should be risked."""
+        """Whether so many threads are stuck that the worker should take no more requests."""
 
     def start(self) -> None:
         """Start the threads."""
 
     def submit(self, request: Request) -> None:
-        """Let the next free thread do this."""
+        """Queue a request for the next free thread."""
 
     def withdraw(self) -> list[Request]:
-        """Take back what no thread has begun."""
+        """Remove and return the requests that no thread has taken."""
 
     def unfinished(self) -> list[Request]:
-        """Return what threads have begun, or are about to begin."""
+        """Return the requests that threads have taken and not finished."""
 
     def watch(self, now: float) -> None:
-        """Replace threads that are stuck; to be called every so often, with the time in seconds."""
+        """Replace stuck threads; to be called at short intervals, with the time in seconds."""
 
     def tell(self, told: Callable[[], None]) -> None:
-        """Let something be called in the reactor, before it hears of the end of the request that this thread runs.
+        """Call ``told`` in the reactor, before the outcome of the request that the calling thread runs.
 
-        :raises Abandoned: the thread was given up, and nobody waits any more for what it does.
+        :raises Abandoned: the thread was given up.
         """
 
     def stop(self) -> Deferred[None]:
-        """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
+        """Finish all submitted requests, then end the threads; fires when they have ended or are abandoned."""
 
     def abandon(self) -> int:
-        """Wait for nothing more: what is not finished by now never is. Return how much that is."""
+        """Stop waiting: unfinished requests are never reported. Return their number."""
 
 
 MakePool = Callable[[Reactor, int, Callable[[], Runner], Finished, "float | None"], AnyPool]
 
 
 class Pool:
-    """So many threads, each with a runner of its own.
+    """A fixed number of threads, each with its own runner.
 
-    ``finished`` is called in the reactor's thread with each request and its outcome, or None where the runner
-    itself failed. ``limit`` is how many seconds a script has; without one, a thread may be stuck for ever.
+    ``finished`` is called in the reactor's thread with each request and its outcome, or None if the runner itself
+    failed. ``limit`` is the time limit of a script in seconds; without one, a stuck thread is never replaced.
     """
 
     _log = Logger()
@@ -110,32 +110,32 @@ class Pool:
         self._make_runner = make_runner
         self._finished = finished
         self._limit = limit
-        self._queue = Queue(resting=size - 1)
+        self._queue = Queue(kept_asleep=size - 1)
         self._results: deque[Ended | Callable[[], None]] = deque()
-        self._here = local()
-        self._is_woken = False
-        self._waking: IDelayedCall | None = None
-        self._spreading: IDelayedCall | None = None
+        self._thread_local = local()
+        self._is_collect_due = False
+        self._wake_call: IDelayedCall | None = None
+        self._spread_call: IDelayedCall | None = None
         self._is_abandoned = False
         self._numbers = count()
         self._slots: set[Slot] = set()
-        self._lost: set[Slot] = set()
-        self._watched: float | None = None
+        self._stuck: set[Slot] = set()
+        self._last_watch: float | None = None
         self._stopping: list[Deferred[None]] = []
         self.pending = 0
-        """How many requests are submitted and not finished."""
+        """The number of requests that are submitted and not finished."""
         self.replaced = 0
-        """How many threads were given up since the start."""
+        """The number of threads that were given up and replaced since the start."""
 
     @property
-    def lost(self) -> int:
-        """How many threads were given up and still run."""
-        return len(self._lost)
+    def stuck(self) -> int:
+        """The number of threads that were given up and still run."""
+        return len(self._stuck)
 
     @property
     def is_exhausted(self) -> bool:
         """See :class:`AnyPool`."""
-        return self.lost >= MOST_LOST
+        return self.stuck >= MOST_STUCK
 
     def start(self) -> None:
         """Start the threads."""
@@ -144,51 +144,57 @@ class Pool:
 
     def _start_slot(self) -> None:
         def make_runner() -> Runner:
-            self._here.slot = slot
+            self._thread_local.slot = slot
             return self._make_runner()
 
-        slot = Slot(self._queue, self._size, make_runner, self._deliver, self._going, self._watch_soon)
+        slot = Slot(self._queue, self._size, make_runner, self._deliver, self._slot_ending, self._request_check)
         self._slots.add(slot)
         slot.start(f"alaska-{next(self._numbers)}")
 
     def submit(self, request: Request) -> None:
-        """Let the next free thread do this."""
+        """See :class:`AnyPool`."""
         self._queue.put(request)
-        if self._waking is None:
-            self._waking = self._reactor.callLater(0, self._wake)
+        if self._wake_call is None:
+            self._wake_call = self._reactor.callLater(0, self._wake)
         self.pending += 1
 
     def _wake(self) -> None:
-        """Wake threads for what was submitted in this turn of the reactor: the first would only hold up the turn."""
-        self._waking = None
+        """Wake threads for the requests submitted in this turn of the reactor.
+
+        Not earlier: a woken thread would compete with the rest of the turn for the GIL.
+        """
+        self._wake_call = None
         waiting = len(self._queue)
         woken = self._queue.ring(waiting)
-        if waiting > woken and self._spreading is None:
+        if waiting > woken and self._spread_call is None:
             self._spread_soon()
 
     def _spread_soon(self) -> None:
         for slot in self._slots:
-            slot.look()
-        # Where all are awake, nobody waits for the look; one that is alone may have more in hand than it runs.
-        times = 1 if self._queue.resting or self._size == 1 else GATHER_TIMES
-        self._spreading = self._reactor.callLater(times * SPREAD_SECONDS, self._spread, times * FEW)
+            slot.count_ended()
+        # If all threads are awake, no request waits for this check. A single thread may run a batch with a slow script.
+        factor = 1 if self._queue.kept_asleep or self._size == 1 else ALL_AWAKE_FACTOR
+        self._spread_call = self._reactor.callLater(factor * SPREAD_SECONDS, self._spread, factor * FEW_ENDED)
 
     def _spread(self, few: int) -> None:
-        """Let one thread more be awake than are held up by scripts that take long, as long as requests wait."""
-        self._spreading = None
-        held_up = 0
+        """While requests wait, keep one more thread awake than are busy with slow scripts.
+
+        ``few`` is the number of ended requests below which a thread counts as slow.
+        """
+        self._spread_call = None
+        slow = 0
         for slot in self._slots:
-            if slot.is_running and slot.look() < few:
-                held_up += 1
+            if slot.is_running and slot.count_ended() < few:
+                slow += 1
                 slot.release()
         self._collect()
-        self._queue.resting = max(0, len(self._slots) - held_up - 1)
+        self._queue.kept_asleep = max(0, len(self._slots) - slow - 1)
         self._queue.ring(len(self._queue))
         if any(slot.is_in_batch for slot in self._slots) or self._queue:
             self._spread_soon()
 
     def withdraw(self) -> list[Request]:
-        """Take back what no thread has begun; a pool that stops keeps it."""
+        """See :class:`AnyPool`; a pool that is stopping returns none, since it finishes them."""
         withdrawn = [] if self._stopping else self._queue.take(len(self._queue))
         self.pending -= len(withdrawn)
         return withdrawn
@@ -199,8 +205,8 @@ class Pool:
 
     def watch(self, now: float) -> None:
         """See :class:`AnyPool`."""
-        elapsed = 0.0 if self._watched is None else min(max(now - self._watched, 0.0), LONGEST_STEP_SECONDS)
-        self._watched = now
+        elapsed = 0.0 if self._last_watch is None else min(max(now - self._last_watch, 0.0), LONGEST_STEP_SECONDS)
+        self._last_watch = now
         if self._limit is None:
             return
         for slot in list(self._slots):
@@ -210,43 +216,40 @@ class Pool:
 
     def _replace(self, slot: Slot, request: Request, seconds: float) -> None:
         self._slots.discard(slot)
-        self._lost.add(slot)
+        self._stuck.add(slot)
         self.replaced += 1
         self._log.error(
-            "a thread is stuck and was replaced; {lost} such threads still run, {replaced} were replaced in all",
-            lost=self.lost,
+            "a thread is stuck and was replaced; {stuck} such threads still run, {replaced} were replaced in all",
+            stuck=self.stuck,
             replaced=self.replaced,
         )
-        error = LimitExceeded(f"it did not end within {self._limit:g} s, and nothing could end it", TIMEOUT)
+        error = LimitExceeded(f"it did not end within {self._limit:g} s, and it could not be stopped", TIMEOUT)
         self._results.append((request, Outcome(error=error, seconds=seconds)))
         self._collect()
         self._start_slot()
 
     def stop(self) -> Deferred[None]:
-        """Finish what is submitted, then end the threads; the Deferred fires when they have ended or are abandoned."""
-        self._dismiss()
+        """See :class:`AnyPool`."""
+        self._end_threads()
         stopped: Deferred[None] = Deferred()
         self._stopping.append(stopped)
-        self._tell_stopped()
+        self._fire_stopped()
         return stopped
 
     def abandon(self) -> int:
-        """Wait for nothing more: what is not finished by now never is. Return how much that is.
-
-        Threads end as soon as they are done with what they have begun; what can be killed is killed.
-        """
+        """See :class:`AnyPool`. Each thread ends after the script that it runs; child processes are killed."""
         self._collect()
         self._is_abandoned = True
         self._queue.clear()
         for slot in self._slots:
             slot.abandon()
-        self._dismiss()
+        self._end_threads()
         abandoned, self.pending = self.pending, 0
-        self._tell_stopped()
+        self._fire_stopped()
         return abandoned
 
-    def _dismiss(self) -> None:
-        self._queue.resting = 0
+    def _end_threads(self) -> None:
+        self._queue.kept_asleep = 0
         for _ in self._slots:
             self._queue.put(None)
         self._queue.ring(len(self._slots))
@@ -255,34 +258,34 @@ class Pool:
 
     def tell(self, told: Callable[[], None]) -> None:
         """See :class:`AnyPool`."""
-        self._here.slot.tell(told)
-        # Not only with what ends next, which may take its time, and before what this thread asks of the reactor.
+        self._thread_local.slot.call_in_order(told)
+        # Collect now and not with the next outcome, which may take long; also before other calls of this thread.
         self._reactor.callFromThread(self._collect)
 
     def _deliver(self, ended: Sequence[Ended | Callable[[], None]]) -> None:
         self._results.extend(ended)
-        # What ends while more waits is collected within SPREAD_SECONDS, by which there will be more of it.
-        is_awaited = self._spreading is not None and self._queue.resting > 0 and len(self._queue) > 0
-        if not self._is_woken and not is_awaited:
-            self._is_woken = True
+        # While more requests wait, _spread collects within SPREAD_SECONDS, together with the next outcomes.
+        can_wait = self._spread_call is not None and self._queue.kept_asleep > 0 and len(self._queue) > 0
+        if not self._is_collect_due and not can_wait:
+            self._is_collect_due = True
             self._reactor.callFromThread(self._collect)
 
-    def _watch_soon(self) -> None:
-        if self._spreading is None:
-            self._reactor.callFromThread(self._watch_from_now_on)
+    def _request_check(self) -> None:
+        if self._spread_call is None:
+            self._reactor.callFromThread(self._start_checks)
 
-    def _going(self, slot: Slot) -> None:
-        self._reactor.callFromThread(self._gone, slot)
+    def _slot_ending(self, slot: Slot) -> None:
+        self._reactor.callFromThread(self._slot_ended, slot)
 
     # In the reactor
 
-    def _watch_from_now_on(self) -> None:
-        if self._spreading is None and self._slots and not self._is_abandoned:
+    def _start_checks(self) -> None:
+        if self._spread_call is None and self._slots and not self._is_abandoned:
             self._spread_soon()
 
     def _collect(self) -> None:
-        # Lowered first: a result that comes while others are collected wakes the reactor again.
-        self._is_woken = False
+        # Cleared first, so that a result that arrives during the loop wakes the reactor again.
+        self._is_collect_due = False
         while self._results:
             result = self._results.popleft()
             if self._is_abandoned:
@@ -293,21 +296,21 @@ class Pool:
                     self._finished(*result)
                 else:
                     result()
-            except Exception:  # The others have to be collected all the same.
-                self._log.failure("a finished request could not be dealt with")
+            except Exception:  # One failure must not keep the other results from being collected.
+                self._log.failure("a finished request could not be processed")
 
-    def _gone(self, slot: Slot) -> None:
+    def _slot_ended(self, slot: Slot) -> None:
         self._collect()
         self._slots.discard(slot)
-        self._lost.discard(slot)
-        self._tell_stopped()
+        self._stuck.discard(slot)
+        self._fire_stopped()
 
-    def _tell_stopped(self) -> None:
+    def _fire_stopped(self) -> None:
         if not self._slots or self._is_abandoned:
-            for call in (self._waking, self._spreading):
+            for call in (self._wake_call, self._spread_call):
                 if call is not None:
                     call.cancel()
-            self._waking = self._spreading = None
+            self._wake_call = self._spread_call = None
             stopping, self._stopping = self._stopping, []
             for stopped in stopping:
                 stopped.callback(None)

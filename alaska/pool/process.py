@@ -1,4 +1,4 @@
-"""One child process, seen from the worker: it is started, given requests, heard, and ended."""
+"""The worker's side of a child process: starts it, sends it requests, receives its frames, and ends it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from alaska.names import printable
 from alaska.pool.pipes import (
     MOST_OCTETS,
     PIPE_OCTETS,
-    QUIET_OCTETS,
     READ_OCTETS,
     TICKET,
+    UNANNOUNCED_OCTETS,
     BadFrame,
     Frame,
     Frames,
@@ -34,55 +34,55 @@ from alaska.pool.pipes import (
 )
 
 START_SECONDS = 10.0
-SILENCE_SECONDS = 10.0
-"""A child that has been given more than a pipe holds, and reads nothing for so long, never will."""
+WRITE_SECONDS = 10.0
+"""Timeout for a child that does not read from a full pipe."""
 CLOSE_SECONDS = 0.5
 ENDED = "has ended"
-MOST_TOLD_OCTETS = 4096
-"""So much is told of the reason that a child gives for its end."""
+MOST_TRACE_OCTETS = 4096
+"""The end of a failed child's stack trace is logged up to this size."""
 MOST_READS = 16
-"""After so much of one child, its thread looks at the time again."""
+"""Maximum number of reads before the caller checks the time limit again."""
 _TICKETS_AT_ONCE = 128
-_PLACES = "import sys; sys.path[:] = sys.argv.pop(1).split(':'); "
-_SERVE = "from alaska.pool import child; child.main(child.run_scripts, sys.argv[1:])"
-_OURS = ("ALASKA_", "MALAMUTE_")
+_SET_PATH = "import sys; sys.path[:] = sys.argv.pop(1).split(':'); "
+_SERVE = "from alaska.pool import child; child.main(child.script_runner, sys.argv[1:])"
+_OUR_VARIABLES = ("ALASKA_", "MALAMUTE_")
 _log = Logger()
 
 
-class Lost(AlaskaError):
-    """A child that is of no more use; the text says what it did."""
+class ChildLost(AlaskaError):
+    """The child has ended or cannot be used any more; the text says what it did, without a subject."""
 
 
 def child_command(program: str = _SERVE) -> list[str]:
-    """Return the command line of a child: this Python, without what a child does not need.
+    """Return the command line of a child: this Python interpreter, isolated and without the site module.
 
-    The program finds the modules that this process finds, whatever the environment says and wherever it runs.
+    The child has the module search path of this process, independent of its environment and working directory.
     """
-    # To let it look for these places itself would take a quarter of the time that a child takes to start.
-    places = [str(Path(alaska.__file__).resolve().parent.parent), *map(os.path.abspath, filter(None, sys.path))]
-    return [sys.executable, "-I", "-S", "-c", _PLACES + program, ":".join(places)]
+    # To let the child compute its search path would take a quarter of its startup time.
+    path = [str(Path(alaska.__file__).resolve().parent.parent), *map(os.path.abspath, filter(None, sys.path))]
+    return [sys.executable, "-I", "-S", "-c", _SET_PATH + program, ":".join(path)]
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a child: this one, without our settings, among which may be a password."""
-    return {name: value for name, value in environ.items() if not name.startswith(_OURS)}
+    """Return the environment of a child: this one without our settings, which may include a password."""
+    return {name: value for name, value in environ.items() if not name.startswith(_OUR_VARIABLES)}
 
 
-def complaint(frame: Frame) -> str:
-    """Return what is to be said of a child that says this when it should not."""
+def unexpected(frame: Frame) -> str:
+    """Return the text of :class:`ChildLost` for an unexpected frame; log the stack trace of a child that failed."""
     if frame.kind == Kind.FAILED:
-        text = frame.payload[-MOST_TOLD_OCTETS:].decode("utf-8", "backslashreplace")
+        text = frame.payload[-MOST_TRACE_OCTETS:].decode("utf-8", "backslashreplace")
         lines = [printable(line) for line in text.splitlines()] or [""]
         _log.error("a process that runs scripts failed:\n{trace}", trace="\n".join(lines))
         return f"failed: {lines[-1]}"
-    return f"says what nobody asked it (kind {frame.kind}, number {frame.number})"
+    return f"sent an unexpected frame (kind {frame.kind}, number {frame.number})"
 
 
 class Child:
-    """A child process that is about to start.
+    """A child process, which the constructor starts.
 
-    ``address_space`` is how many octets it may map beyond what it starts with, 0 for any number. All methods but
-    :meth:`kill` are for one thread: children end with the thread that has started them.
+    ``address_space`` is how many octets it may map in addition to those at startup; 0 is no limit. All methods but
+    :meth:`kill` are for the thread that has started the child: the child dies with that thread.
 
     :raises OSError: the system has no more processes, descriptors or memory.
     """
@@ -113,78 +113,78 @@ class Child:
             os.close(descriptor)
         self._open = [self._down, self._tickets, self._issued, self._up, self._bell]
         for descriptor in self._open:
-            # The end from which tickets are drawn is shared with the child, which wants it so as well.
+            # The read end of the tickets is shared with the child, which needs it non-blocking as well.
             os.set_blocking(descriptor, False)
-        self._watch_end()
-        self._is_over = False
-        self._is_unread = False
-        self._may_not_ring = False
+        self._register_polls()
+        self._has_ended = False
+        self._has_more = False
+        self._bell_may_be_lost = False
 
-    def _watch_end(self) -> None:
-        self._news, self._news_or_more = select.poll(), select.poll()
+    def _register_polls(self) -> None:
+        self._bell_poll, self._bell_and_up_poll = select.poll(), select.poll()
         watched = [self._bell]
-        # Pipes end with their last holder, and that may be a program which the child has started: its own end is told
-        # by this, where the system has it.
-        self._end_tells = -1
+        # Programs that the child has started may hold its pipes open after its end. Where the system has pidfds, they
+        # report the end of the child itself.
+        self._pidfd = -1
         with suppress(OSError, AttributeError):
-            self._end_tells = os.pidfd_open(self._process.pid)
-            watched.append(self._end_tells)
-            self._open.append(self._end_tells)
+            self._pidfd = os.pidfd_open(self._process.pid)
+            watched.append(self._pidfd)
+            self._open.append(self._pidfd)
         for descriptor in watched:
-            self._news.register(descriptor, select.POLLIN)
-            self._news_or_more.register(descriptor, select.POLLIN)
-        self._news_or_more.register(self._up, select.POLLIN)
+            self._bell_poll.register(descriptor, select.POLLIN)
+            self._bell_and_up_poll.register(descriptor, select.POLLIN)
+        self._bell_and_up_poll.register(self._up, select.POLLIN)
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         return self._process.pid
 
-    def begin(self, settings: bytes) -> None:
-        """Give the child its settings, and return when it can run scripts.
+    def initialize(self, settings: bytes) -> None:
+        """Send the child its settings, and wait until it is ready to run scripts.
 
-        :raises Lost: it cannot.
+        :raises ChildLost: it does not become ready.
         """
         deadline = time.monotonic() + START_SECONDS
         self._send(encoded(Kind.SETTINGS, 0, settings), deadline)
-        while not (heard := self.hear(deadline - time.monotonic())):
+        while not (frames := self.receive(deadline - time.monotonic())):
             if time.monotonic() > deadline:
-                raise Lost(f"is not ready after {START_SECONDS:g} s")
-        if heard[0].kind != Kind.READY:
-            raise Lost(complaint(heard[0]))
+                raise ChildLost(f"is not ready after {START_SECONDS:g} s")
+        if frames[0].kind != Kind.READY:
+            raise ChildLost(unexpected(frames[0]))
 
-    # What it is told
+    # To the child
 
-    def give(self, requests: list[tuple[int, bytes]], deadline: float | None) -> None:
-        """Let the child run requests, by number and in this order; each comes as a frame.
+    def send_requests(self, requests: list[tuple[int, bytes]], deadline: float | None) -> None:
+        """Send requests, each a number and an encoded frame, which the child runs in this order.
 
-        Either all of them are together no more than may wait in a pipe, or there is one, and the child runs nothing.
+        Either all frames together are at most ``UNANNOUNCED_OCTETS`` long, or there is one, and the child is idle.
 
-        :raises Lost: the child does not take them.
+        :raises ChildLost: the child does not read them.
         """
-        # The bell is rung half-way too: while the rest is run, more can be given.
+        # The child also rings half-way: more requests can be sent while it runs the rest.
         last, middle = len(requests) - 1, (len(requests) - 1) // 2
         tickets = b"".join(TICKET.pack(number, at in (middle, last)) for at, (number, _) in enumerate(requests))
         octets = b"".join(octets for _, octets in requests)
-        if len(octets) > QUIET_OCTETS:
-            self.issue(tickets)
+        if len(octets) > UNANNOUNCED_OCTETS:
+            self.issue_tickets(tickets)
             self._send(octets, deadline)
             return
         try:
             self._send(octets, deadline)
         finally:
-            # Also where the child is gone: who counts what it has not begun draws them again.
-            self.issue(tickets)
+            # Even if the child has ended: unread tickets count the requests that it has not begun.
+            self.issue_tickets(tickets)
 
-    def issue(self, tickets: bytes) -> None:
-        """Let the child begin what it has been given."""
-        self._may_not_ring = False
-        os.write(self._issued, tickets)  # There is always room, and a reader: this process.
+    def issue_tickets(self, tickets: bytes) -> None:
+        """Allow the child to begin requests that were sent."""
+        self._bell_may_be_lost = False
+        os.write(self._issued, tickets)  # The pipe always has room, and a reader: this process.
 
     def answer(self, number: int, octets: bytes, deadline: float | None) -> None:
-        """Answer what a script has asked.
+        """Answer the call of a script.
 
-        :raises Lost: the child does not take it.
+        :raises ChildLost: the child does not read it.
         """
         self._send(encoded(Kind.ANSWER, number, octets), deadline)
 
@@ -196,82 +196,80 @@ class Child:
             except BlockingIOError:
                 self._wait_for_room(deadline)
             except BrokenPipeError:
-                raise Lost(ENDED) from None
+                raise ChildLost(ENDED) from None
 
     def _wait_for_room(self, deadline: float | None) -> None:
-        left = SILENCE_SECONDS if deadline is None else min(SILENCE_SECONDS, deadline - time.monotonic())
+        left = WRITE_SECONDS if deadline is None else min(WRITE_SECONDS, deadline - time.monotonic())
         room = select.poll()
         room.register(self._down, select.POLLOUT)
-        # A child that has so much to say that it does not listen is heard out first.
+        # A child that blocks on writing a large frame does not read, so its frame must be read first.
         room.register(self._up, select.POLLIN)
         ready = [descriptor for descriptor, _ in room.poll(_milliseconds(max(left, 0.0)))]
         if not ready:
-            raise Lost("does not listen")
+            raise ChildLost("does not read its pipe")
         if self._up in ready:
             self._frames.add(self._read(self._up))
-            if self._is_over:
-                raise Lost(ENDED)
+            if self._has_ended:
+                raise ChildLost(ENDED)
 
-    def draw(self) -> int:
-        """Take back what the child was given and has not begun; return how many requests that are."""
-        # The bell was to be rung with one of those, and not with what the child runs.
-        self._may_not_ring = True
-        drawn = 0
+    def take_back(self) -> int:
+        """Take back the requests that the child has not begun; return their number."""
+        # The ticket that told the child to ring may be among these.
+        self._bell_may_be_lost = True
+        taken = 0
         with suppress(BlockingIOError):
             while octets := os.read(self._tickets, TICKET.size * _TICKETS_AT_ONCE):
-                drawn += len(octets) // TICKET.size
-        return drawn
+                taken += len(octets) // TICKET.size
+        return taken
 
-    # What it says
+    # From the child
 
-    def hear(self, seconds: float | None) -> list[Frame]:
-        """Return what the child says, as soon as it rings; nothing if it does not ring for so long.
+    def receive(self, seconds: float | None) -> list[Frame]:
+        """Wait until the child rings, at most this long, and return all frames that it has sent.
 
-        What it has said without ringing is returned then as well.
-
-        :raises Lost: it has ended, and everything that it said was returned before; or it says what cannot be cut
-            into frames.
+        :raises ChildLost: it has ended, and all its frames were returned before; or it has sent octets that are not a
+            frame.
         """
-        must_look = self._may_not_ring or self._is_unread or self._frames.is_partial
-        waiting = self._news_or_more if must_look else self._news
-        for descriptor, _ in waiting.poll(_milliseconds(seconds)):
+        must_poll_up = self._bell_may_be_lost or self._has_more or self._frames.is_partial
+        poll = self._bell_and_up_poll if must_poll_up else self._bell_poll
+        for descriptor, _ in poll.poll(_milliseconds(seconds)):
             if descriptor == self._bell:
                 self._read(self._bell)
-            elif descriptor == self._end_tells:
-                self._is_over = True
+            elif descriptor == self._pidfd:
+                self._has_ended = True
         for _ in range(MOST_READS):
             octets = self._read(self._up)
             self._frames.add(octets)
-            self._is_unread = len(octets) == READ_OCTETS
-            if not self._is_unread:
+            self._has_more = len(octets) == READ_OCTETS
+            if not self._has_more:
                 break
-        heard = self._cut()
-        if not heard and self._is_over and not self._is_unread:
-            raise Lost(ENDED)
-        return heard
+        frames = self._decode()
+        if not frames and self._has_ended and not self._has_more:
+            raise ChildLost(ENDED)
+        return frames
 
     def _read(self, descriptor: int) -> bytes:
         try:
             octets = os.read(descriptor, READ_OCTETS)
         except BlockingIOError:
             return b""
-        self._is_over = self._is_over or not octets
+        self._has_ended = self._has_ended or not octets
         return octets
 
-    def _cut(self) -> list[Frame]:
-        heard: list[Frame] = []
+    def _decode(self) -> list[Frame]:
+        frames: list[Frame] = []
         try:
             while (frame := self._frames.next()) is not None:
-                heard.append(frame)
+                frames.append(frame)
         except BadFrame as error:
-            if not heard:
-                raise Lost(f"says {error}") from None
-        return heard
+            if not frames:
+                raise ChildLost(f"sent {error}") from None
+        return frames
 
-    # Its end
+    # Shutdown
 
     def kill(self) -> None:
-        """End the child and the programs that its scripts have started, at once; any thread may call this."""
+        """Kill the child and the programs that its scripts have started; any thread may call this."""
         with self._lock:
             if self._process.returncode is None:
                 with suppress(ProcessLookupError):
@@ -280,25 +278,25 @@ class Child:
     def end(self) -> tuple[str, int, list[Frame]]:
         """Kill the child, if it has not ended by itself.
 
-        Return how it ended, how many requests it had been given and not begun, and what it had still said.
+        Return how it ended, how many of the requests that it was sent it has not begun, and its last frames.
         """
-        # Of a child that is dying already this changes nothing, but programs that it has started may be left.
+        # Also if the child is ending already: this kills the programs that it has started.
         self.kill()
         self._reap()
-        unbegun = self.draw()
-        heard: list[Frame] = []
-        with suppress(Lost):
+        unbegun = self.take_back()
+        frames: list[Frame] = []
+        with suppress(ChildLost):
             for _ in range(MOST_OCTETS // READ_OCTETS):
-                heard += self.hear(0)
+                frames += self.receive(0)
         self._close()
-        return _description(self._process.returncode), unbegun, heard
+        return _description(self._process.returncode), unbegun, frames
 
     def close(self) -> None:
-        """Let the child end, which runs nothing; if it does not do so soon, it is killed."""
+        """End an idle child; kill it if it does not end within ``CLOSE_SECONDS``."""
         os.close(self._issued)
         self._open.remove(self._issued)
-        with suppress(Lost):
-            self.hear(CLOSE_SECONDS)
+        with suppress(ChildLost):
+            self.receive(CLOSE_SECONDS)
         self.kill()
         self._reap()
         self._close()
@@ -306,7 +304,7 @@ class Child:
     def _reap(self) -> None:
         with suppress(ChildProcessError):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        # Until here the number is this child's, and from here on nobody kills by it.
+        # The process id may be reused after this, so kill() must not run at the same time or later.
         with self._lock:
             self._process.wait()
 
@@ -318,7 +316,7 @@ class Child:
 
 def _pipe() -> tuple[int, int]:
     ends = os.pipe()
-    # Beyond what this user may have, a pipe stays as it is.
+    # This fails beyond the user's limit for pipes; the pipe then keeps its default size.
     with suppress(OSError):
         fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_OCTETS)
     return ends
@@ -334,5 +332,5 @@ def _description(status: int) -> str:
     try:
         name = signal.Signals(-status).name
     except ValueError:
-        name = "of no name"
+        name = "unknown"
     return f"was ended by signal {-status} ({name})"

@@ -1,4 +1,4 @@
-"""What makes the runners of a pool, as the settings say."""
+"""The factory of the pool's runners, chosen by the settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ ADDRESS_SPACE_MEGABYTES = 128
 
 
 def runner_maker(settings: WorkerSettings, *, tells: bool = True) -> Callable[[Call], Runner]:
-    """Return what makes the runners of the pool: of scripts in its threads, or in a process for each of them.
+    """Return the factory of runners for ``worker/pool/isolation``: in the pool's threads, or in a process per thread.
 
-    It is given what answers the questions of scripts, and if ``tells``, takes what they leave while they run.
+    The factory takes the function that answers the calls of scripts. If ``tells``, scripts pass it partial results
+    (output and sends) while they run.
     """
     scripts = ScriptSettings.from_settings(settings)
     scripts = replace(scripts, lua=replace(scripts.lua, tells=tells))
@@ -36,8 +37,8 @@ def runner_maker(settings: WorkerSettings, *, tells: bool = True) -> Callable[[C
 
 
 def address_space(megabytes: int) -> int:
-    """Return how many octets a process may map for a script that may use so many megabytes, 0 for any number.
+    """Return the address space limit of a child process in octets, for scripts limited to ``megabytes``; 0 is no limit.
 
-    What Lua refuses to give is less: this is for what gets past it, and must leave room for what is read and sent.
+    It is a second line of defence and therefore larger than Lua's own limit: requests and results need room too.
     """
     return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0

@@ -1,4 +1,4 @@
-"""One place of the pool: a thread with a runner, and the requests that it has taken."""
+"""A slot of the pool: a thread with its runner and the requests that it has taken."""
 
 from __future__ import annotations
 
@@ -15,79 +15,82 @@ from alaska.pool.claims import Batch, Claims
 from alaska.pool.queue import Queue
 
 Ended = tuple[Request, "Outcome | None"]
-"""A request and what came of it; None where the runner itself failed."""
+"""A request and its outcome; None if the runner itself failed."""
 
 
 class Runner(Protocol):
-    """What one thread of the pool does; made, used and closed in that thread alone."""
+    """Runs scripts for one thread of the pool, which alone makes, uses and closes it."""
 
     def run(self, request: Request) -> Outcome:
-        """Run the script of a request; to raise is a fault of the runner, not of the script."""
+        """Run the script of a request. An exception is a fault of the runner; the outcome has the script's errors."""
 
     def close(self) -> None:
-        """Let go of what the runner holds."""
+        """Free the runner's resources."""
 
 
 class Work(Protocol):
-    """What a slot lets its runner do. Each may raise :class:`Abandoned`, which the runner lets pass."""
+    """The interface of a slot for a prefetching runner.
+
+    All methods may raise :class:`Abandoned`, which the runner must not catch.
+    """
 
     def take(self, most: int) -> list[Request]:
-        """Return up to so many of the requests that wait, none if none does; the slot has taken them."""
+        """Take up to ``most`` requests from the queue without waiting, and return them."""
 
     def finished(self, outcomes: list[Outcome]) -> None:
-        """Take note of what came of the oldest requests that the slot has taken."""
+        """Record the outcomes of the oldest requests that the slot has taken."""
 
-    def give_back(self, count: int) -> None:
-        """Let others run the newest requests that the slot has taken, of which none has begun."""
+    def requeue(self, count: int) -> None:
+        """Return the newest ``count`` requests that the slot has taken to the queue; none of them has begun."""
 
 
 @runtime_checkable
-class ReadsAhead(Runner, Protocol):
-    """A runner that is quicker when it knows what comes next, and can be stopped while it runs."""
+class SupportsPrefetch(Runner, Protocol):
+    """A runner that prefetches requests from the queue, and that can be killed while it runs."""
 
     patience: float
-    """How many seconds behind the limit of time the pool waits before it gives the slot up."""
+    """How many seconds after the time limit the pool waits before it gives the slot up."""
 
-    def run_ahead(self, request: Request, work: Work) -> None:
-        """Run a request, and others that wait: on return all that the slot has taken is finished or given back."""
+    def run_prefetching(self, request: Request, work: Work) -> None:
+        """Run a request and others from the queue; on return all taken requests are finished or requeued."""
 
     def prepare(self) -> None:
-        """Get ready for the next request, while there is none."""
+        """Get ready for the next request while there is none."""
 
     def kill(self) -> None:
-        """End what runs, at once; the one thing that any thread may ask for."""
+        """End the running script at once. This is the only method that other threads may call."""
 
 
 @runtime_checkable
-class RunsBatches(Runner, Protocol):
-    """A runner that can run several requests in one go, and lets others see meanwhile how far it is."""
+class SupportsBatches(Runner, Protocol):
+    """A runner that can run several requests as one batch, and shows other threads its progress by claims."""
 
     claims: Claims
 
     def depth(self, request: Request) -> int:
-        """Return how many requests are worth to be run in one go with this one first, as far as is known."""
+        """Return the best size of a batch that begins with this request, estimated from earlier run times."""
 
     def fit(self, requests: Sequence[Request]) -> int:
-        """Return how many of these requests, from the first on, can be run in one go."""
+        """Return how many of these requests, from the first on, can run as one batch."""
 
     def run_batch(self, requests: Sequence[Request]) -> Outcome | None:
-        """Run the requests that fitted just now, in order, until one leaves something to be told.
+        """Run the requests that :meth:`fit` accepted last, in order, until one produces output, sends or an error.
 
-        Before each but the first a claim is taken; where there is none to be had, that is the end. Return what came of
-        the last that has begun: None if that is nothing but its end, as of all before it.
+        A claim is taken before each request but the first; the batch ends where there is none. Return the outcome of
+        the last request that has begun; None if it, like all before it, ended without anything to report.
         """
 
 
 class Abandoned(Exception):
-    """The slot was given up: nobody waits any more for what its thread does."""
+    """The slot was given up: the results of its thread are ignored."""
 
 
 class Slot:
-    """A thread that takes requests from a queue, one after the other.
+    """A thread that takes requests from a queue and runs them in order.
 
-    ``deliver`` is called with what has ended, in the thread or in the reactor. ``gone`` is called in the thread when it
-    is about to end, ``watch`` when it has taken more than it can run at once, so that somebody looks at it soon.
-    ``share`` is how many slots there are, so that one which takes several leaves something to the others.
+    ``deliver`` is called with ended requests, in the thread or in the reactor. The thread calls ``ending`` before it
+    ends, and ``request_check`` when it has taken a batch, so that the pool soon checks its progress. ``share`` is the
+    number of slots, so that one slot does not take all requests.
     """
 
     _log = Logger()
@@ -98,77 +101,79 @@ class Slot:
         share: int,
         make_runner: Callable[[], Runner],
         deliver: Callable[[Sequence[Ended | Callable[[], None]]], None],
-        gone: Callable[[Slot], None],
-        watch: Callable[[], None],
+        ending: Callable[[Slot], None],
+        request_check: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._share = share
         self._make_runner = make_runner
         self._deliver = deliver
-        self._gone = gone
-        self._watch = watch
+        self._ending = ending
+        self._request_check = request_check
         self._runner: Runner | None = None
-        self._ahead: ReadsAhead | None = None
-        self._batches: RunsBatches | None = None
+        self._prefetcher: SupportsPrefetch | None = None
+        self._batcher: SupportsBatches | None = None
         self._batch: Batch | None = None
-        # Held by the thread when it has ended something, and by the reactor when it gives the slot up: one of them
-        # reports a request, and never both.
+        # The thread holds it to report requests, the reactor to give the slot up: so each request is reported once.
         self._lock = Lock()
         self._taken: deque[Request] = deque()
         self._ended = 0
         self._is_abandoned = False
-        self._seen = -1
-        self._looked_at = 0
+        self._ended_at_check = -1
+        self._counted = 0
         self._stalled_seconds = 0.0
 
     def start(self, name: str) -> None:
         """Start the thread."""
-        # A script that never ends must not keep the process from ending, so nothing waits for these threads then.
+        # A daemon thread, so that a script that never ends cannot keep the process from exiting.
         Thread(target=self._work, name=name, daemon=True).start()
 
     # In the reactor
 
     @property
     def is_running(self) -> bool:
-        """Whether it has taken what it has not ended."""
+        """Whether there are requests that it has taken and not ended."""
         return bool(self._taken)
 
     @property
     def taken(self) -> list[Request]:
-        """What it has taken and not ended."""
+        """The requests that it has taken and not ended."""
         with self._lock:
             return list(self._taken)
 
     @property
     def is_in_batch(self) -> bool:
-        """Whether it may have taken requests that wait for others of its own."""
+        """Whether it runs a batch, so that requests may wait behind a slow script."""
         return self._batch is not None
 
-    def look(self) -> int:
-        """Return how many requests it has ended since the last look."""
-        self._advance()
+    def count_ended(self) -> int:
+        """Return the number of requests that it has ended since the last call."""
+        self._report_batch_progress()
         ended = self._ended
-        since, self._looked_at = ended - self._looked_at, ended
+        since, self._counted = ended - self._counted, ended
         return since
 
     def release(self) -> None:
-        """Let others run what it has taken and not begun."""
+        """Return the requests of its batch that have not begun to the queue."""
         with self._lock:
             if self._batch is not None:
-                self._queue.untake(self._withdraw(self._batch))
+                self._queue.requeue(self._withdraw(self._batch))
 
-    def _advance(self) -> None:
-        """Deliver what has ended of a batch that still runs."""
+    def _report_batch_progress(self) -> None:
+        """Deliver the requests of the running batch that have ended."""
         ended: list[Ended] = []
         with self._lock:
             batch = self._batch
             if batch is not None:
-                ended = self._end(batch, batch.begun - 1)
+                ended = self._pop_ended(batch, batch.begun - 1)
         if ended:
             self._deliver(ended)
 
-    def _end(self, batch: Batch, upto: int, last: Outcome | None = None) -> list[Ended]:
-        """Take note that requests of a batch have ended, up to a number of them; return those that end by this."""
+    def _pop_ended(self, batch: Batch, upto: int, last: Outcome | None = None) -> list[Ended]:
+        """Mark the first ``upto`` requests of a batch as ended; return those that were not before.
+
+        ``last`` is the outcome of the last of them, if it has anything to report.
+        """
         outcome = Outcome(seconds=batch.seconds_each(upto))
         ended: list[Ended] = [(self._taken.popleft(), outcome) for _ in range(upto - batch.ended)]
         if ended and last is not None:
@@ -178,38 +183,38 @@ class Slot:
         return ended
 
     def _withdraw(self, batch: Batch) -> list[Request]:
-        """Return what of a batch has not begun, and now never will, in order."""
+        """Cancel and return the requests of a batch that have not begun, in order."""
         withdrawn = [self._taken.pop() for _ in range(batch.withdraw())]
         withdrawn.reverse()
         return withdrawn
 
     def overdue(self, elapsed: float, limit: float, patience: float) -> tuple[Request, float] | None:
-        """Give the slot up if what it runs has not ended for too long; return what that was, and for how many seconds.
+        """Give the slot up if its script has run for too long; return its request and the seconds it has run.
 
-        ``elapsed`` is how many seconds have passed since the last call, ``limit`` how many a script has, ``patience``
-        how many more it gets before its thread is given up.
+        ``elapsed`` is the time since the last call, ``limit`` the time limit of a script, and ``patience`` the time
+        after the limit before the thread is given up; all in seconds.
         """
-        self._advance()
-        if not self._taken or self._ended != self._seen:
-            self._seen = self._ended
+        self._report_batch_progress()
+        if not self._taken or self._ended != self._ended_at_check:
+            self._ended_at_check = self._ended
             self._stalled_seconds = 0.0
             return None
         self._stalled_seconds += elapsed
-        if self._ahead is not None:
-            patience = self._ahead.patience
+        if self._prefetcher is not None:
+            patience = self._prefetcher.patience
         if self._stalled_seconds <= limit + patience:
             return None
         self.release()
-        self._advance()
+        self._report_batch_progress()
         with self._lock:
-            if not self._taken or self._ended != self._seen:
+            if not self._taken or self._ended != self._ended_at_check:
                 return None
             overdue = self._taken.popleft()
             self._abandon()
         return overdue, self._stalled_seconds
 
     def abandon(self) -> None:
-        """Give the slot up: its thread ends as soon as it is done with what it has begun."""
+        """Give the slot up; its thread ends after the script that it runs."""
         with self._lock:
             if self._batch is not None:
                 self._withdraw(self._batch)
@@ -219,12 +224,12 @@ class Slot:
     def _abandon(self) -> None:
         self._is_abandoned = True
         self._batch = None
-        self._queue.put_back(list(self._taken))
+        self._queue.requeue_and_wake(list(self._taken))
         self._taken.clear()
-        if self._ahead is not None:
-            self._ahead.kill()
+        if self._prefetcher is not None:
+            self._prefetcher.kill()
 
-    # In the thread; the next three are what a runner that reads ahead is given
+    # In the thread; take, finished and requeue implement Work
 
     def take(self, most: int) -> list[Request]:
         """See :class:`Work`."""
@@ -232,7 +237,7 @@ class Slot:
         if taken:
             with self._lock:
                 if self._is_abandoned:
-                    self._queue.put_back(taken)
+                    self._queue.requeue_and_wake(taken)
                     raise Abandoned
                 self._taken.extend(taken)
         return taken
@@ -246,24 +251,24 @@ class Slot:
             self._ended += len(ended)
         self._deliver(ended)
 
-    def tell(self, told: Callable[[], None]) -> None:
-        """Let something be called in the reactor, in order with what this thread ends.
+    def call_in_order(self, call: Callable[[], None]) -> None:
+        """Deliver a call for the reactor, in order with the requests that this thread ends.
 
         :raises Abandoned: the slot was given up.
         """
         with self._lock:
             if self._is_abandoned:
                 raise Abandoned
-            self._deliver([told])
+            self._deliver([call])
 
-    def give_back(self, count: int) -> None:
+    def requeue(self, count: int) -> None:
         """See :class:`Work`."""
         with self._lock:
             if self._is_abandoned:
                 raise Abandoned
             newest = [self._taken.pop() for _ in range(count)]
         newest.reverse()
-        self._queue.put_back(newest)
+        self._queue.requeue_and_wake(newest)
 
     def _work(self) -> None:
         bell: SimpleQueue[None] = SimpleQueue()
@@ -276,72 +281,72 @@ class Slot:
         finally:
             if self._runner is not None:
                 self._runner.close()
-            self._gone(self)
+            self._ending(self)
 
     def _serve(self, request: Request) -> None:
         try:
             if self._runner is None:
                 self._runner = self._make_runner()
-                if isinstance(self._runner, ReadsAhead):
-                    self._ahead = self._runner
-                elif isinstance(self._runner, RunsBatches):
-                    self._batches = self._runner
-            if self._batches is not None and (batch := self._take_batch(self._batches, request)):
-                self._run_batch(self._batches, batch)
-            elif self._ahead is None:
+                if isinstance(self._runner, SupportsPrefetch):
+                    self._prefetcher = self._runner
+                elif isinstance(self._runner, SupportsBatches):
+                    self._batcher = self._runner
+            if self._batcher is not None and (batch := self._take_batch(self._batcher, request)):
+                self._run_batch(self._batcher, batch)
+            elif self._prefetcher is None:
                 self.finished([self._runner.run(request)])
             else:
-                self._ahead.run_ahead(request, self)
-                self._ahead.prepare()
+                self._prefetcher.run_prefetching(request, self)
+                self._prefetcher.prepare()
         except Abandoned:
             raise
-        except Exception:  # The thread must live on, and the request has to be answered.
+        except Exception:  # The thread must survive, and the request must be answered.
             self._log.failure("a runner failed")
             self._failed()
 
-    def _take_batch(self, runner: RunsBatches, request: Request) -> list[Request]:
-        """Take more requests, to be run in one go with one that is taken; return all of them, none if there are none.
+    def _take_batch(self, runner: SupportsBatches, request: Request) -> list[Request]:
+        """Take more requests for a batch that begins with ``request``; return the batch, or nothing if there is none.
 
-        While all threads are awake, scripts hold them up, and others would wait for those that were taken.
+        There are no batches while all threads are awake: scripts are slow then, and requests would wait in the batch.
         """
-        resting = self._queue.resting
-        if not len(self._queue) or not (resting or self._share == 1):
+        asleep = self._queue.kept_asleep
+        if not len(self._queue) or not (asleep or self._share == 1):
             return []
-        most = min(runner.depth(request), 1 + len(self._queue) // max(1, self._share - resting))
+        most = min(runner.depth(request), 1 + len(self._queue) // max(1, self._share - asleep))
         if most < 2:
             return []
         taken = self._queue.take(most - 1)
         batch = [request, *taken]
         fitting = runner.fit(batch)
         if fitting < len(batch):
-            self._queue.untake(batch[max(1, fitting) :])
+            self._queue.requeue(batch[max(1, fitting) :])
         if fitting > 1:
             with self._lock:
                 if self._is_abandoned:
-                    self._queue.put_back(batch[1:fitting])
+                    self._queue.requeue_and_wake(batch[1:fitting])
                     raise Abandoned
                 self._taken.extend(batch[1:fitting])
                 self._batch = Batch(runner.claims, fitting)
         if taken:
-            self._watch()
+            self._request_check()
         return batch[:fitting] if fitting > 1 else []
 
-    def _run_batch(self, runner: RunsBatches, requests: list[Request]) -> None:
+    def _run_batch(self, runner: SupportsBatches, requests: list[Request]) -> None:
         last = runner.run_batch(requests)
         with self._lock:
             if self._is_abandoned:
                 raise Abandoned
             assert self._batch is not None
-            ended = self._end(self._batch, self._batch.close(), last)
-            # In this order, so that whoever sees no batch sees these wait.
-            self._queue.untake(self._taken)
+            ended = self._pop_ended(self._batch, self._batch.close(), last)
+            # In this order: a thread that finds no batch must find these requests in the queue.
+            self._queue.requeue(self._taken)
             self._taken.clear()
             self._batch = None
         self._deliver(ended)
 
     def _failed(self) -> None:
-        """Finish the oldest request without an outcome, and let others run those behind it."""
-        self._advance()
+        """Finish the oldest request without an outcome, and requeue those behind it."""
+        self._report_batch_progress()
         with self._lock:
             if self._is_abandoned:
                 raise Abandoned
@@ -354,5 +359,5 @@ class Slot:
             behind = list(self._taken)
             self._taken.clear()
             self._ended += 1
-        self._queue.put_back(behind)
+        self._queue.requeue_and_wake(behind)
         self._deliver([(failed, None)])

@@ -1,4 +1,4 @@
-"""What a running script asks of its worker, and waits for; see :mod:`alaska.lua.questions`."""
+"""The worker's answers to the calls of running scripts; see :mod:`alaska.lua.questions`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ INTEGERS = range(-(2**63), 2**63)
 _MOST_DIGITS = 32
 
 
-class Asks(Protocol):
-    """Who can ask other services; see :class:`alaska.worker.asking.Asking`."""
+class AnyRequester(Protocol):
+    """Sends requests to other services; see :class:`alaska.worker.requester.Requester`."""
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
-        """Wait so many seconds for an answer, in a thread of the pool."""
+        """Wait at most this long for the answer, in a thread of the pool."""
 
 
 class Calls:
-    """Answers what scripts ask of their worker, and keeps the last good versions of them. Any thread may call.
+    """Answers the calls of scripts, and stores the last good versions of scripts. Thread-safe.
 
-    ``told`` is given what a script has left while it runs; it may raise :class:`Abandoned`. ``arrive``
-    returns when the broker has what the script of a request has sent, or after so many seconds: questions come behind.
-    Only scripts that are trusted may ask the broker's own services.
+    ``told`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``arrive`` waits until the
+    broker has all messages that the script has sent, or for this many seconds: a request must not overtake them. Only
+    scripts outside of the sandbox may send requests to the broker's own services.
     """
 
     _log = Logger()
@@ -40,7 +40,7 @@ class Calls:
     def __init__(
         self,
         kv: KeyValues,
-        asking: Asks,
+        requester: AnyRequester,
         now: Callable[[], float] | None = None,
         told: Callable[[Request, Outcome], None] | None = None,
         is_sandboxed: bool = True,
@@ -50,9 +50,9 @@ class Calls:
         self._arrive = arrive
         self._is_sandboxed = is_sandboxed
         self._kv = kv
-        self._asking = asking
+        self._requester = requester
         self._now = kv.now if now is None else now
-        self._known: dict[bytes, Callable[..., Frames]] = {
+        self._calls: dict[bytes, Callable[..., Frames]] = {
             b"request": self._request,
             b"kv.get": self._get,
             b"kv.set": self._set,
@@ -60,43 +60,43 @@ class Calls:
             b"kv.ttl": self._ttl,
             b"kv.delete": self._delete,
         }
-        # Of the script that serves the request, and of no other.
-        self._of_script: dict[bytes, Callable[..., Frames]] = {
+        # These only reach the version of the script that serves the request.
+        self._script_calls: dict[bytes, Callable[..., Frames]] = {
             b"good.get": self._good_version,
             b"good.set": self._set_good_version,
         }
         self._good: dict[bytes, Frames] = {}
 
     def __call__(self, request: Request, octets: bytes) -> bytes:
-        """Return the answer to a question of the script that serves a request, whatever it is.
+        """Return the encoded answer to an encoded call of the script that serves a request.
 
-        :raises Abandoned: nobody waits any more for what the script does; nothing else is raised.
+        :raises Abandoned: the thread of the script was given up; nothing else is raised.
         """
         try:
-            left, what, *arguments = unpack(octets)
-            if what == b"request":
-                self._arrive(request, float(left or inf))
-                return pack(self._request(float(left or inf), *arguments))
-            if what == TOLD:
-                return pack(self._tell(request, *arguments))
-            if what in self._of_script:
-                return pack(self._of_script[what](request.subject, *arguments))
-            return pack(self._known[what](*arguments))
+            seconds_left, name, *arguments = unpack(octets)
+            if name == b"request":
+                self._arrive(request, float(seconds_left or inf))
+                return pack(self._request(float(seconds_left or inf), *arguments))
+            if name == TOLD:
+                return pack(self._add_partial_result(request, *arguments))
+            if name in self._script_calls:
+                return pack(self._script_calls[name](request.subject, *arguments))
+            return pack(self._calls[name](*arguments))
         except Abandoned:
             raise
         except (KeyValueError, Refused) as error:
             return pack((ERROR, str(error).encode()))
-        except Exception:  # The script has to be answered, and the others must not hear of it.
-            self._log.failure("{subject!r} asked what cannot be answered", subject=request.subject)
-            return pack((ERROR, b"the worker failed to answer, its log says why"))
+        except Exception:  # The script must get an answer, and its thread must survive.
+            self._log.failure("a call of {subject!r} failed", subject=request.subject)
+            return pack((ERROR, b"the worker failed to answer; see its log"))
 
-    def _request(self, left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
+    def _request(self, seconds_left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
         check_service(service, self._is_sandboxed)
-        return self._asking.ask(service, subject, content, max(0.0, min(left, float(timeout))))
+        return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))))
 
-    def _tell(self, request: Request, outcome: bytes) -> Frames:
+    def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
         if self._told is None:
-            return ERROR, b"nobody takes it"
+            return ERROR, b"partial results are not accepted here"
         self._told(request, OUTCOMES.decode(outcome))
         return (OK,)
 
@@ -129,17 +129,17 @@ class Calls:
 
 
 def check_service(service: bytes, is_sandboxed: bool) -> None:
-    """Do nothing, unless a script in the sandbox wants to ask a service that is the broker's own.
+    """Check that a script may send requests to a service.
 
-    :raises Refused: it does; the text is a sentence for the script.
+    :raises Refused: the script is in the sandbox, and the service is the broker's own.
     """
     if is_sandboxed and is_brokers_own(service):
-        text = f"{printable(service)} is the broker's own service, and not for scripts in the sandbox"
+        text = f"{printable(service)} is the broker's own service and not for scripts in the sandbox"
         raise Refused(f"{text} (worker/scripts/sandbox)", ACCESS_REFUSED)
 
 
 def to_value(octets: bytes) -> Value:
-    """Return what is kept for a value as ``api.lua`` writes it: numbers as numbers, everything else as it is."""
+    """Decode a value that ``api.lua`` has encoded: numbers become numbers, all else stays as it is."""
     kind = octets[:1]
     if kind in (b"i", b"d") and len(octets) > _MOST_DIGITS:
         raise ValueError(f"a number of {len(octets)} octets")
@@ -149,7 +149,7 @@ def to_value(octets: bytes) -> Value:
 
 
 def to_octets(value: Value) -> bytes:
-    """Return a value as ``api.lua`` reads it."""
+    """Encode a value for ``api.lua``."""
     if isinstance(value, bytes):
         return value
     return b"i%d" % value if isinstance(value, int) else b"d" + repr(value).encode()

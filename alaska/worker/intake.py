@@ -1,7 +1,7 @@
-"""What a worker takes from its broker, and what it says of it (docs/protocol.md, section 5).
+"""Credit and confirmations: the worker's flow control towards its broker (docs/protocol.md, section 5).
 
-A request is confirmed when its script has ended and the broker has what the script sent: not before, so that a worker
-that is killed costs nothing. What ends together is confirmed together.
+A request is confirmed when its script has ended and the broker has all messages that the script sent. So the broker
+redelivers the requests of a worker that is killed. Requests that end together are confirmed in one batch.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.worker.senders import Sink
 from alaska.worker.window import Window
 
-NOT_BEGUN = "the worker has no thread for it"
-SENDS_LOST = "what it sent is lost"
-STUCK_LOOKS = 3
-"""After so many looks without a script that ended in between, what has not begun is handed back for others to take.
+NOT_BEGUN = "the worker has no free thread for it"
+SENDS_LOST = "messages that it sent are lost"
+STALLED_CHECKS = 3
+"""After this many checks without a script that has ended, requests that have not begun are returned to the broker.
 
-Looks, not seconds: on a machine that is busy with other things, both come late."""
-MOST_RESTING = 1000
-"""So many requests may wait to be run again without a share of what the worker asks for."""
+Checks, not seconds: on a busy machine the checks are as late as the scripts."""
+MOST_IN_BACKOFF = 1000
+"""Maximum number of requests in retry backoff that do not count against the credit."""
 
 
 class Intake:
-    """One worker's side of the bargain: how much it asks for, and what it confirms."""
+    """Gives credit to the broker, and confirms requests."""
 
     _log = Logger()
 
@@ -43,75 +43,80 @@ class Intake:
         self._senders: set[Sink] = set()
         self._settling: set[Deferred[None]] = set()
         self._is_due = False
-        self._resting = 0
-        self._looks = 0
-        self.is_asking = True
-        self.in_hand = 0
-        """How many requests were taken and not confirmed yet."""
+        self._in_backoff = 0
+        self._checks = 0
+        self.gives_credit = True
+        self.unconfirmed = 0
+        """The number of requests that were received and not confirmed yet."""
+
+    @property
+    def can_return(self) -> bool:
+        """Whether the broker redelivers requests that the worker returns; otherwise the worker must run all of them."""
+        return "confirm" in self._client.capabilities
 
     def open(self) -> None:
-        """Ask for the first requests."""
+        """Give the first credit."""
         self._client.give_credit(self._window.grant(0, 0))
 
-    def taken(self) -> None:
-        """Take note of a request that came."""
-        if not self.in_hand:
-            self._looks = 0
-        self.in_hand += 1
+    def received(self) -> None:
+        """Count a request that was received."""
+        if not self.unconfirmed:
+            self._checks = 0
+        self.unconfirmed += 1
 
-    def ran(self, seconds: float) -> None:
-        """Take note of how long a script ran."""
-        self._looks = 0
-        self._window.finished(seconds)
+    def record_seconds(self, seconds: float) -> None:
+        """Record the run time of a script."""
+        self._checks = 0
+        self._window.record_seconds(seconds)
 
-    def uses(self, sender: Sink) -> None:
-        """Take note that a script which ends in this turn has sent something by this."""
+    def record_sender(self, sender: Sink) -> None:
+        """Record that a script that ends in this turn of the reactor has sent messages over this connection."""
         self._senders.add(sender)
 
-    def ended(self, request: Request, status: int, reason: str) -> None:
-        """Confirm a request, together with all that end in this turn of the reactor."""
+    def confirm(self, request: Request, status: int, reason: str) -> None:
+        """Confirm a request, in one batch with all that end in this turn of the reactor."""
         self._ended.append((request, status, reason))
         self._settle_soon()
 
-    def rests(self) -> None:
-        """Take note that a request waits to be run again, and needs no thread meanwhile: others may come."""
-        self._resting += 1
+    def backoff_started(self) -> None:
+        """Count a request that waits for its retry; other requests can use its thread meanwhile."""
+        self._in_backoff += 1
         self._settle_soon()
 
-    def wakes(self) -> None:
-        """Take note that a request which waited is run again."""
-        self._resting -= 1
+    def backoff_ended(self) -> None:
+        """Count a request whose retry starts."""
+        self._in_backoff -= 1
 
     @property
     def _busy(self) -> int:
-        """How many requests need a thread."""
-        return self.in_hand - min(self._resting, MOST_RESTING)
+        """The number of requests that need a thread."""
+        return self.unconfirmed - min(self._in_backoff, MOST_IN_BACKOFF)
 
-    def look(self) -> bool:
-        """Return whether requests wait for threads of which none has ended for a while; to be called at intervals."""
-        self._looks += 1
-        return self._busy > self._threads and self._looks > STUCK_LOOKS
+    def is_stalled(self) -> bool:
+        """Return whether requests wait while no script has ended for a while; to be called at intervals."""
+        self._checks += 1
+        return self._busy > self._threads and self._checks > STALLED_CHECKS
 
-    def hand_back(self, requests: list[Request]) -> None:
-        """Let the broker offer to others what was not begun."""
+    def return_to_broker(self, requests: list[Request]) -> None:
+        """Return requests that have not begun, so that the broker redelivers them to other workers."""
         self._window.shrink()
         for request in requests:
-            self.in_hand -= 1
+            self.unconfirmed -= 1
             self.decline(request)
-        # Perhaps nothing is left that would end, and ask for more then.
+        # If no other request is left, none will end and give new credit.
         self._settle_soon()
 
     def decline(self, request: Request) -> None:
-        """Let the broker offer to others what was not even taken."""
+        """Return a request that was not counted as received."""
         self._confirm(request, errors.FAILED, NOT_BEGUN)
 
     def stop(self) -> None:
-        """Ask for nothing more."""
-        self.is_asking = False
+        """Give no more credit."""
+        self.gives_credit = False
 
     def resume(self) -> None:
-        """Ask again."""
-        self.is_asking = True
+        """Give credit again."""
+        self.gives_credit = True
         self._settle_soon()
 
     def _settle_soon(self) -> None:
@@ -120,9 +125,9 @@ class Intake:
             self._reactor.callLater(0, self._settle)
 
     def settle(self) -> Deferred[None]:
-        """Confirm all that has ended, when the broker has what it sent.
+        """Confirm all requests that have ended, as soon as the broker has their messages.
 
-        The Deferred fires when that is done, also for what had ended before the last calls.
+        The Deferred fires when these and all earlier requests are confirmed.
         """
         self._settle()
         return DeferredList(list(self._settling)).addCallback(lambda _: None)
@@ -131,17 +136,17 @@ class Intake:
         self._is_due = False
         ended, self._ended = self._ended, []
         senders, self._senders = self._senders, set()
-        self.in_hand -= len(ended)
+        self.unconfirmed -= len(ended)
         try:
             amount = self._window.grant(self._busy, self._client.credit)
-            if amount and self.is_asking:
+            if amount and self.gives_credit:
                 self._client.give_credit(amount)
         finally:
             self._confirm_flushed(senders, ended)
 
     def _confirm_flushed(self, senders: set[Sink], ended: list[tuple[Request, int, str]]) -> None:
-        """Confirm requests, as soon as the broker has what was sent by these senders."""
-        flushes = [flushed(sender) for sender in senders if sender.is_open or sender.unproven]
+        """Confirm requests as soon as the broker has all messages sent over these connections."""
+        flushes = [flush_sender(sender) for sender in senders if sender.is_open or sender.unproven]
         if not flushes:
             self._confirm_all([], ended)
             return
@@ -150,9 +155,9 @@ class Intake:
         settled.addCallback(lambda _: self._settling.discard(settled))
 
     def _confirm_all(self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str]]) -> None:
-        have_arrived = all(is_flushed for is_flushed, _ in flushes)
+        are_sends_safe = all(is_flushed for is_flushed, _ in flushes)
         for request, status, reason in ended:
-            if have_arrived:
+            if are_sends_safe:
                 self._confirm(request, status, reason)
             else:
                 self._confirm(request, errors.INTERNAL_ERROR, SENDS_LOST)
@@ -161,12 +166,12 @@ class Intake:
         octets = to_octets(reason)[:MAX_STRING_OCTETS] if reason else b""
         try:
             self._client.confirm_tracker(request.tracker, status, octets, request.session)
-        except Exception:  # The others have to be confirmed all the same.
+        except Exception:  # One failure must not keep the other requests from being confirmed.
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)
 
 
-def flushed(sender: Sink) -> Deferred[None]:
-    """Return what fires when the broker has all that was sent by this, and fails if something is lost."""
+def flush_sender(sender: Sink) -> Deferred[None]:
+    """Return a Deferred that fires when the broker has all messages of a connection, and fails if any is lost."""
     if not sender.is_open:
         return fail(NotConnected(SENDS_LOST))
     try:

@@ -1,7 +1,6 @@
-"""What scripts print and log, as lines of the worker's log.
+"""The output of scripts in the worker's log.
 
-Each line begins with the service, the subject and the request, so that no script can write one that looks like the
-worker's own.
+Each line begins with the service, the subject and the request, so that a script cannot fake the worker's own lines.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from alaska.names import printable
 
 
 class Output:
-    """The lines of all scripts of a worker."""
+    """Logs what the scripts of a worker print and log."""
 
     _log = Logger()
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        # Of requests without a tracker that have written something and have not ended, by identity.
+        # The numbers of running requests without a tracker that have written something, by the id of the object.
         self._numbered: dict[int, int] = {}
 
     def write(self, request: Request, outcome: Outcome) -> None:
-        """Write what the script of a request has printed and logged, in order; a tab stays, as in ``print(1, 2)``."""
+        """Log what the script of a request has printed and logged, in order; tabs stay, as in ``print(1, 2)``."""
         if not outcome.log and not outcome.output:
             return
         of = f"{printable(request.address)}/{printable(request.subject)} {self._name(request)}"
@@ -38,7 +37,7 @@ class Output:
         self._print(of, outcome.output)
 
     def ended(self, request: Request) -> None:
-        """Forget a request."""
+        """Forget the number of a request that has ended."""
         if self._numbered:
             self._numbered.pop(id(request), None)
 

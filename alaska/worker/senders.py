@@ -1,9 +1,9 @@
-"""The connections that send what scripts send.
+"""The connections that send the messages of scripts.
 
-The sender of a message is the address with which its connection was opened, so each sender name needs a connection.
-There are a few of them, whatever names scripts use: when they are all taken, the one that was not used for the longest
-is closed as soon as the broker has all that was sent over it, and the next name gets its place. Until then the messages
-of that name wait, in order. Between messages of two names there is no order: a broker reads connections as it likes.
+The sender of a message is the address of its connection, so each sender name needs its own connection. Their number is
+limited: if a name needs one more, the least recently used connection is closed as soon as the broker has all its
+messages. Until then the messages of the new name are buffered, in order. There is no order between messages of
+different names, since the broker reads connections in any order.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from alaska.errors import BacklogFull, ClientError, NotConnected
 from alaska.names import address_of, printable
 
 MOST_CONNECTIONS = 8
-"""Connections to the broker for all sender names together."""
+"""Maximum number of connections to the broker for all sender names together."""
 KEPT_NAME = b"LU"
-"""Answers leave in this name, so its connection is not closed for another's."""
+"""The sender name of replies; its connection is never closed in favour of another."""
 CLOSE_SECONDS = 5.0
 
 
 class Sink(Protocol):
-    """Takes what is to be sent in one name: a client, or what waits for one."""
+    """Sends messages under one name: a client, or a buffer until there is a client."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes messages."""
+        """Whether it accepts messages."""
 
     @property
     def unproven(self) -> int:
-        """How many messages the broker is not known to have."""
+        """The number of messages that the broker is not known to have."""
 
     def publish(self, stream: bytes, subject: bytes, *content: bytes) -> None:
         """See :meth:`Client.publish`."""
@@ -55,36 +55,36 @@ class Sink(Protocol):
 Message: TypeAlias = Callable[[Client], None]
 
 
-class Room:
-    """How much may wait for connections: so many messages, and so many octets of content."""
+class BufferLimit:
+    """The limit of all buffers together, in messages and in octets of content."""
 
     def __init__(self, messages: int = MOST_MESSAGES, octets: int = MOST_OCTETS) -> None:
         self._messages = messages
         self._octets = octets
 
     def take(self, octets: int) -> None:
-        """Take room for a message.
+        """Reserve space for a message.
 
-        :raises BacklogFull: there is none; nothing was taken.
+        :raises BacklogFull: there is not enough.
         """
         if not self._messages or octets > self._octets:
-            raise BacklogFull("too many messages wait for a connection of their sender's name")
-        self.give_back(-1, -octets)
+            raise BacklogFull("too many messages wait for a connection of their sender name")
+        self.free(-1, -octets)
 
-    def give_back(self, messages: int, octets: int) -> None:
-        """Give room back."""
+    def free(self, messages: int, octets: int) -> None:
+        """Free reserved space."""
         self._messages += messages
         self._octets += octets
 
 
-class Waiting:
-    """The messages of a name that has no connection yet; when it has one, they leave over it, in order."""
+class Buffer:
+    """Buffers the messages of a name that has no connection yet; later it passes them on to the client."""
 
     _log = Logger()
 
-    def __init__(self, name: bytes, room: Room) -> None:
+    def __init__(self, name: bytes, limit: BufferLimit) -> None:
         self._name = name
-        self._room = room
+        self._limit = limit
         self._messages: list[Message] = []
         self._octets = 0
         self._flushes: list[Deferred[None]] = []
@@ -105,19 +105,19 @@ class Waiting:
 
     def publish(self, stream: bytes, subject: bytes, *content: bytes) -> None:
         """See :class:`Sink`."""
-        self._keep(content, lambda client: client.publish(stream, subject, *content))
+        self._add(content, lambda client: client.publish(stream, subject, *content))
 
     def send_to(self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"") -> None:
         """See :class:`Sink`."""
-        self._keep(content, lambda client: client.send_to(mailbox, subject, *content, tracker=tracker))
+        self._add(content, lambda client: client.send_to(mailbox, subject, *content, tracker=tracker))
 
     def send_for(self, service: bytes, subject: bytes, *content: bytes) -> None:
         """See :class:`Sink`."""
-        self._keep(content, lambda client: client.send_for(service, subject, *content))
+        self._add(content, lambda client: client.send_for(service, subject, *content))
 
-    def _keep(self, content: tuple[bytes, ...], message: Message) -> None:
+    def _add(self, content: tuple[bytes, ...], message: Message) -> None:
         octets = sum(map(len, content))
-        self._room.take(octets)
+        self._limit.take(octets)
         self._octets += octets
         self._messages.append(message)
 
@@ -131,14 +131,14 @@ class Waiting:
         self._flushes.append(flushed)
         return flushed
 
-    def leave_over(self, client: Client) -> None:
-        """Let all messages leave over a connection, in order."""
+    def send_all(self, client: Client) -> None:
+        """Send all messages over a connection, in order; it also sends all later ones."""
         self._client = client
         lost: ClientError | None = None
         for message in self._messages:
             try:
                 message(client)
-            except Exception as error:  # The others have to leave all the same.
+            except Exception as error:  # One failure must not keep the other messages from being sent.
                 self._log.failure("a message of {name} is lost", name=printable(self._name))
                 lost = error if isinstance(error, ClientError) else NotConnected(str(error))
         self._empty()
@@ -150,7 +150,7 @@ class Waiting:
                 client.flush().chainDeferred(flushed)
 
     def fail(self, error: ClientError) -> None:
-        """Give up all messages: there will be no connection."""
+        """Drop all messages, since there will be no connection."""
         self._error = error
         flushes, self._flushes = self._flushes, []
         for flushed in flushes:
@@ -158,141 +158,143 @@ class Waiting:
         self._empty()
 
     def _empty(self) -> None:
-        self._room.give_back(len(self._messages), self._octets)
+        self._limit.free(len(self._messages), self._octets)
         self._messages, self._octets = [], 0
 
 
 class Senders:
-    """Connections by sender name. ``make_client`` makes a client for an address, not connected yet."""
+    """Connections by sender name. ``make_client`` returns an unconnected client for an address."""
 
     _log = Logger()
 
     def __init__(self, make_client: Callable[[str], Client]) -> None:
         self._make_client = make_client
-        self._room = Room()
-        # In use, the one that was not used for the longest first; about to be closed; and first come, first served.
+        self._limit = BufferLimit()
+        # In use, least recently used first.
         self._clients: OrderedDict[bytes, Client] = OrderedDict()
-        self._leaving: dict[bytes, Client] = {}
-        self._waiting: OrderedDict[bytes, Waiting] = OrderedDict()
-        self._closing: list[Deferred[None]] = []
+        # About to be closed.
+        self._closing: dict[bytes, Client] = {}
+        # Names without a connection, in the order in which they get one.
+        self._buffers: OrderedDict[bytes, Buffer] = OrderedDict()
+        self._close_waiters: list[Deferred[None]] = []
         self._is_closing = False
 
     def named(self, name: bytes) -> Sink:
-        """Return what sends in a name; what it is given waits for its connection where it has to.
+        """Return the client for a name, or a buffer if there is no free connection.
 
-        :raises ClientError: it cannot even begin to connect.
+        :raises ClientError: the client cannot start to connect.
         """
         client = self._clients.get(name)
         if client is not None and client.is_open:
             self._clients.move_to_end(name)
             return client
-        if client is not None:  # The broker has refused it since.
+        if client is not None:  # The broker has refused it.
             del self._clients[name]
-        waiting = self._waiting.get(name)
-        if waiting is None and not self._waiting and name not in self._leaving and self._has_place:
+        buffer = self._buffers.get(name)
+        if buffer is None and not self._buffers and name not in self._closing and self._has_room:
             return self._connect(name)
-        if waiting is None:
-            waiting = self._waiting[name] = Waiting(name, self._room)
-            self._make_place()
-        return waiting
+        if buffer is None:
+            buffer = self._buffers[name] = Buffer(name, self._limit)
+            self._evict()
+        return buffer
 
     def close(self) -> Deferred[None]:
-        """Close all connections, also those that names still wait for.
+        """Send all buffered messages and close all connections.
 
-        The Deferred fires when the broker has all that was sent; what it does not take within five seconds is lost, and
-        the log says so.
+        The Deferred fires when the broker has all messages. Messages that it does not accept within five seconds are
+        lost, which is logged.
         """
         self._is_closing = True
-        for client in self._leaving.values():
-            client.close(timeout=CLOSE_SECONDS).addErrback(self._lost, client)
+        for client in self._closing.values():
+            client.close(timeout=CLOSE_SECONDS).addErrback(self._close_failed, client)
         for name in list(self._clients):
-            self._leave(name)
-        if not self._leaving:
+            self._start_closing(name)
+        if not self._closing:
             return succeed(None)
         closed: Deferred[None] = Deferred()
-        self._closing.append(closed)
+        self._close_waiters.append(closed)
         return closed
 
     @property
-    def _has_place(self) -> bool:
-        return len(self._clients) + len(self._leaving) < MOST_CONNECTIONS
+    def _has_room(self) -> bool:
+        return len(self._clients) + len(self._closing) < MOST_CONNECTIONS
 
     def _connect(self, name: bytes) -> Client:
         client = self._make_client(address_of(to_text(name)))
-        client.connect(timeout=None).addErrback(self._failed, name, client)
+        client.connect(timeout=None).addErrback(self._connect_failed, name, client)
         self._clients[name] = client
         return client
 
-    def _make_place(self) -> None:
-        """Let as many connections go as names wait for one."""
+    def _evict(self) -> None:
+        """Close the least recently used connections, one for each name that waits."""
         for name in [name for name in self._clients if name != KEPT_NAME]:
-            if len(self._leaving) >= len(self._waiting):
+            if len(self._closing) >= len(self._buffers):
                 break
             if name in self._clients:
-                self._leave(name)
+                self._start_closing(name)
 
-    def _leave(self, name: bytes) -> None:
-        """Close the connection of a name when the broker has all that was sent over it."""
-        client = self._leaving[name] = self._clients.pop(name)
-        # Not by closing it at once, which would lose what a broker that is away does not take in time.
+    def _start_closing(self, name: bytes) -> None:
+        """Close the connection of a name as soon as the broker has all its messages."""
+        client = self._closing[name] = self._clients.pop(name)
+        # Flush first: close() has a timeout, which would lose messages while the broker is away.
         flushed = succeed(None) if self._is_closing or not client.is_open else client.flush()
-        flushed.addErrback(self._unproven)
-        flushed.addCallback(lambda _: client.close(timeout=CLOSE_SECONDS).addErrback(self._lost, client))
-        flushed.addCallback(lambda _: self._left(name))
+        flushed.addErrback(self._flush_failed)
+        flushed.addCallback(lambda _: client.close(timeout=CLOSE_SECONDS).addErrback(self._close_failed, client))
+        flushed.addCallback(lambda _: self._closed(name))
 
-    def _left(self, name: bytes) -> None:
-        del self._leaving[name]
-        self._admit_next()
+    def _closed(self, name: bytes) -> None:
+        del self._closing[name]
+        self._connect_waiting()
         if self._is_closing:
-            for admitted in list(self._clients):
-                self._leave(admitted)
+            for connected in list(self._clients):
+                self._start_closing(connected)
         else:
-            self._make_place()
-        if not self._leaving:
-            closing, self._closing = self._closing, []
-            for closed in closing:
-                closed.callback(None)
+            self._evict()
+        if not self._closing:
+            waiters, self._close_waiters = self._close_waiters, []
+            for waiter in waiters:
+                waiter.callback(None)
 
-    def _admit_next(self) -> None:
-        """Give names that wait the places that are free."""
-        for name in [name for name in self._waiting if name not in self._leaving]:
-            if not self._has_place:
+    def _connect_waiting(self) -> None:
+        """Open connections for names that wait, as far as the limit allows."""
+        for name in [name for name in self._buffers if name not in self._closing]:
+            if not self._has_room:
                 break
-            messages = self._waiting.pop(name)
+            buffer = self._buffers.pop(name)
             try:
                 client = self._connect(name)
-            except Exception as error:  # The others have to leave all the same.
-                self._give_up(name, messages, error if isinstance(error, ClientError) else NotConnected(repr(error)))
+            except Exception as error:  # One failure must not keep the other names from being connected.
+                self._give_up(name, buffer, error if isinstance(error, ClientError) else NotConnected(repr(error)))
             else:
-                messages.leave_over(client)
+                buffer.send_all(client)
 
-    def _unproven(self, failure: Failure) -> None:
-        """Go on: the log has told already what became of this client."""
+    def _flush_failed(self, failure: Failure) -> None:
+        """Continue with closing: the failure of this client is already logged."""
         failure.trap(ClientError)
 
-    def _lost(self, failure: Failure, client: Client) -> None:
+    def _close_failed(self, failure: Failure, client: Client) -> None:
         failure.trap(ClientError)
         if not client.unproven:
             return
         self._log.error("{address}: {error}", address=printable(client.address), error=failure.value)
-        waiting, self._waiting = self._waiting, OrderedDict()
-        for name, messages in waiting.items():
-            self._give_up(name, messages, cast("ClientError", failure.value))
+        buffers, self._buffers = self._buffers, OrderedDict()
+        for name, buffer in buffers.items():
+            self._give_up(name, buffer, cast("ClientError", failure.value))
 
-    def _failed(self, failure: Failure, name: bytes, client: Client) -> None:
+    def _connect_failed(self, failure: Failure, name: bytes, client: Client) -> None:
         failure.trap(ClientError)
         is_used = self._clients.get(name) is client
         if is_used:
             del self._clients[name]
-        # Of a client that was closed before it was connected, its close tells what is lost.
+        # If the client was closed before it was connected, _close_failed logs what is lost.
         if is_used or not self._is_closing:
-            self._tell_failed(name, failure.value)
+            self._log_failed(name, failure.value)
         if is_used:
-            self._admit_next()
+            self._connect_waiting()
 
-    def _give_up(self, name: bytes, messages: Waiting, error: ClientError) -> None:
-        self._tell_failed(name, error)
-        messages.fail(error)
+    def _give_up(self, name: bytes, buffer: Buffer, error: ClientError) -> None:
+        self._log_failed(name, error)
+        buffer.fail(error)
 
-    def _tell_failed(self, name: bytes, error: BaseException | None) -> None:
+    def _log_failed(self, name: bytes, error: BaseException | None) -> None:
         self._log.error("cannot send as {name}: {error}", name=printable(name), error=error)

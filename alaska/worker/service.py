@@ -1,17 +1,12 @@
-"""The worker as a Twisted service: from a request to its script, and from the script to what it sends."""
+"""The worker as a Twisted service: startup, the way of a request from delivery to confirmation, and shutdown."""
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,40 +15,38 @@ from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
-from alaska.lua.files import Version
-from alaska.lua.request import Broken, Call, Outcome, Request, Send, SendKind
+from alaska.lua.request import Call, Outcome, Request, Send
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
 from alaska.system.events import Repeated, Silent
-from alaska.worker.asking import Asking
-from alaska.worker.calls import Calls, check_service
+from alaska.worker.calls import Calls
 from alaska.worker.intake import Intake
+from alaska.worker.outbox import Outbox
 from alaska.worker.output import Output
-from alaska.worker.reports import report, shown
-from alaska.worker.senders import Senders, Sink
-from alaska.worker.underway import UnderWay
+from alaska.worker.partial import PartialResults
+from alaska.worker.reports import Reporter
+from alaska.worker.requester import Requester
+from alaska.worker.retries import Retries
+from alaska.worker.senders import Senders
+from alaska.worker.watchdog import Watchdog
 
 DRAIN_SECONDS = 10.0
-ERROR_SENDER = b"EP"
-CARE_SECONDS = 0.04
-FIRST_BACKOFF_SECONDS = 1.0
-MOST_BACKOFF_SECONDS = 300.0
+"""How long running scripts may take to end when the worker stops."""
 ASK_SECONDS = 2.0
+"""How long scripts may wait for the answers of other services when the worker stops."""
 MOST_LISTED = 10
-"""So long scripts may wait for the answers of other services when the worker stops."""
-NOT_TOLD = "the worker failed to tell what came of it, its log says why"
-NO_HURRY_MS = 60_000
-"""How long a broker that may take any time is waited for before the log says so."""
+NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
+NO_TIMEOUT_MS = 60_000
+"""After this time without a broker there is a warning, if the timeout of the broker is 0 (without limit)."""
 
 
 class WorkerService(Service):
     """Offers a service and runs a script for each request.
 
-    ``make_network`` and ``make_runner`` are called when the service has started, behind the fork of a daemon; the
-    latter is given what answers the questions of scripts.
-    ``refused`` is called when the broker will not have this worker, or there can be none at its endpoint; the worker
-    then has nothing left to do.
+    ``make_network`` and ``make_runner`` are called after the service has started, and after the fork of a daemon; the
+    latter gets the function that answers the calls of scripts. ``refused`` is called when the broker refuses this
+    worker or its endpoint cannot be used; the worker can do nothing then.
     """
 
     _log = Logger()
@@ -75,49 +68,47 @@ class WorkerService(Service):
         self._network: INetwork | None = None
         self._client: Client | None = None
         self._senders = Senders(self._make_sender)
-        self._asking = Asking(reactor, self._make_asker, settings.pool_size)
+        self._requester = Requester(reactor, self._make_requester, settings.pool_size)
         self._kv: KeyValues | None = None
         self._call: Call | None = None
         self._make_runner = make_runner
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
-        self._under_way = UnderWay(reactor, self._pool.tell, self._let_out)
-        self._reported: dict[bytes, Version] = {}
+        self._outbox = Outbox(settings, self._senders, self._output)
+        self._partial = PartialResults(reactor, self._pool.tell, self._outbox.process)
+        self._reporter = Reporter(settings.errors_mailbox, self._send_report if settings.errors_notify else None)
         self._intake: Intake | None = None
         self._address = b""
-        self._is_exhausted = False
-        self._retries: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
-        self._care = LoopingCall(self._look_after_pool)
-        self._care.clock = reactor
-        log = partial(Repeated, self._log) if settings.log_requests else lambda _words: Silent()
-        self._requested: Repeated | Silent = log("[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
-        self._mailed = log("[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
-        self._published = log("[STRM]( subject: '{subject}', topic: '{topic}' )")
-        self._asked = log("[SERV]( subject: '{subject}', service: '{topic}' )")
-        self._replied = log("[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
+        self._retries = Retries(reactor, self._run_again)
+        self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
+        words = "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )"
+        self._requested = Repeated(self._log, words) if settings.log_requests else Silent()
         self.executed = 0
         self.failed = 0
 
     @property
     def intake(self) -> Intake:
-        """What the worker asks of its broker, once it has started."""
+        """The worker's flow control, once it has started."""
         assert self._intake is not None
         return self._intake
 
     @property
     def is_ready(self) -> bool:
-        """Whether the worker has started, and should be given requests."""
-        return bool(self.running) and self._intake is not None and not self._is_exhausted
+        """Whether the worker has started and takes requests."""
+        return bool(self.running) and self._intake is not None and not self._watchdog.is_exhausted
 
     def startService(self) -> None:
-        """Start the pool, and offer the service as soon as the broker is there.
+        """Start the pool, and offer the service as soon as the broker answers.
 
         :raises StoreError: the file of the key-value store cannot be used.
         """
         super().startService()
         self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
-        told, arrive = self._under_way.told, self._under_way.arrive
         self._call = Calls(
-            self._kv, self._asking, told=told, arrive=arrive, is_sandboxed=self._settings.scripts_sandbox
+            self._kv,
+            self._requester,
+            told=self._partial.add,
+            arrive=self._partial.flush,
+            is_sandboxed=self._settings.scripts_sandbox,
         )
         self._network = self._make_network()
         self._pool.start()
@@ -129,7 +120,7 @@ class WorkerService(Service):
 
     async def _connect(self, client: Client) -> None:
         settings = self._settings
-        late = self._reactor.callLater((settings.broker_timeout or NO_HURRY_MS) / 1000, self._say_late)
+        late = self._reactor.callLater((settings.broker_timeout or NO_TIMEOUT_MS) / 1000, self._warn_no_broker)
         try:
             await client.connect(timeout=None)
         finally:
@@ -139,14 +130,14 @@ class WorkerService(Service):
         await client.offer(settings.service_address, settings.service_filter)
         self._log.info("Alaska worker ready (pool:{size})", size=settings.pool_size)
 
-    def _say_late(self) -> None:
+    def _warn_no_broker(self) -> None:
         self._log.warn(
             "no broker answers at {endpoint} yet; the worker waits for it", endpoint=self._settings.broker_endpoint
         )
 
     def _give_up(self, failure: Failure) -> None:
         failure.trap(AlaskaError)
-        # A worker that is stopped before its broker is there has nothing to complain about.
+        # If the worker was stopped while it was connecting, this is no error.
         if self.running and isinstance(failure.value, AlaskaError):
             self._log.critical("the worker cannot work: {error}", error=failure.value)
             self._refused(failure.value)
@@ -156,13 +147,13 @@ class WorkerService(Service):
         return self._make_runner(self._call)
 
     def _make_sender(self, address: str) -> Client:
-        return self._make_client(address, self._unread)
+        return self._make_client(address, self._drop)
 
-    def _make_asker(self, deliver: Callable[[Delivery], None]) -> Client:
+    def _make_requester(self, deliver: Callable[[Delivery], None]) -> Client:
         return self._make_client(address_of("AQ"), deliver, credit=0)
 
-    def _unread(self, delivery: Delivery) -> None:
-        """Drop mail for an address that scripts only send from."""
+    def _drop(self, delivery: Delivery) -> None:
+        """Drop mail to the address of a connection that only sends."""
         names = {"address": printable(delivery.address), "sender": printable(delivery.sender)}
         self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
@@ -182,53 +173,61 @@ class WorkerService(Service):
         )
 
     async def _stop(self) -> None:
-        """Take no more requests, finish those taken, and leave when the broker has all that they sent."""
-        self._end_retries()
-        if self._client is not None and not self._can_hand_back:
-            # What a broker does not take back has to be finished; a broker that says no goodbye must not cost it. Its
-            # goodbye comes behind all that it has sent.
-            await self._client.close(longest=DRAIN_SECONDS).addErrback(self._without_goodbye)
+        """Take no more requests, finish those received, and disconnect when the broker has all their messages."""
+        self._watchdog.is_stopping = True
+        self._cancel_retries()
+        if self._intake is not None and not self._intake.can_return:
+            await self._disconnect_from_c_broker()
         elif self._intake is not None:
             self._intake.stop()
-            self._intake.hand_back(self._pool.withdraw())
-        self._say_what_runs()
-        late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
-        unanswered = self._reactor.callLater(ASK_SECONDS, self._asking.close)
-        await self._pool.stop()
-        for call in (late, unanswered):
-            if call.active():
-                call.cancel()
-        if self._care.running:
-            self._care.stop()
-        await self._asking.close()
+            self._intake.return_to_broker(self._pool.withdraw())
+        await self._drain_pool()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
-        # That ends, one way or the other, with those who send, and for them a broker that is away has its time.
+        # Settling needs the senders, and ends at the latest when they close, which has a timeout.
         await self._senders.close()
         await settled
         if self._client is not None:
-            await self._client.close().addErrback(self._without_goodbye)
+            await self._client.close().addErrback(self._close_failed)
         if self._network is not None:
             self._network.close()
         if self._kv is not None:
             self._kv.close()
 
-    def _end_retries(self) -> None:
-        """Run nothing again; a broker that takes a request back has others run it, else it has failed now."""
-        retries, self._retries = self._retries, {}
-        for retry, (request, error) in retries.items():
-            retry.cancel()
-            if not self._can_hand_back:
+    async def _disconnect_from_c_broker(self) -> None:
+        """Disconnect first: this broker does not redeliver, so the worker must run all requests that it still sends.
+
+        They arrive before the broker's answer to the disconnect; if that does not come, shutdown continues.
+        """
+        assert self._client is not None
+        await self._client.close(longest=DRAIN_SECONDS).addErrback(self._close_failed)
+
+    async def _drain_pool(self) -> None:
+        """Wait for running scripts, up to ``DRAIN_SECONDS``, and end the threads."""
+        self._log_running()
+        late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
+        unanswered = self._reactor.callLater(ASK_SECONDS, self._requester.close)
+        await self._pool.stop()
+        for call in (late, unanswered):
+            if call.active():
+                call.cancel()
+        self._watchdog.stop()
+        await self._requester.close()
+
+    def _cancel_retries(self) -> None:
+        """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""
+        for request, error in self._retries.cancel():
+            if not self.intake.can_return:
                 self._fail(request, error)
 
-    def _without_goodbye(self, failure: Failure) -> None:
+    def _close_failed(self, failure: Failure) -> None:
         failure.trap(ClientError)
         self._log.warn("{error}", error=failure.value)
 
-    def _say_what_runs(self) -> None:
+    def _log_running(self) -> None:
         running = self._pool.unfinished()
         if running:
             self._log.info(
-                "stopping; waits at most {seconds:g} s for {count} running scripts: {subjects}",
+                "stopping; waiting at most {seconds:g} s for {count} running scripts: {subjects}",
                 seconds=DRAIN_SECONDS,
                 count=len(running),
                 subjects=_listed(running),
@@ -236,14 +235,15 @@ class WorkerService(Service):
 
     def _abandon(self) -> None:
         subjects = _listed(self._pool.unfinished())
-        self._log.error("{count} requests are left undone: {subjects}", count=self._pool.abandon(), subjects=subjects)
+        count = self._pool.abandon()
+        self._log.error("{count} requests were not finished: {subjects}", count=count, subjects=subjects)
 
     def stopService(self) -> Deferred[None]:
-        """Finish what was taken, within ten seconds; the Deferred fires when the worker is gone."""
+        """Finish the requests that were received, within ten seconds; fires when the worker has disconnected."""
         super().stopService()
         return ensureDeferred(self._stop())
 
-    # One request's way
+    # The way of a request
 
     def _take(self, delivery: Delivery) -> None:
         command = delivery.command
@@ -251,190 +251,69 @@ class WorkerService(Service):
         tracker, session = delivery.tracker_octets, delivery.session
         request = Request(sender, address, subject, tracker, command.content, 1, session, self._address, monotonic())
         intake = self.intake
-        if not intake.is_asking:
-            # What is left of the credit is used up by this, and the request is with somebody else the sooner.
+        if not intake.gives_credit:
+            # The broker still uses up the credit, and redelivers the request to another worker.
             intake.decline(request)
             return
-        intake.taken()
+        intake.received()
         self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
         self._submit(request)
 
     def _submit(self, request: Request) -> None:
-        if not self._care.running:
-            # Before there is something to look after, so that the time until now does not count.
-            self._pool.watch(self._reactor.seconds())
-            self._care.start(CARE_SECONDS, now=False)
+        if not self._watchdog.is_running:
+            self._watchdog.start()
         self._pool.submit(request)
-
-    def _let_out(self, request: Request, outcome: Outcome, uses: Callable[[Sink], None]) -> ScriptError | None:
-        """Show, log and send what a script has left; return what kept something from being sent, if anything did."""
-        self._output.write(request, outcome)
-        error = None
-        for send in outcome.sends:
-            error = self._send(send, request, uses) or error
-        return error
 
     def _finished(self, request: Request, outcome: Outcome | None) -> None:
         self.executed += 1
         if outcome is None:
-            outcome = Outcome(error=ScriptError("the worker failed to run it, its log says why"))
+            outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
         try:
-            self._tell(request, outcome)
-        except Exception:  # Whatever went wrong, a request that is not confirmed would stay with this worker for ever.
-            self._log.failure("what came of {subject} could not be told", subject=printable(request.subject))
+            self._process(request, outcome)
+        except Exception:  # In any case the request must be confirmed, or it would stay with this worker.
+            self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
             self.failed += 1
-            self.intake.ended(request, errors.INTERNAL_ERROR, NOT_TOLD)
+            self.intake.confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
 
-    def _tell(self, request: Request, outcome: Outcome) -> None:
-        """Show, log and send what a script has left, and confirm its request or run it again."""
+    def _process(self, request: Request, outcome: Outcome) -> None:
+        """Log and send what a script has produced, and confirm its request or schedule a retry."""
         intake = self.intake
-        intake.ran(outcome.seconds)
-        error = self._let_out(request, outcome, intake.uses) or outcome.error
+        intake.record_seconds(outcome.seconds)
+        error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
         self._output.ended(request)
-        left = self._under_way.ended(request)
-        if left is not None:
-            for sender in left.senders:
-                intake.uses(sender)
-            error = left.error or error
+        summary = self._partial.pop(request)
+        if summary is not None:
+            for sender in summary.senders:
+                intake.record_sender(sender)
+            error = summary.error or error
         if outcome.broken is not None:
-            self._report_broken(request, outcome.broken)
+            self._reporter.report_broken(request, outcome.broken)
         if error is None:
-            intake.ended(request, errors.SUCCESS, "")
+            intake.confirm(request, errors.SUCCESS, "")
         elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
-            self._run_again(request, error)
+            self._retries.schedule(request, error)
+            intake.backoff_started()
         else:
             self._fail(request, error)
 
+    def _run_again(self, request: Request) -> None:
+        self.intake.backoff_ended()
+        self._submit(request)
+
     def _fail(self, request: Request, error: ScriptError) -> None:
-        """Give a request up for good."""
+        """Report a request as failed, and confirm it with the status of its error."""
         self.failed += 1
         try:
-            self._report(request, error)
-        except Exception:  # Its sender has to hear of it all the same.
-            self._log.failure("that {subject} failed could not be reported", subject=printable(request.subject))
-        self.intake.ended(request, error.status, error.message)
+            self._reporter.report(request, error)
+        except Exception:  # The requester must be notified even if the report fails.
+            self._log.failure("the failure of {subject} could not be reported", subject=printable(request.subject))
+        self.intake.confirm(request, error.status, error.message)
 
-    def _run_again(self, request: Request, error: ScriptError) -> None:
-        """Run a script that failed once more, later and later; the request stays with this worker meanwhile."""
-        delay = backoff(request.attempt, random.random())  # noqa: S311  # the spread of retries is no secret
-        self._log.warn(
-            "{subject} failed, attempt {attempt}, and is run again in {delay:.1f} s: {text}",
-            subject=printable(request.subject),
-            attempt=request.attempt,
-            delay=delay,
-            text=printable(error.message),
-        )
-        again = request._replace(attempt=request.attempt + 1, arrived=math.inf)
-
-        def run() -> None:
-            del self._retries[retry]
-            self.intake.wakes()
-            self._submit(again)
-
-        retry = self._reactor.callLater(delay, run)
-        self._retries[retry] = request, error
-        self.intake.rests()
-
-    @property
-    def _can_hand_back(self) -> bool:
-        """Whether the broker lets others run what this worker does not: otherwise all that it gives must be run."""
-        return self._client is not None and "confirm" in self._client.capabilities
-
-    def _look_after_pool(self) -> None:
-        """Replace stuck threads, and hand back what waits for threads that are all busy for long.
-
-        That ends when there is nothing to look after; the next request begins it again.
-        """
-        self._pool.watch(self._reactor.seconds())
-        if not self.running:
-            return
-        if self._pool.is_exhausted is not self._is_exhausted:
-            self._is_exhausted = self._pool.is_exhausted
-            self._pause() if self._is_exhausted else self._resume()
-        is_stuck = self.intake.look()
-        if self._can_hand_back and (is_stuck or self._is_exhausted):
-            self.intake.hand_back(self._pool.withdraw())
-        if not self._pool.pending and not self._is_exhausted:
-            self._care.stop()
-
-    def _pause(self) -> None:
-        self._log.critical(
-            "too many scripts hold threads that nothing can end: the worker takes no more requests until some have "
-            'ended or it is started again; with worker/pool/isolation = "process" they would be killed'
-        )
-        if self._can_hand_back:
-            self.intake.stop()
-
-    def _resume(self) -> None:
-        self._log.info("enough of the stuck threads have ended: the worker takes requests again")
-        if self._can_hand_back:
-            self.intake.resume()
-
-    def _report(self, request: Request, error: ScriptError) -> None:
-        """Log that a script failed, and mail it."""
-        self._log.error("{subject} failed: {text}", subject=printable(request.subject), text=shown(error))
-        if self._settings.errors_notify:
-            mailbox = self._settings.errors_mailbox.encode()
-            mail = Send(SendKind.MAILBOX, mailbox, request.subject, report(request, error), ERROR_SENDER)
-            self._send(mail, request, self.intake.uses)
-
-    def _report_broken(self, request: Request, broken: Broken) -> None:
-        """Say that an older version of a script is run, once for each version that is broken."""
-        if self._reported.get(request.subject) != broken.version:
-            self._reported[request.subject] = broken.version
-            error = broken.error
-            text = f"{error.message}\n(the last good version of this script goes on)"
-            self._report(request, ScriptError(text, file=error.file, line=error.line))
-
-    def _send(self, send: Send, request: Request, uses: Callable[[Sink], None]) -> ScriptError | None:
-        """Send what a script wants sent; return what kept it from being sent, if anything did."""
-        if send.kind is SendKind.REPLY:
-            return self._reply(send, request, uses)
-        names = {"subject": printable(send.subject), "topic": printable(send.topic)}
-        try:
-            client = self._senders.named(send.sender)
-            if send.kind is SendKind.MAILBOX:
-                client.send_to(send.topic, send.subject, *send.content)
-                self._mailed.log(**names)
-            elif send.kind is SendKind.SERVICE:
-                check_service(send.topic or request.address, self._settings.scripts_sandbox)
-                client.send_for(send.topic or request.address, send.subject, *send.content)
-                names["topic"] = printable(send.topic or request.address)
-                self._asked.log(**names)
-            else:
-                client.publish(send.topic, send.subject, *send.content)
-                self._published.log(**names)
-        except AlaskaError as error:
-            self._log.error("what a script sent to {topic} is lost: {error}", error=error, **names)
-            return ScriptError(f"what it sent to {names['topic']} is lost: {error}")
-        uses(client)
-        return None
-
-    def _reply(self, send: Send, request: Request, uses: Callable[[Sink], None]) -> ScriptError | None:
-        """Mail an answer to who sent the request; one without an address has no mailbox, and gets none."""
-        names = {"subject": printable(request.subject), "sender": printable(request.sender)}
-        if not request.sender:
-            self._log.debug("the answer of {subject} is dropped: its sender has no address", **names)
-            return None
-        try:
-            client = self._senders.named(send.sender)
-            client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
-        except AlaskaError as error:
-            self._log.error("the answer of {subject} to {sender} is lost: {error}", error=error, **names)
-            return ScriptError(f"its answer to {names['sender']} is lost: {error}")
-        self._replied.log(**names)
-        uses(client)
-        return None
+    def _send_report(self, mail: Send, request: Request) -> None:
+        self._outbox.send(mail, request, self.intake.record_sender)
 
 
 def _listed(requests: list[Request]) -> str:
-    """Return the subjects of requests, each once and not too many of them."""
+    """Return the distinct subjects of requests as a list of limited length."""
     subjects = list(dict.fromkeys(printable(request.subject) for request in requests))
     return ", ".join(subjects[:MOST_LISTED]) + (", ..." if len(subjects) > MOST_LISTED else "")
-
-
-def backoff(attempt: int, chance: float) -> float:
-    """Return how many seconds to wait after a failed attempt, the first being 1; chance is from 0 to 1."""
-    longest = min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(attempt - 1, 30))
-    # Half of it is left to chance, so that what failed together is not run together again.
-    return longest * (0.5 + chance / 2)

@@ -1,4 +1,4 @@
-"""``twistd alaska``: options and wiring of the worker, and of the broker that it may carry."""
+"""``twistd alaska``: options and wiring of the worker and of its embedded broker."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from alaska.worker.service import WorkerService
 
 _log = Logger()
 SWITCH_SECONDS = 0.0005
+"""The GIL's switch interval: how long a thread that returns from Lua waits for the GIL. Python's 5 ms are too long."""
 
 
 class Options(BaseOptions):
@@ -36,7 +37,7 @@ class Options(BaseOptions):
     synopsis = "[options]"
     longdesc = "A worker that runs Lua scripts for service requests."
     optParameters = [  # noqa: RUF012  # as Twisted has it
-        ["config", "c", None, f"The configuration file; without it {WorkerSettings.file}, created if it is missing."]
+        ["config", "c", None, f"The configuration file. The default is {WorkerSettings.file}, created if missing."]
     ]
 
     loaded: Loaded[WorkerSettings]
@@ -44,7 +45,7 @@ class Options(BaseOptions):
     background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
-        """Load the file and tell twistd what it says; a bad one ends the program with a sentence."""
+        """Load the file and apply its settings to twistd's options; a bad file ends the program with an error."""
         self.loaded = starting.load_or_exit(load_worker, self["config"], WorkerSettings.file)
         self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
@@ -55,7 +56,7 @@ class Options(BaseOptions):
         self._load_broker()
 
     def _load_broker(self) -> None:
-        """Load the file with the settings of the embedded broker, if one is named."""
+        """Load the configuration file of the embedded broker, if there is one."""
         settings = self.loaded.settings
         if not settings.broker_embedded or settings.broker_config is None:
             return
@@ -64,17 +65,16 @@ class Options(BaseOptions):
             starting.require_files(self.broker.settings, self.parent)
 
     def broker_path(self) -> Path:
-        """Return where the file with the settings of the embedded broker is, if one is named."""
+        """Return the path of the embedded broker's configuration file; it is relative to twistd's working directory."""
         where = Path("." if self.parent is None else self.parent["rundir"])
         return where / (self.loaded.settings.broker_config or BrokerSettings.file)
 
 
 def makeService(options: Options) -> IService:
-    """Return the worker that the options describe; nothing is opened before it starts."""
+    """Return the worker for these options; it opens nothing before it starts."""
     settings = options.loaded.settings
     starting.report(options["config"], options.loaded)
     give_back_large()
-    # A thread that comes back from Lua waits so long for one that does not pause; Python's own 5 ms would be felt.
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
     program = Program(reactor, options.parent, options.background, Reload(files(options)))
@@ -105,7 +105,7 @@ def makeService(options: Options) -> IService:
 
 
 def files(options: Options) -> list[ConfigurationFile]:
-    """Return the files that the options have read."""
+    """Return the configuration files that the options were read from."""
     found = [ConfigurationFile.read(options["config"], load_worker, options.loaded)]
     if options.broker is not None:
         found.append(ConfigurationFile.read(options.broker_path(), load_broker, options.broker))
@@ -113,9 +113,9 @@ def files(options: Options) -> list[ConfigurationFile]:
 
 
 def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | None) -> BrokerSettings:
-    """Return the settings of the embedded broker: those of its file, or of a new one, at the worker's endpoint.
+    """Return the settings of the embedded broker: those of its file, or the defaults, at the worker's endpoint.
 
-    A store that the worker's own settings name goes before the one that the file names.
+    A store in the worker's own settings takes precedence over the one in the file.
     """
     found = loaded.settings if loaded is not None else BrokerSettings.from_tree(BrokerSettings.default_tree(""))
     if settings.broker_store is not None:
@@ -124,7 +124,7 @@ def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | N
 
 
 def _networks(reactor: Reactor) -> Callable[[], Network]:
-    """Return what makes networks that lie beside each other, so that worker and broker need no TCP between them."""
+    """Return a factory of networks in one context, so that worker and embedded broker need no TCP between them."""
     latest: Network | None = None
 
     def make_network() -> Network:
@@ -136,13 +136,13 @@ def _networks(reactor: Reactor) -> Callable[[], Network]:
 
 
 def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:
-    """Return what accepts this user alone; None, for everybody, where there is none."""
+    """Return a function that accepts this user alone; None, to accept everybody, without user or password."""
     if username is None or password is None:
         return None
     known = username.encode(), password.encode()
 
     def accept(name: bytes, word: bytes) -> bool:
-        # Both are compared, so that the time tells nothing about which was wrong.
+        # Both are always compared, so that the time does not reveal which one was wrong.
         return is_same(name, known[0]) & is_same(word, known[1])
 
     return accept

@@ -1,4 +1,4 @@
-"""``alas``: what it says of a request, whom it says it to, and how it is let in."""
+"""``alas send``: results, credentials, command line and streams."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.testing import ScriptedBroker
 from tests.network_case import ENDPOINT, NetworkCase
-from tests.programs.test_system import Program, SystemTestCase
+from tests.programs.system_case import Program, SystemTestCase
 
 UNREACHABLE, FULL, NO_PERMISSION = 69, 75, 77
 
 
 class OutcomeCase(NetworkCase):
-    """A request, and what alas makes of what is said of it."""
+    """Sends a request and checks the result."""
 
     def send(
         self, *arguments: str, content: bytes = b"x", environ: Mapping[str, str] | None = None
@@ -44,17 +44,17 @@ class OutcomeCase(NetworkCase):
         return sent
 
     def outcome(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Outcome:
-        """Return what becomes of a request by itself."""
+        """Send a request, let time pass, and return the result."""
         sent = self.send(*arguments, environ=environ)
         self.pass_time(2.0)
         return self.successResultOf(sent)
 
 
 class OurBrokerTests(OutcomeCase):
-    """A broker that confirms."""
+    """Results with a broker that confirms."""
 
     def worker(self, status: int | None = None, reason: str = "", credit: int | None = 10) -> list[Delivery]:
-        """Let a worker confirm each request, or leave it; return the requests that come."""
+        """Start a worker that confirms each request, or with None leaves it unconfirmed; return its deliveries."""
         taken: list[Delivery] = []
 
         def take(delivery: Delivery) -> None:
@@ -68,14 +68,14 @@ class OurBrokerTests(OutcomeCase):
         return taken
 
     def test_done(self) -> None:
-        """A request that is done is known to be at once; it came without a sender's address."""
+        """A request that is done is reported at once; it has no sender address."""
         self.start_broker()
         taken = self.worker(200)
         self.assertEqual(self.successResultOf(self.send("-s", "job")), (0, "Sent! It is done."))
         self.assertEqual([(each.subject, each.sender, each.content) for each in taken], [("job", "", (b"x",))])
 
     def test_script_that_runs_long(self) -> None:
-        """A long request is waited for as long as is said, and no longer; the broker has it."""
+        """The wait for the end of a slow request is limited by --wait."""
         self.start_broker()
         self.worker()
         sent = self.send("-w", "300")
@@ -85,19 +85,19 @@ class OurBrokerTests(OutcomeCase):
         self.assertEqual(self.successResultOf(sent), (0, "Sent! The broker has it."))
 
     def test_nobody_offers(self) -> None:
-        """That nobody offers the service is said, and not waited for: the broker has the request."""
+        """If nobody offers the service, this is reported at once."""
         self.start_broker()
         text = "Sent! The broker has it, and nobody offers the service yet."
         self.assertEqual(self.successResultOf(self.send()), (0, text))
 
     def test_plain_worker(self) -> None:
-        """A worker that confirms nothing has the request."""
+        """With a worker that does not confirm, the request counts as delivered."""
         self.start_broker()
         self.worker(credit=None)
         self.assertEqual(self.successResultOf(self.send()), (0, "Sent! A worker has it."))
 
     def test_failed(self) -> None:
-        """What the worker refuses has failed, with its reason on one line."""
+        """A failed request is reported with the worker's reason on one line."""
         self.start_broker()
         for status, reason in ((404, "there is no script\nof that name"), (502, "oh no")):
             self.worker(status, reason)
@@ -105,7 +105,7 @@ class OurBrokerTests(OutcomeCase):
             self.assertEqual(self.successResultOf(self.send()), (1, f"the request has failed: {shown} ({status})"))
 
     def test_no_room(self) -> None:
-        """A request for which the broker has no room is not sent, and may be tried later."""
+        """A request that exceeds the broker's limits ends with the status for a temporary failure."""
         limits = Limits(service=QueueLimits(5, None))
         service = BrokerService(self.reactor, self.process, MemoryStore, [ENDPOINT], limits)
         service.startService()
@@ -114,7 +114,7 @@ class OurBrokerTests(OutcomeCase):
         self.assertEqual(sent, (FULL, "the broker has no room for the request: there is no room for it (301)"))
 
     def test_leaves_no_mail(self) -> None:
-        """What a worker answers to nobody does not wait anywhere."""
+        """No mailbox is created for a request without a sender address."""
         service = self.start_broker()
         self.worker(200)
         self.send()
@@ -122,21 +122,21 @@ class OurBrokerTests(OutcomeCase):
         self.assertEqual([name for name in service.broker.queues._queues if name[0].name == "MAILBOX"], [])
 
     def test_no_confirm(self) -> None:
-        """With --no-confirm the request is sent as ever."""
+        """With --no-confirm the result does not depend on confirmations."""
         self.start_broker()
         self.worker(404)
         self.assertEqual(self.successResultOf(self.send("--no-confirm")), (0, "Sent!"))
 
 
 class ScriptedTests(OutcomeCase):
-    """A broker in the test's hand."""
+    """Results with a broker whose answers are sent by the test."""
 
     def setUp(self) -> None:
         super().setUp()
         self.broker = ScriptedBroker(self.network, ENDPOINT)
 
     def test_c_broker(self) -> None:
-        """A broker that confirms nothing gets what the C program sends, but for the address."""
+        """A broker that does not confirm gets the same commands as from the C program, except for the address."""
         sent = self.send("-a", "svc", "-s", "job")
         self.broker.send(mlm.Ok(200, b""))
         self.broker.send(mlm.Ok(200, b""))
@@ -145,21 +145,21 @@ class ScriptedTests(OutcomeCase):
         self.assertEqual(self.broker.take(), expected)
 
     def test_never_confirmed(self) -> None:
-        """A broker that says nothing of the request may not have it."""
+        """A missing confirmation ends with the status for an unreachable broker."""
         sent = self.send("-t", "700")
         self.broker.send(mlm.Ok(200, b"alaska/1 credit confirm replay"))
         self.pass_time(2.0)
-        text = f"the broker at {ENDPOINT} did not say within 0.7 s that it has the request"
+        text = f"the broker at {ENDPOINT} did not confirm the request within 0.7 s"
         self.assertEqual(self.successResultOf(sent), (UNREACHABLE, text))
 
     def test_no_broker(self) -> None:
-        """Without a broker nothing is sent."""
+        """Without a broker the status is that for an unreachable broker."""
         self.broker.stop()
         text = f"no broker answers at {ENDPOINT} within 0.3 s"
         self.assertEqual(self.outcome("-t", "300"), (UNREACHABLE, text))
 
     def test_name_too_long(self) -> None:
-        """A name that does not fit is a wrong command line, whatever the broker confirms."""
+        """A subject that is too long ends with the status for a wrong command line, with any broker."""
         for reason in (b"", b"alaska/1 credit confirm replay"):
             sent = self.send("-s", "x" * 256)
             self.broker.send(mlm.Ok(200, reason))
@@ -169,14 +169,14 @@ class ScriptedTests(OutcomeCase):
 
 
 class CredentialsTests(OutcomeCase):
-    """A broker that asks who is there."""
+    """A broker that authenticates clients."""
 
     def setUp(self) -> None:
         super().setUp()
         self.start_broker(lambda username, password: (username, password) == (b"alice", b"secret"))
 
     def test_each_way(self) -> None:
-        """Options, a file and the environment let in; options go first."""
+        """Credentials may come from options, a file or the environment; options take precedence."""
         path = Path(self.mktemp())
         path.write_bytes(b"secret\r\nmore\n")
         environ = {"ALASKA_USERNAME": "alice", "ALASKA_PASSWORD": "secret"}
@@ -191,7 +191,7 @@ class CredentialsTests(OutcomeCase):
             self.assertEqual(self.outcome(*arguments, environ=given).status, 0, arguments)
 
     def test_refused(self) -> None:
-        """With wrong credentials, or none, alas says that it is not let in, and shows none."""
+        """Wrong or missing credentials have their own status, and the text does not contain them."""
         for arguments in (("-u", "alice", "-p", "hush"), ()):
             outcome = self.outcome(*arguments)
             self.assertEqual(outcome.status, NO_PERMISSION)
@@ -199,18 +199,18 @@ class CredentialsTests(OutcomeCase):
 
 
 class BreaksOff(io.RawIOBase):
-    """A file on a disk that fails, behind its first octets."""
+    """A file that fails after its first octets."""
 
     def __init__(self) -> None:
         super().__init__()
         self._left = [b"first"]
 
     def readable(self) -> bool:
-        """Return that it is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what is left, then fail."""
+        """Read the first octets, then fail."""
         if not self._left:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         octets = self._left.pop()
@@ -219,10 +219,10 @@ class BreaksOff(io.RawIOBase):
 
 
 class CommandLineTests(SynchronousTestCase):
-    """What is read of a command line, and what is shown of it."""
+    """Parsing of the command line and of the standard input."""
 
     def refused(self, *arguments: str) -> str:
-        """Return what is said of a wrong command line."""
+        """Return the error for a wrong command line."""
         octets = io.BytesIO()
         said = io.TextIOWrapper(octets, encoding="utf-8")
         with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as ended:
@@ -231,7 +231,7 @@ class CommandLineTests(SynchronousTestCase):
         return octets.getvalue().decode()
 
     def test_shows_no_password(self) -> None:
-        """A misspelt option is named without its value, which may be a password."""
+        """The error for an unknown option does not contain its value, which may be a password."""
         for arguments in (("--pass", "hush"), ("--pass=hush",), ("-Phush",), ("hush",), ("-u", "a", "-p", "x", "hush")):
             self.assertNotIn("hush", self.refused(*arguments))
         self.assertIn("unknown option --pass", self.refused("--pass=hush"))
@@ -239,7 +239,7 @@ class CommandLineTests(SynchronousTestCase):
         self.assertNotIn("hush", repr(Credentials.of(options, {})))
 
     def test_half_of_credentials(self) -> None:
-        """A user name and a password come together, and fit."""
+        """User name and password must be given together and be valid; errors contain neither."""
         for arguments, environ in (
             (["-u", "alice"], {}),
             (["-p", "hush"], {}),
@@ -254,12 +254,12 @@ class CommandLineTests(SynchronousTestCase):
             self.assertNotIn("hush", str(raised.exception))
 
     def test_nothing_is_given(self) -> None:
-        """Variables that are empty are none."""
+        """Empty environment variables are ignored."""
         environ = {"ALASKA_USERNAME": "", "ALASKA_PASSWORD": ""}
         self.assertEqual(Credentials.of(parser().parse_args([]), environ), Credentials())
 
     def test_input_that_breaks_off(self) -> None:
-        """Of an input that cannot be read to its end nothing is sent, and a sentence says why."""
+        """If the standard input cannot be read to its end, nothing is sent, and the error is printed."""
         octets = io.BytesIO()
         self.patch(sys, "stdin", io.TextIOWrapper(io.BufferedReader(BreaksOff())))
         self.patch(sys, "stderr", io.TextIOWrapper(octets, encoding="utf-8"))
@@ -269,7 +269,7 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
 
     def test_endless_input(self) -> None:
-        """Of an input that is more than a client keeps nothing is sent, and no more is read."""
+        """If the standard input is larger than the client's limit, nothing is sent, and reading stops."""
         octets = io.BytesIO()
         self.patch(send, "MOST_OCTETS", 10)
         self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x" * 1000)))
@@ -280,18 +280,18 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
 
     def test_milliseconds(self) -> None:
-        """Times are whole numbers that fit, and only the wait may be none."""
+        """Times are integers in range, and only --wait may be 0."""
         for wrong in ("0", "-1", "1.5", "x", str(2**32), "9" * 5000):
             self.refused("-t", wrong)
         self.assertEqual(parser().parse_args(["-w", "0"]).wait, 0)
 
 
 class StreamsTests(SystemTestCase):
-    """Real programs, whose streams are closed, full or broken."""
+    """Real programs with closed, full or broken streams."""
 
     async def alas_with(self, redirections: str, before: str = "") -> Program:
-        """Run alas in a shell to its end."""
-        alas = f"{shlex.quote(sys.executable)} -m alaska.alas -e {self.endpoint}"
+        """Run alas in a shell, and wait for its end."""
+        alas = f"{shlex.quote(sys.executable)} -m alaska.commands.alas -e {self.endpoint}"
         command = f"set -o pipefail; {before} {alas} {redirections}"
         run = "import os, sys; os.execvp('bash', ['bash', '-c', sys.argv[1]])"
         program = self.run_program("-c", run, command, stdin=b"")
@@ -299,7 +299,7 @@ class StreamsTests(SystemTestCase):
         return program
 
     async def test_sends_whatever_its_streams_are(self) -> None:
-        """Closed, full and broken streams, one or all, keep no request from being sent, and are no traceback."""
+        """A request is sent and no traceback is printed, even if streams are closed, full or broken."""
         await self.start_broker()
         taken: list[tuple[bytes, ...]] = []
         worker = Client(self.endpoint, "worker", deliver=lambda delivery: taken.append(delivery.content))
@@ -321,33 +321,33 @@ class StreamsTests(SystemTestCase):
             ("2>&1 | true", large, 300000),
         ):
             program = await self.alas_with(redirections, before)
-            self.assertEqual(program.status, 0, (redirections, program.said[-500:]))
-            self.assertNotIn("Traceback", program.said)
-            self.assertNotIn("Exception ignored", program.said)
+            self.assertEqual(program.status, 0, (redirections, program.output[-500:]))
+            self.assertNotIn("Traceback", program.output)
+            self.assertNotIn("Exception ignored", program.output)
             self.assertEqual([len(content[0]) for content in taken], [size], redirections)
             taken.clear()
 
     async def test_broken_streams_without_a_broker(self) -> None:
-        """The status says what became of the request, also where nobody can read why."""
+        """The exit status is correct even if the error cannot be printed."""
         for redirections in (">&- 2>&-", ">/dev/full 2>/dev/full", "-t 300 2>&1 | true"):
             program = await self.alas_with(f"-t 300 {redirections}")
-            self.assertEqual((program.status, program.said), (UNREACHABLE, ""), redirections)
+            self.assertEqual((program.status, program.output), (UNREACHABLE, ""), redirections)
 
     async def test_missing_script(self) -> None:
-        """That there is no script of that name is known, and so is a script that is done; neither fills the log."""
+        """A missing script and a finished script have different results, and the worker does not warn about replies."""
         self.script("hello", "return 'an answer that nobody can fetch'")
         worker = await self.start_worker(self.worker_config())
         alas = await self.alas("-s", "nothing", "-w", "20000")
-        self.assertEqual(alas.status, 1, alas.said)
-        self.assertIn("(404)\n", alas.said)
-        self.assertNotIn("Sent!", alas.said)
+        self.assertEqual(alas.status, 1, alas.output)
+        self.assertIn("(404)\n", alas.output)
+        self.assertNotIn("Sent!", alas.output)
         alas = await self.alas("-s", "hello", "-w", "20000")
-        self.assertEqual(alas.status, 0, alas.said)
-        self.assertIn("Sent! It is done.", alas.said)
-        self.assertNotIn("no address", worker.said)
+        self.assertEqual(alas.status, 0, alas.output)
+        self.assertIn("Sent! It is done.", alas.output)
+        self.assertNotIn("no address", worker.output)
 
     async def test_environment(self) -> None:
-        """Endpoint and credentials can be given by the environment alone, and are nowhere shown."""
+        """Endpoint and credentials can be given by the environment; credentials are never printed."""
         (self.folder / "passwords").write_text("alice=hush\n", encoding="utf-8")
         config = self.config(
             "malamute.cfg",
@@ -368,9 +368,9 @@ server
         for arguments in ((), ("-h",), ("-u", "bob")):
             program = self.run_program("-m", "alaska.commands.alas", *arguments, stdin=b"{}")
             await program.ended
-            self.assertEqual(program.status, NO_PERMISSION if "bob" in arguments else 0, program.said)
-            self.assertNotIn("hush", program.said)
-            self.assertNotIn("alice", program.said)
+            self.assertEqual(program.status, NO_PERMISSION if "bob" in arguments else 0, program.output)
+            self.assertNotIn("hush", program.output)
+            self.assertNotIn("alice", program.output)
 
     def patch_environment(self, name: str, value: str) -> None:
         """Set a variable for this test."""

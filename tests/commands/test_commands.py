@@ -1,4 +1,4 @@
-"""``alas run`` and ``alas check``, as programs of their own; and that ``alas`` sends as ever."""
+"""``alas run``, ``alas check`` and ``alas send`` as programs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests import PROJECT
 
 
 class CommandCase(SynchronousTestCase):
-    """A folder with scripts, in which alas is run."""
+    """A directory with scripts, in which alas is run."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         (self.folder / "services").mkdir(parents=True)
 
     def write(self, name: str, text: str) -> None:
-        """Write a file of the folder."""
+        """Write a file in the directory."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
     def alas(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
-        """Run alas to its end."""
+        """Run alas, and wait for its end."""
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
         return subprocess.run(
             [sys.executable, "-m", "alaska.commands.alas", *arguments],
@@ -45,10 +45,10 @@ class CommandCase(SynchronousTestCase):
 
 
 class RunTests(CommandCase):
-    """Running a script here."""
+    """``alas run``."""
 
     def test_all_that_it_does(self) -> None:
-        """What a script prints, logs, sends and returns is shown, with the time and memory that it took."""
+        """The output, log lines, messages and reply of a script are printed, with its time and memory."""
         self.write(
             "services/all.lua",
             "print(alaskaContext, alaska.subject, alaska.sender)\nalaska.log.warn('careful')\n"
@@ -73,7 +73,7 @@ class RunTests(CommandCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_settings(self) -> None:
-        """The settings of the worker's file count: that of the folder, or the one that is named."""
+        """The settings come from alaska.cfg in the current directory, or from the file of --config."""
         self.write("services/env.lua", "print(alaska.config.name, alaska.address)")
         self.write("alaska.cfg", 'worker\n    scripts\n        env\n            name = "usual"\n')
         self.write("other.cfg", 'worker\n    scripts\n        env\n            name = "other"\n')
@@ -81,7 +81,7 @@ class RunTests(CommandCase):
         self.assertIn("other\tdefault\n", self.alas("run", "services/env.lua", "-c", "other.cfg").stdout)
 
     def test_request(self) -> None:
-        """Sender, tracker, attempt and further frames can be given."""
+        """Sender, tracker, attempt and further frames can be given as options."""
         self.write(
             "job.lua", "local a = alaska print(a.subject, a.sender, a.tracker, a.attempt, #a.frames, a.frames[2])"
         )
@@ -89,7 +89,7 @@ class RunTests(CommandCase):
         self.assertIn("job\tme\tt\t3\t2\tsecond\n", self.alas("run", "job.lua", *options).stdout)
 
     def test_failure(self) -> None:
-        """A script that fails has its error on the standard error, and the status is 1; what it sent is shown."""
+        """The error of a failed script goes to the standard error, the status is 1, and its messages are printed."""
         self.write("services/bad.lua", "sendTo('half', 1)\nlocal function f() error('oh no') end\nf()")
         done = self.alas("run", "services/bad.lua")
         self.assertEqual(done.returncode, 1)
@@ -97,7 +97,7 @@ class RunTests(CommandCase):
         self.assertIn("mail aw.res, subject half", done.stdout)
 
     def test_wrong_command_lines(self) -> None:
-        """What is no script, or not there, is a sentence and no traceback."""
+        """A file that is no script or does not exist is an error without a traceback."""
         for arguments, status in ((("no.txt",), 2), (("missing.lua",), 1), (("a.lua", "-c", "none.cfg"), 1)):
             done = self.alas("run", *arguments)
             self.assertEqual(done.returncode, status, done.stderr)
@@ -106,16 +106,16 @@ class RunTests(CommandCase):
 
 
 class CheckTests(CommandCase):
-    """Compiling scripts."""
+    """``alas check``."""
 
     def test_good(self) -> None:
-        """Scripts that compile, and use what a worker gives or what they set themselves, have nothing to be said of."""
+        """There is no error for scripts that compile and use only globals of the worker or their own."""
         self.write("services/good.lua", "#!/bin/lua\ncount = (count or 0) + 1 sendFor(alaska.subject, count)")
         done = self.alas("check", "services")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_unknown_globals(self) -> None:
-        """Each use of an unknown global is listed with its place, in modules too, and the status is 1."""
+        """Each use of an unknown global is listed with file and line, also in modules, and the status is 1."""
         self.write("services/typo.lua", "pirnt(1)\nlocal function f() return tabel.concat({}) end")
         self.write("services/part/inner.lua", "return missing")
         done = self.alas("check", "services/")
@@ -130,7 +130,7 @@ class CheckTests(CommandCase):
         )
 
     def test_broken(self) -> None:
-        """A file that does not compile is listed with line and reason, the others as well, and the status is 1."""
+        """Files that do not compile or cannot be read are listed, the other files are checked, and the status is 1."""
         self.write("services/a.lua", "\nx = = 1")
         self.write("services/b.lua", "missing()")
         done = self.alas("check", "services", "nowhere.lua")
@@ -141,18 +141,19 @@ class CheckTests(CommandCase):
         self.assertEqual(third, "nowhere.lua: cannot be read: No such file or directory")
 
     def test_globals_of_another_lua(self) -> None:
-        """A file whose globals cannot be listed is not well."""
+        """A file whose globals cannot be listed counts as an error."""
         self.write("services/a.lua", "x = 1")
         self.patch(check, "globals_of", unlisted)
-        self.patch(streams, "say", lambda _text: None)
+        self.patch(streams, "write_line", lambda _text: None)
         self.assertFalse(check.check(self.folder / "services/a.lua", cast("check.Compiler", Compiles())))
 
-    def test_nobody_reads(self) -> None:
-        """Findings that nobody reads, or has room for, are no traceback, and the status is the same."""
+    def test_broken_streams(self) -> None:
+        """The status is the same and no traceback is printed if streams are closed, full or broken."""
         self.write("services/a.lua", "\n".join(["missing()"] * 5000))
         for command in ("run services/a.lua", "check services"):
             for where in ("| true", "> /dev/full", ">&-", ">&- 2>&- <&-", "2>/dev/full", "2>&-"):
-                shell = f"set -o pipefail; {shlex.quote(sys.executable)} -m alaska.alas {command} </dev/null {where}"
+                alas = f"{shlex.quote(sys.executable)} -m alaska.commands.alas"
+                shell = f"set -o pipefail; {alas} {command} </dev/null {where}"
                 done = subprocess.run(
                     ["bash", "-c", shell],
                     cwd=self.folder,
@@ -164,18 +165,18 @@ class CheckTests(CommandCase):
                 self.assertEqual((done.returncode, b"Traceback" in done.stderr), (1, False), (shell, done.stderr))
 
     def test_shipped_scripts(self) -> None:
-        """The scripts that come with Alaska are good."""
+        """There are no errors in the scripts that are shipped with Alaska."""
         done = self.alas("check", str(PROJECT / "services"))
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
 
 
 def unlisted(_source: bytes) -> object:
-    """Say what is said of a source whose globals cannot be listed."""
+    """Raise the error for a source whose globals cannot be listed."""
     raise NotLua("strange")
 
 
 class Compiles:
-    """Finds no fault."""
+    """A compiler that finds no errors."""
 
     def failure(self, _source: bytes, _file: Path) -> str:
         """Return nothing."""
@@ -183,10 +184,10 @@ class Compiles:
 
 
 class SendTests(CommandCase):
-    """Sending is what it was."""
+    """``alas send``."""
 
     def test_send_is_a_synonym(self) -> None:
-        """``alas send`` says and does what ``alas`` does."""
+        """``alas send`` does and prints the same as ``alas``."""
         options = ("-e", "tcp://127.0.0.1:1", "-t", "100", "-s", "job")
         plain, named = (self.alas(*words, *options, stdin=b"x") for words in ((), ("send",)))
         self.assertEqual((plain.returncode, plain.stdout), (69, named.stdout))

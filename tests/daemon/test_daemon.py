@@ -1,4 +1,4 @@
-"""The programs as daemons: starts that fail in the background, signals, and the status at the end."""
+"""The programs as daemons: failed starts in the background, signals, and exit statuses."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ import signal
 import socket
 from contextlib import closing
 
-from tests.programs.test_system import SystemTestCase, until
+from tests.programs.system_case import SystemTestCase, until
 
 
 class BackgroundTests(SystemTestCase):
-    """What the shell hears of a start in the background."""
+    """Errors of a start in the background."""
 
     async def assert_fails(self, name: str, text: str, words: str) -> None:
-        """A program with this configuration says why it does not start, and leaves nothing behind."""
+        """Check that a program with this configuration prints one error line, exits with 1, and leaves no pid file."""
         config = self.config(f"{name}.cfg", text)
         starter = self.twistd(name, "--config", str(config))
         self.assertEqual(await starter.ended, 1)
-        self.assertIn(words, starter.said)
-        self.assertEqual(len(starter.said.splitlines()), 1, starter.said)
+        self.assertIn(words, starter.output)
+        self.assertEqual(len(starter.output.splitlines()), 1, starter.output)
         self.assertFalse((self.folder / "twistd.pid").exists())
 
     async def test_taken_port(self) -> None:
-        """A broker whose port is taken says so to the shell."""
+        """A broker whose port is taken prints an error."""
         with closing(socket.create_server(("127.0.0.1", 0))) as other:
             endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
             text = f"server\n    background = 1\nmlm_server\n    bind\n        endpoint = {endpoint}\n"
             await self.assert_fails("malamute", text, f"cannot serve {endpoint}")
 
-    async def test_no_place_for_the_store(self) -> None:
-        """A broker whose store has no place says so to the shell."""
+    async def test_no_directory_for_the_store(self) -> None:
+        """A broker whose store cannot be created prints an error."""
         text = f"server\n    background = 1\nmlm_server\n    bind\n        endpoint = {self.endpoint}\n"
         text += "    store\n        path = nowhere/at/all\n"
         await self.assert_fails("malamute", text, "No such file or directory")
 
-    async def test_no_place_for_values(self) -> None:
-        """A worker whose key-value store has no place says so to the shell."""
+    async def test_no_directory_for_values(self) -> None:
+        """A worker whose key-value store cannot be created prints an error."""
         text = f"worker\n    background = 1\n    broker\n        endpoint = {self.endpoint}\n"
         await self.assert_fails("alaska", text + "    kv\n        store = nowhere/at/all\n", "cannot be opened")
 
-    async def test_no_place_for_the_pid(self) -> None:
-        """What twistd itself finds is said as well."""
+    async def test_no_directory_for_the_pid(self) -> None:
+        """Errors of twistd itself are printed as well."""
         config = self.config(
             "b.cfg", f"server\n    background = 1\nmlm_server\n    bind\n        endpoint = {self.endpoint}\n"
         )
         starter = self.twistd("--pidfile", "nowhere/pid", "malamute", "--config", str(config))
         self.assertEqual(await starter.ended, 1)
-        self.assertIn("No such file or directory", starter.said)
+        self.assertIn("No such file or directory", starter.output)
 
 
 class SignalTests(SystemTestCase):
-    """What signals do to programs that run."""
+    """Signals to running programs."""
 
     async def test_hang_up(self) -> None:
-        """HUP has the configuration checked and says what needs a restart; a bad file changes nothing."""
+        """SIGHUP checks the configuration and logs which settings need a restart; a bad file changes nothing."""
         self.script("hello", "return 'well'")
         config = self.worker_config()
         worker = await self.start_worker(config)
@@ -71,7 +71,7 @@ class SignalTests(SystemTestCase):
         self.assertIsNone(worker.status)
 
     async def test_without_effect(self) -> None:
-        """Signals that mean nothing here are noted, however many come."""
+        """Signals without effect are logged, and do not end the program."""
         broker = await self.start_broker()
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
             broker.send_signal(number)
@@ -83,7 +83,7 @@ class SignalTests(SystemTestCase):
         self.assertEqual(await broker.ended, 0)
 
     async def test_second_signal(self) -> None:
-        """The first TERM waits for scripts, and says for which; the second ends the program at once."""
+        """The first SIGTERM waits for running scripts and logs them; the second ends the program at once."""
         self.script("slow", "while true do end")
         worker = await self.start_worker(self.worker_config())
         await self.alas("-s", "slow")
@@ -92,17 +92,17 @@ class SignalTests(SystemTestCase):
         await worker.until("running scripts: slow")
         worker.send_signal(signal.SIGTERM)
         self.assertEqual(await worker.ended, -signal.SIGTERM)
-        self.assertNotIn("Traceback", worker.said)
+        self.assertNotIn("Traceback", worker.output)
 
     async def test_drained(self) -> None:
-        """A program that one TERM or INT has ended in order ends with 0."""
+        """A program that was shut down by one SIGTERM or SIGINT exits with 0."""
         for number in (signal.SIGTERM, signal.SIGINT):
             worker = await self.start_worker(self.worker_config())
             worker.send_signal(number)
             self.assertEqual(await worker.ended, 0)
 
-    async def test_pid_file_of_a_daemon_that_is_ended_at_once(self) -> None:
-        """Nor does the second signal leave a pid file behind."""
+    async def test_pid_file_after_second_signal(self) -> None:
+        """A daemon that is ended by a second signal leaves no pid file."""
         self.script("slow", "while true do end")
         config = self.worker_config(more='    background = "1"\n')
         self.assertEqual(await self.twistd("alaska", "--config", str(config)).ended, 0)
@@ -118,10 +118,10 @@ class SignalTests(SystemTestCase):
 
 
 class StatusTests(SystemTestCase):
-    """Statuses that a supervisor sees."""
+    """Exit statuses for a service manager."""
 
     async def test_refused(self) -> None:
-        """A worker that the broker does not accept ends with 77."""
+        """A worker that the broker refuses exits with 77."""
         (self.folder / "users").write_text("joe=secret\n", encoding="utf-8")
         text = "server\n    auth\n        plain = users\nmlm_server\n    security\n        mechanism = plain\n"
         config = self.config("malamute.cfg", f"{text}    bind\n        endpoint = {self.endpoint}\n")
@@ -130,4 +130,4 @@ class StatusTests(SystemTestCase):
         auth = "    auth\n        plain\n            username = joe\n            password = wrong\n"
         worker = self.twistd("-n", "alaska", "--config", str(self.worker_config(embedded=False, more=auth)))
         self.assertEqual(await worker.ended, 77)
-        self.assertIn("the worker cannot work", worker.said)
+        self.assertIn("the worker cannot work", worker.output)

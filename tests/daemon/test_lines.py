@@ -1,4 +1,4 @@
-"""The log on a terminal, compared with what Twisted's own observer writes."""
+"""The fast log observer, compared with Twisted's own observer."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Named:
 
     name = "the name"
 
-    def told(self) -> str:
-        """Return what an event may call."""
+    def call(self) -> str:
+        """Return a text; formats of events may contain calls."""
         return "the answer"
 
 
 EVENTS: list[dict[str, Any]] = [
     {"log_format": "plain"},
     {"log_format": "{subject} of {each.name!r}, {count:>5}", "subject": "s", "each": Named(), "count": 3},
-    {"log_format": "called {each.told()}", "each": Named()},
+    {"log_format": "called {each.call()}", "each": Named()},
     {"log_format": "[SREQ]( address: {address} )", "address": "a(b)"},
     {"log_format": "two\nlines, {more}", "more": "three\nand four"},
     {"log_format": "{missing}"},
@@ -59,12 +59,12 @@ EVENTS: list[dict[str, Any]] = [
 
 
 def full(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event with all that a logger puts into it."""
+    """Return an event with all fields that a logger adds."""
     return {"log_time": 1_700_000_000.5, "log_level": LogLevel.info, "log_namespace": "test", **event}
 
 
 def written_by(observe: ILogObserver, stream: io.StringIO, event: dict[str, Any]) -> str:
-    """Return what an observer writes of an event, the second time that it sees one like it."""
+    """Return what an observer writes for an event, after it has seen an equal one."""
     observe(dict(event))
     stream.truncate(0)
     stream.seek(0)
@@ -73,21 +73,21 @@ def written_by(observe: ILogObserver, stream: io.StringIO, event: dict[str, Any]
 
 
 class LineObserverTests(SynchronousTestCase):
-    """The observer that worker and broker log by."""
+    """The lines of the observer."""
 
     def test_interface(self) -> None:
-        """It is an observer."""
+        """The observer implements ILogObserver."""
         verifyObject(ILogObserver, LineObserver(io.StringIO()))
 
     def test_lines_are_those_of_twisted(self) -> None:
-        """Whatever the event, a verbose observer writes what Twisted's writes."""
+        """For any event, a verbose observer writes the same line as Twisted's observer."""
         ours, theirs = io.StringIO(), io.StringIO()
         observer, other = LineObserver(ours, is_verbose=True), textFileLogObserver(theirs)
         for event in map(full, EVENTS):
             self.assertEqual(written_by(observer, ours, event), written_by(other, theirs, event), event)
 
     def test_what_is_left_out(self) -> None:
-        """One that is not verbose leaves out what Twisted's filter leaves out at the level of information."""
+        """An observer that is not verbose leaves out the same events as Twisted's filter at level info."""
         ours, theirs = io.StringIO(), io.StringIO()
         filtered = FilteringLogObserver(
             textFileLogObserver(theirs), [LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)]
@@ -97,7 +97,7 @@ class LineObserverTests(SynchronousTestCase):
             self.assertEqual(written_by(observer, ours, event), written_by(filtered, theirs, event), event)
 
     def test_time_goes_on(self) -> None:
-        """Each line has the time of its own event."""
+        """Each line has the time of its event."""
         stream = io.StringIO()
         observer = LineObserver(stream)
         for second in (0, 0.9, 1, 60):
@@ -105,10 +105,10 @@ class LineObserverTests(SynchronousTestCase):
         times = [line.split()[0] for line in stream.getvalue().splitlines()]
         self.assertEqual([times[0] == time for time in times], [True, True, False, False])
 
-    def test_made_up_texts_are_forgotten(self) -> None:
-        """A program that makes up texts and places does not make the observer grow."""
+    def test_cache_size(self) -> None:
+        """The caches of formats and namespaces have a limited size."""
         stream = io.StringIO()
-        observer = LineObserver(stream, most_known=3)
+        observer = LineObserver(stream, cache_size=3)
         for number in range(10):
             Logger(f"place{number}", observer=observer).info(f"text {number}")
         self.assertEqual(len(stream.getvalue().splitlines()), 10)
@@ -116,7 +116,7 @@ class LineObserverTests(SynchronousTestCase):
 
 
 class Flushed(io.StringIO):
-    """A stream that keeps what it held each time that it was flushed."""
+    """A stream that records its content at each flush."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,15 +124,15 @@ class Flushed(io.StringIO):
         self.is_blocked = False
 
     def flush(self) -> None:
-        """Note what there is."""
+        """Record the content."""
         self.flushes.append(self.getvalue())
 
 
 class FlushTests(SynchronousTestCase):
-    """When lines leave the program."""
+    """The flushes of the observer."""
 
     def setUp(self) -> None:
-        """Make an observer whose flushes are in the test's hand."""
+        """Make an observer whose scheduled flushes are made by the test."""
         self.stream = Flushed()
         self.due: list[Callable[[], bool]] = []
         self.observe = LineObserver(self.stream, is_verbose=True, when=self.due.append)
@@ -142,14 +142,14 @@ class FlushTests(SynchronousTestCase):
         self.observe(full({"log_level": level, "log_format": text}))
 
     def test_at_once(self) -> None:
-        """Where nobody says when, each line leaves at once."""
+        """By default, each line is flushed at once."""
         observe = LineObserver(self.stream)
         for _ in range(2):
             observe(full({"log_format": "x"}))
         self.assertEqual([text.count("\n") for text in self.stream.flushes], [1, 2])
 
     def test_together(self) -> None:
-        """Until the flush that it has asked for, an observer asks for no other; behind it for another."""
+        """An observer schedules one flush for all lines until then."""
         for _ in range(2):
             for level in (LogLevel.info, LogLevel.debug):
                 self.log(level)
@@ -158,14 +158,14 @@ class FlushTests(SynchronousTestCase):
         self.assertEqual([text.count("\n") for text in self.stream.flushes], [2, 4])
 
     def test_urgent(self) -> None:
-        """A warning or worse, and what has no level, leaves at once with all before it."""
+        """A warning, an error or an event without level is flushed at once, with all lines before it."""
         for number, level in enumerate((LogLevel.warn, LogLevel.error, LogLevel.critical, None), 1):
             self.log(LogLevel.info)
             self.log(level)
             self.assertEqual([text.count("\n") for text in self.stream.flushes], [2 * n for n in range(1, number + 1)])
 
     def test_blocked(self) -> None:
-        """As long as the stream does not take everything, the observer asks for one more flush, and not for others."""
+        """While the stream is blocked, the observer schedules only one further flush."""
         self.stream.is_blocked = True
         self.log(LogLevel.warn)
         self.log(LogLevel.info)
@@ -179,8 +179,8 @@ class FlushTests(SynchronousTestCase):
         self.log(LogLevel.info)
         self.assertEqual(len(self.due), 1)
 
-    def test_nobody_there(self) -> None:
-        """A stream that is closed or broken is no error of who flushes it."""
+    def test_closed_stream(self) -> None:
+        """Flushing a closed or broken stream raises nothing."""
         reading, writing = os.pipe()
         os.close(reading)
         broken = os.fdopen(writing, "w", encoding="utf-8")
@@ -193,15 +193,15 @@ class FlushTests(SynchronousTestCase):
 
 
 class EscapeTests(SynchronousTestCase):
-    """Texts that would do something to a terminal, or cannot be written."""
+    """Escaping of control characters and surrogates."""
 
     def test_escaped(self) -> None:
-        """Control characters and surrogates are written as escapes; tabs and ends of lines stay."""
+        """Control characters and surrogates are escaped; tabs and line feeds stay."""
         self.assertEqual(escaped("plain \u00fc"), "plain \u00fc")
         self.assertEqual(escaped("\x1b[31m\tred\x07\n\u2028\udc80"), "\\x1b[31m\tred\\x07\n\\u2028\\udc80")
 
     def test_in_lines(self) -> None:
-        """That holds for every event, of whatever sort."""
+        """Control characters are escaped in the lines of all kinds of events."""
         for event in (
             {"log_format": "{a}", "a": "x\x1b[2Jy"},
             {"log_format": "{a!r:>3}{b}", "a": 1, "b": "\x1b"},
@@ -218,7 +218,7 @@ class RepeatedTests(SynchronousTestCase):
     """Events that are logged with each request."""
 
     def test_same_event(self) -> None:
-        """The event is that of a logger, with the time at which it was logged."""
+        """The event equals that of a logger, with the current time."""
         events: list[dict[str, Any]] = []
 
         @implementer(ILogObserver)

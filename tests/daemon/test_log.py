@@ -1,4 +1,4 @@
-"""Where the log goes, and who can read it."""
+"""The destination of the log."""
 
 from __future__ import annotations
 
@@ -19,67 +19,67 @@ from alaska.errors import ConfigurationError
 
 
 class ChooseCase(SynchronousTestCase):
-    """Twistd's options, and a working directory."""
+    """Options of twistd, and a working directory."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
-        self.patch(log, "_chosen", log.Chosen())
-        self.addCleanup(lambda: log._chosen.file and not log._chosen.file.closed and log._chosen.file.close())
+        self.patch(log, "selection", log.Selection())
+        self.addCleanup(lambda: log.selection.file and not log.selection.file.closed and log.selection.file.close())
 
     def choose(self, *arguments: str, is_verbose: bool = False, to_syslog: bool = False) -> Any:
-        """Return what makes the observer of the log, as twistd finds it."""
+        """Return the factory of the log observer, as twistd finds it."""
         options = ServerOptions()
         options.parseOptions([f"--rundir={self.folder}", *arguments])
-        log.choose(options, "alaska", is_verbose, to_syslog)
+        log.configure(options, "alaska", is_verbose, to_syslog)
         logger = options["logger"]
         return namedAny(logger) if isinstance(logger, str) else logger
 
 
 class ChooseTests(ChooseCase):
-    """Where it goes."""
+    """The selection of the destination."""
 
     def test_terminal(self) -> None:
-        """In the foreground, to the standard output."""
+        """A program in the foreground logs to the standard output."""
         self.assertIs(self.choose("-n"), log.terminal_observer)
 
     def test_file(self) -> None:
-        """A daemon's, to a file in its working directory."""
+        """A daemon logs to a file in its working directory."""
         self.assertIs(self.choose(), log.file_observer)
         self.assertTrue((self.folder / "twistd.log").exists())
 
     def test_given_file(self) -> None:
-        """To a file that the command line names, also in the foreground, before syslog."""
+        """The log file of the command line is used also in the foreground, and takes precedence over syslog."""
         path = self.folder / "given.log"
         for arguments in ((), ("-n",)):
             found = self.choose(f"--logfile={path}", *arguments, to_syslog=True)
             self.assertIs(found, log.file_observer)
-            assert log._chosen.file is not None
-            self.assertEqual(Path(log._chosen.file.path), path)
-            log._chosen.file.close()
+            assert log.selection.file is not None
+            self.assertEqual(Path(log.selection.file.path), path)
+            log.selection.file.close()
 
     def test_syslog(self) -> None:
-        """To syslog, under the program's name, unless the command line gives another."""
+        """Messages to syslog have the program's name as prefix, unless the command line gives another."""
         for arguments, prefix in (((), "alaska"), (("--prefix=mine",), "mine")):
             self.assertIs(self.choose(*arguments, to_syslog=True), log.syslog_observer)
-            self.assertEqual(log._chosen.prefix, prefix)
+            self.assertEqual(log.selection.prefix, prefix)
         self.assertIs(self.choose("--syslog"), log.syslog_observer)
 
     def test_another_logger(self) -> None:
-        """A logger of the command line is kept."""
+        """A logger of the command line takes precedence over everything else."""
         found = self.choose("--logger=twisted.logger.textFileLogObserver", to_syslog=True)
         self.assertEqual(found.__name__, "textFileLogObserver")
 
 
 class FileTests(ChooseCase):
-    """Files of logs."""
+    """Log files."""
 
     def test_two_daemons(self) -> None:
-        """The second daemon of a folder has a file of its own name; a third one has to be given one."""
+        """The second daemon in a directory logs to a file with its name; a third one needs --logfile."""
         self.choose()
-        first = log._chosen.file
+        first = log.selection.file
         self.choose()
-        second = log._chosen.file
+        second = log.selection.file
         assert first is not None
         assert second is not None
         self.addCleanup(first.close)
@@ -89,33 +89,33 @@ class FileTests(ChooseCase):
         self.assertRaises(ConfigurationError, self.choose, f"--logfile={first.path}")
 
     def test_rotated(self) -> None:
-        """The file that follows when one is full is as much one's own."""
+        """The new file after a rotation is locked as well."""
         self.choose()
-        file = log._chosen.file
+        file = log.selection.file
         assert file is not None
         file.rotate()
         self.assertRaises(ConfigurationError, self.choose, f"--logfile={file.path}")
 
     def test_private(self) -> None:
-        """Nobody else can read it, whatever the mask of the process says, nor what it becomes when it is rotated."""
+        """Log files and rotated log files are readable only by their owner, whatever the umask is."""
         self.addCleanup(os.umask, os.umask(0))
         self.choose()
-        file = log._chosen.file
+        file = log.selection.file
         assert file is not None
         file.rotate()
         for path in self.folder.iterdir():
             self.assertEqual(path.stat().st_mode & 0o777, 0o600, path)
 
-    def test_no_place(self) -> None:
-        """A file that cannot be written is a sentence."""
+    def test_no_directory(self) -> None:
+        """A log file that cannot be written is a configuration error."""
         error = self.assertRaises(ConfigurationError, self.choose, f"--logfile={self.folder}/none/x.log")
         self.assertIn("x.log cannot be written", str(error))
 
     def test_written(self) -> None:
-        """What is written between two flushes is one write, with escapes for what has no octets."""
+        """Each flush is one write; surrogates are escaped."""
         self.choose()
-        assert log._chosen.file is not None
-        output = log.FileOutput(log._chosen.file)
+        assert log.selection.file is not None
+        output = log.FileOutput(log.selection.file)
         output.write("\u00fc\udc80\n")
         output.write("b\n")
         path = self.folder / "twistd.log"
@@ -125,10 +125,10 @@ class FileTests(ChooseCase):
 
 
 class ObserverTests(ChooseCase):
-    """What the observers write."""
+    """The lines of the observers."""
 
     def test_verbose(self) -> None:
-        """Only a verbose one writes what is for developers."""
+        """Only a verbose observer writes debug events."""
         for is_verbose, expected in ((False, ["information"]), (True, ["detail", "information"])):
             self.choose("-n", is_verbose=is_verbose)
             output = io.StringIO()
@@ -139,7 +139,7 @@ class ObserverTests(ChooseCase):
             self.assertEqual([line.rpartition(" ")[2] for line in output.getvalue().splitlines()], expected)
 
     def test_syslog(self) -> None:
-        """Each line is a message with the priority of its level, without control characters."""
+        """Each line is a message with the priority of its level and with control characters escaped."""
         self.choose(to_syslog=True)
         sent: list[tuple[int, str]] = []
         self.patch(syslog, "openlog", lambda *_arguments: None)

@@ -1,4 +1,4 @@
-"""One program of twistd: how it starts, what ends it, and with which status."""
+"""A program run by twistd: startup, shutdown and exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.network_case import LogCase
 
 
 class Part(Service):
-    """A service that notes when it starts and stops, and does so as the test says."""
+    """A service that records its starts and stops, and whose errors and delays are set by the test."""
 
     def __init__(self, name: str, notes: list[str]) -> None:
         self.name = name
@@ -36,14 +36,14 @@ class Part(Service):
         super().startService()
 
     def stopService(self) -> Deferred[None] | None:
-        """Stop, when the Deferred fires if there is one."""
+        """Stop; return the Deferred of the test, if there is one."""
         super().stopService()
         self._notes.append(f"{self.name} stops")
         return self.stopped
 
 
 class ProgramTests(LogCase):
-    """Several services that are one program."""
+    """A program with two services."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -56,7 +56,7 @@ class ProgramTests(LogCase):
             part.setServiceParent(self.program)
 
     def test_interface(self) -> None:
-        """A program is a service."""
+        """A program implements IService."""
         self.assertTrue(verifyObject(IService, self.program))
 
     def test_starts_in_order(self) -> None:
@@ -66,7 +66,7 @@ class ProgramTests(LogCase):
         self.assertTrue(self.program.running)
 
     def test_cannot_start(self) -> None:
-        """What keeps a service from starting is logged, and ends the program with a status that is not 0."""
+        """If a service cannot start, the error is logged, and the program exits with a status other than 0."""
         self.broker.error = CannotBind("cannot serve tcp://*:1")
         ended = self.assertRaises(SystemExit, self.program.startService)
         self.assertEqual(ended.code, EX_FAILED)
@@ -74,7 +74,7 @@ class ProgramTests(LogCase):
         self.assertEqual(self.notes, ["broker starts"])
 
     def test_stops_one_after_the_other(self) -> None:
-        """Services stop from the last to the first, each when the one before has stopped."""
+        """Services stop in reverse order, one after the other."""
         self.program.startService()
         self.notes.clear()
         self.worker.stopped, self.broker.stopped = Deferred(), Deferred()
@@ -87,8 +87,8 @@ class ProgramTests(LogCase):
         self.broker.stopped.callback(None)
         self.successResultOf(stopped)
 
-    def test_one_does_not_stop(self) -> None:
-        """A service that fails to stop is logged and keeps no other from stopping."""
+    def test_stop_fails(self) -> None:
+        """If a service fails to stop, this is logged, and the other services are stopped."""
         self.program.startService()
         self.notes.clear()
         self.worker.stopped = fail(OSError("no"))
@@ -97,7 +97,7 @@ class ProgramTests(LogCase):
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
     def test_pid_file(self) -> None:
-        """A program that cannot start removes its pid file, and nobody else's."""
+        """A program that cannot start removes its own pid file, but not that of another process."""
         self.broker.error = CannotBind("cannot serve tcp://*:1")
         for pid, is_left in ((os.getpid(), False), (1, True)):
             self.pidfile.write_text(str(pid))
@@ -105,8 +105,8 @@ class ProgramTests(LogCase):
             self.assertIs(self.pidfile.exists(), is_left)
 
     def test_end_before_the_reactor_runs(self) -> None:
-        """A program that is to end before its reactor runs ends as soon as that runs."""
-        self.program.end(StoreError("gone"))
+        """A program that is ended before its reactor runs stops as soon as the reactor runs."""
+        self.program.end(StoreError("lost"))
         self.addCleanup(setattr, self.program._status, "value", 0)
         self.assertFalse(self.reactor.hasStopped)
         self.reactor.run()
@@ -114,7 +114,7 @@ class ProgramTests(LogCase):
         self.assertEqual(self.program._status.value, EX_FAILED)
 
     def test_statuses(self) -> None:
-        """Who is refused, has a bad configuration or finds no broker can be told by the status."""
+        """There are different statuses for a refusal, a bad configuration, an absent broker, and other errors."""
         for error, status in (
             (Refused("no"), EX_REFUSED),
             (ConfigurationError("bad"), EX_CONFIG),

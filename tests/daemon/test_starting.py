@@ -1,4 +1,4 @@
-"""What twistd is told, and how its services start and stop."""
+"""Startup: configuration files, twistd's options, and the first lines of the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alaska.errors import ConfigurationError
 from tests import PROJECT
 from tests.network_case import LogCase
 
-# Logs before the reactor runs, in a turn of it that ends as the test says, and after it.
+# Logs before the reactor runs, in one turn that ends with the code of the test, and after the reactor has stopped.
 LOGS = """
 import os, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
@@ -43,10 +43,10 @@ os._exit(0)
 
 
 class StandardErrorCase(SynchronousTestCase):
-    """What is written to the standard error."""
+    """Captures the standard error."""
 
     def ends(self, call: Callable[[], object]) -> tuple[object, str]:
-        """Expect that a call ends the program; return the status, and what it wrote to the standard error."""
+        """Check that a call raises SystemExit; return the status and the standard error."""
         written = io.StringIO()
         self.patch(sys, "stderr", written)
         ended = self.assertRaises(SystemExit, call)
@@ -57,7 +57,7 @@ class LoadTests(StandardErrorCase):
     """Configuration files, good and bad."""
 
     def test_good(self) -> None:
-        """What is loaded is returned; the path is handed on."""
+        """The loader gets the path, and its result is returned."""
         loaded = Loaded(WorkerSettings(), False, ())
         paths: list[str] = []
 
@@ -72,14 +72,14 @@ class LoadTests(StandardErrorCase):
         self.assertEqual(paths, [str(given), "a.cfg"])
 
     def test_given_and_missing(self) -> None:
-        """A file that is given and is not there ends the program with status 78; nothing is created."""
+        """A given file that does not exist ends the program with status 78, and is not created."""
         path = Path("not-there.cfg")
         ended = self.ends(lambda: starting.load_or_exit(load_worker, str(path), "a.cfg"))
         self.assertEqual(ended, (78, "there is no configuration file 'not-there.cfg'\n"))
         self.assertFalse(path.exists())
 
     def test_bad(self) -> None:
-        """A bad file ends the program with status 78 and its sentences, one a line."""
+        """A bad file ends the program with status 78 and one line for each error."""
 
         def load(_path: str) -> Loaded[WorkerSettings]:
             raise ConfigurationError("a.cfg:1: this\na.cfg:2: that")
@@ -90,20 +90,20 @@ class LoadTests(StandardErrorCase):
 
 
 class ApplyCase(StandardErrorCase):
-    """Twistd's options, and a working directory."""
+    """Options of twistd, and a working directory."""
 
     def setUp(self) -> None:
         super().setUp()
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
-        self.patch(log, "_chosen", log.Chosen())
-        self.addCleanup(lambda: log._chosen.file and log._chosen.file.close())
+        self.patch(log, "selection", log.Selection())
+        self.addCleanup(lambda: log.selection.file and log.selection.file.close())
 
     def options(self, *arguments: str) -> ServerOptions:
-        """Return twistd's options as they are when a program's own are parsed."""
+        """Return twistd's options as they are when the options of a program are parsed."""
         options = ServerOptions()
         options.parseOptions(arguments)
-        # What it has made of its own defaults by then is made only behind the program's options.
+        # parseOptions has already changed this default, which twistd does only after the options of the program.
         if not any("--pidfile" in argument for argument in arguments):
             options["pidfile"] = "twistd.pid"
         return options
@@ -116,10 +116,10 @@ class ApplyCase(StandardErrorCase):
 
 
 class ApplyTests(ApplyCase):
-    """What the settings make of twistd's options."""
+    """Settings applied to twistd's options."""
 
     def test_defaults_are_twistds(self) -> None:
-        """What is taken for twistd's default is its default."""
+        """Our constants equal twistd's defaults."""
         options = ServerOptions()
         self.assertEqual(
             (options["pidfile"], options["rundir"], options["prefix"]),
@@ -127,13 +127,13 @@ class ApplyTests(ApplyCase):
         )
 
     def test_foreground(self) -> None:
-        """Without background there is no daemon, no pid file and no other directory, for worker and broker."""
+        """Without background, worker and broker run in the foreground, without pid file, in the current directory."""
         for settings in (WorkerSettings(workdir=Path("/w")), BrokerSettings(workdir=Path("/w"))):
             options = self.applied(settings)
             self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (True, "", "."))
 
     def test_background(self) -> None:
-        """With background there is a daemon, which works in workdir and has twistd's pid file there."""
+        """With background, worker and broker are daemons in workdir, with twistd's pid file there."""
         for settings in (
             WorkerSettings(background=True, workdir=self.folder),
             BrokerSettings(background=True, workdir=self.folder),
@@ -145,7 +145,7 @@ class ApplyTests(ApplyCase):
             )
 
     def test_nodaemon_wins(self) -> None:
-        """-n keeps a program with background in the foreground, where it was started."""
+        """With -n, a program with background runs in the foreground, in the current directory."""
         options = self.applied(WorkerSettings(background=True, workdir=Path("/w")), "-n")
         self.assertEqual((options["nodaemon"], options["pidfile"], options["rundir"]), (1, "", "."))
 
@@ -158,14 +158,14 @@ class ApplyTests(ApplyCase):
             self.assertEqual(options["pidfile"], "/run/lock")
 
     def test_user_and_group(self) -> None:
-        """User and group are looked up, or are numbers already."""
+        """User and group may be names or numbers."""
         options = self.applied(WorkerSettings(user="root", group="1234"))
         self.assertEqual((options["uid"], options["gid"]), (0, 1234))
         options = self.applied(WorkerSettings())
         self.assertEqual((options["uid"], options["gid"]), (None, None))
 
     def test_unknown_user_and_group(self) -> None:
-        """A user or a group that the system does not know ends the program with status 78 and a sentence."""
+        """An unknown user or group ends the program with status 78."""
         self.assertEqual(
             self.ends(lambda: self.applied(WorkerSettings(user="no such"))),
             (78, "this system has no user 'no such'\n"),
@@ -176,7 +176,7 @@ class ApplyTests(ApplyCase):
         )
 
     def test_command_line_wins(self) -> None:
-        """What twistd's own command line says goes before what the file says."""
+        """Options on twistd's command line take precedence over the settings."""
         options = self.applied(
             WorkerSettings(background=True, workdir=Path("/w"), lockfile=Path("/l"), user="1", group="1", syslog=True),
             *("--rundir=/r", "--pidfile=/p", "--uid=2", "--gid=2", f"--logfile={self.folder}/f"),
@@ -187,10 +187,10 @@ class ApplyTests(ApplyCase):
 
 
 class LinesTests(SynchronousTestCase):
-    """When the log's lines are out, in a process whose standard output is a pipe."""
+    """The flushes of the log, in a process whose standard output is a pipe."""
 
     def logged(self, end: str) -> list[str]:
-        """Return the texts that came of a program whose turn ends so; without a buffer they must be the same."""
+        """Return the texts logged by a program whose turn ends with this code, with and without Python's buffer."""
         both = []
         for options in (["-I"], ["-I", "-u"]):
             command = [sys.executable, *options, "-c", LOGS, str(PROJECT), end]
@@ -201,19 +201,19 @@ class LinesTests(SynchronousTestCase):
         return both[0]
 
     def test_end_of_turn(self) -> None:
-        """What a turn logs is out when the next one begins: a program that is killed then has lost nothing."""
+        """The lines of a turn of the reactor are written before the next turn."""
         self.assertEqual(self.logged("reactor.callLater(0, os._exit, 0)"), ["early", "first", "second"])
 
     def test_together(self) -> None:
-        """It is not out before, so that a turn needs one system call for all of its lines."""
+        """The lines of a turn are not written before its end, so that one system call is enough."""
         self.assertEqual(self.logged("os._exit(0)"), ["early"])
 
     def test_urgent(self) -> None:
-        """A warning is out at once, and what stands before it."""
+        """A warning is written at once, with the lines before it."""
         self.assertEqual(self.logged("log.warn('third'); os._exit(0)"), ["early", "first", "second", "third"])
 
     def test_other_thread(self) -> None:
-        """Other threads know of no turn: what they log is out at once."""
+        """The lines of other threads are written at once."""
         end = """
 def other():
     log.info("third")
@@ -223,25 +223,25 @@ reactor.callLater(0, reactor.callInThread, other)
         self.assertEqual(self.logged(end), ["early", "first", "second", "third"])
 
     def test_stopped(self) -> None:
-        """What the last turn logs is out, and what comes after it, whoever stops the reactor."""
+        """The lines of the last turn and later lines are written, however the reactor is stopped."""
         for end in ("reactor.stop()", "os.kill(os.getpid(), signal.SIGTERM)"):
             self.assertEqual(self.logged(end), ["early", "first", "second", "late"])
 
     def test_exit(self) -> None:
-        """A program whose reactor ends without a word, as by an exception of its own, has lost nothing at its end."""
+        """The lines are written at exit, even if the reactor crashed."""
         self.assertEqual(self.logged("reactor.crash(); os._exit = sys.exit"), ["early", "first", "second", "late"])
 
 
 class ReportTests(LogCase):
-    """What is said about a file."""
+    """The log lines about a configuration file."""
 
     def test_report(self) -> None:
-        """The log says where the settings come from, and each warning."""
+        """The path of the file and each warning are logged."""
         starting.report("a.cfg", Loaded(WorkerSettings(), False, ("one {x}", "two")))
         self.assertEqual(self.logged(), ["Loading configuration from 'a.cfg'", "one {x}", "two"])
         self.assertEqual(self.logged(LogLevel.warn), ["one {x}", "two"])
 
     def test_created(self) -> None:
-        """A file that was missing is said to have been created."""
+        """The creation of a missing file is logged."""
         starting.report("a.cfg", Loaded(WorkerSettings(), True, ()))
         self.assertEqual(self.logged()[0], "'a.cfg' is missing, created with the defaults")

@@ -1,4 +1,4 @@
-"""Outputs that nobody reads, or that cannot take what is written."""
+"""Non-blocking output to pipes, files and terminals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE = "x" * 99 + "\n"
 
 
 class PipeTests(SynchronousTestCase):
-    """A pipe."""
+    """Output to a pipe."""
 
     def setUp(self) -> None:
         self.reading, self.writing = os.pipe()
@@ -46,7 +46,7 @@ class PipeTests(SynchronousTestCase):
         return octets
 
     def test_at_a_flush(self) -> None:
-        """What is written leaves at the next flush, in order."""
+        """Texts are written at the next flush, in order."""
         output = self.output()
         output.write("a\n")
         output.write_octets(b"\xff\n")
@@ -55,14 +55,14 @@ class PipeTests(SynchronousTestCase):
         self.assertEqual((self.read(), output.is_blocked), (b"a\n\xff\n", False))
 
     def test_encoding(self) -> None:
-        """What the encoding cannot take is written as an escape."""
+        """Characters that the encoding does not have are escaped."""
         output = self.output("ascii")
         output.write("\u00fc \U0001f600 \udc80\n")
         output.flush()
         self.assertEqual(self.read(), b"\\xfc \\U0001f600 \\udc80\n")
 
     def test_unread(self) -> None:
-        """A pipe that nobody reads is not waited for; when somebody does, everything kept comes, whole and in order."""
+        """Output to a pipe that nobody reads does not block; it is buffered and written later, in order."""
         output = self.output()
         for _ in range(2000):
             output.write(LINE)
@@ -76,7 +76,7 @@ class PipeTests(SynchronousTestCase):
         self.assertEqual(self.dropped, [])
 
     def test_dropped(self) -> None:
-        """What is beyond the limit is dropped, whole lines of it, and told once it flows again."""
+        """Lines beyond the limit of the buffer are dropped, and their number is reported when the buffer is written."""
         output = self.output(most=100_000)
         for _ in range(5000):
             output.write(LINE)
@@ -93,7 +93,7 @@ class PipeTests(SynchronousTestCase):
         self.assertEqual(self.dropped, [dropped])
 
     def test_closed(self) -> None:
-        """Where the other end is closed, or this one, what is written is nobody's."""
+        """Output to a closed pipe is dropped without an error."""
         for end in (self.reading, self.writing):
             reading, writing = os.pipe()
             output = Output(writing)
@@ -105,7 +105,7 @@ class PipeTests(SynchronousTestCase):
             os.close(writing if end == self.reading else reading)
 
     def test_finish(self) -> None:
-        """At the end all is written that is taken in time."""
+        """``finish`` writes the buffer."""
         output = self.output()
         output.write(LINE)
         output.finish()
@@ -113,10 +113,10 @@ class PipeTests(SynchronousTestCase):
 
 
 class OtherTests(SynchronousTestCase):
-    """Other descriptors."""
+    """Output to other descriptors."""
 
     def test_file(self) -> None:
-        """A file takes everything at once."""
+        """Output to a file is never blocked."""
         path = Path(self.mktemp())
         with path.open("wb") as file:
             output = Output(file.fileno())
@@ -126,7 +126,7 @@ class OtherTests(SynchronousTestCase):
         self.assertEqual(path.stat().st_size, 1_000_000)
 
     def test_stopped_terminal(self) -> None:
-        """A terminal that was stopped is not waited for, and stays one that waits for others who have it."""
+        """Output to a stopped terminal does not block, and the descriptor of other processes stays blocking."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         self.addCleanup(os.close, slave)
@@ -144,7 +144,7 @@ class OtherTests(SynchronousTestCase):
         self.assertIn(b"x" * 99, octets)
 
     def test_stream(self) -> None:
-        """Each stream has one output; one without a descriptor is its own."""
+        """Each stream has one output; a stream without a descriptor is returned itself."""
         text = io.StringIO()
         self.assertIs(output_of(text), text)
         with Path(self.mktemp()).open("w", encoding="ascii") as file:

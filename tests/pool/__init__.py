@@ -1,1 +1,1 @@
-"""Tests of pool."""
+"""Tests of alaska.pool."""

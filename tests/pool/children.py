@@ -1,6 +1,6 @@
-"""Programs for child processes that are not what they should be; run as files, so that they start as fast as the real.
+"""Programs for misbehaving child processes. They are run from this file, so that they start as fast as real children.
 
-What the runner of :func:`odd` does is what the subject of a request says.
+The runner of :func:`odd` does what the subject of a request says.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from alaska.pool import child
 
 
 class Odd:
-    """A runner of no scripts: an action for each subject, and for all others the output is the subject in capitals.
+    """A runner without Lua: an action for each known subject; for others the output is the subject in capitals.
 
-    Each request is noted in a file as it begins, by its tracker.
+    It writes the tracker of each request to a file when the request begins.
     """
 
     def __init__(self, log: str, call: Call) -> None:
@@ -81,7 +81,7 @@ class Odd:
         return self._sleep(request)
 
     def _forks(self, request: Request) -> bytes:
-        """End, and leave a process that holds the pipes."""
+        """Exit, but leave a process that holds the pipes open."""
         process = os.fork()
         if not process:
             self._sleep(request)
@@ -89,8 +89,8 @@ class Odd:
         os._exit(3)
 
     def _deaf(self, _request: Request) -> bytes:
-        """End well, and never look at what comes next."""
-        child.Child._draw = self._sleep  # type: ignore[assignment,method-assign]  # that is what hostile code can do
+        """Succeed, and never read the next request."""
+        child.Child._take_ticket = self._sleep  # type: ignore[assignment,method-assign]  # that is what hostile code can do
         return b"deaf"
 
     def _descriptors(self, _request: Request) -> bytes:
@@ -102,7 +102,7 @@ class Odd:
         return json.dumps(found).encode()
 
     def _program(self, _request: Request) -> bytes:
-        """Start a program that stays, and wait for it."""
+        """Start a program that does not end, and wait for it."""
         program = subprocess.Popen(["sleep", "1000"])
         os.write(self._log, b"%d\n" % program.pid)
         program.wait()
@@ -110,14 +110,14 @@ class Odd:
 
 
 def odd() -> None:
-    """Be a child that does what subjects say; its settings are the path of a log, or nothing."""
+    """Run a child with the actions of :class:`Odd`; its settings are the path of a log, or nothing."""
     child.main(lambda settings, call: Odd(settings.decode(), call), sys.argv[1:])
 
 
 def lua() -> None:
-    """Be a child that runs the scripts which tests give it, in the last content frame of each request.
+    """Run a child that gets each script in the last content frame of its request.
 
-    Its settings are those of a runner of scripts.
+    Its settings are those of a script runner.
     """
     from alaska.lua.files import Version  # noqa: PLC0415
     from alaska.lua.interpreter import LuaRunner  # noqa: PLC0415  # the others start without Lua
@@ -131,8 +131,8 @@ def lua() -> None:
 
         def run(self, request: Request) -> Outcome:
             """See :class:`alaska.pool.slot.Runner`."""
-            *frames, told = request.frames
-            name, path, source, version = json.loads(told)
+            *frames, encoded = request.frames
+            name, path, source, version = json.loads(encoded)
             script = Script(bytes.fromhex(name), Path(path), bytes.fromhex(source), Version(*version))
             return self._runner.run(script, request._replace(frames=tuple(frames)))
 
@@ -140,5 +140,5 @@ def lua() -> None:
 
 
 def program(name: str) -> str:
-    """Return the program of a child that calls one of the functions above, for ``child_command``."""
+    """Return the program for ``child_command`` that calls one of the functions above."""
     return f"exec(compile(open({__file__!r}).read(), {__file__!r}, 'exec')); {name}()"

@@ -1,4 +1,4 @@
-"""A reactor in the test's hand, for what real threads ask of it."""
+"""A reactor that the test drives by hand, for real threads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from twisted.internet.base import DelayedCall
 SECONDS = 20.0
 """How long a test waits for another thread before it fails."""
 QUIET_SECONDS = 0.2
-"""How long no thread wants anything before what is to be called later is."""
+"""After this time without a call from a thread, delayed calls are made."""
 
 
 class HandReactor:
-    """Keeps what threads want called, and what is to be called later, until the test calls it."""
+    """Stores the calls of threads and delayed calls until the test makes them."""
 
     def __init__(self) -> None:
         self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -23,17 +23,17 @@ class HandReactor:
         self._later: list[DelayedCall] = []
 
     def callFromThread(self, call: Callable[..., None], *arguments: Any) -> None:  # noqa: N802  # Twisted's name
-        """Note a call; to be used in any thread."""
+        """Store a call; thread-safe."""
         self.calls.put(lambda: call(*arguments))
 
     def callLater(self, seconds: float, call: Callable[..., None], *arguments: Any) -> DelayedCall:  # noqa: N802  # as above
-        """Note a call, which may be cancelled until the test does it."""
+        """Store a delayed call, which may be cancelled until the test makes it."""
         delayed = DelayedCall(seconds, call, arguments, {}, lambda _: None, lambda _: None)
         (self._later if seconds else self._due).append(delayed)
         return delayed
 
     def turn(self) -> None:
-        """Do what is to be done in the next turn."""
+        """Make the calls that were delayed by 0 seconds."""
         due, self._due = self._due, []
         for delayed in due:
             self._do(delayed)
@@ -44,7 +44,7 @@ class HandReactor:
             delayed.func(*delayed.args)
 
     def step(self) -> None:
-        """Do what is due, then the next call, once there is one; where none comes for a while, time passes."""
+        """Make the calls that are due, then the next call of a thread; if none comes, make the delayed calls."""
         self.turn()
         try:
             call = self.calls.get(timeout=QUIET_SECONDS if self._later else SECONDS)

@@ -1,229 +1,30 @@
-"""Several requests in one call into Lua: none is lost or run twice, and none waits for one that takes long."""
+"""Batching: no request is lost or run twice, and none waits behind a slow script."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress as ignoring  # trial takes a name "suppress" for its own
-from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import LimitExceeded
-from alaska.interfaces import Reactor
-from alaska.lua.interpreter import LuaRunner
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import OK, TOLD, pack, unpack
 from alaska.lua.request import Outcome, Request
-from alaska.lua.runner import Versions
-from alaska.lua.scripts import Scripts
 from alaska.lua.values import OUTCOMES
-from alaska.pool.batches import BatchRunner
-from alaska.pool.claims import Batch, Claims
-from alaska.pool.pool import Pool
 from tests import examples
 from tests.lua.lua_case import VERSION
-from tests.pool.hand_reactor import SECONDS, HandReactor
-
-RUN_OUT = b"0"
-
-SCRIPTS = {
-    "quick": "",
-    "mentions": "-- alaska, _G\nlocal s = 'alaska' .. [[ _G ]]",
-    "tells": "send(alaskaContext, alaskaContext, 'stream')",
-    "fails": "error(alaskaContext)",
-    # Told only where the context says so: the script has left nothing to be told before.
-    "may_fail": "if alaskaContext:find('bad') then error(alaskaContext) end",
-    "may_tell": "if alaskaContext:find('told') then print(alaskaContext) end",
-    # Waits for a gate: a FIFO of the test, which nothing ends but who opens it.
-    "may_wait": "local gate = alaskaContext:match('/.*') if gate then io.open(gate):close() end",
-}
-NOTE = "local log = io.open('{log}', 'a') log:write(alaskaContext, '\\n') log:close()\n"
-
-
-class ClaimsTests(SynchronousTestCase):
-    """Octets in a pipe."""
-
-    def setUp(self) -> None:
-        self.claims = Claims()
-        self.addCleanup(self.claims.close)
-        self.lua = os.open(self.claims.path, os.O_RDONLY)
-        self.addCleanup(os.close, self.lua)
-
-    def test_taken_one_by_one(self) -> None:
-        """What is issued can be taken by who opens the path, and is counted down."""
-        self.claims.issue(3)
-        self.assertEqual(self.claims.left, 3)
-        self.assertEqual(os.read(self.lua, 1), b"1")
-        self.assertEqual(self.claims.left, 2)
-
-    def test_draw(self) -> None:
-        """What was not taken is drawn, and nothing is left; to draw again gives nothing."""
-        self.claims.issue(3)
-        os.read(self.lua, 1)
-        self.assertEqual((self.claims.draw(), self.claims.draw(), self.claims.left), (2, 0, 0))
-
-    def test_withdraw(self) -> None:
-        """Who comes for what was withdrawn is told that it is the end; where all was taken, nobody comes."""
-        self.claims.issue(2)
-        self.assertEqual(self.claims.withdraw(), 2)
-        self.assertEqual(os.read(self.lua, 1), RUN_OUT)
-        self.assertEqual((self.claims.withdraw(), self.claims.left), (0, 0))
-
-    def test_batch(self) -> None:
-        """A batch knows how many have begun: one without a claim, and one for each that is taken."""
-        batch = Batch(self.claims, 4)
-        self.assertEqual(batch.begun, 1)
-        os.read(self.lua, 1)
-        self.assertEqual(batch.begun, 2)
-        self.assertEqual((batch.withdraw(), batch.begun), (2, 2))
-        self.assertEqual((batch.withdraw(), batch.begun), (0, 2))
-        self.assertEqual(os.read(self.lua, 1), RUN_OUT)
-        self.assertEqual(batch.close(), 2)
-
-    def test_batch_that_ends_early(self) -> None:
-        """What is left when a batch ends has not begun, and the next batch finds nothing of it."""
-        batch = Batch(self.claims, 4)
-        self.assertEqual(batch.close(), 1)
-        cut = Batch(self.claims, 3)
-        cut.withdraw()
-        self.assertEqual(cut.close(), 1)
-        self.assertEqual(self.claims.left, 0)
-
-    def test_kept_from_children(self) -> None:
-        """Programs that scripts start do not get what Lua has opened."""
-        os.set_inheritable(self.lua, True)
-        self.claims.keep_from_children()
-        self.assertFalse(os.get_inheritable(self.lua))
-
-
-class CountingRunner(BatchRunner):
-    """A runner that notes how many requests each batch has."""
-
-    sizes: list[int]
-    is_closed = False
-
-    def close(self) -> None:
-        """See :class:`BatchRunner`."""
-        super().close()
-        self.is_closed = True
-
-    def run_batch(self, requests: Sequence[Request]) -> Outcome | None:
-        """See :class:`BatchRunner`."""
-        self.sizes.append(len(requests))
-        return super().run_batch(requests)
-
-
-class BatchCase(SynchronousTestCase):
-    """A pool whose runners run scripts of a folder, each of which notes first that it has begun."""
-
-    size: ClassVar[int] = 2
-    limit: ClassVar[float | None] = None
-    options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=0)
-    claims_path = b""
-
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
-        self.log = self.folder / "log"
-        for name, text in SCRIPTS.items():
-            self.write(name, text)
-        self.begin()
-
-    def write(self, name: str, text: str) -> None:
-        """Write a script."""
-        (self.folder / f"{name}.lua").write_text(NOTE.format(log=self.log) + text)
-
-    def begin(self) -> None:
-        """Make a new pool, with nothing noted."""
-        self.log.write_bytes(b"")
-        self.reactor = HandReactor()
-        self.finished: dict[str, Outcome | None] = {}
-        self.order: list[str] = []
-        self.sizes: list[int] = []
-        self.runners: list[CountingRunner] = []
-        self.pool = Pool(cast("Reactor", self.reactor), self.size, self.make_runner, self.note, self.limit)
-        self.pool.start()
-        self.addCleanup(self.pool.abandon)
-
-    def make_runner(self) -> CountingRunner:
-        """Make a runner."""
-        claims = Claims()
-        claims.path = self.claims_path or claims.path
-        scripts = Scripts(self.folder, rest=0.0)
-        versions = Versions(scripts, False, self.answer)
-        runner = CountingRunner(versions, LuaRunner(self.options, self.answer, (), claims), claims)
-        runner.sizes = self.sizes
-        self.runners.append(runner)
-        return runner
-
-    def answer(self, _request: Request, octets: bytes) -> bytes:
-        """Answer a call."""
-        return octets
-
-    def note(self, request: Request, outcome: Outcome | None) -> None:
-        """Note what came of a request, by its context."""
-        self.assertNotIn(request.context.decode(), self.finished)
-        self.finished[request.context.decode()] = outcome
-        self.order.append(request.context.decode())
-
-    def submit(self, *requests: tuple[str, str]) -> None:
-        """Submit requests, each a subject and a context, in one turn."""
-        for subject, context in requests:
-            request = Request(b"", b"", subject.encode(), b"", (context.encode(),), arrived=time.monotonic())
-            self.pool.submit(request)
-        self.reactor.turn()
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Do what threads want done, and let time pass, until something holds."""
-        deadline = time.monotonic() + SECONDS
-        while not holds():
-            self.assertLess(time.monotonic(), deadline)
-            self.reactor.step()
-
-    def finish(self, count: int) -> None:
-        """Go on until so many requests are finished."""
-        self.until(lambda: len(self.finished) >= count)
-
-    def began(self) -> Counter[str]:
-        """Return how often each request has begun."""
-        return Counter(self.log.read_text().split())
-
-    def warm_up(self, *subjects: str) -> None:
-        """Let the runner know that scripts are quick and leave nothing to be told."""
-        for subject in subjects or ("quick",):
-            for number in range(10):
-                self.submit((subject, f"warm-{subject}-{number}"))
-                self.finish(len(self.finished) + 1)
-        self.finished.clear()
-        self.order.clear()
-        self.log.write_bytes(b"")
-
-    def gate(self) -> Path:
-        """Return a new FIFO; who opens it waits until :meth:`open`."""
-        path = self.folder / f"gate{len(list(self.folder.glob('gate*')))}"
-        os.mkfifo(path)
-        self.addCleanup(self.open, path)
-        return path
-
-    def open(self, gate: Path) -> None:
-        """Let go on who waits at a gate."""
-        with ignoring(OSError):  # nobody waits there
-            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+from tests.pool.batch_case import BatchCase
 
 
 class OneThreadTests(BatchCase):
-    """A pool of one thread, so that it is known what waits when the thread looks."""
+    """A pool of one thread, so that the size of the queue is known when the thread reads it."""
 
     size = 1
 
-    def test_in_one_go(self) -> None:
-        """Quick requests that wait are run in few calls, in order, each once."""
+    def test_batched(self) -> None:
+        """Short requests that wait are run in few batches, in order, each once."""
         self.warm_up()
         names = [f"r{number}" for number in range(100)]
         self.submit(*(("quick", name) for name in names))
@@ -236,14 +37,14 @@ class OneThreadTests(BatchCase):
             self.assertEqual(outcome, Outcome(seconds=outcome.seconds))
 
     def test_mentions(self) -> None:
-        """What comments and strings mention is not used, so it is no reason to run a script by itself."""
+        """Names in comments and strings do not keep a script from being batched."""
         self.warm_up("mentions")
         self.submit(*(("mentions", f"r{number}") for number in range(20)))
         self.finish(20)
         self.assertGreater(max(self.sizes, default=0), 1)
 
     def test_known_scripts_only(self) -> None:
-        """What was never run, or told something when it last was, is run by itself."""
+        """A script is not batched if it never ran before, or produced something in its last run."""
         self.submit(*(("quick", f"q{number}") for number in range(3)))
         self.finish(3)
         self.sizes.clear()
@@ -252,7 +53,7 @@ class OneThreadTests(BatchCase):
         self.assertEqual(self.sizes, [])
 
     def test_no_pipe(self) -> None:
-        """Where Lua cannot open the pipe, scripts run one by one."""
+        """If Lua cannot open the pipe of claims, scripts are not batched."""
         self.claims_path = b"/dev/fd/none"
         self.begin()
         self.warm_up()
@@ -260,8 +61,8 @@ class OneThreadTests(BatchCase):
         self.finish(20)
         self.assertEqual(self.sizes, [])
 
-    def test_one_that_tells(self) -> None:
-        """What a request of a batch leaves to be told is its own, and those behind it are run."""
+    def test_one_with_output(self) -> None:
+        """The output of a request in a batch is reported as its own, and the requests behind it are run."""
         self.warm_up("quick", "may_tell")
         names = ["a", "told1", "b", "c", "told2", "d"]
         self.submit(*(("may_tell", name) for name in names))
@@ -271,7 +72,7 @@ class OneThreadTests(BatchCase):
         self.assertEqual((self.order, self.began()), (names, Counter(names)))
 
     def test_one_that_fails(self) -> None:
-        """A request of a batch that fails is the one that has failed."""
+        """If a request in a batch fails, only this request is reported as failed."""
         self.warm_up("may_fail")
         names = ["a", "b", "bad", "c"]
         self.submit(*(("may_fail", name) for name in names))
@@ -279,8 +80,8 @@ class OneThreadTests(BatchCase):
         failed = [name for name, outcome in self.finished.items() if outcome is None or outcome.error is not None]
         self.assertEqual((failed, self.began()), (["bad"], Counter(names)))
 
-    def test_told_while_another_runs(self) -> None:
-        """Those in front of one that takes long are finished while it runs, and those behind it when it has ended."""
+    def test_progress(self) -> None:
+        """Requests in front of a slow script are reported while it runs, those behind it after its end."""
         self.warm_up("quick", "may_wait")
         gate = self.gate()
         self.submit(("quick", "a"), ("quick", "b"), ("may_wait", str(gate)), ("quick", "c"), ("quick", "d"))
@@ -293,7 +94,7 @@ class OneThreadTests(BatchCase):
         self.assertEqual(set(self.began().values()), {1})
 
     def test_edit(self) -> None:
-        """A version that was saved before a request came is what runs, though the one before was known to be quick."""
+        """A batch runs the version of a script that was saved before its requests arrived."""
         self.warm_up()
         self.submit(("quick", "old1"), ("quick", "old2"))
         self.finish(2)
@@ -304,7 +105,7 @@ class OneThreadTests(BatchCase):
         self.assertEqual(outputs, [b"new\n"] * 5)
 
     def test_large_contexts(self) -> None:
-        """Long contexts are not handed over together, nor with others."""
+        """Requests with large contexts are not batched."""
         self.warm_up()
         names = [str(number) * 30_000 for number in range(1, 7)]
         self.submit(*(("quick", name) for name in names))
@@ -313,7 +114,7 @@ class OneThreadTests(BatchCase):
         self.assertLessEqual(max(self.sizes, default=0), 2)
 
     def test_stop(self) -> None:
-        """A pool that stops finishes what is in a batch and behind it."""
+        """A stopping pool finishes the requests in a batch and behind it."""
         self.warm_up()
         names = [f"r{number}" for number in range(100)]
         self.submit(*(("quick", name) for name in names))
@@ -324,10 +125,10 @@ class OneThreadTests(BatchCase):
 
 
 class TwoThreadsTests(BatchCase):
-    """A pool in which others can run what one thread has taken and not begun."""
+    """A pool in which one thread can run the requests that another has taken and not begun."""
 
     def test_one_that_takes_long(self) -> None:
-        """One that takes long holds up nobody: the other thread runs those behind it."""
+        """Requests behind a slow script in a batch are run by the other thread."""
         self.warm_up("quick", "may_wait")
         gate = self.gate()
         names = [f"r{number}" for number in range(20)]
@@ -339,7 +140,7 @@ class TwoThreadsTests(BatchCase):
         self.assertEqual(self.began(), Counter(["a", str(gate), *names]))
 
     def test_abandon(self) -> None:
-        """When nobody waits any more, a thread that comes back does not begin what was behind it."""
+        """After the pool was abandoned, a thread does not begin the rest of its batch."""
         self.warm_up("quick", "may_wait")
         gates = [self.gate(), self.gate()]
         self.submit(*(("may_wait", str(gate)) for gate in gates), *(("quick", f"r{number}") for number in range(20)))
@@ -352,48 +153,48 @@ class TwoThreadsTests(BatchCase):
         self.assertEqual(self.began(), begun)
 
 
-class TellingTests(BatchCase):
-    """A script in the middle of a batch that tells something before it has ended."""
+class PartialResultTests(BatchCase):
+    """A script in the middle of a batch that passes on partial results while it runs."""
 
     size = 1
     options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=10_000, tells=True)
 
     def answer(self, request: Request, octets: bytes) -> bytes:
-        """Take note of what is told, and how many had ended by then."""
+        """Record a partial result."""
         _, what, told = unpack(octets)
         self.assertEqual(what, TOLD)
-        self.told.append((request.context, [send.subject for send in OUTCOMES.decode(told).sends]))
+        self.partial.append((request.context, [send.subject for send in OUTCOMES.decode(told).sends]))
         return pack((OK,))
 
     def test_in_the_middle(self) -> None:
-        """It is told of the request that runs, and all others are run once."""
-        self.told: list[tuple[bytes, list[bytes]]] = []
+        """A partial result belongs to the running request, and all other requests are run once."""
+        self.partial: list[tuple[bytes, list[bytes]]] = []
         text = (
             "if alaskaContext == '5' then send('begin', 1) local e = os.clock() + 0.1 while os.clock() < e do end "
             "send('end', 2) end"
         )
         self.write("turns", text)
-        while max(self.sizes, default=0) <= 1:  # where the machine is busy, no script is known to be quick
-            self.told.clear()
+        while max(self.sizes, default=0) <= 1:  # on a busy machine, scripts may be measured as slow and not batched
+            self.partial.clear()
             self.warm_up("turns")
             self.submit(*[("turns", str(number)) for number in range(10)])
             self.finish(10)
-            self.assertEqual(self.told[0], (b"5", [b"begin"]))
+            self.assertEqual(self.partial[0], (b"5", [b"begin"]))
             last = self.finished["5"]
             assert last is not None
-            sent = [subject for context, subjects in self.told for subject in subjects if context == b"5"]
+            sent = [subject for context, subjects in self.partial for subject in subjects if context == b"5"]
             self.assertEqual([*sent, *(send.subject for send in last.sends)], [b"begin", b"end"])
             self.assertEqual(set(Counter(self.order).values()), {1})
 
 
 class StuckTests(BatchCase):
-    """A script that nothing can end, in the middle of a batch."""
+    """A script that cannot be stopped, in the middle of a batch."""
 
     size = 1
     limit = 0.05
 
     def test_given_up(self) -> None:
-        """It alone is given up: what was in front of it is done, what is behind it is run by another thread."""
+        """Only the stuck request fails; those in front of it are done, and those behind it run in another thread."""
         self.warm_up("quick", "may_wait")
         gate = self.gate()
         self.submit(("quick", "a"), ("may_wait", str(gate)), *(("quick", f"r{number}") for number in range(10)))
@@ -407,12 +208,12 @@ class StuckTests(BatchCase):
         self.assertIsInstance(stuck.error, LimitExceeded)
         self.assertEqual([name for name, each in self.finished.items() if each and each.error], [str(gate)])
         self.open(gate)
-        self.until(lambda: self.pool.lost == 0)
+        self.until(lambda: self.pool.stuck == 0)
         self.assertEqual(set(self.began().values()), {1})
 
 
 class AnyTests(BatchCase):
-    """Whatever comes together."""
+    """Random mixes of scripts."""
 
     size = 3
 

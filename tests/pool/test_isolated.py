@@ -1,4 +1,4 @@
-"""Scripts in a process of their own: real children, real crashes."""
+"""The runner for isolation by process, with real children and real crashes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,14 @@ from alaska.lua.request import Outcome, Request
 from alaska.lua.runner import SETTINGS, ScriptSettings
 from alaska.pool.isolated import IsolatedRunner
 from alaska.pool.process import child_command, child_environment
-from tests.pool import children
+from tests.pool.isolated_case import ODD, HastyRunner
 from tests.processes import children_of, ends, is_alive
 
-ODD = child_command(children.program("odd"))
 TEN_MEGABYTES = 10 * 1024 * 1024
 
 
-class HastyRunner(IsolatedRunner):
-    """A runner that a test does not wait for."""
-
-    pace = 0.01
-    begin_within = 0.3
-
-
 class ChildCase(SynchronousTestCase):
-    """A runner whose child does what subjects say (:class:`tests.pool.children.Odd`), and a log of what it began."""
+    """A runner whose child is a :class:`tests.pool.children.Odd`, with a log of the requests that it has begun."""
 
     limit: ClassVar[float | None] = 20.0
 
@@ -50,7 +42,7 @@ class ChildCase(SynchronousTestCase):
         return runner
 
     def answer(self, request: Request, octets: bytes) -> bytes:
-        """Answer a call with what it asks in capitals."""
+        """Answer a call with its question in capitals."""
         self.calls.append((request.subject, octets))
         return octets.upper()
 
@@ -63,34 +55,34 @@ class ChildCase(SynchronousTestCase):
         return self.runner.run(self.request(subject, context))
 
     def output(self, subject: bytes, context: bytes = b"") -> bytes:
-        """Run a request that must end well, and return the output."""
+        """Run a request that must succeed, and return the output."""
         outcome = self.outcome(subject, context)
         self.assertIsNone(outcome.error, str(outcome.error))
         return outcome.output
 
     def error(self, subject: bytes, context: bytes = b"") -> str:
-        """Run a request that its process must not outlive, and return its error; the next one is served."""
+        """Run a request that must end its process, and return its error; check that the next request is served."""
         outcome = self.outcome(subject, context)
         self.assertIsInstance(outcome.error, InterpreterLost)
         self.assertEqual(self.output(b"next"), b"NEXT")
         return str(outcome.error)
 
     def pid(self) -> int:
-        """Return the process that the child is."""
+        """Return the process id of the child."""
         return int(self.output(b"pid"))
 
 
 class ServiceTests(ChildCase):
-    """What a child does when nothing goes wrong."""
+    """Normal operation of a child."""
 
     def test_one_child(self) -> None:
-        """One child serves request after request; it is not this process."""
+        """One child process serves all requests."""
         pids = {self.pid() for _ in range(20)}
         self.assertEqual(len(pids), 1)
         self.assertNotIn(os.getpid(), pids)
 
     def test_ten_megabytes(self) -> None:
-        """Contexts and outputs of ten megabytes go through, one after the other and between small ones."""
+        """Contexts and outputs of ten megabytes pass through the pipes, also between small ones."""
         context = os.urandom(TEN_MEGABYTES)
         for _ in range(2):
             self.assertEqual(self.output(b"same", context), context)
@@ -98,7 +90,7 @@ class ServiceTests(ChildCase):
         self.assertEqual(self.output(b"much", b"%d" % TEN_MEGABYTES), b"x" * TEN_MEGABYTES)
 
     def test_standard_descriptors(self) -> None:
-        """A child has its pipes and nothing else of the worker's: no terminal, no file, no socket."""
+        """A child inherits only its pipes from the worker: no terminal, no file, no socket."""
         with self.log.open("ab"):
             found = json.loads(self.output(b"descriptors"))
         pipes = [target for target in found.values() if target.startswith("pipe:")]
@@ -107,17 +99,17 @@ class ServiceTests(ChildCase):
         self.assertEqual(files, sorted(["/dev/null"] * 3 + [str(self.log)]))
 
     def test_session(self) -> None:
-        """A child is in a session and a group of its own: keys and signals for the worker's terminal are not for it."""
+        """A child has its own session and process group, so signals of the worker's terminal do not reach it."""
         self.assertEqual(self.output(b"session"), b"%d %d" % (self.pid(), self.pid()))
 
     def test_quiet(self) -> None:
-        """A signal that asks the whole service to end leaves the child to the worker, which lets it finish."""
+        """A child ignores SIGTERM: the worker decides when it ends."""
         self.assertEqual(self.output(b"signal", b"%d" % signal.SIGTERM), b"lives")
 
     def test_imports(self) -> None:
-        """A child imports neither Twisted nor ZeroMQ, so that it starts fast and is small."""
+        """A child imports neither Twisted nor ZeroMQ nor re2, so that it starts fast and is small."""
         names = "print(sorted({name.partition('.')[0] for name in sys.modules} & {'twisted', 'zmq', 'txzmq', 're2'}))"
-        *python, places = child_command(f"import alaska.worker.child; {names}")
+        *python, places = child_command(f"import alaska.pool.child; {names}")
         out = Path(self.mktemp())
         with out.open("wb") as file:
             pid = os.posix_spawn(
@@ -128,10 +120,10 @@ class ServiceTests(ChildCase):
 
 
 class CallTests(ChildCase):
-    """What a script asks while it runs."""
+    """Calls of scripts to the worker."""
 
     def test_call(self) -> None:
-        """What is asked is answered by the worker, and the script goes on with the answer."""
+        """The worker answers a call, and the script continues with the answer."""
         self.assertEqual(self.output(b"call", b"question"), b"QUESTION")
         self.assertEqual(self.calls, [(b"call", b"question")])
 
@@ -141,20 +133,20 @@ class CallTests(ChildCase):
         self.assertEqual(self.output(b"call", question), question.upper())
 
     def test_answer_fails(self) -> None:
-        """Who answers and raises has failed as a runner does: it is raised here, and another child goes on."""
+        """An exception while answering is raised by the runner, and another child serves the next request."""
         runner = HastyRunner(ODD, b"", 20.0, 0, lambda _request, octets: b"%d" % int(octets))
         self.addCleanup(runner.close)
         self.assertRaises(ValueError, runner.run, self.request(b"call", b"no number"))
         self.assertEqual(runner.run(self.request(b"call", b"1")).output, b"1")
 
     def test_nobody_answers(self) -> None:
-        """A child that asks where nobody answers is ended."""
+        """A child that makes a call is ended if the runner cannot answer calls."""
         runner = HastyRunner(ODD, b"")
         self.addCleanup(runner.close)
-        self.assertIn("asks what nobody answers", str(runner.run(self.request(b"call")).error))
+        self.assertIn("made a call that cannot be answered", str(runner.run(self.request(b"call")).error))
 
     def test_time(self) -> None:
-        """The time until the answer counts."""
+        """The time until the answer counts towards the time limit."""
 
         def answer(_request: Request, octets: bytes) -> bytes:
             time.sleep(0.5)
@@ -162,33 +154,33 @@ class CallTests(ChildCase):
 
         runner = HastyRunner(ODD, b"", 0.1, 0, answer)
         self.addCleanup(runner.close)
-        # The script may have ended before its process could be killed.
+        # The script may end before its process is killed.
         outcome = runner.run(self.request(b"call", b"late"))
         self.assertTrue(outcome.output == b"late" or isinstance(outcome.error, LimitExceeded), outcome)
 
 
 class CrashTests(ChildCase):
-    """Whatever ends a child costs the request that it had begun, and says so."""
+    """A crash fails the request that the child had begun, with an error that says how the child ended."""
 
     def test_abort(self) -> None:
-        """An abort in C."""
+        """An abort in C is reported as its signal."""
         self.assertIn("was ended by signal 6 (SIGABRT)", self.error(b"abort"))
 
     def test_segmentation_fault(self) -> None:
-        """A segmentation fault."""
+        """A segmentation fault is reported as its signal."""
         self.assertIn("was ended by signal 11 (SIGSEGV)", self.error(b"signal", b"%d" % signal.SIGSEGV))
 
     def test_killed_by_itself(self) -> None:
-        """A kill that no process can refuse."""
+        """SIGKILL is reported as its signal."""
         self.assertIn("was ended by signal 9 (SIGKILL)", self.error(b"signal", b"%d" % signal.SIGKILL))
 
     def test_exit(self) -> None:
-        """An exit in C, with a status that means well or not."""
+        """An exit in C is reported with its status, even if that is 0."""
         for status in (0, 7):
             self.assertIn(f"ended with status {status}", self.error(b"exit", b"%d" % status))
 
     def test_runner_fails(self) -> None:
-        """A failure of what runs scripts there: the trace is in the log."""
+        """An exception of the runner in the child is reported, and its stack trace is logged."""
         events: list[str] = []
 
         @implementer(ILogObserver)
@@ -200,21 +192,21 @@ class CrashTests(ChildCase):
         self.assertIn("failed: ValueError: invalid literal for int()", self.error(b"raise"))
         self.assertIn("Traceback", "".join(events))
 
-    def test_killed_at_rest(self) -> None:
-        """A child that somebody kills while it has nothing to do costs no request at all."""
+    def test_killed_while_idle(self) -> None:
+        """Killing an idle child fails no request."""
         pid = self.pid()
         os.kill(pid, signal.SIGKILL)
         self.assertEqual(self.output(b"next"), b"NEXT")
         self.assertFalse(is_alive(pid))
 
     def test_leaves_a_process(self) -> None:
-        """A child that ends and leaves a process which holds its pipes is missed at once, and that process killed."""
+        """The end of a child is noticed even if another process holds its pipes, and that process is killed."""
         self.assertIn("ended with status 3", self.error(b"forks"))
         (left,) = [int(line) for line in self.log.read_bytes().split() if line.isdigit()]
         self.assertTrue(ends(left))
 
     def test_reaped(self) -> None:
-        """Of children that have ended nothing is left when the runner is closed, no process and no descriptor."""
+        """A closed runner leaves no child process, no zombie and no descriptor."""
         before = os.listdir("/proc/self/fd")
         for _ in range(3):
             self.error(b"abort")
@@ -223,16 +215,16 @@ class CrashTests(ChildCase):
         self.assertLessEqual(set(children_of(os.getpid())), set(self.others))
         self.assertEqual(os.listdir("/proc/self/fd"), before)
 
-    def test_pace(self) -> None:
-        """Children are not started faster than at a pace, however often they end."""
-        self.runner.pace = 0.2
+    def test_restart_interval(self) -> None:
+        """There is a minimum interval between two starts of a child."""
+        self.runner.restart_interval = 0.2
         started = time.monotonic()
         for _ in range(4):
             self.assertIsInstance(self.outcome(b"abort").error, InterpreterLost)
         self.assertGreaterEqual(time.monotonic() - started, 3 * 0.2)
 
     def test_cannot_start(self) -> None:
-        """Where no child can be started, requests are reported and not tried for ever."""
+        """If no child can be started, requests fail after a few attempts."""
         for command in (["/no/such/python"], ["/bin/false"], child_command("import no_such_module")):
             runner = HastyRunner(command, b"")
             self.addCleanup(runner.close)
@@ -242,12 +234,12 @@ class CrashTests(ChildCase):
 
 
 class LimitTests(ChildCase):
-    """Limits that no script can get around."""
+    """Limits that are enforced from outside the child."""
 
     limit = 0.2
 
     def test_sleeps(self) -> None:
-        """What does not end is killed at the limit, which the error names, and the next request is served."""
+        """A script that does not end is killed at the limit, which the error names, and the next request is served."""
         pid = self.pid()
         started = time.monotonic()
         error = self.outcome(b"sleep").error
@@ -264,45 +256,45 @@ class LimitTests(ChildCase):
         self.assertTrue(ends(program))
 
     def test_stopped(self) -> None:
-        """A child that is stopped by a signal is killed at the limit like any other."""
+        """A child that was stopped by SIGSTOP is killed at the limit."""
         self.assertIsInstance(self.outcome(b"signal", b"%d" % signal.SIGSTOP).error, LimitExceeded)
 
     def test_memory(self) -> None:
-        """Memory beyond the limit is refused to the child, and costs the request that wanted it."""
+        """A request that allocates more memory than the limit fails with MemoryError."""
         self.runner = self.make_runner(20.0, address_space=64 * 1024 * 1024)
         self.assertIn("MemoryError", self.error(b"much", b"%d" % (128 * 1024 * 1024)))
         self.assertEqual(len(self.output(b"much", b"%d" % (4 * 1024 * 1024))), 4 * 1024 * 1024)
 
 
 class HostileTests(ChildCase):
-    """Children in the hands of whoever wrote the script."""
+    """Children that are controlled by a hostile script."""
 
     def test_garbage(self) -> None:
-        """Octets that are no frames, a frame too large, and frames of the wrong kind or number."""
+        """Frames that are too large or have an unexpected kind or number end the child."""
         self.assertIn("a frame of", self.error(b"garbage", b"\xff" * 1000))
         for kind in (0, 1, 2, 3, 4, 5, 6, 8, 255):
-            self.assertIn("says what nobody asked", self.error(b"garbage", b"\0\0\0\0%c" % kind + b"\xff" * 8))
+            self.assertIn("sent an unexpected frame", self.error(b"garbage", b"\0\0\0\0%c" % kind + b"\xff" * 8))
 
     def test_no_outcome(self) -> None:
-        """A frame that says that the request has ended, and holds no outcome."""
+        """An ENDED frame without a valid outcome ends the child."""
         self.pid()
         frame = b"\x03\0\0\0\x05\x01\0\0\0\0\0\0\0abc"
-        self.assertIn("says no Outcome", self.error(b"garbage", frame))
+        self.assertIn("sent no Outcome", self.error(b"garbage", frame))
 
     def test_rings(self) -> None:
-        """A child that rings and rings is killed at the limit."""
+        """A child that rings the bell without end is killed at the limit."""
         self.runner = self.make_runner(0.3)
         self.assertIsInstance(self.outcome(b"rings").error, LimitExceeded)
         self.assertEqual(self.output(b"next"), b"NEXT")
 
     def test_closes(self) -> None:
-        """A child that closes its pipes and lives on does not live on."""
+        """A child that closes its pipes is killed."""
         pid = self.pid()
         self.assertIn("was ended by signal 9", self.error(b"closes"))
         self.assertFalse(is_alive(pid))
 
     def test_deaf(self) -> None:
-        """A child that reads no more, after a request that ended well, costs the next one no more than a second."""
+        """If a child stops reading after a request, the next request is run by another child."""
         for subject, context in ((b"small", b""), (b"same", b"x" * TEN_MEGABYTES)):
             self.runner = self.make_runner(1.0)
             self.assertEqual(self.output(b"deaf"), b"deaf")
@@ -311,7 +303,7 @@ class HostileTests(ChildCase):
 
 
 class ScriptTests(SynchronousTestCase):
-    """Real scripts, in the child that the worker starts."""
+    """Real scripts in real children."""
 
     def setUp(self) -> None:
         self.directory = Path(self.mktemp()).absolute()
@@ -319,7 +311,7 @@ class ScriptTests(SynchronousTestCase):
         self.runner = self.make_runner(0.3)
 
     def make_runner(self, limit: float) -> IsolatedRunner:
-        """Make a runner whose scripts have so many seconds."""
+        """Make a runner with a time limit in seconds."""
         settings = SETTINGS.encode(ScriptSettings(os.fsencode(self.directory)))
         runner = HastyRunner(child_command(), settings, limit)
         self.addCleanup(runner.close)
@@ -331,14 +323,14 @@ class ScriptTests(SynchronousTestCase):
         return self.runner.run(Request(b"", b"", name.encode(), b"", (context,)))
 
     def test_backtracking(self) -> None:
-        """A pattern that no hook in Lua ends is ended with its process, and the next request is served."""
+        """A pattern match that no hook in Lua can stop is killed with its process, and the next request is served."""
         self.outcome("hello", "print('hello')")
         outcome = self.outcome("pattern", "print(string.find(('a'):rep(200), ('a-'):rep(60) .. 'b'))")
         self.assertIsInstance(outcome.error, LimitExceeded)
         self.assertEqual(self.outcome("hello", "print('hello')").output, b"hello\n")
 
     def test_context_of_ten_megabytes(self) -> None:
-        """A script gets a context of ten megabytes, and sends it."""
+        """A script can receive and send a context of ten megabytes."""
         self.runner = self.make_runner(60.0)
         context = os.urandom(TEN_MEGABYTES)
         outcome = self.outcome("send", "sendTo('subject', alaskaContext)", context)
@@ -346,12 +338,12 @@ class ScriptTests(SynchronousTestCase):
         self.assertEqual(outcome.sends[0].content, (context,))
 
     def test_no_secrets(self) -> None:
-        """A child knows nothing of the settings that the worker has from its environment."""
+        """Settings in the worker's environment are not passed to its children."""
         environ = {"PATH": "/bin", "ALASKA_WORKER_AUTH_PLAIN_PASSWORD": "secret", "MALAMUTE_SERVER_TIMEOUT": "1"}
         self.assertEqual(child_environment(environ), {"PATH": "/bin"})
 
     def test_errors(self) -> None:
-        """Errors of scripts, and scripts that are missing, are reported as from a thread."""
+        """Errors of scripts and missing scripts are reported as in a thread."""
         self.assertIn("bad.lua:2: oh no", str(self.outcome("bad", "\nerror('oh no')").error))
         missing = self.runner.run(Request(b"", b"", b"missing", b"", ()))
         self.assertIn("No script serves the subject 'missing'", str(missing.error))

@@ -1,4 +1,4 @@
-"""Frames out of a pipe, however they are cut."""
+"""Frames of the pipe protocol."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ FRAMES = st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 2**64 - 1), st
 
 
 class FramesTests(SynchronousTestCase):
-    """Cutting octets into frames."""
+    """Splitting octets into frames."""
 
     @given(FRAMES, st.integers(1, 400))
     def test_any_pieces(self, frames: list[tuple[Kind, int, bytes]], size: int) -> None:
-        """The frames are the same, whatever the pieces are in which their octets come."""
+        """Frames are decoded correctly, in whatever pieces their octets arrive."""
         octets = b"".join(encoded(*each) for each in frames)
-        cut = Frames()
+        decoder = Frames()
         found: list[Frame] = []
         for start in range(0, len(octets), size):
-            cut.add(octets[start : start + size])
-            while (frame := cut.next()) is not None:
+            decoder.add(octets[start : start + size])
+            while (frame := decoder.next()) is not None:
                 found.append(frame)
         self.assertEqual(found, frames)
-        self.assertFalse(cut.is_partial)
+        self.assertFalse(decoder.is_partial)
 
     def test_partial(self) -> None:
-        """A frame that has begun to come is told from none."""
-        cut = Frames()
+        """``is_partial`` is true if the buffer ends in the middle of a frame."""
+        decoder = Frames()
         octets = encoded(Kind.ENDED, 1, b"payload")
-        cut.add(octets + octets[:1])
-        self.assertEqual(cut.next(), (Kind.ENDED, 1, b"payload"))
-        self.assertIsNone(cut.next())
-        self.assertTrue(cut.is_partial)
+        decoder.add(octets + octets[:1])
+        self.assertEqual(decoder.next(), (Kind.ENDED, 1, b"payload"))
+        self.assertIsNone(decoder.next())
+        self.assertTrue(decoder.is_partial)
 
     def test_too_large(self) -> None:
-        """A frame that says that it is larger than any is refused before it comes."""
-        cut = Frames()
-        cut.add(HEADER.pack(MOST_OCTETS + 1, Kind.ENDED, 1))
-        self.assertRaises(BadFrame, cut.next)
+        """A frame that is larger than the limit is refused when its header arrives."""
+        decoder = Frames()
+        decoder.add(HEADER.pack(MOST_OCTETS + 1, Kind.ENDED, 1))
+        self.assertRaises(BadFrame, decoder.next)
 
     def test_tickets(self) -> None:
-        """Pages of a pipe hold whole tickets."""
+        """The page size is a multiple of the size of a ticket."""
         self.assertEqual(4096 % TICKET.size, 0)
 
 
@@ -54,7 +54,7 @@ class WriteTests(SynchronousTestCase):
     """Writing more than a pipe holds."""
 
     def test_more_than_a_pipe_holds(self) -> None:
-        """All of it is written, as it is read."""
+        """All octets are written while another thread reads them."""
         octets = os.urandom(300_000)
         source, sink = os.pipe()
 

@@ -1,4 +1,4 @@
-"""What makes the runners of a pool."""
+"""The factory of runners."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from tests.processes import children_of
 
 
 def nobody(_request: Request, _octets: bytes) -> bytes:
-    """Answer nothing that a script asks."""
+    """Answer a call with nothing."""
     return b""
 
 
 class RunnerTests(SynchronousTestCase):
-    """What runs scripts, by the settings."""
+    """The choice of a runner by the settings."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
 
     def test_thread(self) -> None:
-        """By default, threads of the worker do."""
+        """By default, scripts run in the pool's threads."""
         self.assertIsInstance(runner_maker(WorkerSettings())(nobody), ScriptRunner)
 
     def test_process(self) -> None:
-        """With isolation by process, children of the worker do, within the limits of the settings."""
+        """With isolation by process, scripts run in child processes, within the limits of the settings."""
         (self.folder / "hello.lua").write_text("print('hello')", encoding="utf-8")
         (self.folder / "stuck.lua").write_text("string.find(('a'):rep(200), ('a-'):rep(60) .. 'b')", encoding="utf-8")
         settings = WorkerSettings(
@@ -39,7 +39,7 @@ class RunnerTests(SynchronousTestCase):
             pool_isolation="process",
             scripts_timeout=200,
             scripts_memory=64,
-            scripts_sandbox=False,  # in it, patterns end
+            scripts_sandbox=False,  # the sandbox limits pattern matches
         )
         runner = runner_maker(settings, tells=False)(nobody)
         self.addCleanup(runner.close)
@@ -48,6 +48,6 @@ class RunnerTests(SynchronousTestCase):
         self.assertIn("within 0.2 s", str(runner.run(Request(b"", b"", b"stuck", b"", ())).error))
 
     def test_address_space(self) -> None:
-        """A process may map more than a script may use, or any number of octets if that may use any."""
+        """The address space limit is larger than the memory limit of scripts; without that, there is none."""
         self.assertEqual(address_space(0), 0)
         self.assertGreater(address_space(64), 64 * 1024 * 1024)

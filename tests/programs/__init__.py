@@ -1,1 +1,1 @@
-"""Tests of programs."""
+"""Tests of whole programs, in real processes."""

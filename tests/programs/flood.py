@@ -1,4 +1,4 @@
-"""Clients that send as fast as they can: ``flood.py ENDPOINT CLIENTS``, until it is killed."""
+"""Floods a broker: ``flood.py ENDPOINT CLIENTS`` sends as fast as possible until it is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AT_ONCE = 50
 
 
 def send_on(client: Client, number: int) -> None:
-    """Send some messages, and go on as soon as everybody else had a turn."""
+    """Send some messages, and schedule the next ones after the turns of the other clients."""
     try:
         for _ in range(AT_ONCE):
             if number % 3 == 0:
@@ -32,7 +32,7 @@ def send_on(client: Client, number: int) -> None:
 
 
 async def flood(endpoint: str, count: int) -> None:
-    """Connect the clients and let them send."""
+    """Connect the clients, and start sending."""
     for number in range(count):
         client = Client(endpoint, f"flooder {number}", most_messages=20_000)
         await client.connect(timeout=10)

@@ -1,6 +1,6 @@
-"""Real processes that are killed at any moment, stuck, or flooded.
+"""Fault injection: real processes that are killed at any time, stuck, or flooded.
 
-``ALASKA_FAULT_REQUESTS`` and ``ALASKA_FAULT_KILLS`` make it harder: 5000 and 10 are a few minutes' work.
+``ALASKA_FAULT_REQUESTS`` and ``ALASKA_FAULT_KILLS`` set the load; with 5000 and 10 the tests take a few minutes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 
 from alaska.client import Client, Confirmation, Delivery
 from alaska.interfaces import Reactor
-from tests.programs.test_system import Program, SystemTestCase, until
+from tests.programs.system_case import Program, SystemTestCase, until
 
 reactor = cast("Reactor", global_reactor)
 REQUESTS = int(os.environ.get("ALASKA_FAULT_REQUESTS", "400"))
@@ -30,22 +30,22 @@ FLOOD = Path(__file__).with_name("flood.py")
 
 
 def pause(seconds: float) -> Deferred[None]:
-    """Fire after so many seconds."""
+    """Fire after this many seconds."""
     return deferLater(reactor, seconds, lambda: None)
 
 
 class FaultsTestCase(SystemTestCase):
-    """A broker, workers that note what they execute, and somebody who asks."""
+    """A broker, workers that log the requests that they run, and a sender."""
 
     timeout = 60 + 3 * round(PATIENCE_SECONDS)
 
     def setUp(self) -> None:
         super().setUp()
         self.log = self.folder / "executed"
-        # The scripts are trusted: they write to a file, and take the time that the test gives them.
-        trusted = {"ALASKA_WORKER_SCRIPTS_SANDBOX": "0", "ALASKA_WORKER_SCRIPTS_TIMEOUT": "0"}
-        self.patch(os, "environ", {**os.environ, **trusted})
-        # It takes a moment, so that kills hit some.
+        # Without sandbox and time limit, because the scripts write to a file and may run for long.
+        variables = {"ALASKA_WORKER_SCRIPTS_SANDBOX": "0", "ALASKA_WORKER_SCRIPTS_TIMEOUT": "0"}
+        self.patch(os, "environ", {**os.environ, **variables})
+        # It takes 2 ms, so that kills hit running scripts.
         self.script(
             "note",
             f"local t = os.clock() while os.clock() - t < 0.002 do end "
@@ -53,12 +53,12 @@ class FaultsTestCase(SystemTestCase):
         )
 
     def executed(self) -> Counter[int]:
-        """Count how often each request was executed."""
+        """Return how often each request was run."""
         lines = self.log.read_text(encoding="ascii").split() if self.log.exists() else []
         return Counter(map(int, lines))
 
     async def all_executed(self) -> None:
-        """Wait until each request has been executed."""
+        """Wait until each request has been run."""
         await until(lambda: len(self.executed()) == REQUESTS, seconds=PATIENCE_SECONDS)
 
     async def start_durable_broker(self) -> Program:
@@ -70,16 +70,16 @@ class FaultsTestCase(SystemTestCase):
         await broker.until("Broker ready")
         return broker
 
-    def say(self, words: str) -> None:
-        """Tell whoever watches the tests what is measured and not asserted."""
+    def print_measured(self, words: str) -> None:
+        """Print a measured value that is not asserted."""
         print(f" [{words}]", end="", file=sys.stderr)
 
 
 class KilledWorkerTests(FaultsTestCase):
-    """Two workers."""
+    """Two workers that are killed."""
 
     async def run_requests(self, kills: int) -> Counter[int]:
-        """Send the requests to two workers, of which one is killed now and then; count what they executed."""
+        """Send the requests to two workers, kill and restart workers this many times, and return the run counts."""
         await self.start_broker()
         config = self.worker_config(embedded=False)
         workers = [await self.start_worker(config) for _ in range(2)]
@@ -98,13 +98,13 @@ class KilledWorkerTests(FaultsTestCase):
         return self.executed()
 
     async def test_at_least_once(self) -> None:
-        """Whenever workers are killed, each request is executed at least once."""
+        """If workers are killed, each request is run at least once."""
         executed = await self.run_requests(KILLS)
         self.assertEqual(set(executed), set(range(REQUESTS)))
-        self.say(f"{executed.total() - REQUESTS} of {REQUESTS} twice")
+        self.print_measured(f"{executed.total() - REQUESTS} of {REQUESTS} twice")
 
     async def test_exactly_once(self) -> None:
-        """When nobody is killed each request is executed once."""
+        """If no worker is killed, each request is run exactly once."""
         executed = await self.run_requests(0)
         await pause(0.5)
         self.assertEqual(self.executed(), executed)
@@ -112,18 +112,18 @@ class KilledWorkerTests(FaultsTestCase):
 
 
 class KilledBrokerTests(FaultsTestCase):
-    """A broker with a store in a file."""
+    """A broker with a store that is killed."""
 
-    async def test_promises_are_kept(self) -> None:
-        """Whenever the broker is killed, what it said to be stored is executed, and mail that it stored delivered."""
-        promised: set[int] = set()
+    async def test_nothing_confirmed_is_lost(self) -> None:
+        """If the broker is killed, all requests that it confirmed as stored are run, and all such mail is delivered."""
+        requested: set[int] = set()
         mailed: set[int] = set()
         got: set[int] = set()
 
         def confirmed(confirmation: Confirmation) -> None:
             kind, number = confirmation.tracker.split("-")
             if confirmation.status == 201:
-                (promised if kind == "request" else mailed).add(int(number))
+                (requested if kind == "request" else mailed).add(int(number))
 
         broker = await self.start_durable_broker()
         await self.start_worker(self.worker_config(embedded=False))
@@ -142,20 +142,20 @@ class KilledBrokerTests(FaultsTestCase):
                 broker.send_signal(signal.SIGKILL)
                 await broker.ended
                 broker = await self.start_durable_broker()
-        # What was sent and not promised before a kill was sent again by the client, so all is promised in the end. The
-        # mailbox is opened behind that: what a plain client gets at once is delivered to it, and not promised.
-        await until(lambda: len(promised) == len(mailed) == REQUESTS, seconds=PATIENCE_SECONDS)
+        # The client sends unconfirmed messages again after a kill, so all are confirmed in the end. The mailbox is
+        # opened only then: mail that is delivered to a plain client at once is not confirmed as stored.
+        await until(lambda: len(requested) == len(mailed) == REQUESTS, seconds=PATIENCE_SECONDS)
         await self.client("box", lambda delivery: got.add(int(delivery.content[0])))
         await self.all_executed()
         await until(lambda: len(got) == REQUESTS, seconds=PATIENCE_SECONDS)
-        self.say(f"{self.executed().total() - REQUESTS} of {REQUESTS} twice")
+        self.print_measured(f"{self.executed().total() - REQUESTS} of {REQUESTS} twice")
 
 
 class StuckWorkerTests(FaultsTestCase):
-    """Two workers, one of which is stuck."""
+    """Two workers, one of which runs scripts that do not end."""
 
-    async def test_free_worker_does_it_all(self) -> None:
-        """Requests that come while one worker is stuck in its scripts are all done by the free one meanwhile."""
+    async def test_free_worker_runs_all(self) -> None:
+        """While all threads of one worker are busy, another worker runs all requests."""
         released = self.folder / "released"
         self.script("stuck", f"repeat local found = io.open('{released}') until found print('free')")
         await self.start_broker()
@@ -170,18 +170,18 @@ class StuckWorkerTests(FaultsTestCase):
         for number in range(REQUESTS):
             sender.send_for("default", "note", b"%d" % number)
         await self.all_executed()
-        self.say(f"{REQUESTS} requests in {reactor.seconds() - begun:.2f} s")
-        self.assertNotIn(": free", stuck.said)
+        self.print_measured(f"{REQUESTS} requests in {reactor.seconds() - begun:.2f} s")
+        self.assertNotIn(": free", stuck.output)
         released.touch()
         await stuck.until(": free", 2)
         self.assertEqual(self.executed(), Counter(range(REQUESTS)))
 
 
 class FloodTests(FaultsTestCase):
-    """Clients that send as fast as they can."""
+    """Clients that send as fast as possible."""
 
     async def test_others_are_served(self) -> None:
-        """While ten clients flood streams, mailboxes and services, PINGs are answered and a stream's reader reads."""
+        """While ten clients flood streams, mailboxes and services, flushes are answered and a stream is delivered."""
         await self.start_broker()
         got: list[Delivery] = []
         reader = await self.client("reader", got.append)
@@ -199,4 +199,4 @@ class FloodTests(FaultsTestCase):
         await until(lambda: len(got) == len(waits))
         self.assertIsNone(flood.status)
         self.assertEqual([delivery.subject for delivery in got], [str(number) for number in range(len(waits))])
-        self.say(f"PONG within {max(waits) * 1000:.0f} ms")
+        self.print_measured(f"PONG within {max(waits) * 1000:.0f} ms")

@@ -1,4 +1,4 @@
-"""What went wrong with forerunners of this broker and this worker, and has no place in the tests of one module."""
+"""Regression tests for faults of earlier brokers and workers that concern more than one module."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ HOUR = 3600
 
 
 class DispatchTests(BrokerTestCase):
-    """Requests that are on their way when somebody leaves."""
+    """Requests in flight when a client disconnects."""
 
     def transmit(self, peer: bytes, command: mlm.Command) -> bool:
-        """Let the connection of a fragile peer be gone after two deliveries."""
+        """Disconnect the fragile peer after two deliveries."""
         is_delivery = isinstance(command, mlm.ServiceDeliver)
         if is_delivery and peer == b"fragile" and len(self.inboxes.get(peer, [])) == 2:
             self.gone.add(peer)
         return super().transmit(peer, command)
 
-    def test_worker_that_exits_while_it_is_served(self) -> None:
-        """A worker that exits in the middle of a queue costs what it had taken at most; the next gets the rest."""
+    def test_worker_exits_during_dispatch(self) -> None:
+        """If a worker exits while a queue is dispatched to it, the next worker gets the other requests."""
         for credit in (None, 10):
             self.setUp()
             self.open("p", *(request(b"%d" % number) for number in range(6)))
@@ -44,8 +44,8 @@ class DispatchTests(BrokerTestCase):
             self.pass_time(0.1, "p", "next")
             self.assertEqual(sorted(taken + self.taken("next")), [b"%d" % number for number in range(6)])
 
-    def test_caller_that_leaves(self) -> None:
-        """A sender that leaves while its request is worked on harms neither the worker nor who comes next."""
+    def test_requester_disconnects(self) -> None:
+        """If a requester disconnects while its request is in flight, the worker and later requests are not affected."""
         self.open("w", OFFER, credit=2)
         self.open("p", request(tracker=b"t"), CLOSE, credit=0)
         self.take("w")
@@ -56,7 +56,7 @@ class DispatchTests(BrokerTestCase):
 
 
 class ReadsStore(MemoryStore):
-    """A store that counts how often queues are read."""
+    """A store that counts the reads of queues."""
 
     reads = 0
 
@@ -67,14 +67,14 @@ class ReadsStore(MemoryStore):
 
 
 class LongQueueTests(BrokerTestCase):
-    """Queues that are long for good."""
+    """Queues that stay long."""
 
     def make_store(self) -> ReadsStore:
-        """Return a store that counts."""
+        """Return a store that counts reads."""
         return ReadsStore()
 
     def test_cost_of_what_nobody_offers(self) -> None:
-        """However many requests wait that nobody offers, others go by without a look at them."""
+        """Requests that no offer matches are not read again when other requests are dispatched."""
         self.open("p", *(request(b"nobody's") for _ in range(3000)))
         self.open("w", mlm.ServiceOffer(b"svc", b"^job"), credit=1000)
         self.pass_time(1, "p", "w")
@@ -87,7 +87,7 @@ class LongQueueTests(BrokerTestCase):
         self.assertEqual(store.reads, before)
 
     def test_cost_of_many_patterns(self) -> None:
-        """However many patterns requests wait under, nobody looks at all of them when one may go."""
+        """Dispatching one request does not check all patterns that requests wait under."""
         looks: list[Hashable] = []
         next_of = Offers.next_of
 
@@ -106,10 +106,10 @@ class LongQueueTests(BrokerTestCase):
 
 
 class SteadyTests(BrokerTestCase):
-    """Streams that go on for long."""
+    """Streams with continuous traffic."""
 
     def test_two_producers_for_an_hour(self) -> None:
-        """Of two that write once a second, for an hour, everything comes at once, in order, with credit and without."""
+        """Messages of two producers are delivered at once and in order for an hour, with credit and without."""
         self.open("plain", mlm.StreamRead(b"s", b""))
         self.open("careful", mlm.StreamRead(b"s", b""), credit=20)
         for name in ("w1", "w2"):
@@ -125,7 +125,7 @@ class SteadyTests(BrokerTestCase):
             self.assertEqual((self.taken("plain"), self.taken("careful")), (expected, expected))
 
     def test_second_consumer_joins(self) -> None:
-        """A consumer that joins while a producer floods gets what comes from then on; a slow one misses nothing."""
+        """A consumer that joins during a flood gets all later messages, and a slow consumer gets all messages."""
         self.open("w", mlm.StreamWrite(b"s"))
         self.open("slow", mlm.StreamRead(b"s", b""), credit=5)
         self.do("w", *(mlm.StreamSend(b"%d" % number, (b"x" * 32,)) for number in range(5000)))
@@ -137,18 +137,18 @@ class SteadyTests(BrokerTestCase):
         self.assertEqual((self.taken("late"), self.taken("slow")), (everything[5000:], everything))
 
 
-class NothingIsLeftTests(BrokerTestCase):
-    """What the broker still knows of clients that are gone."""
+class LeakTests(BrokerTestCase):
+    """Objects of clients that have disconnected."""
 
     limits = Limits(retention_of={b"kept": Retention(1)})
 
     def known(self) -> int:
-        """Count what the broker knows of clients, messages, queues, services and streams."""
+        """Count all objects for clients, messages, queues, services and streams."""
         gc.collect()
         return sum(isinstance(each, Client | Message | Queue | Offers | Reader | Stream) for each in gc.get_objects())
 
     def round(self, number: int) -> None:
-        """Let clients come, use everything there is, and leave in each of the ways there are."""
+        """Let clients connect, use all features, and disconnect in all possible ways."""
         for way, credit in (("close", None), ("close", 9), ("vanish", 9), ("garble", 9), ("again", None), ("again", 9)):
             name = f"{way}{credit}"
             self.open(name, mlm.StreamRead(b"s%d" % number, b""), mlm.StreamWrite(b"s%d" % number), credit=credit)
@@ -167,7 +167,7 @@ class NothingIsLeftTests(BrokerTestCase):
         self.inboxes.clear()
 
     def test_many_rounds(self) -> None:
-        """However many clients came and left, the broker knows no more than after the first."""
+        """The number of objects does not grow with the number of clients that have connected and disconnected."""
         self.round(0)
         before = self.known()
         for number in range(1, 30):
@@ -177,7 +177,7 @@ class NothingIsLeftTests(BrokerTestCase):
 
 
 class WarningTests(BrokerTestCase, LogCase):
-    """Queues that grow."""
+    """Warnings about growing queues."""
 
     limits = Limits(mailbox=QueueLimits(40, 20), service=QueueLimits(30), total=QueueLimits(1000, 45))
 
@@ -186,7 +186,7 @@ class WarningTests(BrokerTestCase, LogCase):
         BrokerTestCase.setUp(self)
 
     def test_once_each_time(self) -> None:
-        """What grows past its mark, or is full, is warned of by name, once, and again when it has shrunk and grown."""
+        """There is one warning when a queue reaches its mark and when it is full, and again after it has shrunk."""
         self.open("p")
         for _ in range(2):
             self.do("p", *(mail(b"%d" % number) for number in range(50)), *(request() for _ in range(40)))
@@ -198,7 +198,7 @@ class WarningTests(BrokerTestCase, LogCase):
         self.assertEqual(self.broker.counters.over_limit, 40)
 
     def test_late_mail(self) -> None:
-        """What shrinks because its messages expire may be warned of again."""
+        """There is another warning after a queue has shrunk because its messages expired."""
         self.open("p", *(mail(timeout=100) for _ in range(50)))
         self.pass_time(0.2, "p")
         self.do("p", *(mail() for _ in range(50)))
@@ -206,7 +206,7 @@ class WarningTests(BrokerTestCase, LogCase):
         self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
 
     def test_full_all_the_time(self) -> None:
-        """What is full, and has room for one now and then, is warned of once."""
+        """There is only one warning for a queue that stays nearly full."""
         self.open("w", OFFER, credit=0)
         self.open("p", *(request() for _ in range(31)))
         for _ in range(5):
@@ -216,10 +216,10 @@ class WarningTests(BrokerTestCase, LogCase):
 
 
 class WorkerTests(ServedCase):
-    """A worker beside its broker."""
+    """A worker with a broker."""
 
     def test_heartbeat_of_a_busy_worker(self) -> None:
-        """A worker whose scripts run for a minute is not taken for dead, and each request is run once."""
+        """A worker whose script runs for a minute does not expire, and the request is run once."""
         self.script(b"long")
         self.start()
         self.ask("long")
@@ -233,8 +233,8 @@ class WorkerTests(ServedCase):
         assert self.broker.broker is not None
         self.assertEqual(self.broker.broker.counters.redelivered, 0)
 
-    def test_failures_cost_no_credit(self) -> None:
-        """However many scripts fail, the worker goes on to take requests."""
+    def test_failures_use_no_credit(self) -> None:
+        """A worker keeps receiving requests, however many scripts fail."""
         self.script(b"bad", error="oh no")
         self.script(b"good")
         self.start()
@@ -247,11 +247,11 @@ class WorkerTests(ServedCase):
         self.assertEqual([request.subject for request in self.scripts.requests], [b"bad"] * 300 + [b"good"])
 
 
-class LettersTests(BrokerTestCase):
-    """The broker's own service, and content that nobody in their senses would send it."""
+class DeadLettersTests(BrokerTestCase):
+    """Hostile requests to the service for dead letters."""
 
     def test_hostile_content(self) -> None:
-        """Numbers without bound, and JSON without end, are answered with an error, or with nothing found."""
+        """Infinite numbers and invalid JSON are answered with an error or an empty result."""
         for content in (b'{"position": 1e999}', b'{"position": -1e30}', b'{"position": NaN}', b"[" * 10**6, b"\xff"):
             for what in (b"read", b"list", b"replay", b"drop"):
                 self.open("p", mlm.ServiceSend(b"alaska.letters", what, b"t", 0, (content,)))

@@ -1,4 +1,4 @@
-"""What twistd finds."""
+"""The plugins for twistd."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PluginTests(SynchronousTestCase):
     """The plugins of worker and broker."""
 
     def test_found(self) -> None:
-        """Twisted finds both, each once, under the names that the command line uses."""
+        """Twistd finds each plugin once, under its command name."""
         found = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname in ("alaska", "malamute")]
         self.assertEqual(sorted(plugin.tapname for plugin in found), ["alaska", "malamute"])
         for plugin in found:
@@ -23,7 +23,7 @@ class PluginTests(SynchronousTestCase):
             self.assertTrue(callable(plugin.makeService))
 
     def test_light(self) -> None:
-        """Looking for plugins, as every twistd does, imports nothing of ours."""
+        """Importing the plugins, as every twistd does, does not import alaska."""
         code = (
             "import sys, twisted.plugins.alaska_plugin, twisted.plugins.malamute_plugin;"
             "sys.exit(any(name.split('.')[0] == 'alaska' for name in sys.modules))"

@@ -1,4 +1,4 @@
-"""What scripts have, in the whole system: real twistd, real sockets, real threads."""
+"""The script API in the whole system, with real processes and sockets."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import signal
 
 from alaska.client import Client, Delivery
-from tests.programs.test_system import SystemTestCase, reactor, until
+from tests.programs.system_case import SystemTestCase, reactor, until
 
 
-class AskingCase(SystemTestCase):
-    """Somebody who asks scripts, and waits for their answers."""
+class RequestCase(SystemTestCase):
+    """A client that sends requests and waits for the answers."""
 
     async def ask(self, client: Client, subject: str, content: bytes = b"", service: str = "default") -> str:
         """Return the answer of a script."""
@@ -18,18 +18,18 @@ class AskingCase(SystemTestCase):
         return b"|".join(delivery.content).decode()
 
     async def asker(self) -> Client:
-        """Return a client that can ask."""
+        """Return a connected client with credit."""
         client = Client(self.endpoint, "asker", credit=0)
         self.clients.append(client)
         await client.connect(timeout=10)
         return client
 
 
-class ApiTests(AskingCase):
-    """Answers, questions between services, and the shared store."""
+class ApiTests(RequestCase):
+    """Replies, requests between services, and the key-value store."""
 
     async def test_answers(self) -> None:
-        """Each asker gets the answer to its own question, by return value or reply."""
+        """A requester gets the answer to each request, by return value or by reply."""
         self.script("twice", "return alaskaContext .. alaskaContext")
         self.script("parts", "alaska.reply(alaska.subject, { from = alaska.sender })")
         await self.start_worker(self.worker_config())
@@ -38,8 +38,8 @@ class ApiTests(AskingCase):
             self.assertEqual(await self.ask(client, "twice", b"%d" % number), str(number) * 2)
         self.assertEqual(await self.ask(client, "parts"), 'parts|{"from":"asker"}')
 
-    async def test_one_service_asks_another(self) -> None:
-        """A script asks a service of another worker, and one of its own; of nobody's it is told at once."""
+    async def test_request_to_another_service(self) -> None:
+        """A script can send requests to another worker's service and to its own; an unknown service fails at once."""
         self.script("outer", "return 'outer ' .. alaska.request(alaskaContext, 'inner', 'x')")
         self.script("inner", "return 'inner of ' .. alaska.address .. ' ' .. alaska.frames[1]")
         self.script("why", "local _, why = alaska.request('nowhere', 'job') return why")
@@ -55,7 +55,7 @@ class ApiTests(AskingCase):
         self.assertEqual(await self.ask(client, "why"), "nobody offers the service")
 
     async def test_all_threads_wait_for_each_other(self) -> None:
-        """A pool whose threads all wait for each other ends that by the timeout, with an error that says so."""
+        """If all threads of a pool wait for each other, the requests time out with an error that says so."""
         self.script("loop", "local _, why = alaska.request('default', 'loop', '', 0.5) return why")
         self.script("hello", "return 'hello'")
         await self.start_worker(self.worker_config(more='    pool\n        size = "1"\n'))
@@ -67,7 +67,7 @@ class ApiTests(AskingCase):
         self.assertEqual(await self.ask(client, "hello"), "hello")
 
     async def test_stop_while_waiting(self) -> None:
-        """A worker whose script waits for an answer ends at TERM, soon, and the script is told why."""
+        """A worker whose script waits for an answer stops soon after SIGTERM, and the script gets the reason."""
         self.script("wait", "print('waiting') print(alaska.request('silent', 'job', '', 300))")
         await self.start_broker()
         silent = await self.client("silent", lambda _delivery: None)
@@ -77,10 +77,10 @@ class ApiTests(AskingCase):
         await worker.until("[SREQ]")
         worker.send_signal(signal.SIGTERM)
         self.assertEqual(await worker.ended.addTimeout(8, reactor), 0)
-        self.assertIn("nil\tthe worker is stopping", worker.said)
+        self.assertIn("nil\tthe worker is stopping", worker.output)
 
     async def test_store_over_threads_and_restarts(self) -> None:
-        """What scripts add in all threads of a worker is all there, and outlives a kill, where there is a file."""
+        """The key-value store is shared by all threads, and with a file it survives a kill."""
         self.script("add", "alaska.kv.incr('n') sendTo('done', '', 'box')")
         self.script("sum", "return alaska.kv.get('n')")
         store = self.folder / "kv.db"
@@ -100,20 +100,20 @@ class ApiTests(AskingCase):
         self.assertEqual(await self.ask(await self.asker(), "sum"), "200")
 
     async def test_bad_store(self) -> None:
-        """A store that cannot be used ends the worker with one sentence."""
+        """A store file that cannot be used ends the worker with an error."""
         (self.folder / "kv.db").write_bytes(b"something else" * 1000)
         config = self.worker_config(more='    kv\n        store = "kv.db"\n')
         worker = self.twistd("-n", "alaska", "--config", str(config))
         self.assertEqual(await worker.ended, 1)
-        self.assertIn("kv.db cannot be used: ", worker.said)
-        self.assertNotIn("Traceback", worker.said)
+        self.assertIn("kv.db cannot be used: ", worker.output)
+        self.assertNotIn("Traceback", worker.output)
 
 
-class ReloadTests(AskingCase):
-    """Scripts that change while the system runs."""
+class ReloadTests(RequestCase):
+    """Scripts that are edited while the system runs."""
 
     async def test_hot_reload(self) -> None:
-        """An edit serves the very next request; a broken one is reported and the last good version goes on."""
+        """An edit is used from the next request on; a broken version is reported, and the last good one is used."""
         self.script("job", "return 1")
         config = self.worker_config()
         text = config.read_text(encoding="utf-8").replace("scripts\n", 'scripts\n        keep-last-good = "1"\n')
@@ -129,13 +129,13 @@ class ReloadTests(AskingCase):
             self.assertEqual(await self.ask(client, "job"), "5")
         delivery = await errors.__anext__().addTimeout(10, reactor)
         self.assertIn(b"job.lua:1: ", delivery.content[0])
-        self.assertEqual(worker.said.count("the last good version of this script goes on"), 1)
+        self.assertEqual(worker.output.count("the last good version of this script is used"), 1)
         self.script("job", "return 6")
         self.assertEqual(await self.ask(client, "job"), "6")
 
 
 class ElsewhereTests(ApiTests):
-    """The same with everything else that can be chosen: LuaJIT, in a process for each slot."""
+    """The same tests with LuaJIT and isolation by process."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -144,7 +144,7 @@ class ElsewhereTests(ApiTests):
 
 
 class ElsewhereReloadTests(ReloadTests):
-    """Scripts that change, in processes that each read them."""
+    """The same tests with isolation by process."""
 
     def setUp(self) -> None:
         super().setUp()

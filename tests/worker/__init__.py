@@ -1,1 +1,1 @@
-"""Tests of worker."""
+"""Tests of alaska.worker."""

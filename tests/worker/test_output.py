@@ -1,4 +1,4 @@
-"""What scripts print and log, in the worker's log."""
+"""The output of scripts in the worker's log."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ def request(tracker: bytes = b"t-1", subject: bytes = b"job") -> Request:
 
 
 class OutputTests(LogCase):
-    """Lines, and what stands before them."""
+    """Lines and their prefixes."""
 
     def setUp(self) -> None:
         super().setUp()
         self.output = Output()
 
     def test_name(self) -> None:
-        """Each line begins with service, subject and tracker, whatever these hold."""
+        """Each line begins with service, subject and tracker, with control characters escaped."""
         self.output.write(request(), Outcome(output=b"one\ntwo\n"))
         self.output.write(request(b"\n\x1b", b"a\nb"), Outcome(output=b"three"))
         expected = ["default/job t-1: one", "default/job t-1: two", r"default/a\nb \n\x1b: three"]
         self.assertEqual(self.logged(), expected)
 
     def test_nothing_breaks_a_line(self) -> None:
-        """Only a line feed ends a line; control characters are escaped but for tabs, and what is no text."""
+        """Only a line feed ends a line; control characters other than tabs and invalid UTF-8 are escaped."""
         self.output.write(request(), Outcome(output=b"a\tb\r\x1b[0m\xe2\x80\xa8\xff\n\n"))
         text = "a\tb" + r"\r\x1b[0m\u2028\xff"
         self.assertEqual(self.logged(), [f"default/job t-1: {text}", "default/job t-1: "])
 
     def test_order_and_levels(self) -> None:
-        """What was printed before a line of the log comes before it, and each line has its level."""
+        """Printed and logged lines keep their order, and each line has its level."""
         log = (LogLine("print", b"one\n"), LogLine("warn", b"two\nlines"), LogLine("error", b"three"))
         self.output.write(request(), Outcome(output=b"four\n", log=log))
         texts = [line.removeprefix("default/job t-1: ") for line in self.logged()]
@@ -55,6 +55,6 @@ class OutputTests(LogCase):
         self.assertEqual(numbers, ["#1:", "#2:", "#1:", "#3:"])
 
     def test_nothing(self) -> None:
-        """A script that has left nothing writes nothing."""
+        """A script without output logs nothing."""
         self.output.write(request(), Outcome())
         self.assertEqual(self.logged(), [])

@@ -1,4 +1,4 @@
-"""The clients that send for scripts."""
+"""The connections that send the messages of scripts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from twisted.logger import LogLevel
 
 from alaska.client import Client
 from alaska.errors import BacklogFull, ConnectTimeout, NotConnected
-from alaska.worker.senders import MOST_CONNECTIONS, Room, Senders, Waiting
+from alaska.worker.senders import MOST_CONNECTIONS, Buffer, BufferLimit, Senders
 from tests.network_case import ENDPOINT, NetworkCase
 
 
 class SendersCase(NetworkCase):
-    """Senders, and a note of all clients that they made."""
+    """Senders, and a list of all clients that they have made."""
 
     password = "secret"
 
@@ -25,7 +25,7 @@ class SendersCase(NetworkCase):
         self.senders = Senders(self.make_client)
 
     def make_client(self, address: str) -> Client:
-        """Make a client and note it."""
+        """Make and store a client."""
         client = Client(
             ENDPOINT, address, network=self.network, reactor=self.reactor, username="worker", password=self.password
         )
@@ -33,15 +33,15 @@ class SendersCase(NetworkCase):
         return client
 
     def send(self, name: bytes, subject: str) -> None:
-        """Send mail as somebody."""
+        """Send mail under a name."""
         self.senders.named(name).send_to(b"box", subject.encode())
 
 
 class NameTests(SendersCase):
-    """Who sends."""
+    """Sender names and addresses."""
 
     def test_address(self) -> None:
-        """The address begins with the sender's name, and goes on as those of all of Alaska's clients."""
+        """The address of a sender is its name, the host, and a unique number."""
         self.start_broker()
         got = self.mailbox("box")
         self.send(b"LU", "a")
@@ -50,14 +50,14 @@ class NameTests(SendersCase):
         self.assertRegex(got[0].sender, f"^LU::{host}::{os.getpid()}-[0-9A-F]{{4}}$")
 
     def test_connection_is_used_again(self) -> None:
-        """A name keeps its client; another name has another."""
+        """Each name has its own client and keeps it."""
         first, second = self.senders.named(b"LU"), self.senders.named(b"EP")
         self.assertIs(self.senders.named(b"LU"), first)
         self.assertIs(self.senders.named(b"EP"), second)
         self.assertIsNot(first, second)
 
     def test_any_name(self) -> None:
-        """A name may be empty, no text, or as long as the wire allows; it is cut where the address would be longer."""
+        """A name may be empty or any octets; it is truncated if the address would be too long for the wire."""
         self.start_broker()
         got = self.mailbox("box")
         names = [b"", b"\xff\0", "ä".encode() * 127, b"x" * 255]
@@ -72,10 +72,10 @@ class NameTests(SendersCase):
 
 
 class SendingTests(SendersCase):
-    """Nothing is lost on the way."""
+    """No message is lost."""
 
     def test_before_the_broker_is_there(self) -> None:
-        """What is sent before the broker is there arrives, in order, when it is."""
+        """Messages that are sent before the broker is there arrive later, in order."""
         for subject in "abc":
             self.send(b"LU", subject)
         self.pass_time(3)
@@ -85,7 +85,7 @@ class SendingTests(SendersCase):
         self.assertEqual([delivery.subject for delivery in got], ["a", "b", "c"])
 
     def test_close_flushes(self) -> None:
-        """Close fires when the broker has what all of them have sent, not before."""
+        """Close fires when the broker has the messages of all senders, not before."""
         self.start_broker()
         got = self.mailbox("box")
         for number in range(10):
@@ -97,11 +97,11 @@ class SendingTests(SendersCase):
         self.assertEqual(sorted(int(delivery.subject) for delivery in got), list(range(10)))
 
     def test_close_with_nothing(self) -> None:
-        """Without any sender there is nothing to wait for."""
+        """Close fires at once if there are no senders."""
         self.successResultOf(self.senders.close())
 
     def test_close_without_broker(self) -> None:
-        """Close waits five seconds for a broker that is away, then says for each sender what it could not."""
+        """Without a broker, close waits five seconds and then logs an error for each sender."""
         self.send(b"LU", "a")
         self.send(b"EP", "b")
         closed = self.senders.close()
@@ -115,22 +115,22 @@ class SendingTests(SendersCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_name_after_close(self) -> None:
-        """A name that is used after a close has a new client."""
+        """A name that is used after close gets a new client."""
         first = self.senders.named(b"LU")
         self.senders.close()
         self.assertIsNot(self.senders.named(b"LU"), first)
 
 
 class MostConnectionsTests(SendersCase):
-    """Scripts that name ever more senders."""
+    """More sender names than connections."""
 
     def fill(self) -> None:
-        """Use as many names as there are connections, b'0' the longest ago."""
+        """Use as many names as there are connections; b'0' is the least recently used."""
         for number in range(MOST_CONNECTIONS):
             self.send(b"%d" % number, str(number))
 
-    def test_unused_for_the_longest(self) -> None:
-        """One name too many closes the connection that was not used for the longest, and no other."""
+    def test_least_recently_used(self) -> None:
+        """A name without a connection closes the least recently used connection, and no other."""
         self.start_broker()
         self.fill()
         self.network.run()
@@ -140,8 +140,8 @@ class MostConnectionsTests(SendersCase):
         self.assertEqual([number for number, client in enumerate(self.made) if not client.is_connected], [1])
         self.assertIs(self.senders.named(b"0"), self.made[0])
 
-    def test_answers_keep_theirs(self) -> None:
-        """The connection over which answers leave is not closed for others."""
+    def test_replies_keep_their_connection(self) -> None:
+        """The connection for replies is never closed for other names."""
         self.start_broker()
         self.send(b"LU", "a")
         for number in range(3 * MOST_CONNECTIONS):
@@ -149,8 +149,8 @@ class MostConnectionsTests(SendersCase):
             self.network.run()
         self.assertTrue(self.made[0].is_connected)
 
-    def test_few_at_any_time(self) -> None:
-        """Many names share a few connections; all messages arrive, those of one name in order."""
+    def test_limit(self) -> None:
+        """The limit of connections always holds; all messages arrive, those of one name in order."""
         self.start_broker()
         got = self.mailbox("box")
         for number in range(1000):
@@ -164,7 +164,7 @@ class MostConnectionsTests(SendersCase):
             self.assertEqual(numbers, list(range(name, 1000, 100)))
 
     def test_a_broker_that_comes_late(self) -> None:
-        """No connection is closed before the broker has what was sent over it, however long that takes."""
+        """No connection is closed before the broker has its messages, however long that takes."""
         for number in range(3 * MOST_CONNECTIONS):
             self.send(b"%d" % number, str(number))
         self.pass_time(60)
@@ -173,22 +173,22 @@ class MostConnectionsTests(SendersCase):
         self.pass_time(5)
         self.assertEqual(sorted(int(delivery.subject) for delivery in got), list(range(3 * MOST_CONNECTIONS)))
 
-    def test_flush_of_what_waits(self) -> None:
-        """What waits for a connection is flushed when it has left over one."""
+    def test_flush_of_a_buffer(self) -> None:
+        """The flush of a buffer fires when its messages were sent over a connection and the broker has them."""
         self.start_broker()
         got = self.mailbox("box")
         self.fill()
-        waiting = self.senders.named(b"new")
-        waiting.send_to(b"box", b"last")
-        flushed = waiting.flush()
+        buffer = self.senders.named(b"new")
+        buffer.send_to(b"box", b"last")
+        flushed = buffer.flush()
         self.assertNoResult(flushed)
         self.network.run()
         self.successResultOf(flushed)
-        self.assertEqual((got[-1].subject, waiting.unproven), ("last", 0))
-        self.successResultOf(waiting.flush())
+        self.assertEqual((got[-1].subject, buffer.unproven), ("last", 0))
+        self.successResultOf(buffer.flush())
 
     def test_close_waits_for_all(self) -> None:
-        """Close fires only when the broker has also what waited for a connection."""
+        """Close fires only when the broker also has the messages that were buffered."""
         self.start_broker()
         got = self.mailbox("box")
         for number in range(5 * MOST_CONNECTIONS):
@@ -201,28 +201,28 @@ class MostConnectionsTests(SendersCase):
         self.successResultOf(closed)
 
     def test_close_without_broker(self) -> None:
-        """Close ends within five seconds, however many names wait, and says of each what is lost."""
+        """Without a broker, close ends within five seconds, and logs an error for each name, however many wait."""
         for number in range(3 * MOST_CONNECTIONS):
             self.send(b"%d" % number, str(number))
-        waiting = self.senders.named(b"%d" % (2 * MOST_CONNECTIONS))
+        buffer = self.senders.named(b"%d" % (2 * MOST_CONNECTIONS))
         closed = self.senders.close()
         self.pass_time(5.1)
         self.successResultOf(closed)
         self.assertEqual(len(self.logged(LogLevel.error)), 3 * MOST_CONNECTIONS)
-        self.failureResultOf(waiting.flush(), ConnectTimeout)
-        self.assertEqual((waiting.is_open, waiting.unproven), (False, 1))
+        self.failureResultOf(buffer.flush(), ConnectTimeout)
+        self.assertEqual((buffer.is_open, buffer.unproven), (False, 1))
 
-    def test_room(self) -> None:
-        """More than there is room for is refused, and room that was used is there again."""
+    def test_buffer_limit(self) -> None:
+        """A message beyond the limit of messages or octets is refused."""
         self.start_broker()
         self.fill()
-        waiting = Waiting(b"new", Room(messages=2, octets=10))
-        waiting.send_to(b"box", b"a", b"12345678")
-        self.assertRaises(BacklogFull, waiting.send_to, b"box", b"b", b"123")
-        waiting.send_to(b"box", b"b", b"12")
-        self.assertRaises(BacklogFull, waiting.send_to, b"box", b"c")
-        waiting.leave_over(self.client("new"))
-        self.assertEqual(waiting.unproven, 2)
+        buffer = Buffer(b"new", BufferLimit(messages=2, octets=10))
+        buffer.send_to(b"box", b"a", b"12345678")
+        self.assertRaises(BacklogFull, buffer.send_to, b"box", b"b", b"123")
+        buffer.send_to(b"box", b"b", b"12")
+        self.assertRaises(BacklogFull, buffer.send_to, b"box", b"c")
+        buffer.send_all(self.client("new"))
+        self.assertEqual(buffer.unproven, 2)
         self.network.run()
 
 
@@ -230,7 +230,7 @@ class FailureTests(SendersCase):
     """Clients that cannot connect."""
 
     def test_refused(self) -> None:
-        """A sender that the broker refuses is logged and forgotten; the next message tries again."""
+        """If the broker refuses a sender, this is logged, and the next message connects again."""
         self.start_broker(accept=lambda _username, password: password == b"secret")
         got = self.mailbox("box", username="reader", password="secret")
         self.password = "wrong"
@@ -243,8 +243,8 @@ class FailureTests(SendersCase):
         self.network.run()
         self.assertEqual([delivery.subject for delivery in got], ["b"])
 
-    def test_cannot_even_begin(self) -> None:
-        """A client that cannot begin to connect raises and is not kept."""
+    def test_cannot_start_to_connect(self) -> None:
+        """If a client cannot start to connect, an error is raised, and the next call makes another client."""
         used = self.make_client("used")
         used.connect()
         unused = self.make_client("unused")

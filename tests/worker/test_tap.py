@@ -1,4 +1,4 @@
-"""The worker's command line, and the service that it makes."""
+"""The worker's command line and its services."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ reactor = cast("Reactor", global_reactor)
 
 
 class FolderCase(LogCase):
-    """A directory of its own, in which a configuration file may stand."""
+    """A temporary directory for a configuration file."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -40,7 +40,7 @@ class FolderCase(LogCase):
         self.path = self.folder / "alaska.cfg"
 
     def options(self, text: str | None = None) -> tap.Options:
-        """Return the options for a configuration file that holds this; without a text, the defaults of a new one."""
+        """Return the options for a configuration file with this text, by default that of a new file."""
         self.path.write_text(zpl.dumps(WorkerSettings.default_tree("")) if text is None else text, encoding="utf-8")
         options = tap.Options()
         options.parseOptions(["--config", str(self.path)])
@@ -62,7 +62,7 @@ class OptionsTests(FolderCase):
         self.assertTrue(self.path.exists())
 
     def test_file(self) -> None:
-        """--config, or -c, names the file, whose settings are loaded."""
+        """The settings are loaded from the file of --config or -c."""
         options = self.options('worker\n    pool\n        size = "7"\n')
         self.assertEqual(options.loaded.settings.pool_size, 7)
         short = tap.Options()
@@ -70,13 +70,13 @@ class OptionsTests(FolderCase):
         self.assertEqual(short.loaded.settings, options.loaded.settings)
 
     def test_missing_file(self) -> None:
-        """A file that is named and is not there ends the program with status 78."""
+        """A missing file of --config ends the program with status 78."""
         self.patch(sys, "stderr", io.StringIO())
         ended = self.assertRaises(SystemExit, tap.Options().parseOptions, ["--config", str(self.path)])
         self.assertEqual(ended.code, 78)
 
     def test_bad_file(self) -> None:
-        """A bad file ends the program with status 78, and a sentence for each fault on the standard error."""
+        """A bad file ends the program with status 78 and one line on the standard error for each fault."""
         written = io.StringIO()
         self.patch(sys, "stderr", written)
         text = 'worker\n    pool\n        size = "0"\n    syslog = "maybe"\n'
@@ -85,11 +85,11 @@ class OptionsTests(FolderCase):
         self.assertRegex(written.getvalue(), r"^\S+alaska\.cfg:\d: [^\n]+\n\S+alaska\.cfg:\d: [^\n]+\n$")
 
     def test_unknown_option(self) -> None:
-        """An option that there is not is an error of usage, and no file is created."""
+        """An unknown option is a usage error."""
         self.assertRaises(UsageError, tap.Options().parseOptions, ["--pool=3"])
 
-    def test_twistd_is_told(self) -> None:
-        """Behind twistd the settings become twistd's options, and -n still wins."""
+    def test_options_of_twistd(self) -> None:
+        """The settings become options of twistd; its own option -n takes precedence."""
         text = (
             f'worker\n    background = "1"\n    lockfile = "/run/a.pid"\n    scripts\n        dir = "{self.folder}"\n'
         )
@@ -100,17 +100,17 @@ class OptionsTests(FolderCase):
             self.assertEqual((twistd["nodaemon"], twistd["pidfile"]), (nodaemon, "/run/a.pid"))
 
     def test_help(self) -> None:
-        """The help says what the program is, and names its option."""
+        """The help describes the program and its option."""
         text = tap.Options().getUsage()
         self.assertIn("runs Lua scripts", text)
         self.assertIn("--config", text)
 
 
 class MakeServiceTests(FolderCase):
-    """From options to services, none of which has opened anything."""
+    """The services for the options, not started."""
 
     def made(self, text: str | None = None) -> list[IService]:
-        """Make the service, and return its parts."""
+        """Make the program, and return its services."""
         program = tap.makeService(self.options(text))
         self.assertTrue(verifyObject(IService, program))
         assert isinstance(program, MultiService)
@@ -118,18 +118,18 @@ class MakeServiceTests(FolderCase):
         return list(program.services)
 
     def test_worker_alone(self) -> None:
-        """Without an embedded broker there is a worker."""
+        """Without an embedded broker, the worker is the only service."""
         (worker,) = self.made('worker\n    broker\n        embedded = "0"\n')
         self.assertIsInstance(worker, WorkerService)
 
     def test_with_broker(self) -> None:
-        """With one, there is a broker before it."""
+        """With an embedded broker, the broker starts before the worker."""
         broker, worker = self.made('worker\n    broker\n        embedded = "1"\n')
         self.assertIsInstance(broker, EmbeddedBrokerService)
         self.assertIsInstance(worker, WorkerService)
 
     def test_report(self) -> None:
-        """The log says where the settings come from, and what is odd in them."""
+        """The log names the configuration file, and has a warning for each unknown setting."""
         self.made()
         (loading,) = self.logged()
         self.assertEqual(loading, f"Loading configuration from '{self.path}'")
@@ -139,15 +139,15 @@ class MakeServiceTests(FolderCase):
 
 
 class AcceptTests(LogCase):
-    """Whom an embedded broker lets in."""
+    """The credentials that an embedded broker accepts."""
 
     def test_everybody(self) -> None:
-        """Without both user and password in the settings, nobody is asked for them."""
+        """Without both user and password in the settings, the broker does not authenticate clients."""
         for given in ((None, None), ("joe", None), (None, "secret")):
             self.assertIsNone(tap.accept_one(*given))
 
     def test_one(self) -> None:
-        """With them, only this user with this password is let in."""
+        """With them, only this user with this password is accepted."""
         accept = tap.accept_one("jöe", "secret")
         assert accept is not None
         self.assertTrue(accept("jöe".encode(), b"secret"))
@@ -156,12 +156,12 @@ class AcceptTests(LogCase):
 
 
 class WholeTests(TestCase):
-    """The worker that the options make, with sockets and threads."""
+    """The whole worker, with sockets and threads."""
 
     timeout = 60
 
     async def test_embedded_broker(self) -> None:
-        """Worker and broker of one program find each other, with the credentials of the settings; others stay out."""
+        """A worker and its embedded broker use the credentials of the settings; other credentials are refused."""
         folder = Path(self.mktemp())
         folder.mkdir()
         (folder / "hello.lua").write_text("sendTo('done', alaskaContext, 'box')", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The pool with processes: what is given ahead is neither lost nor run twice, whatever becomes of the child."""
+"""Prefetching by child processes: no request is lost or run twice, even if children crash or are killed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.errors import InterpreterLost, LimitExceeded
 from alaska.interfaces import Reactor
 from alaska.lua.request import Outcome, Request
-from alaska.pool.isolated import MOST_AHEAD
+from alaska.pool.isolated import MOST_PREFETCHED
 from alaska.pool.pool import Pool
 from tests import examples
 from tests.pool.hand_reactor import SECONDS, HandReactor
-from tests.pool.test_isolated import ODD, HastyRunner
+from tests.pool.isolated_case import ODD, HastyRunner
 from tests.processes import children_of, is_alive
 
 
-class AheadCase(SynchronousTestCase):
-    """A pool whose runners have real children, under a reactor in the test's hand."""
+class PrefetchCase(SynchronousTestCase):
+    """A pool with real child processes, under a reactor that the test drives."""
 
     size: ClassVar[int] = 2
     limit: ClassVar[float | None] = None
@@ -37,7 +37,7 @@ class AheadCase(SynchronousTestCase):
         self.begin()
 
     def begin(self) -> None:
-        """Make a new pool, with nothing noted."""
+        """Make a new pool and clear all records."""
         self.log = Path(self.mktemp()).absolute()
         self.log.touch()
         self.reactor = HandReactor()
@@ -55,11 +55,11 @@ class AheadCase(SynchronousTestCase):
         return runner
 
     def answer(self, _request: Request, octets: bytes) -> bytes:
-        """Answer a call."""
+        """Answer a call with its question."""
         return octets
 
     def note(self, request: Request, outcome: Outcome | None) -> None:
-        """Note what came of a request, by its tracker."""
+        """Record the outcome of a request by its tracker."""
         if request.tracker in self.finished:
             self.twice.append(request.tracker)
         self.finished[request.tracker] = outcome
@@ -70,34 +70,34 @@ class AheadCase(SynchronousTestCase):
         self.reactor.turn()
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Do what threads want done until something holds."""
+        """Run the reactor until a condition holds."""
         while not holds():
             self.reactor.step()
 
     def stop(self) -> None:
-        """Finish what is submitted, and end the threads."""
+        """Stop the pool, and run the reactor until it has stopped."""
         stopped: list[None] = []
         self.pool.stop().addCallback(stopped.append)
         self.until(lambda: bool(stopped))
 
     def began(self) -> Counter[bytes]:
-        """Return how often each request has begun."""
+        """Return how often each request has begun, by tracker."""
         return Counter(self.log.read_bytes().split())
 
     def warm_up(self) -> None:
-        """Let the runners learn that requests take no time, so that they take many ahead."""
+        """Let the runners measure that requests are short, so that they prefetch many."""
         for number in range(200):
             self.submit(f"warm{number}", b"quick")
         self.until(lambda: len(self.finished) == 200)
 
 
-class OnceTests(AheadCase):
-    """Each request is begun once."""
+class OnceTests(PrefetchCase):
+    """Each request begins once."""
 
     @given(st.lists(st.sampled_from([b"quick", b"quick", b"quick", b"abort", b"exit", b"call", b"large"]), max_size=60))
     @settings(max_examples=examples(12))
     def test_any_crashes(self, subjects: list[bytes]) -> None:
-        """Whichever requests end their process, each is begun once, and those that do not are done."""
+        """Each request begins once, whichever requests crash their process, and all others succeed."""
         self.begin()
         contexts = {b"exit": b"3", b"large": b"x" * 100_000}
         for number, subject in enumerate(subjects):
@@ -111,7 +111,7 @@ class OnceTests(AheadCase):
             self.assertEqual(isinstance(outcome.error, InterpreterLost), subject in (b"abort", b"exit"), subject)
 
     def test_killed_at_any_time(self) -> None:
-        """A child that somebody kills while it is busy costs one request at most; none is run twice or lost."""
+        """At most one request fails for each child that is killed while it is busy; none is lost or run twice."""
         self.warm_up()
         kills = 0
         for number in range(3000):
@@ -119,7 +119,7 @@ class OnceTests(AheadCase):
             if number % 1000 == 500:
                 for pid in children_of(os.getpid()):
                     if pid not in self.others:
-                        # It may have ended just now; and trial would take a name suppress for its own.
+                        # The process may have ended. A module name "suppress" would have a meaning for trial.
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, 9)
                         kills += 1
@@ -131,28 +131,28 @@ class OnceTests(AheadCase):
         self.assertLessEqual(len(lost), kills)
 
     def test_reaped(self) -> None:
-        """When the pool has stopped, none of its children is left, dead or alive."""
+        """A stopped pool leaves no child processes and no zombies."""
         for number in range(10):
             self.submit(f"{number}", b"abort" if number % 3 == 0 else b"quick")
         self.stop()
         self.assertLessEqual(set(children_of(os.getpid())), set(self.others))
 
 
-class StuckTests(AheadCase):
-    """Scripts that take long, with others behind them."""
+class StuckTests(PrefetchCase):
+    """Slow scripts with prefetched requests behind them."""
 
     def test_others_go_on(self) -> None:
-        """What was given ahead behind a script that does not end is run by another child."""
+        """Requests that were prefetched behind a script that does not end are run by another child."""
         self.warm_up()
         self.submit("stuck", b"sleep")
-        for number in range(2 * MOST_AHEAD):
+        for number in range(2 * MOST_PREFETCHED):
             self.submit(f"{number}", b"quick")
-        self.until(lambda: len(self.finished) == 200 + 2 * MOST_AHEAD)
+        self.until(lambda: len(self.finished) == 200 + 2 * MOST_PREFETCHED)
         self.assertNotIn(b"stuck", self.finished)
         self.assertEqual(self.began()[b"stuck"], 1)
 
     def test_result_is_heard(self) -> None:
-        """A script that lost what was given behind it is heard when it ends, though nothing is behind it any more."""
+        """The outcome of a slow script arrives promptly after the requests behind it were taken back."""
         self.warm_up()
         for number in range(8):
             self.submit(f"nap{number}", b"nap", b"0.03")
@@ -162,7 +162,7 @@ class StuckTests(AheadCase):
         self.assertLess(time.monotonic() - started, SECONDS / 2)
 
     def test_abandon(self) -> None:
-        """A pool that waits no more kills what runs."""
+        """Abandoning a pool kills its children."""
         self.submit("stuck", b"sleep")
         while b"stuck" not in self.began():
             time.sleep(0.01)
@@ -175,13 +175,13 @@ class StuckTests(AheadCase):
         self.assertEqual(self.finished, {})
 
 
-class LimitTests(AheadCase):
-    """Limits of time, with others behind."""
+class LimitTests(PrefetchCase):
+    """Time limits with prefetched requests behind the script."""
 
     limit = 0.2
 
     def test_killed(self) -> None:
-        """A script that does not end is killed at its limit; what was behind it is done."""
+        """A script that does not end is killed at its limit, and the requests behind it succeed."""
         self.warm_up()
         for number in range(4):
             self.submit(f"stuck{number}", b"sleep")
@@ -195,8 +195,8 @@ class LimitTests(AheadCase):
         self.assertEqual(self.pool.replaced, 0)
 
 
-class CallTests(AheadCase):
-    """Calls that keep a thread of the pool."""
+class CallTests(PrefetchCase):
+    """Calls of scripts that block a thread of the pool."""
 
     size = 1
     limit = 0.2
@@ -207,13 +207,13 @@ class CallTests(AheadCase):
         self.addCleanup(self.release.set)
 
     def answer(self, _request: Request, octets: bytes) -> bytes:
-        """Answer when the test wants it."""
+        """Answer when the test allows it."""
         self.asked.set()
         self.release.wait(SECONDS)
         return octets
 
     def test_never_answered(self) -> None:
-        """A call that is never answered costs its slot no more than its thread: another takes what comes next."""
+        """A thread that waits for a call without end is replaced, and its replacement runs the next request."""
         self.warm_up()
         self.submit("call", b"call")
         self.submit("behind", b"quick")
@@ -228,5 +228,5 @@ class CallTests(AheadCase):
         assert outcome is not None
         self.assertIsInstance(outcome.error, LimitExceeded)
         self.release.set()
-        self.until(lambda: not self.pool.lost)
+        self.until(lambda: not self.pool.stuck)
         self.assertEqual(self.twice, [])

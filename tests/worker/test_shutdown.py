@@ -1,4 +1,4 @@
-"""The worker's beginning and its end: brokers that are late or refuse, and leaving nothing behind."""
+"""Shutdown of the worker."""
 
 from __future__ import annotations
 
@@ -9,70 +9,11 @@ from alaska.client import Delivery
 from alaska.mlm import commands as mlm
 from alaska.testing import ScriptedBroker
 from tests.network_case import ENDPOINT
-from tests.worker.worker_case import ServedCase, WorkerCase, mail
-
-
-class BrokerTests(WorkerCase):
-    """Brokers that are late, or refuse."""
-
-    def test_nothing_before_the_start(self) -> None:
-        """A worker that is made but not started has opened nothing, and calls nothing later."""
-        self.start_broker()
-        self.pass_time(5)
-        self.assertEqual(self.logged(), [f"Broker ready ({ENDPOINT})"])
-
-    def test_broker_is_late(self) -> None:
-        """A worker whose broker is late says so once, after the time of the settings, and works when it comes."""
-        self.worker = self.make_worker(broker_timeout=1500)
-        self.start()
-        self.pass_time(1.4)
-        self.assertEqual(self.logged(), [])
-        self.pass_time(10)
-        self.assertEqual(self.logged(LogLevel.warn), [f"no broker answers at {ENDPOINT} yet; the worker waits for it"])
-        self.start_broker()
-        self.pass_time(1)
-        self.assertEqual(self.logged()[-1], "Alaska worker ready (pool:4)")
-        self.assertEqual(self.refusals, [])
-
-    def test_any_time(self) -> None:
-        """With a timeout of 0 the broker may take any time, and is missed in the log only after a minute."""
-        self.worker = self.make_worker(broker_timeout=0)
-        self.start()
-        self.pass_time(59)
-        self.assertEqual(self.logged(), [])
-        self.pass_time(2)
-        self.assertEqual(len(self.logged(LogLevel.warn)), 1)
-
-    def test_credentials(self) -> None:
-        """A broker that asks for them gets user name and password of the settings."""
-        self.start_broker(accept=lambda username, password: (username, password) == (b"joe", b"secret"))
-        self.worker = self.make_worker(plain_username="joe", plain_password="secret")
-        self.start()
-        self.assertEqual(self.logged()[-1], "Alaska worker ready (pool:4)")
-
-    def test_refused(self) -> None:
-        """A worker that is not accepted says why, tells it and complains of nothing later; the broker says so, too."""
-        self.start_broker(accept=lambda _username, _password: False)
-        self.worker = self.make_worker(plain_username="joe", plain_password="wrong")
-        self.start()
-        self.pass_time(5)
-        (refusal,) = self.refusals
-        self.assertEqual(str(refusal), "the broker does not accept this user name and password")
-        self.assertEqual(self.logged(LogLevel.critical), [f"the worker cannot work: {refusal}"])
-        (line,) = self.logged(LogLevel.warn)
-        self.assertIn("connections refused", line)
-
-    def test_offer_refused(self) -> None:
-        """A worker whose offer the broker does not take is refused as well."""
-        broker = ScriptedBroker(self.network, ENDPOINT)
-        self.start()
-        broker.send(mlm.Ok(200, b""))
-        broker.send(mlm.Error(300, b"bad pattern"))
-        self.assertEqual([str(refusal) for refusal in self.refusals], ["the broker refuses: bad pattern"])
+from tests.worker.worker_case import ConfirmCase, ServedCase, WorkerCase, mail
 
 
 class StopTests(ServedCase):
-    """Leaving nothing behind."""
+    """Shutdown with a broker of ours."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -81,24 +22,24 @@ class StopTests(ServedCase):
         self.start()
 
     def stop(self) -> Deferred[None]:
-        """Begin to stop the worker."""
+        """Start the shutdown of the worker."""
         stopped = self.worker.stopService()
         self.network.run()
         return stopped
 
-    def assert_gone(self, stopped: Deferred[None]) -> None:
-        """Expect that the worker has ended, and that its clients have left the broker."""
+    def assert_disconnected(self, stopped: Deferred[None]) -> None:
+        """Check that the worker has stopped, and that its clients have disconnected."""
         self.successResultOf(stopped)
         assert self.broker.broker is not None
         self.assertEqual({client.name for client in self.broker.broker.clients}, {"requester", "box"})
 
-    def test_at_rest(self) -> None:
-        """A worker that has nothing to do stops at once, and its runners are closed."""
-        self.assert_gone(self.stop())
+    def test_idle(self) -> None:
+        """An idle worker stops at once and closes its runners."""
+        self.assert_disconnected(self.stop())
         self.assertTrue(self.scripts.is_closed)
 
     def test_finishes_what_it_has(self) -> None:
-        """What was begun ends, what it sends arrives, and only then the worker has stopped."""
+        """A worker stops only after its running scripts have ended and their messages are delivered."""
         self.ask("job")
         self.pool.begin()
         stopped = self.stop()
@@ -108,10 +49,10 @@ class StopTests(ServedCase):
         self.assertNoResult(stopped)
         self.network.run()
         self.assertEqual([delivery.subject for delivery in self.got], ["result"])
-        self.assert_gone(stopped)
+        self.assert_disconnected(stopped)
 
     def test_takes_no_more(self) -> None:
-        """What is asked while the worker stops is for others."""
+        """Requests that arrive during shutdown go to other workers."""
         self.ask("job")
         self.pool.begin()
         stopped = self.stop()
@@ -125,7 +66,7 @@ class StopTests(ServedCase):
         self.assertEqual([delivery.subject for delivery in others], ["job"])
 
     def test_script_that_does_not_end(self) -> None:
-        """Scripts have ten seconds; what is undone then is counted in the log."""
+        """After ten seconds the worker stops; the unfinished requests are logged."""
         self.ask("job")
         self.ask("job")
         self.pool.begin()
@@ -133,15 +74,70 @@ class StopTests(ServedCase):
         self.pass_time(9.8)
         self.assertNoResult(stopped)
         self.pass_time(0.4)
-        self.assertEqual(self.logged(LogLevel.error), ["2 requests are left undone: job"])
-        self.assert_gone(stopped)
+        self.assertEqual(self.logged(LogLevel.error), ["2 requests were not finished: job"])
+        self.assert_disconnected(stopped)
+
+
+class ReturnTests(ConfirmCase):
+    """Shutdown with a broker that redelivers returned requests."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.script(b"begun", mail(b"1"))
+        self.start()
+
+    def test_begun(self) -> None:
+        """A running request is finished and confirmed before the worker has stopped."""
+        asked = self.ask("begun")
+        self.pool.begin()
+        stopped = self.worker.stopService()
+        self.pass_time(5)
+        self.assertNoResult(stopped)
+        self.run_scripts()
+        self.successResultOf(stopped)
+        self.assertEqual(self.confirmed(asked), (200, ""))
+        self.assertEqual(self.notes, ["mail 1"])
+
+    def test_ended_before(self) -> None:
+        """A request that has ended but whose messages are still in flight is confirmed."""
+        asked = self.ask("begun")
+        self.pool.run()
+        self.clock.advance(0)
+        stopped = self.worker.stopService()
+        got = self.offer()
+        self.pass_time(1)
+        self.successResultOf(stopped)
+        self.assertEqual(self.confirmed(asked), (200, ""))
+        self.assertEqual(got, [])
+
+    def test_not_begun(self) -> None:
+        """Requests that have not begun go to another worker at once, while running ones are finished."""
+        self.ask("begun")
+        self.pool.begin()
+        self.ask("waiting")
+        got = self.offer()
+        stopped = self.worker.stopService()
+        self.network.run()
+        self.assertEqual([delivery.subject for delivery in got], ["waiting"])
+        self.assertNoResult(stopped)
+        self.run_scripts()
+        self.assertEqual([request.subject for request in self.scripts.requests], [b"begun"])
+
+    def test_late_delivery(self) -> None:
+        """A request that is delivered to a stopping worker goes to another worker at once."""
+        self.ask("begun")
+        self.pool.begin()
+        self.worker.stopService()
+        self.ask("late")
+        got = self.offer()
+        self.assertEqual([delivery.subject for delivery in got], ["late"])
 
 
 class StopAloneTests(WorkerCase):
-    """A worker that is stopped, and whose broker is no help."""
+    """Shutdown with a C broker, or before the worker has connected."""
 
-    def test_broker_without_goodbye(self) -> None:
-        """A broker that does not answer any more costs a second, not what was taken."""
+    def test_broker_does_not_answer(self) -> None:
+        """If the broker does not answer the disconnect, the requests that were received are still run."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.script(b"job", mail(b"result"))
         self.start()
@@ -158,8 +154,8 @@ class StopAloneTests(WorkerCase):
         self.successResultOf(stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_goodbye_behind_a_backlog(self) -> None:
-        """As long as such a broker goes on to send what it had sent, it is not left, and all of it is run."""
+    def test_deliveries_before_the_answer(self) -> None:
+        """While the broker still delivers requests before it answers the disconnect, all of them are run."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.script(b"job")
         self.start()
@@ -174,8 +170,8 @@ class StopAloneTests(WorkerCase):
         self.assertEqual((len(self.scripts.requests), self.logged(LogLevel.warn)), (5, []))
         self.successResultOf(stopped)
 
-    def test_retry_that_nobody_else_will_make(self) -> None:
-        """What waits to be run again when the worker stops has failed, where no other worker will get it."""
+    def test_stop_during_backoff(self) -> None:
+        """With a broker that does not redeliver, a request in backoff fails when the worker stops."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.worker = self.make_worker(errors_retries=3)
         self.script(b"job", error="no luck")
@@ -188,8 +184,8 @@ class StopAloneTests(WorkerCase):
         self.assertEqual((self.worker.failed, self.logged(LogLevel.error)), (1, ["job failed: no luck"]))
         self.pass_time(30)
 
-    def test_broker_that_takes_nothing_back(self) -> None:
-        """What such a broker gives is run, however long it has to wait for a thread, and whatever state they are in."""
+    def test_nothing_is_returned(self) -> None:
+        """With a broker that does not redeliver, all requests are run, even if they must wait for stuck threads."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.script(b"job")
         self.start()
@@ -205,15 +201,15 @@ class StopAloneTests(WorkerCase):
         self.pool.run()
         self.assertEqual(len(self.scripts.requests), 11)
 
-    def test_before_the_broker_came(self) -> None:
-        """A worker that waits for its broker stops at once, without a complaint and without a timer."""
+    def test_before_connect(self) -> None:
+        """A worker that waits for its broker stops at once, without a log line and without timers."""
         self.start()
         self.successResultOf(self.worker.stopService())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual((self.logged(), self.refusals), ([], []))
 
-    def test_refused_by_nobody(self) -> None:
-        """A worker that is stopped while its offer is not answered has not been refused."""
+    def test_during_offer(self) -> None:
+        """A worker that is stopped before its offer is answered does not report a refusal."""
         broker = ScriptedBroker(self.network, ENDPOINT)
         self.start()
         broker.send(mlm.Ok(200, b""))
@@ -223,5 +219,5 @@ class StopAloneTests(WorkerCase):
         self.assertEqual(self.refusals, [])
 
     def test_never_started(self) -> None:
-        """To stop a worker that was not started does nothing."""
+        """Stopping a worker that was not started does nothing."""
         self.successResultOf(self.worker.stopService())

@@ -1,18 +1,18 @@
-"""Asking other services in the name of scripts: threads of the pool wait for what the reactor gets.
+"""Requests of scripts to other services: a thread of the pool waits while the reactor sends and receives.
 
-No thread waits for ever: not for a reactor that has stopped, nor for a worker whose threads all wait for each other.
+Every wait has a timeout, even if the reactor has stopped or all threads of the worker wait for each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from concurrent.futures import TimeoutError as NotInTime
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from threading import Lock
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.defer import TimeoutError as Late
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,16 +24,16 @@ from alaska.lua.questions import NONE, OK, Frames
 from alaska.names import printable
 
 MOST_FRAMES = 1000
-"""An answer with more content frames than that is refused: Lua's stack has an end."""
+"""Maximum number of content frames in an answer, since the size of Lua's stack is limited."""
 REACTOR_SECONDS = 1.0
-"""So much longer than the question may take is waited for the reactor."""
+"""How long after the timeout of a request its thread waits for the reactor."""
 STOPPING = "the worker is stopping"
 
 
-class Asking:
-    """Asks services by a client of its own, made by ``make_client`` when the first question comes.
+class Requester:
+    """Sends requests with its own client, which ``make_client`` makes for the first request.
 
-    ``threads`` is how many may ask at once. :meth:`ask` is called in them, everything else in the reactor's thread.
+    ``threads`` is the number of the pool's threads. They call :meth:`ask`; all else is called in the reactor's thread.
     """
 
     _log = Logger()
@@ -54,9 +54,9 @@ class Asking:
         self._waiting = 0
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
-        """Return the answer's content behind ``OK``, or ``NONE`` and why there is none, within so many seconds."""
+        """Wait at most this long; return ``OK`` and the frames of the answer, or ``NONE`` and the reason."""
         if seconds <= 0:
-            return self._too_late(service, 0)
+            return self._timed_out(service, 0)
         seconds = min(seconds, MOST_MILLISECONDS / 1000)
         answer: Future[Frames] = Future()
         with self._lock:
@@ -64,19 +64,19 @@ class Asking:
         try:
             self._reactor.callFromThread(self._begin, answer, service, subject, content, seconds)
             return answer.result(seconds + REACTOR_SECONDS)
-        except NotInTime:
-            return self._too_late(service, seconds)
+        except FutureTimeout:
+            return self._timed_out(service, seconds)
         finally:
             with self._lock:
                 self._waiting -= 1
 
     def close(self) -> Deferred[None]:
-        """Answer all questions, also those to come, that the worker is stopping; fires when the client is gone."""
+        """Refuse all pending and later requests; fires when the client is closed."""
         self._is_closed = True
         for answer in list(self._pending):
             self._end(answer, (NONE, STOPPING.encode()))
         client, self._client = self._client, None
-        return succeed(None) if client is None else client.close().addErrback(self._without_goodbye)
+        return succeed(None) if client is None else client.close().addErrback(self._close_failed)
 
     # In the reactor
 
@@ -86,33 +86,33 @@ class Asking:
             return
         self._pending.add(answer)
         try:
-            asked = self._asker().ask(service, subject, content, timeout=seconds)
+            asked = self._connected_client().ask(service, subject, content, timeout=seconds)
         except (AlaskaError, ValueError) as error:
             self._end(answer, (NONE, str(error).encode()))
         else:
             asked.addCallbacks(self._answered, self._failed, (answer,), errbackArgs=(answer, service, seconds))
 
-    def _asker(self) -> Client:
+    def _connected_client(self) -> Client:
         if self._client is None:
-            client = self._make_client(self._unasked)
-            client.connect(timeout=None).addErrback(self._lost, client)
+            client = self._make_client(self._drop)
+            client.connect(timeout=None).addErrback(self._connect_failed, client)
             self._client = client
         return self._client
 
     def _answered(self, delivery: Delivery, answer: Future[Frames]) -> None:
         content = delivery.content or (b"",)
         if len(content) > MOST_FRAMES:
-            self._end(answer, (NONE, f"the answer has {len(content)} frames, and {MOST_FRAMES} is the limit".encode()))
+            self._end(answer, (NONE, f"the answer has {len(content)} frames; the limit is {MOST_FRAMES}".encode()))
         else:
             self._end(answer, (OK, *content))
 
     def _failed(self, failure: Failure, answer: Future[Frames], service: bytes, seconds: float) -> None:
-        if failure.check(Late):
-            self._end(answer, self._too_late(service, seconds))
+        if failure.check(DeferredTimeout):
+            self._end(answer, self._timed_out(service, seconds))
         else:
             self._end(answer, (NONE, str(failure.value).encode()))
 
-    def _too_late(self, service: bytes, seconds: float) -> Frames:
+    def _timed_out(self, service: bytes, seconds: float) -> Frames:
         text = f"no answer from {printable(service)} within {seconds:g} s"
         if self._waiting >= self._threads:
             text += f", and all threads of this worker ({self._threads}) wait for answers"
@@ -123,19 +123,19 @@ class Asking:
         with suppress(InvalidStateError):
             answer.set_result(frames)
 
-    def _unasked(self, delivery: Delivery) -> None:
-        """Drop mail that answers no question, or one whose time is over."""
+    def _drop(self, delivery: Delivery) -> None:
+        """Drop mail that is no answer to a pending request."""
         if self._client is not None:
             self._client.confirm(delivery)
-        self._log.info("dropped mail from {sender}: nobody waits for it", sender=printable(delivery.sender))
+        self._log.info("dropped mail from {sender}: no script waits for it", sender=printable(delivery.sender))
 
-    def _lost(self, failure: Failure, client: Client) -> None:
+    def _connect_failed(self, failure: Failure, client: Client) -> None:
         failure.trap(ClientError)
         if self._client is client:
             self._client = None
-            self._log.error("cannot ask services: {error}", error=failure.value)
+            self._log.error("cannot send requests of scripts: {error}", error=failure.value)
             for answer in list(self._pending):
                 self._end(answer, (NONE, str(failure.value).encode()))
 
-    def _without_goodbye(self, failure: Failure) -> None:
+    def _close_failed(self, failure: Failure) -> None:
         failure.trap(ClientError)

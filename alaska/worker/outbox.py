@@ -1,0 +1,84 @@
+"""The results of scripts: what they print and log goes to the log, and what they send goes to the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.logger import Logger
+
+from alaska.config import WorkerSettings
+from alaska.errors import AlaskaError, ScriptError
+from alaska.lua.request import Outcome, Request, Send, SendKind
+from alaska.names import printable
+from alaska.system.events import Repeated, Silent
+from alaska.worker.calls import check_service
+from alaska.worker.output import Output
+from alaska.worker.senders import Senders, Sink
+
+
+class Outbox:
+    """Logs and sends what scripts have produced.
+
+    ``record_sender`` in its methods is called with each connection that a message was sent over.
+    """
+
+    _log = Logger()
+
+    def __init__(self, settings: WorkerSettings, senders: Senders, output: Output) -> None:
+        self._is_sandboxed = settings.scripts_sandbox
+        self._senders = senders
+        self._output = output
+        log = partial(Repeated, self._log) if settings.log_requests else lambda _words: Silent()
+        self._mailed: Repeated | Silent = log("[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
+        self._published = log("[STRM]( subject: '{subject}', topic: '{topic}' )")
+        self._asked = log("[SERV]( subject: '{subject}', service: '{topic}' )")
+        self._replied = log("[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
+
+    def process(self, request: Request, outcome: Outcome, record_sender: Callable[[Sink], None]) -> ScriptError | None:
+        """Log and send what a script has produced; return an error if a message could not be sent."""
+        self._output.write(request, outcome)
+        error = None
+        for send in outcome.sends:
+            error = self.send(send, request, record_sender) or error
+        return error
+
+    def send(self, send: Send, request: Request, record_sender: Callable[[Sink], None]) -> ScriptError | None:
+        """Send one message of a script; return an error if it could not be sent."""
+        if send.kind is SendKind.REPLY:
+            return self._reply(send, request, record_sender)
+        names = {"subject": printable(send.subject), "topic": printable(send.topic)}
+        try:
+            client = self._senders.named(send.sender)
+            if send.kind is SendKind.MAILBOX:
+                client.send_to(send.topic, send.subject, *send.content)
+                self._mailed.log(**names)
+            elif send.kind is SendKind.SERVICE:
+                check_service(send.topic or request.address, self._is_sandboxed)
+                client.send_for(send.topic or request.address, send.subject, *send.content)
+                names["topic"] = printable(send.topic or request.address)
+                self._asked.log(**names)
+            else:
+                client.publish(send.topic, send.subject, *send.content)
+                self._published.log(**names)
+        except AlaskaError as error:
+            self._log.error("a message of a script to {topic} is lost: {error}", error=error, **names)
+            return ScriptError(f"its message to {names['topic']} is lost: {error}")
+        record_sender(client)
+        return None
+
+    def _reply(self, send: Send, request: Request, record_sender: Callable[[Sink], None]) -> ScriptError | None:
+        """Mail a reply to the requester; a requester without an address has no mailbox, so its reply is dropped."""
+        names = {"subject": printable(request.subject), "sender": printable(request.sender)}
+        if not request.sender:
+            self._log.debug("the reply of {subject} is dropped: the requester has no address", **names)
+            return None
+        try:
+            client = self._senders.named(send.sender)
+            client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
+        except AlaskaError as error:
+            self._log.error("the reply of {subject} to {sender} is lost: {error}", error=error, **names)
+            return ScriptError(f"its reply to {names['sender']} is lost: {error}")
+        self._replied.log(**names)
+        record_sender(client)
+        return None
