@@ -54,7 +54,7 @@ class Coder(Generic[T]):
         try:
             return self._cls(*self._decoder.decode(octets))
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-            raise BadValue(f"not a valid {getattr(self._cls, '__name__', self._cls)}: {error}") from error
+            raise BadValue(f"an invalid {getattr(self._cls, '__name__', self._cls)}: {error}") from error
 
 
 class _EncodedError(NamedTuple):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -60,6 +61,7 @@ b do', 'end\\')""",
 UNBALANCED = {"syntax error", "unfinished", "too many ends", "end of our own"}
 WORDS = "do end repeat until function goto while for in if then local return break true nil x"
 SIGNS = "( ) { } [ ] , ; : . = == :: .. ... - -- --[[ ]] [[ [=[ ]=] ' \" \\ 1 0x1p4 1e5 + * # ~= é"
+VARIABLE = re.compile(r" \(\w+ '\w+'\)")
 TOKENS = st.sampled_from([*f"{WORDS} {SIGNS}".split(), "\n"])
 
 
@@ -71,6 +73,11 @@ class SameTests(LuaCase):
         self.use(timeout=timeout)
         outcome = self.outcome(source)
         return outcome.output, str(outcome.error)
+
+    def without_variables(self, source: str, timeout: int) -> tuple[bytes, str]:
+        """Return what :meth:`shown` does, without the names of variables, which Lua 5.4 does not find in all errors."""
+        output, error = self.shown(source, timeout)
+        return output, VARIABLE.sub("", error)
 
     def test_same(self) -> None:
         """Output, errors and line numbers are the same."""
@@ -91,7 +98,7 @@ class SameTests(LuaCase):
     def test_several_scripts(self, names: list[str]) -> None:
         """The same for several scripts in a row, each in a block."""
         source = "\n".join(f"do {SAME[name]}\nend" for name in names if SAME[name][:1] != "#")
-        self.assertEqual(self.shown(source, 10_000), self.shown(source, 0), source)
+        self.assertEqual(self.without_variables(source, 10_000), self.without_variables(source, 0), source)
 
     @given(st.lists(TOKENS, max_size=12))
     @settings(deadline=None, max_examples=examples(300))

@@ -279,7 +279,7 @@ class HostileTests(ChildCase):
         """An ENDED frame without a valid outcome ends the child."""
         self.pid()
         frame = b"\x03\0\0\0\x05\x01\0\0\0\0\0\0\0abc"
-        self.assertIn("sent no Outcome", self.error(b"garbage", frame))
+        self.assertIn("sent an invalid Outcome", self.error(b"garbage", frame))
 
     def test_rings(self) -> None:
         """A child that rings the bell without end is killed at the limit."""
