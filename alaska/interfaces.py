@@ -27,11 +27,11 @@ class IStore(Interface):
     streams). All methods are called in the reactor's thread and do not block, whether the store is on this machine or
     not. A change is visible to the broker's own next call, whether it is on the disk yet or not.
 
-    A message is stored from :meth:`keep` until :meth:`forget` or :meth:`bury`. So unconfirmed messages are delivered
-    again after a restart, if the store is durable: delivery is at least once.
+    A message is stored from :meth:`keep` until :meth:`forget` or :meth:`add_dead_letter`. So unconfirmed messages are
+    delivered again after a restart, if the store is durable: delivery is at least once.
 
     A method that returns a page returns what is available now. An empty page whose ``upto`` is the position that was
-    passed means that the store is still fetching the data; a later call returns it (see :meth:`tell_ready`).
+    passed means that the store is still fetching the data; a later call returns it (see :meth:`on_ready`).
     """
 
     is_durable = Attribute("Whether stored data survives the end of the process.")
@@ -54,24 +54,24 @@ class IStore(Interface):
     damaged = Attribute("The number of damaged rows, or pages of rows, found since the store was opened.")
     refused = Attribute("The number of changes that the store could not write and gave up since it was opened.")
 
-    def tell_refused(refused: Refused) -> None:
+    def on_refused(refused: Refused) -> None:
         """Set the callback for messages that the store gives up because it cannot write them.
 
         ``refused(message, reason)`` is called in the reactor's thread, instead of the message's ``stored``. It is not
         called for messages that were forgotten, buried or kept again in the meantime.
         """
 
-    def tell_ready(ready: Callable[[QueueName | bytes], None]) -> None:
+    def on_ready(ready: Callable[[QueueName | bytes], None]) -> None:
         """Set the callback for data that the store has fetched since a page was empty.
 
         ``ready(name)`` is called with the name of a queue or stream in the reactor's thread, and never within a call of
         the store. A store that fetches quickly need not call it: the broker reads again several times a second.
         """
 
-    def tell_added(added: Callable[[QueueName], None]) -> None:
+    def on_added(added: Callable[[QueueName], None]) -> None:
         """Set the callback for queues to which another broker has added a message, or returned one.
 
-        ``added(queue)`` is called as ``ready`` is (see :meth:`tell_ready`), and only by a shared store.
+        ``added(queue)`` is called as ``ready`` is (see :meth:`on_ready`), and only by a shared store.
         """
 
     # Messages
@@ -124,10 +124,10 @@ class IStore(Interface):
 
     # Dead letters
 
-    def bury(letter: DeadLetter) -> None:
+    def add_dead_letter(letter: DeadLetter) -> None:
         """Store a dead letter, and delete its message from the queue if it is there."""
 
-    def letters(after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(after: int, limit: int) -> Page[DeadLetter, int]:
         """Return at most ``limit`` dead letters with positions above ``after``, oldest first.
 
         Damaged ones are skipped, and a page ends early when it becomes large.
@@ -135,10 +135,10 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
-    def letter(position: int) -> Deferred[DeadLetter | None]:
+    def dead_letter(position: int) -> Deferred[DeadLetter | None]:
         """Return the dead letter at a position, or None; the Deferred fails with StoreError if it cannot be read."""
 
-    def drop_letter(position: int) -> None:
+    def delete_dead_letter(position: int) -> None:
         """Delete the dead letter at a position; do nothing if there is none."""
 
     # Streams
@@ -203,7 +203,7 @@ class ILink(Interface):
 class IRouter(Interface):
     """The broker's side of all connections."""
 
-    is_near = Attribute(
+    is_local = Attribute(
         "Whether the message that is being received comes from a program of the same user on this machine, "
         "over ipc or inproc."
     )
@@ -226,7 +226,7 @@ class IRouter(Interface):
         Return False if the connection does not exist any more, or if its send queue is full.
         """
 
-    def prove(peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+    def send_with_proof(peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
         """Send a message as :meth:`send` does; return None where that returns False.
 
         Otherwise return a function that says whether the message, and so all earlier ones of this connection, has left

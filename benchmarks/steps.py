@@ -103,7 +103,7 @@ class _NullRouter:
     """A router that drops everything, with clients that are always connected."""
 
     bound = ()
-    is_near = False
+    is_local = False
 
     def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes, bool], None]) -> None:
         pass
@@ -111,7 +111,7 @@ class _NullRouter:
     def send(self, _peer: bytes, _frames: list[bytes]) -> bool:
         return True
 
-    def prove(self, _peer: bytes, _frames: list[bytes]) -> Callable[[], bool]:
+    def send_with_proof(self, _peer: bytes, _frames: list[bytes]) -> Callable[[], bool]:
         return lambda: True
 
     def post(self, _peer: bytes, _frames: list[bytes]) -> None:

@@ -27,7 +27,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
-from alaska.system.events import is_worth_a_line
+from alaska.system.events import should_log
 
 CAPABILITIES = b"alaska/1 credit confirm replay"
 MAX_CREDIT = 2**31
@@ -63,8 +63,8 @@ class Broker:
         self.counters = Counters()
         self._streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits)
-        store.tell_ready(self._continue_reading)
-        store.tell_added(self._message_added)
+        store.on_ready(self._continue_reading)
+        store.on_added(self._message_added)
         self._now = 0.0
         self._last_tick: float | None = None
         self._initial_wall_offset: float | None = None
@@ -342,7 +342,7 @@ class Broker:
 
     def _query_dead_letters(self, client: Client, command: mlm.ServiceSend) -> None:
         content = command.content[0] if command.content else b""
-        if self._dead_letters_are_open or self._router.is_near:
+        if self._dead_letters_are_open or self._router.is_local:
             answer = dead_letter_service.answer(self.queues, command.subject, content, self._now)
             answer.addCallback(partial(self._reply_about_dead_letters, client, command))
             answer.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
@@ -385,7 +385,7 @@ class Broker:
             refusal = error
         self.counters.refused += 1
         client.refusals += 1
-        if is_worth_a_line(client.refusals):
+        if should_log(client.refusals):
             self._log.warn(
                 "{client.name} is refused ({count} times so far): {refusal}",
                 client=client, count=client.refusals, refusal=refusal,

@@ -119,7 +119,7 @@ class Client:
         flow.octets_since_proof += octets
         if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
             return self.send(command)
-        has_left = self.router.prove(self.peer, encode(command))
+        has_left = self.router.send_with_proof(self.peer, encode(command))
         if has_left is None:
             self.is_disconnected = True
             return False

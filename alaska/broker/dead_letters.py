@@ -46,7 +46,7 @@ class DeadLetters:
         """Read the dead letters that the store had at startup, as far as it has fetched them; list them in the end."""
         while self._read_upto is not None:
             try:
-                letters = self._store.letters(self._read_upto, READ_DEAD_LETTERS)
+                letters = self._store.dead_letters(self._read_upto, READ_DEAD_LETTERS)
             except StoreError as error:
                 self._log.error("{error}; the dead letters after that position are not listed", error=error)
                 break
@@ -69,7 +69,7 @@ class DeadLetters:
             self._store.forget(letter.message)
             self._note_dropped()
             return
-        self._store.bury(letter)
+        self._store.add_dead_letter(letter)
         self._index(_without_content(letter), _stored_octets(letter))
         self._enforce_limits()
 
@@ -83,15 +83,15 @@ class DeadLetters:
         return position in self._summaries
 
     def find(self, position: int) -> Deferred[DeadLetter | None]:
-        """Return the dead letter at a position, with its content, or None; see :meth:`IStore.letter`."""
-        return self._store.letter(position) if position in self._summaries else succeed(None)
+        """Return the dead letter at a position, with its content, or None; see :meth:`IStore.dead_letter`."""
+        return self._store.dead_letter(position) if position in self._summaries else succeed(None)
 
     def drop(self, position: int) -> bool:
         """Delete a dead letter; return whether there was one at this position."""
         summary = self._summaries.pop(position, None)
         if summary is not None:
             self._octets -= self._octets_of.pop(position)
-            self._store.drop_letter(position)
+            self._store.delete_dead_letter(position)
         return summary is not None
 
     def tick(self, now: float) -> None:

@@ -22,7 +22,7 @@ class QueueLimits:
 class DeadLetterLimits:
     """The maximum number, total octets and age (in seconds) of dead letters; None: no limit.
 
-    With ``is_open`` every client may query them, else only local ones (``is_near`` of
+    With ``is_open`` every client may query them, else only local ones (``is_local`` of
     :class:`alaska.interfaces.IRouter`).
     """
 

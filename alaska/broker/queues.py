@@ -61,7 +61,7 @@ class Queues:
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
-        store.tell_refused(self._store_refused)
+        store.on_refused(self._store_refused)
         for size in store.queues():
             self._queue(*size.queue).restore(size.messages, size.octets)
             self._room.octets += size.octets

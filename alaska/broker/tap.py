@@ -20,7 +20,7 @@ from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
-from alaska.system.memory import give_back_large
+from alaska.system.memory import return_large_blocks
 
 _log = Logger()
 
@@ -85,7 +85,7 @@ def makeService(options: Options) -> IService:
     """Return the broker for the options; nothing is opened before it starts."""
     settings = options.loaded.settings
     starting.report(options["config"], options.loaded)
-    give_back_large()
+    return_large_blocks()
     for line in settings.echo:
         _log.info("{line}", line=line)
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())

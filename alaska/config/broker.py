@@ -184,7 +184,7 @@ class BrokerSettings(Settings):
             return ["server/auth/plain has no effect: mlm_server/security/mechanism is not plain"]
         return []
 
-    def absent(self, folder: Path) -> list[str]:
+    def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence if a password file is needed and cannot be read."""
         if self.mechanism != "plain" or self.password_file is None:
             return []

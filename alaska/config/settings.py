@@ -137,7 +137,7 @@ class Settings:
         """Return a sentence for each setting that has no effect, or an unwanted one, because of another setting."""
         return []
 
-    def absent(self, folder: Path) -> list[str]:
+    def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence for each required file or folder that is missing.
 
         Relative paths are relative to ``folder``, the working directory of the program.

@@ -197,7 +197,7 @@ class WorkerSettings(Settings):
                 warnings.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
         return warnings
 
-    def absent(self, folder: Path) -> list[str]:
+    def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence if the scripts directory is missing."""
         scripts = folder / self.scripts_dir
         return [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]

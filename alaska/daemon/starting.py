@@ -108,7 +108,7 @@ def require_files(settings: WorkerSettings | BrokerSettings, options: MutableMap
     :raises SystemExit: one does not; the status is 78 (EX_CONFIG).
     """
     # With chroot they cannot be checked from here.
-    absent = settings.absent(Path(options["rundir"]).absolute()) if options["chroot"] is None else []
+    absent = settings.missing_files(Path(options["rundir"]).absolute()) if options["chroot"] is None else []
     if absent:
         raise _unusable("\n".join(absent))
 

@@ -349,17 +349,17 @@ class RouterLink:
         self.bound.append(str(socket.socket.get_string(zmq.LAST_ENDPOINT)) if is_open else endpoint)
 
     @property
-    def is_near(self) -> bool:
+    def is_local(self) -> bool:
         """See :class:`IRouter`."""
-        return self._socket is not None and self._socket.is_near
+        return self._socket is not None and self._socket.is_local
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         return self._socket is not None and self._socket.transmit([peer, *frames])
 
-    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+    def send_with_proof(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
         """See :class:`IRouter`."""
-        return None if self._socket is None else self._socket.prove([peer, *frames])
+        return None if self._socket is None else self._socket.send_with_proof([peer, *frames])
 
     def post(self, peer: bytes, frames: list[bytes]) -> None:
         """See :class:`IRouter`."""

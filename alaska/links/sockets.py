@@ -160,7 +160,7 @@ class Socket(ZmqConnection):
         self._begin_turn()
         return self._send(frames)
 
-    def prove(self, frames: Sequence[bytes]) -> Callable[[], bool] | None:
+    def send_with_proof(self, frames: Sequence[bytes]) -> Callable[[], bool] | None:
         """Send a message as :meth:`transmit` does; return a function that says whether it has left, or None."""
         self._begin_turn()
         last, has_left = _tracked_frame(frames[-1])
@@ -253,7 +253,7 @@ class Router(Socket):
         return frames
 
     @property
-    def is_near(self) -> bool:
+    def is_local(self) -> bool:
         """Whether the last message came from a program of this user on this machine, over ipc or inproc."""
         return self._header is not None and _is_near(self._header)
 

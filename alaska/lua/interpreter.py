@@ -26,7 +26,7 @@ from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
 from alaska.lua.request import Call, Outcome, Request, Send, SendKind
 from alaska.lua.results import question_from_lua, sends_and_log
 from alaska.lua.scripts import Script
-from alaska.system.memory import Waste
+from alaska.system.memory import MemoryReturner
 
 if TYPE_CHECKING:  # Child processes do not import the settings, to start faster.
     from lupa import lua54
@@ -44,7 +44,7 @@ SHORT_OCTETS = 64 * 1024
 _MAX_MESSAGE_OCTETS = 64 * 1024
 """Maximum length of an error message; the rest is cut."""
 _LARGE_OCTETS = 4 * 1024 * 1024
-_waste = Waste()
+_waste = MemoryReturner()
 _DISCARD, _KEEP_AND_TRIM, _COMPLETE = 0, 2, 3
 
 
@@ -163,7 +163,7 @@ class LuaRunner:
         if outcome.error is not None or outcome.memory > _LARGE_OCTETS:
             _waste.note()
         if _waste.rounds:
-            _waste.give_back()
+            _waste.return_memory()
         return outcome
 
     def _failed_outcome(self, lua: _Interpreter, what: str, error: Exception) -> Outcome:

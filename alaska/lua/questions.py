@@ -15,14 +15,14 @@ OK = b"ok"
 """Success; the other strings are the results."""
 NONE = b"none"
 """There is no answer, but the script is not at fault; the second string is the reason."""
-TOLD = b"told"
+PARTIAL = b"told"
 """Messages and output of a running script: one argument, an encoded outcome. The answer is ``OK``."""
 MODULE = b"module"
 """Find a module in the scripts directory: its arguments are the directory, the name, and the cached version.
 
 The process that runs the script answers this itself; it is never sent to the worker.
 """
-SCRIPTS_OWN = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
+SCRIPT_OPERATIONS = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
 """Operations that scripts use. All others are used by the runner of the script."""
 ERROR = b"error"
 """The script made an error; the second string is its text."""

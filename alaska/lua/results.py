@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alaska.lua.questions import SCRIPTS_OWN, TOLD
+from alaska.lua.questions import PARTIAL, SCRIPT_OPERATIONS
 from alaska.lua.request import PRINTED, LogLine, Outcome, Send, SendKind
 from alaska.lua.values import OUTCOMES
 
@@ -19,11 +19,11 @@ def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
 
     Only questions of scripts, and deliveries of their output, are valid.
     """
-    if values[0] != TOLD:
-        assert values[0] in SCRIPTS_OWN, values[0]
+    if values[0] != PARTIAL:
+        assert values[0] in SCRIPT_OPERATIONS, values[0]
         return values
     sends, log = sends_and_log(list(values[1:]))
-    return TOLD, OUTCOMES.encode(Outcome(sends, log=log))
+    return PARTIAL, OUTCOMES.encode(Outcome(sends, log=log))
 
 
 def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:

@@ -34,7 +34,7 @@ from alaska.pool.pipes import (
     encoded,
     write_all,
 )
-from alaska.system.memory import give_back_large
+from alaska.system.memory import return_large_blocks
 
 TOO_MUCH = f"its output and sends are more than {MOST_OCTETS} octets together"
 _PR_SET_PDEATHSIG = 1
@@ -175,7 +175,7 @@ def confine(parent: int, address_space: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(_OUT_OF_MEMORY_FIRST)
-    give_back_large()
+    return_large_blocks()
     if address_space:
         most = _mapped_octets() + address_space
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

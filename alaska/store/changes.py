@@ -90,7 +90,7 @@ class Changes:
         """Return whether the batch writes a message."""
         return message.position in self.kept.get(message.queue, ())
 
-    def bury(self, letter: DeadLetter) -> None:
+    def add_dead_letter(self, letter: DeadLetter) -> None:
         """Add a dead letter to write."""
         self.letters[letter.message.position] = letter
         self.weight += letter.message.size + MESSAGE_OCTETS
@@ -103,7 +103,7 @@ class Changes:
         """Return whether the batch neither writes nor deletes a message."""
         return message.position not in self.deleted and not self.has(message)
 
-    def drop_letter(self, position: int) -> None:
+    def delete_dead_letter(self, position: int) -> None:
         """Add the deletion of a dead letter, which is not written then."""
         letter = self.letters.get(position)
         if letter is not None:

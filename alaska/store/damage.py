@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
-from alaska.system.events import is_worth_a_line
+from alaska.system.events import should_log
 
 MAX_KNOWN = 10_000
 """The maximum number of damaged places that are remembered; further ones are not counted."""
@@ -37,7 +37,7 @@ class Damage:
         if place in self._places or len(self._places) >= MAX_KNOWN:
             return
         self._places.add(place)
-        if is_worth_a_line(len(self._places)):
+        if should_log(len(self._places)):
             self._log.error(
                 "{what} in the store {path} is damaged ({why}); it is skipped and not modified "
                 "({count} damaged places so far)",

@@ -33,13 +33,13 @@ class MemoryStore:
         self._streams: dict[bytes, dict[int, Record]] = {}
         self._last_records: dict[bytes, int] = {}
 
-    def tell_refused(self, refused: Refused) -> None:
+    def on_refused(self, refused: Refused) -> None:
         """See :class:`IStore`; no message is refused."""
 
-    def tell_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
+    def on_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
         """See :class:`IStore`; all data is always available."""
 
-    def tell_added(self, added: Callable[[QueueName], None]) -> None:
+    def on_added(self, added: Callable[[QueueName], None]) -> None:
         """See :class:`IStore`; there is one broker."""
 
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
@@ -85,21 +85,21 @@ class MemoryStore:
             for name, queue in self._queues.items()
         ]
 
-    def bury(self, letter: DeadLetter) -> None:
+    def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
         self.forget(letter.message)
         self._letters[letter.message.position] = letter
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
         found = Page[DeadLetter, int](self._letters[each] for each in sorted(self._letters) if each > after)
         return found.cut(limit, lambda letter: letter.message.position)
 
-    def letter(self, position: int) -> Deferred[DeadLetter | None]:
+    def dead_letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
         return succeed(self._letters.get(position))
 
-    def drop_letter(self, position: int) -> None:
+    def delete_dead_letter(self, position: int) -> None:
         """See :class:`IStore`."""
         self._letters.pop(position, None)
 

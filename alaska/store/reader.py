@@ -51,7 +51,7 @@ class Reader:
         """Return messages of a queue after a position, in order."""
         return self._page(MESSAGES, (rows.NUMBERS[queue.kind], queue.address), after, limit)
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """Return dead letters after a position, in order; wait until large ones are read."""
         found = self._page(LETTERS, (), after, limit)
         while limit > 0 and not found and found.upto == after:
@@ -110,11 +110,11 @@ class Reader:
                 return None
         return first if isinstance(first, float) else None
 
-    def letter(self, position: int) -> DeadLetter | None:
+    def dead_letter(self, position: int) -> DeadLetter | None:
         """Return the dead letter at a position, or None."""
         return self._one(LETTERS, (position,), LETTERS.one)
 
-    def has_letter(self, position: int) -> bool:
+    def has_dead_letter(self, position: int) -> bool:
         """Return whether there is a dead letter at a position."""
         with converting_errors(self._what):
             return bool(self.connection.execute("SELECT 1 FROM letter WHERE position = ?", (position,)).fetchall())

@@ -25,7 +25,7 @@ from alaska.store.reader import Reader
 from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
 from alaska.store.writing import AnyWriting, WritingThread, Written
-from alaska.system.events import is_worth_a_line
+from alaska.system.events import should_log
 
 LAZY_SECONDS = 0.02
 """The maximum delay of writing changes that no callback waits for."""
@@ -93,14 +93,14 @@ class SqliteStore:
     def _make_thread(self, file: File, wake: Callable[[], None]) -> AnyWriting:
         return WritingThread(file, lambda: self._reactor.callFromThread(wake))
 
-    def tell_refused(self, refused: Refused) -> None:
+    def on_refused(self, refused: Refused) -> None:
         """See :class:`IStore`."""
         self._tell_refused = refused
 
-    def tell_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
+    def on_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
         """See :class:`IStore`; large data is fetched before the broker reads again."""
 
-    def tell_added(self, added: Callable[[QueueName], None]) -> None:
+    def on_added(self, added: Callable[[QueueName], None]) -> None:
         """See :class:`IStore`; there is one broker."""
 
     @property
@@ -193,24 +193,24 @@ class SqliteStore:
 
     # Dead letters
 
-    def bury(self, letter: DeadLetter) -> None:
+    def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
-        self._unwritten.current.bury(letter)
+        self._unwritten.current.add_dead_letter(letter)
         self.forget(letter.message)
         self._schedule_write()
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        return self.view.letters(after, limit)
+        return self.view.dead_letters(after, limit)
 
-    def letter(self, position: int) -> Deferred[DeadLetter | None]:
+    def dead_letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
-        return maybeDeferred(self.view.letter, position)
+        return maybeDeferred(self.view.dead_letter, position)
 
-    def drop_letter(self, position: int) -> None:
+    def delete_dead_letter(self, position: int) -> None:
         """See :class:`IStore`."""
-        if self.view.has_letter(position):
-            self._unwritten.current.drop_letter(position)
+        if self.view.has_dead_letter(position):
+            self._unwritten.current.delete_dead_letter(position)
             self._schedule_write()
 
     # Streams
@@ -328,7 +328,7 @@ class SqliteStore:
     def _drop_refused(self, refusal: Refusal, changes: Changes) -> None:
         """Drop a change that cannot be written, and report its messages."""
         self.refused += 1
-        if is_worth_a_line(self.refused):
+        if should_log(self.refused):
             self._log.error(
                 "{part} cannot be written to the store {path} and is dropped: {reason} ({count} dropped so far)",
                 part=str(refusal.part), path=self.file.path, reason=refusal.reason, count=self.refused,

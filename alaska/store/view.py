@@ -45,28 +45,28 @@ class View:
         unwritten = (expiry(message)[0] for message in self._unwritten.expiring().values())
         return min([NEVER if written is None else written, *unwritten])
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`alaska.interfaces.IStore`."""
         unwritten = {position: letter for position, letter in self._unwritten.letters().items() if position > after}
-        read: Page[DeadLetter, int] = Page() if self.reader is None else self.reader.letters(after, limit)
+        read: Page[DeadLetter, int] = Page() if self.reader is None else self.reader.dead_letters(after, limit)
         seen: dict[int, DeadLetter | None] = {letter.message.position: letter for letter in read}
         seen.update((each, unwritten[each]) for each in unwritten if read.upto is None or each <= read.upto)
         found = Page((letter for _, letter in sorted(seen.items()) if letter is not None), read.upto)
         return found.cut(limit, lambda letter: letter.message.position)
 
-    def letter(self, position: int) -> DeadLetter | None:
+    def dead_letter(self, position: int) -> DeadLetter | None:
         """See :class:`alaska.interfaces.IStore`."""
         unwritten = self._unwritten.letters()
         if position in unwritten:
             return unwritten[position]
-        return None if self.reader is None else self.reader.letter(position)
+        return None if self.reader is None else self.reader.dead_letter(position)
 
-    def has_letter(self, position: int) -> bool:
+    def has_dead_letter(self, position: int) -> bool:
         """Return whether there is a dead letter at a position."""
         unwritten = self._unwritten.letters()
         if position in unwritten:
             return unwritten[position] is not None
-        return self.reader is not None and self.reader.has_letter(position)
+        return self.reader is not None and self.reader.has_dead_letter(position)
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`alaska.interfaces.IStore`."""

@@ -37,6 +37,6 @@ class Silent:
         """Log nothing."""
 
 
-def is_worth_a_line(count: int) -> bool:
+def should_log(count: int) -> bool:
     """Return whether to log an event that has occurred ``count`` times: the 1st, 10th, 100th and so on."""
     return str(count).rstrip("0") == "1"

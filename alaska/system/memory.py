@@ -13,7 +13,7 @@ _M_MMAP_THRESHOLD = -3
 LARGE_OCTETS = 256 * 1024
 
 
-def give_back_large() -> None:
+def return_large_blocks() -> None:
     """Configure glibc to return large blocks to the system as soon as they are freed; do nothing without glibc.
 
     By default glibc raises its threshold to the largest block that was ever freed, up to 32 MB, and caches that much
@@ -30,36 +30,36 @@ def _malloc_trim() -> Callable[[int], object]:
     return getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
 
 
-def give_back_free() -> None:
+def return_free_memory() -> None:
     """Return all free memory that glibc caches to the system; do nothing without glibc."""
     _malloc_trim()(0)
 
 
-class Waste:
+class MemoryReturner:
     """Returns temporarily used memory to the system while this thread and others free it step by step.
 
-    :meth:`give_back` is to be called often. After each :meth:`note` it returns memory twice, at least ``pause`` seconds
-    apart. All methods are thread-safe.
+    :meth:`return_memory` is to be called often. After each :meth:`note` it returns memory twice, at least ``pause``
+    seconds apart. All methods are thread-safe.
     """
 
     def __init__(
         self,
         pause: float = 0.25,
         now: Callable[[], float] = time.monotonic,
-        give_back: Callable[[], None] = give_back_free,
+        return_memory: Callable[[], None] = return_free_memory,
     ) -> None:
         self._pause = pause
         self._now = now
-        self._give_back = give_back
+        self._give_back = return_memory
         self._given_back = float("-inf")
         self.rounds = 0
-        """How many times memory is still to be returned; while it is 0, :meth:`give_back` need not be called."""
+        """How many times memory is still to be returned; while it is 0, :meth:`return_memory` need not be called."""
 
     def note(self) -> None:
         """Record that there may be memory to return."""
         self.rounds = 2
 
-    def give_back(self) -> None:
+    def return_memory(self) -> None:
         """Return free memory to the system, if it is due."""
         now = self._now()
         if self.rounds and now - self._given_back >= self._pause:

@@ -207,7 +207,7 @@ class MemoryLink:
 class MemoryRouter:
     """A broker's router in memory."""
 
-    is_near = True
+    is_local = True
 
     def __init__(self, network: MemoryNetwork, endpoints: list[str], is_plain: bool) -> None:
         self._network = network
@@ -239,7 +239,7 @@ class MemoryRouter:
         self._network.later(lambda: link.take(frames))
         return True
 
-    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+    def send_with_proof(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
         """See :class:`IRouter`."""
         if not self.send(peer, frames):
             return None

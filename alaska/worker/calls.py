@@ -9,7 +9,7 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from alaska.errors import ACCESS_REFUSED, KeyValueError, Refused
-from alaska.lua.questions import ERROR, OK, TOLD, Frames, pack, unpack
+from alaska.lua.questions import ERROR, OK, PARTIAL, Frames, pack, unpack
 from alaska.lua.request import Outcome, Request
 from alaska.lua.values import OUTCOMES
 from alaska.names import is_brokers_own, printable
@@ -77,7 +77,7 @@ class Calls:
             if name == b"request":
                 self._arrive(request, float(seconds_left or inf))
                 return pack(self._request(float(seconds_left or inf), *arguments))
-            if name == TOLD:
+            if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
             if name in self._script_calls:
                 return pack(self._script_calls[name](request.subject, *arguments))

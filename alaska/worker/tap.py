@@ -23,7 +23,7 @@ from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
-from alaska.system.memory import give_back_large
+from alaska.system.memory import return_large_blocks
 from alaska.worker.service import WorkerService
 
 _log = Logger()
@@ -74,7 +74,7 @@ def makeService(options: Options) -> IService:
     """Return the worker for these options; it opens nothing before it starts."""
     settings = options.loaded.settings
     starting.report(options["config"], options.loaded)
-    give_back_large()
+    return_large_blocks()
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
     program = Program(reactor, options.parent, options.background, Reload(files(options)))

@@ -237,7 +237,7 @@ class BrokerModel(DeliveryModel):
     def settle_dead_letter(self, pick: int, is_dropped: bool) -> None:
         """Let a dead letter be dropped, or be sent again, which does not notify the sender."""
         self.check_stored()  # afterwards the dead letter cannot be checked
-        letters = list(self._content.letters(0, EVERYTHING))
+        letters = list(self._content.dead_letters(0, EVERYTHING))
         dead = letters[pick % len(letters)].message
         number = int(dead.content[0])
         self.dead_letters.discard(number)
@@ -280,7 +280,7 @@ class BrokerModel(DeliveryModel):
                 is_promised = store.is_durable and (is_clean or message.statuses == [201])
                 assert not is_promised or message.is_expired(self.now), f"{message} is lost"
                 message.final_status = 0
-        letters = {int(letter.message.content[0]) for letter in self._content.letters(0, EVERYTHING)}
+        letters = {int(letter.message.content[0]) for letter in self._content.dead_letters(0, EVERYTHING)}
         assert letters == self.dead_letters or not (store.is_durable and is_clean), "dead letters are lost"
         self.dead_letters = letters
         self.streams.restarted(is_clean)

@@ -208,7 +208,7 @@ class DeliveryModel:
     def check_stored(self) -> None:
         """Check that exactly the unfinished messages and the dead letters are stored; expired ones may be missing."""
         stored = self.stored()
-        letters = {int(letter.message.content[0]) for letter in self._content.letters(0, EVERYTHING)}
+        letters = {int(letter.message.content[0]) for letter in self._content.dead_letters(0, EVERYTHING)}
         for message in self.messages.values():
             if message.waits and message.is_restored and message.number in letters:
                 # It is not known when that happened, and so which client should have been notified.

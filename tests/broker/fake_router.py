@@ -20,7 +20,7 @@ class FakeRouter:
     stay in flight.
     """
 
-    is_near = True
+    is_local = True
 
     def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:
         self.bound: list[str] = []
@@ -35,7 +35,7 @@ class FakeRouter:
         """See :class:`IRouter`."""
         return self._transmit(peer, decode(frames))
 
-    def prove(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
+    def send_with_proof(self, peer: bytes, frames: list[bytes]) -> Callable[[], bool] | None:
         """See :class:`IRouter`."""
         return (lambda: peer not in self.unread) if self.send(peer, frames) else None
 

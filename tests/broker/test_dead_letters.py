@@ -26,15 +26,15 @@ class CountingStore(MemoryStore):
         super().__init__()
         self.read: list[int] = []
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
         self.read.append(limit)
-        return super().letters(after, limit)
+        return super().dead_letters(after, limit)
 
-    def letter(self, position: int) -> Deferred[DeadLetter | None]:
+    def dead_letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
         self.read.append(1)
-        return super().letter(position)
+        return super().dead_letter(position)
 
 
 class DeadLetterTests(BrokerTestCase):
@@ -143,7 +143,7 @@ class DeadLetterLimitTests(DeadLettersCase):
         """If there are more than the limit, the oldest are dropped, also from the store, and counted."""
         self.refuse(b"", b"1", b"22", b"333", b"4444")
         self.assertEqual(self.listed(), [2, 3, 4])
-        self.assertEqual([each.message.size for each in self.store.letters(0, 10)], [2, 3, 4])
+        self.assertEqual([each.message.size for each in self.store.dead_letters(0, 10)], [2, 3, 4])
         self.assertEqual(self.broker.counters.dead_letters_dropped, 2)
 
     def test_most_octets(self) -> None:
@@ -222,7 +222,7 @@ class AccessTests(DeadLettersCase):
     def test_remote_client(self) -> None:
         """A client that is not local is refused, whatever the operation, with the reason."""
         self.refuse(b"secret")
-        self.router.is_near = False
+        self.router.is_local = False
         for number, what in enumerate((b"list", b"read", b"replay", b"drop")):
             self.assertEqual(self.ask(what, b'{"position": 1}', f"far{number}"), {"error": ACCESS_REFUSED})
         self.open("credit", mlm.ServiceSend(ADDRESS, b"drop", b"q", 0, (b'{"position": 1}',)), credit=9)
@@ -230,7 +230,7 @@ class AccessTests(DeadLettersCase):
             self.say("credit", mlm.ServiceSend(ADDRESS, b"list", b"q", 0, ())),
             [confirm(b"q", 401, ACCESS_REFUSED.encode())],
         )
-        self.router.is_near = True
+        self.router.is_local = True
         self.assertEqual(self.listed(), [6])
 
 
@@ -242,5 +242,5 @@ class OpenAccessTests(DeadLettersCase):
     def test_remote_client(self) -> None:
         """A client that is not local is answered."""
         self.refuse(b"open")
-        self.router.is_near = False
+        self.router.is_local = False
         self.assertEqual(self.listed(), [4])

@@ -119,12 +119,12 @@ class AbsentTests(SynchronousTestCase):
         """A missing password file is reported only with PLAIN security."""
         passwords = BrokerSettings(mechanism="plain", password_file=Path("users"))
         self.assertEqual(
-            passwords.absent(self.path),
+            passwords.missing_files(self.path),
             [
                 f"server/auth/plain: the password file {self.path / 'users'} cannot be read: No such file or directory",
             ],
         )
-        self.assertEqual(BrokerSettings(password_file=Path("users")).absent(self.path), [])
+        self.assertEqual(BrokerSettings(password_file=Path("users")).missing_files(self.path), [])
         self.path.mkdir()
         (self.path / "users").touch()
-        self.assertEqual(passwords.absent(self.path), [])
+        self.assertEqual(passwords.missing_files(self.path), [])

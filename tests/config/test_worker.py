@@ -147,7 +147,8 @@ class AbsentTests(SynchronousTestCase):
         """A missing scripts directory, relative to the working directory, is reported."""
         self.path.mkdir()
         self.assertEqual(
-            WorkerSettings().absent(self.path), [f"worker/scripts/dir: there is no folder {self.path / 'services'}"]
+            WorkerSettings().missing_files(self.path),
+            [f"worker/scripts/dir: there is no folder {self.path / 'services'}"],
         )
         (self.path / "services").mkdir()
-        self.assertEqual(WorkerSettings().absent(self.path), [])
+        self.assertEqual(WorkerSettings().missing_files(self.path), [])

@@ -225,7 +225,9 @@ class ProofTests(LinkTestCase):
             reader = self.plain_reader(router.endpoint, b"peer")
             await heard.until(1)
             large = bytes(1_000_000)
-            proofs = [router.prove(b"peer", [large]) or self.fail("the connection is gone") for _ in range(40)]
+            proofs = [
+                router.send_with_proof(b"peer", [large]) or self.fail("the connection is gone") for _ in range(40)
+            ]
             await until(proofs[0])
             self.assertFalse(proofs[-1]())
             if ends:
@@ -234,7 +236,7 @@ class ProofTests(LinkTestCase):
                 await read(reader)
             await until(proofs[-1])
             router.close()
-        self.assertIsNone(self.serve(Waiter()).prove(b"peer", [b""]))
+        self.assertIsNone(self.serve(Waiter()).send_with_proof(b"peer", [b""]))
 
     async def test_proof_in_memory(self) -> None:
         """A proof also works over inproc."""
@@ -247,7 +249,7 @@ class ProofTests(LinkTestCase):
         link.start(got, Waiter())
         link.send([b"hello"])
         await heard.until(1)
-        has_left = router.prove(heard.got[0][0], [b"answer"])
+        has_left = router.send_with_proof(heard.got[0][0], [b"answer"])
         assert has_left is not None
         self.assertFalse(has_left())
         await got.until(1)
@@ -258,14 +260,14 @@ class NearTests(LinkTestCase):
     """Messages of the same user on the same machine."""
 
     async def test_is_near(self) -> None:
-        """``is_near`` holds for messages over ipc from the same user and over inproc, and not for those over TCP."""
+        """``is_local`` holds for messages over ipc from the same user and over inproc, and not for those over TCP."""
         near: list[tuple[bytes, bool]] = []
         heard = Waiter()
         ipc = f"ipc://{tempfile.mkdtemp()}/socket"
         self.addCleanup(shutil.rmtree, ipc.partition("//")[2].rpartition("/")[0])
 
         def received(peer: bytes, frames: list[bytes]) -> None:
-            near.append((frames[0], router.is_near))
+            near.append((frames[0], router.is_local))
             heard(peer, frames)
 
         router = self.network.router([ANY_PORT, ipc])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alaska.lua import interpreter as lua
-from alaska.system.memory import Waste
+from alaska.system.memory import MemoryReturner
 from tests.lua import hostile
 from tests.lua.lua_case import IS_JIT, SANDBOXED, TRUSTED, LuaCase, limit_of
 
@@ -77,7 +77,7 @@ class GreedyTests(HostileCase):
 
     def test_memory_is_returned(self) -> None:
         """After two rounds of all scripts, the process has not grown by more than 20 MB."""
-        self.patch(lua, "_waste", Waste(pause=0.0))  # a pause is needed only with several threads
+        self.patch(lua, "_waste", MemoryReturner(pause=0.0))  # a pause is needed only with several threads
         everything = [*hostile.BOMBS.values(), *(source for source, _ in hostile.FLOODS.values())]
         self.assert_normal("the first")
         before = resident_octets()

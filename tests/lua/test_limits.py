@@ -7,7 +7,7 @@ import pickle
 from alaska.errors import ScriptBroken
 from alaska.lua import interpreter as lua
 from alaska.lua.request import Outcome
-from alaska.system.memory import Waste
+from alaska.system.memory import MemoryReturner
 from tests.lua import hostile
 from tests.lua.lua_case import IS_JIT, SANDBOXED, LuaCase, limit_of, only_in_5_4
 
@@ -338,7 +338,7 @@ class ResultTests(LimitCase):
         """After a run with much garbage, memory is returned to the system."""
         self.use(memory=64)
         self.output("print('x')")
-        waste = Waste()
+        waste = MemoryReturner()
         self.patch(lua, "_waste", waste)
         self.outcome("local t = {} for i = 1, 1e5 do t[i] = {} end print('x')")
         self.assertGreater(waste.rounds, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alaska.errors import LimitExceeded
 from alaska.lua.options import LuaOptions
-from alaska.lua.questions import OK, TOLD, pack, unpack
+from alaska.lua.questions import OK, PARTIAL, pack, unpack
 from alaska.lua.request import Outcome, Request
 from alaska.lua.values import OUTCOMES
 from tests import examples
@@ -162,7 +162,7 @@ class PartialResultTests(BatchCase):
     def answer(self, request: Request, octets: bytes) -> bytes:
         """Record a partial result."""
         _, what, told = unpack(octets)
-        self.assertEqual(what, TOLD)
+        self.assertEqual(what, PARTIAL)
         self.partial.append((request.context, [send.subject for send in OUTCOMES.decode(told).sends]))
         return pack((OK,))
 

@@ -43,7 +43,7 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
         for found in (
             self.store.queues(),
             self.store.streams(),
-            self.letters(0, EVERYTHING),
+            self.dead_letters(0, EVERYTHING),
             self.waiting(JOBS, 0, EVERYTHING),
             self.whole_records(b"s", 0, EVERYTHING),
             self.page(lambda: self.store.overdue(1e12, FIRST, EVERYTHING)),
@@ -56,7 +56,7 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
         self.keep(mine, message(4), message(5))
         mine.attempts = 2
         self.store.take(mine, None)
-        self.store.bury(letter(message(4)))
+        self.store.add_dead_letter(letter(message(4)))
         self.store.record(record(1, b"abc"))
         self.restart()
         if not self.store.is_durable:
@@ -64,14 +64,14 @@ class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLette
             return
         self.assertEqual([message_values(each) for each in self.waiting(MAIL, 0, EVERYTHING)], [message_values(mine)])
         self.assertEqual(self.positions(JOBS), [5])
-        self.assertEqual([each.message.position for each in self.letters(0, EVERYTHING)], [4])
+        self.assertEqual([each.message.position for each in self.dead_letters(0, EVERYTHING)], [4])
         self.assertEqual(self.whole_records(b"s", 0, EVERYTHING), [record(1, b"abc")])
         self.assertEqual(self.store.last_position, 5)
 
     def test_last_position(self) -> None:
         """The last position is the highest one of messages and dead letters when the store was opened."""
         self.keep(message(7), message(8))
-        self.store.bury(letter(message(9)))
+        self.store.add_dead_letter(letter(message(9)))
         self.assertEqual(self.store.last_position, 0)
         self.restart()
         self.assertEqual(self.store.last_position, 9 if self.store.is_durable else 0)

@@ -85,9 +85,9 @@ class StoreCase(_Case):
         """Return a queue's messages."""
         return self.page(lambda: self.store.waiting(queue, after, limit))
 
-    def letters(self, after: int = 0, limit: int = EVERYTHING) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int = 0, limit: int = EVERYTHING) -> Page[DeadLetter, int]:
         """Return the dead letters."""
-        return self.page(lambda: self.store.letters(after, limit))
+        return self.page(lambda: self.store.dead_letters(after, limit))
 
     def whole_records(self, stream: bytes, after: int = 0, limit: int = EVERYTHING) -> Page[Record, int]:
         """Return a stream's records."""

@@ -121,7 +121,7 @@ class CallbackContract(StoreCase):
         self.keep(first, second, stored=lambda each: heard.append(each.position))
         self.store.forget(first)
         self.assertIn(1, heard)
-        self.store.bury(letter(second))
+        self.store.add_dead_letter(letter(second))
         self.assertEqual(heard, [1, 2])
         self.settle()
         self.assertEqual(heard, [1, 2])
@@ -172,5 +172,5 @@ class ExpiryContract(StoreCase):
         """Forgotten messages and dead letters do not expire."""
         self.keep(message(1, expires=1.0), message(2, expires=1.0))
         self.store.forget(message(1))
-        self.store.bury(letter(message(2, expires=1.0)))
+        self.store.add_dead_letter(letter(message(2, expires=1.0)))
         self.assertEqual(self.overdue(2.0), [])

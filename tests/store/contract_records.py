@@ -15,26 +15,26 @@ class DeadLetterContract(StoreCase):
         mine = message(1, JOBS, b"x", b"")
         mine.attempts = 3
         self.keep(mine, message(2))
-        self.store.bury(letter(mine))
+        self.store.add_dead_letter(letter(mine))
         self.assertEqual(self.positions(), [2])
         self.assertEqual(self.store.queues(), [QueueSize(JOBS, 1, 0)])
-        (found,) = self.letters(0, EVERYTHING)
+        (found,) = self.dead_letters(0, EVERYTHING)
         self.assertEqual(letter_values(found), letter_values(letter(mine)))
 
     def test_bury_what_is_not_kept(self) -> None:
         """A message that was never stored can become a dead letter."""
-        self.store.bury(letter(message(1)))
-        self.assertEqual(len(self.letters(0, EVERYTHING)), 1)
+        self.store.add_dead_letter(letter(message(1)))
+        self.assertEqual(len(self.dead_letters(0, EVERYTHING)), 1)
         self.assertEqual(self.store.queues(), [])
 
     def test_letters(self) -> None:
         """Dead letters are returned in the order of positions, after a position and up to a limit."""
         self.keep(*map(message, range(1, 6)))
         for position in (4, 1, 5, 2):
-            self.store.bury(letter(message(position)))
+            self.store.add_dead_letter(letter(message(position)))
 
         def found(after: int, limit: int) -> list[int]:
-            return [each.message.position for each in self.letters(after, limit)]
+            return [each.message.position for each in self.dead_letters(after, limit)]
 
         self.assertEqual(found(0, EVERYTHING), [1, 2, 4, 5])
         self.assertEqual(found(1, 2), [2, 4])
@@ -43,10 +43,10 @@ class DeadLetterContract(StoreCase):
     def test_drop_letter(self) -> None:
         """A dropped dead letter is deleted; dropping one that does not exist has no effect, nor has it on messages."""
         self.keep(message(1), message(2))
-        self.store.bury(letter(message(1)))
+        self.store.add_dead_letter(letter(message(1)))
         for position in (2, 1, 1):
-            self.store.drop_letter(position)
-        self.assertEqual(self.letters(0, EVERYTHING), [])
+            self.store.delete_dead_letter(position)
+        self.assertEqual(self.dead_letters(0, EVERYTHING), [])
         self.assertEqual(self.positions(), [2])
 
 

@@ -110,14 +110,14 @@ class LaterStore:
             message, stored = waiting
             stored(message)
 
-    def tell_refused(self, refused: Refused) -> None:
+    def on_refused(self, refused: Refused) -> None:
         """See :class:`IStore`; nothing is refused."""
 
-    def tell_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
+    def on_ready(self, ready: Callable[[QueueName | bytes], None]) -> None:
         """See :class:`IStore`."""
         self._ready = ready
 
-    def tell_added(self, added: Callable[[QueueName], None]) -> None:
+    def on_added(self, added: Callable[[QueueName], None]) -> None:
         """See :class:`IStore`."""
         self._added = added
 
@@ -206,25 +206,25 @@ class LaterStore:
 
     # Dead letters
 
-    def bury(self, letter: DeadLetter) -> None:
+    def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
         self._shared.last_position = max(self._shared.last_position, letter.message.position)
         self._leave(letter.message)
-        self._data.bury(letter)
+        self._data.add_dead_letter(letter)
 
-    def letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
+    def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """See :class:`IStore`."""
-        return self._page("letters", None, after, limit, lambda most: self._data.letters(after, most))
+        return self._page("letters", None, after, limit, lambda most: self._data.dead_letters(after, most))
 
-    def letter(self, position: int) -> Deferred[DeadLetter | None]:
+    def dead_letter(self, position: int) -> Deferred[DeadLetter | None]:
         """See :class:`IStore`."""
-        return self._later(lambda: self._data.letters(position - 1, 1)).addCallback(
+        return self._later(lambda: self._data.dead_letters(position - 1, 1)).addCallback(
             lambda found: found[0] if found and found[0].message.position == position else None
         )
 
-    def drop_letter(self, position: int) -> None:
+    def delete_dead_letter(self, position: int) -> None:
         """See :class:`IStore`."""
-        self._data.drop_letter(position)
+        self._data.delete_dead_letter(position)
 
     def _later(self, find: Callable[[], T]) -> Deferred[T]:
         found: Deferred[T] = Deferred()

@@ -73,12 +73,12 @@ class StoreModel:
             letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4)
             del self.messages[message.position]
             self.letters[message.position] = letter
-            store.bury(letter)
+            store.add_dead_letter(letter)
             assert message.position not in self.to_hear or message.position in self.heard
 
     def _drop(self, store: IStore, number: int) -> None:
         position = ([*self.letters, 0])[number % (len(self.letters) + 1)]
-        store.drop_letter(position)
+        store.delete_dead_letter(position)
         self.letters.pop(position, None)
 
     def _record(self, store: IStore, number: int) -> None:
@@ -140,7 +140,7 @@ class StoreModel:
             message_values(message) for message in page(partial(store.overdue, 6.0, (0.0, 0), EVERYTHING))
         )
         seen["queues"] = set(store.queues())
-        seen["letters"] = [letter_values(letter) for letter in page(partial(store.letters, 2, 3))]
+        seen["letters"] = [letter_values(letter) for letter in page(partial(store.dead_letters, 2, 3))]
         for stream in STREAMS:
             seen[stream] = page(partial(store.records, stream, 2, 4))
         seen["streams"] = set(store.streams())

@@ -74,14 +74,14 @@ class RowTests(DamageCase):
         """A dead letter or record with damaged content is skipped."""
         store = self.open()
         for position in range(1, 4):
-            store.bury(DeadLetter(message(position), 404, b"", 1.0))
+            store.add_dead_letter(DeadLetter(message(position), 404, b"", 1.0))
             store.record(Record(b"s", position, 0, b"", b"", (b"x",)))
         store.close()
         for table in ("letter", "record"):
             self.execute(f"UPDATE {table} SET content = x'00000009ff' WHERE position = 2")
         again = self.open()
-        self.assertEqual([each.message.position for each in again.letters(0, 10)], [1, 3])
-        self.assertIsNone(self.successResultOf(again.letter(2)))
+        self.assertEqual([each.message.position for each in again.dead_letters(0, 10)], [1, 3])
+        self.assertIsNone(self.successResultOf(again.dead_letter(2)))
         self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1, 3])
         self.assertEqual(again.damaged, 2)
 
@@ -122,7 +122,7 @@ class PageTests(DamageCase):
         for position in range(1, 451):
             store.keep(message(position, MAIL[position % 3], b"x" * (20, 3000, 200)[position // 3 % 3]), None)
         for position in range(451, 481):
-            store.bury(DeadLetter(message(position, content=b"x" * 2500), 404, b"no", 1.0))
+            store.add_dead_letter(DeadLetter(message(position, content=b"x" * 2500), 404, b"no", 1.0))
         for position in range(1, 101):
             store.record(Record(b"s", position, 0, b"", b"", (b"x" * (2000 if position % 2 else 30),)))
         store.close()
@@ -134,7 +134,7 @@ class PageTests(DamageCase):
         path.write_bytes(octets)
         store = self.open(path)
         found: dict[object, int] = {size.queue: len(self.positions(store, size.queue)) for size in store.queues()}
-        found["letters"] = len(store.letters(0, MANY))
+        found["letters"] = len(store.dead_letters(0, MANY))
         found["records"] = len(store.records(b"s", 0, MANY))
         store.keep(message(store.last_position + 1, MAIL[2]), None)
         self.assertEqual(self.positions(store, MAIL[2])[-1], store.last_position + 1)

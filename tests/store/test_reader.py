@@ -84,7 +84,7 @@ class SizeTests(DamageCase):
         store.keep(message(1, content=content[:2_000_000]), None)
         self.assertEqual(self.chunks(store), 2 + 2 * 3 + 3 * 3)
         store.forget(message(1))
-        store.bury(DeadLetter(message(2, content=content), 404, b"", 1.0))
+        store.add_dead_letter(DeadLetter(message(2, content=content), 404, b"", 1.0))
         store.trim(b"s", 2)
         self.assertEqual(self.chunks(store), 2 * 3)
         store.close()
@@ -121,6 +121,6 @@ class SizeTests(DamageCase):
     def test_large_letter(self) -> None:
         """A query of dead letters waits until large ones are read."""
         store = self.open()
-        store.bury(DeadLetter(message(1, content=bytes(3_000_000)), 404, b"", 1.0))
+        store.add_dead_letter(DeadLetter(message(1, content=bytes(3_000_000)), 404, b"", 1.0))
         store.queues()
-        self.assertEqual([each.message.position for each in store.letters(0, 10)], [1])
+        self.assertEqual([each.message.position for each in store.dead_letters(0, 10)], [1])

@@ -135,7 +135,7 @@ class LaterStoreTests(StoreContract, SynchronousTestCase):
     def test_added_by_another(self) -> None:
         """A broker is told of a queue that another one has added to."""
         told: list[QueueName] = []
-        self.shared.open(Random(3)).tell_added(told.append)
+        self.shared.open(Random(3)).on_added(told.append)
         self.keep(message(1))
         self.settle()
         self.assertEqual(told, [JOBS])

@@ -28,7 +28,7 @@ class RefusedRowTests(FileTestCase):
         super().setUp()
         self.store = self.open()
         self.refused: list[tuple[int, str]] = []
-        self.store.tell_refused(lambda refused, reason: self.refused.append((refused.position, reason)))
+        self.store.on_refused(lambda refused, reason: self.refused.append((refused.position, reason)))
         with closing(sqlite3.connect(self.path)) as connection:
             for statement in REFUSED:
                 connection.execute(statement)
@@ -74,13 +74,13 @@ class RefusedRowTests(FileTestCase):
         self.keep(self.store, 5, 6)
         self.write()
         for position in (5, 6):
-            self.store.bury(DeadLetter(message(position), 404, b"", 1.0))
+            self.store.add_dead_letter(DeadLetter(message(position), 404, b"", 1.0))
             self.store.record(Record(b"s", position - 4, 0, b"", b"", ()))
         self.write()
         self.store.close()
         again = self.open()
         self.assertEqual([each.position for each in again.waiting(JOBS, 0, 10)], [5])
-        self.assertEqual([each.message.position for each in again.letters(0, 10)], [6])
+        self.assertEqual([each.message.position for each in again.dead_letters(0, 10)], [6])
         self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1])
         self.assertEqual(again.streams(), [StreamSize(b"s", 1, 2, 0)])
 

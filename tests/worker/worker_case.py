@@ -13,7 +13,7 @@ from alaska.client.delivery import Confirmation
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.interfaces import Reactor
-from alaska.lua.questions import TOLD, pack
+from alaska.lua.questions import PARTIAL, pack
 from alaska.lua.request import Call, Outcome, Request, Send, SendKind
 from alaska.lua.values import OUTCOMES
 from alaska.testing import HandPool
@@ -37,7 +37,7 @@ class FakeScripts:
         """See :class:`alaska.pool.pool.Runner`."""
         self.requests.append(request)
         if self.partial is not None and self.call is not None:
-            self.call(request, pack((b"", TOLD, OUTCOMES.encode(self.partial))))
+            self.call(request, pack((b"", PARTIAL, OUTCOMES.encode(self.partial))))
             self.after_partial()
         return self.outcomes[request.subject]
 
