@@ -7,15 +7,14 @@ A :class:`Broker` is called with the received frames and the time, and sends thr
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.broker import dead_letter_service
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
+from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
@@ -63,6 +62,7 @@ class Broker:
         self.counters = Counters()
         self._streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits)
+        self._dead_letter_service = DeadLetterService(self.queues, self.counters)
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._now = 0.0
@@ -335,31 +335,11 @@ class Broker:
         self.queues.send_mailbox(client, command, self._now)
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
-        if command.address == dead_letter_service.ADDRESS:
-            self._query_dead_letters(client, command)
+        if command.address == ADDRESS:
+            is_allowed = self._dead_letters_are_open or self._router.is_local
+            self._dead_letter_service.received(client, command, is_allowed, self._now)
         else:
             self.queues.send_service(client, command, self._now)
-
-    def _query_dead_letters(self, client: Client, command: mlm.ServiceSend) -> None:
-        content = command.content[0] if command.content else b""
-        if self._dead_letters_are_open or self._router.is_local:
-            answer = dead_letter_service.answer(self.queues, command.subject, content, self._now)
-            answer.addCallback(partial(self._reply_about_dead_letters, client, command))
-            answer.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
-        else:
-            self.counters.refused += 1
-            if command.tracker and not client.is_plain:
-                client.send(
-                    mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, dead_letter_service.ACCESS_REFUSED.encode())
-                )
-            else:
-                refusal = dead_letter_service.error(dead_letter_service.ACCESS_REFUSED)
-                self._reply_about_dead_letters(client, command, refusal)
-
-    def _reply_about_dead_letters(self, client: Client, command: mlm.ServiceSend, reply: bytes) -> None:
-        mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (reply,))
-        if client.address:
-            self.queues.send_mail(mail, dead_letter_service.ADDRESS, self._now)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
         pattern = self._admit_pattern(client, PatternKey(False, command.address, command.pattern))

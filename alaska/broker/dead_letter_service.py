@@ -13,14 +13,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from alaska import errors
+from alaska.broker.clients import Client
+from alaska.broker.counters import Counters
 from alaska.broker.queues import Queues
 from alaska.errors import StoreError
 from alaska.message import DeadLetter
+from alaska.mlm import commands as mlm
 
 ADDRESS = b"alaska.letters"
 MAX_LISTED = 1000
@@ -33,9 +39,33 @@ ACCESS_REFUSED = (
 )
 
 
-def error(text: str) -> bytes:
-    """Return the reply to a request that is refused."""
-    return json.dumps({"error": text}).encode()
+class DeadLetterService:
+    """Replies to requests of clients."""
+
+    _log = Logger()
+
+    def __init__(self, queues: Queues, counters: Counters) -> None:
+        self._queues = queues
+        self._counters = counters
+
+    def received(self, client: Client, command: mlm.ServiceSend, is_allowed: bool, now: float) -> None:
+        """Carry out a request of a client, or refuse it; the reply may come later."""
+        reply = partial(self._reply, client, command, now)
+        if is_allowed:
+            content = command.content[0] if command.content else b""
+            answered = answer(self._queues, command.subject, content, now).addCallback(reply)
+            answered.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
+            return
+        self._counters.refused += 1
+        if command.tracker and not client.is_plain:
+            client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, ACCESS_REFUSED.encode()))
+        else:
+            reply(_as_json({"error": ACCESS_REFUSED}))
+
+    def _reply(self, client: Client, command: mlm.ServiceSend, now: float, content: bytes) -> None:
+        if client.address:
+            mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (content,))
+            self._queues.send_mail(mail, ADDRESS, now)
 
 
 def answer(queues: Queues, subject: bytes, content: bytes, now: float) -> Deferred[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -12,13 +11,13 @@ from alaska import errors
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
+from alaska.broker.deliveries import Deliveries
 from alaska.broker.lanes import WindowMemory
 from alaska.broker.limits import Limits, Room
 from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
 from alaska.broker.queue import READ_IN_A_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
-from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -56,7 +55,7 @@ class Queues:
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self.window_memory = WindowMemory()
-        self._aliases = Aliases()
+        self._deliveries = Deliveries(store, counters, limits.attempts, self._restored_upto, self)
         self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
@@ -71,7 +70,7 @@ class Queues:
         if queue is None:
             name = QueueName(kind, address)
             consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
-            callbacks = self._deliver, self._expired, self._note_set_aside
+            callbacks = self._deliveries.deliver, self._expired, self._note_set_aside
             queue = self._queues[name] = Queue(name, consumers, self._store, *callbacks, self.window_memory)
         return queue
 
@@ -116,7 +115,7 @@ class Queues:
         _, subject, tracker, timeout, content = command
         is_tracked = bool(tracker) and not sender.is_plain
         expires = now + timeout / 1000 if timeout else None
-        resolved = self._aliases.resolve(tracker)
+        resolved = self._deliveries.aliases.resolve(tracker)
         message = Message(
             self._position, queue.name, sender.address, subject, resolved, content, is_tracked, sender.peer, expires
         )
@@ -141,7 +140,7 @@ class Queues:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
-            self._deliver(consumer, message)
+            self._deliveries.deliver(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
                 self._dispatch(queue, self._now)
@@ -151,7 +150,7 @@ class Queues:
             elif message.is_tracked:
                 # The store is not durable, so the message is no safer there than in memory.
                 self._confirm_stored(message)
-            self._deliver(consumer, message)
+            self._deliveries.deliver(consumer, message)
         return True
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
@@ -191,77 +190,7 @@ class Queues:
         else:
             self._unstorable.add(message.position)
 
-    # To the receiver
-
-    def _deliver(self, client: Client, message: Message) -> None:
-        if message.position <= self._restored_upto and self._has_no_attempts_left(message):
-            self._dead_letter(message, errors.INTERNAL_ERROR, _unconfirmed_reason(message), self._now)
-            return
-        message.attempts += 1
-        self._counters.delivered += 1
-        if client.credit is None:
-            self._deliver_unconfirmed(client, message)
-        else:
-            self._deliver_to_confirm(client, message)
-
-    def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
-        if self._is_shared:
-            self._store.take(message, partial(self._deliver_taken, client, message))
-        elif client.deliver(_delivery(message, message.tracker), message.size):
-            self._finish(message, errors.DELIVERED, b"")
-        else:
-            # The client has disconnected: the message waits as if it had never been delivered.
-            message.attempts -= 1
-            self._store.keep(message, None)
-            self._queue(*message.queue).requeue(message)
-
-    def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
-        """Deliver a message of a shared store to a client that does not confirm."""
-        if not is_taken:
-            self._leave_to_other_broker(message)
-        elif client.deliver(_delivery(message, message.tracker), message.size):
-            self._finish(message, errors.DELIVERED, b"")
-        else:
-            message.attempts -= 1
-            self._room.octets += message.size
-            self._store.release(message)
-            self._queue(*message.queue).requeue(message)
-
-    def _leave_to_other_broker(self, message: Message) -> None:
-        """Forget a message that another broker has taken, and that it confirms to the sender."""
-        self._counters.delivered -= 1
-        self._remove(message)
-
-    def _deliver_to_confirm(self, client: Client, message: Message) -> None:
-        tracker = message.tracker
-        if not tracker:
-            tracker = own_tracker(client, message)
-        elif tracker in client.leases:
-            tracker = self._aliases.make(tracker)
-        client.lease(tracker, message)
-        # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
-        # before the delivery. Mail cannot crash it, and must stay in order.
-        is_restored = message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE
-        if self._is_shared or is_restored:
-            self._store.take(message, partial(self._deliver_leased, client, message, tracker))
-            return
-        if self._is_durable:
-            self._store.take(message, None)
-        client.deliver(_delivery(message, tracker), message.size)
-
-    def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
-        """Deliver a message that waited for the store, unless another broker has it or the client has left."""
-        if is_taken:
-            if client.holds(tracker, message) and not client.is_disconnected:
-                client.deliver(_delivery(message, tracker), message.size)
-        elif client.cancel_lease(tracker, message):
-            self._leave_to_other_broker(message)
-            self.dispatch_to(client, self._now)
-
-    def _has_no_attempts_left(self, message: Message) -> bool:
-        """Return whether a request has reached the maximum number of deliveries."""
-        most = self._limits.attempts
-        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
+    # From the queues to the receivers
 
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add an offer, without delivering anything yet."""
@@ -297,7 +226,7 @@ class Queues:
         if message is None:
             return False
         if command.status_code < errors.FAILED:
-            self._finish(message, errors.SUCCESS, command.status_reason)
+            self.finish(message, errors.SUCCESS, command.status_reason)
         elif command.status_code < REFUSED_FROM:
             # The worker returned it without processing it, so this does not count as an attempt.
             message.attempts -= 1
@@ -330,9 +259,10 @@ class Queues:
                 self._dispatch(self._queues.get(name), now)
 
     def _requeue(self, messages: list[Message], now: float) -> None:
+        self._now = now
         for message in messages:
-            if self._has_no_attempts_left(message):
-                self._dead_letter(message, errors.INTERNAL_ERROR, _unconfirmed_reason(message), now)
+            if self._deliveries.has_no_attempts_left(message):
+                self.give_up(message)
                 continue
             self._counters.redelivered += 1
             self._room.octets += message.size
@@ -358,7 +288,7 @@ class Queues:
 
     def _expired(self, message: Message) -> None:
         self._counters.timed_out += 1
-        self._finish(message, errors.TIMEOUT_EXPIRED, b"")
+        self.finish(message, errors.TIMEOUT_EXPIRED, b"")
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
@@ -370,15 +300,35 @@ class Queues:
         """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
-        self._remove(message)
+        self.remove(message)
         self._confirm_to_sender(message, status, reason)
 
-    def _finish(self, message: Message, status: int, reason: bytes) -> None:
+    def give_up(self, message: Message) -> None:
+        """Make a message a dead letter that was delivered as often as it may be, without a confirmation."""
+        reason = b"delivered %d times without confirmation" % message.attempts
+        self._dead_letter(message, errors.INTERNAL_ERROR, reason, self._now)
+
+    def return_unsent(self, message: Message) -> None:
+        """Let a message wait again whose receiver has disconnected before it was sent."""
+        self._queue(*message.queue).requeue(message)
+
+    def return_taken(self, message: Message) -> None:
+        """Do as :meth:`return_unsent`, after the dispatch of the message."""
+        self._room.octets += message.size
+        self.return_unsent(message)
+
+    def dispatch_again(self, client: Client) -> None:
+        """Deliver something else to a client whose message another broker has."""
+        self.dispatch_to(client, self._now)
+
+    def finish(self, message: Message, status: int, reason: bytes) -> None:
+        """End a message, and notify its sender."""
         self._store.forget(message)
-        self._remove(message)
+        self.remove(message)
         self._confirm_to_sender(message, status, reason)
 
-    def _remove(self, message: Message) -> None:
+    def remove(self, message: Message) -> None:
+        """Forget a message that was in flight."""
         self._unstorable.discard(message.position)
         queue = self._queues.get(message.queue)
         if queue is not None:
@@ -426,12 +376,3 @@ class Queues:
             return False
         self.dead_letters.drop(dead.position)
         return True
-
-
-def _delivery(message: Message, tracker: bytes) -> mlm.Command:
-    deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
-    return deliver(message.sender, message.queue.address, message.subject, tracker, message.content)
-
-
-def _unconfirmed_reason(message: Message) -> bytes:
-    return b"delivered %d times without confirmation" % message.attempts

@@ -11,8 +11,8 @@ from alaska.broker.clients import Client
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
-from alaska.broker.streams import Stream
 from alaska.message import Message, Page, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore

@@ -1,0 +1,127 @@
+"""Deliveries: from a queue to a client, with a lease in the store where that is needed (docs/store.md)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+from alaska import errors
+from alaska.broker.clients import Client
+from alaska.broker.counters import Counters
+from alaska.broker.tracker_aliases import Aliases, own_tracker
+from alaska.interfaces import IStore
+from alaska.message import Message, QueueKind
+from alaska.mlm import commands as mlm
+
+
+class Outcomes(Protocol):
+    """What can become of a message that is to be delivered (:class:`alaska.broker.queues.Queues`)."""
+
+    def finish(self, message: Message, status: int, reason: bytes) -> None:
+        """End the message, and notify its sender."""
+
+    def give_up(self, message: Message) -> None:
+        """Make it a dead letter."""
+
+    def remove(self, message: Message) -> None:
+        """Forget it."""
+
+    def return_unsent(self, message: Message) -> None:
+        """Let it wait again, within the call of :meth:`Deliveries.deliver`."""
+
+    def return_taken(self, message: Message) -> None:
+        """Let it wait again, after that call."""
+
+    def dispatch_again(self, client: Client) -> None:
+        """Deliver something else to a client whose message another broker has."""
+
+
+class Deliveries:
+    """Sends messages to clients. Those from before a restart have positions up to ``restored_upto``."""
+
+    def __init__(
+        self, store: IStore, counters: Counters, max_attempts: int | None, restored_upto: int, outcomes: Outcomes
+    ) -> None:
+        self._store = store
+        self._is_durable = store.is_durable
+        self._is_shared = store.is_shared
+        self._counters = counters
+        self._max_attempts = max_attempts
+        self._restored_upto = restored_upto
+        self._outcomes = outcomes
+        self.aliases = Aliases()
+
+    def deliver(self, client: Client, message: Message) -> None:
+        """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
+        if message.position <= self._restored_upto and self.has_no_attempts_left(message):
+            self._outcomes.give_up(message)
+            return
+        message.attempts += 1
+        self._counters.delivered += 1
+        if client.credit is None:
+            self._deliver_unconfirmed(client, message)
+        else:
+            self._deliver_to_confirm(client, message)
+
+    def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
+        if self._is_shared:
+            self._store.take(message, partial(self._deliver_taken, client, message))
+        elif client.deliver(_delivery(message, message.tracker), message.size):
+            self._outcomes.finish(message, errors.DELIVERED, b"")
+        else:
+            # The client has disconnected: the message waits as if it had never been delivered.
+            message.attempts -= 1
+            self._store.keep(message, None)
+            self._outcomes.return_unsent(message)
+
+    def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
+        """Deliver a message of a shared store to a client that does not confirm."""
+        if not is_taken:
+            self._leave_to_other_broker(message)
+        elif client.deliver(_delivery(message, message.tracker), message.size):
+            self._outcomes.finish(message, errors.DELIVERED, b"")
+        else:
+            message.attempts -= 1
+            self._store.release(message)
+            self._outcomes.return_taken(message)
+
+    def _leave_to_other_broker(self, message: Message) -> None:
+        """Forget a message that another broker has taken, and that it confirms to the sender."""
+        self._counters.delivered -= 1
+        self._outcomes.remove(message)
+
+    def _deliver_to_confirm(self, client: Client, message: Message) -> None:
+        tracker = message.tracker
+        if not tracker:
+            tracker = own_tracker(client, message)
+        elif tracker in client.leases:
+            tracker = self.aliases.make(tracker)
+        client.lease(tracker, message)
+        # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
+        # before the delivery. Mail cannot crash it, and must stay in order.
+        is_restored = message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE
+        if self._is_shared or is_restored:
+            self._store.take(message, partial(self._deliver_leased, client, message, tracker))
+            return
+        if self._is_durable:
+            self._store.take(message, None)
+        client.deliver(_delivery(message, tracker), message.size)
+
+    def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Deliver a message that waited for the store, unless another broker has it or the client has left."""
+        if is_taken:
+            if client.holds(tracker, message) and not client.is_disconnected:
+                client.deliver(_delivery(message, tracker), message.size)
+        elif client.cancel_lease(tracker, message):
+            self._leave_to_other_broker(message)
+            self._outcomes.dispatch_again(client)
+
+    def has_no_attempts_left(self, message: Message) -> bool:
+        """Return whether a request has reached the maximum number of deliveries."""
+        most = self._max_attempts
+        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
+
+
+def _delivery(message: Message, tracker: bytes) -> mlm.Command:
+    deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
+    return deliver(message.sender, message.queue.address, message.subject, tracker, message.content)
