@@ -120,3 +120,57 @@ class Lane:
         message = self.messages.popleft()
         self._subtract(message)
         return message
+
+
+class Lanes(dict[Hashable, Lane]):
+    """The lanes of a queue, by their keys."""
+
+    def __init__(self, window_memory: WindowMemory) -> None:
+        super().__init__()
+        self._window_memory = window_memory
+        self.asides = 0
+        """The number of lanes of messages that were set aside."""
+
+    def open(self, key: Hashable, upto: int) -> Lane:
+        """Add a lane whose window holds its messages up to this position, and return it."""
+        lane = self[key] = Lane(upto, self._window_memory)
+        self.asides += isinstance(key, Aside)
+        return lane
+
+    def lane_for(self, main: Hashable, tracker: bytes) -> tuple[Hashable, Lane | None]:
+        """Return the lane of a message, given its main lane and its tracker.
+
+        While the main lane has more in the store, the message is not set aside yet.
+        """
+        lane = self.get(main)
+        if self.asides and (lane is None or not lane.has_more_in_store):
+            aside = Aside(main, tracker)
+            if aside in self:
+                return aside, self[aside]
+        return main, lane
+
+    def remove_if_empty(self, key: Hashable) -> None:
+        """Remove a lane that has no messages, neither in memory nor in the store."""
+        lane = self.get(key)
+        if lane is not None and not lane.messages and not lane.has_more_in_store:
+            del self[key]
+            self.asides -= isinstance(key, Aside)
+
+    def remove_all(self) -> list[Message]:
+        """Remove all lanes; return the messages of their windows in order."""
+        messages = sorted((each for lane in self.values() for each in lane.messages), key=lambda each: each.position)
+        for lane in self.values():
+            lane.clear()
+        self.clear()
+        self.asides = 0
+        return messages
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether any window has a message."""
+        return any(lane.messages for lane in self.values())
+
+    @property
+    def has_more_in_store(self) -> bool:
+        """Whether any lane has more messages in the store."""
+        return any(lane.has_more_in_store for lane in self.values())

@@ -23,7 +23,7 @@ from itertools import islice
 from alaska.broker import lanes
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
@@ -61,9 +61,7 @@ class Queue:
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
-        self._window_memory = window_memory
-        self._asides = 0
-        self._lanes: dict[Hashable, Lane] = {}
+        self._lanes = Lanes(window_memory)
         self._loaded: set[int] = set()
         self._in_memory = 0
         self._messages_read = 0
@@ -100,7 +98,7 @@ class Queue:
         if (
             lane in self._lanes
             or lane == NO_CONSUMERS
-            or (self._asides and Aside(lane, message.tracker) in self._lanes)
+            or (self._lanes.asides and Aside(lane, message.tracker) in self._lanes)
         ):
             return None
         client = self.consumers.next_of(lane, message.tracker)
@@ -129,10 +127,10 @@ class Queue:
         if key == NO_CONSUMERS or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
             self._loaded.discard(message.position)
             if key == NO_CONSUMERS and lane is None:
-                self._lanes[key] = Lane(0, self._window_memory)
+                self._lanes.open(key, 0)
             return
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position, self._window_memory)
+            lane = self._lanes.open(key, message.position)
         lane.insert(message)
         self._in_memory += 1
 
@@ -154,7 +152,7 @@ class Queue:
             lane = self._lanes.get(key)
             if lane is not None and lane.remove(message):
                 self._unload(message)
-                self._remove_if_empty(key)
+                self._lanes.remove_if_empty(key)
                 return True
         return False
 
@@ -186,11 +184,7 @@ class Queue:
 
     def consumers_changed(self) -> None:
         """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
-        waiting = sorted((each for lane in self._lanes.values() for each in lane.messages), key=lambda m: m.position)
-        for lane in self._lanes.values():
-            lane.clear()
-        self._lanes = {}
-        self._asides = 0
+        waiting = self._lanes.remove_all()
         if self.waiting == self._in_memory:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
@@ -212,12 +206,7 @@ class Queue:
 
     def _reload(self) -> None:
         self._has_additions = False
-        waiting = [message for lane in self._lanes.values() for message in lane.messages]
-        for lane in self._lanes.values():
-            lane.clear()
-        self._lanes = {}
-        self._asides = 0
-        self._read_from_start(waiting)
+        self._read_from_start(self._lanes.remove_all())
 
     def _read_from_start(self, in_memory: list[Message]) -> None:
         for message in in_memory:
@@ -250,7 +239,7 @@ class Queue:
                 heapreplace(heads, (lane.messages[0].position, key))
             else:
                 heappop(heads)
-                self._remove_if_empty(key)
+                self._lanes.remove_if_empty(key)
 
     def _drop_if_expired(self, lane: Lane, now: float) -> bool:
         message = lane.messages[0]
@@ -265,20 +254,12 @@ class Queue:
     # Trackers that are in flight
 
     def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
-        """Return the lane of a message; while its main lane has more in the store, the message is not set aside yet."""
-        key = self.consumers.lane_of(message.subject)
-        lane = self._lanes.get(key)
-        if self._asides and (lane is None or not lane.has_more_in_store):
-            aside = Aside(key, message.tracker)
-            if aside in self._lanes:
-                return aside, self._lanes[aside]
-        return key, lane
+        return self._lanes.lane_for(self.consumers.lane_of(message.subject), message.tracker)
 
     def _open_aside(self, key: Aside, message: Message) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
-            self._asides += 1
+            lane = self._lanes.open(key, message.position - 1)
         self._on_set_aside(self, key.tracker)
         return lane
 
@@ -316,7 +297,7 @@ class Queue:
         """Read more messages from the store; return whether there may now be one to deliver."""
         self._refill_lanes()
         if not self._has_unsorted:
-            return any(lane.messages for lane in self._lanes.values())
+            return self._lanes.has_messages
         before = self._sorted_upto
         page = self._page(self._sorted_upto)
         for message in page:
@@ -331,7 +312,7 @@ class Queue:
                 self._reload()
             else:
                 self._recount()
-        return self._sorted_upto > before or any(lane.messages for lane in self._lanes.values())
+        return self._sorted_upto > before or self._lanes.has_messages
 
     def _refill_lanes(self) -> None:
         """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
@@ -351,7 +332,7 @@ class Queue:
 
     def _count_loaded(self) -> None:
         """Count messages that other brokers have added to a shared store: at least those in memory are waiting."""
-        has_more = self._has_unsorted or any(lane.has_more_in_store for lane in self._lanes.values())
+        has_more = self._has_unsorted or self._lanes.has_more_in_store
         self.waiting = max(self.waiting, self._in_memory + has_more)
 
     def _recount(self) -> None:
@@ -369,7 +350,7 @@ class Queue:
         self._sorted_upto = message.position
         key, lane = self._lane_for(message)
         if lane is None:
-            lane = self._lanes[key] = Lane(message.position - 1, self._window_memory)
+            lane = self._lanes.open(key, message.position - 1)
         if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
             if not lane.has_more_in_store:
                 # Not the position of the window's last message: a requeued one in the window may have a higher one.
@@ -394,7 +375,7 @@ class Queue:
                 break
             lane.upto = message.position
             if message.position not in self._loaded and self._belongs_to(key, message):
-                aside = self._lanes.get(Aside(key, message.tracker)) if self._asides else None
+                aside = self._lanes.get(Aside(key, message.tracker)) if self._lanes.asides else None
                 if aside is None:
                     lane.append(message)
                 elif not self._put_aside(aside, message):
@@ -403,7 +384,7 @@ class Queue:
                 self._in_memory += 1
         else:
             lane.upto = max(lane.upto, min(page.upto or 0, self._sorted_upto))
-        self._remove_if_empty(key)
+        self._lanes.remove_if_empty(key)
 
     def _belongs_to(self, key: Hashable, message: Message) -> bool:
         """Return whether a message from the store belongs to a lane."""
@@ -417,9 +398,3 @@ class Queue:
     def _count_removed(self, message: Message) -> None:
         self.waiting -= 1
         self.octets -= message.size
-
-    def _remove_if_empty(self, key: Hashable) -> None:
-        lane = self._lanes.get(key)
-        if lane is not None and not lane.messages and not lane.has_more_in_store:
-            del self._lanes[key]
-            self._asides -= isinstance(key, Aside)
