@@ -2,14 +2,13 @@
 
 May import the protocol (for patterns and names) and what is below it. Begin with :mod:`alaska.config.worker`.
 
-A setting is one line of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
-value, its default as one would write it, and what it means. That line is all there is to add for a new one, besides
-the table in README.md, which :func:`settings_table` makes.
+A setting is one entry of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
+value, its default as text, and one sentence. README.md lists the settings as :func:`settings_table` does.
 
-A value of the environment goes before that of the file, and that before the default. The variable of
-``worker/pool/size`` is ``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may
-stand in the file several times has exactly one value when a variable gives it. Below a section in which any names may
-stand, a variable that belongs to no name of the file adds one: its own, in lower case.
+The environment overrides the file, and the file overrides the default. The variable of ``worker/pool/size`` is
+``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may be repeated in the file has
+exactly one value if its variable is set. In a section with free names, a variable that matches no name of the file adds
+one, in lower case.
 """
 
 from alaska.config.broker import BrokerSettings

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska import client, clock, delivery
+from alaska.lua import request as lua_request
+from alaska.system import clock as system_clock
+from alaska.worker import request
 from tests import PROJECT
 
 PACKAGE = PROJECT / "alaska"
@@ -16,6 +20,8 @@ LAYERS = (
     *("store", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
 """The layers, starting with the lowest."""
+FORMER = ("clock", "delivery")
+"""Former import paths, which lead to modules in the layers."""
 ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/"}
 """Libraries that are imported in one place only."""
 
@@ -33,7 +39,7 @@ def layer_of(name: str) -> int | None:
     """Return the number of a module's layer, counted from the lowest; None outside the layers."""
     package, _, rest = name.partition(".")
     layer = rest.partition(".")[0]
-    return LAYERS.index(layer) if package == "alaska" and layer and not layer.startswith("__") else None
+    return LAYERS.index(layer) if package == "alaska" and layer in LAYERS else None
 
 
 class LayerTests(SynchronousTestCase):
@@ -45,7 +51,7 @@ class LayerTests(SynchronousTestCase):
     def test_complete(self) -> None:
         """Each folder and file of the package belongs to a layer."""
         places = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in self.files}
-        self.assertEqual(places - {"__init__"}, set(LAYERS))
+        self.assertEqual(places - {"__init__", *FORMER}, set(LAYERS))
 
     def test_downwards(self) -> None:
         """No module imports from a higher layer."""
@@ -57,6 +63,16 @@ class LayerTests(SynchronousTestCase):
                 if own is not None and layer is not None and layer > own:
                     upwards.append(f"{file.relative_to(PROJECT)} imports {name}")
         self.assertEqual(upwards, [])
+
+    def test_former_paths(self) -> None:
+        """The former import paths of what programs use still work, and nothing in Alaska uses them."""
+        self.assertIs(clock.run_on_monotonic_time, system_clock.run_on_monotonic_time)
+        self.assertIs(delivery.Delivery, client.Delivery)
+        self.assertIs(request.Request, lua_request.Request)
+        former = {f"alaska.{name}" for name in FORMER} | {"alaska.worker.request"}
+        for file in self.files:
+            used = [name for name in imported(file) if any(name == f or name.startswith(f"{f}.") for f in former)]
+            self.assertEqual(used, [], str(file))
 
     def test_one_place(self) -> None:
         """Lua, ZeroMQ and SQLite are each imported in one place only."""
