@@ -6,9 +6,9 @@ A setting is one entry of :class:`WorkerSettings` or :class:`BrokerSettings`: it
 value, its default as text, and one sentence. README.md lists the settings as :func:`settings_table` does.
 
 The environment overrides the file, and the file overrides the default. The variable of ``worker/pool/size`` is
-``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may be repeated in the file has
-exactly one value if its variable is set. In a section with free names, a variable that matches no name of the file adds
-one, in lower case.
+``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may be repeated in the file
+has exactly one value if its variable is set. In a section with free names, a variable that matches no name of the file
+adds one, in lower case.
 """
 
 from alaska.config.broker import BrokerSettings
