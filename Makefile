@@ -1,8 +1,8 @@
-# make demo   the whole system at work, from nothing
+# make demo   installs everything, starts the system and sends requests
 # make test   linter, type checks, test suite
-# make search the tests of many examples, with new ones each time, and TIMES=20 times as many
-# make bench  Alaska beside others: benchmarks/RESULTS.md (RUNS=5 N=20000 ONLY=alaska_memory,floor QUICK=1)
-# Everything goes into $(VENV); nothing else on the machine is touched.
+# make search the tests with generated examples, with new examples and TIMES=20 times as many
+# make bench  compares Alaska with other systems: benchmarks/README.md (RUNS=5 N=20000 ONLY=alaska_memory,floor QUICK=1)
+# Everything is installed into $(VENV); nothing else on the machine is changed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 RUNS ?= 5
 N ?= 20000
 TIMES ?= 20
-# The modules of tests that "make search" runs: those with properties or models, and what is for searching alone.
+# The test modules that "make search" runs: those with generated examples, and those that only run in a search.
 SEARCHES = $(shell grep -r -l -E --include='test_*.py' 'hypothesis|ALASKA_SEARCH' tests)
 
 .PHONY: demo test lint types trial search bench clean
@@ -43,8 +43,8 @@ $(VENV)/ready-bench: $(VENV)/ready
 	    exit 1; }
 	@touch $@
 
-# An editable install puts an import hook in the place of this folder, through which Twisted does not find the plugins
-# and trial not the tests; so the folder is put on the path as well.
+# An editable install may use an import hook, through which Twisted does not find plugins, nor trial the tests. So this
+# folder is also added to the path.
 $(VENV)/ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "Alaska needs Python 3.10 or later, $(PYTHON) is older; name another: make PYTHON=python3.12 demo" >&2; \

@@ -58,7 +58,7 @@ class IStore(Interface):
         """Set the callback for messages that the store gives up because it cannot write them.
 
         ``refused(message, reason)`` is called in the reactor's thread, instead of the message's ``stored``. It is not
-        called for messages that were forgotten, buried or kept again in the meantime.
+        called for messages that were forgotten, made dead letters or stored again in the meantime.
         """
 
     def on_ready(ready: Callable[[QueueName | bytes], None]) -> None:
@@ -82,7 +82,7 @@ class IStore(Interface):
         The position is higher than all earlier ones, or the message's old one if it is put back.
 
         ``stored`` is called once, with the message, in the reactor's thread: when the message is stored durably (as far
-        as the store is durable), but at the latest within the call that forgets or buries it.
+        as the store is durable), but at the latest within the call that forgets it or makes it a dead letter.
         """
 
     def forget(message: Message) -> None:

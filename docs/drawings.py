@@ -1,7 +1,7 @@
-"""Draw the pictures of docs/architecture.md: ``python docs/drawings.py`` writes them beside this file.
+"""Draw the pictures of docs/architecture.md: ``python docs/drawings.py`` writes them into this folder.
 
-The first is made from the imports in ``alaska/``: an arrow leads from a folder to one that it imports, unless other
-arrows lead there too. The second shows a request's way, step by step.
+The first is made from the imports in ``alaska/``: an arrow points from a folder to one that it imports, unless other
+arrows lead there too. The second shows the path of a request.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "alaska"
 WORDS = "interfaces, message, names, endpoints"
 LOOSE = {"interfaces": WORDS, "message": WORDS, "names": WORDS, "endpoints": WORDS}
-"""Files beside the folders that are drawn as one."""
+"""Files outside the folders, drawn as one box."""
 LEFT_OUT = {"testing", "clock", "delivery"}
 """Tools for tests, and former import paths."""
 PLANNED = {"admin": ("broker", "worker"), "web": ("admin",)}
-"""Folders that are to come, with the highest that they may import."""
+"""Planned folders, with the highest folders that they may import."""
 SAYS = {
     "admin": "snapshots, HTTP, metrics (planned)",
     "broker": "sessions, queues, streams",
@@ -37,7 +37,7 @@ SAYS = {
     "system": "clocks, memory, descriptors",
     "web": "the page's files (planned)",
     "worker": "requests in, replies out",
-    WORDS: "what all layers speak of",
+    WORDS: "shared by the other layers",
 }
 BOX, GAP, ROW = (236, 46), 26, 92
 FONT = "font-family='sans-serif'"
@@ -65,7 +65,7 @@ STEPS = (
 
 
 def imports() -> dict[str, set[str]]:
-    """Return which folder imports which others, as the files in them do."""
+    """Return the folders that each folder imports."""
     found: dict[str, set[str]] = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         place = _place(file.relative_to(PACKAGE).with_suffix("").parts[0])
@@ -90,7 +90,7 @@ def _names(file: Path) -> Iterator[str]:
 
 
 def direct(graph: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return a graph without the lines that say what others say together."""
+    """Return a graph without the edges that are implied by paths of other edges."""
 
     def reach(start: str) -> set[str]:
         return graph[start].union(*(reach(each) for each in graph[start]))
@@ -102,7 +102,7 @@ def direct(graph: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def levels(graph: dict[str, set[str]]) -> dict[str, int]:
-    """Return how many layers lie below each folder."""
+    """Return the number of layers below each folder."""
 
     def level(place: str) -> int:
         return 1 + max(map(level, graph[place]), default=-1)
@@ -123,12 +123,12 @@ def folders() -> str:
 
 
 def _bends(start: str, end: str, level: dict[str, int]) -> list[str]:
-    """Return what a line goes through: a bend in each row between its ends, so that it crosses no box."""
+    """Return the points of an arrow: its ends, and a bend in each row between them, so that it crosses no box."""
     return [start, *(f"{start} {end} {row}" for row in range(level[start] - 1, level[end], -1)), end]
 
 
 def _placed(lines: list[list[str]], level: dict[str, int]) -> dict[str, tuple[float, float]]:
-    """Return the middle of the top of each box and bend: as near below what leads to it as there is room."""
+    """Return the top center of each box and bend: as close as possible to the boxes that point to it."""
     rows: dict[int, list[str]] = {}
     for place in sorted({place for line in lines for place in line}):
         rows.setdefault(level[place] if place in level else int(place.split()[-1]), []).append(place)
@@ -154,7 +154,7 @@ def _width(place: str) -> int:
 
 
 def _line(points: list[tuple[float, float]]) -> str:
-    """Return an arrow through points, of which the first is a box's, and the others are bends but for the last."""
+    """Return an arrow from a box, through bends, to a box."""
     (x, y), *bends, (end_x, end_y) = points
     path = [(x, y + BOX[1]), *((bx, by + part) for bx, by in bends for part in (0, BOX[1])), (end_x, end_y)]
     shown = " ".join(f"{px:.0f},{py:.0f}" for px, py in path)
@@ -173,7 +173,7 @@ def _box(x: float, y: float, name: str, says: str, *, is_planned: bool) -> str:
 
 
 def way() -> str:
-    """Return the picture of a request's way."""
+    """Return the picture of the path of a request."""
     column, top, step = 128, 56, 34
     at = {room: 70 + index * column for index, room in enumerate(ROOMS)}
     bottom = top + len(STEPS) * step

@@ -1,6 +1,6 @@
-"""The broker: who is connected, what goes to whom, and the service around it.
+"""The broker: its rules, the Twisted service that runs them, and ``twistd malamute``.
 
-Its rules import neither sockets nor clocks; only :mod:`~alaska.broker.service` and :mod:`~alaska.broker.tap` import
-links, store and daemon.
-Begin with :mod:`alaska.broker.broker`, which sees each command first.
+The rules use neither sockets nor clocks: :mod:`~alaska.broker.service` has the sockets, the clock and the store. Only
+:mod:`~alaska.broker.tap` imports the links, the store and the daemon. Begin with :mod:`alaska.broker.broker`, which
+gets each command first.
 """

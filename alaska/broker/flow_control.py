@@ -1,8 +1,9 @@
 """Back-pressure per connection: a limit for deliveries that are sent but have not left this process.
 
-ZeroMQ buffers in memory, without a limit, what a client does not read and the socket buffers do not take. So every few
-deliveries one is sent with a proof (:meth:`alaska.interfaces.IRouter.prove`), which says whether this delivery and all
-before it have left the process. A client with too much in flight is full: it gets no deliveries until some have left.
+ZeroMQ buffers in memory, without a limit, what a client does not read and the socket buffers do not take. So one of
+every few deliveries is sent with a proof (:meth:`alaska.interfaces.IRouter.send_with_proof`), which
+says whether this delivery and all before it have left the process. A client with too much in flight is full: it gets no
+deliveries until some have left.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class Flows:
             self._in_flight.pop(flow, None)
 
     def is_too_much(self, flow: Flow) -> bool:
-        """Return whether a flow is over its own limit, or over a small share of the common limit, which is reached."""
+        """Return whether a flow is over its own limit or, if the common limit is reached, over a small share."""
         most_messages, most = self.limits
         if most_messages is not None and flow.in_flight >= most_messages // 4:
             return True

@@ -1,6 +1,6 @@
-"""The Twisted client for any program: what it sends, what it receives, and what becomes of it.
+"""The client of the broker for any Twisted program: connection, deliveries, confirmations, trackers.
 
-May import the links and the protocol. Begin with :class:`alaska.client.client.Client`.
+May import the links and what is below them. Begin with :class:`alaska.client.client.Client`.
 """
 
 from alaska.client.client import Client

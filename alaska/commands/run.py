@@ -33,7 +33,7 @@ example: echo '{"n":1}' | alas run services/dump.lua""",
     result.add_argument("script", type=Path, help="the script, a .lua file")
     settings.add_option(result)
     result.add_argument("--sender", default="alas", help="the address of the requester (default: %(default)s)")
-    result.add_argument("--tracker", default="", help="the request's tracker (none)")
+    result.add_argument("--tracker", default="", help="the request's tracker (default: none)")
     result.add_argument("--attempt", type=int, default=1, help="the number of the attempt (default: %(default)s)")
     result.add_argument(
         "--frame", action="append", default=[], metavar="TEXT", help="another content frame; may be repeated"

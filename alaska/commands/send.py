@@ -1,8 +1,8 @@
 """``alas`` and ``alas send``: send a service request, and print the result.
 
-With a broker that confirms, the command waits until the broker has the request, and shortly for its end. It prints only
-after sending, since its output may be blocked or closed. The client has no address, so that no replies are left in a
-mailbox.
+With a broker that confirms, the command waits until the broker has the request, then up to ``--wait`` ms for its end.
+It prints only after sending, since its output may be blocked or closed. The client has no address, so that no replies
+are left in a mailbox.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
 
 _DESCRIPTION = """\
 Send a service request; its content is the standard input. With a broker that
-confirms, wait until the broker has the request, and shortly for its end."""
+confirms, wait until the broker has the request, then up to --wait MS for its
+end."""
 _EPILOG = """\
 exit status:
   0   the broker has the request

@@ -58,7 +58,7 @@ class BackgroundStart:
             before()
 
     def _leave_to_child(self) -> None:
-        """Close the pipe in a process that is not the daemon, so that the end of the daemon closes its last copy."""
+        """Close this process's copy of the pipe after a fork: only the daemon keeps one, which closes when it ends."""
         if self._is_forking and self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None

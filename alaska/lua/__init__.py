@@ -1,5 +1,5 @@
-"""Lua without Twisted and without a pool: from a subject to a script, and from a script to its outcome.
+"""Finds the script for a subject and runs it in Lua, without the pool of threads.
 
-May import the configuration and what is below it; :mod:`~alaska.lua.interpreter` alone imports lupa.
-Begin with :mod:`alaska.lua.runner`; each folder of Lua files has a page of its own.
+May import the configuration and what is below it; only :mod:`~alaska.lua.interpreter` imports lupa.
+Begin with :mod:`alaska.lua.runner`. Each folder of Lua files has a README.md.
 """

@@ -1,4 +1,4 @@
-"""The pool that runs scripts: slots, their queue, batches, and a child process for each slot where that is wanted.
+"""The pool that runs scripts: slots, their queue, batches, and child processes (``worker/pool/isolation = process``).
 
-May import Lua and what is below it, but nothing of the worker. Begin with :mod:`alaska.pool.pool`.
+May import Lua and what is below it, but not the worker. Begin with :mod:`alaska.pool.pool`.
 """

@@ -338,7 +338,7 @@ class Slot:
                 raise Abandoned
             assert self._batch is not None
             ended = self._pop_ended(self._batch, self._batch.close(), last)
-            # In this order: a thread that finds no batch must find these requests in the queue.
+            # Requeue first: a thread that sees no batch here must find its requests in the queue.
             self._queue.requeue(self._taken)
             self._taken.clear()
             self._batch = None

@@ -1,5 +1,5 @@
-"""Where the broker stores messages, dead letters and stream records: in memory or in SQLite.
+"""The stores for messages, dead letters and stream records, in memory or in SQLite, and the store of ``alaska.kv``.
 
-SQL is in this package only. May import the interfaces and what is below them, but no rule of the broker.
+SQL is used only in this package. May import the interfaces, the system and what is below them, but not the broker.
 Begin with :class:`alaska.interfaces.IStore`, then :mod:`alaska.store.memory`.
 """

@@ -1,5 +1,4 @@
-"""What the operating system gives a process: clocks that no step of the wall clock changes, memory, descriptors, and
-how often an event is logged.
+"""Clocks that do not follow the wall clock, memory, file descriptors, and frequent log events.
 
-May import the errors alone. Begin with :mod:`alaska.system.clock`.
+May import only the errors. Begin with :mod:`alaska.system.clock`.
 """

@@ -1,4 +1,7 @@
-"""Test doubles for the network, brokers, threads and the disk."""
+"""Test doubles for the network, the broker, the pool and the disk.
+
+May import everything. Begin with :mod:`alaska.testing.network`.
+"""
 
 from alaska.testing.broker import ScriptedBroker
 from alaska.testing.disk import HandWriting

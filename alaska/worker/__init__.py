@@ -1,4 +1,4 @@
-"""The worker service: it takes requests from a broker, gives them to the pool, and sends what scripts send.
+"""The worker service: it takes requests from a broker, passes them to the pool, and sends the messages of scripts.
 
-May import all but the commands. Begin with :mod:`alaska.worker.service`.
+May import everything except the commands and the testing tools. Begin with :mod:`alaska.worker.service`.
 """

@@ -1,4 +1,4 @@
-"""The worker as a Twisted service: startup, the way of a request from delivery to confirmation, and shutdown."""
+"""The worker as a Twisted service: startup, the path of a request from delivery to confirmation, and shutdown."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ class WorkerService(Service):
         super().stopService()
         return ensureDeferred(self._stop())
 
-    # The way of a request
+    # The path of a request
 
     def _take(self, delivery: Delivery) -> None:
         command = delivery.command

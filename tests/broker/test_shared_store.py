@@ -1,4 +1,4 @@
-"""Two brokers with one store, which answers later (docs/store.md): each message goes to one client of either."""
+"""Two brokers with one store, which answers later (docs/store.md): each message goes to one client of one broker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TURNS = 40
 
 
 class Side:
-    """One of the two brokers, and what its clients were sent."""
+    """One of the two brokers, and the commands sent to its clients."""
 
     def __init__(self, shared: Shared, seed: int) -> None:
         self.store = shared.open(Random(seed), short=0.3)
@@ -42,19 +42,19 @@ class Side:
         self.do(peer, mlm.ConnectionOpen(peer), *([] if credit is None else [mlm.Credit(credit)]), *commands)
 
     def delivered(self, peer: bytes) -> list[bytes]:
-        """Return the contents of what a client was delivered."""
+        """Return the contents of the messages delivered to a client."""
         found = self.sent.get(peer, ())
         return [each.content[0] for each in found if isinstance(each, mlm.ServiceDeliver | mlm.MailboxDeliver)]
 
     def confirm_all(self, peer: bytes, status: int) -> None:
-        """Let a client confirm all that it was delivered."""
+        """Let a client confirm all its deliveries."""
         for each in self.sent.pop(peer, ()):
             if isinstance(each, mlm.ServiceDeliver | mlm.MailboxDeliver):
                 self.do(peer, mlm.Confirm(each.tracker, status, b""))
 
 
 class SharedStoreTests(SynchronousTestCase):
-    """Two brokers, and clients of each."""
+    """Two brokers with clients."""
 
     def setUp(self) -> None:
         self.shared = Shared()
@@ -79,7 +79,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(self.two.delivered(b"reads"), [b"hello"])
 
     def test_plain_client(self) -> None:
-        """A client that does not confirm gets what the other broker has stored, and it is stored no longer."""
+        """A client that does not confirm gets the messages that the other broker stored, and they are deleted."""
         self.two.open(b"reads", mlm.ConnectionPing())
         self.one.open(b"writes", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"hello",)))
         self.settle()
@@ -87,7 +87,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(self.shared.data.queues(), [])
 
     def test_each_once(self) -> None:
-        """Requests that wait when both brokers get workers go to one worker each."""
+        """When both brokers get workers, each waiting request goes to one worker."""
         self.request(self.one, *(b"%d" % number for number in range(20)))
         for side in (self.one, self.two):
             side.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=15)
@@ -96,7 +96,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(taken, {b"%d" % number: 1 for number in range(20)})
 
     def test_more_than_memory_has(self) -> None:
-        """As many requests as there are go to workers, however few of them a broker has in memory."""
+        """All waiting requests go to workers, however few of them a broker has in memory."""
         take_small_steps(self.patch)
         self.two.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=100)
         self.settle()
@@ -105,7 +105,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(self.two.delivered(b"works"), [b"%d" % number for number in range(50)])
 
     def test_credit_of_who_came_too_late(self) -> None:
-        """A worker whose broker was too late for a message can still take as many as it gave credit for."""
+        """If another broker has taken a message, the worker keeps its credit and gets another message."""
         self.two.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=3)
         self.one.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=2)
         self.request(self.one, *(b"%d" % number for number in range(5)))
@@ -114,7 +114,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(len(self.two.delivered(b"works")), 3)
 
     def test_returned(self) -> None:
-        """What a worker of one broker returns goes to a worker of the other, with its attempts counted."""
+        """If a worker disconnects, its request goes to a worker of the other broker, with its attempts counted."""
         self.one.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1)
         self.request(self.one, b"job")
         self.settle()
@@ -127,7 +127,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual(kept.attempts, 2)
 
     def test_done(self) -> None:
-        """What one broker's worker has done is done for both."""
+        """A request that a worker of one broker has confirmed is finished for both."""
         self.two.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=5)
         self.request(self.one, b"job")
         self.settle()
@@ -137,7 +137,7 @@ class SharedStoreTests(SynchronousTestCase):
         self.assertEqual((self.one.delivered(b"works"), self.shared.data.queues()), ([], []))
 
     def test_broker_that_dies(self) -> None:
-        """What was with a client of a broker that dies is delivered by the other one."""
+        """Unconfirmed messages of a broker that is lost are delivered by the other one."""
         self.one.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1)
         self.request(self.one, b"job")
         self.settle()

@@ -103,7 +103,7 @@ class WarningTests(SynchronousTestCase):
     """Warnings about combinations of settings."""
 
     def test_security_without_passwords(self) -> None:
-        """PLAIN security without a password file, and a password file without it, give a warning."""
+        """PLAIN security without a password file gives a warning, and so does a password file without PLAIN."""
         self.assertIn("nobody can connect", "".join(BrokerSettings(mechanism="plain").warnings()))
         self.assertIn("has no effect", "".join(BrokerSettings(password_file=Path("p")).warnings()))
         self.assertEqual(BrokerSettings(mechanism="plain", password_file=Path("p")).warnings(), [])

@@ -158,7 +158,7 @@ class ErrorPositionTests(LuaCase):
         self.assertEqual(self.output(source), "0\ttrue\tnil\n")
 
     def test_errors_of_callbacks(self) -> None:
-        """Errors of C functions called by Alaska's code contain no position in it."""
+        """Errors of C functions that Alaska's code calls contain no position in Alaska's files."""
         for call in (
             "load(string.rep)",
             "load(coroutine.wrap(print))",

@@ -260,7 +260,7 @@ class EscapeTests(LuaCase):
         self.assertEqual(found, [])
 
     def test_real_globals_cannot_be_broken(self) -> None:
-        """A failing metatable on every reachable table ends the run only."""
+        """A script that gives every reachable table a failing metatable affects only its own run."""
         self.write("walk.lua", WALK + BREAK)
         self.outcome_of("walk")
         self.assertEqual(self.output("print('alive')"), "alive\n")

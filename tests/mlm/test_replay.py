@@ -79,7 +79,7 @@ class ReplayTests(MachineTestCase):
         self.assertEqual(self.open_again(), [self.REPLAY._replace(position=2)])
 
     def test_position_to_come(self) -> None:
-        """A position beyond the end of the stream that the program has requested is not changed."""
+        """If the program has requested a position beyond the end of the stream, a reconnect does not change it."""
         self.ask(self.REPLAY._replace(position=50))
         self.assertEqual(self.open_again(), [self.REPLAY._replace(position=50)])
 

@@ -1,4 +1,4 @@
-"""The pictures in docs/ are those that docs/drawings.py draws of the code as it is."""
+"""The pictures in docs/ are those that docs/drawings.py draws from the current code."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class DrawingTests(SynchronousTestCase):
     """The pictures of docs/architecture.md."""
 
     def test_current(self) -> None:
-        """Each picture is what its code draws; `python docs/drawings.py` writes them anew."""
+        """Each picture is up to date; `python docs/drawings.py` updates them."""
         for name, draw in run_path(str(DOCS / "drawings.py"))["DRAWINGS"].items():
             self.assertEqual(DOCS.joinpath(name).read_text(encoding="utf-8"), draw(), name)
 
     def test_no_circle(self) -> None:
-        """No folder imports one that imports it, over others or not."""
+        """No imports between folders form a cycle, directly or through others."""
         drawings = run_path(str(DOCS / "drawings.py"))
         levels = drawings["levels"](drawings["imports"]())
         self.assertEqual((levels["errors"], max(levels, key=levels.__getitem__)), (0, "commands"))

@@ -63,7 +63,7 @@ class MessageContract(StoreCase):
             self.assertEqual(self.store.queues(), [QueueSize(JOBS, 1, 0)])
 
     def test_attempts(self) -> None:
-        """The number of attempts is stored; noting that of an unknown message has no effect."""
+        """The number of attempts is stored; storing that of an unknown message has no effect."""
         mine = message(1)
         self.keep(mine)
         for attempts in (1, 2, 7):
@@ -115,7 +115,7 @@ class CallbackContract(StoreCase):
         self.assertEqual(len(heard), 1)
 
     def test_stored_at_the_latest(self) -> None:
-        """The callback is called at the latest by the call that forgets or buries the message, and not again."""
+        """The callback is called at the latest when the message is forgotten or made a dead letter, and only once."""
         heard: list[int] = []
         first, second = message(1), message(2)
         self.keep(first, second, stored=lambda each: heard.append(each.position))

@@ -11,7 +11,7 @@ class DeadLetterContract(StoreCase):
     """Dead letters."""
 
     def test_bury(self) -> None:
-        """A buried message is deleted from its queue, and its dead letter is returned unchanged."""
+        """A message that becomes a dead letter is deleted from its queue, and the dead letter is returned unchanged."""
         mine = message(1, JOBS, b"x", b"")
         mine.attempts = 3
         self.keep(mine, message(2))

@@ -1,4 +1,4 @@
-"""A store in memory that answers a turn later, as one on another machine would; several brokers can share it."""
+"""A store in memory that answers later, like one on another machine; several brokers can share it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 K = TypeVar("K")
 Read: TypeAlias = Callable[[int], Page[T, K]]
 POSITIONS_OF_ONE = 10**6
-"""How far apart the positions of two brokers begin."""
+"""The number of positions that each broker gets."""
 
 
 class Shared:
-    """What several stores hold together: the data, and which of the stores has taken a message."""
+    """The state that several stores share: the data, and which store has the lease of each message."""
 
     def __init__(self) -> None:
         self.data = MemoryStore()
@@ -32,11 +32,11 @@ class Shared:
         self.stores: list[LaterStore] = []
 
     def open(self, random: Random, short: float = 0.0) -> LaterStore:
-        """Return a store for one more broker, of whose pages about this share are shorter than they could be."""
+        """Return a store for another broker; ``short`` is the share of its pages that end early."""
         return LaterStore(self, random, short)
 
     def tell_others(self, store: LaterStore, name: QueueName) -> None:
-        """Let all stores but this one hear that a queue has something new."""
+        """Notify all other stores that a queue has a new message."""
         for other in self.stores:
             if other is not store:
                 other.to_tell.append(name)
@@ -44,11 +44,11 @@ class Shared:
 
 @implementer(IStore)
 class LaterStore:
-    """One broker's view of what is shared.
+    """One broker's view of the shared state.
 
-    What it changes is there at once. Each read has nothing at first; after :meth:`turn` the next read of the same kind
-    and name has an answer, which may be a part of it. Callbacks and Deferreds fire at :meth:`turn`, in any order, but
-    those of ``stored`` and of ``taken`` in theirs.
+    Changes are visible at once. The first read returns an empty page; after :meth:`turn`, the same read returns all or
+    some of the data. :meth:`turn` calls the callbacks and fires the Deferreds, in any order, except that the calls of
+    ``stored`` stay in order, and so do those of ``taken``.
     """
 
     is_durable = True
@@ -82,7 +82,7 @@ class LaterStore:
         return not (self._stored or self._taken or self._answers or self._asked or self.to_tell)
 
     def turn(self) -> None:
-        """Answer what was asked before this turn."""
+        """Answer all calls from before this turn."""
         in_order: list[Callable[[], None]] = [partial(self._tell_stored, each) for each in self._stored]
         taken, self._taken = self._taken, []
         answers, self._answers = self._answers, []
@@ -99,7 +99,7 @@ class LaterStore:
             answer()
 
     def _mix_in(self, turns: list[Callable[[], None]], in_order: list[Callable[[], None]]) -> None:
-        """Put answers that have an order somewhere between others."""
+        """Insert ordered answers at random places among the others."""
         places = sorted(self._random.randint(0, len(turns)) for _ in in_order)
         for place, answer in reversed(list(zip(places, in_order, strict=True))):
             turns.insert(place, answer)
@@ -124,7 +124,7 @@ class LaterStore:
     def _page(
         self, key: Hashable, name: QueueName | bytes | None, after: K, limit: int, read: Read[T, K]
     ) -> Page[T, K]:
-        """Return a part of what a read has, or nothing if it was not asked for before."""
+        """Return all or some results of a read, or an empty page at the first call."""
         if key not in self._at_hand:
             self._asked[key] = name
             page = Page[T, K]()
@@ -260,7 +260,7 @@ class LaterStore:
         return self._data.streams()
 
     def close(self) -> None:
-        """See :class:`IStore`; nothing is answered any more, and what was taken is free for others."""
+        """See :class:`IStore`; pending calls are never answered, and other brokers may take the leased messages."""
         self._shared.stores.remove(self)
         for position, (store, queue) in list(self._shared.leases.items()):
             if store is self:

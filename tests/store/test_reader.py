@@ -74,7 +74,7 @@ class SizeTests(DamageCase):
             self.assertEqual([each.content for each in read()], [large.content])
 
     def test_large_is_deleted(self) -> None:
-        """Large content is deleted when its row is forgotten, buried, trimmed or stored again."""
+        """Large content is deleted when its row is deleted, trimmed, stored again or made a dead letter."""
         store = self.open()
         content = bytes(3_000_000)
         for position in range(1, 4):

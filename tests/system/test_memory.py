@@ -48,12 +48,12 @@ class WasteTests(SynchronousTestCase):
         self.waste = MemoryReturner(0.25, lambda: self.now, lambda: self.given.append(self.now))
 
     def test_nothing_noted(self) -> None:
-        """Without a note, nothing is returned."""
+        """Without a call of ``note``, nothing is returned."""
         self.waste.return_memory()
         self.assertEqual((self.given, self.waste.rounds), ([], 0))
 
     def test_twice(self) -> None:
-        """After a note, memory is returned at once and once more after the pause, and then no more."""
+        """After a call of ``note``, memory is returned at once and once more after the pause, and then no more."""
         self.waste.note()
         for _ in range(10):
             self.waste.return_memory()

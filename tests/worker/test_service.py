@@ -1,4 +1,4 @@
-"""The worker: the way of a request to its script."""
+"""The worker: the path of a request to its script."""
 
 from __future__ import annotations
 
