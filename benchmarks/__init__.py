@@ -1,1 +1,1 @@
-"""Alaska beside what people use today, on one machine, in one run: ``make bench`` (benchmarks/README.md)."""
+"""Compares Alaska with other systems in common use, on one machine: ``make bench`` (benchmarks/README.md)."""

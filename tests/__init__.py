@@ -1,7 +1,7 @@
 """The test suite, for trial.
 
-Properties and models are tried with the same examples each time, so that two runs of the suite say the same. ``make
-search`` tries others each time: ``ALASKA_SEARCH`` says how many times as many.
+Property tests and model tests use the same generated examples in each run, so that the result depends only on the
+code. ``make search`` generates new examples in each run, and ``ALASKA_SEARCH`` times as many.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ SEARCH = int(os.environ.get("ALASKA_SEARCH", "0"))
 
 
 def examples(count: int) -> int:
-    """Return how many examples to try where the suite is content with so many."""
+    """Return the number of examples to generate: ``count``, or a multiple of it in a search."""
     return count * max(SEARCH, 1)
 
 
-# How long an example takes says something about the machine, not about the code. And classes of tests are derived from
-# others, to hold another implementation to the same.
+# No deadline: the time of an example depends on the machine. The health check would object to test classes that inherit
+# tests for another implementation.
 settings.register_profile(
     "alaska",
     deadline=None,
     derandomize=not SEARCH,
-    # What another run has found is not tried again, so that a run depends on the code alone.
+    # Without a database of failures of earlier runs, so that a run depends only on the code.
     database=None,
     max_examples=examples(100),
     print_blob=bool(SEARCH),

@@ -43,7 +43,7 @@ class DeadLetters:
         self._restore()
 
     def _restore(self) -> None:
-        """Read the dead letters that the store had at startup, as far as it has fetched them; list them in the end."""
+        """Read the dead letters that the store had at startup, as far as it has fetched them; index them at the end."""
         while self._read_upto is not None:
             try:
                 letters = self._store.dead_letters(self._read_upto, READ_DEAD_LETTERS)

@@ -1,9 +1,9 @@
 """Back-pressure per connection: a limit for deliveries that are sent but have not left this process.
 
 ZeroMQ buffers in memory, without a limit, what a client does not read and the socket buffers do not take. So one of
-every few deliveries is sent with a proof (:meth:`alaska.interfaces.IRouter.send_with_proof`), which
-says whether this delivery and all before it have left the process. A client with too much in flight is full: it gets no
-deliveries until some have left.
+every few deliveries is sent with a proof (:meth:`alaska.interfaces.IRouter.send_with_proof`), which says whether this
+delivery and all before it have left the process. A client with too much in flight is full: it gets no deliveries until
+some have left.
 """
 
 from __future__ import annotations

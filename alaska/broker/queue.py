@@ -196,7 +196,7 @@ class Queue:
         self._read_from_start(waiting)
 
     def expect_more(self) -> None:
-        """Note that the store has one message more, at any position: the queue is read again, from its start."""
+        """Record that the store has another message, at any position: the queue is read again from its start."""
         if not self.has_unloaded:
             self.waiting += 1
         if self._has_unsorted:

@@ -82,7 +82,7 @@ class Queues:
         self._dispatch(self._queues.get(name), now)
 
     def expect_more(self, name: QueueName) -> None:
-        """Note that another broker has added a message to a queue."""
+        """Record that another broker has added a message to a queue."""
         self._queue(*name).expect_more()
 
     # From the sender
@@ -304,12 +304,12 @@ class Queues:
         self._confirm_to_sender(message, status, reason)
 
     def give_up(self, message: Message) -> None:
-        """Make a message a dead letter that was delivered as often as it may be, without a confirmation."""
+        """Make a message a dead letter after its last delivery attempt has ended without a confirmation."""
         reason = b"delivered %d times without confirmation" % message.attempts
         self._dead_letter(message, errors.INTERNAL_ERROR, reason, self._now)
 
     def return_unsent(self, message: Message) -> None:
-        """Let a message wait again whose receiver has disconnected before it was sent."""
+        """Let a message wait again, because its receiver has disconnected before it was sent."""
         self._queue(*message.queue).requeue(message)
 
     def return_taken(self, message: Message) -> None:

@@ -1,6 +1,6 @@
 """The settings of worker and broker, read from their files and the environment, checked and frozen.
 
-May import messages, endpoints and what is below them (patterns). Begin with :mod:`alaska.config.worker`.
+May import messages, endpoints and what is below them. Begin with :mod:`alaska.config.worker`.
 
 A setting is one entry of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
 value, its default as text, and one sentence. The tables in README.md are made by :func:`settings_table`.
