@@ -94,7 +94,7 @@ class Client(Connection):
     ) -> None:
         for call in (deliver, confirmed):
             if call is not None and not callable(call):
-                raise TypeError(f"deliver and confirmed are called, and {type(call).__name__} cannot be")
+                raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
         super().__init__(endpoint, address, (username, password), network, reactor, most_messages, most_octets)
         self._deliver = deliver if deliver is not None else self._enqueue
         self._confirmed_callback = confirmed
@@ -129,12 +129,12 @@ class Client(Connection):
         The deliveries have positions. To continue later, pass the last position plus one; after a reconnect the client
         does so automatically.
 
-        :raises Refused: the broker stores no streams.
+        :raises Refused: the broker does not support replay.
         """
         to_number(position, MOST_POSITION, "a position")
         command = mlm.StreamReplay(to_octets(stream), to_octets(pattern), position)
         if "replay" not in self.capabilities:
-            raise errors.Refused("the broker keeps no streams", errors.NOT_IMPLEMENTED)
+            raise errors.Refused("the broker does not support replay", errors.NOT_IMPLEMENTED)
         return self._ask(command)
 
     def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
@@ -268,7 +268,7 @@ class Client(Connection):
         delivery, nothing is sent: the broker delivers the message again.
         """
         if not isinstance(delivery, Delivery):
-            raise TypeError(f"a Delivery is confirmed, not {type(delivery).__name__}")
+            raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
         self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session)
 
     def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int) -> None:

@@ -49,10 +49,10 @@ class Connection:
         most_octets: int,
     ) -> None:
         if not isinstance(endpoint, str):
-            raise TypeError(f"an endpoint is text, not {type(endpoint).__name__}")
+            raise TypeError(f"an endpoint must be text, not {type(endpoint).__name__}")
         for value in credentials:
             if value is not None and not isinstance(value, str):
-                raise TypeError(f"user name and password are text, not {type(value).__name__}")
+                raise TypeError(f"user name and password must be text, not {type(value).__name__}")
         octets = to_octets(address)
         encode(mlm.ConnectionOpen(octets))
         to_number(most_messages, MOST_POSITION, "most_messages")

@@ -36,7 +36,7 @@ def to_octets(text: Text) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     if isinstance(text, bytes | bytearray | memoryview):
         return bytes(text)
-    raise TypeError(f"text or octets are wanted, not {_kind(text)}")
+    raise TypeError(f"the argument must be text or octets, not {_kind(text)}")
 
 
 def to_frames(content: tuple[Text, ...]) -> tuple[bytes, ...]:
@@ -54,9 +54,9 @@ def to_number(value: int, most: int, what: str) -> int:
     :raises ValueError: it is out of range.
     """
     if not isinstance(value, int):
-        raise TypeError(f"{what} is a whole number, not {_kind(value)}")
+        raise TypeError(f"{what} must be a whole number, not {_kind(value)}")
     if not 0 <= value <= most:
-        raise ValueError(f"{what} is a number from 0 to {most}, not {value}")
+        raise ValueError(f"{what} must be a number from 0 to {most}, not {value}")
     return int(value)
 
 
@@ -67,9 +67,9 @@ def to_seconds(seconds: float, what: str = "a timeout") -> float:
     :raises ValueError: it is negative, NaN, or too long.
     """
     if not isinstance(seconds, int | float):
-        raise TypeError(f"{what} is a number of seconds, not {_kind(seconds)}")
+        raise TypeError(f"{what} must be a number of seconds, not {_kind(seconds)}")
     if not 0 <= seconds <= MOST_MILLISECONDS / 1000:
-        raise ValueError(f"{what} is a number of seconds from 0 to {MOST_MILLISECONDS / 1000}, not {seconds}")
+        raise ValueError(f"{what} must be a number of seconds from 0 to {MOST_MILLISECONDS / 1000}, not {seconds}")
     return seconds
 
 

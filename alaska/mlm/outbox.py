@@ -67,7 +67,7 @@ class Outbox:
         has_room = len(self._pending) < self._most_messages and self._octets + octets <= self._most_octets
         if not has_room and not isinstance(command, mlm.ConnectionClose):
             raise errors.BacklogFull(
-                f"{len(self._pending)} messages of {self._octets} octets wait for the broker, more may not"
+                f"{len(self._pending)} messages of {self._octets} octets wait for the broker, which is the limit"
             )
         self._pending.append(Pending(command, stream, octets))
         self._octets += octets

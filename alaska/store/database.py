@@ -137,7 +137,7 @@ class File:
         try:
             found = os.stat(self.path)
         except OSError as error:
-            raise StoreError(f"the store {self.path} is not there any more: {error.strerror}") from error
+            raise StoreError(f"the store {self.path} is missing: {error.strerror}") from error
         if (found.st_dev, found.st_ino) != self._locks.key:
             raise StoreError(f"the store {self.path} was replaced by another file while it was open")
         if self._wal is not None and not self._wal.is_at(f"{self._real_path}-wal"):

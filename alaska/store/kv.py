@@ -71,7 +71,7 @@ class KeyValues:
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         is_new = layout == 0 and tables == 0
         if not is_new and layout not in (LAYOUT, LAYOUT_WITHOUT_CLOCK):
-            raise StoreError(f"{self._name} has the layout {layout} of something else, not {LAYOUT}")
+            raise StoreError(f"{self._name} has the layout {layout}, but only the layout {LAYOUT} can be read")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         if is_new or layout == LAYOUT_WITHOUT_CLOCK:
@@ -123,7 +123,7 @@ class KeyValues:
             row = execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
             before = 0 if row is None else row[0]
             if isinstance(before, bytes):
-                raise KeyValueError("what the key has is no number")
+                raise KeyValueError("the value of the key is not a number")
             total: int | float = before + by
             if not LEAST_SUM <= total <= MOST_SUM:
                 raise KeyValueError(_out_of_range(total))

@@ -120,7 +120,7 @@ def check_missing(path: Path) -> None:
     :raises StoreError: there is one.
     """
     if not path.exists() and _size(f"{path}-wal") >= HEADER_OCTETS:
-        raise StoreError(f"the store {path} is not there, but its log {path}-wal is")
+        raise StoreError(f"the store {path} is missing, but its write-ahead log {path}-wal exists")
 
 
 def check(path: Path, descriptor: int, lock: int) -> None:
@@ -136,7 +136,7 @@ def check(path: Path, descriptor: int, lock: int) -> None:
         header = os.pread(descriptor, 100, 0)
         if not header:
             if wal is not None:
-                raise StoreError(f"the store {path} is empty, but its log {path}-wal is not")
+                raise StoreError(f"the store {path} is empty, but its write-ahead log {path}-wal is not")
             return
         if wal is not None:
             _check_whole(path, wal)
@@ -178,7 +178,7 @@ def _check_length(path: Path, header: bytes, octets: int, wal: Wal | None) -> No
     newest = None if wal is None else next(wal.versions(1), None)
     # The file is also too short if its broker was killed during a checkpoint, which writes the first page first.
     if newest is None or _number(newest, 28) != pages:
-        raise StoreError(f"the store {path} is cut: it has {has} of {pages} pages")
+        raise StoreError(f"the store {path} is truncated: it has {has} of {pages} pages")
 
 
 def _check_whole(path: Path, wal: Wal) -> None:
@@ -199,8 +199,8 @@ def _check_mark(path: Path, header: bytes, wal: Wal | None, note: bytes) -> None
     if wal is None:
         if opening.is_open:
             raise StoreError(
-                f"the store {path} was not closed, and its log {path}-wal is missing: the last changes are only in "
-                'the log. Restore it, or discard these changes: sqlite3 FILE "UPDATE opening SET is_open = 0"'
+                f"the store {path} was not closed, and its write-ahead log {path}-wal is missing: the last changes are "
+                'only in the log. Restore it, or discard these changes: sqlite3 FILE "UPDATE opening SET is_open = 0"'
             )
         return
     if opening.boot == boot_id() != "" and note[:1] == _WRITTEN:

@@ -35,7 +35,7 @@ class KeyValueTests(LuaCase):
     def test_incr_of_text(self) -> None:
         """Calling incr for a value that is not a number is an error."""
         source = "alaska.kv.set('k', 'text')\nalaska.kv.incr('k')"
-        self.assertIn("script.lua:2: alaska.kv.incr: what the key has is no number", self.error(source))
+        self.assertIn("script.lua:2: alaska.kv.incr: the value of the key is not a number", self.error(source))
 
     def test_ttl(self) -> None:
         """A value with a TTL expires; ttl returns the remaining time, or infinity."""

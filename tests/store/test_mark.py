@@ -259,10 +259,10 @@ class OtherLogTests(MarkCase):
         """A truncated file is refused, with or without its WAL."""
         path = self.crashed()
         os.truncate(path, 3 * 4096)
-        self.assert_refused(path, "is cut: it has 3 of .* pages")
+        self.assert_refused(path, "is truncated: it has 3 of .* pages")
         self.open(self.path).close()
         os.truncate(self.path, 3 * 4096 + 100)
-        self.assert_refused(self.path, "is cut: it has 3 of .* pages")
+        self.assert_refused(self.path, "is truncated: it has 3 of .* pages")
 
     def test_damaged_tables(self) -> None:
         """A file with a damaged schema is refused before its WAL is checkpointed."""
@@ -277,9 +277,9 @@ class OtherLogTests(MarkCase):
         """The WAL of an empty or missing file is not modified."""
         path = self.crashed()
         os.truncate(path, 0)
-        self.assert_refused(path, "is empty, but its log")
+        self.assert_refused(path, "is empty, but its write-ahead log")
         path.unlink()
-        self.assert_refused(path, "is not there, but its log")
+        self.assert_refused(path, "is missing, but its write-ahead log")
         self.assertFalse(path.exists())
 
     def test_journal(self) -> None:
