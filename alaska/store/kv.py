@@ -71,7 +71,7 @@ class KeyValues:
         (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
         is_new = layout == 0 and tables == 0
         if not is_new and layout not in (LAYOUT, LAYOUT_WITHOUT_CLOCK):
-            raise StoreError(f"{self._name} has the layout {layout}, but only the layout {LAYOUT} can be read")
+            raise StoreError(f"{self._name} has the layout {layout}, which this version cannot read")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         if is_new or layout == LAYOUT_WITHOUT_CLOCK:
