@@ -119,13 +119,22 @@ class Client:
         flow.octets_since_proof += octets
         if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
             return self.send(command)
+        return self._send_with_proof(command) is not None
+
+    def deliver_with_proof(self, command: Command, octets: int) -> Callable[[], bool] | None:
+        """Do as :meth:`deliver`; return a function that says whether it has left this process, None if disconnected."""
+        self.flow.messages_since_proof += 1
+        self.flow.octets_since_proof += octets
+        return self._send_with_proof(command)
+
+    def _send_with_proof(self, command: Command) -> Callable[[], bool] | None:
         has_left = self.router.send_with_proof(self.peer, encode(command))
         if has_left is None:
             self.is_disconnected = True
-            return False
-        flow.proof_sent(has_left, self)
+            return None
+        self.flow.proof_sent(has_left, self)
         self._compute_is_full()
-        return True
+        return has_left
 
     def _compute_is_full(self) -> None:
         self.is_full = self.flow.is_full or self.unconfirmed >= self.most_unconfirmed

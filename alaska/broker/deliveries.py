@@ -9,6 +9,7 @@ from alaska import errors
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
 from alaska.broker.tracker_aliases import Aliases, own_tracker
+from alaska.broker.unproven import Unproven
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
@@ -50,6 +51,7 @@ class Deliveries:
         self._restored_upto = restored_upto
         self._outcomes = outcomes
         self.aliases = Aliases()
+        self._unproven: dict[Client, Unproven] = {}
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
@@ -66,21 +68,69 @@ class Deliveries:
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
         if self._is_shared:
             self._store.take(message, partial(self._deliver_taken, client, message))
-        elif client.deliver(_delivery(message, message.tracker), message.size):
-            self._outcomes.finish(message, errors.DELIVERED, b"")
-        else:
+        elif not self._send(client, message):
             # The client has disconnected: the message waits as if it had never been delivered.
             message.attempts -= 1
             self._store.keep(message, None)
             self._outcomes.return_unsent(message)
 
+    def deliver_unstored(self, client: Client, message: Message) -> None:
+        """Send a new message to a client that does not confirm: it is finished, so that it need not be stored."""
+        message.attempts += 1
+        self._counters.delivered += 1
+        if client.deliver(_delivery(message, message.tracker), message.size):
+            self._outcomes.finish(message, errors.DELIVERED, b"")
+        else:
+            message.attempts -= 1
+            self._store.keep(message, None)
+            self._outcomes.return_unsent(message)
+
+    def _send(self, client: Client, message: Message) -> bool:
+        """Send a stored message to a client that does not confirm; return False if that has disconnected.
+
+        The sender may have got 201 for it: then it stays stored until it has left this process.
+        """
+        if not (self._is_durable and message.is_tracked):
+            is_sent = client.deliver(_delivery(message, message.tracker), message.size)
+            if is_sent:
+                self._outcomes.finish(message, errors.DELIVERED, b"")
+            return is_sent
+        has_left = client.deliver_with_proof(_delivery(message, message.tracker), message.size)
+        if has_left is None:
+            return False
+        unproven = self._unproven.setdefault(client, Unproven())
+        unproven.add(message, has_left)
+        self._finish_sent(client, unproven)
+        return True
+
+    def _finish_sent(self, client: Client, unproven: Unproven) -> None:
+        for message in unproven.pop_left():
+            self._outcomes.finish(message, errors.DELIVERED, b"")
+        if unproven.is_empty:
+            self._unproven.pop(client, None)
+
+    def tick(self) -> None:
+        """Finish deliveries to clients that do not confirm, as far as they have left this process."""
+        for client, unproven in list(self._unproven.items()):
+            self._finish_sent(client, unproven)
+
+    def remove_client(self, client: Client) -> list[Message]:
+        """Return the deliveries to a client that has left, and does not confirm, that have not left this process."""
+        unproven = self._unproven.pop(client, None)
+        if unproven is None:
+            return []
+        for message in unproven.pop_left():
+            self._outcomes.finish(message, errors.DELIVERED, b"")
+        unsent = unproven.unsent()
+        for message in unsent:
+            message.attempts -= 1
+        return unsent
+
     def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
         """Deliver a message of a shared store to a client that does not confirm."""
         if not is_taken:
             self._leave_to_other_broker(message)
-        elif client.deliver(_delivery(message, message.tracker), message.size):
-            self._outcomes.finish(message, errors.DELIVERED, b"")
-        else:
+        elif not self._send(client, message):
             message.attempts -= 1
             self._store.release(message)
             self._outcomes.return_taken(message)

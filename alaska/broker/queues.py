@@ -140,7 +140,7 @@ class Queues:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
-            self._deliveries.deliver(consumer, message)
+            self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
                 self._dispatch(queue, self._now)
@@ -245,7 +245,7 @@ class Queues:
                 queue.consumers_changed()
             self._remove_if_unused(queue)
         leases = client.release_all()
-        self._requeue(list(leases.values()), now)
+        self._requeue([*leases.values(), *self._deliveries.remove_client(client)], now)
         self._dispatch_set_aside(leases, now)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
@@ -274,6 +274,7 @@ class Queues:
     def expire(self, now: float) -> None:
         """Expire messages, and continue with queues whose messages are still to be read from the store."""
         self._now = now
+        self._deliveries.tick()
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
         # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._expired_upto = late.upto or FIRST_EXPIRY

@@ -153,6 +153,43 @@ class ConfirmationTests(DurableTestCase):
         self.do("p", request(tracker=b"t"))
         self.assertEqual(self.confirms("p"), [(b"t", 202)])
 
+    def promise(self) -> None:
+        """Store a tracked message, and send it to a plain worker that does not read it."""
+        self.open("p", request(b"job", tracker=b"t"), credit=0)
+        self.write()
+        self.assertEqual(self.confirms("p"), [(b"t", 201)])
+        self.router.unread.add(b"w")
+        self.open("w", OFFER)
+        self.assertEqual(self.taken("w"), [b"job"])
+        self.assertEqual(self.confirms("p"), [])
+
+    def test_promised_to_plain_receiver(self) -> None:
+        """A stored message for a plain receiver is finished when it has left the broker's process."""
+        self.promise()
+        self.router.unread.clear()
+        self.broker.tick(self.now)
+        self.assertEqual(self.confirms("p"), [(b"t", 202)])
+        self.write()
+        self.crash()
+        self.open("w", OFFER)
+        self.assertEqual(self.taken("w"), [])
+
+    def test_promised_before_crash(self) -> None:
+        """A stored message that has not left the broker's process to a plain receiver is redelivered after a crash."""
+        self.promise()
+        self.write()
+        self.crash()
+        self.router.unread.clear()
+        self.open("w", OFFER)
+        self.assertEqual(self.taken("w"), [b"job"])
+
+    def test_promised_to_who_disconnects(self) -> None:
+        """It goes to another receiver if the plain one disconnects before."""
+        self.promise()
+        self.do("w", mlm.ConnectionClose())
+        self.open("v", OFFER, credit=1)
+        self.assertEqual(self.taken("v"), [b"job"])
+
     def test_confirmed_before_crash(self) -> None:
         """A confirmed message is not redelivered after a crash."""
         self.open("w", OFFER, credit=9)

@@ -1,0 +1,50 @@
+"""Deliveries to a client that does not confirm, which may not have left this process yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from alaska.message import Message
+
+ENCODER_OCTETS = 8192
+"""ZeroMQ is done with a message when it has encoded it; up to this many octets may still wait in its buffer."""
+
+
+class _Sent(NamedTuple):
+    has_left: Callable[[], bool]
+    message: Message
+
+
+class Unproven:
+    """The deliveries to one client, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Sent] = deque()
+        self._encoded: deque[Message] = deque()
+        self._encoded_octets = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all deliveries have left."""
+        return not (self._waiting or self._encoded)
+
+    def add(self, message: Message, has_left: Callable[[], bool]) -> None:
+        """Add a delivery, with its proof (:meth:`alaska.interfaces.IRouter.send_with_proof`)."""
+        self._waiting.append(_Sent(has_left, message))
+
+    def pop_left(self) -> Iterator[Message]:
+        """Remove and yield the deliveries that have left: all, or those that others have pushed out of the buffer."""
+        while self._waiting and self._waiting[0].has_left():
+            message = self._waiting.popleft().message
+            self._encoded.append(message)
+            self._encoded_octets += message.size
+        while self._encoded and (not self._waiting or self._encoded_octets - self._encoded[0].size >= ENCODER_OCTETS):
+            message = self._encoded.popleft()
+            self._encoded_octets -= message.size
+            yield message
+
+    def unsent(self) -> list[Message]:
+        """Return the deliveries that have not left: a client that disconnects has not got them."""
+        return [sent.message for sent in self._waiting]
