@@ -58,6 +58,7 @@ class Queue:
         self.name = name
         self.consumers = consumers
         self._store = store
+        self._is_shared = store.is_shared
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
@@ -76,12 +77,18 @@ class Queue:
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        return bool(self.waiting or self._loaded or not self.consumers.is_empty)
+        if self.waiting or self._loaded or not self.consumers.is_empty:
+            return True
+        return self._is_shared and self._has_unread and bool(self.consumers.count(b""))
 
     @property
     def has_unloaded(self) -> bool:
-        """Whether there are waiting messages that are not in memory."""
-        return self.waiting > self._in_memory
+        """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
+        return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
+
+    @property
+    def _has_unread(self) -> bool:
+        return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
 
     def restore(self, messages: int, octets: int) -> None:
         """Take over the numbers of messages and octets that the store has for this queue at startup."""
@@ -166,14 +173,12 @@ class Queue:
         self._messages_read = 0
         self._deliver_lanes(now)
         for _ in range(READS_PER_CALL):
-            if (
-                self._messages_read >= most
-                or not self.has_unloaded
-                or not self.consumers.has_ready()
-                or not self._load_more()
-            ):
+            if self._messages_read >= most or not (self.has_unloaded and self.consumers.has_ready()):
                 break
-            self._count_loaded()
+            if not self._load_more():
+                break
+            if self._is_shared:
+                self._count_loaded()
             self._deliver_lanes(now)
         return self._messages_read
 
@@ -184,8 +189,9 @@ class Queue:
 
     def consumers_changed(self) -> None:
         """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
+        has_unloaded = self.has_unloaded
         waiting = self._lanes.remove_all()
-        if self.waiting == self._in_memory:
+        if not has_unloaded:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
@@ -196,17 +202,8 @@ class Queue:
         self._read_from_start(waiting)
 
     def expect_more(self) -> None:
-        """Note that the store has one message more, at any position: the queue is read again, from its start."""
-        if not self.has_unloaded:
-            self.waiting += 1
-        if self._has_unsorted:
-            self._has_additions = True
-        else:
-            self._reload()
-
-    def _reload(self) -> None:
-        self._has_additions = False
-        self._read_from_start(self._lanes.remove_all())
+        """Note that the store has one message more, at any position: after the current read, all is read again."""
+        self._has_additions = True
 
     def _read_from_start(self, in_memory: list[Message]) -> None:
         for message in in_memory:
@@ -295,6 +292,9 @@ class Queue:
 
     def _load_more(self) -> bool:
         """Read more messages from the store; return whether there may now be one to deliver."""
+        if self._has_additions and not self._has_unsorted:
+            self._has_additions = False
+            self._read_from_start(self._lanes.remove_all())
         self._refill_lanes()
         if not self._has_unsorted:
             return self._lanes.has_messages
@@ -308,10 +308,7 @@ class Queue:
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         if not self._has_unsorted:
-            if self._has_additions:
-                self._reload()
-            else:
-                self._recount()
+            self._recount()
         return self._sorted_upto > before or self._lanes.has_messages
 
     def _refill_lanes(self) -> None:
@@ -331,9 +328,11 @@ class Queue:
             self._refill_lane(key, lane)
 
     def _count_loaded(self) -> None:
-        """Count messages that other brokers have added to a shared store: at least those in memory are waiting."""
-        has_more = self._has_unsorted or self._lanes.has_more_in_store
-        self.waiting = max(self.waiting, self._in_memory + has_more)
+        """Count messages of other brokers in a shared store: at least those in memory are waiting."""
+        self.waiting = max(self.waiting, self._in_memory)
+        self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
+        if not self._has_unsorted:
+            self._recount()
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""

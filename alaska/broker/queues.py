@@ -211,7 +211,7 @@ class Queues:
 
     def _dispatch(self, queue: Queue | None, now: float) -> int:
         self._now = now
-        if queue is None or not queue.waiting:
+        if queue is None or not (queue.waiting or queue.has_unloaded):
             return 0
         before = queue.octets
         self._read_budget -= (read := queue.dispatch(now, self._read_budget))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import MutableSequence
 from random import Random
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,10 +25,10 @@ TURNS = 40
 class Side:
     """One of the two brokers, and what its clients were sent."""
 
-    def __init__(self, shared: Shared, seed: int) -> None:
-        self.store = shared.open(Random(seed), short=0.3)
+    def __init__(self, shared: Shared, random: Random, limits: Limits | None = None, short: float = 0.3) -> None:
+        self.store = shared.open(random, short)
         self.sent: dict[bytes, list[mlm.Command]] = {}
-        self.broker = Broker(FakeRouter(self._transmit), Limits(), self.store)
+        self.broker = Broker(FakeRouter(self._transmit), limits or Limits(), self.store)
 
     def _transmit(self, peer: bytes, command: mlm.Command) -> bool:
         self.sent.setdefault(peer, []).append(command)
@@ -53,12 +55,20 @@ class Side:
                 self.do(peer, mlm.Confirm(each.tracker, status, b""))
 
 
+class AddedFirst(Random):
+    """Lets a store call ``added`` before all else."""
+
+    def shuffle(self, x: MutableSequence[Any], random: object = None) -> None:
+        """Reverse the order."""
+        x.reverse()
+
+
 class SharedStoreTests(SynchronousTestCase):
     """Two brokers, and clients of each."""
 
     def setUp(self) -> None:
         self.shared = Shared()
-        self.one, self.two = Side(self.shared, 1), Side(self.shared, 2)
+        self.one, self.two = Side(self.shared, Random(1)), Side(self.shared, Random(2))
 
     def settle(self) -> None:
         """Let stores and brokers do what is due."""
@@ -103,6 +113,17 @@ class SharedStoreTests(SynchronousTestCase):
         self.request(self.one, *(b"%d" % number for number in range(50)))
         self.settle()
         self.assertEqual(self.two.delivered(b"works"), [b"%d" % number for number in range(50)])
+
+    def test_constant_additions(self) -> None:
+        """While the other broker adds requests all the time, those that it added before are delivered."""
+        two = Side(self.shared, AddedFirst(3), short=0.0)
+        two.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1000)
+        self.one.open(b"asks")
+        for number in range(50):
+            self.one.do(b"asks", mlm.ServiceSend(b"jobs", b"s", b"", 0, (b"%d" % number,)))
+            two.store.turn()
+            two.broker.tick(1.0)
+        self.assertGreater(len(two.delivered(b"works")), 40)
 
     def test_credit_of_who_came_too_late(self) -> None:
         """A worker whose broker was too late for a message can still take as many as it gave credit for."""
