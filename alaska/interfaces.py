@@ -93,11 +93,16 @@ class IStore(Interface):
 
         Nothing happens to a message that is not stored. ``taken`` is called once, in the reactor's thread and in the
         order of the calls: with True when lease and number are stored durably; with False, by a shared store, if
-        another broker has the message or it is finished. Without ``taken``, the number may be stored later.
+        another broker has the message or it is finished. A shared store never calls it within a call of the store.
+        Without ``taken``, the number may be stored later.
         """
 
     def release(message: Message) -> None:
-        """End the lease of a message that waits again, and store its changed number of delivery attempts."""
+        """End the lease of a message that waits again, and store its changed number of delivery attempts.
+
+        Nothing happens to a message that is not stored, or whose lease another broker has: so this may be called before
+        ``taken`` was.
+        """
 
     def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """Return at most ``limit`` messages of a queue with positions above ``after``, oldest first.

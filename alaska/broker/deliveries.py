@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -12,6 +13,9 @@ from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
+
+_NO_TRACKER = bytes(mlm.MAX_STRING_OCTETS)
+"""A prefix that makes a key of ``Client.leases`` longer than any tracker, so that it is different from all of them."""
 
 
 class Outcomes(Protocol):
@@ -30,10 +34,10 @@ class Outcomes(Protocol):
         """Let it wait again, within the call of :meth:`Deliveries.deliver`."""
 
     def return_taken(self, message: Message) -> None:
-        """Let it wait again, after that call."""
+        """Let it wait again, after that call, or deliver it to another client."""
 
-    def dispatch_again(self, client: Client) -> None:
-        """Deliver something else to a client whose message another broker has."""
+    def dispatch_again(self, client: Client, tracker: bytes) -> None:
+        """Deliver something else to a client that does not get the message with this tracker."""
 
 
 class Deliveries:
@@ -49,11 +53,12 @@ class Deliveries:
         self._max_attempts = max_attempts
         self._restored_upto = restored_upto
         self._outcomes = outcomes
+        self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
         self.aliases = Aliases()
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
-        if message.position <= self._restored_upto and self.has_no_attempts_left(message):
+        if message.position <= self._restored_upto and not self._is_shared and self.has_no_attempts_left(message):
             self._outcomes.give_up(message)
             return
         message.attempts += 1
@@ -65,7 +70,10 @@ class Deliveries:
 
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
         if self._is_shared:
-            self._store.take(message, partial(self._deliver_taken, client, message))
+            # Until it is taken, it is unconfirmed: if the client leaves, it waits again.
+            tracker = _NO_TRACKER + b"%d" % message.position
+            client.lease(tracker, message)
+            self._take(client, message, tracker, self._deliver_taken)
         elif client.deliver(_delivery(message, message.tracker), message.size):
             self._outcomes.finish(message, errors.DELIVERED, b"")
         else:
@@ -74,21 +82,50 @@ class Deliveries:
             self._store.keep(message, None)
             self._outcomes.return_unsent(message)
 
-    def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
-        """Deliver a message of a shared store to a client that does not confirm."""
-        if not is_taken:
-            self._leave_to_other_broker(message)
-        elif client.deliver(_delivery(message, message.tracker), message.size):
+    def _take(
+        self, client: Client, message: Message, tracker: bytes, taken: Callable[[Client, Message, bytes, bool], None]
+    ) -> None:
+        """Take the lease of a message of a shared store; call ``taken`` with the result unless the client has left."""
+        self._pending.add((client, tracker))
+
+        def answered(is_taken: bool) -> None:
+            self._pending.discard((client, tracker))
+            if client.holds(tracker, message):
+                taken(client, message, tracker, is_taken)
+
+        self._store.take(message, answered)
+
+    def _deliver_taken(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Deliver a message of a shared store to a client that does not confirm, or has begun to since."""
+        client.settle(tracker)
+        client.recheck_is_full()
+        if not is_taken or self._is_spent(message):
+            self._withdraw(client, message, tracker, is_taken)
+        elif client.is_plain and client.deliver(_delivery(message, message.tracker), message.size):
             self._outcomes.finish(message, errors.DELIVERED, b"")
         else:
-            message.attempts -= 1
+            self._undo(message)
             self._store.release(message)
             self._outcomes.return_taken(message)
 
-    def _leave_to_other_broker(self, message: Message) -> None:
-        """Forget a message that another broker has taken, and that it confirms to the sender."""
+    def undo_pending(self, client: Client, leases: dict[bytes, Message]) -> None:
+        """Do not count the deliveries to a client that has left before the store has answered."""
+        for tracker, message in leases.items():
+            if (client, tracker) in self._pending:
+                self._undo(message)
+
+    def _undo(self, message: Message) -> None:
+        message.attempts -= 1
         self._counters.delivered -= 1
-        self._outcomes.remove(message)
+
+    def _withdraw(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Give up a message that was taken, forget one that another broker has; the client can have another one."""
+        self._undo(message)
+        if is_taken:
+            self._outcomes.give_up(message)
+        else:
+            self._outcomes.remove(message)
+        self._outcomes.dispatch_again(client, tracker)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
         tracker = message.tracker
@@ -97,29 +134,40 @@ class Deliveries:
         elif tracker in client.leases:
             tracker = self.aliases.make(tracker)
         client.lease(tracker, message)
+        if self._is_shared:
+            self._take(client, message, tracker, self._deliver_leased)
+            return
         # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
         # before the delivery. Mail cannot crash it, and must stay in order.
-        is_restored = message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE
-        if self._is_shared or is_restored:
-            self._store.take(message, partial(self._deliver_leased, client, message, tracker))
+        if message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE:
+            self._store.take(message, partial(self._deliver_restored, client, message, tracker))
             return
         if self._is_durable:
             self._store.take(message, None)
         client.deliver(_delivery(message, tracker), message.size)
 
+    def _deliver_restored(self, client: Client, message: Message, tracker: bytes, _is_taken: bool) -> None:
+        """Deliver a request whose attempt is stored, unless the client has left."""
+        if client.holds(tracker, message) and not client.is_disconnected:
+            client.deliver(_delivery(message, tracker), message.size)
+
     def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
-        """Deliver a message that waited for the store, unless another broker has it or the client has left."""
-        if is_taken:
-            if client.holds(tracker, message) and not client.is_disconnected:
-                client.deliver(_delivery(message, tracker), message.size)
-        elif client.cancel_lease(tracker, message):
-            self._leave_to_other_broker(message)
-            self._outcomes.dispatch_again(client)
+        """Deliver a message of a shared store that a client has to confirm."""
+        if not is_taken or self._is_spent(message):
+            client.cancel_lease(tracker)
+            self._withdraw(client, message, tracker, is_taken)
+        elif not client.is_disconnected:
+            client.deliver(_delivery(message, tracker), message.size)
 
     def has_no_attempts_left(self, message: Message) -> bool:
         """Return whether a request has reached the maximum number of deliveries."""
         most = self._max_attempts
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
+
+    def _is_spent(self, message: Message) -> bool:
+        """Return whether a request that was taken must not be delivered: other brokers have done so too often."""
+        most = self._max_attempts
+        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts > most
 
 
 def _delivery(message: Message, tracker: bytes) -> mlm.Command:

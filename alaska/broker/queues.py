@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -18,6 +18,7 @@ from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
 from alaska.broker.queue import READ_IN_A_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -35,7 +36,15 @@ class Queues:
 
     _log = Logger()
 
-    def __init__(self, clients: Clients, counters: Counters, store: IStore, limits: Limits) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        counters: Counters,
+        store: IStore,
+        limits: Limits,
+        report_error: Callable[[StoreError], None],
+    ) -> None:
+        self._report_error = report_error
         self._clients = clients
         self._counters = counters
         self._store = store
@@ -245,6 +254,7 @@ class Queues:
                 queue.consumers_changed()
             self._remove_if_unused(queue)
         leases = client.release_all()
+        self._deliveries.undo_pending(client, leases)
         self._requeue(list(leases.values()), now)
         self._dispatch_set_aside(leases, now)
 
@@ -313,13 +323,22 @@ class Queues:
         self._queue(*message.queue).requeue(message)
 
     def return_taken(self, message: Message) -> None:
-        """Do as :meth:`return_unsent`, after the dispatch of the message."""
+        """Do as :meth:`return_unsent` after the dispatch of the message, and dispatch its queue again."""
         self._room.octets += message.size
         self.return_unsent(message)
+        self._dispatch_reporting(lambda: self._dispatch(self._queues.get(message.queue), self._now))
 
-    def dispatch_again(self, client: Client) -> None:
-        """Deliver something else to a client whose message another broker has."""
-        self.dispatch_to(client, self._now)
+    def dispatch_again(self, client: Client, tracker: bytes) -> None:
+        """Deliver something else to a client that does not get the message with this tracker."""
+        self._dispatch_reporting(lambda: self._dispatch_set_aside([tracker], self._now))
+        self._dispatch_reporting(lambda: self.dispatch_to(client, self._now))
+
+    def _dispatch_reporting(self, dispatch: Callable[[], object]) -> None:
+        """Dispatch in a callback of the store, which no error must leave."""
+        try:
+            dispatch()
+        except StoreError as error:
+            self._report_error(error)
 
     def finish(self, message: Message, status: int, reason: bytes) -> None:
         """End a message, and notify its sender."""

@@ -23,14 +23,17 @@ TURNS = 40
 
 
 class Side:
-    """One of the two brokers, and what its clients were sent."""
+    """One of the two brokers, and what its clients were sent; those in ``gone`` are disconnected."""
 
     def __init__(self, shared: Shared, random: Random, limits: Limits | None = None, short: float = 0.3) -> None:
         self.store = shared.open(random, short)
         self.sent: dict[bytes, list[mlm.Command]] = {}
+        self.gone: set[bytes] = set()
         self.broker = Broker(FakeRouter(self._transmit), limits or Limits(), self.store)
 
     def _transmit(self, peer: bytes, command: mlm.Command) -> bool:
+        if peer in self.gone:
+            return False
         self.sent.setdefault(peer, []).append(command)
         return True
 
@@ -55,6 +58,14 @@ class Side:
                 self.do(peer, mlm.Confirm(each.tracker, status, b""))
 
 
+def settle(*sides: Side) -> None:
+    """Let stores and brokers do what is due."""
+    for _ in range(TURNS):
+        for side in sides:
+            side.store.turn()
+            side.broker.tick(1.0)
+
+
 class AddedFirst(Random):
     """Lets a store call ``added`` before all else."""
 
@@ -72,10 +83,7 @@ class SharedStoreTests(SynchronousTestCase):
 
     def settle(self) -> None:
         """Let stores and brokers do what is due."""
-        for _ in range(TURNS):
-            for side in (self.one, self.two):
-                side.store.turn()
-                side.broker.tick(1.0)
+        settle(self.one, self.two)
 
     def request(self, side: Side, *contents: bytes) -> None:
         """Let a client that does not confirm send requests."""
@@ -164,7 +172,5 @@ class SharedStoreTests(SynchronousTestCase):
         self.settle()
         self.one.store.close()
         self.two.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1)
-        for _ in range(TURNS):
-            self.two.store.turn()
-            self.two.broker.tick(2.0)
+        settle(self.two)
         self.assertEqual(self.two.delivered(b"works"), [b"job"])
