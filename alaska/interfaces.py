@@ -124,6 +124,9 @@ class IStore(Interface):
     def queues() -> list[QueueSize]:
         """Return each queue that has messages, with the number and total size of the messages.
 
+        This is called when the store has been opened; a shared store is asked again every few seconds, and returns what
+        it knows by then.
+
         :raises StoreError: the store cannot be read.
         """
 

@@ -9,7 +9,9 @@ from typing import Protocol
 from alaska import errors
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
+from alaska.broker.limits import Limits
 from alaska.broker.tracker_aliases import Aliases, own_tracker
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
@@ -44,15 +46,22 @@ class Deliveries:
     """Sends messages to clients. Those from before a restart have positions up to ``restored_upto``."""
 
     def __init__(
-        self, store: IStore, counters: Counters, max_attempts: int | None, restored_upto: int, outcomes: Outcomes
+        self,
+        store: IStore,
+        counters: Counters,
+        limits: Limits,
+        restored_upto: int,
+        outcomes: Outcomes,
+        report_error: Callable[[StoreError], None],
     ) -> None:
         self._store = store
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
         self._counters = counters
-        self._max_attempts = max_attempts
+        self._max_attempts = limits.attempts
         self._restored_upto = restored_upto
         self._outcomes = outcomes
+        self._report_error = report_error
         self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
         self.aliases = Aliases()
 
@@ -90,8 +99,13 @@ class Deliveries:
 
         def answered(is_taken: bool) -> None:
             self._pending.discard((client, tracker))
-            if client.holds(tracker, message):
+            if not client.holds(tracker, message):
+                return
+            try:
                 taken(client, message, tracker, is_taken)
+            except StoreError as error:
+                # From the dispatch that follows; the next tick continues it.
+                self._report_error(error)
 
         self._store.take(message, answered)
 

@@ -67,7 +67,7 @@ class Queue:
         self._in_memory = 0
         self._messages_read = 0
         self._sorted_upto = 0
-        self._has_unsorted = False
+        self._has_unsorted = store.is_shared
         self._has_additions = False
         self.waiting = 0
         """The number of messages that wait."""
@@ -77,9 +77,8 @@ class Queue:
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        if self.waiting or self._loaded or not self.consumers.is_empty:
-            return True
-        return self._is_shared and self._has_unread and bool(self.consumers.count(b""))
+        has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
+        return bool(self.waiting or self._loaded or has_consumers)
 
     @property
     def has_unloaded(self) -> bool:
@@ -91,9 +90,12 @@ class Queue:
         return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
 
     def restore(self, messages: int, octets: int) -> None:
-        """Take over the numbers of messages and octets that the store has for this queue at startup."""
-        self.waiting, self.octets = messages, octets
-        self._has_unsorted = True
+        """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
+        in_flight = len(self._loaded) - self._in_memory
+        if messages - in_flight != self.waiting and not self.consumers.has_ready():
+            self._read_from_start(self._lanes.remove_all())
+        self.waiting = max(self._in_memory, messages - in_flight)
+        self.octets = octets * self.waiting // max(messages, 1)
 
     # Incoming messages
 
@@ -307,8 +309,7 @@ class Queue:
                 self._sort_into_lane(message)
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
-        if not self._has_unsorted:
-            self._recount()
+        self._recount()
         return self._sorted_upto > before or self._lanes.has_messages
 
     def _refill_lanes(self) -> None:
@@ -331,12 +332,11 @@ class Queue:
         """Count messages of other brokers in a shared store: at least those in memory are waiting."""
         self.waiting = max(self.waiting, self._in_memory)
         self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
-        if not self._has_unsorted:
-            self._recount()
+        self._recount()
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""
-        if all(key != NO_CONSUMERS and not lane.has_more_in_store for key, lane in self._lanes.items()):
+        if not self._has_unsorted and self._lanes.are_in_memory:
             self.waiting = self._in_memory
             self.octets = sum(lane.octets for lane in self._lanes.values())
 

@@ -89,6 +89,7 @@ class LeaseTests(SynchronousTestCase):
         def fail(*_arguments: object) -> None:
             raise StoreError("cannot be read")
 
+        self.two.broker.queues.expect_more(QueueName(QueueKind.SERVICE, b"jobs"))
         self.patch(store, "waiting", fail)
         store.turn()
         self.assertGreater(self.two.broker.counters.store_errors, 0)

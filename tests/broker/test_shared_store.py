@@ -29,6 +29,7 @@ class Side:
         self.store = shared.open(random, short)
         self.sent: dict[bytes, list[mlm.Command]] = {}
         self.gone: set[bytes] = set()
+        self.now = 1.0
         self.broker = Broker(FakeRouter(self._transmit), limits or Limits(), self.store)
 
     def _transmit(self, peer: bytes, command: mlm.Command) -> bool:
@@ -40,7 +41,7 @@ class Side:
     def do(self, peer: bytes, *commands: mlm.Command) -> None:
         """Let a client send commands."""
         for command in commands:
-            self.broker.received(peer, encode(command), 1.0)
+            self.broker.received(peer, encode(command), self.now)
 
     def open(self, peer: bytes, *commands: mlm.Command, credit: int | None = None) -> None:
         """Let a client open with its name as its address, give credit, and send commands."""
@@ -63,7 +64,17 @@ def settle(*sides: Side) -> None:
     for _ in range(TURNS):
         for side in sides:
             side.store.turn()
-            side.broker.tick(1.0)
+            side.broker.tick(side.now)
+
+
+def pass_time(seconds: int, *sides: Side) -> None:
+    """Let time pass, while all clients send pings."""
+    for _ in range(seconds):
+        for side in sides:
+            side.now += 1.0
+            for client in side.broker.clients:
+                side.do(client.peer, mlm.ConnectionPing())
+        settle(*sides)
 
 
 class AddedFirst(Random):
