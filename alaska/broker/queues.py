@@ -62,7 +62,8 @@ class Queues:
         self.window_memory = WindowMemory()
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
         self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
-        self._confirmations = Confirmations(clients, self._restored_upto)
+        is_own = (lambda position: position <= self._position) if self._is_shared else None
+        self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write

@@ -176,6 +176,17 @@ class SharedStoreTests(SynchronousTestCase):
         self.settle()
         self.assertEqual((self.one.delivered(b"works"), self.shared.data.queues()), ([], []))
 
+    def test_status_for_a_client_of_the_other(self) -> None:
+        """A client is not sent the status of a message that a client of the other broker has sent."""
+        self.two.open(b"peer", mlm.ServiceSend(b"jobs", b"s", b"t", 0, (b"job",)), credit=0)
+        self.one.do(b"peer", mlm.ConnectionOpen(b"somebody else"), mlm.Credit(0))
+        self.one.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1)
+        self.settle()
+        self.assertEqual(self.one.delivered(b"works"), [b"job"])
+        self.one.confirm_all(b"works", 200)
+        self.settle()
+        self.assertEqual([each for each in self.one.sent[b"peer"] if isinstance(each, mlm.Confirm)], [])
+
     def test_broker_that_dies(self) -> None:
         """What was with a client of a broker that dies is delivered by the other one."""
         self.one.open(b"works", mlm.ServiceOffer(b"jobs", b""), credit=1)
