@@ -258,8 +258,7 @@ class Queues:
         self._deliveries.undo_pending(client, leases)
         self._requeue(list(leases.values()), now)
         self._dispatch_set_aside(leases, now)
-        mailbox = self._queues.get((QueueKind.MAILBOX, client.address))
-        if mailbox is not None:
+        if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._remove_if_unused(mailbox)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
@@ -296,7 +295,7 @@ class Queues:
         self._expired_upto = late.upto or FIRST_EXPIRY
         for message in late:
             queue = self._queue(*message.queue)
-            if queue.expire(message):
+            if message.position not in self._deliveries.expiring and queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
         to_load = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
@@ -314,6 +313,9 @@ class Queues:
             self._remove_if_unused(queue)
 
     def _expired(self, message: Message) -> None:
+        self._deliveries.take_expired(message, self._finish_expired)
+
+    def _finish_expired(self, message: Message) -> None:
         self._counters.timed_out += 1
         self.finish(message, errors.TIMEOUT_EXPIRED, b"")
 

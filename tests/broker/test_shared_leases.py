@@ -99,6 +99,35 @@ class LeaseTests(SynchronousTestCase):
         self.settle()
         self.assertEqual(self.two.delivered(b"works"), [b"next"])
 
+    def test_expired_at_another(self) -> None:
+        """A request that another broker has, or has ended, does not time out when its copy in memory expires."""
+        self.one.do(b"asks", mlm.Credit(0))
+        self.one.do(b"asks", *(mlm.ServiceSend(b"jobs", b"s", b"t%d" % each, 500, (b"job",)) for each in range(3)))
+        self.settle()
+        self.one.open(b"works", OFFER, credit=1)
+        self.settle()
+        self.two.open(b"works", OFFER, credit=2)
+        self.settle()
+        self.assertEqual((len(self.one.delivered(b"works")), len(self.two.delivered(b"works"))), (1, 2))
+        self.two.confirm_all(b"works", 200)
+        self.one.now = self.two.now = 2.0
+        self.one.confirm_all(b"works", 200)
+        self.one.do(b"works", mlm.Credit(5))
+        self.settle()
+        statuses = [each.status_code for each in self.one.sent[b"asks"] if isinstance(each, mlm.Confirm)]
+        self.assertEqual(statuses, [201, 201, 201, 200])
+
+    def test_expired(self) -> None:
+        """A request that nobody takes times out once, whichever broker notices first."""
+        self.one.do(b"asks", mlm.Credit(0), mlm.ServiceSend(b"jobs", b"s", b"t", 500, (b"job",)))
+        self.settle()
+        self.one.now = self.two.now = 2.0
+        for _ in range(3):
+            self.one.broker.tick(2.0)
+        self.settle()
+        self.assertEqual(self.one.broker.counters.timed_out + self.two.broker.counters.timed_out, 1)
+        self.assertEqual(self.shared.data.queues(), [])
+
     def test_plain_client_closes(self) -> None:
         """Mail for a client that closes before the store has answered is not sent to it, and waits for the next one."""
         self.two.open(b"reads", mlm.ConnectionPing())
