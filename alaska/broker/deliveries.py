@@ -113,12 +113,15 @@ class Deliveries:
 
     def _deliver_taken(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
         """Deliver a message of a shared store to a client that does not confirm, or has begun to since."""
+        was_full = client.is_full
         client.settle(tracker)
         client.recheck_is_full()
         if not is_taken or self._is_spent(message):
             self._withdraw(client, message, tracker, is_taken)
         elif client.is_plain and client.deliver(_delivery(message, message.tracker), message.size):
             self._outcomes.finish(message, errors.DELIVERED, b"")
+            if was_full:
+                self._outcomes.dispatch_again(client, tracker)
         else:
             self._undo(message)
             self._store.release(message)

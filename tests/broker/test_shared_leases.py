@@ -139,6 +139,14 @@ class LeaseTests(SynchronousTestCase):
         self.assertEqual(self.two.delivered(b"reads"), [b"hello"])
         self.assertEqual(self.shared.data.queues(), [])
 
+    def test_plain_client_gets_all(self) -> None:
+        """A client that does not confirm gets all its mail, although less may be unconfirmed at a time."""
+        self.two.open(b"reads", mlm.ConnectionPing())
+        self.two.do(b"reads", *(mlm.MailboxSend(b"reads", b"s", b"", 0, (b"%d" % each * 20,)) for each in range(5)))
+        for _ in range(9):
+            self.two.store.turn()
+        self.assertEqual(self.two.delivered(b"reads"), [b"%d" % each * 20 for each in range(5)])
+
     def test_plain_worker_disconnects(self) -> None:
         """A request that cannot be sent to a worker that does not confirm goes to another one at once."""
         self.two.open(b"gone", OFFER)
