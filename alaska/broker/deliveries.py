@@ -29,8 +29,8 @@ class Outcomes(Protocol):
     def give_up(self, message: Message) -> None:
         """Make it a dead letter."""
 
-    def remove(self, message: Message) -> None:
-        """Forget it."""
+    def leave_to_other(self, message: Message) -> None:
+        """Forget it, since another broker has it, or had it when it was asked for."""
 
     def return_unsent(self, message: Message) -> None:
         """Let it wait again, within the call of :meth:`Deliveries.deliver`."""
@@ -157,7 +157,7 @@ class Deliveries:
         if is_taken:
             self._outcomes.give_up(message)
         else:
-            self._outcomes.remove(message)
+            self._outcomes.leave_to_other(message)
         self._outcomes.dispatch_again(client, tracker)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:

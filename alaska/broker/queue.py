@@ -119,7 +119,8 @@ class Queue:
         """Append a new message, which waits in order; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
-        if self._has_unsorted:
+        self._has_additions = self._has_additions or message.position < self._sorted_upto
+        if self._has_unsorted or self._has_additions:
             return False
         if message.tracker:
             key, lane = self._lane_for(message)

@@ -153,11 +153,7 @@ class Queues:
                 self._room.octets += message.size
                 self._dispatch(queue, self._now)
         else:
-            if self._is_durable:
-                self._store_message(message)
-            elif message.is_tracked:
-                # The store is not durable, so the message is no safer there than in memory.
-                self._confirm_stored(message)
+            self._store_or_confirm(message, self._is_durable)
             self._deliveries.deliver(consumer, message)
         return True
 
@@ -170,15 +166,15 @@ class Queues:
             return False
         self._room.octets += message.size
         is_in_memory = queue.enqueue(message)
-        if self._is_durable or not is_in_memory or message.expires is not None:
-            self._store_message(message)
-        elif message.is_tracked:
-            # The store is not durable, so the message is no safer there than in memory.
-            self._confirm_stored(message)
+        self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
         return True
 
-    def _store_message(self, message: Message) -> None:
-        self._store.keep(message, self._confirm_stored if message.is_tracked else None)
+    def _store_or_confirm(self, message: Message, is_needed: bool) -> None:
+        """Store a message if that is needed; otherwise the store is no safer than memory, so confirm it at once."""
+        if is_needed:
+            self._store.keep(message, self._confirm_stored if message.is_tracked else None)
+        elif message.is_tracked:
+            self._confirm_stored(message)
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -352,6 +348,11 @@ class Queues:
         self._dispatch_set_aside([tracker], self._now)
         self.dispatch_to(client, self._now)
 
+    def leave_to_other(self, message: Message) -> None:
+        """Forget a message that another broker had; if it has been returned since, the queue has to be read again."""
+        self.remove(message)
+        self.expect_more(message.queue)
+
     def finish(self, message: Message, status: int, reason: bytes) -> None:
         """End a message, and notify its sender."""
         self._store.forget(message)
@@ -361,8 +362,7 @@ class Queues:
     def remove(self, message: Message) -> None:
         """Forget a message that was in flight."""
         self._unstorable.discard(message.position)
-        queue = self._queues.get(message.queue)
-        if queue is not None:
+        if (queue := self._queues.get(message.queue)) is not None:
             queue.forget(message)
             if not queue.waiting:
                 self._remove_if_unused(queue)

@@ -10,7 +10,7 @@ from alaska.broker.limits import Limits
 from alaska.errors import StoreError
 from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
-from tests.broker.test_shared_store import Side, settle
+from tests.broker.test_shared_store import AddedFirst, Side, settle
 from tests.store.later import Shared
 
 OFFER = mlm.ServiceOffer(b"jobs", b"")
@@ -69,6 +69,17 @@ class LeaseTests(SynchronousTestCase):
         self.one.do(b"asks", request(b"next"))
         self.settle()
         self.assertEqual(self.two.delivered(b"works"), [b"next"])
+
+    def test_returned_before_refused(self) -> None:
+        """A message that another broker had and has returned is delivered, even if it was read before the refusal."""
+        self.two = Side(self.shared, AddedFirst(2), LIMITS, short=0.0)
+        self.patch(self.two.store, "_page", lambda _key, _name, _after, limit, read: read(limit))
+        self.take_from_two()
+        self.two.do(b"works", mlm.Credit(3))
+        self.one.confirm_all(b"works", 300)
+        self.one.do(b"works", mlm.ConnectionClose())
+        self.settle()
+        self.assertEqual(len(self.two.delivered(b"works")), 2)
 
     def test_left_before_refused(self) -> None:
         """What another broker has is not given up by the broker whose worker leaves before it is refused."""

@@ -84,6 +84,11 @@ class AddedFirst(Random):
         """Reverse the order."""
         x.reverse()
 
+    def randint(self, a: int, b: int) -> int:
+        """Put what has an order of its own last."""
+        del a
+        return b
+
 
 class SharedStoreTests(SynchronousTestCase):
     """Two brokers, and clients of each."""
@@ -106,6 +111,21 @@ class SharedStoreTests(SynchronousTestCase):
         self.one.open(b"writes", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"hello",)))
         self.settle()
         self.assertEqual(self.two.delivered(b"reads"), [b"hello"])
+
+    def test_mail_of_both(self) -> None:
+        """All mail of clients of both brokers is delivered, although the positions of one broker are all lower."""
+        take_small_steps(self.patch)
+        one = Side(self.shared, Random(1), short=0.0)
+        two = Side(self.shared, Random(2), short=0.0)
+        two.open(b"writes", *(mlm.MailboxSend(b"reads", b"s", b"", 0, (letter * 14,)) for letter in (b"a", b"b", b"c")))
+        settle(one, two)
+        one.open(b"reads", credit=1)
+        settle(one, two)
+        one.open(b"writes", *(mlm.MailboxSend(b"reads", b"s", b"", 0, (letter * 14,)) for letter in (b"d", b"e")))
+        settle(one, two)
+        one.do(b"reads", mlm.Credit(100))
+        settle(one, two)
+        self.assertEqual(sorted(each[:1] for each in one.delivered(b"reads")), [b"a", b"b", b"c", b"d", b"e"])
 
     def test_plain_client(self) -> None:
         """A client that does not confirm gets what the other broker has stored, and it is stored no longer."""
