@@ -369,8 +369,8 @@ class Queues:
 
     def _remove_if_unused(self, queue: Queue) -> None:
         """Remove a queue that has neither messages nor offers."""
-        if not queue.is_needed:
-            self._queues.pop(queue.name, None)
+        if not queue.is_needed and self._queues.pop(queue.name, None) is not None:
+            self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
             if queue.name.kind is QueueKind.SERVICE:
                 self._offers.pop(queue.name.address, None)
 

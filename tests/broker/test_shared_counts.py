@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.mlm import commands as mlm
+from tests.broker.test_broker_model import take_small_steps
 from tests.broker.test_shared_store import Side, pass_time, settle
 from tests.store.later import Shared
 
@@ -57,6 +58,22 @@ class CountTests(SynchronousTestCase):
             settle(self.one, self.two)
         confirms = [each for each in self.two.sent[b"asks"] if isinstance(each, mlm.Confirm)]
         self.assertEqual((self.statuses(), [each.status_code for each in confirms]), ([201], [201]))
+
+    def test_end_of_a_miscounted_queue(self) -> None:
+        """A queue that ends before its count was corrected takes up no room."""
+        take_small_steps(self.patch)
+        self.one.open(b"asks", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"x" * 10,)))
+        self.two.open(b"reads", credit=1)
+        settle(self.one, self.two)
+        self.two.confirm_all(b"reads", 200)
+        self.two.do(b"reads", mlm.ConnectionClose())
+        self.two.open(b"asks", *(mlm.MailboxSend(b"reads", b"s", b"", 0, (b"y",)) for _ in range(4)))
+        settle(self.one, self.two)
+        self.one.open(b"reads", credit=3)
+        settle(self.one, self.two)
+        self.one.confirm_all(b"reads", 200)
+        self.one.do(b"reads", mlm.ConnectionClose())
+        self.assertEqual(self.one.broker.queues._room.octets, 0)
 
     def test_limit_by_what_others_added(self) -> None:
         """What other brokers' clients have sent counts too: the limit holds when their requests wait."""
