@@ -142,12 +142,35 @@ class LeaseTests(SynchronousTestCase):
     def test_plain_client_closes(self) -> None:
         """Mail for a client that closes before the store has answered is not sent to it, and waits for the next one."""
         self.two.open(b"reads", mlm.ConnectionPing())
+        self.settle()
         self.two.do(b"reads", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"hello",)), mlm.ConnectionClose())
         self.settle()
         self.assertEqual(self.two.delivered(b"reads"), [])
         self.two.open(b"reads", mlm.ConnectionPing())
         self.settle()
         self.assertEqual(self.two.delivered(b"reads"), [b"hello"])
+        self.assertEqual(self.shared.data.queues(), [])
+
+    def test_one_after_the_other(self) -> None:
+        """Mail for a client that has confirmed all before is delivered when the store has answered once."""
+        self.two.open(b"reads", credit=9)
+        self.settle()
+        for _ in range(3):
+            self.two.do(b"reads", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"hello",)))
+            self.two.store.turn()
+            self.assertEqual(self.two.delivered(b"reads"), [b"hello"])
+            self.two.confirm_all(b"reads", 200)
+
+    def test_plain_client_gives_credit(self) -> None:
+        """A client that gives credit before the store has answered gets its mail to be confirmed."""
+        self.two.open(b"reads", mlm.ConnectionPing())
+        self.settle()
+        self.two.do(b"reads", mlm.MailboxSend(b"reads", b"s", b"", 0, (b"hello",)), mlm.Credit(5))
+        self.settle()
+        self.assertEqual(len(self.shared.data.waiting(QueueName(QueueKind.MAILBOX, b"reads"), 0, 9)), 1)
+        (delivery,) = [each for each in self.two.sent[b"reads"] if isinstance(each, mlm.MailboxDeliver)]
+        self.assertEqual(delivery.content, (b"hello",))
+        self.two.confirm_all(b"reads", 200)
         self.assertEqual(self.shared.data.queues(), [])
 
     def test_plain_client_gets_all(self) -> None:
