@@ -39,7 +39,10 @@ class IStore(Interface):
         "Whether other brokers use the same queues. If so, a message may be delivered only after ``taken(True)`` was"
         " called for it (see :meth:`take`), and numbers of waiting messages are estimates."
     )
-    last_position = Attribute("The highest position of a message or dead letter when the store was opened, or 0.")
+    last_position = Attribute(
+        "The highest position of a message or dead letter when the store was opened, or 0. Of a shared store: a"
+        " position above which those of this broker are different from those of all others."
+    )
     opened_at = Attribute(
         "When the store was opened, in seconds since 1970, by a clock that changes of the wall clock do not affect."
         " The times of messages are measured by this clock."
@@ -79,7 +82,7 @@ class IStore(Interface):
     def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
         """Store a message under its position.
 
-        The position is higher than all earlier ones, or the message's old one if it is put back.
+        The position is higher than all earlier ones of this broker, or the message's old one if it is put back.
 
         ``stored`` is called once, with the message, in the reactor's thread: when the message is stored durably (as far
         as the store is durable), but at the latest within the call that forgets or buries it.
@@ -181,7 +184,10 @@ class IStore(Interface):
         """
 
     def close() -> None:
-        """Write all pending changes and close the store; no other method may be called afterwards."""
+        """Write all pending changes and close the store.
+
+        Afterwards no other method may be called, no callback is called, and no Deferred fires.
+        """
 
 
 class ILink(Interface):
