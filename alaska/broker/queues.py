@@ -325,7 +325,7 @@ class Queues:
         """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
-        self.remove(message)
+        self._forget(message)
         self._confirmations.send(message, status, reason)
 
     def give_up(self, message: Message) -> None:
@@ -350,16 +350,16 @@ class Queues:
 
     def leave_to_other(self, message: Message) -> None:
         """Forget a message that another broker had; if it has been returned since, the queue has to be read again."""
-        self.remove(message)
+        self._forget(message)
         self.expect_more(message.queue)
 
     def finish(self, message: Message, status: int, reason: bytes) -> None:
         """End a message, and notify its sender."""
         self._store.forget(message)
-        self.remove(message)
+        self._forget(message)
         self._confirmations.send(message, status, reason)
 
-    def remove(self, message: Message) -> None:
+    def _forget(self, message: Message) -> None:
         """Forget a message that was in flight."""
         self._unstorable.discard(message.position)
         if (queue := self._queues.get(message.queue)) is not None:
