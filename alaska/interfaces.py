@@ -39,7 +39,10 @@ class IStore(Interface):
         "Whether other brokers use the same queues. If so, a message may be delivered only after ``taken(True)`` was"
         " called for it (see :meth:`take`), and numbers of waiting messages are estimates."
     )
-    last_position = Attribute("The highest position of a message or dead letter when the store was opened, or 0.")
+    last_position = Attribute(
+        "The highest position of a message or dead letter when the store was opened, or 0. Of a shared store: a"
+        " position above which those of this broker are different from those of all others."
+    )
     opened_at = Attribute(
         "When the store was opened, in seconds since 1970, by a clock that changes of the wall clock do not affect."
         " The times of messages are measured by this clock."
@@ -79,7 +82,7 @@ class IStore(Interface):
     def keep(message: Message, stored: Callable[[Message], None] | None) -> None:
         """Store a message under its position.
 
-        The position is higher than all earlier ones, or the message's old one if it is put back.
+        The position is higher than all earlier ones of this broker, or the message's old one if it is put back.
 
         ``stored`` is called once, with the message, in the reactor's thread: when the message is stored durably (as far
         as the store is durable), but at the latest within the call that forgets it or makes it a dead letter.
@@ -93,11 +96,16 @@ class IStore(Interface):
 
         Nothing happens to a message that is not stored. ``taken`` is called once, in the reactor's thread and in the
         order of the calls: with True when lease and number are stored durably; with False, by a shared store, if
-        another broker has the message or it is finished. Without ``taken``, the number may be stored later.
+        another broker has the message or it is finished. A shared store never calls it within a call of the store.
+        Without ``taken``, the number may be stored later.
         """
 
     def release(message: Message) -> None:
-        """End the lease of a message that waits again, and store its changed number of delivery attempts."""
+        """End the lease of a message that waits again, and store its changed number of delivery attempts.
+
+        Nothing happens to a message that is not stored, or whose lease another broker has: so this may be called before
+        ``taken`` was.
+        """
 
     def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
         """Return at most ``limit`` messages of a queue with positions above ``after``, oldest first.
@@ -118,6 +126,9 @@ class IStore(Interface):
 
     def queues() -> list[QueueSize]:
         """Return each queue that has messages, with the number and total size of the messages.
+
+        This is called when the store has been opened; a shared store is asked again every few seconds, and returns what
+        it knows by then.
 
         :raises StoreError: the store cannot be read.
         """
@@ -173,7 +184,10 @@ class IStore(Interface):
         """
 
     def close() -> None:
-        """Write all pending changes and close the store; no other method may be called afterwards."""
+        """Write all pending changes and close the store.
+
+        Afterwards no other method may be called, no callback is called, and no Deferred fires.
+        """
 
 
 class ILink(Interface):

@@ -61,7 +61,7 @@ class Broker:
         self.clients = Clients()
         self.counters = Counters()
         self._streams = Streams(store, limits, self._report_store_error)
-        self.queues = Queues(self.clients, self.counters, store, limits)
+        self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self._dead_letter_service = DeadLetterService(self.queues, self.counters)
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
@@ -194,7 +194,8 @@ class Broker:
         """Remove clients that are disconnected, or have sent nothing for the client timeout."""
         silent_since = now - self._client_timeout
         for client in self.clients:
-            if client.leases and now - max(client.last_heard, client.last_probed) > PROBE_SECONDS:
+            quiet_since = max(client.last_heard, client.last_probed)
+            if client.leases and not client.is_plain and now - quiet_since > PROBE_SECONDS:
                 # An empty CONFIRM has no effect on a client, but sending fails if the connection does not exist.
                 client.last_probed = now
                 client.send(mlm.Confirm(b"", errors.SUCCESS, b""))

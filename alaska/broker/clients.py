@@ -26,7 +26,8 @@ class Client:
     - ``is_disconnected``: a message could not be sent; the next tick removes the client.
     - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
     - ``leases``: the unconfirmed deliveries, by the trackers they were sent with. These are unique per client, since a
-      confirmation has nothing else to identify a delivery.
+      confirmation has nothing else to identify a delivery. A plain client has some in a shared store, until that has
+      answered.
     """
 
     __slots__ = (
@@ -163,14 +164,12 @@ class Client:
         """Return whether a message is an unconfirmed delivery under this tracker."""
         return message is self.leases.get(tracker)
 
-    def cancel_lease(self, tracker: bytes, message: Message) -> bool:
-        """Undo :meth:`lease` for a message that was not sent; return False if the client does not hold it any more."""
-        if not self.holds(tracker, message):
-            return False
+    def cancel_lease(self, tracker: bytes) -> None:
+        """Undo :meth:`lease` for a message that was not sent."""
         self.settle(tracker)
         if self.credit is not None:
             self.credit += 1
-        return True
+        self.recheck_is_full()
 
     def settle(self, tracker: bytes) -> Message | None:
         """Remove and return the unconfirmed delivery with this tracker, or None."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from alaska import errors
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
+from alaska.broker.limits import Limits
 from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.broker.unproven import Unproven
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
+
+_NO_TRACKER = bytes(mlm.MAX_STRING_OCTETS)
+"""A prefix that makes a key of ``Client.leases`` longer than any tracker, so that it is different from all of them."""
 
 
 class Outcomes(Protocol):
@@ -24,38 +30,48 @@ class Outcomes(Protocol):
     def give_up(self, message: Message) -> None:
         """Make it a dead letter."""
 
-    def remove(self, message: Message) -> None:
-        """Forget it."""
+    def leave_to_other(self, message: Message) -> None:
+        """Forget it, since another broker has it, or had it when it was asked for."""
 
     def return_unsent(self, message: Message) -> None:
         """Let it wait again, within the call of :meth:`Deliveries.deliver`."""
 
     def return_taken(self, message: Message) -> None:
-        """Let it wait again, after that call."""
+        """Let it wait again, after that call, or deliver it to another client."""
 
-    def dispatch_again(self, client: Client) -> None:
-        """Deliver something else to a client whose message another broker has."""
+    def dispatch_again(self, client: Client, tracker: bytes) -> None:
+        """Deliver something else to a client that does not get the message with this tracker."""
 
 
 class Deliveries:
     """Sends messages to clients. Those from before a restart have positions up to ``restored_upto``."""
 
     def __init__(
-        self, store: IStore, counters: Counters, max_attempts: int | None, restored_upto: int, outcomes: Outcomes
+        self,
+        store: IStore,
+        counters: Counters,
+        limits: Limits,
+        restored_upto: int,
+        outcomes: Outcomes,
+        report_error: Callable[[StoreError], None],
     ) -> None:
         self._store = store
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
         self._counters = counters
-        self._max_attempts = max_attempts
+        self._max_attempts = limits.attempts
         self._restored_upto = restored_upto
         self._outcomes = outcomes
+        self._report_error = report_error
+        self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
+        self.expiring: set[int] = set()
+        """The positions of expired messages of a shared store for which the store has not answered."""
         self.aliases = Aliases()
         self._unproven: dict[Client, Unproven] = {}
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
-        if message.position <= self._restored_upto and self.has_no_attempts_left(message):
+        if message.position <= self._restored_upto and not self._is_shared and self.has_no_attempts_left(message):
             self._outcomes.give_up(message)
             return
         message.attempts += 1
@@ -67,12 +83,12 @@ class Deliveries:
 
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
         if self._is_shared:
-            self._store.take(message, partial(self._deliver_taken, client, message))
+            # Until it is taken, it is unconfirmed: if the client leaves, it waits again.
+            tracker = _NO_TRACKER + b"%d" % message.position
+            client.lease(tracker, message)
+            self._take(client, message, tracker, self._deliver_taken)
         elif not self._send(client, message):
-            # The client has disconnected: the message waits as if it had never been delivered.
-            message.attempts -= 1
-            self._store.keep(message, None)
-            self._outcomes.return_unsent(message)
+            self._return_unsent(message)
 
     def deliver_unstored(self, client: Client, message: Message) -> None:
         """Send a new message to a client that does not confirm: it is finished, so that it need not be stored."""
@@ -81,9 +97,13 @@ class Deliveries:
         if client.deliver(_delivery(message, message.tracker), message.size):
             self._outcomes.finish(message, errors.DELIVERED, b"")
         else:
-            message.attempts -= 1
-            self._store.keep(message, None)
-            self._outcomes.return_unsent(message)
+            self._return_unsent(message)
+
+    def _return_unsent(self, message: Message) -> None:
+        """Let a message wait as if it had never been delivered: the client has disconnected."""
+        message.attempts -= 1
+        self._store.keep(message, None)
+        self._outcomes.return_unsent(message)
 
     def _send(self, client: Client, message: Message) -> bool:
         """Send a stored message to a client that does not confirm; return False if that has disconnected.
@@ -123,22 +143,74 @@ class Deliveries:
             self._outcomes.finish(message, errors.DELIVERED, b"")
         unsent = unproven.unsent()
         for message in unsent:
-            message.attempts -= 1
+            self._undo(message)
         return unsent
 
-    def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
-        """Deliver a message of a shared store to a client that does not confirm."""
-        if not is_taken:
-            self._leave_to_other_broker(message)
-        elif not self._send(client, message):
-            message.attempts -= 1
+    def _take(
+        self, client: Client, message: Message, tracker: bytes, taken: Callable[[Client, Message, bytes, bool], None]
+    ) -> None:
+        """Take the lease of a message of a shared store; call ``taken`` with the result unless the client has left."""
+        self._pending.add((client, tracker))
+
+        def answered(is_taken: bool) -> None:
+            self._pending.discard((client, tracker))
+            if not client.holds(tracker, message):
+                return
+            try:
+                taken(client, message, tracker, is_taken)
+            except StoreError as error:
+                # From the dispatch that follows; the next tick continues it.
+                self._report_error(error)
+
+        self._store.take(message, answered)
+
+    def _deliver_taken(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Deliver a message of a shared store to a client that does not confirm, or has begun to since."""
+        was_full = client.is_full
+        client.settle(tracker)
+        client.recheck_is_full()
+        if not is_taken or self._is_spent(message):
+            self._withdraw(client, message, tracker, is_taken)
+        elif client.is_plain and self._send(client, message):
+            if was_full:
+                self._outcomes.dispatch_again(client, tracker)
+        else:
+            self._undo(message)
             self._store.release(message)
             self._outcomes.return_taken(message)
 
-    def _leave_to_other_broker(self, message: Message) -> None:
-        """Forget a message that another broker has taken, and that it confirms to the sender."""
+    def take_expired(self, message: Message, expired: Callable[[Message], None]) -> None:
+        """Call ``expired`` with a message that has expired, unless another broker has it."""
+        if not self._is_shared:
+            expired(message)
+        elif message.position not in self.expiring:
+            self.expiring.add(message.position)
+
+            def answered(is_taken: bool) -> None:
+                self.expiring.discard(message.position)
+                if is_taken:
+                    expired(message)
+
+            self._store.take(message, answered)
+
+    def undo_pending(self, client: Client, leases: dict[bytes, Message]) -> None:
+        """Do not count the deliveries to a client that has left before the store has answered."""
+        for tracker, message in leases.items():
+            if (client, tracker) in self._pending:
+                self._undo(message)
+
+    def _undo(self, message: Message) -> None:
+        message.attempts -= 1
         self._counters.delivered -= 1
-        self._outcomes.remove(message)
+
+    def _withdraw(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+        """Give up a message that was taken, forget one that another broker has; the client can have another one."""
+        self._undo(message)
+        if is_taken:
+            self._outcomes.give_up(message)
+        else:
+            self._outcomes.leave_to_other(message)
+        self._outcomes.dispatch_again(client, tracker)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
         tracker = message.tracker
@@ -147,29 +219,40 @@ class Deliveries:
         elif tracker in client.leases:
             tracker = self.aliases.make(tracker)
         client.lease(tracker, message)
+        if self._is_shared:
+            self._take(client, message, tracker, self._deliver_leased)
+            return
         # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
         # before the delivery. Mail cannot crash it, and must stay in order.
-        is_restored = message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE
-        if self._is_shared or is_restored:
-            self._store.take(message, partial(self._deliver_leased, client, message, tracker))
+        if message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE:
+            self._store.take(message, partial(self._deliver_restored, client, message, tracker))
             return
         if self._is_durable:
             self._store.take(message, None)
         client.deliver(_delivery(message, tracker), message.size)
 
+    def _deliver_restored(self, client: Client, message: Message, tracker: bytes, _is_taken: bool) -> None:
+        """Deliver a request whose attempt is stored, unless the client has left."""
+        if client.holds(tracker, message) and not client.is_disconnected:
+            client.deliver(_delivery(message, tracker), message.size)
+
     def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
-        """Deliver a message that waited for the store, unless another broker has it or the client has left."""
-        if is_taken:
-            if client.holds(tracker, message) and not client.is_disconnected:
-                client.deliver(_delivery(message, tracker), message.size)
-        elif client.cancel_lease(tracker, message):
-            self._leave_to_other_broker(message)
-            self._outcomes.dispatch_again(client)
+        """Deliver a message of a shared store that a client has to confirm."""
+        if not is_taken or self._is_spent(message):
+            client.cancel_lease(tracker)
+            self._withdraw(client, message, tracker, is_taken)
+        elif not client.is_disconnected:
+            client.deliver(_delivery(message, tracker), message.size)
 
     def has_no_attempts_left(self, message: Message) -> bool:
         """Return whether a request has reached the maximum number of deliveries."""
         most = self._max_attempts
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
+
+    def _is_spent(self, message: Message) -> bool:
+        """Return whether a request that was taken must not be delivered: other brokers have done so too often."""
+        most = self._max_attempts
+        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts > most
 
 
 def _delivery(message: Message, tracker: bytes) -> mlm.Command:

@@ -171,6 +171,11 @@ class Lanes(dict[Hashable, Lane]):
         return any(lane.messages for lane in self.values())
 
     @property
+    def are_in_memory(self) -> bool:
+        """Whether all messages of all lanes are in the windows."""
+        return NO_CONSUMERS not in self and not self.has_more_in_store
+
+    @property
     def has_more_in_store(self) -> bool:
         """Whether any lane has more messages in the store."""
         return any(lane.has_more_in_store for lane in self.values())

@@ -58,6 +58,7 @@ class Queue:
         self.name = name
         self.consumers = consumers
         self._store = store
+        self._is_shared = store.is_shared
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
@@ -66,7 +67,7 @@ class Queue:
         self._in_memory = 0
         self._messages_read = 0
         self._sorted_upto = 0
-        self._has_unsorted = False
+        self._has_unsorted = store.is_shared
         self._has_additions = False
         self.waiting = 0
         """The number of messages that wait."""
@@ -76,17 +77,25 @@ class Queue:
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        return bool(self.waiting or self._loaded or not self.consumers.is_empty)
+        has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
+        return bool(self.waiting or self._loaded or has_consumers)
 
     @property
     def has_unloaded(self) -> bool:
-        """Whether there are waiting messages that are not in memory."""
-        return self.waiting > self._in_memory
+        """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
+        return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
+
+    @property
+    def _has_unread(self) -> bool:
+        return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
 
     def restore(self, messages: int, octets: int) -> None:
-        """Take over the numbers of messages and octets that the store has for this queue at startup."""
-        self.waiting, self.octets = messages, octets
-        self._has_unsorted = True
+        """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
+        in_flight = len(self._loaded) - self._in_memory
+        if messages - in_flight != self.waiting and not self.consumers.has_ready():
+            self._read_from_start(self._lanes.remove_all())
+        self.waiting = max(self._in_memory, messages - in_flight)
+        self.octets = octets * self.waiting // max(messages, 1)
 
     # Incoming messages
 
@@ -110,7 +119,8 @@ class Queue:
         """Append a new message, which waits in order; return whether it is in memory."""
         self.waiting += 1
         self.octets += message.size
-        if self._has_unsorted:
+        self._has_additions = self._has_additions or message.position < self._sorted_upto
+        if self._has_unsorted or self._has_additions:
             return False
         if message.tracker:
             key, lane = self._lane_for(message)
@@ -166,14 +176,12 @@ class Queue:
         self._messages_read = 0
         self._deliver_lanes(now)
         for _ in range(READS_PER_CALL):
-            if (
-                self._messages_read >= most
-                or not self.has_unloaded
-                or not self.consumers.has_ready()
-                or not self._load_more()
-            ):
+            if self._messages_read >= most or not (self.has_unloaded and self.consumers.has_ready()):
                 break
-            self._count_loaded()
+            if not self._load_more():
+                break
+            if self._is_shared:
+                self._count_loaded()
             self._deliver_lanes(now)
         return self._messages_read
 
@@ -184,8 +192,9 @@ class Queue:
 
     def consumers_changed(self) -> None:
         """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
+        has_unloaded = self.has_unloaded
         waiting = self._lanes.remove_all()
-        if self.waiting == self._in_memory:
+        if not has_unloaded:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
@@ -196,17 +205,8 @@ class Queue:
         self._read_from_start(waiting)
 
     def expect_more(self) -> None:
-        """Record that the store has another message, at any position: the queue is read again from its start."""
-        if not self.has_unloaded:
-            self.waiting += 1
-        if self._has_unsorted:
-            self._has_additions = True
-        else:
-            self._reload()
-
-    def _reload(self) -> None:
-        self._has_additions = False
-        self._read_from_start(self._lanes.remove_all())
+        """Note that the store has one message more, at any position: after the current read, all is read again."""
+        self._has_additions = True
 
     def _read_from_start(self, in_memory: list[Message]) -> None:
         for message in in_memory:
@@ -295,6 +295,9 @@ class Queue:
 
     def _load_more(self) -> bool:
         """Read more messages from the store; return whether there may now be one to deliver."""
+        if self._has_additions and not self._has_unsorted:
+            self._has_additions = False
+            self._read_from_start(self._lanes.remove_all())
         self._refill_lanes()
         if not self._has_unsorted:
             return self._lanes.has_messages
@@ -307,11 +310,7 @@ class Queue:
                 self._sort_into_lane(message)
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
-        if not self._has_unsorted:
-            if self._has_additions:
-                self._reload()
-            else:
-                self._recount()
+        self._recount()
         return self._sorted_upto > before or self._lanes.has_messages
 
     def _refill_lanes(self) -> None:
@@ -331,13 +330,14 @@ class Queue:
             self._refill_lane(key, lane)
 
     def _count_loaded(self) -> None:
-        """Count messages that other brokers have added to a shared store: at least those in memory are waiting."""
-        has_more = self._has_unsorted or self._lanes.has_more_in_store
-        self.waiting = max(self.waiting, self._in_memory + has_more)
+        """Count messages of other brokers in a shared store: at least those in memory are waiting."""
+        self.waiting = max(self.waiting, self._in_memory)
+        self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
+        self._recount()
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""
-        if all(key != NO_CONSUMERS and not lane.has_more_in_store for key, lane in self._lanes.items()):
+        if not self._has_unsorted and self._lanes.are_in_memory:
             self.waiting = self._in_memory
             self.octets = sum(lane.octets for lane in self._lanes.values())
 

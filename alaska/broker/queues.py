@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker.clients import Client, Clients
+from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.deliveries import Deliveries
@@ -18,8 +19,9 @@ from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
 from alaska.broker.queue import READ_IN_A_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName
+from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
@@ -28,6 +30,8 @@ REFUSED_FROM = 400
 """A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
 OVERDUE_PER_TICK = 1000
 FIRST_EXPIRY = (0.0, 0)
+RECOUNT_SECONDS = 5.0
+"""The interval at which a shared store is asked for the numbers of messages."""
 
 
 class Queues:
@@ -35,7 +39,9 @@ class Queues:
 
     _log = Logger()
 
-    def __init__(self, clients: Clients, counters: Counters, store: IStore, limits: Limits) -> None:
+    def __init__(
+        self, clients: Clients, counters: Counters, store: IStore, limits: Limits, report: Callable[[StoreError], None]
+    ) -> None:
         self._clients = clients
         self._counters = counters
         self._store = store
@@ -43,7 +49,6 @@ class Queues:
         self._is_shared = store.is_shared
         known = [each for each in (limits.content_octets, store.most_octets) if each is not None]
         self._most_octets = min(known, default=None)
-        self._limits = limits
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
@@ -51,12 +56,14 @@ class Queues:
         self._offered_by: dict[Client, dict[bytes, None]] = {}
         self._position = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
-        self._now = 0.0
+        self._now = self._recounted_at = 0.0
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self.window_memory = WindowMemory()
-        self._deliveries = Deliveries(store, counters, limits.attempts, self._restored_upto, self)
+        self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
         self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
+        is_own = (lambda position: position <= self._position) if self._is_shared else None
+        self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -82,8 +89,9 @@ class Queues:
         self._dispatch(self._queues.get(name), now)
 
     def expect_more(self, name: QueueName) -> None:
-        """Record that another broker has added a message to a queue."""
-        self._queue(*name).expect_more()
+        """Note that another broker has added a message to a queue; without consumers it is read later."""
+        if (queue := self._queues.get(name)) is not None:
+            queue.expect_more()
 
     # From the sender
 
@@ -145,11 +153,7 @@ class Queues:
                 self._room.octets += message.size
                 self._dispatch(queue, self._now)
         else:
-            if self._is_durable:
-                self._store_message(message)
-            elif message.is_tracked:
-                # The store is not durable, so the message is no safer there than in memory.
-                self._confirm_stored(message)
+            self._store_or_confirm(message, self._is_durable)
             self._deliveries.deliver(consumer, message)
         return True
 
@@ -162,15 +166,15 @@ class Queues:
             return False
         self._room.octets += message.size
         is_in_memory = queue.enqueue(message)
-        if self._is_durable or not is_in_memory or message.expires is not None:
-            self._store_message(message)
-        elif message.is_tracked:
-            # The store is not durable, so the message is no safer there than in memory.
-            self._confirm_stored(message)
+        self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
         return True
 
-    def _store_message(self, message: Message) -> None:
-        self._store.keep(message, self._confirm_stored if message.is_tracked else None)
+    def _store_or_confirm(self, message: Message, is_needed: bool) -> None:
+        """Store a message if that is needed; otherwise the store is no safer than memory, so confirm it at once."""
+        if is_needed:
+            self._store.keep(message, self._confirm_stored if message.is_tracked else None)
+        elif message.is_tracked:
+            self._confirm_stored(message)
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -207,11 +211,13 @@ class Queues:
     def dispatch_mail(self, client: Client, now: float) -> None:
         """Deliver what waits in a client's mailbox, as far as it is ready."""
         if self._clients.by_address(client.address) is client:
+            if self._is_shared:
+                self._queue(QueueKind.MAILBOX, client.address)
             self._dispatch(self._queues.get((QueueKind.MAILBOX, client.address)), now)
 
     def _dispatch(self, queue: Queue | None, now: float) -> int:
         self._now = now
-        if queue is None or not queue.waiting:
+        if queue is None or not (queue.waiting or queue.has_unloaded):
             return 0
         before = queue.octets
         self._read_budget -= (read := queue.dispatch(now, self._read_budget))
@@ -245,8 +251,11 @@ class Queues:
                 queue.consumers_changed()
             self._remove_if_unused(queue)
         leases = client.release_all()
+        self._deliveries.undo_pending(client, leases)
         self._requeue([*leases.values(), *self._deliveries.remove_client(client)], now)
         self._dispatch_set_aside(leases, now)
+        if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
+            self._remove_if_unused(mailbox)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
         """Record that messages of a queue are set aside until a tracker is no longer in flight."""
@@ -275,87 +284,100 @@ class Queues:
         """Expire messages, and continue with queues whose messages are still to be read from the store."""
         self._now = now
         self._deliveries.tick()
+        if self._is_shared and abs(now - self._recounted_at) >= RECOUNT_SECONDS:
+            self._recounted_at = now
+            self._recount()
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
         # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._expired_upto = late.upto or FIRST_EXPIRY
         for message in late:
             queue = self._queue(*message.queue)
-            if queue.expire(message):
+            if message.position not in self._deliveries.expiring and queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
         to_load = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
         self._read_budget = READ_IN_A_TICK
         self._round_robin.run(to_load, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
 
+    def _recount(self) -> None:
+        """Correct the numbers of waiting messages, since other brokers deliver them too."""
+        sizes = {size.queue: size for size in self._store.queues()}
+        for queue in list(self._queues.values()):
+            _, messages, octets = sizes.get(queue.name, QueueSize(queue.name, 0, 0))
+            before = queue.octets
+            queue.restore(messages, octets)
+            self._room.shrank(queue.name, queue.octets, before - queue.octets)
+            self._remove_if_unused(queue)
+
     def _expired(self, message: Message) -> None:
+        self._deliveries.take_expired(message, self._finish_expired)
+
+    def _finish_expired(self, message: Message) -> None:
         self._counters.timed_out += 1
         self.finish(message, errors.TIMEOUT_EXPIRED, b"")
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
         self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
-        self._confirm_to_sender(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
+        self._confirmations.send(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
         self._remove_if_unused(queue)
 
     def _dead_letter(self, message: Message, status: int, reason: bytes, now: float) -> None:
         """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
-        self.remove(message)
-        self._confirm_to_sender(message, status, reason)
+        self._forget(message)
+        self._confirmations.send(message, status, reason)
 
     def give_up(self, message: Message) -> None:
-        """Make a message a dead letter after its last delivery attempt has ended without a confirmation."""
+        """Make a message a dead letter that was delivered as often as it may be, without a confirmation."""
         reason = b"delivered %d times without confirmation" % message.attempts
         self._dead_letter(message, errors.INTERNAL_ERROR, reason, self._now)
 
     def return_unsent(self, message: Message) -> None:
-        """Let a message wait again, because its receiver has disconnected before it was sent."""
+        """Let a message wait again whose receiver has disconnected before it was sent."""
         self._queue(*message.queue).requeue(message)
 
     def return_taken(self, message: Message) -> None:
-        """Do as :meth:`return_unsent`, after the dispatch of the message."""
+        """Do as :meth:`return_unsent` after the dispatch of the message, and dispatch its queue again."""
         self._room.octets += message.size
         self.return_unsent(message)
+        self._dispatch(self._queues.get(message.queue), self._now)
 
-    def dispatch_again(self, client: Client) -> None:
-        """Deliver something else to a client whose message another broker has."""
+    def dispatch_again(self, client: Client, tracker: bytes) -> None:
+        """Deliver something else to a client that does not get the message with this tracker."""
+        self._dispatch_set_aside([tracker], self._now)
         self.dispatch_to(client, self._now)
+
+    def leave_to_other(self, message: Message) -> None:
+        """Forget a message that another broker had; if it has been returned since, the queue has to be read again."""
+        self._forget(message)
+        self.expect_more(message.queue)
 
     def finish(self, message: Message, status: int, reason: bytes) -> None:
         """End a message, and notify its sender."""
         self._store.forget(message)
-        self.remove(message)
-        self._confirm_to_sender(message, status, reason)
+        self._forget(message)
+        self._confirmations.send(message, status, reason)
 
-    def remove(self, message: Message) -> None:
+    def _forget(self, message: Message) -> None:
         """Forget a message that was in flight."""
         self._unstorable.discard(message.position)
-        queue = self._queues.get(message.queue)
-        if queue is not None:
+        if (queue := self._queues.get(message.queue)) is not None:
             queue.forget(message)
             if not queue.waiting:
                 self._remove_if_unused(queue)
 
     def _remove_if_unused(self, queue: Queue) -> None:
         """Remove a queue that has neither messages nor offers."""
-        if not queue.is_needed:
-            self._queues.pop(queue.name, None)
+        if not queue.is_needed and self._queues.pop(queue.name, None) is not None:
+            self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
             if queue.name.kind is QueueKind.SERVICE:
                 self._offers.pop(queue.name.address, None)
 
     def _confirm_stored(self, message: Message) -> None:
         queue = self._queues.get(message.queue) or self._queue(*message.queue)
-        self._confirm_to_sender(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
-
-    def _confirm_to_sender(self, message: Message, status: int, reason: bytes) -> None:
-        """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection."""
-        if message.is_tracked:
-            # Routing ids from before a restart are not valid: another client may have them now.
-            origin = message.origin if message.position > self._restored_upto else b""
-            sender = self._clients.by_peer(origin) or self._clients.by_address(message.sender)
-            if sender is not None and sender.credit is not None:
-                sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason))
+        self._confirmations.send(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
 
     # Dead letters
 

@@ -178,10 +178,10 @@ class EmbeddedBrokerService(BrokerService):
         try:
             self._serve()
         except Exception as error:  # Retry after any failure: there may be no other process that could serve.
-            has_tracker_in_flight = isinstance(error, CannotBind) and error.is_taken
-            if not has_tracker_in_flight:
+            is_taken = isinstance(error, CannotBind) and error.is_taken
+            if not is_taken:
                 self._log_failure(error)
-            self._retry_in(TAKE_OVER_SECONDS if has_tracker_in_flight else RETRY_SECONDS)
+            self._retry_in(TAKE_OVER_SECONDS if is_taken else RETRY_SECONDS)
         else:
             self._log.info("the other broker has ended; this worker embeds the broker now")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from alaska.broker.clients import Client
 from alaska.broker.ended_streams import EndedStreams
@@ -60,8 +60,12 @@ class Streams:
         """Send lagging readers of a stream the records that the store has fetched."""
         stream = self._streams.get(name)
         if stream is not None:
-            for client in stream.lagging:
-                stream.feed(client)
+            self._feed_lagging([stream])
+
+    def _feed_lagging(self, streams: Iterable[Stream]) -> None:
+        """Send lagging readers records, in turn; if there are many, the next tick continues."""
+        lagging = [(stream, client) for stream in streams for client in stream.lagging]
+        self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
         """Add a pattern to a client's reader of a stream, from the next message on."""
@@ -134,8 +138,7 @@ class Streams:
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
-        lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
-        self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
+        self._feed_lagging(self._streams.values())
         for stream in list(self._streams.values()) if is_time else self._streams.values():
             if is_time or stream.has_grown:
                 stream.trim(now)

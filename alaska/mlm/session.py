@@ -58,8 +58,3 @@ TABLE: dict[State, dict[type[mlm.Command], Action]] = {
         mlm.StreamReplay: Action.REPLAY,
     },
 }
-
-
-def action_for(state: State, command: type[mlm.Command]) -> Action:
-    """Return the action for a command in a state; :attr:`Action.INVALID` if the table has none."""
-    return TABLE[state].get(command, Action.INVALID)

@@ -22,7 +22,7 @@ class Changes:
     queues. ``attempts``: stored messages whose number of attempts has changed. ``letters``: dead letters to write, or
     None to delete one. ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the
     positions up to which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are
-    called, each with its message, and the ``noted_callbacks``.
+    called, each with its message, and the ``taken_callbacks``.
     """
 
     __slots__ = (
@@ -31,9 +31,9 @@ class Changes:
         "kept",
         "lasts",
         "letters",
-        "noted_callbacks",
         "records",
         "stored_callbacks",
+        "taken_callbacks",
         "trimmed",
         "weight",
     )
@@ -47,7 +47,7 @@ class Changes:
         self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
         self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
-        self.noted_callbacks: list[Callable[[], None]] = []
+        self.taken_callbacks: list[Callable[[], None]] = []
         self.weight = 0
         """The estimated memory of the batch in octets."""
 
@@ -57,7 +57,7 @@ class Changes:
     @property
     def is_awaited(self) -> bool:
         """Whether a callback waits for the batch to be written."""
-        return bool(self.stored_callbacks or self.noted_callbacks)
+        return bool(self.stored_callbacks or self.taken_callbacks)
 
     def keep(self, message: Message) -> None:
         """Add a message to write, or to write again."""

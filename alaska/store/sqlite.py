@@ -149,7 +149,7 @@ class SqliteStore:
         if self._has_row(message):
             self._unwritten.current.attempts[message.position] = message
         if self.is_durable:
-            self._unwritten.current.noted_callbacks.append(partial(taken, True))
+            self._unwritten.current.taken_callbacks.append(partial(taken, True))
         else:
             taken(True)
         self._schedule_write()
@@ -318,8 +318,8 @@ class SqliteStore:
             self._drop_refused(refusal, changes)
         for message, stored in changes.stored_callbacks.values():
             stored(message)
-        for noted in changes.noted_callbacks:
-            noted()
+        for taken in changes.taken_callbacks:
+            taken()
         if self._unwritten.current.is_awaited:
             self._write()
         elif self._unwritten.current:

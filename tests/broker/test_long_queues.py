@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from alaska.broker import lanes
+from alaska.broker.limits import Limits
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
+from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, mail, request
+from tests.broker.test_broker_model import take_small_steps
 
 
 class LongQueueTests(BrokerTestCase):
@@ -70,3 +72,28 @@ class LongQueueTests(BrokerTestCase):
         self.open("b", mlm.ServiceOffer(b"svc", b"^no"), credit=5000)
         self.pass_time(0.5, "p", "a", "b")
         self.assertEqual(self.taken("b"), [b"no%d" % number for number in range(3000)])
+
+
+class DrainedQueueTests(BrokerTestCase):
+    """A long queue of which all messages were delivered, where only one queue is allowed."""
+
+    limits = Limits(queues=1)
+
+    def test_none_is_left(self) -> None:
+        """When all requests of several subjects are delivered, none counts as waiting: the queue is gone."""
+        take_small_steps(self.patch)
+        workers = ("a", "b", "c")
+        self.open("p")
+        for name in workers:
+            self.open(name, mlm.ServiceOffer(b"svc", b"^" + name.encode()), credit=0)
+        self.do("p", *(request(subject.encode()) for subject in "bbcbbbbaaacc"))
+        for name, credit in (("b", 3), ("a", 1), ("c", 2), ("c", 3), ("a", 100), ("b", 100)):
+            self.do(name, mlm.Credit(credit))
+        self.pass_time(1, "p", *workers)
+        for name, count in zip(workers, (3, 6, 3), strict=True):
+            trackers = self.trackers(name)
+            self.assertEqual(len(trackers), count)
+            self.do(name, *(confirm(tracker) for tracker in trackers), CLOSE)
+        self.do("p", mail())
+        self.open("late", credit=1)
+        self.assertEqual(self.taken("late"), [b"hi"])

@@ -49,6 +49,22 @@ class MessageContract(StoreCase):
         self.restart()
         self.assertEqual(self.positions(), [2] if self.store.is_durable else [])
 
+    def test_release(self) -> None:
+        """A released message is stored with its number of attempts; to release one that is not stored has no effect."""
+        mine, ended = message(1), message(2)
+        self.keep(mine, ended)
+        self.settle()
+        self.store.take(mine, None)
+        self.store.take(ended, None)
+        self.store.forget(ended)
+        mine.attempts, ended.attempts = 3, 3
+        self.store.release(mine)
+        self.store.release(ended)
+        self.settle()
+        self.restart()
+        kept = [(each.position, each.attempts) for each in self.waiting(JOBS, 0, EVERYTHING)]
+        self.assertEqual(kept, [(1, 3)] if self.store.is_durable else [])
+
     def test_written_or_not(self) -> None:
         """Changes are visible to the next call, whether they are written yet or not."""
         self.keep(message(1))

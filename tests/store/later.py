@@ -172,7 +172,8 @@ class LaterStore:
     def release(self, message: Message) -> None:
         """See :class:`IStore`."""
         found = self._found(message)
-        if found is not None and self._shared.leases.pop(message.position, self._lease(message))[0] is self:
+        if found is not None and self._is_free(message):
+            self._shared.leases.pop(message.position, None)
             found.attempts = message.attempts
             self._shared.tell_others(self, message.queue)
 

@@ -1,0 +1,31 @@
+"""Confirmations to senders: what has become of their messages (docs/protocol.md, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alaska.broker.clients import Clients
+from alaska.message import Message
+from alaska.mlm import commands as mlm
+
+
+class Confirmations:
+    """Sends CONFIRM to senders. Messages from before a restart have positions up to ``restored_upto``.
+
+    ``is_own`` says of the position of a later message whether this broker has accepted it; None: it has accepted all.
+    """
+
+    def __init__(self, clients: Clients, restored_upto: int, is_own: Callable[[int], bool] | None) -> None:
+        self._clients = clients
+        self._restored_upto = restored_upto
+        self._is_own = is_own
+
+    def send(self, message: Message, status: int, reason: bytes) -> None:
+        """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection."""
+        if message.is_tracked:
+            # Routing ids from before a restart or of another broker are not valid: another client may have them here.
+            is_later = message.position > self._restored_upto
+            origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
+            sender = self._clients.by_peer(origin) or self._clients.by_address(message.sender)
+            if sender is not None and sender.credit is not None:
+                sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason))
