@@ -11,6 +11,8 @@ from alaska.mlm.codec import encode
 from alaska.mlm.commands import Command
 from alaska.names import printable
 
+LEASE_OCTETS = 1024
+"""The estimated memory of a delivery that the broker holds, besides its size as limits count it, which may be 0."""
 HOLD_SECONDS = 0.1
 """How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
@@ -74,7 +76,7 @@ class Client:
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
         self.unconfirmed = 0
-        """The octets of the unconfirmed deliveries."""
+        """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:
@@ -155,7 +157,7 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
         self.leases[tracker] = message
-        self.unconfirmed += message.size
+        self.unconfirmed += message.size + LEASE_OCTETS
         if self.unconfirmed >= self.most_unconfirmed:
             self.is_full = True
 
@@ -176,7 +178,7 @@ class Client:
         """Remove and return the unconfirmed delivery with this tracker, or None."""
         message = self.leases.pop(tracker, None)
         if message is not None:
-            self.unconfirmed -= message.size
+            self.unconfirmed -= message.size + LEASE_OCTETS
         return message
 
     def release_all(self) -> dict[bytes, Message]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from alaska import errors
-from alaska.broker.clients import Client
+from alaska.broker.clients import LEASE_OCTETS, Client
 from alaska.broker.counters import Counters
 from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.broker.unproven import Unproven
@@ -95,7 +95,9 @@ class Deliveries:
             if is_sent:
                 self._outcomes.finish(message, errors.DELIVERED, b"")
             return is_sent
-        has_left = client.deliver_with_proof(_delivery(message, message.tracker), message.size)
+        # The broker holds the message until it has left, so its memory counts besides its octets.
+        octets = message.size + LEASE_OCTETS
+        has_left = client.deliver_with_proof(_delivery(message, message.tracker), octets)
         if has_left is None:
             return False
         unproven = self._unproven.setdefault(client, Unproven())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alaska.broker.clients import LEASE_OCTETS
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
 from alaska.broker.log_throttle import INTERVAL_SECONDS
@@ -170,6 +171,14 @@ class UnconfirmedTests(FlowTestCase):
         self.assertEqual(self.taken("slow"), [b"4"])
         self.do("slow", mlm.Confirm(trackers[1], 404, b""))
         self.assertEqual(self.taken("slow"), [b"5"])
+
+    def test_empty_ones(self) -> None:
+        """The number of unconfirmed deliveries is limited even if they are empty."""
+        self.open("slow", credit=60_000)
+        most = MOST * PROOF_OCTETS // LEASE_OCTETS
+        for _ in range(most + 2):
+            self.do("sender", mlm.MailboxSend(b"slow", b"", b"", 0, ()))
+        self.assertEqual(len(self.trackers("slow")), most)
 
     def test_one_that_is_larger(self) -> None:
         """A single delivery may exceed the limit."""
