@@ -16,6 +16,8 @@ from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 
 TRIM_SECONDS = 1.0
+FEED_BETWEEN_TICKS = 4000
+"""The number of records that all calls between two ticks examine for lagging readers, of all streams and clients."""
 _MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
 
 
@@ -37,7 +39,7 @@ class Streams:
         self._trimmed = 0.0
         self.refused = 0
         """The number of messages that were too large, or not stored because of the limit for streams."""
-        self._round_robin = RoundRobin()
+        self._round_robin, self._feed_budget = RoundRobin(), FEED_BETWEEN_TICKS
         for size in store.streams():
             if size.first <= size.last:
                 self._get_or_create(size.stream).restore(size.first, size.last, size.octets)
@@ -61,7 +63,8 @@ class Streams:
         stream = self._streams.get(name)
         if stream is not None:
             for client in stream.lagging:
-                stream.feed(client)
+                if not self._feed(stream, client):
+                    return
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
         """Add a pattern to a client's reader of a stream, from the next message on."""
@@ -125,15 +128,27 @@ class Streams:
         return False
 
     def feed(self, client: Client) -> None:
-        """Send a client records from the journals of all streams in which it lags, as far as it is ready."""
+        """Send a client records from the journals of all streams in which it lags, as far as it is ready.
+
+        The next ticks continue when this takes many records.
+        """
         for name in self._read_by.get(client, ()):
-            self._streams[name].feed(client)
+            if not self._feed(self._streams[name], client):
+                return
+
+    def _feed(self, stream: Stream, client: Client) -> bool:
+        """Feed one reader; return False if the budget until the next tick was used up before."""
+        if self._feed_budget <= 0:
+            return False
+        self._feed_budget -= stream.feed(client, min(FEED_RECORDS, self._feed_budget))
+        return True
 
     def tick(self, now: float) -> None:
         """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
+        self._feed_budget = FEED_BETWEEN_TICKS
         lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
         self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
         for stream in list(self._streams.values()) if is_time else self._streams.values():

@@ -299,6 +299,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
     for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():
         patch(stream, name, size)
     patch(streams, "FEED_RECORDS", stream.FEED_RECORDS)
+    patch(streams, "FEED_BETWEEN_TICKS", 10)
     patch(sqlite, "SPILL_OCTETS", 300)
 
 
