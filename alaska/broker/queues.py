@@ -18,6 +18,7 @@ from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
 from alaska.broker.queue import READ_IN_A_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
+from alaska.broker.subject_index import CacheMemory
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -48,6 +49,7 @@ class Queues:
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
+        self._cache_memory = CacheMemory()
         self._offered_by: dict[Client, dict[bytes, None]] = {}
         self._position = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
@@ -75,7 +77,7 @@ class Queues:
         return queue
 
     def _offers_of(self, address: bytes) -> Offers:
-        return self._offers.setdefault(address, Offers())
+        return self._offers.setdefault(address, Offers(self._cache_memory))
 
     def continue_reading(self, name: QueueName, now: float) -> None:
         """Deliver messages of a queue that the store has fetched."""

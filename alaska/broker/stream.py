@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from alaska.broker.clients import Client
 from alaska.broker.limits import Gauge, QueueLimits
 from alaska.broker.stream_readers import Reader
-from alaska.broker.subject_index import SubjectIndex
+from alaska.broker.subject_index import CacheMemory, SubjectIndex
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Record, Retention
@@ -48,6 +48,7 @@ class Stream:
         gauge: Gauge,
         limits: QueueLimits,
         report_error: Callable[[StoreError], None],
+        cache_memory: CacheMemory,
     ) -> None:
         self.name = name
         self._report_error = report_error
@@ -60,7 +61,7 @@ class Stream:
         self._store = store
         self._retention = retention
         self._is_retained = retention.most_records != 0
-        self._index = SubjectIndex()
+        self._index = SubjectIndex(cache_memory)
         self._readers: dict[Client, Reader] = {}
         self._by_pattern: dict[Pattern, dict[Client, Reader]] = {}
         self._lagging: dict[Client, Reader] = {}

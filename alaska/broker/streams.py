@@ -9,6 +9,7 @@ from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream import FEED_RECORDS, Stream
+from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import reckoned
@@ -31,6 +32,7 @@ class Streams:
         self._retention_of = limits.retention_of
         self._limits = limits.stream
         self._gauge = Gauge()
+        self._cache_memory = CacheMemory()
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
@@ -50,9 +52,8 @@ class Streams:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
-            stream = self._streams[name] = Stream(
-                name, self._store, retention, self._gauge, self._limits, self._report_error
-            )
+            shared = self._gauge, self._limits, self._report_error, self._cache_memory
+            stream = self._streams[name] = Stream(name, self._store, retention, *shared)
             last = self._ended.pop(name)
             if last:
                 stream.restore(last + 1, last, 0)
