@@ -98,10 +98,7 @@ class Lane:
 
     def insert(self, message: Message) -> None:
         """Add a message in the order of positions."""
-        if self.messages and self.messages[-1].position < message.position:
-            self.messages.append(message)
-        else:
-            insert_by_position(self.messages, message)
+        insert_by_position(self.messages, message)
         self._add(message)
         if not self.has_more_in_store:
             self.upto = max(self.upto, message.position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import filterfalse
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -247,7 +248,9 @@ class Queues:
                 queue.consumers_changed()
             self._remove_if_unused(queue)
         leases = client.release_all()
-        self._requeue([*leases.values(), *self._deliveries.remove_client(client)], now)
+        # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
+        unfinished = [*leases.values(), *self._deliveries.remove_client(client)]
+        self._requeue(sorted(unfinished, key=lambda each: each.position), now)
         self._dispatch_set_aside(leases, now)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
@@ -261,11 +264,13 @@ class Queues:
                 self._dispatch(self._queues.get(name), now)
 
     def _requeue(self, messages: list[Message], now: float) -> None:
+        """Let messages that were in flight, ordered by position, wait again."""
         self._now = now
-        for message in messages:
-            if self._deliveries.has_no_attempts_left(message):
-                self.give_up(message)
-                continue
+        has_no_attempts_left = self._deliveries.has_no_attempts_left
+        for message in filter(has_no_attempts_left, messages):
+            self.give_up(message)
+        # The last one first, so that each is inserted at the head of its lane, which is fast.
+        for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
