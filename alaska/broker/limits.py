@@ -106,6 +106,11 @@ class Gauge:
             self._log.warn(words, what=str(what), octets=octets, cause="" if cause is None else f" ({cause})")
 
 
+ABANDONED_FACTOR = 2
+"""The maximum number of mailboxes and services, as a multiple of the limit for those without consumers.
+
+The difference is for those whose consumers have left. Each connected client may have one more.
+"""
 _QUEUES = "the table of mailboxes and services (mlm_server/queues/limit)"
 
 
@@ -132,6 +137,17 @@ class Room:
             self._gauge.admits(queue, waiting + more, self._limits_of[queue.kind])
             and self._gauge.admits("the size of all queues", self.octets + more, self._total, queue)
         )
+
+    def admits_new(self, queue: QueueName, queues: int, clients: int) -> bool:
+        """Return whether a queue without messages may get one that is stored until its consumer confirms it.
+
+        ``queues`` is the number of queues, this one included. Clients that open, each with a new address, and leave do
+        not confirm such a message, so that the queue remains.
+        """
+        most = self._queues.most_octets
+        if most is None or queues <= most:
+            return True
+        return self._gauge.admits(_QUEUES, queues, QueueLimits(ABANDONED_FACTOR * most + clients), queue)
 
     def shrank(self, queue: QueueName, waiting: int, less: int) -> None:
         """Record that ``waiting`` octets wait in a queue now, ``less`` fewer than before."""

@@ -76,7 +76,12 @@ class Queue:
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        return bool(self.waiting or self._loaded or not self.consumers.is_empty)
+        return self.has_messages or not self.consumers.is_empty
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether the queue has messages that wait or are in flight."""
+        return bool(self.waiting or self._loaded)
 
     @property
     def has_unloaded(self) -> bool:

@@ -136,16 +136,25 @@ class Queues:
         if not self._store.has_room:
             self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
             return False
+        is_admitted = queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
         consumer = queue.consumer_for(message)
+        is_finished_when_sent = consumer is not None and consumer.credit is None and not self._is_shared
+        if not (is_admitted or is_finished_when_sent):
+            queue.forget(message)
+            return self._refuse_for_room(queue, message)
         if consumer is None:
             return self._enqueue(queue, message)
-        if consumer.credit is None and not self._is_shared:
+        if is_finished_when_sent:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
             self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
+                if not is_admitted and queue.expire(message):
+                    self._room.shrank(queue.name, queue.octets, message.size)
+                    self._store.forget(message)
+                    return self._refuse_for_room(queue, message)
                 self._dispatch(queue, self._now)
         else:
             if self._is_durable:
@@ -157,12 +166,10 @@ class Queues:
         return True
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
-        """Let a new message wait; if there is no room for it, refuse it and return False."""
+        """Let a new message wait, or refuse it."""
         has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
-            self._counters.over_limit += 1
-            self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
-            return False
+            return self._refuse_for_room(queue, message)
         self._room.octets += message.size
         is_in_memory = queue.enqueue(message)
         if self._is_durable or not is_in_memory or message.expires is not None:
@@ -171,6 +178,11 @@ class Queues:
             # The store is not durable, so the message is no safer there than in memory.
             self._confirm_stored(message)
         return True
+
+    def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
+        self._counters.over_limit += 1
+        self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
+        return False
 
     def _store_message(self, message: Message) -> None:
         self._store.keep(message, self._confirm_stored if message.is_tracked else None)
