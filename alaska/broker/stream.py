@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Gauge, QueueLimits
-from alaska.broker.stream_readers import Reader
+from alaska.broker.stream_readers import OwnRecords, Reader
 from alaska.broker.subject_index import CacheMemory, SubjectIndex
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
@@ -49,9 +49,11 @@ class Stream:
         limits: QueueLimits,
         report_error: Callable[[StoreError], None],
         cache_memory: CacheMemory,
+        own_records: OwnRecords,
     ) -> None:
         self.name = name
         self._report_error = report_error
+        self._own_records = own_records
         self._is_trimming = False
         self._label = f"stream {printable(name)}"
         self._gauge = gauge
@@ -104,7 +106,7 @@ class Stream:
         self._subscribe(client, pattern, since).wants_records = True
 
     def _subscribe(self, client: Client, pattern: Pattern, since: int) -> Reader:
-        reader = self._readers.setdefault(client, Reader(client))
+        reader = self._readers.setdefault(client, Reader(client, self._own_records))
         if pattern not in reader.subscriptions:
             self._by_pattern.setdefault(pattern, {})[client] = reader
             self._index.add(pattern)
@@ -118,6 +120,8 @@ class Stream:
     def cancel(self, client: Client) -> None:
         """Remove a client's reader, if there is one."""
         reader = self._readers.pop(client, None)
+        if reader is not None:
+            reader.forget_own()
         for pattern in reader.subscriptions if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
@@ -200,7 +204,7 @@ class Stream:
             )
         if reader.next_position == self._last + 1:
             reader.next_position = None
-            reader.own_records.clear()
+            reader.forget_own()
             self._catch_up(client)
         return examined
 

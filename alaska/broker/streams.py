@@ -9,6 +9,7 @@ from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream import FEED_RECORDS, Stream
+from alaska.broker.stream_readers import OwnRecords
 from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
@@ -32,7 +33,7 @@ class Streams:
         self._retention_of = limits.retention_of
         self._limits = limits.stream
         self._gauge = Gauge()
-        self._cache_memory = CacheMemory()
+        self._cache_memory, self._own_records = CacheMemory(), OwnRecords()
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
@@ -52,7 +53,7 @@ class Streams:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
-            shared = self._gauge, self._limits, self._report_error, self._cache_memory
+            shared = self._gauge, self._limits, self._report_error, self._cache_memory, self._own_records
             stream = self._streams[name] = Stream(name, self._store, retention, *shared)
             last = self._ended.pop(name)
             if last:

@@ -145,6 +145,19 @@ class LagTests(StreamTestCase):
         self.do("r", mlm.Credit(10))
         self.assertEqual(self.taken("r"), [b"1", b"own", b"own"])
 
+    def test_own_records_of_many_streams_are_limited(self) -> None:
+        """The limit is one for all streams; positions count until the reader has caught up or cancels."""
+        self.patch(stream_readers, "MAX_OWN_RECORDS", 6)
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), *[mlm.StreamRead(b"%d" % n, b"") for n in range(8)])
+        self.do("w", *[command for number in range(8) for command in write(b"1", stream=b"%d" % number)])
+        for number in range(5):
+            self.do("r", mlm.StreamWrite(b"%d" % number), *[mlm.StreamSend(b"own", ())] * 2)
+        self.do("r", mlm.StreamCancel(b"0"), mlm.StreamWrite(b"5"), *[mlm.StreamSend(b"own", ())] * 2)
+        self.do("r", mlm.Credit(100))
+        self.pass_time(0.1, "w", "r")
+        self.assertEqual(sorted(self.taken("r")), [b"1"] * 7 + [b"own"] * 4)
+        self.assertEqual(self.broker._streams._own_records.count, 0)
+
 
 class ReplayTests(StreamTestCase):
     """Replay from the journal."""
