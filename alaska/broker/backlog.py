@@ -33,7 +33,7 @@ class Backlog:
         self._lanes = Lanes(window_memory)
         self._loaded: set[int] = set()
         self._in_memory = 0
-        self._messages_read = 0
+        self._work_done = 0
         self._sorted_upto = 0
         self._has_unsorted = False
         self._has_additions = False
@@ -92,7 +92,7 @@ class Backlog:
 
     def _page(self, after: int) -> Page[Message, int]:
         page = self._store.waiting(self.name, after, READ_MESSAGES)
-        self._messages_read += sum(1 + message.size // MESSAGE_OCTETS for message in page)
+        self._work_done += sum(1 + message.size // MESSAGE_OCTETS for message in page)
         return page
 
     def _load_more(self) -> bool:

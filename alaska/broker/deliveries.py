@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from alaska import errors
 from alaska.broker.clients import LEASE_OCTETS, Client
 from alaska.broker.counters import Counters
+from alaska.broker.round_robin import RoundRobin
 from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.broker.unproven import Unproven
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
+
+FINISHED_PER_TICK = 6000
+"""The number of deliveries to clients that do not confirm that are finished per tick; the next tick continues."""
+FINISHED_PER_DELIVERY = 10
+"""The number of earlier ones that are finished with each new delivery to such a client."""
 
 
 class Outcomes(Protocol):
@@ -52,6 +59,7 @@ class Deliveries:
         self._outcomes = outcomes
         self.aliases = Aliases()
         self._unproven: dict[Client, Unproven] = {}
+        self._round_robin = RoundRobin()
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
@@ -102,19 +110,22 @@ class Deliveries:
             return False
         unproven = self._unproven.setdefault(client, Unproven())
         unproven.add(message, has_left)
-        self._finish_sent(client, unproven)
+        self._finish_sent(client, unproven, FINISHED_PER_DELIVERY)
         return True
 
-    def _finish_sent(self, client: Client, unproven: Unproven) -> None:
-        for message in unproven.pop_left():
+    def _finish_sent(self, client: Client, unproven: Unproven, most: int) -> int:
+        finished = 0
+        for message in islice(unproven.pop_left(), most):
             self._outcomes.finish(message, errors.DELIVERED, b"")
+            finished += 1
         if unproven.is_empty:
             self._unproven.pop(client, None)
+        return finished
 
     def tick(self) -> None:
         """Finish deliveries to clients that do not confirm, as far as they have left this process."""
-        for client, unproven in list(self._unproven.items()):
-            self._finish_sent(client, unproven)
+        sent = list(self._unproven.items())
+        self._round_robin.run(sent, FINISHED_PER_TICK, lambda each, most: self._finish_sent(*each, most))
 
     def remove_client(self, client: Client) -> list[Message]:
         """Return the deliveries to a client that has left, and does not confirm, that have not left this process."""

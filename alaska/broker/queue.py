@@ -23,8 +23,13 @@ from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_la
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueName
 
-READ_IN_A_TICK = 6000
-"""The number of messages that all calls between two ticks may read from the store; a large one counts as several."""
+WORK_PER_TICK = 6000
+"""The number of messages that all calls between two ticks may read from the store and deliver.
+
+A large message that is read counts as several.
+"""
+MIN_DELIVERIES_PER_CALL = 10
+"""The number of messages that one call may deliver even if other calls have used up the number for this tick."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
@@ -51,17 +56,24 @@ class Queue(Backlog):
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
+        self._most_work = 0
+        self._is_interrupted = False
 
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
         return self.has_messages or not self.consumers.is_empty
 
+    @property
+    def has_more_to_deliver(self) -> bool:
+        """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
+        return self._is_interrupted or self.has_unloaded
+
     # Incoming messages
 
     def consumer_for(self, message: Message) -> Client | None:
         """Return the consumer that takes a new message at once, or None if it has to wait."""
-        if self._has_unsorted:
+        if self._has_unsorted or self._is_interrupted:
             return None
         lane = self.consumers.lane_of(message.subject)
         if (
@@ -128,15 +140,17 @@ class Queue(Backlog):
     # Outgoing messages
 
     def dispatch(self, now: float, most: int) -> int:
-        """Deliver messages, oldest first, as far as consumers are ready; return the number of messages read for that.
+        """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
 
-        Reading stops when that number is at least ``most``; a message counts once more per ``MESSAGE_OCTETS``.
+        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages. A
+        message that is read counts once more per ``MESSAGE_OCTETS``.
         """
-        self._messages_read = 0
+        self._work_done = 0
+        self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
         self._deliver_lanes(now)
         for _ in range(READS_PER_CALL):
             if (
-                self._messages_read >= most
+                self._work_done >= most
                 or not self.has_unloaded
                 or not self.consumers.has_ready()
                 or not self._load_more()
@@ -144,12 +158,18 @@ class Queue(Backlog):
                 break
             self._count_loaded()
             self._deliver_lanes(now)
-        return self._messages_read
+        return self._work_done
 
     def _deliver_lanes(self, now: float) -> None:
+        self._is_interrupted = False
+        if not self.consumers.has_ready():
+            return
         heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
         heapify(heads)
         while heads:
+            if self._work_done >= self._most_work:
+                self._is_interrupted = True
+                return
             _, key = heads[0]
             lane = self._lanes[key]
             message = lane.messages[0]
@@ -157,6 +177,7 @@ class Queue(Backlog):
             client = None if is_removed else self.consumers.next_of(main_lane(key), message.tracker)
             if client is not None:
                 is_removed = True
+                self._work_done += 1
                 lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1

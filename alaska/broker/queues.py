@@ -17,7 +17,7 @@ from alaska.broker.lanes import WindowMemory
 from alaska.broker.limits import Limits, Room
 from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
-from alaska.broker.queue import READ_IN_A_TICK, Queue
+from alaska.broker.queue import WORK_PER_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.subject_index import CacheMemory
 from alaska.interfaces import IStore
@@ -59,7 +59,7 @@ class Queues:
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self.window_memory = WindowMemory()
         self._deliveries = Deliveries(store, counters, limits.attempts, self._restored_upto, self)
-        self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
+        self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -229,9 +229,9 @@ class Queues:
         if queue is None or not queue.waiting:
             return 0
         before = queue.octets
-        self._read_budget -= (read := queue.dispatch(now, self._read_budget))
+        self._work_budget -= (work := queue.dispatch(now, self._work_budget))
         self._room.shrank(queue.name, queue.octets, before - queue.octets)
-        return read
+        return work
 
     # Confirmation, redelivery and expiry
 
@@ -291,7 +291,7 @@ class Queues:
             self._dispatch(self._queues.get(name), now)
 
     def expire(self, now: float) -> None:
-        """Expire messages, and continue with queues whose messages are still to be read from the store."""
+        """Expire messages, and continue with queues that could not read or deliver everything."""
         self._now = now
         self._deliveries.tick()
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
@@ -302,9 +302,9 @@ class Queues:
             if queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
-        to_load = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
-        self._read_budget = READ_IN_A_TICK
-        self._round_robin.run(to_load, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
+        unfinished = [each for each in self._queues.values() if each.has_more_to_deliver and each.consumers.has_ready()]
+        self._work_budget = WORK_PER_TICK
+        self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
 
     def _expired(self, message: Message) -> None:
         self._counters.timed_out += 1

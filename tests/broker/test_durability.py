@@ -9,6 +9,7 @@ from typing import cast
 
 from twisted.internet.task import Clock
 
+from alaska.broker import deliveries
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
@@ -173,6 +174,21 @@ class ConfirmationTests(DurableTestCase):
         self.crash()
         self.open("w", OFFER)
         self.assertEqual(self.taken("w"), [])
+
+    def test_many_promised(self) -> None:
+        """The number of messages for a plain receiver that are finished per tick is limited; the next one continues."""
+        self.patch(deliveries, "FINISHED_PER_TICK", 4)
+        self.open("p", *[request(b"%d" % number, tracker=b"t%d" % number) for number in range(10)], credit=0)
+        self.write()
+        self.router.unread.add(b"w")
+        self.open("w", OFFER)
+        self.confirms("p")
+        self.router.unread.clear()
+        counts = []
+        for _ in range(4):
+            self.broker.tick(self.now)
+            counts.append(len(self.confirms("p")))
+        self.assertEqual(counts, [4, 4, 2, 0])
 
     def test_promised_before_crash(self) -> None:
         """A stored message that has not left the broker's process to a plain receiver is redelivered after a crash."""

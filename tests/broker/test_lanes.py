@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import lanes
+from alaska.broker import lanes, queues
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase
@@ -65,3 +65,23 @@ class WindowsTests(BrokerTestCase):
         self.open("second", OFFER, credit=1000)
         self.pass_time(3, "second")
         self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])
+
+
+class BurstTests(BrokerTestCase):
+    """Many waiting messages, for a worker that becomes ready."""
+
+    def test_in_pieces(self) -> None:
+        """The number of messages that one command delivers is limited; ticks deliver the others, in order."""
+        self.patch(queues, "WORK_PER_TICK", 100)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(20)], credit=0)
+        self.open("sender")
+        subjects = [b"%d" % (number % 20) for number in range(600)]
+        for subject in subjects:
+            self.do("sender", mlm.ServiceSend(b"svc", subject, b"", 0, ()))
+        self.pass_time(0.1, "worker", "sender")
+        self.do("worker", mlm.Credit(1000))
+        first = self.taken("worker")
+        self.assertLessEqual(len(first), 100)
+        self.do("sender", mlm.ServiceSend(b"svc", b"0", b"", 0, ()))
+        self.pass_time(1, "sender")
+        self.assertEqual([*first, *self.taken("worker")], [*subjects, b"0"])
