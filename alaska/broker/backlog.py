@@ -3,7 +3,8 @@
 The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
 is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
 each of them is known to be in memory, in flight to a client, in the lane ``NO_CONSUMERS``, or in a lane that has more
-in the store since its window was full. Later ones are read when a consumer is ready for more.
+in the store since its window was full. Later ones are read when a consumer is ready for more. A message that needs a
+lane beyond the limit for lanes stops the sorting, until there are fewer lanes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Backlog:
         self._work_done = 0
         self._sorted_upto = 0
         self._has_unsorted = False
+        self._lacks_lane = False
         self._has_additions = False
         self.waiting = 0
         """The number of messages that wait."""
@@ -60,11 +62,12 @@ class Backlog:
     def consumers_changed(self) -> None:
         """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
         waiting = self._lanes.remove_all()
+        self._lacks_lane = False
         if self.waiting == self._in_memory:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
-                if not self._sort_into_lane(message):
+                if self._lacks_lane or not self._sort_into_lane(message):
                     self._spill(message)
             return
         # Between those in memory there are others in the store: to get the order right, read all from the store.
@@ -89,6 +92,7 @@ class Backlog:
             self._spill(message)
         self._sorted_upto = 0
         self._has_unsorted = True
+        self._lacks_lane = False
 
     def _page(self, after: int) -> Page[Message, int]:
         page = self._store.waiting(self.name, after, READ_MESSAGES)
@@ -101,12 +105,21 @@ class Backlog:
         if not self._has_unsorted:
             return self._lanes.has_messages
         before = self._sorted_upto
+        if not self._lacks_lane or self._lanes.may_add:
+            self._sort_more()
+        return self._sorted_upto > before or self._lanes.has_messages
+
+    def _sort_more(self) -> None:
+        """Sort the next messages of the store into lanes."""
+        self._lacks_lane = False
         page = self._page(self._sorted_upto)
         for message in page:
             if message.position in self._loaded:
                 self._sorted_upto = message.position
             else:
                 self._sort_into_lane(message)
+                if self._lacks_lane:
+                    return
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         if not self._has_unsorted:
@@ -114,7 +127,6 @@ class Backlog:
                 self._reload()
             else:
                 self._recount()
-        return self._sorted_upto > before or self._lanes.has_messages
 
     def _refill_lanes(self) -> None:
         """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
@@ -152,10 +164,14 @@ class Backlog:
 
     def _sort_into_lane(self, message: Message) -> bool:
         """Add the next message to its lane; return False if it stays in the store."""
-        self._sorted_upto = message.position
         key, lane = self._lane_for(message)
         if lane is None:
+            if isinstance(key, frozenset) and key != NO_CONSUMERS and not self._lanes.may_add:
+                # It is sorted later, before all that follow it.
+                self._has_unsorted = self._lacks_lane = True
+                return False
             lane = self._lanes.open(key, message.position - 1)
+        self._sorted_upto = message.position
         if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
             if not lane.has_more_in_store:
                 # Not the position of the window's last message: a requeued one in the window may have a higher one.

@@ -95,7 +95,7 @@ class Queue(Backlog):
             return False
         if message.tracker:
             key, lane = self._lane_for(message)
-            if lane is None and self.consumers.has_tracker_in_flight(message.tracker):
+            if lane is None and self._lanes.may_set_aside and self.consumers.has_tracker_in_flight(message.tracker):
                 self._open_aside(Aside(key, message.tracker), message)
         return self._sort_into_lane(message)
 
@@ -215,12 +215,12 @@ class Queue(Backlog):
     def _set_aside(self, key: Hashable, lane: Lane) -> bool:
         """Set the first message of a lane aside if only its tracker prevents the delivery; return whether it was.
 
-        A message that has been set aside before stays in its lane.
+        A message that has been set aside before stays in its lane, and so does one beyond the limit for lanes.
         """
         tracker = lane.messages[0].tracker
         if not tracker or not self.consumers.has_tracker_in_flight(tracker):
             return False
-        if isinstance(key, Aside):
+        if isinstance(key, Aside) or not (self._lanes.may_set_aside or Aside(key, tracker) in self._lanes):
             self._on_set_aside(self, tracker)
             return False
         message = lane.popleft()

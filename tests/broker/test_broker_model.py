@@ -292,6 +292,8 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         "WINDOW_OCTETS": 14,
         "TOTAL_WINDOW_OCTETS": 3000,
         "NARROW_WINDOW_OCTETS": 600,
+        "FREE_LANES": 2,
+        "MAX_LANE_OCTETS": 2000,
     }.items():
         patch(lanes, name, size)
     for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2}.items():

@@ -66,6 +66,24 @@ class WindowsTests(BrokerTestCase):
         self.pass_time(3, "second")
         self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])
 
+    def test_number_of_lanes(self) -> None:
+        """Lanes have a limit; a request that needs another one waits behind earlier ones, and keeps its position."""
+        self.patch(lanes, "FREE_LANES", 3)
+        self.patch(lanes, "MAX_LANE_OCTETS", 5 * lanes.LANE_OCTETS)
+        letters = b"abcdefgh"
+        self.open("worker", *[mlm.ServiceOffer(b"svc", bytes([letter])) for letter in letters], credit=0)
+        self.open("sender")
+        subjects = [bytes(each for at, each in enumerate(letters) if number >> at & 1) for number in range(256)] * 2
+        for subject in subjects:
+            self.do("sender", mlm.ServiceSend(b"svc", subject, b"", 0, ()))
+        (waiting,) = self.broker.queues._queues.values()
+        self.assertLess(len(waiting._lanes), 10)
+        for _ in range(50):
+            self.do("worker", mlm.Credit(20))
+            self.pass_time(0.2, "sender")
+        self.assertEqual(self.taken("worker"), [subject for subject in subjects if subject])
+        self.assertEqual(self.broker.queues.window_memory.lane_octets, 0)
+
 
 class BurstTests(BrokerTestCase):
     """Many waiting messages, for a worker that becomes ready."""
