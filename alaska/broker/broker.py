@@ -36,8 +36,8 @@ GRACE_SECONDS = 1.0
 """If the broker was not called for this long, its own process was stopped, and no client expires for that time."""
 STORE_ERROR_SECONDS = 60.0
 _REPLIES_UNREAD = (
-    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, and its "
-    "session ends"
+    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, or all "
+    "connections together have too much unread (unread-size), and its session ends"
 )
 
 
@@ -93,6 +93,8 @@ class Broker:
         self._now = now
         self.counters.received += 1
         client = self.clients.by_peer(peer)
+        if client is None and self.flows.is_stalled(peer):
+            return
         try:
             command = decode(frames)
         except errors.ProtocolError as error:

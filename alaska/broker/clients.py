@@ -108,9 +108,19 @@ class Client:
         A message for a plain client counts as delivered when it is sent, so it is sent at once to learn whether that is
         possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
+        frames = encode(command)
+        flow = self.flow
+        if not flow.admits_reply(len(frames[0])):
+            self.is_disconnected = self.ignores_replies = True
+            return False
+        if flow.octets_since_proof >= PROOF_OCTETS:
+            return self._send_with_proof(frames) is not None
+        return self._send(frames)
+
+    def _send(self, frames: list[bytes]) -> bool:
         if self.credit is not None:
-            self.router.post(self.peer, encode(command))
-        elif not self.router.send(self.peer, encode(command)):
+            self.router.post(self.peer, frames)
+        elif not self.router.send(self.peer, frames):
             self.is_disconnected = True
         return not self.is_disconnected
 
@@ -120,17 +130,17 @@ class Client:
         flow.messages_since_proof += 1
         flow.octets_since_proof += octets
         if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
-            return self.send(command)
-        return self._send_with_proof(command) is not None
+            return self._send(encode(command))
+        return self._send_with_proof(encode(command)) is not None
 
     def deliver_with_proof(self, command: Command, octets: int) -> Callable[[], bool] | None:
         """Do as :meth:`deliver`; return a function that says whether it has left this process, None if disconnected."""
         self.flow.messages_since_proof += 1
         self.flow.octets_since_proof += octets
-        return self._send_with_proof(command)
+        return self._send_with_proof(encode(command))
 
-    def _send_with_proof(self, command: Command) -> Callable[[], bool] | None:
-        has_left = self.router.send_with_proof(self.peer, encode(command))
+    def _send_with_proof(self, frames: list[bytes]) -> Callable[[], bool] | None:
+        has_left = self.router.send_with_proof(self.peer, frames)
         if has_left is None:
             self.is_disconnected = True
             return None
