@@ -23,7 +23,7 @@ from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
 from alaska.message import QueueName
 from alaska.mlm import commands as mlm
-from alaska.mlm.codec import decode, encode
+from alaska.mlm.codec import decode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
@@ -231,7 +231,10 @@ class Broker:
             self._send_to(peer, mlm.Error(errors.COMMAND_INVALID, b""))
 
     def _send_to(self, peer: bytes, command: mlm.Command) -> None:
-        self._router.send(peer, encode(command))
+        """Send a reply to a connection without a client; it counts like any other reply."""
+        flow = self.flows.of(peer)
+        Client(peer, b"", self._now, self._router, flow).send(command)
+        self.flows.end(flow)
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:

@@ -262,6 +262,21 @@ class ReplyTests(FlowTestCase):
         self.read(first)
         self.assertEqual(self.say(first, mlm.ConnectionOpen(b"again")), [mlm.Ok(200, CAPABILITIES)])
 
+    def test_never_opened(self) -> None:
+        """Connections that do not open a session get no more replies, either."""
+        names = [f"raw{number}" for number in range(12)]
+        self.stop_reading(*names)
+        for name in names:
+            self.do(name, *[CLOSE] * 1400)
+        self.pass_time(1.5, "sender")
+        for name in names:
+            self.take(name)
+            self.do(name, *[CLOSE] * 2000)
+            self.assertLess(len(self.take(name)), 1000)
+        self.router.unread.clear()
+        self.pass_time(0.05, "sender")
+        self.assertEqual(self.say(names[0], CLOSE), [OK])
+
     def test_opened_again(self) -> None:
         """A client that closes and opens again gets no more replies than one that does not."""
         name, *_ = self.fill(5)
