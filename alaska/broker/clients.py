@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, Flow
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
 from alaska.mlm.codec import encode
@@ -110,7 +110,20 @@ class Client:
         """
         frames = encode(command)
         flow = self.flow
-        if not flow.admits_reply(len(frames[0])):
+        flow.octets_since_proof += len(frames[0]) + REPLY_OCTETS
+        if flow.octets_since_proof >= PROOF_OCTETS or flow.is_stalled:
+            return self._send_checked(frames)
+        # As _send, which is not called here, since this is done several times per message.
+        if self.credit is not None:
+            self.router.post(self.peer, frames)
+        elif not self.router.send(self.peer, frames):
+            self.is_disconnected = True
+        return not self.is_disconnected
+
+    def _send_checked(self, frames: list[bytes]) -> bool:
+        """Send a reply on a connection that may be stalled, or with a proof if that is due."""
+        flow = self.flow
+        if flow.is_stalled and not flow.admits_reply(len(frames[0])):
             self.is_disconnected = self.ignores_replies = True
             return False
         if flow.octets_since_proof >= PROOF_OCTETS:

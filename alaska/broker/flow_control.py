@@ -64,7 +64,7 @@ class Flow:
         "messages_since_proof",
         "octets_since_proof",
         "peer",
-        "reply_octets",
+        "stalled_reply_octets",
     )
 
     def __init__(self, flows: Flows, peer: bytes) -> None:
@@ -78,9 +78,9 @@ class Flow:
         self.in_flight_octets = 0
         """The octets of those deliveries, and of the replies between them."""
         self.is_full = False
-        self.reply_octets = 0
-        """The octets of the replies since something has left."""
         self.is_stalled = False
+        self.stalled_reply_octets = 0
+        """The octets of the replies while the connection was stalled, since something has left."""
         self._ticks_without_progress = 0
 
     @property
@@ -108,18 +108,16 @@ class Flow:
             self.in_flight -= proof.messages
             left += proof.octets
         if len(proofs) < before:
-            self._ticks_without_progress = self.reply_octets = 0
+            self._ticks_without_progress = self.stalled_reply_octets = 0
             self.is_stalled = False
         self.in_flight_octets -= left
         self._flows.subtract(self, left, not proofs)
         self.is_full = bool(proofs) and self._flows.is_too_much(self)
 
     def admits_reply(self, octets: int) -> bool:
-        """Count a reply with this number of octets in its first frame; return False if too many are unread."""
-        octets += REPLY_OCTETS
-        self.octets_since_proof += octets
-        self.reply_octets += octets
-        return not self.is_stalled or self.reply_octets <= MAX_STALLED_REPLY_OCTETS
+        """Count a reply on a stalled connection, by the size of its first frame; return False if there are too many."""
+        self.stalled_reply_octets += octets + REPLY_OCTETS
+        return self.stalled_reply_octets <= MAX_STALLED_REPLY_OCTETS
 
     def tick(self) -> None:
         """Remove from the count what has left, and find out whether the connection is stalled."""

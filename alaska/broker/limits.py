@@ -121,6 +121,8 @@ class Room:
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._total = limits.total
         self._queues = QueueLimits(limits.queues)
+        self.most_queues = float("inf") if limits.queues is None else limits.queues
+        """The limit for queues without consumers; :meth:`admits_new` has to be asked only beyond it."""
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
         self.octets = 0
@@ -145,9 +147,9 @@ class Room:
         not confirm such a message, so that the queue remains.
         """
         most = self._queues.most_octets
-        if most is None or queues <= most:
-            return True
-        return self._gauge.admits(_QUEUES, queues, QueueLimits(ABANDONED_FACTOR * most + clients), queue)
+        return most is None or self._gauge.admits(
+            _QUEUES, queues, QueueLimits(ABANDONED_FACTOR * most + clients), queue
+        )
 
     def shrank(self, queue: QueueName, waiting: int, less: int) -> None:
         """Record that ``waiting`` octets wait in a queue now, ``less`` fewer than before."""

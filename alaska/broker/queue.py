@@ -62,7 +62,7 @@ class Queue(Backlog):
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        return self.has_messages or not self.consumers.is_empty
+        return bool(self.waiting or self._loaded or not self.consumers.is_empty)
 
     @property
     def has_more_to_deliver(self) -> bool:

@@ -136,15 +136,14 @@ class Queues:
         if not self._store.has_room:
             self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
             return False
-        is_admitted = queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
+        is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
         consumer = queue.consumer_for(message)
-        is_finished_when_sent = consumer is not None and consumer.credit is None and not self._is_shared
-        if not (is_admitted or is_finished_when_sent):
+        if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
             queue.forget(message)
             return self._refuse_for_room(queue, message)
         if consumer is None:
             return self._enqueue(queue, message)
-        if is_finished_when_sent:
+        if consumer.credit is None and not self._is_shared:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
@@ -178,6 +177,9 @@ class Queues:
             # The store is not durable, so the message is no safer there than in memory.
             self._confirm_stored(message)
         return True
+
+    def _admits_new(self, queue: Queue) -> bool:
+        return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
 
     def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
         self._counters.over_limit += 1

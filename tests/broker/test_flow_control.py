@@ -246,7 +246,7 @@ class ReplyTests(FlowTestCase):
     def test_disconnected(self) -> None:
         """At the common limit, a client that reads nothing and sends commands is disconnected, and gets no replies."""
         for name in self.fill(5):
-            self.assertLess(self.ask(name, 1000), 200)
+            self.assertLess(self.ask(name, 1000), 500)
             self.pass_time(0.05, "sender")
             self.assertEqual(self.say(name, mlm.ConnectionOpen(b"again"), self.INVALID), [])
         self.assertEqual(len(self.broker.clients), 1)
@@ -286,4 +286,4 @@ class ReplyTests(FlowTestCase):
             self.open(name, credit=0)
             replies += self.ask(name, 10)
             self.pass_time(0.05, "sender")
-        self.assertLess(replies, 300)
+        self.assertLess(replies, 500)
