@@ -128,7 +128,7 @@ class Deliveries:
         self._round_robin.run(sent, FINISHED_PER_TICK, lambda each, most: self._finish_sent(*each, most))
 
     def remove_client(self, client: Client) -> list[Message]:
-        """Return the deliveries to a client that has left, and does not confirm, that have not left this process."""
+        """Return the deliveries to a client that has left, and does not confirm, that may still be in this process."""
         unproven = self._unproven.pop(client, None)
         if unproven is None:
             return []
@@ -137,7 +137,7 @@ class Deliveries:
         unsent = unproven.unsent()
         for message in unsent:
             message.attempts -= 1
-        return unsent
+        return [*unproven.encoded(), *unsent]
 
     def _deliver_taken(self, client: Client, message: Message, is_taken: bool) -> None:
         """Deliver a message of a shared store to a client that does not confirm."""

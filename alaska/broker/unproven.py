@@ -52,3 +52,7 @@ class Unproven:
     def unsent(self) -> list[Message]:
         """Return the deliveries that have not left: a client that disconnects has not got them."""
         return [sent.message for sent in self._waiting]
+
+    def encoded(self) -> list[Message]:
+        """Return those before them that may still have been in ZeroMQ's buffer."""
+        return list(self._encoded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -205,6 +206,27 @@ class ConfirmationTests(DurableTestCase):
         self.do("w", mlm.ConnectionClose())
         self.open("v", OFFER, credit=1)
         self.assertEqual(self.taken("v"), [b"job"])
+
+    def test_promised_in_the_buffer(self) -> None:
+        """So does one that ZeroMQ has encoded, but perhaps not sent."""
+        left: list[bool] = []
+
+        def send_with_proof(peer: bytes, frames: list[bytes]) -> Callable[[], bool]:
+            number = len(left)
+            left.append(False)
+            self.router.send(peer, frames)
+            return lambda: left[number]
+
+        self.patch(self.router, "send_with_proof", send_with_proof)
+        self.open("p", *[request(b"%d" % number, tracker=b"t%d" % number) for number in range(3)], credit=0)
+        self.write()
+        self.open("w", OFFER)
+        self.assertEqual(self.taken("w"), [b"0", b"1", b"2"])
+        left[:2] = [True, True]
+        self.broker.tick(self.now)
+        self.do("w", mlm.ConnectionClose())
+        self.open("v", OFFER, credit=5)
+        self.assertEqual(self.taken("v"), [b"0", b"1", b"2"])
 
     def test_confirmed_before_crash(self) -> None:
         """A confirmed message is not redelivered after a crash."""

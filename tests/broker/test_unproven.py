@@ -41,6 +41,7 @@ class UnprovenTests(SynchronousTestCase):
         self.send(4)
         self.left.update((1, 2, 3))
         self.assertEqual(self.popped(), [1])
+        self.assertEqual([message.position for message in self.unproven.encoded()], [2, 3])
         self.assertEqual([message.position for message in self.unproven.unsent()], [4])
         self.left.add(4)
         self.assertEqual(self.popped(), [2, 3, 4])
