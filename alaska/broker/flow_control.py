@@ -21,7 +21,7 @@ PROOF_OCTETS = 128 * 1024
 """A proof is sent after this many messages or octets; it costs as much as sending ten messages."""
 REPLY_OCTETS = 96
 """The estimated memory of a reply to a command besides its first frame."""
-MAX_STALLED_REPLY_OCTETS = 64 * 1024
+MAX_STALLED_REPLY_OCTETS = 32 * 1024
 """The octets of replies that a stalled connection may leave unread."""
 STALL_TICKS = 3
 """A connection is stalled if nothing has left to it for more than this many ticks while the common limit is reached."""
