@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -158,11 +159,18 @@ def reckoned(content: Content, names: int) -> int:
 
 
 def insert_by_position(messages: deque[Message], message: Message) -> None:
-    """Insert a message into a queue that is ordered by position; fast if its place is near the head."""
-    at = 0
-    while at < len(messages) and messages[at].position < message.position:
-        at += 1
-    messages.insert(at, message)
+    """Insert a message into a queue that is ordered by position; fast if its place is near one of the ends."""
+    position = message.position
+    if not messages or position < messages[0].position:
+        messages.appendleft(message)
+    elif position > messages[-1].position:
+        messages.append(message)
+    else:
+        messages.insert(bisect_left(messages, position, key=_position), message)
+
+
+def _position(message: Message) -> int:
+    return message.position
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
 from alaska.broker.limits import Limits, QueueLimits
-from alaska.message import FRAME_OCTETS, FREE_FRAMES, Message, QueueKind, QueueName, Record
+from alaska.message import FRAME_OCTETS, FREE_FRAMES, Message, QueueKind, QueueName, Record, insert_by_position
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import BrokerTestCase, mail
 
@@ -39,3 +46,38 @@ class SizeTests(BrokerTestCase):
             self.assertEqual([answer.status_code for answer in answers], statuses)
         self.do("p", mail(to=b"box"))
         self.assertEqual(self.broker.counters.over_limit, 2)
+
+
+class OrderTests(SynchronousTestCase):
+    """Insertion by position."""
+
+    @given(st.lists(st.integers(1, 1000), unique=True))
+    def test_any_order(self, positions: list[int]) -> None:
+        """Messages that are inserted in any order are ordered by position."""
+        queue = QueueName(QueueKind.MAILBOX, b"box")
+        messages: deque[Message] = deque()
+        for position in positions:
+            insert_by_position(messages, Message(position, queue, b"", b"", b"", ()))
+        self.assertEqual([message.position for message in messages], sorted(positions))
+
+    def test_cost(self) -> None:
+        """The insertion of many messages, each after the last one and before others, takes few comparisons."""
+        reads = 0
+
+        class CountedMessage:
+            """A message that counts how often its position is read."""
+
+            def __init__(self, position: int) -> None:
+                self._position = position
+
+            @property
+            def position(self) -> int:
+                """Return the position."""
+                nonlocal reads
+                reads += 1
+                return self._position
+
+        messages: deque[Any] = deque([CountedMessage(10_000)])
+        for position in range(1, 1000):
+            insert_by_position(messages, CountedMessage(position))  # type: ignore[arg-type]
+        self.assertLess(reads, 20_000)

@@ -23,7 +23,7 @@ from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
 from alaska.message import QueueName
 from alaska.mlm import commands as mlm
-from alaska.mlm.codec import decode, encode
+from alaska.mlm.codec import decode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
@@ -36,8 +36,8 @@ GRACE_SECONDS = 1.0
 """If the broker was not called for this long, its own process was stopped, and no client expires for that time."""
 STORE_ERROR_SECONDS = 60.0
 _REPLIES_UNREAD = (
-    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, and its "
-    "session ends"
+    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, or all "
+    "connections together have too much unread (unread-size), and its session ends"
 )
 
 
@@ -93,6 +93,8 @@ class Broker:
         self._now = now
         self.counters.received += 1
         client = self.clients.by_peer(peer)
+        if client is None and self.flows.is_stalled(peer):
+            return
         try:
             command = decode(frames)
         except errors.ProtocolError as error:
@@ -230,7 +232,10 @@ class Broker:
             self._send_to(peer, mlm.Error(errors.COMMAND_INVALID, b""))
 
     def _send_to(self, peer: bytes, command: mlm.Command) -> None:
-        self._router.send(peer, encode(command))
+        """Send a reply to a connection without a client; it counts like any other reply."""
+        flow = self.flows.of(peer)
+        Client(peer, b"", self._now, self._router, flow).send(command)
+        self.flows.end(flow)
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
         if self._most_clients is not None and len(self.clients) >= self._most_clients:

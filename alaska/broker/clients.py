@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, Flow
+from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
 from alaska.mlm.codec import encode
 from alaska.mlm.commands import Command
 from alaska.names import printable
 
+LEASE_OCTETS = 1024
+"""The estimated memory of a delivery that the broker holds, besides its size as limits count it, which may be 0."""
 HOLD_SECONDS = 0.1
 """How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
@@ -75,7 +77,7 @@ class Client:
         self.stream: bytes | None = None
         self.leases: dict[bytes, Message] = {}
         self.unconfirmed = 0
-        """The octets of the unconfirmed deliveries."""
+        """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:
@@ -107,9 +109,32 @@ class Client:
         A message for a plain client counts as delivered when it is sent, so it is sent at once to learn whether that is
         possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
+        frames = encode(command)
+        flow = self.flow
+        flow.octets_since_proof += len(frames[0]) + REPLY_OCTETS
+        if flow.octets_since_proof >= PROOF_OCTETS or flow.is_stalled:
+            return self._send_checked(frames)
+        # As _send, which is not called here, since this is done several times per message.
         if self.credit is not None:
-            self.router.post(self.peer, encode(command))
-        elif not self.router.send(self.peer, encode(command)):
+            self.router.post(self.peer, frames)
+        elif not self.router.send(self.peer, frames):
+            self.is_disconnected = True
+        return not self.is_disconnected
+
+    def _send_checked(self, frames: list[bytes]) -> bool:
+        """Send a reply on a connection that may be stalled, or with a proof if that is due."""
+        flow = self.flow
+        if flow.is_stalled and not flow.admits_reply(len(frames[0])):
+            self.is_disconnected = self.ignores_replies = True
+            return False
+        if flow.octets_since_proof >= PROOF_OCTETS:
+            return self._send_with_proof(frames) is not None
+        return self._send(frames)
+
+    def _send(self, frames: list[bytes]) -> bool:
+        if self.credit is not None:
+            self.router.post(self.peer, frames)
+        elif not self.router.send(self.peer, frames):
             self.is_disconnected = True
         return not self.is_disconnected
 
@@ -119,17 +144,17 @@ class Client:
         flow.messages_since_proof += 1
         flow.octets_since_proof += octets
         if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
-            return self.send(command)
-        return self._send_with_proof(command) is not None
+            return self._send(encode(command))
+        return self._send_with_proof(encode(command)) is not None
 
     def deliver_with_proof(self, command: Command, octets: int) -> Callable[[], bool] | None:
         """Do as :meth:`deliver`; return a function that says whether it has left this process, None if disconnected."""
         self.flow.messages_since_proof += 1
         self.flow.octets_since_proof += octets
-        return self._send_with_proof(command)
+        return self._send_with_proof(encode(command))
 
-    def _send_with_proof(self, command: Command) -> Callable[[], bool] | None:
-        has_left = self.router.send_with_proof(self.peer, encode(command))
+    def _send_with_proof(self, frames: list[bytes]) -> Callable[[], bool] | None:
+        has_left = self.router.send_with_proof(self.peer, frames)
         if has_left is None:
             self.is_disconnected = True
             return None
@@ -156,7 +181,7 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
         self.leases[tracker] = message
-        self.unconfirmed += message.size
+        self.unconfirmed += message.size + LEASE_OCTETS
         if self.unconfirmed >= self.most_unconfirmed:
             self.is_full = True
 
@@ -175,7 +200,7 @@ class Client:
         """Remove and return the unconfirmed delivery with this tracker, or None."""
         message = self.leases.pop(tracker, None)
         if message is not None:
-            self.unconfirmed -= message.size
+            self.unconfirmed -= message.size + LEASE_OCTETS
         return message
 
     def release_all(self) -> dict[bytes, Message]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from alaska import errors
-from alaska.broker.clients import Client
+from alaska.broker.clients import LEASE_OCTETS, Client
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Limits
+from alaska.broker.round_robin import RoundRobin
 from alaska.broker.tracker_aliases import Aliases, own_tracker
 from alaska.broker.unproven import Unproven
 from alaska.errors import StoreError
@@ -19,6 +21,10 @@ from alaska.mlm import commands as mlm
 
 _NO_TRACKER = bytes(mlm.MAX_STRING_OCTETS)
 """A prefix that makes a key of ``Client.leases`` longer than any tracker, so that it is different from all of them."""
+FINISHED_PER_TICK = 6000
+"""The number of deliveries to clients that do not confirm that are finished per tick; the next tick continues."""
+FINISHED_PER_DELIVERY = 10
+"""The number of earlier ones that are finished with each new delivery to such a client."""
 
 
 class Outcomes(Protocol):
@@ -68,6 +74,7 @@ class Deliveries:
         """The positions of expired messages of a shared store for which the store has not answered."""
         self.aliases = Aliases()
         self._unproven: dict[Client, Unproven] = {}
+        self._round_robin = RoundRobin()
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
@@ -115,27 +122,32 @@ class Deliveries:
             if is_sent:
                 self._outcomes.finish(message, errors.DELIVERED, b"")
             return is_sent
-        has_left = client.deliver_with_proof(_delivery(message, message.tracker), message.size)
+        # The broker holds the message until it has left, so its memory counts besides its octets.
+        octets = message.size + LEASE_OCTETS
+        has_left = client.deliver_with_proof(_delivery(message, message.tracker), octets)
         if has_left is None:
             return False
         unproven = self._unproven.setdefault(client, Unproven())
         unproven.add(message, has_left)
-        self._finish_sent(client, unproven)
+        self._finish_sent(client, unproven, FINISHED_PER_DELIVERY)
         return True
 
-    def _finish_sent(self, client: Client, unproven: Unproven) -> None:
-        for message in unproven.pop_left():
+    def _finish_sent(self, client: Client, unproven: Unproven, most: int) -> int:
+        finished = 0
+        for message in islice(unproven.pop_left(), most):
             self._outcomes.finish(message, errors.DELIVERED, b"")
+            finished += 1
         if unproven.is_empty:
             self._unproven.pop(client, None)
+        return finished
 
     def tick(self) -> None:
         """Finish deliveries to clients that do not confirm, as far as they have left this process."""
-        for client, unproven in list(self._unproven.items()):
-            self._finish_sent(client, unproven)
+        sent = list(self._unproven.items())
+        self._round_robin.run(sent, FINISHED_PER_TICK, lambda each, most: self._finish_sent(*each, most))
 
     def remove_client(self, client: Client) -> list[Message]:
-        """Return the deliveries to a client that has left, and does not confirm, that have not left this process."""
+        """Return the deliveries to a client that has left, and does not confirm, that may still be in this process."""
         unproven = self._unproven.pop(client, None)
         if unproven is None:
             return []
@@ -144,7 +156,7 @@ class Deliveries:
         unsent = unproven.unsent()
         for message in unsent:
             self._undo(message)
-        return unsent
+        return [*unproven.encoded(), *unsent]
 
     def _take(
         self, client: Client, message: Message, tracker: bytes, taken: Callable[[Client, Message, bytes, bool], None]

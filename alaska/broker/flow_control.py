@@ -19,8 +19,14 @@ from alaska.broker.log_throttle import LogThrottle
 PROOF_MESSAGES = 256
 PROOF_OCTETS = 128 * 1024
 """A proof is sent after this many messages or octets; it costs as much as sending ten messages."""
+REPLY_OCTETS = 96
+"""The estimated memory of a reply to a command besides its first frame."""
+MAX_STALLED_REPLY_OCTETS = 32 * 1024
+"""The octets of replies that a stalled connection may leave unread."""
+STALL_TICKS = 3
+"""A connection is stalled if nothing has left to it for more than this many ticks while the common limit is reached."""
 MAX_CLOSED = 10_000
-"""The number of connections without a client for which deliveries in flight are remembered."""
+"""The number of connections without a client for which messages in flight are remembered."""
 
 
 class FlowLimits(NamedTuple):
@@ -41,20 +47,24 @@ class _Proof(NamedTuple):
 
 
 class Flow:
-    """The deliveries in flight to one connection.
+    """The messages in flight to one connection.
 
-    ``messages_since_proof`` and ``octets_since_proof`` count the deliveries since the last proof.
+    ``messages_since_proof`` counts the deliveries since the last proof, ``octets_since_proof`` the octets of deliveries
+    and replies. A flow ``is_stalled`` while the common limit is reached and nothing leaves to its connection.
     """
 
     __slots__ = (
         "_flows",
         "_proofs",
+        "_ticks_without_progress",
         "in_flight",
         "in_flight_octets",
         "is_full",
+        "is_stalled",
         "messages_since_proof",
         "octets_since_proof",
         "peer",
+        "stalled_reply_octets",
     )
 
     def __init__(self, flows: Flows, peer: bytes) -> None:
@@ -66,16 +76,20 @@ class Flow:
         self.in_flight = 0
         """The number of deliveries up to the last proof that have not left."""
         self.in_flight_octets = 0
-        """The octets of those deliveries."""
+        """The octets of those deliveries, and of the replies between them."""
         self.is_full = False
+        self.is_stalled = False
+        self.stalled_reply_octets = 0
+        """The octets of the replies while the connection was stalled, since something has left."""
+        self._ticks_without_progress = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is in flight."""
-        return not (self._proofs or self.messages_since_proof)
+        return not (self._proofs or self.messages_since_proof or self.octets_since_proof)
 
     def proof_sent(self, has_left: Callable[[], bool], client: object) -> None:
-        """Record that the last delivery was sent with a proof; ``client`` is for the log."""
+        """Record that the last message was sent with a proof; ``client`` is for the log."""
         self._proofs.append(_Proof(has_left, self.messages_since_proof, self.octets_since_proof))
         self.in_flight += self.messages_since_proof
         self.in_flight_octets += self.octets_since_proof
@@ -88,14 +102,29 @@ class Flow:
     def update(self) -> None:
         """Remove from the count what has left."""
         proofs = self._proofs
-        left = 0
+        before, left = len(proofs), 0
         while proofs and proofs[0].has_left():
             proof = proofs.popleft()
             self.in_flight -= proof.messages
             left += proof.octets
+        if len(proofs) < before:
+            self._ticks_without_progress = self.stalled_reply_octets = 0
+            self.is_stalled = False
         self.in_flight_octets -= left
         self._flows.subtract(self, left, not proofs)
         self.is_full = bool(proofs) and self._flows.is_too_much(self)
+
+    def admits_reply(self, octets: int) -> bool:
+        """Count a reply on a stalled connection, by the size of its first frame; return False if there are too many."""
+        self.stalled_reply_octets += octets + REPLY_OCTETS
+        return self.stalled_reply_octets <= MAX_STALLED_REPLY_OCTETS
+
+    def tick(self) -> None:
+        """Remove from the count what has left, and find out whether the connection is stalled."""
+        self.update()
+        self._ticks_without_progress += 1
+        has_progress = self._ticks_without_progress <= STALL_TICKS or not self._proofs
+        self.is_stalled = self._flows.are_full and not has_progress
 
     def note_dropped(self, client: object) -> None:
         """Record that a stream message for a client was dropped."""
@@ -103,7 +132,7 @@ class Flow:
 
 
 class Flows:
-    """The deliveries in flight to all connections."""
+    """The messages in flight to all connections."""
 
     _log = Logger()
 
@@ -144,20 +173,31 @@ class Flows:
         if is_idle:
             self._in_flight.pop(flow, None)
 
+    @property
+    def are_full(self) -> bool:
+        """Whether the common limit is reached."""
+        most = self.limits.octets
+        return most is not None and self._octets >= 4 * most
+
+    def is_stalled(self, peer: bytes) -> bool:
+        """Return whether a connection without a client is stalled."""
+        flow = self._closed.get(peer)
+        return flow is not None and flow.is_stalled
+
     def is_too_much(self, flow: Flow) -> bool:
         """Return whether a flow is over its own limit or, if the common limit is reached, over a small share."""
         most_messages, most = self.limits
         if most_messages is not None and flow.in_flight >= most_messages // 4:
             return True
         return most is not None and (
-            flow.in_flight_octets >= most or (self._octets >= 4 * most and flow.in_flight_octets > PROOF_OCTETS)
+            flow.in_flight_octets >= most or (self.are_full and flow.in_flight_octets > PROOF_OCTETS)
         )
 
     def tick(self, now: float) -> list[Flow]:
         """Update all flows; return those that are no longer full. Log, at intervals, that there were full ones."""
         was_full = [flow for flow in self._in_flight if flow.is_full]
         for flow in list(self._in_flight):
-            flow.update()
+            flow.tick()
         if self._last_client is not None and self._log_throttle.is_due(now):
             self._log_summary()
         return [flow for flow in was_full if not flow.is_full]

@@ -16,6 +16,16 @@ MESSAGE_OCTETS = 512
 """The estimated memory of a message besides its content."""
 NARROW_WINDOW_OCTETS = 64 * 2**10
 
+FREE_LANES = 16
+"""The number of lanes that each queue may have, however many the others have."""
+MAX_LANE_OCTETS = 16 * 2**20
+"""If all further lanes together reach this size, a queue does not sort a message that needs another lane."""
+MAX_ASIDE_OCTETS = 16 * 2**20
+"""If they reach this size, no message is set aside for its tracker: later mail to its receiver waits for it."""
+LANE_OCTETS = 1024
+"""The estimated memory of a lane besides its messages and the patterns in its key."""
+PATTERN_OCTETS = 64
+
 NO_CONSUMERS: Hashable = frozenset()
 
 
@@ -31,25 +41,36 @@ def main_lane(key: Hashable) -> Hashable:
     return key.lane if isinstance(key, Aside) else key
 
 
+def memory_of_lane(key: Hashable) -> int:
+    """Return the estimated memory of the lane with a key, without its messages."""
+    main = main_lane(key)
+    return LANE_OCTETS + PATTERN_OCTETS * (len(main) if isinstance(main, frozenset) else 0)
+
+
 class WindowMemory:
     """The memory, in octets, of the windows of all lanes of all queues."""
 
-    __slots__ = ("octets",)
+    __slots__ = ("lane_octets", "octets")
 
     def __init__(self) -> None:
         self.octets = 0
+        self.lane_octets = 0
+        """The memory of the lanes themselves, without the free lanes of each queue."""
 
 
 class Lane:
     """One lane: its window, which is the part in memory, and whether it has more messages in the store.
 
-    The window holds all waiting messages of the lane up to the position ``upto``.
+    The window holds all waiting messages of the lane up to the position ``upto``. ``lane_octets`` is the memory that
+    counts for the lane itself.
     """
 
-    __slots__ = ("has_more_in_store", "messages", "octets", "upto", "window_memory")
+    __slots__ = ("has_more_in_store", "lane_octets", "messages", "octets", "upto", "window_memory")
 
-    def __init__(self, upto: int, window_memory: WindowMemory) -> None:
+    def __init__(self, upto: int, window_memory: WindowMemory, lane_octets: int = 0) -> None:
         self.window_memory = window_memory
+        self.lane_octets = lane_octets
+        window_memory.lane_octets += lane_octets
         self.messages: deque[Message] = deque()
         self.octets = 0
         self.has_more_in_store = False
@@ -85,10 +106,12 @@ class Lane:
         self.window_memory.octets -= message.size + MESSAGE_OCTETS
 
     def clear(self) -> None:
-        """Remove all messages from the window."""
+        """Remove all messages from the window, and the lane from the count of lanes."""
         self.window_memory.octets -= self.memory_octets
         self.messages.clear()
         self.octets = 0
+        self.window_memory.lane_octets -= self.lane_octets
+        self.lane_octets = 0
 
     def append(self, message: Message) -> None:
         """Add a message at the end."""
@@ -98,10 +121,7 @@ class Lane:
 
     def insert(self, message: Message) -> None:
         """Add a message in the order of positions."""
-        if self.messages and self.messages[-1].position < message.position:
-            self.messages.append(message)
-        else:
-            insert_by_position(self.messages, message)
+        insert_by_position(self.messages, message)
         self._add(message)
         if not self.has_more_in_store:
             self.upto = max(self.upto, message.position)
@@ -133,9 +153,20 @@ class Lanes(dict[Hashable, Lane]):
 
     def open(self, key: Hashable, upto: int) -> Lane:
         """Add a lane whose window holds its messages up to this position, and return it."""
-        lane = self[key] = Lane(upto, self._window_memory)
+        is_free = len(self) < FREE_LANES
+        lane = self[key] = Lane(upto, self._window_memory, 0 if is_free else memory_of_lane(key))
         self.asides += isinstance(key, Aside)
         return lane
+
+    @property
+    def may_add(self) -> bool:
+        """Whether the limits allow another lane of a service; requeued messages get one in any case."""
+        return len(self) < FREE_LANES or self._window_memory.lane_octets < MAX_LANE_OCTETS
+
+    @property
+    def may_set_aside(self) -> bool:
+        """Whether the limits allow another lane of messages that are set aside."""
+        return self._window_memory.lane_octets < MAX_ASIDE_OCTETS
 
     def lane_for(self, main: Hashable, tracker: bytes) -> tuple[Hashable, Lane | None]:
         """Return the lane of a message, given its main lane and its tracker.
@@ -154,6 +185,7 @@ class Lanes(dict[Hashable, Lane]):
         lane = self.get(key)
         if lane is not None and not lane.messages and not lane.has_more_in_store:
             del self[key]
+            lane.clear()
             self.asides -= isinstance(key, Aside)
 
     def remove_all(self) -> list[Message]:

@@ -106,6 +106,11 @@ class Gauge:
             self._log.warn(words, what=str(what), octets=octets, cause="" if cause is None else f" ({cause})")
 
 
+ABANDONED_FACTOR = 2
+"""The maximum number of mailboxes and services, as a multiple of the limit for those without consumers.
+
+The difference is for those whose consumers have left. Each connected client may have one more.
+"""
 _QUEUES = "the table of mailboxes and services (mlm_server/queues/limit)"
 
 
@@ -116,6 +121,8 @@ class Room:
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._total = limits.total
         self._queues = QueueLimits(limits.queues)
+        self.most_queues = float("inf") if limits.queues is None else limits.queues
+        """The limit for queues without consumers; :meth:`admits_new` has to be asked only beyond it."""
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
         self._gauge = Gauge()
         self.octets = 0
@@ -131,6 +138,17 @@ class Room:
         return self._is_unlimited or (
             self._gauge.admits(queue, waiting + more, self._limits_of[queue.kind])
             and self._gauge.admits("the size of all queues", self.octets + more, self._total, queue)
+        )
+
+    def admits_new(self, queue: QueueName, queues: int, clients: int) -> bool:
+        """Return whether a queue without messages may get one that is stored until its consumer confirms it.
+
+        ``queues`` is the number of queues, this one included. Clients that open, each with a new address, and leave do
+        not confirm such a message, so that the queue remains.
+        """
+        most = self._queues.most_octets
+        return most is None or self._gauge.admits(
+            _QUEUES, queues, QueueLimits(ABANDONED_FACTOR * most + clients), queue
         )
 
     def shrank(self, queue: QueueName, waiting: int, less: int) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Hashable
 from typing import cast
 
 from alaska.broker.clients import Client
-from alaska.broker.subject_index import Matches, SubjectIndex
+from alaska.broker.subject_index import CacheMemory, Matches, SubjectIndex
 from alaska.mlm.patterns import Pattern
 
 
 class Offers:
     """The offers of one service. The key of a lane is the set of patterns that match a subject."""
 
-    def __init__(self) -> None:
-        self._index = SubjectIndex()
+    def __init__(self, cache_memory: CacheMemory | None = None) -> None:
+        self._index = SubjectIndex(cache_memory)
         # By the source of a pattern: the clients that offer it, each with the number of its last turn; oldest first.
         self._offers: dict[bytes, OrderedDict[Client, int]] = {}
         self._turn = 0

@@ -8,37 +8,34 @@ A client never has two messages with the same tracker in flight. Mail whose trac
 aside, together with later mail with this tracker, into an additional lane; other mail is delivered meanwhile. A request
 does not wait: it goes to another worker, or with an alias (:mod:`alaska.broker.tracker_aliases`).
 
-The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
-is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
-each of them is known to be in memory, in flight to a client, in the lane ``NO_CONSUMERS``, or in a lane that has more
-in the store since its window was full. Later ones are read when a consumer is ready for more.
+Of the waiting messages, only the first ones of each lane are in memory (:mod:`alaska.broker.backlog`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from heapq import heapify, heappop, heapreplace
-from itertools import islice
 
-from alaska.broker import lanes
+from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
 from alaska.interfaces import IStore
-from alaska.message import Message, Page, QueueName
+from alaska.message import Message, QueueName
 
-READ_MESSAGES = 500
-REFILLS_PER_READ = 16
-READ_IN_A_TICK = 6000
-"""The number of messages that all calls between two ticks may read from the store; a large one counts as several."""
-MESSAGE_OCTETS = 4096
-"""A message that is read counts once more per this many octets."""
+WORK_PER_TICK = 6000
+"""The number of messages that all calls between two ticks may read from the store and deliver.
+
+A large message that is read counts as several.
+"""
+MIN_DELIVERIES_PER_CALL = 10
+"""The number of messages that one call may deliver even if other calls have used up the number for this tick."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
 
-class Queue:
-    """The messages that wait, and the positions of those that are in flight.
+class Queue(Backlog):
+    """A backlog with consumers: takes new messages, and delivers waiting ones.
 
     ``deliver`` is called with a client and a message for it, and ``expired`` with a message that has expired.
     ``set_aside`` is called with this queue and a tracker for which messages were set aside: when the tracker is no
@@ -55,24 +52,12 @@ class Queue:
         set_aside: Callable[[Queue, bytes], None],
         window_memory: WindowMemory,
     ) -> None:
-        self.name = name
-        self.consumers = consumers
-        self._store = store
-        self._is_shared = store.is_shared
+        super().__init__(name, consumers, store, window_memory)
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
-        self._lanes = Lanes(window_memory)
-        self._loaded: set[int] = set()
-        self._in_memory = 0
-        self._messages_read = 0
-        self._sorted_upto = 0
-        self._has_unsorted = store.is_shared
-        self._has_additions = False
-        self.waiting = 0
-        """The number of messages that wait."""
-        self.octets = 0
-        """The octets of their content."""
+        self._most_work = 0
+        self._is_interrupted = False
 
     @property
     def is_needed(self) -> bool:
@@ -81,27 +66,15 @@ class Queue:
         return bool(self.waiting or self._loaded or has_consumers)
 
     @property
-    def has_unloaded(self) -> bool:
-        """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
-        return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
-
-    @property
-    def _has_unread(self) -> bool:
-        return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
-
-    def restore(self, messages: int, octets: int) -> None:
-        """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
-        in_flight = len(self._loaded) - self._in_memory
-        if messages - in_flight != self.waiting and not self.consumers.has_ready():
-            self._read_from_start(self._lanes.remove_all())
-        self.waiting = max(self._in_memory, messages - in_flight)
-        self.octets = octets * self.waiting // max(messages, 1)
+    def has_more_to_deliver(self) -> bool:
+        """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
+        return self._is_interrupted or self.has_unloaded
 
     # Incoming messages
 
     def consumer_for(self, message: Message) -> Client | None:
         """Return the consumer that takes a new message at once, or None if it has to wait."""
-        if self._has_unsorted:
+        if self._has_unsorted or self._is_interrupted:
             return None
         lane = self.consumers.lane_of(message.subject)
         if (
@@ -124,7 +97,7 @@ class Queue:
             return False
         if message.tracker:
             key, lane = self._lane_for(message)
-            if lane is None and self.consumers.has_tracker_in_flight(message.tracker):
+            if lane is None and self._lanes.may_set_aside and self.consumers.has_tracker_in_flight(message.tracker):
                 self._open_aside(Aside(key, message.tracker), message)
         return self._sort_into_lane(message)
 
@@ -169,56 +142,37 @@ class Queue:
     # Outgoing messages
 
     def dispatch(self, now: float, most: int) -> int:
-        """Deliver messages, oldest first, as far as consumers are ready; return the number of messages read for that.
+        """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
 
-        Reading stops when that number is at least ``most``; a message counts once more per ``MESSAGE_OCTETS``.
+        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages. A
+        message that is read counts once more per ``MESSAGE_OCTETS``.
         """
-        self._messages_read = 0
+        self._work_done = 0
+        self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
         self._deliver_lanes(now)
         for _ in range(READS_PER_CALL):
-            if self._messages_read >= most or not (self.has_unloaded and self.consumers.has_ready()):
-                break
-            if not self._load_more():
+            if (
+                self._work_done >= most
+                or not self.has_unloaded
+                or not self.consumers.has_ready()
+                or not self._load_more()
+            ):
                 break
             if self._is_shared:
                 self._count_loaded()
             self._deliver_lanes(now)
-        return self._messages_read
-
-    def _page(self, after: int) -> Page[Message, int]:
-        page = self._store.waiting(self.name, after, READ_MESSAGES)
-        self._messages_read += sum(1 + message.size // MESSAGE_OCTETS for message in page)
-        return page
-
-    def consumers_changed(self) -> None:
-        """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
-        has_unloaded = self.has_unloaded
-        waiting = self._lanes.remove_all()
-        if not has_unloaded:
-            self._in_memory = 0
-            self._loaded.difference_update(each.position for each in waiting)
-            for message in waiting:
-                if not self._sort_into_lane(message):
-                    self._spill(message)
-            return
-        # Between those in memory there are others in the store: to get the order right, read all from the store.
-        self._read_from_start(waiting)
-
-    def expect_more(self) -> None:
-        """Note that the store has one message more, at any position: after the current read, all is read again."""
-        self._has_additions = True
-
-    def _read_from_start(self, in_memory: list[Message]) -> None:
-        for message in in_memory:
-            self._unload(message)
-            self._spill(message)
-        self._sorted_upto = 0
-        self._has_unsorted = True
+        return self._work_done
 
     def _deliver_lanes(self, now: float) -> None:
+        self._is_interrupted = False
+        if not self.consumers.has_ready():
+            return
         heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
         heapify(heads)
         while heads:
+            if self._work_done >= self._most_work:
+                self._is_interrupted = True
+                return
             _, key = heads[0]
             lane = self._lanes[key]
             message = lane.messages[0]
@@ -226,6 +180,7 @@ class Queue:
             client = None if is_removed else self.consumers.next_of(main_lane(key), message.tracker)
             if client is not None:
                 is_removed = True
+                self._work_done += 1
                 lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1
@@ -253,9 +208,6 @@ class Queue:
 
     # Trackers that are in flight
 
-    def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
-        return self._lanes.lane_for(self.consumers.lane_of(message.subject), message.tracker)
-
     def _open_aside(self, key: Aside, message: Message) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
@@ -266,12 +218,12 @@ class Queue:
     def _set_aside(self, key: Hashable, lane: Lane) -> bool:
         """Set the first message of a lane aside if only its tracker prevents the delivery; return whether it was.
 
-        A message that has been set aside before stays in its lane.
+        A message that has been set aside before stays in its lane, and so does one beyond the limit for lanes.
         """
         tracker = lane.messages[0].tracker
         if not tracker or not self.consumers.has_tracker_in_flight(tracker):
             return False
-        if isinstance(key, Aside):
+        if isinstance(key, Aside) or not (self._lanes.may_set_aside or Aside(key, tracker) in self._lanes):
             self._on_set_aside(self, tracker)
             return False
         message = lane.popleft()
@@ -279,122 +231,3 @@ class Queue:
             self._unload(message)
             self._spill(message)
         return True
-
-    def _put_aside(self, aside: Lane, message: Message) -> bool:
-        """Add a message to those set aside; return False if it stays in the store, since the window is full."""
-        if message.position > aside.upto:
-            if not aside.has_more_in_store and not aside.has_room:
-                aside.has_more_in_store = True
-                aside.upto = message.position - 1
-            if aside.has_more_in_store:
-                return False
-        aside.insert(message)
-        return True
-
-    # Memory and store
-
-    def _load_more(self) -> bool:
-        """Read more messages from the store; return whether there may now be one to deliver."""
-        if self._has_additions and not self._has_unsorted:
-            self._has_additions = False
-            self._read_from_start(self._lanes.remove_all())
-        self._refill_lanes()
-        if not self._has_unsorted:
-            return self._lanes.has_messages
-        before = self._sorted_upto
-        page = self._page(self._sorted_upto)
-        for message in page:
-            if message.position in self._loaded:
-                self._sorted_upto = message.position
-            else:
-                self._sort_into_lane(message)
-        self._has_unsorted = page.upto is not None
-        self._sorted_upto = max(self._sorted_upto, page.upto or 0)
-        self._recount()
-        return self._sorted_upto > before or self._lanes.has_messages
-
-    def _refill_lanes(self) -> None:
-        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
-        refillable = (
-            (key, lane)
-            for key, lane in self._lanes.items()
-            if lane.has_more_in_store
-            and key != NO_CONSUMERS
-            and lane.has_room_for_next
-            and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
-        )
-        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
-            # Move it to the end, whether anything is found for it or not, so that the others come next.
-            del self._lanes[key]
-            self._lanes[key] = lane
-            self._refill_lane(key, lane)
-
-    def _count_loaded(self) -> None:
-        """Count messages of other brokers in a shared store: at least those in memory are waiting."""
-        self.waiting = max(self.waiting, self._in_memory)
-        self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
-        self._recount()
-
-    def _recount(self) -> None:
-        """Correct the counts: messages that the store has found to be damaged do not wait any more."""
-        if not self._has_unsorted and self._lanes.are_in_memory:
-            self.waiting = self._in_memory
-            self.octets = sum(lane.octets for lane in self._lanes.values())
-
-    def _spill(self, message: Message) -> None:
-        if not self._store.is_durable:
-            self._store.keep(message, None)
-
-    def _sort_into_lane(self, message: Message) -> bool:
-        """Add the next message to its lane; return False if it stays in the store."""
-        self._sorted_upto = message.position
-        key, lane = self._lane_for(message)
-        if lane is None:
-            lane = self._lanes.open(key, message.position - 1)
-        if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
-            if not lane.has_more_in_store:
-                # Not the position of the window's last message: a requeued one in the window may have a higher one.
-                lane.has_more_in_store = True
-                lane.upto = message.position - 1
-            return False
-        lane.append(message)
-        self._loaded.add(message.position)
-        self._in_memory += 1
-        return True
-
-    def _refill_lane(self, key: Hashable, lane: Lane) -> None:
-        """Read messages of a lane from the store into its window, as far as there is room."""
-        page = self._page(lane.upto)
-        lane.has_more_in_store = page.upto is not None and page.upto < self._sorted_upto
-        for message in page:
-            if message.position > self._sorted_upto:
-                lane.has_more_in_store = False
-                break
-            if not lane.has_room_for_next:
-                lane.has_more_in_store = True
-                break
-            lane.upto = message.position
-            if message.position not in self._loaded and self._belongs_to(key, message):
-                aside = self._lanes.get(Aside(key, message.tracker)) if self._lanes.asides else None
-                if aside is None:
-                    lane.append(message)
-                elif not self._put_aside(aside, message):
-                    continue
-                self._loaded.add(message.position)
-                self._in_memory += 1
-        else:
-            lane.upto = max(lane.upto, min(page.upto or 0, self._sorted_upto))
-        self._lanes.remove_if_empty(key)
-
-    def _belongs_to(self, key: Hashable, message: Message) -> bool:
-        """Return whether a message from the store belongs to a lane."""
-        main = self.consumers.lane_of(message.subject)
-        return main == key or (isinstance(key, Aside) and key == Aside(main, message.tracker))
-
-    def _unload(self, message: Message) -> None:
-        self._in_memory -= 1
-        self._loaded.discard(message.position)
-
-    def _count_removed(self, message: Message) -> None:
-        self.waiting -= 1
-        self.octets -= message.size

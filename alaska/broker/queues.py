@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import filterfalse
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -17,8 +18,9 @@ from alaska.broker.lanes import WindowMemory
 from alaska.broker.limits import Limits, Room
 from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.offers import Offers
-from alaska.broker.queue import READ_IN_A_TICK, Queue
+from alaska.broker.queue import WORK_PER_TICK, Queue
 from alaska.broker.round_robin import RoundRobin
+from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize
@@ -53,6 +55,7 @@ class Queues:
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
         self._offers: dict[bytes, Offers] = {}
+        self._cache_memory = CacheMemory()
         self._offered_by: dict[Client, dict[bytes, None]] = {}
         self._position = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
@@ -61,7 +64,7 @@ class Queues:
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self.window_memory = WindowMemory()
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
-        self._round_robin, self._read_budget = RoundRobin(), READ_IN_A_TICK
+        self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
@@ -82,7 +85,7 @@ class Queues:
         return queue
 
     def _offers_of(self, address: bytes) -> Offers:
-        return self._offers.setdefault(address, Offers())
+        return self._offers.setdefault(address, Offers(self._cache_memory))
 
     def continue_reading(self, name: QueueName, now: float) -> None:
         """Deliver messages of a queue that the store has fetched."""
@@ -141,7 +144,11 @@ class Queues:
         if not self._store.has_room:
             self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
             return False
+        is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
         consumer = queue.consumer_for(message)
+        if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
+            queue.forget(message)
+            return self._refuse_for_room(queue, message)
         if consumer is None:
             return self._enqueue(queue, message)
         if consumer.credit is None and not self._is_shared:
@@ -151,6 +158,10 @@ class Queues:
             self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
+                if not is_admitted and queue.expire(message):
+                    self._room.shrank(queue.name, queue.octets, message.size)
+                    self._store.forget(message)
+                    return self._refuse_for_room(queue, message)
                 self._dispatch(queue, self._now)
         else:
             self._store_or_confirm(message, self._is_durable)
@@ -158,12 +169,10 @@ class Queues:
         return True
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
-        """Let a new message wait; if there is no room for it, refuse it and return False."""
+        """Let a new message wait, or refuse it."""
         has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
-            self._counters.over_limit += 1
-            self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
-            return False
+            return self._refuse_for_room(queue, message)
         self._room.octets += message.size
         is_in_memory = queue.enqueue(message)
         self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
@@ -175,6 +184,14 @@ class Queues:
             self._store.keep(message, self._confirm_stored if message.is_tracked else None)
         elif message.is_tracked:
             self._confirm_stored(message)
+
+    def _admits_new(self, queue: Queue) -> bool:
+        return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
+
+    def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
+        self._counters.over_limit += 1
+        self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
+        return False
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -220,9 +237,9 @@ class Queues:
         if queue is None or not (queue.waiting or queue.has_unloaded):
             return 0
         before = queue.octets
-        self._read_budget -= (read := queue.dispatch(now, self._read_budget))
+        self._work_budget -= (work := queue.dispatch(now, self._work_budget))
         self._room.shrank(queue.name, queue.octets, before - queue.octets)
-        return read
+        return work
 
     # Confirmation, redelivery and expiry
 
@@ -252,7 +269,9 @@ class Queues:
             self._remove_if_unused(queue)
         leases = client.release_all()
         self._deliveries.undo_pending(client, leases)
-        self._requeue([*leases.values(), *self._deliveries.remove_client(client)], now)
+        # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
+        unfinished = [*leases.values(), *self._deliveries.remove_client(client)]
+        self._requeue(sorted(unfinished, key=lambda each: each.position), now)
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._remove_if_unused(mailbox)
@@ -268,11 +287,13 @@ class Queues:
                 self._dispatch(self._queues.get(name), now)
 
     def _requeue(self, messages: list[Message], now: float) -> None:
+        """Let messages that were in flight, ordered by position, wait again."""
         self._now = now
-        for message in messages:
-            if self._deliveries.has_no_attempts_left(message):
-                self.give_up(message)
-                continue
+        has_no_attempts_left = self._deliveries.has_no_attempts_left
+        for message in filter(has_no_attempts_left, messages):
+            self.give_up(message)
+        # The last one first, so that each is inserted at the head of its lane, which is fast.
+        for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
@@ -281,7 +302,7 @@ class Queues:
             self._dispatch(self._queues.get(name), now)
 
     def expire(self, now: float) -> None:
-        """Expire messages, and continue with queues whose messages are still to be read from the store."""
+        """Expire messages, and continue with queues that could not read or deliver everything."""
         self._now = now
         self._deliveries.tick()
         if self._is_shared and abs(now - self._recounted_at) >= RECOUNT_SECONDS:
@@ -295,9 +316,9 @@ class Queues:
             if message.position not in self._deliveries.expiring and queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
-        to_load = [queue for queue in self._queues.values() if queue.has_unloaded and queue.consumers.has_ready()]
-        self._read_budget = READ_IN_A_TICK
-        self._round_robin.run(to_load, READ_IN_A_TICK, lambda queue, _most: self._dispatch(queue, now))
+        unfinished = [each for each in self._queues.values() if each.has_more_to_deliver and each.consumers.has_ready()]
+        self._work_budget = WORK_PER_TICK
+        self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
 
     def _recount(self) -> None:
         """Correct the numbers of waiting messages, since other brokers deliver them too."""

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Gauge, QueueLimits
-from alaska.broker.stream_readers import Reader
-from alaska.broker.subject_index import SubjectIndex
+from alaska.broker.stream_readers import OwnRecords, Reader
+from alaska.broker.subject_index import CacheMemory, SubjectIndex
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Record, Retention
@@ -48,9 +48,12 @@ class Stream:
         gauge: Gauge,
         limits: QueueLimits,
         report_error: Callable[[StoreError], None],
+        cache_memory: CacheMemory,
+        own_records: OwnRecords,
     ) -> None:
         self.name = name
         self._report_error = report_error
+        self._own_records = own_records
         self._is_trimming = False
         self._label = f"stream {printable(name)}"
         self._gauge = gauge
@@ -60,7 +63,7 @@ class Stream:
         self._store = store
         self._retention = retention
         self._is_retained = retention.most_records != 0
-        self._index = SubjectIndex()
+        self._index = SubjectIndex(cache_memory)
         self._readers: dict[Client, Reader] = {}
         self._by_pattern: dict[Pattern, dict[Client, Reader]] = {}
         self._lagging: dict[Client, Reader] = {}
@@ -103,7 +106,7 @@ class Stream:
         self._subscribe(client, pattern, since).wants_records = True
 
     def _subscribe(self, client: Client, pattern: Pattern, since: int) -> Reader:
-        reader = self._readers.setdefault(client, Reader(client))
+        reader = self._readers.setdefault(client, Reader(client, self._own_records))
         if pattern not in reader.subscriptions:
             self._by_pattern.setdefault(pattern, {})[client] = reader
             self._index.add(pattern)
@@ -117,6 +120,8 @@ class Stream:
     def cancel(self, client: Client) -> None:
         """Remove a client's reader, if there is one."""
         reader = self._readers.pop(client, None)
+        if reader is not None:
+            reader.forget_own()
         for pattern in reader.subscriptions if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
@@ -199,7 +204,7 @@ class Stream:
             )
         if reader.next_position == self._last + 1:
             reader.next_position = None
-            reader.own_records.clear()
+            reader.forget_own()
             self._catch_up(client)
         return examined
 

@@ -12,6 +12,14 @@ from alaska.mlm.patterns import Pattern
 PATTERNS_PER_RECORD = 4
 """Matching a record against this many patterns takes about as long as reading it."""
 MAX_OWN_RECORDS = 100_000
+"""The maximum number of positions that the readers of all streams together remember as their own."""
+
+
+class OwnRecords:
+    """The number of positions that the readers of all streams remember as their own."""
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 @dataclass(slots=True)
@@ -29,9 +37,18 @@ class Reader:
     ``latest_start`` is the highest start position of its patterns.
     """
 
-    __slots__ = ("client", "latest_start", "next_position", "own_records", "subscriptions", "wants_records")
+    __slots__ = (
+        "client",
+        "latest_start",
+        "next_position",
+        "own_records",
+        "subscriptions",
+        "total_own",
+        "wants_records",
+    )
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, total_own: OwnRecords) -> None:
+        self.total_own = total_own
         self.client = client
         self.subscriptions: dict[Pattern, Subscription] = {}
         self.next_position: int | None = None
@@ -54,8 +71,14 @@ class Reader:
 
     def note_own(self, position: int) -> None:
         """Record that the client, which has no address, wrote a record itself; it gets those beyond the limit."""
-        if len(self.own_records) < MAX_OWN_RECORDS:
+        if self.total_own.count < MAX_OWN_RECORDS:
+            self.total_own.count += 1
             self.own_records.add(position)
+
+    def forget_own(self) -> None:
+        """Forget these positions, since the reader does not lag any more."""
+        self.total_own.count -= len(self.own_records)
+        self.own_records = set()
 
     def is_own(self, sender: bytes) -> bool:
         """Return whether a sender's address is that of the client."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from alaska.broker.clients import Client
 from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream import FEED_RECORDS, Stream
+from alaska.broker.stream_readers import OwnRecords
+from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import reckoned
@@ -16,6 +18,8 @@ from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 
 TRIM_SECONDS = 1.0
+FEED_BETWEEN_TICKS = 4000
+"""The number of records that all calls between two ticks examine for lagging readers, of all streams and clients."""
 _MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
 
 
@@ -29,6 +33,7 @@ class Streams:
         self._retention_of = limits.retention_of
         self._limits = limits.stream
         self._gauge = Gauge()
+        self._cache_memory, self._own_records = CacheMemory(), OwnRecords()
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
@@ -37,7 +42,7 @@ class Streams:
         self._trimmed = 0.0
         self.refused = 0
         """The number of messages that were too large, or not stored because of the limit for streams."""
-        self._round_robin = RoundRobin()
+        self._round_robin, self._feed_budget = RoundRobin(), FEED_BETWEEN_TICKS
         for size in store.streams():
             if size.first <= size.last:
                 self._get_or_create(size.stream).restore(size.first, size.last, size.octets)
@@ -48,9 +53,8 @@ class Streams:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
-            stream = self._streams[name] = Stream(
-                name, self._store, retention, self._gauge, self._limits, self._report_error
-            )
+            shared = self._gauge, self._limits, self._report_error, self._cache_memory, self._own_records
+            stream = self._streams[name] = Stream(name, self._store, retention, *shared)
             last = self._ended.pop(name)
             if last:
                 stream.restore(last + 1, last, 0)
@@ -60,12 +64,9 @@ class Streams:
         """Send lagging readers of a stream the records that the store has fetched."""
         stream = self._streams.get(name)
         if stream is not None:
-            self._feed_lagging([stream])
-
-    def _feed_lagging(self, streams: Iterable[Stream]) -> None:
-        """Send lagging readers records, in turn; if there are many, the next tick continues."""
-        lagging = [(stream, client) for stream in streams for client in stream.lagging]
-        self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
+            for client in stream.lagging:
+                if not self._feed(stream, client):
+                    return
 
     def read(self, name: bytes, client: Client, pattern: Pattern) -> None:
         """Add a pattern to a client's reader of a stream, from the next message on."""
@@ -129,16 +130,29 @@ class Streams:
         return False
 
     def feed(self, client: Client) -> None:
-        """Send a client records from the journals of all streams in which it lags, as far as it is ready."""
+        """Send a client records from the journals of all streams in which it lags, as far as it is ready.
+
+        The next ticks continue when this takes many records.
+        """
         for name in self._read_by.get(client, ()):
-            self._streams[name].feed(client)
+            if not self._feed(self._streams[name], client):
+                return
+
+    def _feed(self, stream: Stream, client: Client) -> bool:
+        """Feed one reader; return False if the budget until the next tick was used up before."""
+        if self._feed_budget <= 0:
+            return False
+        self._feed_budget -= stream.feed(client, min(FEED_RECORDS, self._feed_budget))
+        return True
 
     def tick(self, now: float) -> None:
         """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now
-        self._feed_lagging(self._streams.values())
+        self._feed_budget = FEED_BETWEEN_TICKS
+        lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
+        self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
         for stream in list(self._streams.values()) if is_time else self._streams.values():
             if is_time or stream.has_grown:
                 stream.trim(now)

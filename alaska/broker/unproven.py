@@ -10,6 +10,8 @@ from alaska.message import Message
 
 ENCODER_OCTETS = 8192
 """ZeroMQ is done with a message when it has encoded it; up to this many octets may still wait in its buffer."""
+HEADER_OCTETS = 8
+"""The minimum size of a delivery without names and content."""
 
 
 class _Sent(NamedTuple):
@@ -39,12 +41,18 @@ class Unproven:
         while self._waiting and self._waiting[0].has_left():
             message = self._waiting.popleft().message
             self._encoded.append(message)
-            self._encoded_octets += message.size
-        while self._encoded and (not self._waiting or self._encoded_octets - self._encoded[0].size >= ENCODER_OCTETS):
-            message = self._encoded.popleft()
-            self._encoded_octets -= message.size
-            yield message
+            self._encoded_octets += message.size + HEADER_OCTETS
+        while self._encoded:
+            octets = self._encoded_octets - self._encoded[0].size - HEADER_OCTETS
+            if self._waiting and octets < ENCODER_OCTETS:
+                return
+            self._encoded_octets = octets
+            yield self._encoded.popleft()
 
     def unsent(self) -> list[Message]:
         """Return the deliveries that have not left: a client that disconnects has not got them."""
         return [sent.message for sent in self._waiting]
+
+    def encoded(self) -> list[Message]:
+        """Return those before them that may still have been in ZeroMQ's buffer."""
+        return list(self._encoded)

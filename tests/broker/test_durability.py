@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 from twisted.internet.task import Clock
 
+from alaska.broker import deliveries
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
@@ -174,6 +176,21 @@ class ConfirmationTests(DurableTestCase):
         self.open("w", OFFER)
         self.assertEqual(self.taken("w"), [])
 
+    def test_many_promised(self) -> None:
+        """The number of messages for a plain receiver that are finished per tick is limited; the next one continues."""
+        self.patch(deliveries, "FINISHED_PER_TICK", 4)
+        self.open("p", *[request(b"%d" % number, tracker=b"t%d" % number) for number in range(10)], credit=0)
+        self.write()
+        self.router.unread.add(b"w")
+        self.open("w", OFFER)
+        self.confirms("p")
+        self.router.unread.clear()
+        counts = []
+        for _ in range(4):
+            self.broker.tick(self.now)
+            counts.append(len(self.confirms("p")))
+        self.assertEqual(counts, [4, 4, 2, 0])
+
     def test_promised_before_crash(self) -> None:
         """A stored message that has not left the broker's process to a plain receiver is redelivered after a crash."""
         self.promise()
@@ -189,6 +206,27 @@ class ConfirmationTests(DurableTestCase):
         self.do("w", mlm.ConnectionClose())
         self.open("v", OFFER, credit=1)
         self.assertEqual(self.taken("v"), [b"job"])
+
+    def test_promised_in_the_buffer(self) -> None:
+        """So does one that ZeroMQ has encoded, but perhaps not sent."""
+        left: list[bool] = []
+
+        def send_with_proof(peer: bytes, frames: list[bytes]) -> Callable[[], bool]:
+            number = len(left)
+            left.append(False)
+            self.router.send(peer, frames)
+            return lambda: left[number]
+
+        self.patch(self.router, "send_with_proof", send_with_proof)
+        self.open("p", *[request(b"%d" % number, tracker=b"t%d" % number) for number in range(3)], credit=0)
+        self.write()
+        self.open("w", OFFER)
+        self.assertEqual(self.taken("w"), [b"0", b"1", b"2"])
+        left[:2] = [True, True]
+        self.broker.tick(self.now)
+        self.do("w", mlm.ConnectionClose())
+        self.open("v", OFFER, credit=5)
+        self.assertEqual(self.taken("v"), [b"0", b"1", b"2"])
 
     def test_confirmed_before_crash(self) -> None:
         """A confirmed message is not redelivered after a crash."""

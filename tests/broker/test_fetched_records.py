@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alaska.broker import stream, streams
+from alaska.broker import streams
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
 from alaska.message import Page, QueueName, Record, Retention
@@ -41,13 +41,14 @@ class FetchedRecordsTests(BrokerTestCase):
 
     def test_in_turns(self) -> None:
         """When records are fetched, readers get a limited number of them at once, and the others at the next ticks."""
-        for module in (stream, streams):
-            self.patch(module, "FEED_RECORDS", 20)
+        self.patch(streams, "FEED_BETWEEN_TICKS", 20)
+        self.patch(streams, "FEED_RECORDS", 100)
         self.open("w", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"x", (b"%d" % number,)) for number in range(10)))
         self.fetching.is_fetching = True
         for name in READERS:
             self.open(name, mlm.StreamReplay(b"s", b"", 0), credit=100)
         self.assertEqual(sum(len(self.take(name)) for name in READERS), 0)
+        self.broker.tick(self.now)
         self.fetching.is_fetching = False
         self.fetching.ready(b"s")
         sent = [each for name in READERS for each in self.take(name)]

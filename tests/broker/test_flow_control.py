@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alaska.broker.broker import CAPABILITIES
+from alaska.broker.clients import LEASE_OCTETS
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
 from alaska.broker.log_throttle import INTERVAL_SECONDS
@@ -171,6 +173,14 @@ class UnconfirmedTests(FlowTestCase):
         self.do("slow", mlm.Confirm(trackers[1], 404, b""))
         self.assertEqual(self.taken("slow"), [b"5"])
 
+    def test_empty_ones(self) -> None:
+        """The number of unconfirmed deliveries is limited even if they are empty."""
+        self.open("slow", credit=60_000)
+        most = MOST * PROOF_OCTETS // LEASE_OCTETS
+        for _ in range(most + 2):
+            self.do("sender", mlm.MailboxSend(b"slow", b"", b"", 0, ()))
+        self.assertEqual(len(self.trackers("slow")), most)
+
     def test_one_that_is_larger(self) -> None:
         """A single delivery may exceed the limit."""
         self.open("slow", credit=60_000)
@@ -209,3 +219,71 @@ class LogTests(FlowTestCase):
         self.assertEqual(len(self.broker.clients), 2)
         (line,) = [each for each in self.logged() if each.startswith("slow")]
         self.assertIn("mlm_server/clients/unread-count", line)
+
+
+class ReplyTests(FlowTestCase):
+    """Replies that are not read, on many connections."""
+
+    limits = Limits(flow=FlowLimits(None, PROOF_OCTETS))
+    INVALID = mlm.StreamRead(b"news", b"[" + b"x" * 200)
+
+    def ask(self, name: str, count: int) -> int:
+        """Send commands with long replies; return the number of replies."""
+        self.do(name, *[self.INVALID] * count)
+        return len(self.take(name))
+
+    def fill(self, count: int) -> list[str]:
+        """Return clients that do not read, and together have reached the common limit."""
+        names = [f"deaf{number}" for number in range(count)]
+        for name in names:
+            self.open(name, credit=0)
+        self.stop_reading(*names)
+        for name in names:
+            self.ask(name, 1400)
+        self.pass_time(1.5, "sender")
+        return names
+
+    def test_disconnected(self) -> None:
+        """At the common limit, a client that reads nothing and sends commands is disconnected, and gets no replies."""
+        for name in self.fill(5):
+            self.assertLess(self.ask(name, 1000), 500)
+            self.pass_time(0.05, "sender")
+            self.assertEqual(self.say(name, mlm.ConnectionOpen(b"again"), self.INVALID), [])
+        self.assertEqual(len(self.broker.clients), 1)
+        self.assertTrue(any("does not read the replies" in line for line in self.logged()))
+
+    def test_clients_that_read(self) -> None:
+        """Meanwhile a client that reads gets its replies, and so does one that begins to read again."""
+        first, *_ = self.fill(5)
+        self.open("good", credit=0)
+        self.assertEqual(self.ask("good", 2000), 2000)
+        self.ask(first, 1000)
+        self.pass_time(0.05, "sender")
+        self.read(first)
+        self.assertEqual(self.say(first, mlm.ConnectionOpen(b"again")), [mlm.Ok(200, CAPABILITIES)])
+
+    def test_never_opened(self) -> None:
+        """Connections that do not open a session get no more replies, either."""
+        names = [f"raw{number}" for number in range(12)]
+        self.stop_reading(*names)
+        for name in names:
+            self.do(name, *[CLOSE] * 1400)
+        self.pass_time(1.5, "sender")
+        for name in names:
+            self.take(name)
+            self.do(name, *[CLOSE] * 2000)
+            self.assertLess(len(self.take(name)), 1000)
+        self.router.unread.clear()
+        self.pass_time(0.05, "sender")
+        self.assertEqual(self.say(names[0], CLOSE), [OK])
+
+    def test_opened_again(self) -> None:
+        """A client that closes and opens again gets no more replies than one that does not."""
+        name, *_ = self.fill(5)
+        replies = 0
+        for _ in range(100):
+            self.do(name, CLOSE)
+            self.open(name, credit=0)
+            replies += self.ask(name, 10)
+            self.pass_time(0.05, "sender")
+        self.assertLess(replies, 500)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import lanes
+from alaska.broker import lanes, queues
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase
@@ -65,3 +65,41 @@ class WindowsTests(BrokerTestCase):
         self.open("second", OFFER, credit=1000)
         self.pass_time(3, "second")
         self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])
+
+    def test_number_of_lanes(self) -> None:
+        """Lanes have a limit; a request that needs another one waits behind earlier ones, and keeps its position."""
+        self.patch(lanes, "FREE_LANES", 3)
+        self.patch(lanes, "MAX_LANE_OCTETS", 5 * lanes.LANE_OCTETS)
+        letters = b"abcdefgh"
+        self.open("worker", *[mlm.ServiceOffer(b"svc", bytes([letter])) for letter in letters], credit=0)
+        self.open("sender")
+        subjects = [bytes(each for at, each in enumerate(letters) if number >> at & 1) for number in range(256)] * 2
+        for subject in subjects:
+            self.do("sender", mlm.ServiceSend(b"svc", subject, b"", 0, ()))
+        (waiting,) = self.broker.queues._queues.values()
+        self.assertLess(len(waiting._lanes), 10)
+        for _ in range(50):
+            self.do("worker", mlm.Credit(20))
+            self.pass_time(0.2, "sender")
+        self.assertEqual(self.taken("worker"), [subject for subject in subjects if subject])
+        self.assertEqual(self.broker.queues.window_memory.lane_octets, 0)
+
+
+class BurstTests(BrokerTestCase):
+    """Many waiting messages, for a worker that becomes ready."""
+
+    def test_in_pieces(self) -> None:
+        """The number of messages that one command delivers is limited; ticks deliver the others, in order."""
+        self.patch(queues, "WORK_PER_TICK", 100)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(20)], credit=0)
+        self.open("sender")
+        subjects = [b"%d" % (number % 20) for number in range(600)]
+        for subject in subjects:
+            self.do("sender", mlm.ServiceSend(b"svc", subject, b"", 0, ()))
+        self.pass_time(0.1, "worker", "sender")
+        self.do("worker", mlm.Credit(1000))
+        first = self.taken("worker")
+        self.assertLessEqual(len(first), 100)
+        self.do("sender", mlm.ServiceSend(b"svc", b"0", b"", 0, ()))
+        self.pass_time(1, "sender")
+        self.assertEqual([*first, *self.taken("worker")], [*subjects, b"0"])

@@ -79,6 +79,49 @@ class QueueTests(NamesTestCase):
         self.assertEqual(self.taken("busy"), [b"hi", b"job"])
 
 
+class AbandonedTests(NamesTestCase):
+    """Mailboxes and services whose clients have left, each with a new name."""
+
+    def test_mailboxes(self) -> None:
+        """The mail that such clients leave, delivered or not, is in a limited number of mailboxes."""
+        for credit in (0, 1):
+            statuses = []
+            for number in range(4 * MOST):
+                name = f"{credit} {number}"
+                self.open(name, credit=credit)
+                statuses.append(self.mail(name))
+                self.do(name, mlm.ConnectionClose())
+            self.assertEqual(statuses[-1], 301)
+        self.assertLessEqual(len(self.store.queues()), 2 * MOST + 2)
+        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+
+    def test_services(self) -> None:
+        """The requests for services that are not offered any more are limited, too."""
+        for number in range(4 * MOST):
+            self.open("worker", mlm.ServiceOffer(b"%d" % number, b""), credit=0)
+            self.do("sender", mlm.ServiceSend(b"%d" % number, b"x", b"t", 0, ()))
+            self.do("worker", mlm.ConnectionClose())
+        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+
+    def test_plain_client(self) -> None:
+        """A plain client, which leaves no message, gets its mail nevertheless."""
+        self.test_mailboxes()
+        self.open("plain")
+        self.pass_time(0.2, "sender")
+        self.do("sender", mlm.MailboxSend(b"plain", b"hi", b"", 0, ()))
+        self.assertEqual(self.taken("plain"), [b"hi"])
+
+    def test_plain_clients_that_vanish(self) -> None:
+        """Mail for plain clients whose connections are lost is in a limited number of mailboxes, too."""
+        for number in range(4 * MOST):
+            name = f"plain {number}"
+            self.open(name)
+            self.pass_time(0.2, "sender")
+            self.gone.add(name.encode())
+            self.do("sender", mlm.MailboxSend(name.encode(), b"hi", b"", 0, ()))
+        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+
+
 class StreamTests(NamesTestCase):
     """Streams with retention."""
 

@@ -6,6 +6,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.broker.clients import LEASE_OCTETS
 from alaska.broker.limits import Limits
 from alaska.errors import StoreError
 from alaska.message import Message, QueueKind, QueueName
@@ -14,7 +15,7 @@ from tests.broker.test_shared_store import AddedFirst, Side, settle
 from tests.store.later import Shared
 
 OFFER = mlm.ServiceOffer(b"jobs", b"")
-LIMITS = Limits(attempts=1, unconfirmed_octets=30)
+LIMITS = Limits(attempts=1, unconfirmed_octets=30 + LEASE_OCTETS)
 
 
 def request(content: bytes) -> mlm.ServiceSend:

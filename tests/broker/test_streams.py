@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import LogLevel
 
-from alaska.broker import stream_readers
+from alaska.broker import stream_readers, streams
 from alaska.broker.limits import Limits, QueueLimits
-from alaska.message import Retention
+from alaska.message import Page, Record, Retention
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import BrokerTestCase
 from tests.network_case import LogCase
@@ -68,6 +68,27 @@ class LagTests(StreamTestCase):
         self.do("r", mlm.StreamSend(b"own", ()), mlm.Credit(5), mlm.StreamSend(b"own", ()))
         self.assertEqual(self.taken("r"), [b"1"])
 
+    def test_many_streams_are_fed_in_turns(self) -> None:
+        """The number of records examined per command is limited for all streams of a reader; ticks continue."""
+        self.patch(streams, "FEED_BETWEEN_TICKS", 100)
+        self.open("r", *[mlm.StreamRead(b"%d" % number, b"^x") for number in range(20)], credit=0)
+        for number in range(20):
+            self.do("w", *write(b"x", *[b"other"] * 50, b"x", stream=b"%d" % number))
+        self.pass_time(0.1, "r", "w")
+        examined: list[Record] = []
+        records = self.store.records
+
+        def counted(stream: bytes, after: int, limit: int) -> Page[Record, int]:
+            page = records(stream, after, limit)
+            examined.extend(page)
+            return page
+
+        self.patch(self.store, "records", counted)
+        self.do("r", mlm.Credit(100))
+        self.assertLess(len(examined), 200)
+        self.pass_time(1, "r", "w")
+        self.assertEqual(self.taken("r"), [b"x"] * 40)
+
     def test_positions_are_not_reused(self) -> None:
         """A stream that had no readers for a while continues with its positions, if it ever had stored records."""
         for _ in range(2):
@@ -123,6 +144,19 @@ class LagTests(StreamTestCase):
         self.do("r", *[mlm.StreamSend(b"own", ())] * 5)
         self.do("r", mlm.Credit(10))
         self.assertEqual(self.taken("r"), [b"1", b"own", b"own"])
+
+    def test_own_records_of_many_streams_are_limited(self) -> None:
+        """The limit is one for all streams; positions count until the reader has caught up or cancels."""
+        self.patch(stream_readers, "MAX_OWN_RECORDS", 6)
+        self.do("r", mlm.ConnectionOpen(b""), mlm.Credit(0), *[mlm.StreamRead(b"%d" % n, b"") for n in range(8)])
+        self.do("w", *[command for number in range(8) for command in write(b"1", stream=b"%d" % number)])
+        for number in range(5):
+            self.do("r", mlm.StreamWrite(b"%d" % number), *[mlm.StreamSend(b"own", ())] * 2)
+        self.do("r", mlm.StreamCancel(b"0"), mlm.StreamWrite(b"5"), *[mlm.StreamSend(b"own", ())] * 2)
+        self.do("r", mlm.Credit(100))
+        self.pass_time(0.1, "w", "r")
+        self.assertEqual(sorted(self.taken("r")), [b"1"] * 7 + [b"own"] * 4)
+        self.assertEqual(self.broker._streams._own_records.count, 0)
 
 
 class ReplayTests(StreamTestCase):

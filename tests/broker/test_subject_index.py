@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.subject_index import SubjectIndex
+from alaska.broker import subject_index
+from alaska.broker.subject_index import CacheMemory, SubjectIndex
 from alaska.mlm.patterns import compile_pattern
 
 SUBJECTS = [b"a", b"b", b"ab", b""]
@@ -46,3 +47,42 @@ class SubjectIndexTests(SynchronousTestCase):
             index.discard(compile_pattern(b"%d" % number))
         self.assertLess(len(index._added), 10)
         self.assertEqual(index.matching(b"a7"), {compile_pattern(b"a")})
+
+
+class CacheMemoryTests(SynchronousTestCase):
+    """The memory of the caches of several indexes."""
+
+    def setUp(self) -> None:
+        self.patch(subject_index, "MAX_CACHE_OCTETS", 50_000)
+        self.memory = CacheMemory()
+
+    def index(self, *sources: bytes) -> SubjectIndex:
+        """Return an index of these patterns."""
+        index = SubjectIndex(self.memory)
+        for source in sources:
+            index.add(compile_pattern(source))
+        return index
+
+    def test_many_indexes(self) -> None:
+        """The caches of many streams are limited together, and the results are the same."""
+        indexes = [self.index(b"^1") for _ in range(10)]
+        for number in range(500):
+            for index in indexes:
+                self.assertEqual(len(index.matching(b"%d" % number)), str(number).startswith("1"))
+        self.assertLess(sum(len(index._cache) for index in indexes), 100)
+        self.assertLessEqual(self.memory.octets, 50_000)
+
+    def test_many_matches(self) -> None:
+        """Each match of a subject counts."""
+        index = self.index(*[b"s.?.?%s" % (b"a?" * number) for number in range(100)])
+        for number in range(100):
+            self.assertEqual(len(index.matching(b"subject %d" % number)), 100)
+        self.assertLess(len(index._cache), 10)
+
+    def test_no_patterns(self) -> None:
+        """An index without patterns caches nothing, also after its last pattern was removed."""
+        index = self.index(b"a")
+        index.matching(b"abc")
+        index.discard(compile_pattern(b"a"))
+        self.assertEqual(index.matching(b"abc"), frozenset())
+        self.assertEqual(self.memory.octets, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.unproven import ENCODER_OCTETS, Unproven
+from alaska.broker.unproven import ENCODER_OCTETS, HEADER_OCTETS, Unproven
 from alaska.message import Message, QueueKind, QueueName
 
 
@@ -41,6 +41,15 @@ class UnprovenTests(SynchronousTestCase):
         self.send(4)
         self.left.update((1, 2, 3))
         self.assertEqual(self.popped(), [1])
+        self.assertEqual([message.position for message in self.unproven.encoded()], [2, 3])
         self.assertEqual([message.position for message in self.unproven.unsent()], [4])
         self.left.add(4)
         self.assertEqual(self.popped(), [2, 3, 4])
+
+    def test_empty_ones(self) -> None:
+        """The number of deliveries that may still be in ZeroMQ's buffer is limited even if they are empty."""
+        most = ENCODER_OCTETS // HEADER_OCTETS
+        for position in range(most + 5):
+            self.send(position)
+            self.left.add(position - 1)
+            self.assertEqual(self.popped(), [position - most - 1] if position > most else [])

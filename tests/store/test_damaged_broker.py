@@ -41,8 +41,8 @@ class BrokerTests(DurableTestCase):
         self.assertEqual([queue.waiting for queue in self.broker.queues._queues.values()], [0])
 
     def test_much_at_once(self) -> None:
-        """The messages of many queues are read over several ticks, even if their clients connect at the same time."""
-        self.patch(queues, "READ_IN_A_TICK", 50)
+        """The messages of many queues are delivered over several ticks, even if their clients connect at once."""
+        self.patch(queues, "WORK_PER_TICK", 100)
         names = ("a", "b", "c", "d")
         self.open("p")
         for name in names:
@@ -51,9 +51,9 @@ class BrokerTests(DurableTestCase):
         self.crash()
         for name in names:
             self.open(name, credit=1000)
-        self.assertEqual([len(self.taken(name)) for name in names], [30, 30, 0, 0])
-        self.pass_time(0.05)
-        self.assertEqual([len(self.taken(name)) for name in names], [0, 0, 30, 30])
+        self.assertEqual([len(self.taken(name)) for name in names], [30, 10, 0, 0])
+        self.pass_time(0.15)
+        self.assertEqual([len(self.taken(name)) for name in names], [0, 20, 30, 30])
 
     def test_service(self) -> None:
         """The other requests of a service are delivered."""

@@ -1,0 +1,232 @@
+"""The backlog of a queue: its waiting messages, in memory and in the store.
+
+The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
+is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
+each of them is known to be in memory, in flight to a client, in the lane ``NO_CONSUMERS``, or in a lane that has more
+in the store since its window was full. Later ones are read when a consumer is ready for more. A message that needs a
+lane beyond the limit for lanes stops the sorting, until there are fewer lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from itertools import islice
+
+from alaska.broker import lanes
+from alaska.broker.consumers import Consumers
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory
+from alaska.interfaces import IStore
+from alaska.message import Message, Page, QueueName
+
+READ_MESSAGES = 500
+REFILLS_PER_READ = 16
+MESSAGE_OCTETS = 4096
+"""A message that is read counts once more per this many octets."""
+
+
+class Backlog:
+    """The waiting messages of a queue, sorted into lanes, and the positions of those that are in flight."""
+
+    def __init__(self, name: QueueName, consumers: Consumers, store: IStore, window_memory: WindowMemory) -> None:
+        self.name = name
+        self.consumers = consumers
+        self._store = store
+        self._is_shared = store.is_shared
+        self._lanes = Lanes(window_memory)
+        self._loaded: set[int] = set()
+        self._in_memory = 0
+        self._work_done = 0
+        self._sorted_upto = 0
+        self._has_unsorted = store.is_shared
+        self._lacks_lane = False
+        self._has_additions = False
+        self.waiting = 0
+        """The number of messages that wait."""
+        self.octets = 0
+        """The octets of their content."""
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether the queue has messages that wait or are in flight."""
+        return bool(self.waiting or self._loaded)
+
+    @property
+    def has_unloaded(self) -> bool:
+        """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
+        return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
+
+    @property
+    def _has_unread(self) -> bool:
+        return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
+
+    def restore(self, messages: int, octets: int) -> None:
+        """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
+        in_flight = len(self._loaded) - self._in_memory
+        if messages - in_flight != self.waiting and not self.consumers.has_ready():
+            self._read_from_start(self._lanes.remove_all())
+        self.waiting = max(self._in_memory, messages - in_flight)
+        self.octets = octets * self.waiting // max(messages, 1)
+
+    def consumers_changed(self) -> None:
+        """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
+        has_unloaded = self.has_unloaded
+        waiting = self._lanes.remove_all()
+        self._lacks_lane = False
+        if not has_unloaded:
+            self._in_memory = 0
+            self._loaded.difference_update(each.position for each in waiting)
+            for message in waiting:
+                if self._lacks_lane or not self._sort_into_lane(message):
+                    self._spill(message)
+            return
+        # Between those in memory there are others in the store: to get the order right, read all from the store.
+        self._read_from_start(waiting)
+
+    def expect_more(self) -> None:
+        """Record that the store has another message, at any position: after the current read, all is read again."""
+        self._has_additions = True
+
+    def _read_from_start(self, in_memory: list[Message]) -> None:
+        for message in in_memory:
+            self._unload(message)
+            self._spill(message)
+        self._sorted_upto = 0
+        self._has_unsorted = True
+        self._lacks_lane = False
+
+    def _page(self, after: int) -> Page[Message, int]:
+        page = self._store.waiting(self.name, after, READ_MESSAGES)
+        self._work_done += sum(1 + message.size // MESSAGE_OCTETS for message in page)
+        return page
+
+    def _load_more(self) -> bool:
+        """Read more messages from the store; return whether there may now be one to deliver."""
+        if self._has_additions and not self._has_unsorted:
+            self._has_additions = False
+            self._read_from_start(self._lanes.remove_all())
+        self._refill_lanes()
+        if not self._has_unsorted:
+            return self._lanes.has_messages
+        before = self._sorted_upto
+        if not self._lacks_lane or self._lanes.may_add:
+            self._sort_more()
+        return self._sorted_upto > before or self._lanes.has_messages
+
+    def _sort_more(self) -> None:
+        """Sort the next messages of the store into lanes."""
+        self._lacks_lane = False
+        page = self._page(self._sorted_upto)
+        for message in page:
+            if message.position in self._loaded:
+                self._sorted_upto = message.position
+            else:
+                self._sort_into_lane(message)
+                if self._lacks_lane:
+                    return
+        self._has_unsorted = page.upto is not None
+        self._sorted_upto = max(self._sorted_upto, page.upto or 0)
+        self._recount()
+
+    def _refill_lanes(self) -> None:
+        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
+        refillable = (
+            (key, lane)
+            for key, lane in self._lanes.items()
+            if lane.has_more_in_store
+            and key != NO_CONSUMERS
+            and lane.has_room_for_next
+            and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
+        )
+        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
+            # Move it to the end, whether anything is found for it or not, so that the others come next.
+            del self._lanes[key]
+            self._lanes[key] = lane
+            self._refill_lane(key, lane)
+
+    def _count_loaded(self) -> None:
+        """Count messages of other brokers in a shared store: at least those in memory are waiting."""
+        self.waiting = max(self.waiting, self._in_memory)
+        self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
+        self._recount()
+
+    def _recount(self) -> None:
+        """Correct the counts: messages that the store has found to be damaged do not wait any more."""
+        if not self._has_unsorted and self._lanes.are_in_memory:
+            self.waiting = self._in_memory
+            self.octets = sum(lane.octets for lane in self._lanes.values())
+
+    def _spill(self, message: Message) -> None:
+        if not self._store.is_durable:
+            self._store.keep(message, None)
+
+    def _lane_for(self, message: Message) -> tuple[Hashable, Lane | None]:
+        return self._lanes.lane_for(self.consumers.lane_of(message.subject), message.tracker)
+
+    def _sort_into_lane(self, message: Message) -> bool:
+        """Add the next message to its lane; return False if it stays in the store."""
+        key, lane = self._lane_for(message)
+        if lane is None:
+            if isinstance(key, frozenset) and key != NO_CONSUMERS and not self._lanes.may_add:
+                # It is sorted later, before all that follow it.
+                self._has_unsorted = self._lacks_lane = True
+                return False
+            lane = self._lanes.open(key, message.position - 1)
+        self._sorted_upto = message.position
+        if key == NO_CONSUMERS or lane.has_more_in_store or not lane.has_room:
+            if not lane.has_more_in_store:
+                # Not the position of the window's last message: a requeued one in the window may have a higher one.
+                lane.has_more_in_store = True
+                lane.upto = message.position - 1
+            return False
+        lane.append(message)
+        self._loaded.add(message.position)
+        self._in_memory += 1
+        return True
+
+    def _refill_lane(self, key: Hashable, lane: Lane) -> None:
+        """Read messages of a lane from the store into its window, as far as there is room."""
+        page = self._page(lane.upto)
+        lane.has_more_in_store = page.upto is not None and page.upto < self._sorted_upto
+        for message in page:
+            if message.position > self._sorted_upto:
+                lane.has_more_in_store = False
+                break
+            if not lane.has_room_for_next:
+                lane.has_more_in_store = True
+                break
+            lane.upto = message.position
+            if message.position not in self._loaded and self._belongs_to(key, message):
+                aside = self._lanes.get(Aside(key, message.tracker)) if self._lanes.asides else None
+                if aside is None:
+                    lane.append(message)
+                elif not self._put_aside(aside, message):
+                    continue
+                self._loaded.add(message.position)
+                self._in_memory += 1
+        else:
+            lane.upto = max(lane.upto, min(page.upto or 0, self._sorted_upto))
+        self._lanes.remove_if_empty(key)
+
+    def _put_aside(self, aside: Lane, message: Message) -> bool:
+        """Add a message to those set aside; return False if it stays in the store, since the window is full."""
+        if message.position > aside.upto:
+            if not aside.has_more_in_store and not aside.has_room:
+                aside.has_more_in_store = True
+                aside.upto = message.position - 1
+            if aside.has_more_in_store:
+                return False
+        aside.insert(message)
+        return True
+
+    def _belongs_to(self, key: Hashable, message: Message) -> bool:
+        """Return whether a message from the store belongs to a lane."""
+        main = self.consumers.lane_of(message.subject)
+        return main == key or (isinstance(key, Aside) and key == Aside(main, message.tracker))
+
+    def _unload(self, message: Message) -> None:
+        self._in_memory -= 1
+        self._loaded.discard(message.position)
+
+    def _count_removed(self, message: Message) -> None:
+        self.waiting -= 1
+        self.octets -= message.size
