@@ -66,7 +66,7 @@ GLOBALS = Group(
         ),
         Row("setmetatable", ONCE, NONE, "tables of the script; a `__gc` marks nothing, so that it never runs"),
         Row("collectgarbage", ONCE, NONE, "how much memory is in use; nothing is collected or set"),
-        Row("load", "4 MiB of text, in C; what it compiles is checked", LUA, "code, with globals of the script"),
+        Row("load", "checked, a text has 4 MiB at most; what it compiles is checked", LUA, "code, with globals of the script"),
         Row("loadstring", "the same", LUA, "the same", ONLY_JIT),
         Row(
             "require", f"{CHECKED}; a file beside the scripts has 4 MiB at most", LUA,

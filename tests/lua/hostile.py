@@ -92,10 +92,10 @@ ENDLESS = {
     "move of nothing": "pcall(table.move, {}, 1, 1e15, 2) while true do end",
     "method": "local s = 'x' function string.f(t) while true do end end s:f()",
     "strings with checks in them": "local s = [[ do end ]] .. ' repeat ' while true do s = 'do' end",
-    "name of the check": "local alaska_check, alaska_checkleft = function() return 1e9 end, 1e9 while true do alaska_checkleft = 1e9 end",
+    "name of the check": "local alaska_check0, alaska_check0left = function() return 1e9 end, 1e9 while true do alaska_check0left = 1e9 end",
     "name of the check in a chunk": """
-        alaska_checkleft, alaska_check = 1e9, function() return 1e9 end
-        load('local alaska_checkleft = 1e9 while true do alaska_checkleft = 1e9 end')()""",
+        alaska_check0left, alaska_check0 = 1e9, function() return 1e9 end
+        load('local alaska_check0left = 1e9 while true do alaska_check0left = 1e9 end')()""",
     "end of the chunk": "while true do local ok = load('end while true do end do') or load('while true do end') ok() end",
     "json": "local t = {} for i = 1, 40 do t = { t, t } end require('cjson').encode(t)",
     "pretty": "local t = {} for i = 1, 40 do t = { t, t } end require('pl.pretty').write(t)",
@@ -212,7 +212,7 @@ ESCAPES = {
     "file in a module": "local ok, pretty = pcall(require, 'pl.pretty') return ok and select(2, pcall(pretty.dump, {}, '/tmp/alaska-escape')) == true",
     "metatable of a function": "return getmetatable(print)",
     "metatable of null": "return getmetatable(require('cjson').null)",
-    "name of the check": "return alaska_check or alaska_checkleft",
+    "name of the check": "return alaska_check or alaska_check0 or alaska_check0left",
     "finalizer": "setmetatable({}, { __gc = function() print('late') end }) collectgarbage() return nil",
 }
 """Scripts that return something true if they get somewhere they should not."""

@@ -197,10 +197,23 @@ class PlaceTests(LuaCase):
 
     def test_names_in_the_way(self) -> None:
         """A script may use whatever names it likes, also those that checks would have."""
-        names = ["alaska_check", "alaska_check_", "alaska_checkleft", "alaska_check_left"]
+        names = ["alaska_check", "alaska_check0", "alaska_check0left", "alaska_check00", "alaska_check1"]
         for name in names:
             source = f"{name} = 7 local function f() {name} = {name} + 1 end for i = 1, 1000 do f() end print({name})"
             self.assertEqual(self.output(source), "1007\n")
+
+    def test_short_names(self) -> None:
+        """Whatever names stand in a text, those of its checks are short, so that many of them take little memory."""
+        names = (
+            f"alaska_check{'_' * 50_000} alaska_check{'0' * 50_000} {' '.join(f'alaska_check{i}' for i in range(99))}"
+        )
+        source = f"local a = [[ {names} ]] do return #a end {'while x do end ' * 3000}"
+        self.use(memory=16)
+        self.assertEqual(self.output(f"print(load([=[{source}]=])())"), f"{len(names) + 2}\n")
+
+    def test_too_many(self) -> None:
+        """A text with very many checks is refused before they are compiled, which would take much memory."""
+        self.assertIn("too many loops, functions and gotos", self.error("do return end " + "while x do end " * 200_000))
 
     def test_none_without_timeout(self) -> None:
         """Without a timeout there are no checks, so a function has no more variables than it names."""

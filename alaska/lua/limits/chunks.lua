@@ -5,11 +5,12 @@
 local limits, with_checks, private = ...
 
 local load, gmatch, gsub, setfenv, type = load, string.gmatch, string.gsub, setfenv, type
-local byte, format = string.byte, string.format
+local byte, format, sub = string.byte, string.format, string.sub
 local getupvalue, upvaluejoin = debug.getupvalue, debug.upvaluejoin
 local env = setfenv and '' or '_ENV'
 
 local ESCAPE = 27 -- what precompiled code begins with
+local AT_ONCE, PIECE = 32768, 1024 -- octets of a text that Lua compiles without a look at the time, and between two looks
 
 local chunks = { last_lines = {} } -- by the name of a chunk, the line where its function ends
 
@@ -20,14 +21,17 @@ function chunks.without_first_line_comment(source)
 end
 
 -- Returns a text in which a chunk is the body of a function, and names that do not stand in it: those of the function
--- that looks at the time, of the variable that counts down to that, and of the function for expressions.
+-- that looks at the time, of the variable that counts down to that, and of the function for expressions. They are short,
+-- whatever stands there, since there may be very many checks.
 local function wrapped(source)
-  local name = 'alaska_check'
-  for found in gmatch(source, 'alaska_check_*') do
-    if #found >= #name then
-      name = found .. '_'
-    end
+  local taken, number = {}, 0
+  for digits in gmatch(source, 'alaska_check(%d*)') do
+    taken[digits] = true
   end
+  while taken[number .. ''] do
+    number = number + 1
+  end
+  local name = 'alaska_check' .. number
   local left, tick = name .. 'left', name .. 'tick'
   local head = format('local %s, %s, %s = ... return function(%s) return function(...)', name, left, tick, env)
   if not limits.check then
@@ -36,7 +40,27 @@ local function wrapped(source)
   local function check(weight)
     return format(' %s=%s-%d if %s<0 then %s=%s()end;', left, left, weight, left, left, name)
   end
-  return head .. with_checks(source, check, tick, limits.patience) .. '\nend end', left
+  local checked, why = with_checks(source, check, tick, limits.patience)
+  if not checked then
+    return nil, why
+  end
+  return head .. checked .. '\nend end', left
+end
+
+-- Compiles text as it is. What takes Lua longer than the text is long (a name is looked for among all variables around
+-- it, a jump in the list of those before it) ends with the time, as the text comes piece by piece.
+local function loaded(source, name)
+  if #source <= AT_ONCE then
+    return load(source, name, 't')
+  end
+  local position = 1 - PIECE
+  local chunk, message = load(function()
+    limits.patience()
+    position = position + PIECE
+    return sub(source, position, position + PIECE - 1)
+  end, name, 't')
+  limits.patience() -- where the time has ended it, that is the error
+  return chunk, message
 end
 
 -- All chunks count in one variable.
@@ -56,12 +80,15 @@ function chunks.compile(source, name)
   if byte(source) == ESCAPE then
     return nil, 'attempt to load a binary chunk (only text is loaded)'
   end
-  local plain, message = load(source, name, 't')
+  local plain, message = loaded(source, name)
   if not plain then
     return nil, message
   end
   local text, left = wrapped(source)
-  local outer, why = load(text, name, 't')
+  if not text then
+    return nil, left
+  end
+  local outer, why = loaded(text, name)
   if not outer then
     return nil, why
   end

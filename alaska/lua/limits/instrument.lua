@@ -17,6 +17,7 @@ local CALL, JOINING, OPERATION = 16, 16, 1 -- what is counted
 local MUCH, TOO_MUCH = 128, 128 -- from where on there is another check before a statement, and within an expression
 local MOST = 8192 -- that one check counts
 local TOKENS = 1000 -- between two looks at the time of compiling itself
+local MOST_CHECKS = 100000 -- of one text: to compile them takes memory that nothing limits
 
 -- In Lua 5.4 `goto` is a keyword wherever it stands. LuaJIT takes it for a name unless a statement begins with it and a
 -- name follows.
@@ -308,7 +309,8 @@ end
 
 -- Returns source with checks in all those places, each on the line where it was; the source has to be one that compiles
 -- as it is. `check` makes the text of one that counts so much, `tick` is the name of a function that checks and returns
--- its argument. `patience` is called now and then, as a long source takes its time.
+-- its argument. `patience` is called now and then, as a long source takes its time. If there would be too many checks,
+-- returns nil and that.
 local function with_checks(source, check, tick, patience)
   local state = setmetatable({ source = source, position = 1, kept = 1, out = {}, spans = {}, blocks = {}, depth = 0,
     tick = tick, in_function = { weight = 0, labels = {} } }, Source)
@@ -323,6 +325,9 @@ local function with_checks(source, check, tick, patience)
     if left == 0 then
       patience()
       left = TOKENS
+      if #state.spans > MOST_CHECKS then
+        return nil, 'too many loops, functions and gotos in one text'
+      end
     end
     state.position = after
     if kind == 'word' then
