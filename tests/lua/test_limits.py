@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 from alaska.errors import ScriptBroken
 from alaska.lua import interpreter as lua
@@ -30,6 +31,17 @@ class TimeoutTests(LimitCase):
         self.assertIsInstance(outcome.error, ScriptBroken)
         self.assertEqual(outcome.error and outcome.error.limit, hostile.TIMEOUT)
         self.assertEqual(self.output("print(1)"), "1\n")
+
+    def test_slow_source(self) -> None:
+        """A text for which Lua takes much longer than it is long is given up at the limit while Lua compiles it."""
+        self.use(timeout=100)
+        alternatives = f"x = {'a or ' * 300_000} a"
+        started = time.monotonic()
+        self.assertEqual(limit_of(self.outcome(alternatives)), hostile.TIMEOUT)
+        self.assertEqual(limit_of(self.outcome("load('x = ' .. ('a or '):rep(300000) .. 'a')")), hostile.TIMEOUT)
+        self.assertLess(time.monotonic() - started, 5)
+        self.use()
+        self.assertEqual(self.output("print(load(('x = 1 '):rep(20000) .. 'return x')())"), "1\n")
 
     def test_told(self) -> None:
         """The error tells the limit and its setting, and where the script was."""
@@ -260,6 +272,18 @@ class ErrorValueTests(LimitCase):
         self.assertLess(len(message), 4000)
         self.assertTrue(message.endswith(",...}"), message[-20:])
 
+    def test_many_keys(self) -> None:
+        """What takes long to look at is not shown: no limit of time ends that."""
+        started = time.monotonic()
+        message = self.error("""
+            local inner, middle, outer = {}, {}, {}
+            for _ = 1, 2e5 do inner[{}] = true end
+            for i = 1, 50 do middle[i], outer[i] = inner, middle end
+            error(outer)
+        """)
+        self.assertIn("[[{...},", message)
+        self.assertLess(time.monotonic() - started, 2)
+
     def test_tostring_that_never_ends(self) -> None:
         """A __tostring that does not end is a script that does not end."""
         self.use(timeout=30)
@@ -280,6 +304,21 @@ class ErrorValueTests(LimitCase):
         error = self.outcome(source).error
         assert error is not None
         self.assertEqual([int(frame.split(":")[1]) for frame in error.traceback], [3, 5])
+
+    def test_through_many_coroutines(self) -> None:
+        """An error that goes through one coroutine after the other has a traceback that ends."""
+        error = self.outcome("""
+            local text = 'x'
+            local function deep(n, call) if n == 0 then call() else deep(n - 1, call) end return nil end
+            local function again() coroutine.wrap(function() error(text, 0) end)() end
+            for _ = 1, 200 do
+              local _
+              _, text = pcall(deep, 30, again)
+            end
+            error(text, 0)
+        """).error
+        assert error is not None
+        self.assertLess(len(error.traceback), 130)
 
     @only_in_5_4
     def test_close_beyond_the_time(self) -> None:

@@ -11,6 +11,7 @@ local DEPTH = 4 -- levels of tables that are shown
 local ITEMS = 50 -- how much of one table is shown
 local OCTETS = 200 -- how much of one string is shown
 local ALL = 2000 -- how much text all of it may be
+local TABLES, KEYS = 100, 1000 -- how many tables, and keys of one, are looked at: no check of the time ends that
 
 local function quoted(text)
   if #text > OCTETS then
@@ -38,9 +39,10 @@ end
 
 -- Returns the keys of a table that can be shown, in order, and whether that is all of them.
 local function keys_of(value)
-  local keys = {}
+  local keys, looked = {}, 0
   for key in next, value do
-    if #keys == ITEMS then
+    looked = looked + 1
+    if #keys == ITEMS or looked > KEYS then
       return keys, false
     elseif type(key) == 'string' or type(key) == 'number' then
       keys[#keys + 1] = key
@@ -51,8 +53,11 @@ local function keys_of(value)
 end
 
 local function show_table(value, depth, above, room)
+  room.tables = room.tables - 1
   if above[value] then
     return '<cycle>'
+  elseif room.tables < 0 then
+    return '{...}'
   elseif depth == 0 then
     return next(value) == nil and '{}' or '{...}'
   end
@@ -110,7 +115,7 @@ return function(value)
     end
   end
   if kind == 'table' then
-    return '(error object is a table value) ' .. show_table(value, DEPTH, {}, { left = ALL })
+    return '(error object is a table value) ' .. show_table(value, DEPTH, {}, { left = ALL, tables = TABLES })
   end
   return '(error object is a ' .. kind .. ' value)'
 end

@@ -7,6 +7,7 @@ local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs,
 
 local PLACE = '^([^\n]-):(%d+): ' -- what an error begins with, mostly
 local FIRST, LAST = 12, 10 -- how many lines are kept of a long trace
+local MOST_NOTED = 100 -- lines of a trace that goes through coroutines, to which each adds its own
 local MOST = 200 -- how many levels are looked at before the last ones: each takes longer than the one before
 
 local function is_main(at)
@@ -86,7 +87,7 @@ function trace.note(value, frames)
   if not noted or not rawequal(noted.value, value) then
     noted = { value = value, frames = frames or {} }
     run.noted, run.touched = noted, true
-    for _, frame in ipairs(trace.frames(nil)) do
+    for _, frame in ipairs(#noted.frames < MOST_NOTED and trace.frames(nil) or {}) do
       noted.frames[#noted.frames + 1] = frame
     end
   end
