@@ -7,6 +7,7 @@ local pcall, concat = pcall, table.concat
 
 local LONG, MOST_CLASSES = 1000, 100 -- octets of a class that takes time; classes that are remembered
 local MOST_CAPTURES = 32
+local MANY = 1000 -- parts of a set between two looks at the time
 
 -- Classes of characters
 
@@ -61,9 +62,15 @@ local function after_set(pattern, start)
   if byte(pattern, position) == 94 then -- ^
     position = position + 1
   end
+  local left = MANY
   repeat -- the first octet is no end, whatever it is
     if position > #pattern then
       return nil
+    end
+    left = left - 1
+    if left == 0 then
+      patience()
+      left = MANY
     end
     position = position + (byte(pattern, position) == 37 and position < #pattern and 2 or 1) -- %
     position = find(pattern, '[]%%]', position)

@@ -10,6 +10,7 @@ local LONG = 65536 -- octets that take some time
 local OCTETS, QUOTED = 2e7, 1e6 -- that may be worked on, and be quoted, without a look at the time
 local MOST_OF_DATE, MOST_OF_TEMPLATE = 4096, 256 -- octets
 local MOST_REMEMBERED = 200 -- templates
+local MANY = 1000 -- directives of a template between two looks at the time
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
@@ -70,6 +71,9 @@ local function without_long_quotes(template, ...)
       end
     end
     pieces[#pieces + 1] = text .. directive
+    if #pieces % MANY == 0 then
+      charge(1)
+    end
   end
   given[1] = concat(pieces)
   return unpack(given, 1, select('#', ...) + 1)

@@ -12,6 +12,7 @@ local is_5_1 = setfenv ~= nil
 local QUICK, SLOW, TRY, LONGEST = patterns.QUICK, patterns.SLOW, patterns.TRY, patterns.LONGEST
 local MOST_REMEMBERED = patterns.MOST_REMEMBERED
 local MOST_REFERRED = 32 -- octets of a replacement that is remembered
+local MANY = 1000 -- references in a replacement between two looks at the time
 local FEW = 1000 -- octets in which C may call a script's function for each match
 
 -- Time
@@ -69,7 +70,13 @@ local function references_in(text)
     return highest
   end
   highest = 0
+  local left = MANY
   for escaped in gmatch(text, '%%(.?)') do
+    left = left - 1
+    if left == 0 then
+      limits.patience()
+      left = MANY
+    end
     local number = tonumber(escaped)
     if number then
       highest = number > highest and number or highest
