@@ -66,7 +66,7 @@ GLOBALS = Group(
         ),
         Row("setmetatable", ONCE, NONE, "tables of the script; a `__gc` marks nothing, so that it never runs"),
         Row("collectgarbage", ONCE, NONE, "how much memory is in use; nothing is collected or set"),
-        Row("load", "checked, a text has 4 MiB at most; what it compiles is checked", LUA, "code, with globals of the script"),
+        Row("load", "checked, as what it compiles is; 4 MiB of text at most", LUA, "code, with globals of the script"),
         Row("loadstring", "the same", LUA, "the same", ONLY_JIT),
         Row(
             "require", f"{CHECKED}; a file beside the scripts has 4 MiB at most", LUA,
@@ -249,8 +249,11 @@ Time:
 - *checked*: it is done in Lua, where the time is looked at, and ends with the limit (`worker/scripts/timeout`).
 - *what it calls is checked*: the script's own functions and metamethods are, and nothing else takes long.
 
-Lua 5.4 has one more way to take long in C: to call a value whose `__call` is no function but something that has to be
-called in turn, without an end. That, too, only a process can end.
+Lua 5.4 has three more ways to take long in C, and that, too, only a process can end:
+
+- to call a value whose `__call` is no function but something that has to be called in turn, without an end;
+- to let a table grow that has ten thousands of keys, chosen so that all of them have the same place in it;
+- to collect garbage where a weak table has ten thousands of keys, each of which is reached by the value of another alone.
 
 Memory: *Lua's* is what Lua counts and refuses beyond `worker/scripts/memory`. Settings are named.
 
