@@ -211,6 +211,11 @@ class PlaceTests(LuaCase):
         self.use(memory=16)
         self.assertEqual(self.output(f"print(load([=[{source}]=])())"), f"{len(names) + 2}\n")
 
+    def test_first_lines(self) -> None:
+        """LuaJIT ignores a first line that begins with '#' in any text, Lua 5.4 in files alone."""
+        source = r"local f, g = load '# do\nreturn 1', load '\239\187\191# end\nreturn 1' print(f and f(), g and g())"
+        self.assertEqual(self.output("#!/usr/bin/lua\n" + source), "1\t1\n" if IS_JIT else "nil\tnil\n")
+
     def test_too_many(self) -> None:
         """A text with very many checks is refused before they are compiled, which would take much memory."""
         self.assertIn("too many loops, functions and gotos", self.error("do return end " + "while x do end " * 200_000))

@@ -17,7 +17,7 @@ local chunks = { last_lines = {} } -- by the name of a chunk, the line where its
 -- Lua ignores a first line that begins with '#', for Unix, and a byte order mark.
 function chunks.without_first_line_comment(source)
   source = gsub(source, '^\239\187\191', '', 1)
-  return (gsub(source, '^#[^\n]*', '', 1))
+  return (gsub(source, '^#[^\n\r]*', '', 1))
 end
 
 -- Returns a text in which a chunk is the body of a function, and names that do not stand in it: those of the function
@@ -84,7 +84,8 @@ function chunks.compile(source, name)
   if not plain then
     return nil, message
   end
-  local text, left = wrapped(source)
+  -- To LuaJIT, that is so for any text, and in the middle of one it is none of that.
+  local text, left = wrapped(setfenv and chunks.without_first_line_comment(source) or source)
   if not text then
     return nil, left
   end

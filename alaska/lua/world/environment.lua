@@ -26,7 +26,7 @@ end
 -- Iterates over the words of source; those of comments and strings name nothing.
 local function words_of(source)
   local position = match(source, '^\239\187\191()') or 1
-  position = match(source, '^#[^\n]*()', position) or position -- behind a first line for the shell
+  position = match(source, '^#[^\n\r]*()', position) or position -- behind a first line for the shell
   return function()
     local kind, word, _
     repeat
