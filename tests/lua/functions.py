@@ -253,7 +253,7 @@ Lua 5.4 has three more ways to take long in C, and that, too, only a process can
 
 - to call a value whose `__call` is no function but something that has to be called in turn, without an end;
 - to let a table grow that has ten thousands of keys, chosen so that all of them have the same place in it;
-- to collect garbage where a weak table has ten thousands of keys, each of which is reached by the value of another alone.
+- to collect garbage where a weak table has ten thousands of keys, each of which the value of another alone reaches.
 
 Memory: *Lua's* is what Lua counts and refuses beyond `worker/scripts/memory`. Settings are named.
 
