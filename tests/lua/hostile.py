@@ -12,6 +12,18 @@ OUTPUT = "worker/scripts/output"
 SENDS = "worker/scripts/sends"
 SENDS_SIZE = "worker/scripts/sends-size"
 
+SLOW_OPERATORS = {
+    "comparison": r"local a, b = ('\0'):rep(3e5), ('\0'):rep(3e5) for _ = 1, 1e9 do local _ = a < b end",
+    "comparisons in a row": r"local a, b = ('\0'):rep(3e5), ('\0'):rep(3e5) " + "_ = a <= b " * 20_000,
+    "comparison without its operator": r"""
+        local t = {}
+        for i = 1, 2 do t[i] = ('\0'):rep(3e5) end
+        for _ = 1, 1e9 do table.sort(t) end""",
+    "sort": r"local t = {} for i = 1, 90000 do t[i] = ('\0'):rep(250) .. i end for _ = 1, 9 do table.sort(t) end",
+    "arithmetic": "local a = ('1'):rep(5e5) for _ = 1, 1e9 do local _ = a + 1 end",
+    "sign": "local a = ('1'):rep(5e5) for _ = 1, 1e9 do local _ = -a end",
+}
+
 ENDLESS = {
     "while": "while true do end",
     "repeat": "repeat until false",

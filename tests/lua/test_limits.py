@@ -43,6 +43,26 @@ class TimeoutTests(LimitCase):
         self.use()
         self.assertEqual(self.output("print(load(('x = 1 '):rep(20000) .. 'return x')())"), "1\n")
 
+    @only_in_5_4
+    def test_slow_operators(self) -> None:
+        """Operators that take milliseconds end with the time, also behind a loop that was quick."""
+        self.use(timeout=100)
+        for name, source in hostile.SLOW_OPERATORS.items():
+            started = time.monotonic()
+            outcome = self.outcome(f"for _ = 1, 1e5 do end {source}")
+            self.assertEqual(limit_of(outcome), hostile.TIMEOUT, name)
+            self.assertLess(time.monotonic() - started, 2, name)
+
+    @only_in_5_4
+    def test_arithmetic_of_texts(self) -> None:
+        """Arithmetic of texts does what it does anywhere, and its errors are those of Lua."""
+        self.assertEqual(self.output("print('10' + 5, 2 * '3', -'4', '7' // '2', 2 ^ '3')"), "15\t6\t-4\t3\t8.0\n")
+        self.assertIn("script.lua:1: attempt to add a 'string' with a 'table'\n", self.error("return 'x' + {}"))
+        self.assertIn("script.lua:1: attempt to unm a 'string' with a 'string'\n", self.error("return -'x'"))
+        of_other = "{ __add = function(one, other) return one, other end, __sub = function() error('no', 0) end }"
+        self.assertEqual(self.output(f"print('x' + setmetatable({{}}, {of_other}))"), "x\n")
+        self.assertTrue(self.error(f"return 'x' - setmetatable({{}}, {of_other})").startswith("no\n"))
+
     def test_told(self) -> None:
         """The error tells the limit and its setting, and where the script was."""
         self.use(timeout=30)

@@ -160,7 +160,7 @@ local function check()
       return budget
     end
   elseif spent > LONG then
-    budget = budget > 4 and floor(budget / 4) or 1
+    budget = max(floor(budget * LONG / spent), 1)
   end
   budget = budget < most and budget or most
   local seen = clock()

@@ -1,13 +1,14 @@
 -- Functions in the sandbox that take as long as a text is: those that take long look at the time.
 local libraries, charge, fail, format, note = ...
 
-local error, ipairs, pcall, select, type, xpcall = error, ipairs, pcall, select, type, xpcall
+local error, getmetatable, ipairs, pcall, select, type, xpcall = error, getmetatable, ipairs, pcall, select, type, xpcall
 local concat, unpack = table.concat, table.unpack
 local byte, find, gmatch, sub = string.byte, string.find, string.gmatch, string.sub
 local is_5_1 = setfenv ~= nil
 
 local LONG = 65536 -- octets that take some time
-local OCTETS, QUOTED = 2e7, 1e6 -- that may be worked on, and be quoted, without a look at the time
+local OCTETS, QUOTED = 2e7, 1e6 -- that may be worked on, and be quoted or read as a number, without a look at the time
+local LONG_NUMBER = 1000 -- octets
 local MOST_OF_DATE, MOST_OF_TEMPLATE = 4096, 256 -- octets
 local MOST_REMEMBERED = 200 -- templates
 local MANY = 1000 -- directives of a template between two looks at the time
@@ -155,6 +156,37 @@ else
     end
     local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, noted, ...))
     return text
+  end
+end
+
+-- Arithmetic, which reads texts as numbers; in LuaJIT no function does that
+
+local function computed(is_right, ...)
+  local value = ...
+  if is_right then
+    return value
+  elseif type(value) == 'string' and find(value, "^attempt to %a+ a '") then
+    fail(value)
+  end
+  error(value, 0) -- of a metamethod
+end
+
+local function charge_for_number(text)
+  if type(text) == 'string' and #text > LONG_NUMBER then
+    charge(#text / QUOTED)
+  end
+end
+
+if not is_5_1 then
+  local strings = getmetatable ''
+  for _, name in ipairs { 'add', 'sub', 'mul', 'div', 'idiv', 'mod', 'pow', 'unm' } do
+    local c = strings['__' .. name]
+    strings['__' .. name] = function(one, other)
+      charge_for_number(one)
+      charge_for_number(other)
+      local value = computed(xpcall(c, noted, one, other))
+      return value
+    end
   end
 end
 

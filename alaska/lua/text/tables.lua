@@ -12,7 +12,8 @@ local math_type, tointeger, maxinteger = math.type, math.tointeger, math.maxinte
 
 local MOST_MOVED = 2 ^ 16 -- what C may do before the time is looked at
 local MOST_RESULTS = 1000000 -- the stack of Lua holds no more
-local FEW, MOST_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
+local MOST_SORTED, SHORT = 100000, 256 -- number of items, octets of a string
+local MOST_OCTETS = 2e6 -- of all strings together: each is compared with others more than a dozen times
 
 local tables = {}
 
@@ -212,15 +213,17 @@ end
 local function is_soon_sorted(t)
   if getmetatable(t) ~= nil or #t > MOST_SORTED then
     return false
-  elseif #t > FEW then
-    for i = 1, #t do
-      local value = t[i]
-      if type(value) ~= 'number' and not (type(value) == 'string' and #value <= SHORT) then
-        return false
-      end
+  end
+  local octets = 0
+  for i = 1, #t do
+    local value = t[i]
+    if type(value) == 'string' and #value <= SHORT then
+      octets = octets + #value
+    elseif type(value) ~= 'number' then
+      return false
     end
   end
-  return true
+  return octets <= MOST_OCTETS
 end
 
 local function is_less(one, other)

@@ -34,6 +34,9 @@ local function precedes(one, other)
   if type(one) ~= type(other) then
     return type(one) == 'number'
   end
+  if type(one) == 'string' then
+    return sub(one, 1, OCTETS) < sub(other, 1, OCTETS)
+  end
   return one < other
 end
 
