@@ -24,6 +24,29 @@ SLOW_OPERATORS = {
     "sign": "local a = ('1'):rep(5e5) for _ = 1, 1e9 do local _ = -a end",
 }
 
+RETURNING = {
+    "calls of C": """
+        local t = {} for i = 1, 50000 do t[i] = i end
+        local u = table.unpack
+        local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) end end f(15000)""",
+    "coroutines": """
+        local t = {} for i = 1, 50000 do t[i] = i end
+        local u = table.unpack
+        local function f(n, m)
+          if n > 0 then f(n - 1, m) elseif m > 0 then coroutine.wrap(f)(900, m - 1) end
+          u(t) u(t) u(t) u(t) u(t)
+        end
+        f(900, 150)""",
+    "errors of closing": """
+        local function f()
+          pcall(function()
+            local x <close> = setmetatable({}, { __close = function() f() error 'x' end })
+            error 'y'
+          end)
+        end
+        while true do f() end""",
+}
+
 ENDLESS = {
     "while": "while true do end",
     "repeat": "repeat until false",

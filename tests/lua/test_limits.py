@@ -54,6 +54,23 @@ class TimeoutTests(LimitCase):
             self.assertLess(time.monotonic() - started, 2, name)
 
     @only_in_5_4
+    def test_work_of_those_who_wait(self) -> None:
+        """What functions have still to do, when those that they have called return, ends with the time as well."""
+        self.use(timeout=100)
+        for name, source in hostile.RETURNING.items():
+            started = time.monotonic()
+            self.assertEqual(limit_of(self.outcome(source)), hostile.TIMEOUT, name)
+            self.assertLess(time.monotonic() - started, 2, name)
+
+    @only_in_5_4
+    def test_depth(self) -> None:
+        """Functions call each other some thousand deep, in each coroutine, and not much deeper."""
+        deep = "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end "
+        self.assertEqual(self.output(f"{deep} print(f(15000), coroutine.wrap(f)(15000))"), "15000\t15000\n")
+        self.assertIn("script.lua:1: stack overflow\n", self.error(f"{deep} f(50000)"))
+        self.assertEqual(self.output(f"{deep} print(pcall(f, 50000)) print(f(15000))")[-6:], "15000\n")
+
+    @only_in_5_4
     def test_arithmetic_of_texts(self) -> None:
         """Arithmetic of texts does what it does anywhere, and its errors are those of Lua."""
         self.assertEqual(self.output("print('10' + 5, 2 * '3', -'4', '7' // '2', 2 ^ '3')"), "15\t6\t-4\t3\t8.0\n")

@@ -1,7 +1,7 @@
 -- How a script is left through its coroutines, and how questions go up through them: see `limits.leave` and questions.lua.
 --
 -- os.exit ends the request and not the process, whatever is around it.
-local run, questions, leave, resume, trace = ...
+local run, questions, leave, patience, resume, trace = ...
 
 local note, frames_of_error = trace.note, trace.of_error
 local hand_on = questions.hand_on
@@ -10,7 +10,21 @@ local error, type, tonumber, format = error, type, tonumber, string.format
 local getinfo, create = debug.getinfo, coroutine.create
 local status, close = coroutine.status, coroutine.close
 
+local FEW = 2 -- coroutines that have resumed each other, each of which may have as much to do when the others return
+local nested = 0
+
 local leaving = {}
+
+function leaving.begin()
+  nested = 0
+end
+
+local function returned()
+  nested = nested - 1
+  if nested >= FEW then
+    patience()
+  end
+end
 
 function leaving.exit(code)
   if run.over then
@@ -37,6 +51,7 @@ local function resumed(thread, ...)
     hand_on()
     return resumed(thread, resume(thread))
   end
+  returned()
   return ...
 end
 
@@ -44,6 +59,7 @@ function leaving.resume(thread, ...)
   if type(thread) ~= 'thread' then
     error(format("bad argument #1 to 'resume' (coroutine expected, got %s)", type(thread)), 2)
   end
+  nested = nested + 1
   return resumed(thread, resume(thread, ...))
 end
 
@@ -54,7 +70,9 @@ local function unwrapped(thread, ok, ...)
   elseif run.question then
     hand_on()
     return unwrapped(thread, resume(thread))
-  elseif ok then
+  end
+  returned()
+  if ok then
     return ...
   end
   local value = ...
@@ -76,6 +94,7 @@ function leaving.wrap(body)
   end
   local thread = create(body)
   return function(...)
+    nested = nested + 1
     return unwrapped(thread, resume(thread, ...))
   end
 end

@@ -7,8 +7,8 @@ local run, settings, clock, quick = ...
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
 local getmetatable, newproxy, setmetatable = getmetatable, newproxy, setmetatable
-local getinfo, collect, count, huge, max =
-  debug.getinfo, collectgarbage, collectgarbage, math.huge, math.max
+local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
+local collect, count, huge, max = collectgarbage, collectgarbage, math.huge, math.max
 
 -- How much is done between two looks at the clock, as instrument.lua counts it: less where it takes long, or where there
 -- is much memory, for an operator may have to do with all of that.
@@ -140,10 +140,34 @@ local function collect_garbage()
   return used
 end
 
+-- What is left to do when functions return passes no check, and there may be very many that wait for others. So there is
+-- an end of these, and where there are many, the time is looked at after so many instructions as well.
+local DEEP, DEEPEST, INSTRUCTIONS = 1000, 20000, 1000
+local check
+
+local function look_meanwhile()
+  if run.over then
+    sethook(look_meanwhile, '', 1) -- whatever catches it: nothing more is done
+    error(run.over, 0)
+  end
+  left = check()
+end
+
+local function look_at_depth()
+  if getinfo(DEEPEST, 'l') then
+    error(where() .. 'stack overflow', 0)
+  elseif not gethook() then
+    sethook(look_meanwhile, '', INSTRUCTIONS)
+  end
+end
+
 -- A chunk calls this when it has done as much as it might; returns how much it may do now.
-local function check()
+function check()
   if run.over then
     leave()
+  end
+  if not newproxy and getinfo(DEEP, 'l') then
+    look_at_depth()
   end
   if has_grown then
     look_at_memory()

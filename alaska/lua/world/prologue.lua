@@ -80,7 +80,7 @@ local modules =
   part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, loading, system, bounded)
 local guards = jit and part 'guards'(run, trace.note)
 local raw_resume = guards and guards.resume or coroutine.resume
-local leaving = part 'leaving'(run, questions, limits.leave, raw_resume, trace)
+local leaving = part 'leaving'(run, questions, limits.leave, limits.patience, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, leaving, guards,
   part_with_checks 'tables', trace.note)
 local fenv = setfenv and part 'fenv'(run, globals, true_globals, private)
@@ -158,6 +158,7 @@ local function begin()
   limits.begin()
   console.begin()
   sending.begin()
+  leaving.begin()
   if guards then
     guards.begin()
   end
