@@ -9,8 +9,8 @@ local run, settings, clock, quick = ...
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
 local isyieldable, yield = coroutine.isyieldable, coroutine.yield
 local getmetatable, newproxy, setmetatable = getmetatable, newproxy, setmetatable
-local getinfo, collect, count, huge, max =
-  debug.getinfo, collectgarbage, collectgarbage, math.huge, math.max
+local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
+local collect, count, huge, max = collectgarbage, collectgarbage, math.huge, math.max
 
 -- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
 -- out to be slow, or when much memory is in use, because a single operator may process all of it.
@@ -143,18 +143,7 @@ local function collect_garbage()
   return used
 end
 
--- Called by a chunk when the countdown is used up. Returns the new countdown.
-local function check()
-  if run.ended_by then
-    end_script()
-  end
-  if has_grown then
-    adapt_to_memory()
-  end
-  local now = quick()
-  if run.pending_since then
-    now = limits.deliver_if_due(now)
-  end
+local function check_clock(now)
   local spent = last and now - last or LONG
   if spent < SHORT then
     budget = budget * 2 < most and budget * 2 or most
@@ -163,7 +152,7 @@ local function check()
       return budget
     end
   elseif spent > LONG then
-    budget = budget > 4 and floor(budget / 4) or 1
+    budget = max(floor(budget * LONG / spent), 1)
   end
   budget = budget < most and budget or most
   local seen = clock()
@@ -178,6 +167,53 @@ local function check()
     collect_garbage()
   end
   return budget
+end
+
+-- What a function does after a call returns passes no check, and very many functions may wait for the same call. So in
+-- Lua 5.4 the depth of calls is limited, and a hook checks the time while a coroutine is deep. (LuaJIT's own stack is
+-- small enough.) Functions of Alaska are not interrupted, because they may be about to change their state.
+local DEEP, MAX_DEPTH = 1000, 20000 -- levels of calls
+local INSTRUCTIONS, RETRY = 1000, 50 -- instructions of Lua between two calls of the hook, and within functions of Alaska
+
+local function check_in_hook()
+  if run.ended_by then
+    sethook(check_in_hook, '', 1) -- even if the script catches the error, it can do nothing more
+    error(run.ended_by, 0)
+  elseif find(getinfo(2, 'S').short_src, '^%[alaska ') then
+    sethook(check_in_hook, '', RETRY)
+  elseif getinfo(DEEP, 'l') then
+    sethook(check_in_hook, '', INSTRUCTIONS)
+    left = -1 -- in case of an error
+    left = check_clock(quick())
+  else
+    sethook()
+  end
+end
+
+local function check_depth()
+  if getinfo(MAX_DEPTH, 'l') then
+    error(where() .. 'stack overflow', 0)
+  elseif not gethook() then
+    sethook(check_in_hook, '', INSTRUCTIONS)
+  end
+end
+
+-- Called by a chunk when the countdown is used up. Returns the new countdown.
+local function check()
+  if run.ended_by then
+    end_script()
+  end
+  if not newproxy and getinfo(DEEP, 'l') then
+    check_depth()
+  end
+  if has_grown then
+    adapt_to_memory()
+  end
+  local now = quick()
+  if run.pending_since then
+    now = limits.deliver_if_due(now)
+  end
+  return check_clock(now)
 end
 
 -- Called by Alaska's own Lua files where they work on behalf of a script. Nil without a time limit.
