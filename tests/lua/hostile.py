@@ -37,6 +37,26 @@ AFTER_CALLS = {
           u(t) u(t) u(t) u(t) u(t)
         end
         f(900, 150)""",
+    "shallow calls of C": """
+        local t = {} for i = 1, 900000 do t[i] = i end
+        local u = table.unpack
+        local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) u(t) end end f(150) f(150) f(900)""",
+    "shallow comparisons": f"""
+        local a, b = ('x'):rep(3e7) .. 'a', ('x'):rep(3e7) .. 'b'
+        local function f(n) if n > 0 then f(n - 1) {"_ = a == b " * 100} end end f(100)""",
+    "memory that grows meanwhile": f"""
+        local a, b
+        local function f(n)
+          if n > 0 then f(n - 1) else a, b = ('x'):rep(3e7) .. 'a', ('x'):rep(3e7) .. 'b' end
+          {"_ = a == b " * 100}
+        end
+        f(150)""",
+    "name of a chunk": """
+        local f = load([[
+          local t = ... for i = 1, 50000 do t[i] = i end
+          local u = table.unpack
+          local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) end end f(15000)]], '=[alaska limits]')
+        f {}""",
     "errors of closing": """
         local function f()
           pcall(function()

@@ -76,8 +76,9 @@ local function count_together(opener, left)
   until not name
 end
 
--- Returns a compiled chunk for `open`, or nil and the error message.
-function chunks.compile(source, name)
+-- Returns a compiled chunk for `open`, or nil and the error message. `check` is the function that its checks call, by
+-- default that for scripts.
+function chunks.compile(source, name, check)
   if byte(source) == ESCAPE then
     return nil, 'attempt to load a binary chunk (only text is loaded)'
   end
@@ -94,7 +95,7 @@ function chunks.compile(source, name)
   if not outer then
     return nil, why
   end
-  local opener = outer(limits.check, 0, limits.tick)
+  local opener = outer(check or limits.check, 0, limits.tick)
   count_together(opener, left)
   return opener
 end

@@ -56,7 +56,7 @@ local chunks = part 'chunks'(limits, part 'instrument'(lexer), private)
 
 -- Files that process data of a script may run for long, so they are compiled with time checks, like scripts.
 local function part_with_checks(name)
-  return chunks.open(assert(chunks.compile(sources[name], '=[alaska ' .. name .. ']')), private)
+  return chunks.open(assert(chunks.compile(sources[name], '=[alaska ' .. name .. ']', limits.check_own)), private)
 end
 
 if not utf8 then
