@@ -28,9 +28,9 @@ def escaped(text: str) -> str:
     """Return a text with control characters and surrogates escaped, except for tabs and line feeds."""
     if text.isprintable():
         return text
-    return "".join(
-        [each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text]
-    )
+    # As in alaska.names.printable. "\r" stands for a backslash meanwhile, since repr leaves no "\r" in the text.
+    shown = repr('"' + text)[2:-1].replace(r"\\", "\r").replace(r"\'", "'")
+    return shown.replace(r"\n", "\n").replace(r"\t", "\t").replace("\r", "\\")
 
 
 class Stream(Protocol):

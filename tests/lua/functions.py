@@ -66,7 +66,7 @@ GLOBALS = Group(
         ),
         Row("setmetatable", SHORT, NONE, "tables of the script; a `__gc` is ignored and never runs"),
         Row("collectgarbage", SHORT, NONE, "the size of the memory in use; it collects nothing and sets nothing"),
-        Row("load", "at most 4 MiB of text, in C; the code is checked", LUA, "code that has the script's globals"),
+        Row("load", f"{CHECKED}, as is the code; at most 4 MiB of text", LUA, "code that has the script's globals"),
         Row("loadstring", "the same", LUA, "the same", ONLY_JIT),
         Row(
             "require", f"{CHECKED}; a file next to the scripts has at most 4 MiB", LUA,
@@ -252,8 +252,11 @@ Time:
 - *called functions are checked*: the script's functions and metamethods that it calls are checked; the rest takes
   little time.
 
-In Lua 5.4 there is one more way to spend a long time in C: a call of a value whose `__call` is not a function but
-another value with a `__call`, in an endless chain. This too can only be ended by killing a process.
+In Lua 5.4 there are three more ways to spend a long time in C. These too can only be ended by killing a process:
+
+- a call of a value whose `__call` is not a function but another value with a `__call`, in an endless chain;
+- the growth of a table with tens of thousands of keys that were chosen so that all have the same hash;
+- garbage collection of a weak table with tens of thousands of keys, each reachable only through the value of another.
 
 Memory: *counted by Lua* means that Lua counts the memory and refuses more than `worker/scripts/memory`. Other limits
 are given by their settings.

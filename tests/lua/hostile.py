@@ -12,6 +12,61 @@ OUTPUT = "worker/scripts/output"
 SENDS = "worker/scripts/sends"
 SENDS_SIZE = "worker/scripts/sends-size"
 
+SLOW_OPERATORS = {
+    "comparison": r"local a, b = ('\0'):rep(3e5), ('\0'):rep(3e5) for _ = 1, 1e9 do local _ = a < b end",
+    "comparisons in a row": r"local a, b = ('\0'):rep(3e5), ('\0'):rep(3e5) " + "_ = a <= b " * 20_000,
+    "comparison without its operator": r"""
+        local t = {}
+        for i = 1, 2 do t[i] = ('\0'):rep(3e5) end
+        for _ = 1, 1e9 do table.sort(t) end""",
+    "sort": r"local t = {} for i = 1, 90000 do t[i] = ('\0'):rep(250) .. i end for _ = 1, 9 do table.sort(t) end",
+    "arithmetic": "local a = ('1'):rep(5e5) for _ = 1, 1e9 do local _ = a + 1 end",
+    "sign": "local a = ('1'):rep(5e5) for _ = 1, 1e9 do local _ = -a end",
+}
+
+AFTER_CALLS = {
+    "calls of C": """
+        local t = {} for i = 1, 50000 do t[i] = i end
+        local u = table.unpack
+        local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) end end f(15000)""",
+    "coroutines": """
+        local t = {} for i = 1, 50000 do t[i] = i end
+        local u = table.unpack
+        local function f(n, m)
+          if n > 0 then f(n - 1, m) elseif m > 0 then coroutine.wrap(f)(900, m - 1) end
+          u(t) u(t) u(t) u(t) u(t)
+        end
+        f(900, 150)""",
+    "shallow calls of C": """
+        local t = {} for i = 1, 900000 do t[i] = i end
+        local u = table.unpack
+        local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) u(t) end end f(150) f(150) f(900)""",
+    "shallow comparisons": f"""
+        local a, b = ('x'):rep(3e7) .. 'a', ('x'):rep(3e7) .. 'b'
+        local function f(n) if n > 0 then f(n - 1) {"_ = a == b " * 100} end end f(100)""",
+    "memory that grows meanwhile": f"""
+        local a, b
+        local function f(n)
+          if n > 0 then f(n - 1) else a, b = ('x'):rep(3e7) .. 'a', ('x'):rep(3e7) .. 'b' end
+          {"_ = a == b " * 100}
+        end
+        f(150)""",
+    "name of a chunk": """
+        local f = load([[
+          local t = ... for i = 1, 50000 do t[i] = i end
+          local u = table.unpack
+          local function f(n) if n > 0 then f(n - 1) u(t) u(t) u(t) u(t) u(t) end end f(15000)]], '=[alaska limits]')
+        f {}""",
+    "errors of closing": """
+        local function f()
+          pcall(function()
+            local x <close> = setmetatable({}, { __close = function() f() error 'x' end })
+            error 'y'
+          end)
+        end
+        while true do f() end""",
+}
+
 ENDLESS = {
     "while": "while true do end",
     "repeat": "repeat until false",
@@ -92,10 +147,10 @@ ENDLESS = {
     "move of nothing": "pcall(table.move, {}, 1, 1e15, 2) while true do end",
     "method": "local s = 'x' function string.f(t) while true do end end s:f()",
     "strings with checks in them": "local s = [[ do end ]] .. ' repeat ' while true do s = 'do' end",
-    "name of the check": "local alaska_check, alaska_checkleft = function() return 1e9 end, 1e9 while true do alaska_checkleft = 1e9 end",
+    "name of the check": "local alaska_check0, alaska_check0left = function() return 1e9 end, 1e9 while true do alaska_check0left = 1e9 end",
     "name of the check in a chunk": """
-        alaska_checkleft, alaska_check = 1e9, function() return 1e9 end
-        load('local alaska_checkleft = 1e9 while true do alaska_checkleft = 1e9 end')()""",
+        alaska_check0left, alaska_check0 = 1e9, function() return 1e9 end
+        load('local alaska_check0left = 1e9 while true do alaska_check0left = 1e9 end')()""",
     "end of the chunk": "while true do local ok = load('end while true do end do') or load('while true do end') ok() end",
     "json": "local t = {} for i = 1, 40 do t = { t, t } end require('cjson').encode(t)",
     "pretty": "local t = {} for i = 1, 40 do t = { t, t } end require('pl.pretty').write(t)",
@@ -212,7 +267,7 @@ ESCAPES = {
     "file in a module": "local ok, pretty = pcall(require, 'pl.pretty') return ok and select(2, pcall(pretty.dump, {}, '/tmp/alaska-escape')) == true",
     "metatable of a function": "return getmetatable(print)",
     "metatable of null": "return getmetatable(require('cjson').null)",
-    "name of the check": "return alaska_check or alaska_checkleft",
+    "name of the check": "return alaska_check or alaska_check0 or alaska_check0left",
     "finalizer": "setmetatable({}, { __gc = function() print('late') end }) collectgarbage() return nil",
 }
 """Scripts that return a true value if they escape from the sandbox."""

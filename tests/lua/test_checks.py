@@ -206,10 +206,28 @@ class CheckTests(LuaCase):
 
     def test_names_of_checks(self) -> None:
         """A script may use any names, including those of the checks."""
-        names = ["alaska_check", "alaska_check_", "alaska_checkleft", "alaska_check_left"]
+        names = ["alaska_check", "alaska_check0", "alaska_check0left", "alaska_check00", "alaska_check1"]
         for name in names:
             source = f"{name} = 7 local function f() {name} = {name} + 1 end for i = 1, 1000 do f() end print({name})"
             self.assertEqual(self.output(source), "1007\n")
+
+    def test_short_names(self) -> None:
+        """The names of the checks are short, whatever names the source contains, so that many checks need little memory."""
+        names = (
+            f"alaska_check{'_' * 50_000} alaska_check{'0' * 50_000} {' '.join(f'alaska_check{i}' for i in range(99))}"
+        )
+        source = f"local a = [[ {names} ]] do return #a end {'while x do end ' * 3000}"
+        self.use(memory=16)
+        self.assertEqual(self.output(f"print(load([=[{source}]=])())"), f"{len(names) + 2}\n")
+
+    def test_first_lines(self) -> None:
+        """LuaJIT ignores a first line that starts with '#' in any text, Lua 5.4 only in files."""
+        source = r"local f, g = load '# do\nreturn 1', load '\239\187\191# end\nreturn 1' print(f and f(), g and g())"
+        self.assertEqual(self.output("#!/usr/bin/lua\n" + source), "1\t1\n" if IS_JIT else "nil\tnil\n")
+
+    def test_too_many(self) -> None:
+        """A text with very many checks is refused before Lua compiles them, because that would need much memory."""
+        self.assertIn("too many loops, functions and gotos", self.error("do return end " + "while x do end " * 200_000))
 
     def test_none_without_timeout(self) -> None:
         """Without a time limit there are no checks, so functions have no additional upvalues."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 from alaska.errors import ScriptBroken
 from alaska.lua import interpreter as lua
@@ -260,6 +261,18 @@ class ErrorValueTests(LimitCase):
         self.assertLess(len(message), 4000)
         self.assertTrue(message.endswith(",...}"), message[-20:])
 
+    def test_many_keys(self) -> None:
+        """Only part of a very large table is examined, because no time limit applies then."""
+        started = time.monotonic()
+        message = self.error("""
+            local inner, middle, outer = {}, {}, {}
+            for _ = 1, 2e5 do inner[{}] = true end
+            for i = 1, 50 do middle[i], outer[i] = inner, middle end
+            error(outer)
+        """)
+        self.assertIn("[[{...},", message)
+        self.assertLess(time.monotonic() - started, 2)
+
     def test_tostring_that_never_ends(self) -> None:
         """A __tostring that does not return exceeds the time limit."""
         self.use(timeout=30)
@@ -280,6 +293,21 @@ class ErrorValueTests(LimitCase):
         error = self.outcome(source).error
         assert error is not None
         self.assertEqual([int(frame.split(":")[1]) for frame in error.traceback], [3, 5])
+
+    def test_through_many_coroutines(self) -> None:
+        """An error that is raised again by one coroutine after the other has a traceback of limited length."""
+        error = self.outcome("""
+            local text = 'x'
+            local function deep(n, call) if n == 0 then call() else deep(n - 1, call) end return nil end
+            local function again() coroutine.wrap(function() error(text, 0) end)() end
+            for _ = 1, 200 do
+              local _
+              _, text = pcall(deep, 30, again)
+            end
+            error(text, 0)
+        """).error
+        assert error is not None
+        self.assertLess(len(error.traceback), 130)
 
     @only_in_5_4
     def test_endless_close(self) -> None:

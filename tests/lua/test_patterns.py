@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -250,6 +251,10 @@ FOREVER = [
     "pcall(string.find, ('a'):rep(4e6), '.-.-b')",
     "coroutine.wrap(function() ('a'):rep(4e6):find('.-.-b') end)()",
 ]
+LONG = [
+    "('x'):gsub('x', ('%%'):rep(15e6))",
+    "pcall(string.find, 'x', '[' .. ('%a'):rep(10e6) .. ']')",
+]
 SLOW = [
     "s:find('[^x]')",
     "s:match('[^x]')",
@@ -275,6 +280,13 @@ class TimeTests(LuaCase):
         for source in FOREVER:
             self.assertEqual(limit_of(self.outcome(source)), TIMEOUT, source)
             self.assertEqual(self.output("print(('a b'):gsub('%w', '%0%0'))"), "aa bb\t2\n")
+
+    def test_long_arguments(self) -> None:
+        """Parsing a pattern or replacement of many megabytes ends with the time limit."""
+        for source in LONG:
+            started = time.monotonic()
+            self.assertEqual(limit_of(self.outcome(source)), TIMEOUT, source)
+            self.assertLess(time.monotonic() - started, 1, source)
 
     def test_many_in_a_row(self) -> None:
         """Calls that take milliseconds check the time, also in a script without loops."""

@@ -2,7 +2,7 @@
 -- questions.lua.
 --
 -- os.exit ends the request, not the process, no matter which coroutine or pcall it is called in.
-local run, questions, end_script, resume, trace = ...
+local run, questions, end_script, check_time, resume, trace = ...
 
 local record, frames_of_error = trace.record, trace.of_error
 local pass_on = questions.pass_on
@@ -11,7 +11,23 @@ local error, type, tonumber, format = error, type, tonumber, string.format
 local getinfo, create = debug.getinfo, coroutine.create
 local status, close = coroutine.status, coroutine.close
 
+-- Functions of each resumed coroutine may have much work left after their callees return, without a time check. So with
+-- more nested coroutines than this, the time is checked whenever one of them yields or returns.
+local MAX_NESTED = 2
+local nested = 0
+
 local coroutines = {}
+
+function coroutines.begin()
+  nested = 0
+end
+
+local function leave_coroutine()
+  nested = nested - 1
+  if nested >= MAX_NESTED then
+    check_time()
+  end
+end
 
 function coroutines.exit(code)
   if run.ended_by then
@@ -38,6 +54,7 @@ local function after_resume(thread, ...)
     pass_on()
     return after_resume(thread, resume(thread))
   end
+  leave_coroutine()
   return ...
 end
 
@@ -45,6 +62,7 @@ function coroutines.resume(thread, ...)
   if type(thread) ~= 'thread' then
     error(format("bad argument #1 to 'resume' (coroutine expected, got %s)", type(thread)), 2)
   end
+  nested = nested + 1
   return after_resume(thread, resume(thread, ...))
 end
 
@@ -55,7 +73,9 @@ local function after_call(thread, ok, ...)
   elseif run.question then
     pass_on()
     return after_call(thread, resume(thread))
-  elseif ok then
+  end
+  leave_coroutine()
+  if ok then
     return ...
   end
   local value = ...
@@ -77,6 +97,7 @@ function coroutines.wrap(body)
   end
   local thread = create(body)
   return function(...)
+    nested = nested + 1
     return after_call(thread, resume(thread, ...))
   end
 end

@@ -3,7 +3,8 @@
 -- check. So only a C function that does not return can keep a script running.
 --
 -- Each check counts the work done until the next check, because one operator may process a string of many megabytes,
--- and one call may be a slow C function. A loop with a large body therefore reads the clock after fewer iterations, and
+-- and one call may be a slow C function. Lua 5.4 compares strings piece by piece, separated at zero octets, so that a
+-- comparison may be as slow as a call. A loop with a large body therefore reads the clock after fewer iterations, and
 -- long sequences of statements or operands contain additional checks.
 --
 -- A hook of the debug library cannot replace this: hooks are per coroutine, code compiled by LuaJIT never calls them,
@@ -13,10 +14,11 @@ local token = (...).token
 local concat, gmatch, sub = table.concat, string.gmatch, string.sub
 local ipairs, setmetatable = ipairs, setmetatable
 
-local CALL, JOINING, OPERATION = 16, 16, 1 -- weights of a call, a concatenation and any other operation
+local CALL, JOINING, COMPARISON, OPERATION = 16, 16, 16, 1 -- weights; that of an operation is for all others
 local MUCH, TOO_MUCH = 128, 128 -- weights that require another check: before a statement, within an expression
 local MAX = 8192 -- maximum weight of one check
 local TOKENS = 1000 -- tokens between two time checks of the compilation itself
+local MAX_CHECKS = 100000 -- in one text: Lua needs memory to compile them, which no limit counts
 
 -- In Lua 5.4 `goto` is always a keyword. In LuaJIT it is a keyword only at the start of a statement and before a name.
 local goto_is_keyword = not load 'local goto = 1'
@@ -36,6 +38,7 @@ local beginnings = set 'local if while for repeat do return break' -- keywords t
 local before_operands = set 'and or not'
 local before_expressions = set 'and or not return in if elseif while until for'
 local operators = set '+ - * / % ^ # & ~ | << >> // == ~= <= >= < > ..'
+local comparisons = set '< > <= >='
 local brackets = { [')'] = '(', [']'] = '[', ['}'] = '{' }
 
 -- The state of processing one source. Its methods handle the tokens.
@@ -262,6 +265,8 @@ function Source:sign(sign, start, after)
     local _, kind = self:peek()
     if sign == '..' then
       self:count(JOINING)
+    elseif comparisons[sign] and kind ~= 'number' then
+      self:count(COMPARISON)
     elseif sign ~= '-' or follows or kind ~= 'number' then
       self:count(OPERATION)
     end
@@ -310,7 +315,8 @@ end
 -- Returns the source with checks inserted. All code stays on its line. The source must compile.
 --
 -- `check(weight)` returns the text of a check. `tick` is the name of a function that checks the time and returns its
--- argument. `check_time` is called regularly, because a long source takes time to process.
+-- argument. `check_time` is called regularly, because a long source takes time to process. Returns nil and an error
+-- message if there would be too many checks.
 local function with_checks(source, check, tick, check_time)
   local state = setmetatable({ source = source, position = 1, kept = 1, out = {}, spans = {}, blocks = {}, depth = 0,
     tick = tick, in_function = { weight = 0, labels = {} } }, Source)
@@ -325,6 +331,9 @@ local function with_checks(source, check, tick, check_time)
     if left == 0 then
       check_time()
       left = TOKENS
+      if #state.spans > MAX_CHECKS then
+        return nil, 'too many loops, functions and gotos in one text'
+      end
     end
     state.position = after
     if kind == 'word' then

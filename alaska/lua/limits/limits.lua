@@ -7,10 +7,10 @@
 local run, settings, clock, quick = ...
 
 local error, find, floor, format, pcall, time = error, string.find, math.floor, string.format, pcall, os.time
-local isyieldable, yield = coroutine.isyieldable, coroutine.yield
+local isyieldable, running, yield = coroutine.isyieldable, coroutine.running, coroutine.yield
 local getmetatable, newproxy, setmetatable = getmetatable, newproxy, setmetatable
-local getinfo, collect, count, huge, max =
-  debug.getinfo, collectgarbage, collectgarbage, math.huge, math.max
+local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
+local collect, count, huge, max, min = collectgarbage, collectgarbage, math.huge, math.max, math.min
 
 -- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
 -- out to be slow, or when much memory is in use, because a single operator may process all of it.
@@ -100,6 +100,17 @@ local deadline, last, second, budget
 local left = FIRST -- remaining weight before the next reading of the clock
 local most, has_grown = MAX, false
 
+-- What a function does after a call returns passes no check, and very many functions may wait for the same call. So in
+-- Lua 5.4 the depth of calls is limited, and while a coroutine is deep, a hook checks the time. With much memory in
+-- use, a coroutine counts as deep earlier, because what each function does may be slow. Each garbage collection calls
+-- the hook once, because memory may grow between two checks.
+local MAX_DEPTH = 20000 -- levels of calls
+local DEEP, LEAST_DEEP = 200, 16 -- levels from which on there is a hook, with little and with much memory in use
+local SELDOM, OFTEN = 1000, 10 -- instructions between two calls of the hook; fewer where they turn out to be slow
+local RETRY, MAX_RETRIES = 50, 20 -- the same within functions of Alaska, and the number of these calls
+local deep, interval, retries = DEEP, SELDOM, 0
+local check_in_hook
+
 -- Captures the countdown variable, so that chunks can share it (chunks.lua).
 function limits.countdown()
   return left
@@ -118,13 +129,19 @@ else
   function metatable.__gc()
     left, has_grown = 0, true
     setmetatable({}, metatable)
+    local _, is_main = running()
+    if timeout > 0 and not is_main and not gethook() then
+      sethook(check_in_hook, '', 1)
+    end
   end
   setmetatable({}, metatable)
 end
 
 local function adapt_to_memory()
   local more = (count 'count' - base) / SMALL
-  most, has_grown = more > 1 and max(floor(MAX / more ^ 1.5), LEAST) or MAX, false
+  more = more > 1 and more or 1
+  most, has_grown = max(floor(MAX / more ^ 1.5), LEAST), false
+  deep = max(floor(DEEP / more), LEAST_DEEP)
 end
 
 -- In LuaJIT, garbage can fill the memory limit. So it is collected earlier, in full cycles, before the limit is
@@ -143,18 +160,7 @@ local function collect_garbage()
   return used
 end
 
--- Called by a chunk when the countdown is used up. Returns the new countdown.
-local function check()
-  if run.ended_by then
-    end_script()
-  end
-  if has_grown then
-    adapt_to_memory()
-  end
-  local now = quick()
-  if run.pending_since then
-    now = limits.deliver_if_due(now)
-  end
+local function check_clock(now)
   local spent = last and now - last or LONG
   if spent < SHORT then
     budget = budget * 2 < most and budget * 2 or most
@@ -163,7 +169,7 @@ local function check()
       return budget
     end
   elseif spent > LONG then
-    budget = budget > 4 and floor(budget / 4) or 1
+    budget = max(floor(budget * LONG / spent), 1)
   end
   budget = budget < most and budget or most
   local seen = clock()
@@ -180,18 +186,86 @@ local function check()
   return budget
 end
 
+-- The hook. It does not interrupt functions of Alaska, because they may be about to change their state. Those that do
+-- not return soon check the time themselves, so the hook is removed; the next check of the script sets it again.
+function check_in_hook()
+  if run.ended_by then
+    sethook(check_in_hook, '', 1) -- even if the script catches the error, it can do nothing more
+    error(run.ended_by, 0)
+  elseif find(getinfo(2, 'S').short_src, '^%[alaska ') then
+    retries = retries < MAX_RETRIES and retries + 1 or 0
+    if retries == 0 then
+      sethook()
+    else
+      sethook(check_in_hook, '', RETRY)
+    end
+    return
+  end
+  retries = 0
+  if has_grown then
+    adapt_to_memory()
+  end
+  local now = quick()
+  local spent = last and now - last or 0
+  interval = spent > LONG and max(floor(interval * LONG / spent), OFTEN) or min(interval * 2, SELDOM)
+  local _, _, current = gethook()
+  if not getinfo(deep, 'l') then
+    sethook()
+  elseif interval ~= current then -- sethook takes long in deep coroutines
+    sethook(check_in_hook, '', interval)
+  end
+  left = -1 -- in case of an error
+  left = check_clock(now)
+end
+
+local function check_depth()
+  local hook, _, inherited = gethook()
+  if not hook then
+    if getinfo(deep, 'l') then
+      sethook(check_in_hook, '', interval)
+    elseif inherited then -- a new coroutine has the hook of the one that creates it, but without a function
+      sethook()
+    end
+  elseif getinfo(MAX_DEPTH, 'l') then
+    error(where() .. 'stack overflow', 0)
+  end
+end
+
+-- Called by Alaska's own chunks when the countdown is used up. Returns the new countdown.
+local function check_own()
+  if run.ended_by then
+    end_script()
+  end
+  if has_grown then
+    adapt_to_memory()
+  end
+  local now = quick()
+  if run.pending_since then
+    now = limits.deliver_if_due(now)
+  end
+  return check_clock(now)
+end
+
+-- The same for chunks of scripts.
+local function check()
+  if not newproxy and not run.ended_by then
+    check_depth()
+  end
+  return check_own()
+end
+
 -- Called by Alaska's own Lua files where they work on behalf of a script. Nil without a time limit.
-limits.check = timeout > 0 and check or nil
+limits.check, limits.check_own = timeout > 0 and check or nil, check_own
 
 function limits.check_time()
   if timeout > 0 then
-    left = check()
+    left = check_own()
   end
 end
 
 -- Checks the time and returns its argument. Inserted around an operand in a long expression.
 function limits.tick(value)
-  left = check()
+  left = check_own()
   return value
 end
 
@@ -199,6 +273,7 @@ end
 -- reading.
 function limits.begin()
   deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
+  interval, retries = SELDOM, 0
   run.ended_by, run.limit, run.trace = nil, nil, nil
 end
 

@@ -7,6 +7,7 @@ local pcall, concat = pcall, table.concat
 
 local LONG, MAX_CLASSES = 1000, 100 -- octets of a class that is slow to analyse; number of classes in the cache
 local MAX_CAPTURES = 32
+local PARTS = 1000 -- parts of a set between two time checks
 
 -- Classes of characters
 
@@ -61,9 +62,15 @@ local function after_set(pattern, start)
   if byte(pattern, position) == 94 then -- ^
     position = position + 1
   end
+  local left = PARTS
   repeat -- the first octet of a set does not close it, even if it is "]"
     if position > #pattern then
       return nil
+    end
+    left = left - 1
+    if left == 0 then
+      check_time()
+      left = PARTS
     end
     position = position + (byte(pattern, position) == 37 and position < #pattern and 2 or 1) -- %
     position = find(pattern, '[]%%]', position)

@@ -1,15 +1,18 @@
 -- Versions of string, utf8 and os functions that check the time when their text is long, for the sandbox.
 local libraries, charge, fail, format, record = ...
 
-local error, ipairs, pcall, select, type, xpcall = error, ipairs, pcall, select, type, xpcall
+local error, getmetatable, ipairs, pcall, select, type, xpcall =
+  error, getmetatable, ipairs, pcall, select, type, xpcall
 local concat, unpack = table.concat, table.unpack
 local byte, find, gmatch, sub = string.byte, string.find, string.gmatch, string.sub
 local is_5_1 = setfenv ~= nil
 
 local LONG = 65536 -- octets from which on a text counts as long
-local OCTETS, QUOTED = 2e7, 1e6 -- octets that may be processed, or quoted, between two time checks
+local OCTETS, QUOTED = 2e7, 1e6 -- octets that may be processed, or quoted or read as a number, between two time checks
+local LONG_NUMBER = 1000 -- octets from which on a text that is read as a number counts as long
 local MAX_OF_DATE, MAX_OF_TEMPLATE = 4096, 256 -- octets
 local MAX_CACHED = 200 -- templates in the cache
+local DIRECTIVES = 1000 -- directives of a template between two time checks
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
@@ -71,6 +74,9 @@ local function without_long_quotes(template, ...)
       end
     end
     pieces[#pieces + 1] = text .. directive
+    if #pieces % DIRECTIVES == 0 then
+      charge(1)
+    end
   end
   given[1] = concat(pieces)
   return unpack(given, 1, select('#', ...) + 1)
@@ -152,6 +158,39 @@ else
     end
     local text = formatted(xpcall(found and has_long(...) and quote_and_format or format, record_error, ...))
     return text
+  end
+end
+
+-- Arithmetic on strings, which reads them as numbers. In LuaJIT, no function of the metatable of strings does that.
+
+-- Returns the result of an operator. Adds the position to the errors that the operator itself raises, not to those of
+-- the script's metamethods.
+local function result_of_operator(ok, ...)
+  local value = ...
+  if ok then
+    return value
+  elseif type(value) == 'string' and find(value, "^attempt to %a+ a '") then
+    fail(value)
+  end
+  error(value, 0)
+end
+
+local function charge_for_number(text)
+  if type(text) == 'string' and #text > LONG_NUMBER then
+    charge(#text / QUOTED)
+  end
+end
+
+if not is_5_1 then
+  local operators = getmetatable ''
+  for _, name in ipairs { 'add', 'sub', 'mul', 'div', 'idiv', 'mod', 'pow', 'unm' } do
+    local c = operators['__' .. name]
+    operators['__' .. name] = function(one, other)
+      charge_for_number(one)
+      charge_for_number(other)
+      local value = result_of_operator(xpcall(c, record_error, one, other))
+      return value
+    end
   end
 end
 

@@ -12,6 +12,7 @@ local is_5_1 = setfenv ~= nil
 local QUICK, SLOW, TRY, LONGEST = patterns.QUICK, patterns.SLOW, patterns.TRY, patterns.LONGEST
 local MAX_CACHED = patterns.MAX_CACHED
 local MAX_REFERRED = 32 -- octets of the longest replacement in the cache
+local REFERENCES = 1000 -- references in a replacement between two time checks
 local FEW = 1000 -- octets of the longest subject for which C may call a script's function at each match
 
 -- Time
@@ -69,7 +70,13 @@ local function references_in(text)
     return highest
   end
   highest = 0
+  local left = REFERENCES
   for escaped in gmatch(text, '%%(.?)') do
+    left = left - 1
+    if left == 0 then
+      limits.check_time()
+      left = REFERENCES
+    end
     local number = tonumber(escaped)
     if number then
       highest = number > highest and number or highest

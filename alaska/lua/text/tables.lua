@@ -12,7 +12,8 @@ local math_type, tointeger, maxinteger = math.type, math.tointeger, math.maxinte
 
 local MAX_MOVED = 2 ^ 16 -- items that C may process between two time checks
 local MAX_RESULTS = 1000000 -- limit of the Lua stack
-local FEW, MAX_SORTED, SHORT = 8, 100000, 256 -- numbers of items, octets of a string
+local MAX_SORTED, SHORT = 100000, 256 -- number of items, octets of a string
+local MAX_OCTETS = 2e6 -- octets of all strings together; each string is compared more than a dozen times
 
 local tables = {}
 
@@ -208,19 +209,21 @@ end
 
 -- Sorting
 
--- Returns whether C can sort the table without a time check: few items, or cheap comparisons.
+-- Returns whether C can sort the table without a time check: not too many items, and cheap comparisons.
 local function is_soon_sorted(t)
   if getmetatable(t) ~= nil or #t > MAX_SORTED then
     return false
-  elseif #t > FEW then
-    for i = 1, #t do
-      local value = t[i]
-      if type(value) ~= 'number' and not (type(value) == 'string' and #value <= SHORT) then
-        return false
-      end
+  end
+  local octets = 0
+  for i = 1, #t do
+    local value = t[i]
+    if type(value) == 'string' and #value <= SHORT then
+      octets = octets + #value
+    elseif type(value) ~= 'number' then
+      return false
     end
   end
-  return true
+  return octets <= MAX_OCTETS
 end
 
 local function is_less(one, other)

@@ -11,6 +11,7 @@ local DEPTH = 4 -- maximum levels of nested tables
 local ITEMS = 50 -- maximum number of items of one table
 local OCTETS = 200 -- maximum octets of one string
 local ALL = 2000 -- maximum octets of the whole text
+local TABLES, KEYS = 100, 1000 -- maximum tables, and keys of one table, that are examined: no time limit applies here
 
 local function quoted(text)
   if #text > OCTETS then
@@ -33,14 +34,18 @@ local function precedes(one, other)
   if type(one) ~= type(other) then
     return type(one) == 'number'
   end
+  if type(one) == 'string' then
+    return sub(one, 1, OCTETS) < sub(other, 1, OCTETS) -- comparing long strings may be slow
+  end
   return one < other
 end
 
 -- Returns the string and number keys of a table, sorted, and whether these are all that are shown.
 local function keys_of(value)
-  local keys = {}
+  local keys, examined = {}, 0
   for key in next, value do
-    if #keys == ITEMS then
+    examined = examined + 1
+    if #keys == ITEMS or examined > KEYS then
       return keys, false
     elseif type(key) == 'string' or type(key) == 'number' then
       keys[#keys + 1] = key
@@ -51,8 +56,11 @@ local function keys_of(value)
 end
 
 local function show_table(value, depth, above, room)
+  room.tables = room.tables - 1
   if above[value] then
     return '<cycle>'
+  elseif room.tables < 0 then
+    return '{...}'
   elseif depth == 0 then
     return next(value) == nil and '{}' or '{...}'
   end
@@ -110,7 +118,7 @@ return function(value)
     end
   end
   if kind == 'table' then
-    return '(error object is a table value) ' .. show_table(value, DEPTH, {}, { left = ALL })
+    return '(error object is a table value) ' .. show_table(value, DEPTH, {}, { left = ALL, tables = TABLES })
   end
   return '(error object is a ' .. kind .. ' value)'
 end

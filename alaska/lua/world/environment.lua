@@ -27,7 +27,7 @@ end
 -- Iterates over the words of the source, except those in comments and strings.
 local function words_of(source)
   local position = match(source, '^\239\187\191()') or 1
-  position = match(source, '^#[^\n]*()', position) or position -- after a "#!" line
+  position = match(source, '^#[^\n\r]*()', position) or position -- after a "#!" line
   return function()
     local kind, word, _
     repeat

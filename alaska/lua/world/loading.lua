@@ -6,7 +6,7 @@ local error, type, pcall, tostring, select = error, type, pcall, tostring, selec
 local open, find, format, concat = io.open, string.find, string.format, table.concat
 local compile, open_chunk = chunks.compile, chunks.open
 local is_5_1 = setfenv ~= nil
--- The same limit as for a script file: compiling cannot be interrupted.
+-- The same limit as for a script file.
 local MAX_OCTETS = settings.sandbox and 4 * 1024 * 1024 or math.huge
 
 local too_long = settings.sandbox and format('the text has more than %d octets', MAX_OCTETS)
@@ -68,6 +68,9 @@ function loading.load(source, name, mode, ...)
   end
   if #source > MAX_OCTETS then
     return nil, too_long
+  end
+  if name and find(name, '^[=@]%[alaska ') then
+    name = '=(load)' -- names of this form identify Alaska's own chunks (limits.lua)
   end
   limits.check_time()
   local chunk, message = compile(source, name or source)

@@ -56,7 +56,7 @@ local chunks = part 'chunks'(limits, part 'instrument'(lexer), private)
 
 -- Files that process data of a script may run for long, so they are compiled with time checks, like scripts.
 local function part_with_checks(name)
-  return chunks.open(assert(chunks.compile(sources[name], '=[alaska ' .. name .. ']')), private)
+  return chunks.open(assert(chunks.compile(sources[name], '=[alaska ' .. name .. ']', limits.check_own)), private)
 end
 
 if not utf8 then
@@ -81,7 +81,7 @@ local modules =
   part 'modules'(run, settings, part_with_checks, chunks, limits, questions, console, loading, system, bounded)
 local guards = jit and part 'guards'(run, trace.record)
 local raw_resume = guards and guards.resume or coroutine.resume
-local coroutines = part 'coroutines'(run, questions, limits.end_script, raw_resume, trace)
+local coroutines = part 'coroutines'(run, questions, limits.end_script, limits.check_time, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
   part_with_checks 'tables', trace.record)
 local fenv = setfenv and part 'fenv'(run, globals, real_globals, private)
@@ -159,6 +159,7 @@ local function begin()
   limits.begin()
   console.begin()
   sending.begin()
+  coroutines.begin()
   if guards then
     guards.begin()
   end

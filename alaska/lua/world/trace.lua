@@ -7,6 +7,7 @@ local floor, ipairs, running, setmetatable, tonumber, type = math.floor, ipairs,
 
 local POSITION = '^([^\n]-):(%d+): ' -- how most error texts start
 local FIRST, LAST = 12, 10 -- lines kept at the start and end of a long trace
+local MAX_RECORDED = 100 -- lines of a trace through several coroutines, each of which adds its own
 local MAX = 200 -- levels that are examined before the last ones; each takes longer than the one before
 
 local function is_main(at)
@@ -86,7 +87,7 @@ function trace.record(value, frames)
   if not recorded or not rawequal(recorded.value, value) then
     recorded = { value = value, frames = frames or {} }
     run.recorded, run.dirty = recorded, true
-    for _, frame in ipairs(trace.frames(nil)) do
+    for _, frame in ipairs(#recorded.frames < MAX_RECORDED and trace.frames(nil) or {}) do
       recorded.frames[#recorded.frames + 1] = frame
     end
   end
