@@ -5,6 +5,7 @@ Their content is only in the store. Everything else is cached in memory, so that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import nsmallest
 
 from twisted.internet.defer import Deferred, succeed
@@ -85,6 +86,15 @@ class DeadLetters:
     def find(self, position: int) -> Deferred[DeadLetter | None]:
         """Return the dead letter at a position, with its content, or None; see :meth:`IStore.dead_letter`."""
         return self._store.dead_letter(position) if position in self._summaries else succeed(None)
+
+    def replay(self, position: int, send: Callable[[Message], bool]) -> Deferred[bool]:
+        """Delete a dead letter whose message ``send`` accepts; return whether that was so."""
+
+        def found(letter: DeadLetter | None) -> bool:
+            # It may have been replayed or dropped while the store fetched it.
+            return letter is not None and self.has(position) and send(letter.message) and self.drop(position)
+
+        return self.find(position).addCallback(found)
 
     def drop(self, position: int) -> bool:
         """Delete a dead letter; return whether there was one at this position."""

@@ -408,15 +408,9 @@ class Queues:
         The new message is not tracked: its sender has already got a final status.
         """
         self._now = now
-        return self.dead_letters.find(position).addCallback(self._replay)
+        return self.dead_letters.replay(position, self._send_again)
 
-    def _replay(self, letter: DeadLetter | None) -> bool:
-        if letter is None or not self.dead_letters.has(letter.message.position):
-            return False
-        dead = letter.message
+    def _send_again(self, dead: Message) -> bool:
         self._position += 1
         again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
-        if not self._accept(self._queue(*dead.queue), again):
-            return False
-        self.dead_letters.drop(dead.position)
-        return True
+        return self._accept(self._queue(*dead.queue), again)
