@@ -22,11 +22,11 @@ from alaska.links.sockets import Dealer, Pair, Router, SharingFactory
 CLOSE_MILLISECONDS = 1000
 HANDSHAKE_MILLISECONDS = 10_000
 """The maximum time of a connection's handshake, including authentication; then its descriptor is freed."""
-ROUTER_RECEIVE_MARK = 32
+ROUTER_RECEIVE_MARK = 64
 """The number of unread messages per connection from which on back-pressure stops its sender; none is dropped.
 
-Messages may be large, so the number is small. Half of it would reduce the throughput of small messages by 5 %, since
-ZeroMQ's thread has to be woken up more often to continue reading.
+Messages may be large, so the number is small. But ZeroMQ's thread has to be woken up to continue reading each time when
+half of them are read: a request costs the broker 22.6 us of processor time with 32, 20.5 with 64, 19.5 with 512.
 """
 _numbers = count()
 
