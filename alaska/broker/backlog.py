@@ -164,7 +164,9 @@ class Backlog:
 
     def _sort_into_lane(self, message: Message) -> bool:
         """Add the next message to its lane; return False if it stays in the store."""
-        key, lane = self._lane_for(message)
+        return self._add_to_lane(message, *self._lane_for(message))
+
+    def _add_to_lane(self, message: Message, key: Hashable, lane: Lane | None) -> bool:
         if lane is None:
             if isinstance(key, frozenset) and key != NO_CONSUMERS and not self._lanes.may_add:
                 # It is sorted later, before all that follow it.

@@ -95,11 +95,12 @@ class Queue(Backlog):
         self._has_additions = self._has_additions or message.position < self._sorted_upto
         if self._has_unsorted or self._has_additions:
             return False
-        if message.tracker:
-            key, lane = self._lane_for(message)
-            if lane is None and self._lanes.may_set_aside and self.consumers.has_tracker_in_flight(message.tracker):
-                self._open_aside(Aside(key, message.tracker), message)
-        return self._sort_into_lane(message)
+        key, lane = self._lane_for(message)
+        tracker = message.tracker
+        if lane is None and tracker and self._lanes.may_set_aside and self.consumers.has_tracker_in_flight(tracker):
+            key = Aside(key, tracker)
+            lane = self._open_aside(key, message)
+        return self._add_to_lane(message, key, lane)
 
     def requeue(self, message: Message) -> None:
         """Let a message that was in flight wait again, in its original position."""
