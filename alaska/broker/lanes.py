@@ -115,8 +115,10 @@ class Lane:
 
     def append(self, message: Message) -> None:
         """Add a message at the end."""
+        # As _add(), without the call: this and popleft() are for each message that waits.
         self.messages.append(message)
-        self._add(message)
+        self.octets += message.size
+        self.window_memory.octets += message.size + MESSAGE_OCTETS
         self.upto = max(self.upto, message.position)
 
     def insert(self, message: Message) -> None:
@@ -138,7 +140,8 @@ class Lane:
     def popleft(self) -> Message:
         """Remove and return the first message."""
         message = self.messages.popleft()
-        self._subtract(message)
+        self.octets -= message.size
+        self.window_memory.octets -= message.size + MESSAGE_OCTETS
         return message
 
 

@@ -19,7 +19,7 @@ from heapq import heapify, heappop, heapreplace
 from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueName
 
@@ -178,7 +178,8 @@ class Queue(Backlog):
             lane = self._lanes[key]
             message = lane.messages[0]
             is_removed = message.expires is not None and self._drop_if_expired(lane, now)
-            client = None if is_removed else self.consumers.next_of(main_lane(key), message.tracker)
+            main = key.lane if isinstance(key, Aside) else key
+            client = None if is_removed else self.consumers.next_of(main, message.tracker)
             if client is not None:
                 is_removed = True
                 self._work_done += 1
