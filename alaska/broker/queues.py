@@ -14,16 +14,13 @@ from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.deliveries import Deliveries
-from alaska.broker.lanes import WindowMemory
 from alaska.broker.limits import Limits, Room
-from alaska.broker.mailbox_owner import MailboxOwner
-from alaska.broker.offers import Offers
 from alaska.broker.queue import WORK_PER_TICK, Queue
+from alaska.broker.queue_table import QueueTable
 from alaska.broker.round_robin import RoundRobin
-from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize
+from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
@@ -53,17 +50,15 @@ class Queues:
         self._most_octets = min(known, default=None)
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
-        self._queues: dict[tuple[QueueKind, bytes], Queue] = {}
-        self._offers: dict[bytes, Offers] = {}
-        self._cache_memory = CacheMemory()
-        self._offered_by: dict[Client, dict[bytes, None]] = {}
         self._position = self._restored_upto = store.last_position
         self._expired_upto = FIRST_EXPIRY
         self._now = self._recounted_at = 0.0
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
-        self.window_memory = WindowMemory()
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
+        callbacks = self._deliveries.deliver, self._expired, self._note_set_aside
+        self._queues = QueueTable(clients, store, self._room, *callbacks)
+        self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
@@ -71,21 +66,7 @@ class Queues:
         self._set_aside: dict[bytes, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
         store.on_refused(self._store_refused)
-        for size in store.queues():
-            self._queue(*size.queue).restore(size.messages, size.octets)
-            self._room.octets += size.octets
-
-    def _queue(self, kind: QueueKind, address: bytes) -> Queue:
-        queue = self._queues.get((kind, address))
-        if queue is None:
-            name = QueueName(kind, address)
-            consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
-            callbacks = self._deliveries.deliver, self._expired, self._note_set_aside
-            queue = self._queues[name] = Queue(name, consumers, self._store, *callbacks, self.window_memory)
-        return queue
-
-    def _offers_of(self, address: bytes) -> Offers:
-        return self._offers.setdefault(address, Offers(self._cache_memory))
+        self._queues.restore()
 
     def continue_reading(self, name: QueueName, now: float) -> None:
         """Deliver messages of a queue that the store has fetched."""
@@ -100,7 +81,7 @@ class Queues:
 
     def send_mailbox(self, sender: Client, command: mlm.MailboxSend, now: float) -> None:
         """Deliver mail to the client that has the address, or let it wait for one."""
-        queue = self._queue(QueueKind.MAILBOX, command.address)
+        queue = self._queues.open(QueueKind.MAILBOX, command.address)
         message = self._message(queue, sender, command, now)
         if command.address:
             self._accept(queue, message)
@@ -109,14 +90,14 @@ class Queues:
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
         """Deliver a request to the next ready worker, or let it wait for one."""
-        queue = self._queue(QueueKind.SERVICE, command.address)
+        queue = self._queues.open(QueueKind.SERVICE, command.address)
         self._accept(queue, self._message(queue, sender, command, now))
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
         """Send mail from the broker itself."""
         self._position += 1
         self._now = now
-        queue = self._queue(QueueKind.MAILBOX, command.address)
+        queue = self._queues.open(QueueKind.MAILBOX, command.address)
         message = Message(self._position, queue.name, sender, command.subject, command.tracker, command.content)
         self._accept(queue, message)
 
@@ -204,7 +185,7 @@ class Queues:
     def _store_refused(self, message: Message, reason: str) -> None:
         """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
         self._counters.store_refused += 1
-        queue = self._queue(*message.queue)
+        queue = self._queues.open(*message.queue)
         if queue.expire(message):
             self._room.shrank(queue.name, queue.octets, message.size)
             self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot write it: {reason}")
@@ -215,21 +196,19 @@ class Queues:
 
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add an offer, without delivering anything yet."""
-        self._offered_by.setdefault(client, {})[address] = None
-        if self._offers_of(address).add(client, pattern):
-            self._queue(QueueKind.SERVICE, address).consumers_changed()
+        self._queues.offer(address, client, pattern)
 
     def dispatch_to(self, client: Client, now: float) -> None:
         """Deliver what waits for a client, as far as it is ready; if that takes many reads, the next tick continues."""
         self.dispatch_mail(client, now)
-        for address in self._offered_by.get(client, ()):
+        for address in self._queues.offered_by.get(client, ()):
             self._dispatch(self._queues.get((QueueKind.SERVICE, address)), now)
 
     def dispatch_mail(self, client: Client, now: float) -> None:
         """Deliver what waits in a client's mailbox, as far as it is ready."""
         if self._clients.by_address(client.address) is client:
             if self._is_shared:
-                self._queue(QueueKind.MAILBOX, client.address)
+                self._queues.open(QueueKind.MAILBOX, client.address)
             self._dispatch(self._queues.get((QueueKind.MAILBOX, client.address)), now)
 
     def _dispatch(self, queue: Queue | None, now: float) -> int:
@@ -262,11 +241,7 @@ class Queues:
 
     def remove_client(self, client: Client, now: float) -> None:
         """Withdraw a client's offers, and requeue its unconfirmed deliveries in order."""
-        for address in self._offered_by.pop(client, ()):
-            queue = self._queue(QueueKind.SERVICE, address)
-            if self._offers[address].withdraw(client):
-                queue.consumers_changed()
-            self._remove_if_unused(queue)
+        self._queues.withdraw_offers(client)
         leases = client.release_all()
         self._deliveries.undo_pending(client, leases)
         # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
@@ -274,7 +249,7 @@ class Queues:
         self._requeue(sorted(unfinished, key=lambda each: each.position), now)
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
-            self._remove_if_unused(mailbox)
+            self._queues.remove_if_unused(mailbox)
 
     def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
         """Record that messages of a queue are set aside until a tracker is no longer in flight."""
@@ -297,7 +272,7 @@ class Queues:
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
-            self._queue(*message.queue).requeue(message)
+            self._queues.open(*message.queue).requeue(message)
         for name in {message.queue for message in messages}:
             self._dispatch(self._queues.get(name), now)
 
@@ -307,28 +282,18 @@ class Queues:
         self._deliveries.tick()
         if self._is_shared and abs(now - self._recounted_at) >= RECOUNT_SECONDS:
             self._recounted_at = now
-            self._recount()
+            self._queues.recount()
         late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
         # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._expired_upto = late.upto or FIRST_EXPIRY
         for message in late:
-            queue = self._queue(*message.queue)
+            queue = self._queues.open(*message.queue)
             if message.position not in self._deliveries.expiring and queue.expire(message):
                 self._room.shrank(queue.name, queue.octets, message.size)
                 self._expired(message)
         unfinished = [each for each in self._queues.values() if each.has_more_to_deliver and each.consumers.has_ready()]
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
-
-    def _recount(self) -> None:
-        """Correct the numbers of waiting messages, since other brokers deliver them too."""
-        sizes = {size.queue: size for size in self._store.queues()}
-        for queue in list(self._queues.values()):
-            _, messages, octets = sizes.get(queue.name, QueueSize(queue.name, 0, 0))
-            before = queue.octets
-            queue.restore(messages, octets)
-            self._room.shrank(queue.name, queue.octets, before - queue.octets)
-            self._remove_if_unused(queue)
 
     def _expired(self, message: Message) -> None:
         self._deliveries.take_expired(message, self._finish_expired)
@@ -341,7 +306,7 @@ class Queues:
         self._counters.dropped += 1
         self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
         self._confirmations.send(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
-        self._remove_if_unused(queue)
+        self._queues.remove_if_unused(queue)
 
     def _dead_letter(self, message: Message, status: int, reason: bytes, now: float) -> None:
         """Make a message a dead letter, and notify its sender."""
@@ -357,7 +322,7 @@ class Queues:
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
-        self._queue(*message.queue).requeue(message)
+        self._queues.open(*message.queue).requeue(message)
 
     def return_taken(self, message: Message) -> None:
         """Do as :meth:`return_unsent` after the dispatch of the message, and dispatch its queue again."""
@@ -387,17 +352,10 @@ class Queues:
         if (queue := self._queues.get(message.queue)) is not None:
             queue.forget(message)
             if not queue.waiting:
-                self._remove_if_unused(queue)
-
-    def _remove_if_unused(self, queue: Queue) -> None:
-        """Remove a queue that has neither messages nor offers."""
-        if not queue.is_needed and self._queues.pop(queue.name, None) is not None:
-            self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
-            if queue.name.kind is QueueKind.SERVICE:
-                self._offers.pop(queue.name.address, None)
+                self._queues.remove_if_unused(queue)
 
     def _confirm_stored(self, message: Message) -> None:
-        queue = self._queues.get(message.queue) or self._queue(*message.queue)
+        queue = self._queues.get(message.queue) or self._queues.open(*message.queue)
         self._confirmations.send(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
 
     # Dead letters
@@ -413,4 +371,4 @@ class Queues:
     def _send_again(self, dead: Message) -> bool:
         self._position += 1
         again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
-        return self._accept(self._queue(*dead.queue), again)
+        return self._accept(self._queues.open(*dead.queue), again)

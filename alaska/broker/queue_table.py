@@ -1,0 +1,93 @@
+"""The table of all mailboxes and service queues: which exist, who offers each service, and their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alaska.broker.clients import Client, Clients
+from alaska.broker.lanes import WindowMemory
+from alaska.broker.limits import Room
+from alaska.broker.mailbox_owner import MailboxOwner
+from alaska.broker.offers import Offers
+from alaska.broker.queue import Queue
+from alaska.broker.subject_index import CacheMemory
+from alaska.interfaces import IStore
+from alaska.message import Message, QueueKind, QueueName, QueueSize
+from alaska.mlm.patterns import Pattern
+
+
+class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
+    """The queues by kind and address. A queue exists while it has messages or offers.
+
+    ``deliver``, ``expired`` and ``set_aside`` are those of each :class:`alaska.broker.queue.Queue`; ``room`` counts the
+    octets that wait in all queues.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        store: IStore,
+        room: Room,
+        deliver: Callable[[Client, Message], None],
+        expired: Callable[[Message], None],
+        set_aside: Callable[[Queue, bytes], None],
+    ) -> None:
+        super().__init__()
+        self._clients = clients
+        self._store = store
+        self._room = room
+        self._callbacks = deliver, expired, set_aside
+        self._offers: dict[bytes, Offers] = {}
+        self._cache_memory = CacheMemory()
+        self.offered_by: dict[Client, dict[bytes, None]] = {}
+        """The services that each client offers."""
+        self.window_memory = WindowMemory()
+
+    def restore(self) -> None:
+        """Add the queues that the store has at startup."""
+        for size in self._store.queues():
+            self.open(*size.queue).restore(size.messages, size.octets)
+            self._room.octets += size.octets
+
+    def open(self, kind: QueueKind, address: bytes) -> Queue:
+        """Return the queue with this name; add it if there is none."""
+        queue = self.get((kind, address))
+        if queue is None:
+            name = QueueName(kind, address)
+            consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
+            queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, self.window_memory)
+        return queue
+
+    def _offers_of(self, address: bytes) -> Offers:
+        return self._offers.setdefault(address, Offers(self._cache_memory))
+
+    def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
+        """Add a client's offer of a service."""
+        self.offered_by.setdefault(client, {})[address] = None
+        if self._offers_of(address).add(client, pattern):
+            self.open(QueueKind.SERVICE, address).consumers_changed()
+
+    def withdraw_offers(self, client: Client) -> None:
+        """Remove all offers of a client."""
+        for address in self.offered_by.pop(client, ()):
+            queue = self.open(QueueKind.SERVICE, address)
+            if self._offers[address].withdraw(client):
+                queue.consumers_changed()
+            self.remove_if_unused(queue)
+
+    def remove_if_unused(self, queue: Queue) -> None:
+        """Remove a queue that has neither messages nor offers."""
+        if not queue.is_needed and self.pop(queue.name, None) is not None:
+            self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
+            if queue.name.kind is QueueKind.SERVICE:
+                self._offers.pop(queue.name.address, None)
+
+    def recount(self) -> None:
+        """Correct the numbers of waiting messages in a shared store, since other brokers deliver them too."""
+        sizes = {size.queue: size for size in self._store.queues()}
+        for queue in list(self.values()):
+            _, messages, octets = sizes.get(queue.name, QueueSize(queue.name, 0, 0))
+            before = queue.octets
+            queue.restore(messages, octets)
+            self._room.shrank(queue.name, queue.octets, before - queue.octets)
+            self.remove_if_unused(queue)
