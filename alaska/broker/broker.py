@@ -150,7 +150,7 @@ class Broker:
             if client.held_until is not None and client.held_until <= now:
                 self._release_mail(client)
         try:
-            self.queues.expire(now)
+            self.queues.tick(now)
             # If the wall clock was set forward, that does not count as age until the broker is restarted.
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)

@@ -1,4 +1,4 @@
-"""The clients with an open session, found by their connection or by their address."""
+"""The sessions of clients: their credit and their unconfirmed deliveries (leases), by connection and by address."""
 
 from __future__ import annotations
 

@@ -70,8 +70,6 @@ class Deliveries:
         self._outcomes = outcomes
         self._report_error = report_error
         self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
-        self.expiring: set[int] = set()
-        """The positions of expired messages of a shared store for which the store has not answered."""
         self.aliases = Aliases()
         self._unproven: dict[Client, Unproven] = {}
         self._round_robin = RoundRobin()
@@ -190,20 +188,6 @@ class Deliveries:
             self._undo(message)
             self._store.release(message)
             self._outcomes.return_taken(message)
-
-    def take_expired(self, message: Message, expired: Callable[[Message], None]) -> None:
-        """Call ``expired`` with a message that has expired, unless another broker has it."""
-        if not self._is_shared:
-            expired(message)
-        elif message.position not in self.expiring:
-            self.expiring.add(message.position)
-
-            def answered(is_taken: bool) -> None:
-                self.expiring.discard(message.position)
-                if is_taken:
-                    expired(message)
-
-            self._store.take(message, answered)
 
     def undo_pending(self, client: Client, leases: dict[bytes, Message]) -> None:
         """Do not count the deliveries to a client that has left before the store has answered."""

@@ -122,14 +122,14 @@ class Queue(Backlog):
         """Forget a message that was in flight and is finished."""
         self._loaded.discard(message.position)
 
-    def expire(self, message: Message) -> bool:
-        """Remove a message that has expired, or cannot be stored; return False if it is in flight."""
-        if message.position in self._loaded and not self._remove(message):
+    def remove(self, message: Message) -> bool:
+        """Remove a message that waits; return False if it is in flight."""
+        if message.position in self._loaded and not self._remove_from_window(message):
             return False
         self._count_removed(message)
         return True
 
-    def _remove(self, message: Message) -> bool:
+    def _remove_from_window(self, message: Message) -> bool:
         """Remove a message from its window; return False if it is not there."""
         main = self.consumers.lane_of(message.subject)
         for key in (main, Aside(main, message.tracker)):

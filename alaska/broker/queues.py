@@ -15,6 +15,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.deliveries import Deliveries
 from alaska.broker.limits import Limits, Room
+from alaska.broker.message_timeouts import MessageTimeouts
 from alaska.broker.queue import WORK_PER_TICK, Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.round_robin import RoundRobin
@@ -27,8 +28,6 @@ from alaska.names import printable
 
 REFUSED_FROM = 400
 """A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
-OVERDUE_PER_TICK = 1000
-FIRST_EXPIRY = (0.0, 0)
 RECOUNT_SECONDS = 5.0
 """The interval at which a shared store is asked for the numbers of messages."""
 
@@ -51,12 +50,12 @@ class Queues:
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._position = self._restored_upto = store.last_position
-        self._expired_upto = FIRST_EXPIRY
         self._now = self._recounted_at = 0.0
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
-        callbacks = self._deliveries.deliver, self._expired, self._note_set_aside
+        self._timeouts = MessageTimeouts(store, counters, self._remove_waiting, self.finish)
+        callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self._queues = QueueTable(clients, store, self._room, *callbacks)
         self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
@@ -139,8 +138,7 @@ class Queues:
             self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
-                if not is_admitted and queue.expire(message):
-                    self._room.shrank(queue.name, queue.octets, message.size)
+                if not is_admitted and self._remove_waiting(message):
                     self._store.forget(message)
                     return self._refuse_for_room(queue, message)
                 self._dispatch(queue, self._now)
@@ -185,12 +183,19 @@ class Queues:
     def _store_refused(self, message: Message, reason: str) -> None:
         """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
         self._counters.store_refused += 1
-        queue = self._queues.open(*message.queue)
-        if queue.expire(message):
-            self._room.shrank(queue.name, queue.octets, message.size)
+        if self._remove_waiting(message):
+            queue = self._queues.open(*message.queue)
             self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot write it: {reason}")
         else:
             self._unstorable.add(message.position)
+
+    def _remove_waiting(self, message: Message) -> bool:
+        """Remove a message that waits from its queue; return False if it is in flight."""
+        queue = self._queues.open(*message.queue)
+        if not queue.remove(message):
+            return False
+        self._room.shrank(queue.name, queue.octets, message.size)
+        return True
 
     # From the queues to the receivers
 
@@ -220,7 +225,7 @@ class Queues:
         self._room.shrank(queue.name, queue.octets, before - queue.octets)
         return work
 
-    # Confirmation, redelivery and expiry
+    # Confirmation and redelivery
 
     def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
         """Carry out a client's confirmation; return False if no unconfirmed delivery has this tracker."""
@@ -276,31 +281,17 @@ class Queues:
         for name in {message.queue for message in messages}:
             self._dispatch(self._queues.get(name), now)
 
-    def expire(self, now: float) -> None:
-        """Expire messages, and continue with queues that could not read or deliver everything."""
+    def tick(self, now: float) -> None:
+        """End messages that have expired, and continue with queues that could not read or deliver everything."""
         self._now = now
         self._deliveries.tick()
         if self._is_shared and abs(now - self._recounted_at) >= RECOUNT_SECONDS:
             self._recounted_at = now
             self._queues.recount()
-        late = self._store.overdue(now, self._expired_upto, OVERDUE_PER_TICK)
-        # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
-        self._expired_upto = late.upto or FIRST_EXPIRY
-        for message in late:
-            queue = self._queues.open(*message.queue)
-            if message.position not in self._deliveries.expiring and queue.expire(message):
-                self._room.shrank(queue.name, queue.octets, message.size)
-                self._expired(message)
+        self._timeouts.tick(now)
         unfinished = [each for each in self._queues.values() if each.has_more_to_deliver and each.consumers.has_ready()]
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
-
-    def _expired(self, message: Message) -> None:
-        self._deliveries.take_expired(message, self._finish_expired)
-
-    def _finish_expired(self, message: Message) -> None:
-        self._counters.timed_out += 1
-        self.finish(message, errors.TIMEOUT_EXPIRED, b"")
 
     def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
         self._counters.dropped += 1
