@@ -13,7 +13,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.limits import Limits
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.tracker_aliases import Aliases, own_tracker
-from alaska.broker.unproven import Unproven
+from alaska.broker.untransmitted import Untransmitted
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
@@ -71,7 +71,7 @@ class Deliveries:
         self._report_error = report_error
         self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
         self.aliases = Aliases()
-        self._unproven: dict[Client, Unproven] = {}
+        self._untransmitted: dict[Client, Untransmitted] = {}
         self._round_robin = RoundRobin()
 
     def deliver(self, client: Client, message: Message) -> None:
@@ -125,36 +125,36 @@ class Deliveries:
         has_left = client.deliver_with_proof(_delivery(message, message.tracker), octets)
         if has_left is None:
             return False
-        unproven = self._unproven.setdefault(client, Unproven())
-        unproven.add(message, has_left)
-        self._finish_sent(client, unproven, FINISHED_PER_DELIVERY)
+        untransmitted = self._untransmitted.setdefault(client, Untransmitted())
+        untransmitted.add(message, has_left)
+        self._finish_sent(client, untransmitted, FINISHED_PER_DELIVERY)
         return True
 
-    def _finish_sent(self, client: Client, unproven: Unproven, most: int) -> int:
+    def _finish_sent(self, client: Client, untransmitted: Untransmitted, most: int) -> int:
         finished = 0
-        for message in islice(unproven.pop_left(), most):
+        for message in islice(untransmitted.pop_left(), most):
             self._outcomes.finish(message, errors.DELIVERED, b"")
             finished += 1
-        if unproven.is_empty:
-            self._unproven.pop(client, None)
+        if untransmitted.is_empty:
+            self._untransmitted.pop(client, None)
         return finished
 
     def tick(self) -> None:
         """Finish deliveries to clients that do not confirm, as far as they have left this process."""
-        sent = list(self._unproven.items())
+        sent = list(self._untransmitted.items())
         self._round_robin.run(sent, FINISHED_PER_TICK, lambda each, most: self._finish_sent(*each, most))
 
     def remove_client(self, client: Client) -> list[Message]:
         """Return the deliveries to a client that has left, and does not confirm, that may still be in this process."""
-        unproven = self._unproven.pop(client, None)
-        if unproven is None:
+        untransmitted = self._untransmitted.pop(client, None)
+        if untransmitted is None:
             return []
-        for message in unproven.pop_left():
+        for message in untransmitted.pop_left():
             self._outcomes.finish(message, errors.DELIVERED, b"")
-        unsent = unproven.unsent()
+        unsent = untransmitted.unsent()
         for message in unsent:
             self._undo(message)
-        return [*unproven.encoded(), *unsent]
+        return [*untransmitted.encoded(), *unsent]
 
     def _take(
         self, client: Client, message: Message, tracker: bytes, taken: Callable[[Client, Message, bytes, bool], None]

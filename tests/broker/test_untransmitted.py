@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker.unproven import ENCODER_OCTETS, HEADER_OCTETS, Unproven
+from alaska.broker.untransmitted import ENCODER_OCTETS, HEADER_OCTETS, Untransmitted
 from alaska.message import Message, QueueKind, QueueName
 
 
-class UnprovenTests(SynchronousTestCase):
+class UntransmittedTests(SynchronousTestCase):
     """One client's deliveries, with proofs in the test's hand."""
 
     def setUp(self) -> None:
-        self.unproven = Unproven()
+        self.untransmitted = Untransmitted()
         self.left: set[int] = set()
 
     def send(self, position: int, octets: int = 0) -> None:
         """Add a delivery."""
         content = (b"x" * octets,)
         message = Message(position, QueueName(QueueKind.MAILBOX, b"box"), b"", b"", b"", content)
-        self.unproven.add(message, lambda: position in self.left)
+        self.untransmitted.add(message, lambda: position in self.left)
 
     def popped(self) -> list[int]:
         """Return the positions of the deliveries that have left."""
-        return [message.position for message in self.unproven.pop_left()]
+        return [message.position for message in self.untransmitted.pop_left()]
 
     def test_all(self) -> None:
         """When all have left, all are returned, once."""
@@ -32,7 +32,7 @@ class UnprovenTests(SynchronousTestCase):
         self.assertEqual(self.popped(), [])
         self.left.update((1, 2))
         self.assertEqual(self.popped(), [1, 2])
-        self.assertEqual((self.popped(), self.unproven.is_empty), ([], True))
+        self.assertEqual((self.popped(), self.untransmitted.is_empty), ([], True))
 
     def test_in_the_buffer(self) -> None:
         """While a later one waits, the last ones before it may still be in ZeroMQ's buffer."""
@@ -41,8 +41,8 @@ class UnprovenTests(SynchronousTestCase):
         self.send(4)
         self.left.update((1, 2, 3))
         self.assertEqual(self.popped(), [1])
-        self.assertEqual([message.position for message in self.unproven.encoded()], [2, 3])
-        self.assertEqual([message.position for message in self.unproven.unsent()], [4])
+        self.assertEqual([message.position for message in self.untransmitted.encoded()], [2, 3])
+        self.assertEqual([message.position for message in self.untransmitted.unsent()], [4])
         self.left.add(4)
         self.assertEqual(self.popped(), [2, 3, 4])
 

@@ -1,4 +1,4 @@
-"""Deliveries to a client that does not confirm, which may not have left this process yet."""
+"""Deliveries to a client that does not confirm, which ZeroMQ may not have transmitted yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Sent(NamedTuple):
     message: Message
 
 
-class Unproven:
+class Untransmitted:
     """The deliveries to one client, oldest first."""
 
     def __init__(self) -> None:
