@@ -51,7 +51,7 @@ class Bench:
         self._requests.put(None)
 
     def _work(self) -> None:
-        runner = runner_maker(self._settings, tells=False)(Calls(self._kv, NoBroker()))
+        runner = runner_maker(self._settings, partial_results=False)(Calls(self._kv, NoBroker()))
         while (request := self._requests.get()) is not None:
             try:
                 self._outcomes.put(runner.run(request))

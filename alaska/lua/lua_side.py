@@ -39,7 +39,7 @@ def lua_settings(options: LuaOptions) -> dict[bytes, bytes | int | bool]:
         b"modules": os.fsencode(" ".join(options.modules)),
         b"path": os.fsencode(join_paths(options.path, path)),
         b"cpath": os.fsencode(join_paths(options.cpath, cpath)),
-        b"tells": options.tells,
+        b"partial_results": options.partial_results,
         b"seed": secrets.randbits(63),
         b"version": __version__.encode(),
     }

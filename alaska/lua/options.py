@@ -19,8 +19,8 @@ class LuaOptions:
     ``sends_size`` in octets. ``sends`` is a number of messages, ``senders`` of sender names, ``lines`` of printed and
     logged lines. ``modules`` are the system modules that a script in the sandbox may require: names, and prefixes such
     as ``pl.*``. ``path`` and ``cpath`` are additional search paths for modules, in Lua's format. With
-    ``system_modules`` false, scripts find only modules of their own directory and Alaska's. With ``tells`` true, the
-    function that answers questions of scripts also accepts their messages and output during the run.
+    ``system_modules`` false, scripts find only modules of their own directory and Alaska's. With ``partial_results``
+    true, the function that answers questions of scripts also accepts their messages and output during the run.
     """
 
     version: str = "5.4"
@@ -36,7 +36,7 @@ class LuaOptions:
     path: str = ""
     cpath: str = ""
     system_modules: bool = True
-    tells: bool = False
+    partial_results: bool = False
 
     @property
     def memory_octets(self) -> int:

@@ -15,7 +15,7 @@ OK = b"ok"
 """Success; the other strings are the results."""
 NONE = b"none"
 """There is no answer, but the script is not at fault; the second string is the reason."""
-PARTIAL = b"told"
+PARTIAL = b"partial"
 """Messages and output of a running script: one argument, an encoded outcome. The answer is ``OK``."""
 MODULE = b"module"
 """Find a module in the scripts directory: its arguments are the directory, the name, and the cached version.

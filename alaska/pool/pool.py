@@ -72,8 +72,8 @@ class AnyPool(Protocol):
     def watch(self, now: float) -> None:
         """Replace stuck threads; to be called at short intervals, with the time in seconds."""
 
-    def tell(self, told: Callable[[], None]) -> None:
-        """Call ``told`` in the reactor, before the outcome of the request that the calling thread runs.
+    def tell(self, call: Callable[[], None]) -> None:
+        """Call ``call`` in the reactor, before the outcome of the request that the calling thread runs.
 
         :raises Abandoned: the thread was given up.
         """
@@ -256,9 +256,9 @@ class Pool:
 
     # In the threads
 
-    def tell(self, told: Callable[[], None]) -> None:
+    def tell(self, call: Callable[[], None]) -> None:
         """See :class:`AnyPool`."""
-        self._thread_local.slot.call_in_order(told)
+        self._thread_local.slot.call_in_order(call)
         # Collect now and not with the next outcome, which may take long; also before other calls of this thread.
         self._reactor.callFromThread(self._collect)
 

@@ -17,14 +17,14 @@ from alaska.pool.slot import Runner
 ADDRESS_SPACE_MEGABYTES = 128
 
 
-def runner_maker(settings: WorkerSettings, *, tells: bool = True) -> Callable[[Call], Runner]:
+def runner_maker(settings: WorkerSettings, *, partial_results: bool = True) -> Callable[[Call], Runner]:
     """Return the factory of runners for ``worker/pool/isolation``: in the pool's threads, or in a process per thread.
 
-    The factory takes the function that answers the calls of scripts. If ``tells``, scripts pass it partial results
-    (output and sends) while they run.
+    The factory takes the function that answers the calls of scripts. With ``partial_results``, scripts
+    also pass it their output and sends while they run.
     """
     scripts = ScriptSettings.from_settings(settings)
-    scripts = replace(scripts, lua=replace(scripts.lua, tells=tells))
+    scripts = replace(scripts, lua=replace(scripts.lua, partial_results=partial_results))
     if settings.pool_isolation == "thread":
         return partial(batch_runner, scripts)
     return lambda call: IsolatedRunner(

@@ -56,9 +56,9 @@ class HandPool:
         self._submitted.clear()
         return withdrawn
 
-    def tell(self, told: Callable[[], None]) -> None:
+    def tell(self, call: Callable[[], None]) -> None:
         """Call it at once; see :class:`alaska.pool.pool.Pool`."""
-        told()
+        call()
 
     def unfinished(self) -> list[Request]:
         """See :class:`alaska.pool.pool.Pool`."""

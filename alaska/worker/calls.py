@@ -30,9 +30,9 @@ class AnyRequester(Protocol):
 class Calls:
     """Answers the calls of scripts, and stores the last good versions of scripts. Thread-safe.
 
-    ``told`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``arrive`` waits until the
-    broker has all messages that the script has sent, or for this many seconds: a request must not overtake them. Only
-    scripts outside of the sandbox may send requests to the broker's own services.
+    ``process_partial`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``flush_sends``
+    waits until the broker has all messages that the script has sent, or for this many seconds: a request must not
+    overtake them. Only scripts outside of the sandbox may send requests to the broker's own services.
     """
 
     _log = Logger()
@@ -42,12 +42,12 @@ class Calls:
         kv: KeyValues,
         requester: AnyRequester,
         now: Callable[[], float] | None = None,
-        told: Callable[[Request, Outcome], None] | None = None,
+        process_partial: Callable[[Request, Outcome], None] | None = None,
         is_sandboxed: bool = True,
-        arrive: Callable[[Request, float], None] = lambda _request, _seconds: None,
+        flush_sends: Callable[[Request, float], None] = lambda _request, _seconds: None,
     ) -> None:
-        self._told = told
-        self._arrive = arrive
+        self._process_partial = process_partial
+        self._flush_sends = flush_sends
         self._is_sandboxed = is_sandboxed
         self._kv = kv
         self._requester = requester
@@ -75,7 +75,7 @@ class Calls:
         try:
             seconds_left, name, *arguments = unpack(octets)
             if name == b"request":
-                self._arrive(request, float(seconds_left or inf))
+                self._flush_sends(request, float(seconds_left or inf))
                 return pack(self._request(float(seconds_left or inf), *arguments))
             if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
@@ -95,9 +95,9 @@ class Calls:
         return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))))
 
     def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
-        if self._told is None:
+        if self._process_partial is None:
             return ERROR, b"partial results are not accepted here"
-        self._told(request, OUTCOMES.decode(outcome))
+        self._process_partial(request, OUTCOMES.decode(outcome))
         return (OK,)
 
     def _get(self, key: bytes) -> Frames:

@@ -24,7 +24,7 @@ from alaska.worker.calls import Calls
 from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
 from alaska.worker.output import Output
-from alaska.worker.partial import PartialResults
+from alaska.worker.partial_results import PartialResults
 from alaska.worker.reports import Reporter
 from alaska.worker.requester import Requester
 from alaska.worker.retries import Retries
@@ -106,8 +106,8 @@ class WorkerService(Service):
         self._call = Calls(
             self._kv,
             self._requester,
-            told=self._partial.add,
-            arrive=self._partial.flush,
+            process_partial=self._partial.add,
+            flush_sends=self._partial.flush,
             is_sandboxed=self._settings.scripts_sandbox,
         )
         self._network = self._make_network()

@@ -47,7 +47,7 @@ SMALL = LuaOptions(
     sends=200,
     sends_size=2**20,
     senders=5,
-    tells=True,
+    partial_results=True,
 )
 INTERNAL = (
     b"[alaska ",
@@ -136,7 +136,7 @@ class ProgramRunner:
 
     def _make(self) -> IsolatedRunner:
         settings = SETTINGS.encode(ScriptSettings(b"", self._options))
-        call = Calls(self._kv, NoBroker(), told=lambda _request, outcome: self._deliveries.append(outcome))
+        call = Calls(self._kv, NoBroker(), process_partial=lambda _request, outcome: self._deliveries.append(outcome))
         command = child_command(children.program("lua"))
         return IsolatedRunner(command, settings, TIMEOUT, address_space(SMALL.memory), call)
 

@@ -25,7 +25,7 @@ class DeliveryCase(LuaCase):
     def use(self, config: Section = (), **changes: Any) -> None:
         """See :meth:`LuaCase.use`."""
         call = Calls(self.kv, self, lambda: self.now, self.record if self.is_accepted else None)
-        self.runner = self.make_runner(replace(self.options, tells=True, **changes), call, config)
+        self.runner = self.make_runner(replace(self.options, partial_results=True, **changes), call, config)
         self.addCleanup(self.runner.close)
 
     def record(self, _request: Request, outcome: Outcome) -> None:

@@ -26,7 +26,7 @@ class QuestionTests(LuaCase):
 
     def test_yields_are_no_questions(self) -> None:
         """A value that a script yields is never taken for a question."""
-        words = "'good.get', 'request', 'kv.set', 'told', nil, true, {}, print, (coroutine.running())"
+        words = "'good.get', 'request', 'kv.set', 'partial', nil, true, {}, print, (coroutine.running())"
         for first in ("nil", "false", "true", "1", "'request'", "{}", "print"):
             source = f"coroutine.yield({first}, {words})"
             self.assertIn("attempt to yield from outside a coroutine", self.error(source))

@@ -157,7 +157,7 @@ class PartialResultTests(BatchCase):
     """A script in the middle of a batch that passes on partial results while it runs."""
 
     size = 1
-    options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=10_000, tells=True)
+    options: ClassVar[LuaOptions] = LuaOptions(version=VERSION, sandbox=False, timeout=10_000, partial_results=True)
 
     def answer(self, request: Request, octets: bytes) -> bytes:
         """Record a partial result."""

@@ -41,7 +41,7 @@ class RunnerTests(SynchronousTestCase):
             scripts_memory=64,
             scripts_sandbox=False,  # the sandbox limits pattern matches
         )
-        runner = runner_maker(settings, tells=False)(nobody)
+        runner = runner_maker(settings, partial_results=False)(nobody)
         self.addCleanup(runner.close)
         self.assertEqual(runner.run(Request(b"", b"", b"hello", b"", ())).output, b"hello\n")
         self.assertEqual(len(children_of(os.getpid())), 1)

@@ -33,7 +33,7 @@ local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octe
 -- the lines. The worker already has the first `delivered` values; those up to `delivering` are being delivered.
 local values, count, delivered, delivering = {}, 0, 0, nil
 local delivered_at -- time of the last delivery
-local is_refused = not settings.tells -- the worker accepts nothing before the end of the script
+local is_refused = not settings.partial_results -- the worker accepts nothing before the end of the script
 local outputs = 0
 local started_at = 0
 local senders, sender_count = {}, 0 -- sender names other than the default
@@ -102,7 +102,7 @@ local function deliver()
   append_printed_lines()
   while delivered < count do
     delivering = end_of_batch()
-    ask('told', unpack(values, delivered + 1, delivering))
+    ask('partial', unpack(values, delivered + 1, delivering))
     if delivering or is_refused then -- not delivered, or refused by the worker
       delivering = nil
       return

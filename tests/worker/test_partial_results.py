@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from alaska.client import Client
 from alaska.errors import ScriptError
 from alaska.lua.request import Outcome, Request
-from alaska.worker.partial import PartialResults
+from alaska.worker.partial_results import PartialResults
 from alaska.worker.senders import Sink
 from tests.network_case import NetworkCase
 from tests.pool.hand_reactor import SECONDS, HandReactor
