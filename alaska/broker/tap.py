@@ -15,8 +15,8 @@ from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
+from alaska.daemon.configuration_check import ConfigurationCheck, ConfigurationFile
 from alaska.daemon.program import Program
-from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
@@ -91,7 +91,7 @@ def makeService(options: Options) -> IService:
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
     reactor = default_reactor()
     file = ConfigurationFile.read(options["config"], load_broker, options.loaded)
-    program = Program(reactor, options.parent, options.background, Reload([file]))
+    program = Program(reactor, options.parent, options.background, ConfigurationCheck([file]))
     BrokerService(
         reactor,
         lambda: Network(reactor),

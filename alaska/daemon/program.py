@@ -36,13 +36,13 @@ class Program(MultiService):
         reactor: Reactor,
         twistd: Mapping[str, Any] | None = None,
         background: BackgroundStart | None = None,
-        reload: Callable[[], None] = lambda: None,
+        check_configuration: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
         self._twistd = twistd or {}
         self._background = background or BackgroundStart()
-        self._signals = Signals(reactor, reload, self._remove_pid_file)
+        self._signals = Signals(reactor, check_configuration, self._remove_pid_file)
         self._status = ExitStatus()
 
     def startService(self) -> None:

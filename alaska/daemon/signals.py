@@ -27,16 +27,19 @@ _pending: set[int] = set()
 
 
 class Signals:
-    """The signal handlers. ``reload`` checks the configuration; ``clean_up`` is called before the program is killed."""
+    """The signal handlers.
+
+    ``check_configuration`` is called after SIGHUP, and ``clean_up`` before the program is killed.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, reload: Callable[[], None], clean_up: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, check_configuration: Callable[[], None], clean_up: Callable[[], None]) -> None:
         self._reactor = reactor
-        self._reload = reload
+        self._check_configuration = check_configuration
         self._clean_up = clean_up
         self._is_stopping = False
-        self._is_reload_due = False
+        self._is_check_due = False
 
     def install(self) -> None:
         """Install the handlers; to be called when the reactor runs and has installed its own."""
@@ -59,9 +62,9 @@ class Signals:
         self._reactor.callFromThread(self._begin_to_stop, number)
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._is_reload_due:
-            self._is_reload_due = True
-            self._reactor.callFromThread(self._reload_once)
+        if not self._is_check_due:
+            self._is_check_due = True
+            self._reactor.callFromThread(self._check_once)
 
     def _log_signal(self, number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._log.warn, "{name} has no effect", name=signal.Signals(number).name)
@@ -82,9 +85,9 @@ class Signals:
         if self._reactor.running:
             self._reactor.stop()
 
-    def _reload_once(self) -> None:
-        self._is_reload_due = False
-        self._reload()
+    def _check_once(self) -> None:
+        self._is_check_due = False
+        self._check_configuration()
 
 
 def rotate_at_signal(reactor: Reactor, rotate: Callable[[], object]) -> None:

@@ -17,8 +17,8 @@ from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
+from alaska.daemon.configuration_check import ConfigurationCheck, ConfigurationFile
 from alaska.daemon.program import Program
-from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
 from alaska.pool.runners import runner_maker
@@ -77,7 +77,7 @@ def makeService(options: Options) -> IService:
     return_large_blocks()
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
-    program = Program(reactor, options.parent, options.background, Reload(files(options)))
+    program = Program(reactor, options.parent, options.background, ConfigurationCheck(files(options)))
     make_network = _networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:

@@ -1,4 +1,4 @@
-"""Checking the configuration files again while a program runs."""
+"""Check the configuration files again while a program runs (SIGHUP), without applying them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ConfigurationFile:
         return cls(Path(path).absolute(), load, loaded.settings)
 
 
-class Reload:
+class ConfigurationCheck:
     """Reads the configuration files again when it is called, and logs which settings a restart would change."""
 
     _log = Logger()
