@@ -1,4 +1,4 @@
-"""Load settings from their file and the environment, and collect warnings about them."""
+"""Load a settings file, create a missing one with the defaults, and collect warnings."""
 
 from __future__ import annotations
 

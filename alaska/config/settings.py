@@ -1,4 +1,4 @@
-"""The base class of the settings: reads them from a tree and the environment, checks them and documents them.
+"""The base class of the settings: gets values from file and environment, checks and documents them.
 
 A settings class is a frozen dataclass derived from :class:`Settings`; its attributes are declared with
 :func:`alaska.config.entries.setting`. The declarations also give the content of a new file, the known names and the
