@@ -1,4 +1,4 @@
-"""All errors that Alaska raises on purpose.
+"""All errors that Alaska itself raises.
 
 :class:`AlaskaError` is the base class. ``status`` is the protocol's status code for the error (``docs/protocol.md``,
 section 2), for errors that are reported to a peer. The text of an error is a sentence that can be shown to a user.
@@ -22,7 +22,7 @@ INTERNAL_ERROR = 502
 
 
 class AlaskaError(Exception):
-    """The base class of all errors that Alaska raises on purpose."""
+    """The base class of all errors that Alaska itself raises."""
 
     status = INTERNAL_ERROR
 

@@ -42,7 +42,7 @@ SAYS = {
 BOX, GAP, ROW = (236, 46), 26, 92
 FONT = "font-family='sans-serif'"
 
-ROOMS = ("alas", "links", "broker", "store", "links ", "client", "worker", "pool", "lua")
+PARTICIPANTS = ("alas", "links", "broker", "store", "links ", "client", "worker", "pool", "lua")
 STEPS = (
     ("alas", "links", "SERVICE-SEND"),
     ("links", "broker", "frames, decoded by mlm"),
@@ -175,12 +175,12 @@ def _box(x: float, y: float, name: str, says: str, *, is_planned: bool) -> str:
 def way() -> str:
     """Return the picture of the path of a request."""
     column, top, step = 128, 56, 34
-    at = {room: 70 + index * column for index, room in enumerate(ROOMS)}
+    at = {name: 70 + index * column for index, name in enumerate(PARTICIPANTS)}
     bottom = top + len(STEPS) * step
     parts = []
-    for room, x in at.items():
+    for name, x in at.items():
         parts.append(
-            f"<text x='{x}' y='24' {FONT} font-size='14' font-weight='bold' text-anchor='middle'>{room}</text>"
+            f"<text x='{x}' y='24' {FONT} font-size='14' font-weight='bold' text-anchor='middle'>{name}</text>"
         )
         parts.append(f"<line x1='{x}' y1='34' x2='{x}' y2='{bottom}' stroke='#bbb'/>")
     for number, (start, end, says) in enumerate(STEPS):

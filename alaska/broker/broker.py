@@ -252,7 +252,7 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
 
     def _take_over_address(self, older: Client) -> None:
-        """End the session of a client whose address a newer one has taken; a plain client may go on without address."""
+        """End the session of a client whose address a newer one has taken; a plain client continues without one."""
         self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
         if older.is_plain:
             older.is_replaced = True

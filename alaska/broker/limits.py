@@ -143,7 +143,7 @@ class Room:
     def admits_new(self, queue: QueueName, queues: int, clients: int) -> bool:
         """Return whether a queue without messages may get one that is stored until its consumer confirms it.
 
-        ``queues`` is the number of queues, this one included. Clients that open, each with a new address, and leave do
+        ``queues`` is the number of queues, this one included. A client that opens with a new address and leaves does
         not confirm such a message, so that the queue remains.
         """
         most = self._queues.most_octets

@@ -307,7 +307,7 @@ class Queues:
         self._confirmations.send(message, status, reason)
 
     def give_up(self, message: Message) -> None:
-        """Make a message a dead letter that was delivered as often as it may be, without a confirmation."""
+        """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
         reason = b"delivered %d times without confirmation" % message.attempts
         self._dead_letter(message, errors.INTERNAL_ERROR, reason, self._now)
 

@@ -101,7 +101,7 @@ class Child:
         return self._receive(Kind.ANSWER)
 
     def _take_ticket(self) -> bool:
-        """Wait for the ticket of the next request; return whether to ring the bell when the request has ended."""
+        """Wait for the ticket of the next request; return whether to wake the worker when the request has ended."""
         while True:
             try:
                 ticket = os.read(self._tickets, TICKET.size)

@@ -278,7 +278,7 @@ class Child:
     def end(self) -> tuple[str, int, list[Frame]]:
         """Kill the child, if it has not ended by itself.
 
-        Return how it ended, how many of the requests that it was sent it has not begun, and its last frames.
+        Return how it ended, the number of requests that it has received and not begun, and its last frames.
         """
         # Also if the child is ending already: this kills the programs that it has started.
         self.kill()

@@ -39,6 +39,6 @@ def runner_maker(settings: WorkerSettings, *, partial_results: bool = True) -> C
 def address_space(megabytes: int) -> int:
     """Return the address space limit of a child process in octets, for scripts limited to ``megabytes``; 0 is no limit.
 
-    It is a second line of defence and therefore larger than Lua's own limit: requests and results need room too.
+    It is an additional limit and therefore larger than Lua's own limit: requests and results need room too.
     """
     return (2 * megabytes + ADDRESS_SPACE_MEGABYTES) * 1024 * 1024 if megabytes else 0

@@ -283,7 +283,7 @@ class Reader:
         return found
 
     def _next_readable(self, scan: Scan[_T], values: _Row, after: int, error: sqlite3.Error | str) -> int | None:
-        """Return the position after which rows can be read again, given one after which they cannot; None for none."""
+        """Return the position after which reading can continue, given one after which it fails; None: there is none."""
         last = self._last(scan, values) or 0
 
         def can_read(position: int) -> bool:

@@ -205,7 +205,7 @@ class BrokerMachine(RuleBasedStateMachine):
         else:
             self.model.replay(self.peer(pick), stream, pattern, how)
 
-    # Time and chance
+    # Time and failures
 
     @rule(beats=st.integers(1, 12))
     def pass_time(self, beats: int) -> None:
@@ -219,7 +219,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule(chance=st.sampled_from(CHANCES))
     def chance(self, chance: str) -> None:
-        """The machine sleeps, its clock is set back, the broker crashes or restarts, or pending work is finished."""
+        """The machine is suspended, its clock is set back, the broker crashes or restarts, or pending work ends."""
         if chance in ("sleep", "set back"):
             self.model.now += 30 if chance == "sleep" else -30
             self.model.check_settled()

@@ -78,7 +78,7 @@ def pass_time(seconds: int, *sides: Side) -> None:
 
 
 class AddedFirst(Random):
-    """Lets a store call ``added`` before all else."""
+    """Random numbers with which a store calls ``added`` before all other callbacks."""
 
     def shuffle(self, x: MutableSequence[Any], random: object = None) -> None:
         """Reverse the order."""

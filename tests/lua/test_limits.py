@@ -45,7 +45,7 @@ class TimeoutTests(LimitCase):
         self.assertEqual([frame.split(": in ")[1] for frame in outcome.error.traceback], ["local 'f'", "main chunk"])
 
     def test_caught_timeout(self) -> None:
-        """A script that catches the timeout error does not go on, and its earlier messages are kept."""
+        """A script that catches the timeout error does not continue, and its earlier messages are kept."""
         self.use(timeout=30)
         outcome = self.outcome("send('a', '') print('before') pcall(function() while true do end end) print('after')")
         self.assertEqual((outcome.output, len(outcome.sends)), (b"before\n", 1))

@@ -93,7 +93,7 @@ class PrettyTests(LuaCase):
         )
 
     def test_other_values(self) -> None:
-        """Functions and similar values are shown by name, cycles as <cycle>; a value may be no table."""
+        """Functions and similar values are shown by name, cycles as <cycle>; a value need not be a table."""
         self.check(
             ("w({ print }):gsub('0x%x+', 'P')", '{"function: P"}\t1'),
             ("w((function() local t = {} t.t = { t } return t end)())", "{t={<cycle>}}"),

@@ -106,7 +106,7 @@ class RefusedTests(ScriptsCase):
     """Subjects that name no script, or a file that must not run."""
 
     def test_missing(self) -> None:
-        """A subject without a file is refused with the protocol's status; the sentence has subject and reason."""
+        """A subject without a file is refused with the protocol's status, and a text with subject and reason."""
         error = self.assertRaises(ScriptNotFound, self.scripts.find, b"nope")
         self.assertEqual(error.status, NOT_FOUND)
         self.assertIn("No script serves the subject 'nope'", str(error))

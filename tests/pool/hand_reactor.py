@@ -1,4 +1,4 @@
-"""A reactor that the test drives by hand, for real threads."""
+"""A reactor that the test controls, for pools with real threads."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ class CallTests(PrefetchCase):
         return octets
 
     def test_never_answered(self) -> None:
-        """A thread that waits for a call without end is replaced, and its replacement runs the next request."""
+        """A thread whose call is never answered is replaced, and its replacement runs the next request."""
         self.warm_up()
         self.submit("call", b"call")
         self.submit("behind", b"quick")

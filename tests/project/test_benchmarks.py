@@ -117,18 +117,18 @@ class WorkspaceTests(SynchronousTestCase):
     """The environment in which the programs of a contender run."""
 
     def test_leaving_ends_programs(self) -> None:
-        """When the room is left, its programs are ended and its folder is deleted."""
-        with Workspace() as room:
-            started = room.start("shell", ["sh", "-c", "echo ready; pwd; exec sleep 60"], says("ready"))
+        """At the end of a workspace, its programs are ended and its folder is deleted."""
+        with Workspace() as workspace:
+            started = workspace.start("shell", ["sh", "-c", "echo ready; pwd; exec sleep 60"], says("ready"))
             self.assertIsNone(started.process.poll())
-            self.assertEqual(len(room.programs), 1)
+            self.assertEqual(len(workspace.programs), 1)
         self.assertIsNotNone(started.process.returncode)
-        self.assertFalse(room.folder.exists())
+        self.assertFalse(workspace.folder.exists())
 
     def test_failed_start(self) -> None:
         """The error about a program that ends before it is ready contains its last line."""
-        with Workspace() as room:
+        with Workspace() as workspace:
             error = self.assertRaises(
-                Unavailable, room.start, "shell", ["sh", "-c", "echo why; exit 1"], lambda _: False
+                Unavailable, workspace.start, "shell", ["sh", "-c", "echo why; exit 1"], lambda _: False
             )
         self.assertEqual(str(error), "shell does not start: why")

@@ -93,7 +93,7 @@ class SpillingStoreTests(SqliteStoreTests):
 
 
 class LaterStoreTests(StoreContract, SynchronousTestCase):
-    """A store that answers later, as one on another machine would: it shows that the contract has room for one."""
+    """A store that answers later, as one on another machine would: it shows that the contract allows one."""
 
     def make_store(self) -> LaterStore:
         """Return a store that is empty."""

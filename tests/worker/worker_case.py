@@ -1,4 +1,4 @@
-"""What the tests of the worker share: a worker with a network in memory, fake scripts and a pool driven by hand."""
+"""What the tests of the worker share: a worker with a network in memory, fake scripts and a controlled pool."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class WorkerCase(NetworkCase):
         return self.scripts
 
     def make_pool(self, reactor: Reactor, *arguments: Any) -> HandPool:
-        """Make and store the pool that the test drives by hand."""
+        """Make and store the pool that the test controls."""
         self.pool = HandPool(reactor, *arguments)
         return self.pool
 

@@ -1,5 +1,5 @@
 -- Adapts the globals for trusted scripts. They have all of Lua's libraries, but calls of the debug library may change
--- the interpreter for good. Alaska's own functions are hidden from it, because through them a script could reach the
+-- the interpreter permanently. Alaska's own functions are hidden from it, because through them a script could reach the
 -- real globals and, in LuaJIT, the C interface.
 local globals, run, fenv, modules, is_main = ...
 
