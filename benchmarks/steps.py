@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
-from alaska.daemon.lines import LineObserver
+from alaska.daemon.log_lines import LineObserver
 from alaska.interfaces import IRouter
 from alaska.lua.request import Request
 from alaska.lua.runner import ScriptSettings

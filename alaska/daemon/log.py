@@ -16,7 +16,7 @@ from twisted.python.logfile import LogFile
 from twisted.python.threadable import isInIOThread
 from zope.interface import provider
 
-from alaska.daemon.lines import FROM_INFO_ON, LineObserver, escaped
+from alaska.daemon.log_lines import FROM_INFO_ON, LineObserver, escaped
 from alaska.daemon.signals import rotate_at_signal
 from alaska.daemon.stdout import Output, output_of
 from alaska.errors import ConfigurationError

@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 
 from alaska.daemon.background import BackgroundStart
+from alaska.daemon.exit_status import ExitStatus, status_of
 from alaska.daemon.signals import DEFERRED, WITHOUT_EFFECT, Signals, defer_signals
-from alaska.daemon.status import ExitStatus, status_of
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time

@@ -14,9 +14,9 @@ from twisted.python.util import gidFromString, uidFromString
 from alaska.config import BrokerSettings, Loaded, WorkerSettings
 from alaska.config.zpl import shown
 from alaska.daemon.background import BackgroundStart
+from alaska.daemon.exit_status import EX_CONFIG
 from alaska.daemon.log import configure as configure_log
 from alaska.daemon.signals import defer_signals
-from alaska.daemon.status import EX_CONFIG
 from alaska.errors import ConfigurationError, TooFewDescriptors
 from alaska.links import default_reactor
 from alaska.system import descriptors

@@ -22,7 +22,7 @@ from alaska.errors import DamagedRow, StoreError
 from alaska.store import rows
 from alaska.store.damage import is_damage
 from alaska.store.locks import Locks
-from alaska.store.mark import (
+from alaska.store.wal_mark import (
     APPLICATION_ID,
     BEING_WRITTEN,
     NEWEST_SCHEMA,

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from alaska.errors import KeyValueError, StoreError
 from alaska.store.database import advance_clock, create_private
-from alaska.store.mark import transaction
+from alaska.store.wal_mark import transaction
 from alaska.system.clock import uptime
 
 Value: TypeAlias = "bytes | int | float"

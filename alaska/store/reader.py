@@ -18,7 +18,7 @@ from alaska.store import rows
 from alaska.store.chunks import LARGE_OCTETS
 from alaska.store.damage import Damage, first_readable, is_damage
 from alaska.store.database import File, converting_errors
-from alaska.store.large import LargeRows
+from alaska.store.large_rows import LargeRows
 from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20

@@ -24,7 +24,7 @@ from alaska.store.database import File, TemporaryFile
 from alaska.store.reader import Reader
 from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
-from alaska.store.writing import AnyWriting, WritingThread, Written
+from alaska.store.writer_thread import AnyWriting, WritingThread, Written
 from alaska.system.events import should_log
 
 LAZY_SECONDS = 0.02

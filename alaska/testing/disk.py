@@ -9,7 +9,7 @@ from alaska.errors import StoreError
 from alaska.store.changes import Changes
 from alaska.store.database import File
 from alaska.store.writer import Writer
-from alaska.store.writing import Written
+from alaska.store.writer_thread import Written
 
 
 class HandWriting:
@@ -26,7 +26,7 @@ class HandWriting:
         """The number of batches that were written."""
 
     def write(self, changes: Changes) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
+        """See :class:`alaska.store.writer_thread.AnyWriting`."""
         self.begun = changes
 
     def run(self, failure: str | None = None) -> None:
@@ -45,12 +45,12 @@ class HandWriting:
             self._results.append(Written(StoreError(failure)))
 
     def result(self, is_waited_for: bool) -> Written | None:
-        """See :class:`alaska.store.writing.AnyWriting`; waiting writes the batch."""
+        """See :class:`alaska.store.writer_thread.AnyWriting`; waiting writes the batch."""
         if is_waited_for and not self._results:
             self._end(None)
         return self._results.popleft() if self._results else None
 
     def close(self) -> None:
-        """See :class:`alaska.store.writing.AnyWriting`."""
+        """See :class:`alaska.store.writer_thread.AnyWriting`."""
         if self._writer is not None:
             self._writer.close()

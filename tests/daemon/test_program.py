@@ -12,8 +12,8 @@ from twisted.internet.testing import MemoryReactor
 from twisted.logger import LogLevel
 from zope.interface.verify import verifyObject
 
+from alaska.daemon.exit_status import EX_CONFIG, EX_FAILED, EX_REFUSED, EX_UNAVAILABLE, status_of
 from alaska.daemon.program import Program
-from alaska.daemon.status import EX_CONFIG, EX_FAILED, EX_REFUSED, EX_UNAVAILABLE, status_of
 from alaska.errors import AlaskaError, CannotBind, ConfigurationError, ConnectTimeout, Refused, StoreError, WrongLua
 from alaska.interfaces import Reactor
 from tests.network_case import LogCase

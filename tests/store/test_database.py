@@ -15,8 +15,8 @@ from alaska.errors import StoreError
 from alaska.interfaces import Reactor
 from alaska.message import Message, QueueSize
 from alaska.store.database import File, TemporaryFile
-from alaska.store.mark import APPLICATION_ID
 from alaska.store.sqlite import SqliteStore
+from alaska.store.wal_mark import APPLICATION_ID
 from tests.store.sqlite_case import JOBS, FileTestCase
 
 

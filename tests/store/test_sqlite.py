@@ -17,7 +17,7 @@ from alaska.store import sqlite
 from alaska.store.changes import Changes
 from alaska.store.database import File, TemporaryFile
 from alaska.store.sqlite import LAZY_ATTEMPTS_SECONDS, LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
-from alaska.store.writing import WritingThread
+from alaska.store.writer_thread import WritingThread
 from tests.store.sqlite_case import JOBS, FileTestCase, connect_small, message
 
 

@@ -1,5 +1,5 @@
 -- Version 4: a mark by which the broker detects that the write-ahead log (WAL) belongs to another file or is missing
--- (alaska/store/mark.py).
+-- (alaska/store/wal_mark.py).
 
 -- One row. In the file without its WAL, `is_open` is 1 while there is a WAL that belongs to it: the first transaction in
 -- the WAL sets it to 0. The WAL of a file contains the file's `mark`, and no other WAL does.

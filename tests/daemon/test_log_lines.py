@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from alaska.daemon.lines import LineObserver, escaped
+from alaska.daemon.log_lines import LineObserver, escaped
 from alaska.system.events import Repeated
 
 

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
 from alaska.message import Message, QueueKind, QueueName
-from alaska.store import mark
+from alaska.store import wal_mark
 from alaska.store.database import File
 from alaska.store.kv import KeyValues
 from alaska.store.sqlite import SqliteStore
@@ -118,7 +118,7 @@ class CrashTests(MarkCase):
 
     def test_killed_at_any_moment(self) -> None:
         """The store has all written data after a crash before any statement, including during checkpoints."""
-        self.patch(mark, "LONG_FRAMES", 5)
+        self.patch(wal_mark, "LONG_FRAMES", 5)
         store = self.open(self.path)
         self.write(store, 1)
         crashes: list[tuple[int, Path]] = []
@@ -183,7 +183,7 @@ class CrashTests(MarkCase):
 
     def test_log_stays_short(self) -> None:
         """The WAL is checkpointed whenever it is long."""
-        self.patch(mark, "LONG_FRAMES", 50)
+        self.patch(wal_mark, "LONG_FRAMES", 50)
         self.write(self.open(self.path), 100, octets=3000)
         self.assertLess(self.path.with_name("store.db-wal").stat().st_size, 70 * FRAME)
 
@@ -197,7 +197,7 @@ class OtherLogTests(MarkCase):
 
     def test_missing(self) -> None:
         """A missing or empty WAL is detected, also after checkpoints."""
-        self.patch(mark, "LONG_FRAMES", 12)
+        self.patch(wal_mark, "LONG_FRAMES", 12)
         for groups in (1, 5, 40):
             path = self.crashed(groups)
             os.truncate(self.log_of(path), 0)
