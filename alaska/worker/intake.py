@@ -6,21 +6,19 @@ redelivers the requests of a worker that is killed. Requests that end together a
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from alaska import errors
 from alaska.client import Client
 from alaska.client.delivery import to_octets
-from alaska.errors import ClientError, NotConnected
 from alaska.lua.request import Request
 from alaska.mlm.commands import MAX_STRING_OCTETS
-from alaska.worker.senders import Sink
+from alaska.worker.senders import SENDS_LOST, Sink, flush_sender
 from alaska.worker.window import Window
 
 NOT_BEGUN = "the worker has no free thread for it"
-SENDS_LOST = "messages that it sent are lost"
 STALLED_CHECKS = 3
 """After this many checks without a script that has ended, requests that have not begun are returned to the broker.
 
@@ -168,13 +166,3 @@ class Intake:
             self._client.confirm_tracker(request.tracker, status, octets, request.session)
         except Exception:  # One failure must not keep the other requests from being confirmed.
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)
-
-
-def flush_sender(sender: Sink) -> Deferred[None]:
-    """Return a Deferred that fires when the broker has all messages of a connection, and fails if any is lost."""
-    if not sender.is_open:
-        return fail(NotConnected(SENDS_LOST))
-    try:
-        return sender.flush()
-    except ClientError as error:
-        return fail(error)

@@ -13,8 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.errors import ScriptError
 from alaska.lua.request import Outcome, Request
-from alaska.worker.intake import flush_sender
-from alaska.worker.senders import Sink
+from alaska.worker.senders import Sink, flush_sender
 
 FLUSH_SECONDS = 1.0
 """How long a call of a script waits until the broker has the messages that the script has sent before."""

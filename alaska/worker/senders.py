@@ -26,6 +26,7 @@ MOST_CONNECTIONS = 8
 KEPT_NAME = b"LU"
 """The sender name of replies; its connection is never closed in favour of another."""
 CLOSE_SECONDS = 5.0
+SENDS_LOST = "messages that it sent are lost"
 
 
 class Sink(Protocol):
@@ -50,6 +51,16 @@ class Sink(Protocol):
 
     def flush(self) -> Deferred[None]:
         """See :meth:`Client.flush`."""
+
+
+def flush_sender(sender: Sink) -> Deferred[None]:
+    """Return a Deferred that fires when the broker has all messages of a connection, and fails if any is lost."""
+    if not sender.is_open:
+        return fail(NotConnected(SENDS_LOST))
+    try:
+        return sender.flush()
+    except ClientError as error:
+        return fail(error)
 
 
 Message: TypeAlias = Callable[[Client], None]
