@@ -72,7 +72,7 @@ class Message:
     attempts: int = 0
     sent_as: bytes = b""
     size: int = field(init=False)
-    """The size that limits count, see :func:`reckoned`."""
+    """The size that limits count, see :func:`counted_size`."""
 
     def __post_init__(self) -> None:
         content = self.content
@@ -81,7 +81,7 @@ class Message:
             # The most frequent case, without a call.
             self.size = len(content[0])
         else:
-            self.size = reckoned(content, names)
+            self.size = counted_size(content, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,8 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The size that limits count, see :func:`reckoned`."""
-        return reckoned(self.content, len(self.stream) + len(self.sender) + len(self.subject))
+        """The size that limits count, see :func:`counted_size`."""
+        return counted_size(self.content, len(self.stream) + len(self.sender) + len(self.subject))
 
 
 class RecordSize(NamedTuple):
@@ -151,7 +151,7 @@ def sizes_of(records: Page[Record, int]) -> Page[RecordSize, int]:
     return Page((RecordSize(each.position, each.time, each.size) for each in records), records.upto)
 
 
-def reckoned(content: Content, names: int) -> int:
+def counted_size(content: Content, names: int) -> int:
     """Return the size of a message as limits count it; ``names`` is the size of its addresses, subject and tracker.
 
     The size is that of the content, as in the C broker, plus :data:`FRAME_OCTETS` for each frame after the first

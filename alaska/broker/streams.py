@@ -13,7 +13,7 @@ from alaska.broker.stream_readers import OwnRecords
 from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import reckoned
+from alaska.message import counted_size
 from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 
@@ -107,9 +107,9 @@ class Streams:
 
     def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
         """Send a message to the readers of a stream; return the number of deliveries. The time is in seconds."""
-        if self._most_octets is not None and reckoned(content, 0) > self._most_octets:
+        if self._most_octets is not None and counted_size(content, 0) > self._most_octets:
             self.refused += 1
-            self._gauge.admits(_MESSAGE, reckoned(content, 0), QueueLimits(self._most_octets))
+            self._gauge.admits(_MESSAGE, counted_size(content, 0), QueueLimits(self._most_octets))
             return 0
         stream = self._streams.get(name)
         if stream is None:

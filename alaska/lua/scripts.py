@@ -54,13 +54,13 @@ class Scripts:
     def __init__(
         self,
         directory: Path,
-        rest: float = SETTLE_SECONDS,
+        settle: float = SETTLE_SECONDS,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.directory = directory
-        self._settle = rest
+        self._settle = settle
         self._now = now
         self._sleep = sleep
         self._monotonic = monotonic

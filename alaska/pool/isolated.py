@@ -180,7 +180,7 @@ class IsolatedRunner:
             child.send_requests(batch, self._deadline)
 
     def _restart_timer(self, now: float) -> None:
-        """Restart the time limit: from now on, the child can run the oldest request that it was sent."""
+        """Restart the time limit: from now on, the child can run the oldest request that was sent to it."""
         self._running_since = now
         self._has_begun = False
 

@@ -38,7 +38,7 @@ class LuaCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
-        self.scripts = Scripts(self.directory, rest=0)
+        self.scripts = Scripts(self.directory, settle=0)
         self.kv = KeyValues(None)
         self.addCleanup(self.kv.close)
         self.asked: list[tuple[bytes, bytes, bytes, float]] = []

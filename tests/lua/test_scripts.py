@@ -27,7 +27,7 @@ class ScriptsCase(SynchronousTestCase):
         self.directory.mkdir(parents=True)
         (self.directory / "hello.lua").write_bytes(SOURCE)
         (self.outside / "secret.lua").write_bytes(b"os.exit()")
-        self.scripts = Scripts(self.directory, rest=0)
+        self.scripts = Scripts(self.directory, settle=0)
 
     def assert_refused(self, subject: bytes, why: str) -> None:
         """Expect no script for this subject, and a sentence with the reason."""
@@ -52,7 +52,7 @@ class FindTests(ScriptsCase):
     def test_seen_since(self) -> None:
         """A check of a moment ago is valid for requests delivered before it, and for no others."""
         now = 100.0
-        scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
+        scripts = Scripts(self.directory, settle=0, monotonic=lambda: now)
         scripts.find(b"hello", 99.0)
         (self.directory / "hello.lua").write_bytes(b"-- changed")
         self.assertEqual(scripts.find(b"hello", 100.0).source, SOURCE)
@@ -61,7 +61,7 @@ class FindTests(ScriptsCase):
     def test_seen_a_while_ago(self) -> None:
         """A request that waited for long gets the current script."""
         now = 100.0
-        scripts = Scripts(self.directory, rest=0, monotonic=lambda: now)
+        scripts = Scripts(self.directory, settle=0, monotonic=lambda: now)
         scripts.find(b"hello", 99.0)
         (self.directory / "hello.lua").write_bytes(b"-- changed")
         now += 2 * CHECKED_SECONDS
@@ -76,7 +76,7 @@ class FindTests(ScriptsCase):
         """The scripts directory may be a symbolic link, which may change."""
         link = self.outside / "current"
         link.symlink_to("services")
-        found = Scripts(link, rest=0)
+        found = Scripts(link, settle=0)
         self.assertEqual(found.find(b"hello").source, SOURCE)
         (self.outside / "next").mkdir()
         (self.outside / "next" / "hello.lua").write_bytes(b"-- next")
@@ -98,7 +98,7 @@ class FindTests(ScriptsCase):
 
     def test_relative_directory(self) -> None:
         """The directory may be relative to the working directory."""
-        relative = Scripts(Path(os.path.relpath(self.directory)), rest=0)
+        relative = Scripts(Path(os.path.relpath(self.directory)), settle=0)
         self.assertEqual(relative.find(b"hello").source, SOURCE)
 
 
@@ -215,7 +215,7 @@ class UnreadableTests(ScriptsCase):
     def test_no_descriptors(self) -> None:
         """Without a free file descriptor, a script is not reported as missing, and is found later."""
         hello = self.scripts.find(b"hello")
-        self.scripts = Scripts(self.directory, rest=0)
+        self.scripts = Scripts(self.directory, settle=0)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         with open(os.devnull, "rb") as highest:

@@ -93,7 +93,7 @@ class BatchCase(SynchronousTestCase):
         """Make a runner."""
         claims = Claims()
         claims.path = self.claims_path or claims.path
-        scripts = Scripts(self.folder, rest=0.0)
+        scripts = Scripts(self.folder, settle=0.0)
         versions = Versions(scripts, False, self.answer)
         runner = CountingRunner(versions, LuaRunner(self.options, self.answer, (), claims), claims)
         runner.sizes = self.sizes
