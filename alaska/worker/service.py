@@ -274,14 +274,15 @@ class WorkerService(Service):
             self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
             self.failed += 1
             self.intake.confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
+        finally:
+            self._output.ended(request)
 
     def _process(self, request: Request, outcome: Outcome) -> None:
         """Log and send what a script has produced, and confirm its request or schedule a retry."""
         intake = self.intake
         intake.record_seconds(outcome.seconds)
+        summary = self._partial.pop(request)  # before anything can fail: another request may get the same id
         error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
-        self._output.ended(request)
-        summary = self._partial.pop(request)
         if summary is not None:
             for sender in summary.senders:
                 intake.record_sender(sender)
