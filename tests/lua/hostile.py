@@ -51,6 +51,15 @@ AFTER_CALLS = {
           {"_ = a == b " * 100}
         end
         f(150)""",
+    "comparisons in few calls": f"""
+        local a, b = ('x'):rep(2e7) .. 'a', ('x'):rep(2e7) .. 'a'
+        a, b = a .. a, b .. b
+        local function f(n) if n > 0 then f(n - 1) end {"_ = a == b " * 96} end f(10)""",
+    "long keys in few calls": f"""
+        local a, b = ('x'):rep(2e7) .. 'a', ('x'):rep(2e7) .. 'a'
+        a, b = a .. a, b .. b
+        local t = {{ [a] = 1 }}
+        local function f(n) if n > 0 then f(n - 1) end {"_ = t[b] " * 96} end f(10)""",
     "joins": f"""
         local a = ('x'):rep(2e7)
         local b = a:sub(2)

@@ -1,0 +1,5 @@
+
+        local a, b = ('x'):rep(2e7) .. 'a', ('x'):rep(2e7) .. 'a'
+        a, b = a .. a, b .. b
+        local t = { [a] = 1 }
+        local function f(n) if n > 0 then f(n - 1) end _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b] _ = t[b]  end f(10)
