@@ -15,6 +15,7 @@ local collect, count, huge, max, min = collectgarbage, collectgarbage, math.huge
 -- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
 -- out to be slow, or when much memory is in use, because a single operator may process all of it.
 local FIRST, MAX, LEAST = 1024, 8192, 8
+local TICK = 128 -- weight of a part of a long expression
 local SHORT, LONG = 0.001, 0.005 -- seconds: target range of the time between two readings
 local SMALL = 1024 -- kilobytes of memory below which no single operator is slow
 
@@ -274,9 +275,12 @@ function limits.check_time()
   end
 end
 
--- Checks the time and returns its argument. Inserted around an operand in a long expression.
+-- Counts part of a long expression and returns its argument. Inserted around an operand.
 function limits.tick(value)
-  left = check_own()
+  left = left - TICK
+  if left < 0 then
+    left = check_own()
+  end
   return value
 end
 
