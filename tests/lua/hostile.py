@@ -60,6 +60,13 @@ AFTER_CALLS = {
         a, b = a .. a, b .. b
         local t = {{ [a] = 1 }}
         local function f(n) if n > 0 then f(n - 1) end {"_ = t[b] " * 96} end f(10)""",
+    "lists in few calls": f"""
+        local t = {{}} for i = 1, 4100000 do t[i] = 1 end
+        local c = table.concat
+        local function f(n) if n > 0 then f(n - 1) end {"c(t) " * 6} end f(10)""",
+    "formats in few calls": f"""
+        local u, a = string.unpack, ('Xb'):rep(2e7)
+        local function f(n) if n > 0 then f(n - 1) end {"u(a, 'a') " * 6} end f(10)""",
     "joins": f"""
         local a = ('x'):rep(2e7)
         local b = a:sub(2)

@@ -83,7 +83,7 @@ local guards = jit and part 'guards'(run, trace.record)
 local raw_resume = guards and guards.resume or coroutine.resume
 local coroutines = part 'coroutines'(run, questions, limits.end_script, limits.check_time, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
-  part_with_checks 'tables', trace.record)
+  part_with_checks 'tables', trace.record, limits.check_time)
 local fenv = setfenv and part 'fenv'(run, globals, real_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
 if settings.sandbox and limits.check then
