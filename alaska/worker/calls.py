@@ -32,7 +32,8 @@ class Calls:
 
     ``told`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``arrive`` waits until the
     broker has all messages that the script has sent, or for this many seconds: a request must not overtake them. Only
-    scripts outside of the sandbox may send requests to the broker's own services.
+    scripts outside of the sandbox may send requests to the broker's own services. No call waits longer than ``limit``
+    seconds, whatever time a process claims to have left.
     """
 
     _log = Logger()
@@ -45,7 +46,9 @@ class Calls:
         told: Callable[[Request, Outcome], None] | None = None,
         is_sandboxed: bool = True,
         arrive: Callable[[Request, float], None] = lambda _request, _seconds: None,
+        limit: float | None = None,
     ) -> None:
+        self._limit = inf if limit is None else limit
         self._told = told
         self._arrive = arrive
         self._is_sandboxed = is_sandboxed
@@ -75,8 +78,9 @@ class Calls:
         try:
             seconds_left, name, *arguments = unpack(octets)
             if name == b"request":
-                self._arrive(request, float(seconds_left or inf))
-                return pack(self._request(float(seconds_left or inf), *arguments))
+                seconds = min(self._limit, float(seconds_left or inf))
+                self._arrive(request, seconds)
+                return pack(self._request(seconds, *arguments))
             if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
             if name in self._script_calls:

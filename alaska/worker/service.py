@@ -109,6 +109,7 @@ class WorkerService(Service):
             told=self._partial.add,
             arrive=self._partial.flush,
             is_sandboxed=self._settings.scripts_sandbox,
+            limit=self._settings.scripts_limit,
         )
         self._network = self._make_network()
         self._pool.start()
