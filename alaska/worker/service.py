@@ -16,6 +16,7 @@ from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Outcome, Request, Send
+from alaska.mlm.commands import ServiceDeliver
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
@@ -154,7 +155,7 @@ class WorkerService(Service):
         return self._make_client(address_of("AQ"), deliver, credit=0)
 
     def _drop(self, delivery: Delivery) -> None:
-        """Drop mail to the address of a connection that only sends."""
+        """Drop mail to the address of a connection that takes no mail."""
         names = {"address": printable(delivery.address), "sender": printable(delivery.sender)}
         self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
@@ -248,6 +249,11 @@ class WorkerService(Service):
 
     def _take(self, delivery: Delivery) -> None:
         command = delivery.command
+        if type(command) is not ServiceDeliver:
+            # Mail to the address of the worker would run scripts that its service does not offer.
+            self._drop(delivery)
+            self.intake.drop(delivery)
+            return
         address, sender, subject = command.address, command.sender, command.subject
         tracker, session = delivery.tracker_octets, delivery.session
         request = Request(sender, address, subject, tracker, command.content, 1, session, self._address, monotonic())
