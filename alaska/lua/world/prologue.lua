@@ -225,8 +225,10 @@ end
 
 local long_context -- set by `set_context`
 
-local function set_context(context)
-  long_context = context
+-- Sets the context of a compiled script before it runs. The script is recorded now, because a context that needs all of
+-- the memory prevents its start.
+local function set_context(context, name)
+  long_context, run.script = context, scripts[name]
 end
 
 -- Sets the request for a script that uses `alaska`, before it runs.
