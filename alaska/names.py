@@ -11,12 +11,13 @@ from alaska.mlm.commands import MAX_STRING_OCTETS
 _OWN = b"alaska."
 
 
-def address_of(role: str) -> str:
-    """Return a unique client address that begins with a role: ``AW::host::pid-XXXX``.
+def address_of(role: str, is_of_script: bool = False) -> str:
+    """Return a client address that begins with a role: ``AW::host::pid-XXXX``.
 
-    The role is shortened if the address would exceed 255 octets.
+    The role is shortened if the address would exceed 255 octets. A script can choose its role, and cause so many
+    addresses that they repeat. So the digits of its addresses are odd, and all others are even.
     """
-    rest = f"::{socket.gethostname()}::{os.getpid()}-{secrets.randbelow(0x10000):04X}"
+    rest = f"::{socket.gethostname()}::{os.getpid()}-{2 * secrets.randbelow(0x8000) + is_of_script:04X}"
     while len((role + rest).encode("utf-8", "surrogateescape")) > MAX_STRING_OCTETS:
         role = role[:-1]
     return role + rest

@@ -25,6 +25,11 @@ class AddressTests(SynchronousTestCase):
         """Addresses of the same role in the same process differ."""
         self.assertGreater(len({address_of("AW") for _ in range(10)}), 1)
 
+    def test_of_scripts(self) -> None:
+        """However many addresses a script causes, none of them is one of the worker's own."""
+        own, others = ({address_of("AW", is_of_script) for _ in range(3000)} for is_of_script in (False, True))
+        self.assertFalse(own & others)
+
     @given(st.binary(max_size=8), st.integers(0, 100))
     def test_fits_the_wire(self, part: bytes, times: int) -> None:
         """For any role, the address has at most 255 octets and begins with as much of the role as fits."""

@@ -233,7 +233,12 @@ class Client(Connection):
         return asked.addBoth(self._note_spare_credit)
 
     def _give_spare_credit(self) -> None:
-        """Give credit for one more reply, from the spare credit if there is any."""
+        """Give credit for one more reply, from the spare credit if there is any.
+
+        Other mail, such as a reply that came too late, may have used it up while no reply was awaited.
+        """
+        left = self._machine.credit - self._trackers.awaited_replies
+        self._spare_credit = max(0, min(self._spare_credit, left))
         if self._spare_credit > 0:
             self._spare_credit -= 1
         else:

@@ -44,6 +44,8 @@ SHORT_OCTETS = 64 * 1024
 _MAX_MESSAGE_OCTETS = 64 * 1024
 """Maximum length of an error message; the rest is cut."""
 _LARGE_OCTETS = 4 * 1024 * 1024
+_NO_STACK = "too many results to unpack"
+"""The error if Alaska's own Lua code needs more stack than there is memory for."""
 _waste = MemoryReturner()
 _DISCARD, _KEEP_AND_TRIM, _COMPLETE = 0, 2, 3
 
@@ -170,7 +172,8 @@ class LuaRunner:
         """Return the outcome of a run that failed outside of its script."""
         lua.is_fit = False
         try:
-            if isinstance(error, MemoryError):  # in Alaska's own Lua code, while memory was limited
+            if isinstance(error, MemoryError) or _NO_STACK in str(error):
+                # In Alaska's own Lua code, while memory was limited.
                 return lua.outcome(None)
         except (self._module.LuaError, MemoryError) as another:
             error = another
@@ -223,8 +226,9 @@ class _Interpreter:
     def prepare_and_run(self, script: Script, request: Request, call: Call) -> Outcome:
         """Run a script that may be new or use the table ``alaska``, with a context of any length."""
         self._lua.set_max_memory(0)
-        self._set_context(request.context)
         failure = self._prepare(script)
+        if failure is None:
+            self._set_context(request.context, script.name)
         self._lua.set_max_memory(self._limit, total=True)
         if failure is not None:
             return Outcome(error=failure)

@@ -73,7 +73,9 @@ def _octets(text: str) -> bytes:
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogatepass")
+    text = octets.decode("utf-8", "surrogatepass")
+    text.encode("utf-8", "surrogateescape")  # raises a ValueError if the worker could not send it, e.g. as a reason
+    return text
 
 
 def _encode_error(value: object) -> _EncodedError:

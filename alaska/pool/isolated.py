@@ -208,7 +208,7 @@ class IsolatedRunner:
 
         :raises ChildLost: the child has not begun the oldest in time.
         """
-        taken = child.take_back()
+        taken = min(child.take_back(), len(self._sent))
         self._has_begun = taken < len(self._sent)
         if not self._has_begun:
             # The child must still be able to begin it.
@@ -298,7 +298,8 @@ class IsolatedRunner:
         how, unbegun, frames = self._end_child(lost)
         with suppress(ChildLost):
             self._process_frames(frames)
-        begun = len(self._sent) - unbegun
+        # A hostile child may have sent outcomes of requests that it has not begun.
+        begun = max(0, len(self._sent) - unbegun)
         if begun or self._outcomes:
             self._lost_idle = 0
         else:

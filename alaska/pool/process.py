@@ -42,7 +42,8 @@ MOST_TRACE_OCTETS = 4096
 """The end of a failed child's stack trace is logged up to this size."""
 MOST_READS = 16
 """Maximum number of reads before the caller checks the time limit again."""
-_TICKETS_AT_ONCE = 128
+_MOST_TICKETS = 128
+"""More than the requests that a child is sent in advance."""
 _SET_PATH = "import sys; sys.path[:] = sys.argv.pop(1).split(':'); "
 _SERVE = "from alaska.pool import child; child.main(child.script_runner, sys.argv[1:])"
 _OUR_VARIABLES = ("ALASKA_", "MALAMUTE_")
@@ -177,9 +178,16 @@ class Child:
             self.issue_tickets(tickets)
 
     def issue_tickets(self, tickets: bytes) -> None:
-        """Allow the child to begin requests that were sent."""
+        """Allow the child to begin requests that were sent.
+
+        :raises ChildLost: it has filled the pipe.
+        """
         self._bell_may_be_lost = False
-        os.write(self._issued, tickets)  # The pipe always has room, and a reader: this process.
+        try:
+            # The pipe has room, and a reader: this process. But hostile code can open it for writing, too.
+            os.write(self._issued, tickets)
+        except BlockingIOError:
+            raise ChildLost("fills its pipe of tickets") from None
 
     def answer(self, number: int, octets: bytes, deadline: float | None) -> None:
         """Answer the call of a script.
@@ -213,13 +221,15 @@ class Child:
                 raise ChildLost(ENDED)
 
     def take_back(self) -> int:
-        """Take back the requests that the child has not begun; return their number."""
+        """Take back the requests that the child has not begun; return their number.
+
+        It is too large if hostile code has sent outcomes without reading the tickets, or has written tickets itself.
+        """
         # The ticket that told the child to ring may be among these.
         self._bell_may_be_lost = True
         taken = 0
         with suppress(BlockingIOError):
-            while octets := os.read(self._tickets, TICKET.size * _TICKETS_AT_ONCE):
-                taken += len(octets) // TICKET.size
+            taken = len(os.read(self._tickets, TICKET.size * _MOST_TICKETS)) // TICKET.size
         return taken
 
     # From the child

@@ -32,7 +32,8 @@ class Calls:
 
     ``process_partial`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``flush_sends``
     waits until the broker has all messages that the script has sent, or for this many seconds: a request must not
-    overtake them. Only scripts outside of the sandbox may send requests to the broker's own services.
+    overtake them. Only scripts outside of the sandbox may send requests to the broker's own services. No call waits
+    longer than ``limit`` seconds, whatever time a process claims to have left.
     """
 
     _log = Logger()
@@ -45,7 +46,9 @@ class Calls:
         process_partial: Callable[[Request, Outcome], None] | None = None,
         is_sandboxed: bool = True,
         flush_sends: Callable[[Request, float], None] = lambda _request, _seconds: None,
+        limit: float | None = None,
     ) -> None:
+        self._limit = inf if limit is None else limit
         self._process_partial = process_partial
         self._flush_sends = flush_sends
         self._is_sandboxed = is_sandboxed
@@ -75,8 +78,9 @@ class Calls:
         try:
             seconds_left, name, *arguments = unpack(octets)
             if name == b"request":
-                self._flush_sends(request, float(seconds_left or inf))
-                return pack(self._request(float(seconds_left or inf), *arguments))
+                seconds = min(self._limit, float(seconds_left or inf))
+                self._flush_sends(request, seconds)
+                return pack(self._request(seconds, *arguments))
             if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
             if name in self._script_calls:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.client import Client
+from alaska.client import Client, Delivery
 from alaska.client.delivery import to_octets
 from alaska.lua.request import Request
 from alaska.mlm.commands import MAX_STRING_OCTETS
@@ -107,6 +107,11 @@ class Intake:
     def decline(self, request: Request) -> None:
         """Return a request that was not counted as received."""
         self._confirm(request, errors.FAILED, NOT_BEGUN)
+
+    def drop(self, delivery: Delivery) -> None:
+        """Confirm a delivery that is no request, and give credit for another."""
+        self._client.confirm(delivery)
+        self._settle_soon()
 
     def stop(self) -> None:
         """Give no more credit."""

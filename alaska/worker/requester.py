@@ -22,6 +22,7 @@ from alaska.client.delivery import MOST_MILLISECONDS
 from alaska.errors import AlaskaError, ClientError
 from alaska.lua.questions import NONE, OK, Frames
 from alaska.names import printable
+from alaska.system.events import should_log
 
 MOST_FRAMES = 1000
 """Maximum number of content frames in an answer, since the size of Lua's stack is limited."""
@@ -52,6 +53,7 @@ class Requester:
         self._pending: set[Future[Frames]] = set()
         self._lock = Lock()
         self._waiting = 0
+        self._dropped = 0
 
     def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
         """Wait at most this long; return ``OK`` and the frames of the answer, or ``NONE`` and the reason."""
@@ -124,10 +126,16 @@ class Requester:
             answer.set_result(frames)
 
     def _drop(self, delivery: Delivery) -> None:
-        """Drop mail that is no answer to a pending request."""
+        """Drop mail that is no answer to a pending request. The log has few lines about it: scripts can send much."""
         if self._client is not None:
             self._client.confirm(delivery)
-        self._log.info("dropped mail from {sender}: no script waits for it", sender=printable(delivery.sender))
+        self._dropped += 1
+        if should_log(self._dropped):
+            self._log.info(
+                "dropped mail from {sender}: no script waits for it ({count} so far)",
+                sender=printable(delivery.sender),
+                count=self._dropped,
+            )
 
     def _connect_failed(self, failure: Failure, client: Client) -> None:
         failure.trap(ClientError)

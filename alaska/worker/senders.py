@@ -231,7 +231,7 @@ class Senders:
         return len(self._clients) + len(self._closing) < MOST_CONNECTIONS
 
     def _connect(self, name: bytes) -> Client:
-        client = self._make_client(address_of(to_text(name)))
+        client = self._make_client(address_of(to_text(name), is_of_script=True))
         client.connect(timeout=None).addErrback(self._connect_failed, name, client)
         self._clients[name] = client
         return client

@@ -16,6 +16,7 @@ from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Outcome, Request, Send
+from alaska.mlm.commands import ServiceDeliver
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
@@ -109,6 +110,7 @@ class WorkerService(Service):
             process_partial=self._partial.add,
             flush_sends=self._partial.flush,
             is_sandboxed=self._settings.scripts_sandbox,
+            limit=self._settings.scripts_limit,
         )
         self._network = self._make_network()
         self._pool.start()
@@ -153,7 +155,7 @@ class WorkerService(Service):
         return self._make_client(address_of("AQ"), deliver, credit=0)
 
     def _drop(self, delivery: Delivery) -> None:
-        """Drop mail to the address of a connection that only sends."""
+        """Drop mail to the address of a connection that takes no mail."""
         names = {"address": printable(delivery.address), "sender": printable(delivery.sender)}
         self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
@@ -247,6 +249,11 @@ class WorkerService(Service):
 
     def _take(self, delivery: Delivery) -> None:
         command = delivery.command
+        if type(command) is not ServiceDeliver:
+            # Mail to the address of the worker would run scripts that its service does not offer.
+            self._drop(delivery)
+            self.intake.drop(delivery)
+            return
         address, sender, subject = command.address, command.sender, command.subject
         tracker, session = delivery.tracker_octets, delivery.session
         request = Request(sender, address, subject, tracker, command.content, 1, session, self._address, monotonic())
@@ -274,14 +281,15 @@ class WorkerService(Service):
             self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
             self.failed += 1
             self.intake.confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
+        finally:
+            self._output.ended(request)
 
     def _process(self, request: Request, outcome: Outcome) -> None:
         """Log and send what a script has produced, and confirm its request or schedule a retry."""
         intake = self.intake
         intake.record_seconds(outcome.seconds)
+        summary = self._partial.pop(request)  # before anything can fail: another request may get the same id
         error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
-        self._output.ended(request)
-        summary = self._partial.pop(request)
         if summary is not None:
             for sender in summary.senders:
                 intake.record_sender(sender)

@@ -182,6 +182,23 @@ class AskTests(TrackersTestCase):
         self.reply(self.taken[0], b"here")
         self.assertEqual(self.successResultOf(asked).content, (b"here",))
 
+    def test_mail_between_requests(self) -> None:
+        """Mail that arrives while no reply is awaited does not use up the credit of later replies."""
+        self.offer()
+        got: list[Delivery] = []
+        me = self.client("between", got.append, credit=0)
+        asked = me.ask("svc", "job", timeout=1.0)
+        self.pass_time(1.2)
+        self.failureResultOf(asked, Late)
+        for number in range(5):
+            self.worker.send_to("between", "news", str(number))
+        self.network.run()
+        for _ in range(3):
+            asked = me.ask("svc", "job")
+            self.network.run()
+            self.reply(self.taken[-1], b"here")
+            self.assertEqual(self.successResultOf(asked).content, (b"here",))
+
     def test_spare_credit(self) -> None:
         """However requests end, no more credit is left over than the number of concurrent requests."""
         self.offer()

@@ -91,8 +91,8 @@ STRINGS = Group(
         Row("string.gmatch", SHORT, LUA, "a function"),
         Row("string.gmatch()", PATTERN, LUA, VALUES),
         Row("string.gsub", f"{PATTERN}; {CALLS}", LUA, VALUES),
-        Row("string.pack string.unpack", LINEAR, LUA, VALUES, ONLY_5_4),
-        Row("string.packsize", LINEAR, NONE, NUMBERS, ONLY_5_4),
+        Row("string.pack string.unpack", LINEAR_CHECKED, LUA, VALUES, ONLY_5_4),
+        Row("string.packsize", LINEAR_CHECKED, NONE, NUMBERS, ONLY_5_4),
         Row(
             "strings.__add strings.__sub strings.__mul strings.__div strings.__mod strings.__pow strings.__unm "
             "strings.__idiv",
@@ -110,7 +110,7 @@ TABLES = Group(
     "A metatable can report any length for a table and handle each access. For a table with a metatable these "
     "functions are checked.",
     (
-        Row("table.concat", f"{LINEAR}, or {CHECKED}", LUA, VALUES),
+        Row("table.concat", f"{LINEAR}; long lists are checked; or {CHECKED}", LUA, VALUES),
         Row("table.insert table.remove", f"{LINEAR}, or {CHECKED}", LUA, OWN),
         Row("table.sort", f"{CALLS}", NONE, OWN),
         Row("table.move", f"{LINEAR} or {CHECKED}", LUA, OWN),

@@ -51,6 +51,46 @@ AFTER_CALLS = {
           {"_ = a == b " * 100}
         end
         f(150)""",
+    "comparisons in few calls": f"""
+        local a, b = ('x'):rep(2e7) .. 'a', ('x'):rep(2e7) .. 'a'
+        a, b = a .. a, b .. b
+        local function f(n) if n > 0 then f(n - 1) end {"_ = a == b " * 96} end f(10)""",
+    "long keys in few calls": f"""
+        local a, b = ('x'):rep(2e7) .. 'a', ('x'):rep(2e7) .. 'a'
+        a, b = a .. a, b .. b
+        local t = {{ [a] = 1 }}
+        local function f(n) if n > 0 then f(n - 1) end {"_ = t[b] " * 96} end f(10)""",
+    "lists in few calls": f"""
+        local t = {{}} for i = 1, 4100000 do t[i] = 1 end
+        local c = table.concat
+        local function f(n) if n > 0 then f(n - 1) end {"c(t) " * 6} end f(10)""",
+    "formats in few calls": f"""
+        local u, a = string.unpack, ('Xb'):rep(2e7)
+        local function f(n) if n > 0 then f(n - 1) end {"u(a, 'a') " * 6} end f(10)""",
+    "joins": f"""
+        local a = ('x'):rep(2e7)
+        local b = a:sub(2)
+        local function f(n) if n > 0 then f(n - 1) end local x {"x = a .. b " * 6} end f(150)""",
+    "joins after a dropped finalizer": f"""
+        local n, call
+        local t = setmetatable({{}}, {{ __index = function(t)
+          n = n - 1
+          if n <= 0 then call() return 1 end
+          return (t.x)
+        end }})
+        local function nest(outer, inner, f)
+          n, call = outer, function()
+            n, call = inner, f
+            assert(coroutine.resume(coroutine.create(function() return (t.x) end)))
+          end
+          return (t.x)
+        end
+        local least = 80
+        while pcall(nest, 90, least, type) do least = least + 1 end
+        pcall(nest, 90, least - 1, function() for i = 1, 60000 do local x = {{ i }} end end)
+        local a = ('x'):rep(2e7)
+        local b = a:sub(2)
+        local function f(n) if n > 0 then f(n - 1) end local x {"x = a .. b " * 6} end f(150)""",
     "name of a chunk": """
         local f = load([[
           local t = ... for i = 1, 50000 do t[i] = i end

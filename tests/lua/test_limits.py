@@ -110,6 +110,16 @@ class MemoryTests(LimitCase):
         self.assertEqual(limit_of(outcome), hostile.MEMORY)
         self.assertEqual(self.output("print(#alaskaContext)", b"xyz"), "3\n")
 
+    def test_script_with_long_context(self) -> None:
+        """If a context leaves no memory to start its script, the error names the script and the limit."""
+        for size in (2, 3):
+            self.use(memory=1)
+            for name in ("one", "other"):
+                outcome = self.outcome("print(alaskaContext)", b"x" * (size * MEGABYTE), name=name)
+                assert outcome.error is not None
+                self.assertEqual(outcome.error.file, str(self.directory / f"{name}.lua"))
+                self.assertEqual(limit_of(outcome), hostile.MEMORY)
+
     def test_small(self) -> None:
         """A limit of one megabyte is enough for a small script, for many requests in a row."""
         self.use(memory=1)

@@ -37,7 +37,7 @@ class SlowCodeTests(LuaCase):
     @only_in_5_4
     def test_work_after_calls(self) -> None:
         """What functions do after their calls return ends with the time limit."""
-        self.use(timeout=100)
+        self.use(timeout=300)
         for name, source in hostile.AFTER_CALLS.items():
             started = time.monotonic()
             self.assertEqual(limit_of(self.outcome(source)), hostile.TIMEOUT, name)

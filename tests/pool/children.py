@@ -5,6 +5,7 @@ The runner of :func:`odd` does what the subject of a request says.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alaska.lua.request import Call, Outcome, Request
+from alaska.lua.values import OUTCOMES
 from alaska.pool import child
+from alaska.pool.pipes import Kind, encoded
 
 
 class Odd:
@@ -42,7 +45,9 @@ class Odd:
             b"rings": self._rings,
             b"closes": self._closes,
             b"deaf": self._deaf,
+            b"tickets": self._tickets,
             b"forks": self._forks,
+            b"forges": self._forges,
             b"descriptors": self._descriptors,
             b"program": self._program,
             b"session": lambda _request: b"%d %d" % (os.getsid(0), os.getpgid(0)),
@@ -87,6 +92,22 @@ class Odd:
             self._sleep(request)
         os.write(self._log, b"%d\n" % process)
         os._exit(3)
+
+    def _forges(self, request: Request) -> bytes:
+        """Send outcomes of this request and of others behind it, which have not begun, and crash."""
+        running = sys._getframe(2).f_locals["self"]._running
+        outcome = OUTCOMES.encode(Outcome(output=b"forged"))
+        frames = [encoded(Kind.ENDED, running + number, outcome) for number in range(int(request.context))]
+        os.write(int(sys.argv[5]), b"".join(frames))
+        os.abort()
+
+    def _tickets(self, _request: Request) -> bytes:
+        """Succeed, and leave the pipe of tickets full."""
+        pipe = os.open(f"/proc/self/fd/{sys.argv[4]}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(pipe, bytes(4096))
+        return b"full"
 
     def _deaf(self, _request: Request) -> bytes:
         """Succeed, and never read the next request."""

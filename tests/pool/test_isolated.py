@@ -293,6 +293,12 @@ class HostileTests(ChildCase):
         self.assertIn("was ended by signal 9", self.error(b"closes"))
         self.assertFalse(is_alive(pid))
 
+    def test_tickets(self) -> None:
+        """If a child fills the pipe of tickets, the next requests are run by another child."""
+        self.runner = self.make_runner(1.0)
+        self.assertEqual(self.output(b"tickets"), b"full")
+        self.assertEqual((self.output(b"next"), self.output(b"other")), (b"NEXT", b"OTHER"))
+
     def test_deaf(self) -> None:
         """If a child stops reading after a request, the next request is run by another child."""
         for subject, context in ((b"small", b""), (b"same", b"x" * TEN_MEGABYTES)):

@@ -130,6 +130,18 @@ class OnceTests(PrefetchCase):
         lost = [outcome for outcome in self.finished.values() if outcome is None or outcome.error is not None]
         self.assertLessEqual(len(lost), kills)
 
+    def test_forged_outcomes(self) -> None:
+        """A child that sends outcomes of requests that it has not begun loses no requests."""
+        self.warm_up()
+        for number in range(20):
+            self.submit(f"forges{number}", b"forges", b"3")
+            for other in range(10):
+                self.submit(f"{number}-{other}", b"quick")
+        self.stop()
+        self.assertEqual((len(self.finished), self.twice, self.pool.pending), (420, [], 0))
+        outputs = {outcome and outcome.output for outcome in self.finished.values()}
+        self.assertLessEqual(outputs, {b"QUICK", b"forged", b""})
+
     def test_reaped(self) -> None:
         """A stopped pool leaves no child processes and no zombies."""
         for number in range(10):

@@ -36,6 +36,13 @@ class CallsTests(SynchronousTestCase):
             self.assertEqual(self.answer(left, b"request", b"svc", b"job", b"x", timeout), (OK, b"answer"))
         self.assertEqual([seconds for *_, seconds in self.asked], [5.0, 2.5, 5.0, 0.0])
 
+    def test_time_limit(self) -> None:
+        """No request waits longer than the time limit of scripts, whatever a hostile process says."""
+        self.calls = Calls(self.kv, self, lambda: 0.0, limit=3.0)
+        for left, timeout in ((b"", b"1e9"), (b"1e9", b"inf"), (b"nan", b"nan"), (b"", b"2")):
+            self.assertEqual(self.answer(left, b"request", b"svc", b"job", b"x", timeout), (OK, b"answer"))
+        self.assertEqual([seconds for *_, seconds in self.asked], [3.0, 3.0, 3.0, 2.0])
+
     def test_brokers_own_services(self) -> None:
         """Scripts in the sandbox cannot send requests to the broker's own services; other scripts can."""
         for service in (b"alaska.letters", b"Alaska.Letters", b"alaska.whatever"):

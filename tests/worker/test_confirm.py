@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alaska.client import Client
 from alaska.errors import ScriptError, ScriptNotFound
-from alaska.lua.request import Outcome
+from alaska.lua.request import LogLine, Outcome
 from alaska.worker import service
 from alaska.worker.output import Output
 from alaska.worker.service import NOT_PROCESSED
@@ -86,6 +86,17 @@ class FaultTests(ConfirmCase):
         asked = self.ask("job")
         self.run_scripts()
         self.assertEqual(self.confirmed(asked)[0], 200)
+
+    def test_partial_results(self) -> None:
+        """If an outcome cannot be processed, nothing of its request is kept."""
+        self.script(b"job", mail(b"note"))
+        self.scripts.partial = Outcome(log=(LogLine("info", b"text"),))
+        self.scripts.outcomes[b"job"].log = (LogLine("no level", b"text"),)
+        asked = self.ask("job")
+        self.run_scripts()
+        self.assertEqual(self.confirmed(asked), (502, NOT_PROCESSED))
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.assertFalse(self.worker._partial._summaries)
 
     def test_no_connection(self) -> None:
         """A request fails if no connection can be opened for its messages."""

@@ -100,6 +100,18 @@ class RequesterTests(NetworkCase):
         self.reply(b"in time")
         self.assertEqual(self.answer(), (OK, b"in time"))
 
+    def test_other_mail(self) -> None:
+        """Of much mail that is no answer, the first, the tenth and so on are logged."""
+        self.service.offer("svc")
+        self.ask()
+        for _ in range(150):
+            self.service.send_to("requester", "news")
+        self.network.run()
+        self.reply(b"here")
+        self.assertEqual(self.answer(), (OK, b"here"))
+        dropped = [line for line in self.logged() if line.startswith("dropped mail from service: no script waits")]
+        self.assertEqual([line.partition("(")[2] for line in dropped], ["1 so far)", "10 so far)", "100 so far)"])
+
     def test_no_time_left(self) -> None:
         """A request with a timeout of 0 is not sent."""
         self.assertEqual(self.requester.ask(b"svc", b"job", b"", 0.0), (NONE, b"no answer from svc within 0 s"))

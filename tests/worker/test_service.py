@@ -37,6 +37,21 @@ class RequestTests(ServedCase):
         self.pool.run()
         self.assertEqual([(each.address, each.subject) for each in self.scripts.requests], [(b"render", b"pi")])
 
+    def test_mail(self) -> None:
+        """Mail to the address of the worker runs no script, and does not use up the worker's credit."""
+        self.worker = self.make_worker(service_filter="^pi$")
+        self.script(b"pi")
+        self.script(b"spin")
+        self.start()
+        assert self.worker._client is not None
+        for _ in range(20):
+            self.requester.send_to(self.worker._client.address, "spin", tracker="t")
+            self.network.run()
+            self.pass_time(0.1)
+        self.ask("pi")
+        self.pool.run()
+        self.assertEqual([each.subject for each in self.scripts.requests], [b"pi"])
+
     def test_pool(self) -> None:
         """The pool has the size of the settings, and the worker logs its address and that it is ready."""
         self.worker = self.make_worker(pool_size=7)

@@ -15,6 +15,7 @@ local concat, gmatch, sub = table.concat, string.gmatch, string.sub
 local ipairs, setmetatable = ipairs, setmetatable
 
 local CALL, JOINING, COMPARISON, OPERATION = 16, 16, 16, 1 -- weights; that of an operation is for all others
+local SAME, INDEXING = 16, 8 -- what these count for the distance between two checks: both may compare long strings
 local MUCH, TOO_MUCH = 128, 128 -- weights that require another check: before a statement, within an expression
 local MAX = 8192 -- maximum weight of one check
 local TOKENS = 1000 -- tokens between two time checks of the compilation itself
@@ -39,6 +40,7 @@ local before_operands = set 'and or not'
 local before_expressions = set 'and or not return in if elseif while until for'
 local operators = set '+ - * / % ^ # & ~ | << >> // == ~= <= >= < > ..'
 local comparisons = set '< > <= >='
+local equalities = set '== ~='
 local brackets = { [')'] = '(', [']'] = '[', ['}'] = '{' }
 
 -- The state of processing one source. Its methods handle the tokens.
@@ -66,9 +68,10 @@ function Source:check(at, span)
   self.span = span
 end
 
-function Source:count(weight)
+-- Counts an operation. `distance` is its weight for the distance between two checks, if that differs.
+function Source:count(weight, distance)
   local span = self.span
-  span.weight, span.since = span.weight + weight, span.since + weight
+  span.weight, span.since = span.weight + weight, span.since + (distance or weight)
   self.in_function.weight = self.in_function.weight + weight
 end
 
@@ -262,18 +265,24 @@ function Source:sign(sign, start, after)
   local follows, is_item = self.ends_value, self.is_operand
   self.is_operand, self.ends_value = false, false
   if operators[sign] then
-    local _, kind = self:peek()
+    local text, kind = self:peek()
     if sign == '..' then
       self:count(JOINING)
     elseif comparisons[sign] and kind ~= 'number' then
       self:count(COMPARISON)
+    elseif equalities[sign] then
+      self:count(OPERATION, (kind == 'sign' or kind == 'word' and not values[text]) and SAME or OPERATION)
     elseif sign ~= '-' or follows or kind ~= 'number' then
       self:count(OPERATION)
     end
     self.is_operand = true
   elseif sign == '(' or sign == '{' or sign == '[' then
     if follows then
-      self:count(sign == '[' and OPERATION or CALL)
+      if sign == '[' then
+        self:count(OPERATION, INDEXING)
+      else
+        self:count(CALL)
+      end
     elseif sign == '(' and is_item then
       self:operand(start)
     end

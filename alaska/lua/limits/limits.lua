@@ -15,6 +15,7 @@ local collect, count, huge, max, min = collectgarbage, collectgarbage, math.huge
 -- Weight of code that runs between two readings of the clock (weights: instrument.lua). It is lowered when code turns
 -- out to be slow, or when much memory is in use, because a single operator may process all of it.
 local FIRST, MAX, LEAST = 1024, 8192, 8
+local TICK = 128 -- weight of a part of a long expression
 local SHORT, LONG = 0.001, 0.005 -- seconds: target range of the time between two readings
 local SMALL = 1024 -- kilobytes of memory below which no single operator is slow
 
@@ -108,7 +109,8 @@ local MAX_DEPTH = 20000 -- levels of calls
 local DEEP, LEAST_DEEP = 200, 16 -- levels from which on there is a hook, with little and with much memory in use
 local SELDOM, OFTEN = 1000, 10 -- instructions between two calls of the hook; fewer where they turn out to be slow
 local RETRY, MAX_RETRIES = 50, 20 -- the same within functions of Alaska, and the number of these calls
-local deep, interval, retries = DEEP, SELDOM, 0
+local SELDOM_SMALL = 8 -- megabytes of memory above which there are fewer instructions
+local deep, seldom, interval, retries = DEEP, SELDOM, SELDOM, 0
 local check_in_hook
 
 -- Captures the countdown variable, so that chunks can share it (chunks.lua).
@@ -117,6 +119,11 @@ function limits.countdown()
 end
 
 -- A finalizer runs at each garbage collection. It triggers a check, which adjusts the budget to the memory in use.
+--
+-- Where no stack is left for a finalizer, Lua 5.4 drops it. So the next reading of the clock makes another if `notices`
+-- is empty. It is also empty for a moment before a finalizer runs.
+local notices, of_notice = { true }, {}
+
 if newproxy then
   local notice = newproxy(true)
   getmetatable(notice).__gc = function()
@@ -125,16 +132,16 @@ if newproxy then
   end
   newproxy(notice)
 else
-  local metatable = {}
-  function metatable.__gc()
+  function of_notice.__gc(notice)
     left, has_grown = 0, true
-    setmetatable({}, metatable)
+    notices[1] = notices[1] or setmetatable(notice, of_notice) -- the same object once more: this needs no memory
     local _, is_main = running()
-    if timeout > 0 and not is_main and not gethook() then
+    if timeout > 0 and not is_main then
       sethook(check_in_hook, '', 1)
     end
   end
-  setmetatable({}, metatable)
+  notices[1] = setmetatable({}, of_notice)
+  setmetatable(notices, { __mode = 'v' })
 end
 
 local function adapt_to_memory()
@@ -142,6 +149,11 @@ local function adapt_to_memory()
   more = more > 1 and more or 1
   most, has_grown = max(floor(MAX / more ^ 1.5), LEAST), false
   deep = max(floor(DEEP / more), LEAST_DEEP)
+  seldom = min(floor(SELDOM * SELDOM_SMALL / more), SELDOM)
+  interval = min(interval, seldom)
+  if not notices[1] then
+    notices[1] = setmetatable({}, of_notice)
+  end
 end
 
 -- In LuaJIT, garbage can fill the memory limit. So it is collected earlier, in full cycles, before the limit is
@@ -202,12 +214,12 @@ function check_in_hook()
     return
   end
   retries = 0
-  if has_grown then
+  if has_grown or not notices[1] then
     adapt_to_memory()
   end
   local now = quick()
   local spent = last and now - last or 0
-  interval = spent > LONG and max(floor(interval * LONG / spent), OFTEN) or min(interval * 2, SELDOM)
+  interval = spent > LONG and max(floor(interval * LONG / spent), OFTEN) or min(interval * 2, seldom)
   local _, _, current = gethook()
   if not getinfo(deep, 'l') then
     sethook()
@@ -236,7 +248,7 @@ local function check_own()
   if run.ended_by then
     end_script()
   end
-  if has_grown then
+  if has_grown or not notices[1] then
     adapt_to_memory()
   end
   local now = quick()
@@ -263,9 +275,12 @@ function limits.check_time()
   end
 end
 
--- Checks the time and returns its argument. Inserted around an operand in a long expression.
+-- Counts part of a long expression and returns its argument. Inserted around an operand.
 function limits.tick(value)
-  left = check_own()
+  left = left - TICK
+  if left < 0 then
+    left = check_own()
+  end
   return value
 end
 
@@ -273,7 +288,7 @@ end
 -- reading.
 function limits.begin()
   deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
-  interval, retries = SELDOM, 0
+  interval, retries = seldom, 0
   run.ended_by, run.limit, run.trace = nil, nil, nil
 end
 

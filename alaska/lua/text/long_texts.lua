@@ -16,6 +16,10 @@ local DIRECTIVES = 1000 -- directives of a template between two time checks
 
 local string, utf8, os = libraries.string, libraries.utf8, libraries.os
 
+local function is_long(value)
+  return type(value) == 'string' and #value > LONG
+end
+
 local function charge_for(text)
   if type(text) == 'string' and #text > LONG then
     charge(#text / OCTETS)
@@ -41,6 +45,22 @@ for _, name in ipairs { 'upper', 'lower', 'reverse' } do
     end
     local result = results_or_error(nil, pcall(c, s))
     return result
+  end
+end
+
+-- string.pack and others, which read a format option by option. In LuaJIT they do not exist.
+
+local function same(...)
+  return ...
+end
+
+for _, name in ipairs { 'pack', 'packsize', 'unpack' } do
+  local c = string[name]
+  string[name] = c and function(...)
+    if is_long(...) then
+      charge(1)
+    end
+    return same(results_or_error(nil, pcall(c, ...))) -- no tail call of what may fail: the name is found on the stack
   end
 end
 
@@ -80,10 +100,6 @@ local function without_long_quotes(template, ...)
   end
   given[1] = concat(pieces)
   return unpack(given, 1, select('#', ...) + 1)
-end
-
-local function is_long(value)
-  return type(value) == 'string' and #value > LONG
 end
 
 local function has_long(...)

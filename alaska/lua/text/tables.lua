@@ -3,7 +3,7 @@
 -- The C functions use the __len and __index metamethods, which may report any length. For a table without a metatable,
 -- the cost is bounded by its contents, so the C function is called. For other tables, and for sorts with slow
 -- comparisons, the work is done or monitored in this file, which is compiled with time checks.
-local c, record = ...
+local c, record, check_time = ...
 
 local error, getmetatable, pcall, select, tonumber, type, xpcall =
   error, getmetatable, pcall, select, tonumber, type, xpcall
@@ -12,6 +12,7 @@ local math_type, tointeger, maxinteger = math.type, math.tointeger, math.maxinte
 
 local MAX_MOVED = 2 ^ 16 -- items that C may process between two time checks
 local MAX_RESULTS = 1000000 -- limit of the Lua stack
+local MAX_JOINED = 2 ^ 16 -- items that C may join without a time check
 local MAX_SORTED, SHORT = 100000, 256 -- number of items, octets of a string
 local MAX_OCTETS = 2e6 -- octets of all strings together; each string is compared more than a dozen times
 
@@ -123,6 +124,9 @@ local function concat(t, separator, first, last)
     return c.concat({}, separator, first, last)
   end
   local items, count = copied(t, from, to, is_joinable)
+  if count > MAX_JOINED then
+    check_time()
+  end
   return c.concat(items, separator, 1, count)
 end
 
@@ -152,7 +156,20 @@ local function guarded(name, ours)
 end
 
 if math_type then -- LuaJIT's table functions do not use metamethods
-  tables.remove, tables.concat, tables.unpack = guarded('remove', remove), guarded('concat', concat), guarded('unpack', unpack)
+  tables.remove, tables.unpack = guarded('remove', remove), guarded('unpack', unpack)
+
+  -- Joining many items takes C longer than anything else with a table.
+  local join = c.concat
+  function tables.concat(t, ...)
+    if is_made_up(t) then
+      return results_or_error('concat', pcall(concat, t, ...))
+    end
+    local _, first, last = ...
+    if type(t) == 'table' and (tonumber(last) or #t) - (tonumber(first) or 1) > MAX_JOINED then
+      check_time()
+    end
+    return results_or_error('concat', pcall(join, t, ...))
+  end
 
   function tables.insert(t, ...)
     if is_made_up(t) and select('#', ...) == 2 then

@@ -1,6 +1,6 @@
 -- The globals of scripts: Lua's own functions and libraries, where everything that could affect other runs is replaced.
 -- `base` has the functions, `libraries` the libraries. Each run gets copies.
-local run, settings, console, sending, modules, coroutines, guards, make_tables, record = ...
+local run, settings, console, sending, modules, coroutines, guards, make_tables, record, check_time = ...
 
 local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
@@ -50,10 +50,24 @@ end
 
 -- Scripts that set no metatable get the C functions, which are faster.
 local plain_table = copy(libraries.table)
-for name, value in next, make_tables(copy(plain_table), record) do
+for name, value in next, make_tables(copy(plain_table), record, check_time) do
   libraries.table[name] = value
 end
 plain_table.sort, plain_table.move = libraries.table.sort, libraries.table.move
+
+local join, MAX_JOINED = plain_table.concat, 2 ^ 16
+
+-- Most lists are short, and C joins them at once.
+function plain_table.concat(t, ...)
+  local separator, first, last = ...
+  if type(t) == 'table' and #t <= MAX_JOINED and first == nil and last == nil then
+    local is_good, text = pcall(join, t, separator)
+    if is_good then
+      return text
+    end
+  end
+  return libraries.table.concat(t, ...)
+end
 if guards then
   plain_table.insert = libraries.table.insert
 end

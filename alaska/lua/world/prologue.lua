@@ -83,7 +83,7 @@ local guards = jit and part 'guards'(run, trace.record)
 local raw_resume = guards and guards.resume or coroutine.resume
 local coroutines = part 'coroutines'(run, questions, limits.end_script, limits.check_time, raw_resume, trace)
 local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
-  part_with_checks 'tables', trace.record)
+  part_with_checks 'tables', trace.record, limits.check_time)
 local fenv = setfenv and part 'fenv'(run, globals, real_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
 if settings.sandbox and limits.check then
@@ -225,8 +225,10 @@ end
 
 local long_context -- set by `set_context`
 
-local function set_context(context)
-  long_context = context
+-- Sets the context of a compiled script before it runs. The script is recorded now, because a context that needs all of
+-- the memory prevents its start.
+local function set_context(context, name)
+  long_context, run.script = context, scripts[name]
 end
 
 -- Sets the request for a script that uses `alaska`, before it runs.
