@@ -22,6 +22,10 @@ READ_MESSAGES = 500
 REFILLS_PER_READ = 16
 MESSAGE_OCTETS = 4096
 """A message that is read counts once more per this many octets."""
+MATCHES_PER_MESSAGE = 2
+"""Matching a subject against this many patterns takes about as long as reading a message."""
+MAX_MATCHES = 4000
+"""After this many matches, a call leaves the rest of the messages in the store; the next one continues."""
 
 
 class Backlog:
@@ -40,6 +44,7 @@ class Backlog:
         self._has_unsorted = store.is_shared
         self._lacks_lane = False
         self._has_additions = False
+        self._most_matched = MAX_MATCHES
         self.waiting = 0
         """The number of messages that wait."""
         self.octets = 0
@@ -72,15 +77,31 @@ class Backlog:
         has_unloaded = self.has_unloaded
         waiting = self._lanes.remove_all()
         self._lacks_lane = False
+        self.begin_matching()
         if not has_unloaded:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
-                if self._lacks_lane or not self._sort_into_lane(message):
+                if self.has_matched_enough:
+                    self._has_unsorted = True
+                if self._has_unsorted or not self._sort_into_lane(message):
                     self._spill(message)
             return
         # Between those in memory there are others in the store: to get the order right, read all from the store.
         self._read_from_start(waiting)
+
+    def begin_matching(self) -> None:
+        """Begin to count the matches of a call."""
+        self._most_matched = self.consumers.matched + MAX_MATCHES
+
+    @property
+    def has_matched_enough(self) -> bool:
+        """Whether the current call has made so many matches that the next one should continue."""
+        return self.consumers.matched >= self._most_matched
+
+    def leave_in_store(self) -> None:
+        """Leave all waiting messages in the store; they are sorted when a consumer is ready."""
+        self._read_from_start(self._lanes.remove_all())
 
     def expect_more(self) -> None:
         """Record that the store has another message, at any position: after the current read, all is read again."""
@@ -101,6 +122,13 @@ class Backlog:
 
     def _load_more(self) -> bool:
         """Read more messages from the store; return whether there may now be one to deliver."""
+        self.begin_matching()
+        matched = self.consumers.matched
+        may_deliver = self._read_more()
+        self._work_done += (self.consumers.matched - matched) // MATCHES_PER_MESSAGE
+        return may_deliver
+
+    def _read_more(self) -> bool:
         if self._has_additions and not self._has_unsorted:
             self._has_additions = False
             self._read_from_start(self._lanes.remove_all())
@@ -121,7 +149,7 @@ class Backlog:
                 self._sorted_upto = message.position
             else:
                 self._sort_into_lane(message)
-                if self._lacks_lane:
+                if self._lacks_lane or self.has_matched_enough:
                     return
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
@@ -142,6 +170,8 @@ class Backlog:
             del self._lanes[key]
             self._lanes[key] = lane
             self._refill_lane(key, lane)
+            if self.has_matched_enough:
+                return
 
     def _count_loaded(self) -> None:
         """Count messages of other brokers in a shared store: at least those in memory are waiting."""
@@ -193,7 +223,7 @@ class Backlog:
             if message.position > self._sorted_upto:
                 lane.has_more_in_store = False
                 break
-            if not lane.has_room_for_next:
+            if not lane.has_room_for_next or self.has_matched_enough:
                 lane.has_more_in_store = True
                 break
             lane.upto = message.position

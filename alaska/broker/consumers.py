@@ -12,6 +12,10 @@ class Consumers(Protocol):
     """The consumers of one queue."""
 
     @property
+    def matched(self) -> int:
+        """The number of patterns that :meth:`lane_of` has matched so far, as a measure of the time it took."""
+
+    @property
     def is_empty(self) -> bool:
         """Whether an empty queue may be forgotten because no consumer is registered."""
 

@@ -17,6 +17,7 @@ class MailboxOwner:
     # Consumers
 
     is_empty = True
+    matched = 0
 
     def lane_of(self, _subject: bytes) -> Hashable:
         """See :class:`alaska.broker.consumers.Consumers`."""

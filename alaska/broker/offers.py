@@ -47,6 +47,11 @@ class Offers:
 
     # Consumers
 
+    @property
+    def matched(self) -> int:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        return self._index.matched
+
     def lane_of(self, subject: bytes) -> Hashable:
         """See :class:`alaska.broker.consumers.Consumers`."""
         return self._index.matching(subject)

@@ -30,6 +30,8 @@ A large message that is read counts as several.
 """
 MIN_DELIVERIES_PER_CALL = 10
 """The number of messages that one call may deliver even if other calls have used up the number for this tick."""
+PATTERNS_PER_MESSAGE = 32
+"""Finding a ready consumer among this many patterns takes about as long as delivering a message."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
@@ -106,9 +108,12 @@ class Queue(Backlog):
         """Let a message that was in flight wait again, in its original position."""
         self.waiting += 1
         self.octets += message.size
+        if self._has_unsorted and message.position > self._sorted_upto:
+            self._loaded.discard(message.position)
+            return
         key, lane = self._lane_for(message)
         stays_in_store = lane is not None and lane.has_more_in_store and message.position > lane.upto
-        if key == NO_CONSUMERS or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
+        if key == NO_CONSUMERS or stays_in_store:
             self._loaded.discard(message.position)
             if key == NO_CONSUMERS and lane is None:
                 self._lanes.open(key, 0)
@@ -182,7 +187,7 @@ class Queue(Backlog):
             client = None if is_removed else self.consumers.next_of(main, message.tracker)
             if client is not None:
                 is_removed = True
-                self._work_done += 1
+                self._work_done += _work_of(main)
                 lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1
@@ -233,3 +238,8 @@ class Queue(Backlog):
             self._unload(message)
             self._spill(message)
         return True
+
+
+def _work_of(lane: Hashable) -> int:
+    """Return the work of delivering a message of a lane, as a number of messages."""
+    return 1 + (len(lane) // PATTERNS_PER_MESSAGE if isinstance(lane, frozenset) else 0)

@@ -292,13 +292,20 @@ class Queues:
         has_no_attempts_left = self._deliveries.has_no_attempts_left
         for message in filter(has_no_attempts_left, messages):
             self.give_up(message)
+        names = {message.queue for message in messages}
+        for name in names:
+            if (queue := self._queues.get(name)) is not None:
+                queue.begin_matching()
         # The last one first, so that each is inserted at the head of its lane, which is fast.
         for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
-            self._queue(*message.queue).requeue(message)
-        for name in {message.queue for message in messages}:
+            queue = self._queue(*message.queue)
+            queue.requeue(message)
+            if queue.has_matched_enough:
+                queue.leave_in_store()
+        for name in names:
             self._dispatch(self._queues.get(name), now)
 
     def expire(self, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import lanes, queues
+from alaska.broker import backlog, lanes, queues, subject_index
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase
@@ -83,6 +83,50 @@ class WindowsTests(BrokerTestCase):
             self.pass_time(0.2, "sender")
         self.assertEqual(self.taken("worker"), [subject for subject in subjects if subject])
         self.assertEqual(self.broker.queues.window_memory.lane_octets, 0)
+
+
+class PatternTests(BrokerTestCase):
+    """Requests with different subjects wait in a service with many patterns."""
+
+    PATTERNS = 20
+    REQUESTS = 200
+
+    def make_store(self) -> IStore:
+        """Return a store that spills to a temporary file."""
+        kind = SpillingKind()
+        self.addCleanup(kind.clean_up)
+        return kind.make()
+
+    def matched(self, name: str, *commands: mlm.Command) -> int:
+        """Let a peer send commands; return how many patterns are matched meanwhile."""
+        consumers = self.broker.queues._offers[b"svc"]
+        before = consumers.matched
+        self.do(name, *commands)
+        return consumers.matched - before
+
+    def test_matches_per_command(self) -> None:
+        """No command matches all waiting requests against all patterns; all are delivered in order."""
+        self.patch(backlog, "MAX_MATCHES", 100)
+        self.patch(subject_index, "MAX_CACHE_OCTETS", 0)
+        self.patch(subject_index, "MAX_CACHED_SUBJECTS", 1)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"(%d)?" % each) for each in range(self.PATTERNS)], credit=0)
+        self.open("sender")
+        for number in range(self.REQUESTS):
+            self.do("sender", mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, ()))
+        most = 700
+        offer = mlm.ServiceOffer(b"svc", b"^none$")
+        self.open("other", credit=1)
+        self.assertLess(self.matched("other", offer), most)
+        self.assertLess(self.matched("other", mlm.ConnectionClose()), most)
+        self.assertLess(self.matched("worker", mlm.Credit(self.REQUESTS // 2)), most)
+        self.pass_time(2, "worker", "sender")
+        self.open("other", OFFER, credit=0)
+        self.assertLess(self.matched("worker", mlm.ConnectionClose()), most)
+        first = self.taken("worker")
+        self.assertEqual(first, [b"%d" % number for number in range(self.REQUESTS // 2)])
+        self.assertLess(self.matched("other", mlm.Credit(self.REQUESTS)), most)
+        self.pass_time(2, "other", "sender")
+        self.assertEqual(self.taken("other"), [b"%d" % number for number in range(self.REQUESTS)])
 
 
 class BurstTests(BrokerTestCase):
