@@ -14,7 +14,7 @@ from itertools import islice
 
 from alaska.broker import lanes
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
@@ -44,6 +44,8 @@ class Backlog:
         self._has_unsorted = store.is_shared
         self._lacks_lane = False
         self._has_additions = False
+        # The lanes that were refilled since the last delivery, each with the end of its window before.
+        self._refilled: dict[Hashable, int] = {}
         self._most_matched = MAX_MATCHES
         self.waiting = 0
         """The number of messages that wait."""
@@ -82,9 +84,10 @@ class Backlog:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
-                if self.has_matched_enough:
+                if self._lacks_lane or self.has_matched_enough:
                     self._has_unsorted = True
-                if self._has_unsorted or not self._sort_into_lane(message):
+                    self._spill(message)
+                elif not self._sort_into_lane(message):
                     self._spill(message)
             return
         # Between those in memory there are others in the store: to get the order right, read all from the store.
@@ -132,13 +135,13 @@ class Backlog:
         if self._has_additions and not self._has_unsorted:
             self._has_additions = False
             self._read_from_start(self._lanes.remove_all())
-        self._refill_lanes()
+        is_refilled = self._refill_lanes()
         if not self._has_unsorted:
-            return self._lanes.has_messages
+            return is_refilled
         before = self._sorted_upto
         if not self._lacks_lane or self._lanes.may_add:
             self._sort_more()
-        return self._sorted_upto > before or self._lanes.has_messages
+        return is_refilled or self._sorted_upto > before
 
     def _sort_more(self) -> None:
         """Sort the next messages of the store into lanes."""
@@ -155,8 +158,11 @@ class Backlog:
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         self._recount()
 
-    def _refill_lanes(self) -> None:
-        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
+    def _refill_lanes(self) -> bool:
+        """Refill the windows of a few lanes whose consumers are ready; the next call continues with the others.
+
+        Return whether there was one.
+        """
         refillable = (
             (key, lane)
             for key, lane in self._lanes.items()
@@ -164,14 +170,27 @@ class Backlog:
             and key != NO_CONSUMERS
             and lane.has_room_for_next
             and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
+            and self.consumers.is_ready(main_lane(key))
         )
-        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
+        some = list(islice(refillable, REFILLS_PER_READ if self._lanes.has_room_for_refilled else 1))
+        for key, lane in some:
             # Move it to the end, whether anything is found for it or not, so that the others come next.
             del self._lanes[key]
             self._lanes[key] = lane
+            self._refilled.setdefault(key, lane.upto)
             self._refill_lane(key, lane)
             if self.has_matched_enough:
-                return
+                break
+        return bool(some)
+
+    def _shed_refilled(self) -> None:
+        """Leave in the store what was read and could not be delivered, if there is too much in memory."""
+        if not (self._lanes.has_room_for_refilled or self._lanes.asides):
+            for key, before in self._refilled.items():
+                lane = self._lanes.get(key)
+                while lane is not None and lane.messages and lane.messages[-1].position > before:
+                    self._unload(lane.leave_last_in_store())
+        self._refilled.clear()
 
     def _count_loaded(self) -> None:
         """Count messages of other brokers in a shared store: at least those in memory are waiting."""

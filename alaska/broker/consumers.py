@@ -28,6 +28,9 @@ class Consumers(Protocol):
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
         """Return the next ready consumer of a lane for a message with this tracker, or None; its turn is used up."""
 
+    def is_ready(self, lane: Hashable) -> bool:
+        """Return whether any consumer of a lane is ready."""
+
     def has_ready(self) -> bool:
         """Return whether any consumer is ready."""
 

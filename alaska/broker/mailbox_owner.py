@@ -29,6 +29,11 @@ class MailboxOwner:
         owner = self._clients.by_address(self._address)
         return owner if owner is not None and owner.accepts_mail and tracker not in owner.leases else None
 
+    def is_ready(self, lane: Hashable) -> bool:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        del lane
+        return self.has_ready()
+
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.consumers.Consumers`."""
         owner = self._clients.by_address(self._address)

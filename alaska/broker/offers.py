@@ -77,6 +77,10 @@ class Offers:
         offers.move_to_end(client)
         return client
 
+    def is_ready(self, lane: Hashable) -> bool:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        return any(client.is_ready for pattern in cast("Matches", lane) for client in self._offers[pattern.source])
+
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.consumers.Consumers`."""
         return any(client.is_ready for clients in self._offers.values() for client in clients)

@@ -122,6 +122,16 @@ class Queue(Backlog):
             lane = self._lanes.open(key, message.position)
         lane.insert(message)
         self._in_memory += 1
+        if not self._has_unsorted:
+            self._sorted_upto = max(self._sorted_upto, message.position)
+        if lane.is_too_large and self._lanes.asides:
+            # What is set aside may not overtake what its lane has in the store.
+            self.leave_in_store()
+            return
+        while lane.is_too_large:
+            last = lane.leave_last_in_store()
+            self._unload(last)
+            self._spill(last)
 
     def forget(self, message: Message) -> None:
         """Forget a message that was in flight and is finished."""
@@ -154,6 +164,7 @@ class Queue(Backlog):
         message that is read counts once more per ``MESSAGE_OCTETS``.
         """
         self._work_done = 0
+        self._refilled.clear()
         self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
         self._deliver_lanes(now)
         for _ in range(READS_PER_CALL):
@@ -167,6 +178,7 @@ class Queue(Backlog):
             if self._is_shared:
                 self._count_loaded()
             self._deliver_lanes(now)
+            self._shed_refilled()
         return self._work_done
 
     def _deliver_lanes(self, now: float) -> None:

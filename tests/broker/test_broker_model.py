@@ -291,6 +291,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         "WINDOW_MESSAGES": 4,
         "WINDOW_OCTETS": 14,
         "TOTAL_WINDOW_OCTETS": 3000,
+        "MAX_REFILLED_OCTETS": 4000,
         "NARROW_WINDOW_OCTETS": 600,
         "FREE_LANES": 2,
         "MAX_LANE_OCTETS": 2000,

@@ -66,6 +66,44 @@ class WindowsTests(BrokerTestCase):
         self.pass_time(3, "second")
         self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])
 
+    def test_unconfirmed_mail(self) -> None:
+        """Unconfirmed mail of clients that have left does not stay in memory; the next clients get it in order."""
+        self.open("sender")
+        for number in range(10):
+            self.open(f"box{number}", credit=10)
+            mails = [mlm.MailboxSend(b"box%d" % number, b"%d" % each, b"", 0, LARGE) for each in range(10)]
+            self.do("sender", *mails)
+            self.assertEqual(len(self.taken(f"box{number}")), 10)
+            self.do(f"box{number}", mlm.ConnectionClose())
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        for number in range(10):
+            self.open(f"box{number}", credit=10)
+            self.pass_time(0.5, "sender")
+            self.assertEqual(self.taken(f"box{number}"), [b"%d" % each for each in range(10)])
+
+    def test_lanes_without_ready_workers(self) -> None:
+        """A ready worker makes the broker read requests that it may take, and none of the others."""
+        self.patch(lanes, "NARROW_WINDOW_OCTETS", 1)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE) for number in range(100)])
+        self.open("other", mlm.ServiceOffer(b"svc", b"^none$"), credit=1)
+        self.pass_time(2, "sender", "worker", "other")
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+
+    def test_little_credit_for_many_lanes(self) -> None:
+        """What was read for several lanes, and cannot be delivered for lack of credit, does not stay in memory."""
+        self.patch(lanes, "MAX_REFILLED_OCTETS", MOST)
+        self.patch(lanes, "NARROW_WINDOW_OCTETS", 4000)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        subjects = [b"%d" % (number % 100) for number in range(300)]
+        self.open("sender", *[mlm.ServiceSend(b"svc", each, b"", 0, LARGE) for each in subjects])
+        for _ in range(100):
+            self.do("worker", mlm.Credit(1))
+            self.assertLess(self.broker.queues.window_memory.octets, MOST + 4000)
+        self.do("worker", mlm.Credit(1000))
+        self.pass_time(5, "sender", "worker")
+        self.assertCountEqual(self.taken("worker"), subjects)
+
     def test_number_of_lanes(self) -> None:
         """Lanes have a limit; a request that needs another one waits behind earlier ones, and keeps its position."""
         self.patch(lanes, "FREE_LANES", 3)
