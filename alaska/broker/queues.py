@@ -141,9 +141,8 @@ class Queues:
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, f"its content has more than {most} octets")
             return False
-        if not self._store.has_room:
-            self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
-            return False
+        if self._is_durable and not self._store.has_room:
+            return self._refuse_unstorable(queue, message)
         is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
         consumer = queue.consumer_for(message)
         if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
@@ -170,6 +169,8 @@ class Queues:
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait, or refuse it."""
+        if not self._store.has_room:
+            return self._refuse_unstorable(queue, message)
         has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
             return self._refuse_for_room(queue, message)
@@ -187,6 +188,10 @@ class Queues:
 
     def _admits_new(self, queue: Queue) -> bool:
         return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
+
+    def _refuse_unstorable(self, queue: Queue, message: Message) -> bool:
+        self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
+        return False
 
     def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
         self._counters.over_limit += 1

@@ -86,6 +86,7 @@ class SqliteStore:
             self.view.reader = reader = Reader(self.file)
             self._highest_written = Totals(reader).last_position()
         except BaseException:
+            self.view.reader = None
             self.file.close()
             raise
         self._writing = self._make_writing(self.file, self._collect)
@@ -248,7 +249,7 @@ class SqliteStore:
     @property
     def has_room(self) -> bool:
         """See :class:`IStore`."""
-        return self.complaint is None or not self.is_durable or self.unwritten_octets < MOST_UNSAFE_OCTETS
+        return self.complaint is None or self.unwritten_octets < MOST_UNSAFE_OCTETS
 
     @property
     def unwritten_octets(self) -> int:
@@ -277,11 +278,27 @@ class SqliteStore:
         self._due = None
         if self._unwritten.writing is not None or not self._unwritten.current:
             return
-        if self._writing is None:
-            self._open()
+        if self._writing is None and not self._has_opened():
+            return
         changes = self._unwritten.begin_writing()
         self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
         self._begin(changes)
+
+    def _has_opened(self) -> bool:
+        """Open a temporary file; if that fails, report it, try again later, and return False."""
+        if self._retry is not None:
+            return False
+        try:
+            self._open()
+        except StoreError as error:
+            self._report_failure(str(error))
+            self._retry = self._reactor.callLater(RETRY_SECONDS, self._open_again)
+            return False
+        return True
+
+    def _open_again(self) -> None:
+        self._retry = None
+        self._write()
 
     def _begin(self, changes: Changes) -> None:
         assert self._writing is not None
