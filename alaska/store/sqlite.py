@@ -235,7 +235,7 @@ class SqliteStore:
 
     def _trim(self, stream: bytes, upto: int) -> int:
         octets = self.view.octets_of_records(stream, upto)
-        self._unwritten.current.trim(stream, upto)
+        self._unwritten.current.trim(stream, upto, octets)
         self._schedule_write()
         return octets
 
