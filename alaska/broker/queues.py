@@ -23,7 +23,7 @@ from alaska.broker.round_robin import RoundRobin
 from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName, QueueSize
+from alaska.message import REPLAYED, DeadLetter, Message, QueueKind, QueueName, QueueSize
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
@@ -154,7 +154,12 @@ class Queues:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
-            self._deliveries.deliver_unstored(consumer, message)
+            if self._is_durable and message.origin == REPLAYED:
+                # It was stored as a dead letter, which is deleted now.
+                self._store.keep(message, None)
+                self._deliveries.deliver(consumer, message)
+            else:
+                self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
                 if not is_admitted and queue.expire(message):
@@ -424,5 +429,7 @@ class Queues:
 
     def _send_again(self, dead: Message) -> bool:
         self._position += 1
-        again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
+        again = Message(
+            self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED
+        )
         return self._accept(self._queue(*dead.queue), again)
