@@ -32,6 +32,9 @@ MIN_DELIVERIES_PER_CALL = 10
 """The number of messages that one call may deliver even if other calls have used up the number for this tick."""
 PATTERNS_PER_MESSAGE = 32
 """Finding a ready consumer among this many patterns takes about as long as delivering a message."""
+MANY_LANES = 128
+LANES_PER_MESSAGE = 2
+"""In a queue with many lanes, looking at so many of them takes about as long as delivering a message."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
@@ -60,6 +63,7 @@ class Queue(Backlog):
         self._on_set_aside = set_aside
         self._most_work = 0
         self._is_interrupted = False
+        self._lanes_seen = 0
 
     @property
     def is_needed(self) -> bool:
@@ -160,13 +164,16 @@ class Queue(Backlog):
     def dispatch(self, now: float, most: int) -> int:
         """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
 
-        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages. A
-        message that is read counts once more per ``MESSAGE_OCTETS``.
+        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages,
+        unless there are many lanes. A message that is read counts once more per ``MESSAGE_OCTETS``.
         """
+        if most <= 0 and len(self._lanes) > MANY_LANES:
+            self._is_interrupted = True
+            return 0
         self._work_done = 0
         self._refilled.clear()
         self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
-        self._deliver_lanes(now)
+        self._deliver(now)
         for _ in range(READS_PER_CALL):
             if (
                 self._work_done >= most
@@ -177,9 +184,16 @@ class Queue(Backlog):
                 break
             if self._is_shared:
                 self._count_loaded()
-            self._deliver_lanes(now)
+            self._deliver(now)
             self._shed_refilled()
         return self._work_done
+
+    def _deliver(self, now: float) -> None:
+        self._lanes_seen = 0
+        self._deliver_lanes(now)
+        if self._lanes_seen > MANY_LANES:
+            # Counted at the end, so that each call delivers something, however many lanes there are.
+            self._work_done += self._lanes_seen // LANES_PER_MESSAGE
 
     def _deliver_lanes(self, now: float) -> None:
         self._is_interrupted = False
@@ -187,6 +201,7 @@ class Queue(Backlog):
             return
         heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
         heapify(heads)
+        self._lanes_seen = len(heads)
         while heads:
             if self._work_done >= self._most_work:
                 self._is_interrupted = True

@@ -300,6 +300,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
     for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
         patch(backlog, name, size)
     patch(queue, "READS_PER_CALL", 2)
+    patch(queue, "MANY_LANES", 2)
     patch(queue, "MIN_DELIVERIES_PER_CALL", 2)
     patch(queues, "WORK_PER_TICK", 100)
     for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():

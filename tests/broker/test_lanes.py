@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from alaska.broker import backlog, lanes, queues, subject_index
+from collections.abc import Hashable
+
+from alaska.broker import backlog, lanes, queue, queues, subject_index
+from alaska.broker.clients import Client
+from alaska.broker.offers import Offers
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase
@@ -169,6 +173,30 @@ class PatternTests(BrokerTestCase):
 
 class BurstTests(BrokerTestCase):
     """Many waiting messages, for a worker that becomes ready."""
+
+    def test_many_lanes(self) -> None:
+        """Between two ticks, the broker looks through many lanes only a few times; the next tick delivers the rest."""
+        self.patch(queue, "MANY_LANES", 10)
+        self.patch(queues, "WORK_PER_TICK", 40)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, ()) for number in range(100)])
+        self.open("other", mlm.ServiceOffer(b"svc", b"^none$"), credit=1)
+        self.pass_time(0.05, "sender")
+        asked = 0
+        next_of = Offers.next_of
+
+        def count(offers: Offers, lane: Hashable, tracker: bytes) -> Client | None:
+            nonlocal asked
+            asked += 1
+            return next_of(offers, lane, tracker)
+
+        self.patch(Offers, "next_of", count)
+        for _ in range(20):
+            self.do("other", mlm.Credit(1))
+        self.assertLessEqual(asked, 200)
+        self.do("worker", mlm.Credit(1000))
+        self.pass_time(2, "sender", "worker", "other")
+        self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(100)])
 
     def test_in_pieces(self) -> None:
         """The number of messages that one command delivers is limited; ticks deliver the others, in order."""
