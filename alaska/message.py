@@ -18,6 +18,8 @@ FREE_FRAMES = 16
 FREE_OCTETS = 256
 MOST_POSITION = 2**62
 """The highest valid position; a higher one in a store is damaged."""
+REPLAYED = b"replayed"
+"""The origin of a message that was a dead letter."""
 _T = TypeVar("_T")
 _Key = TypeVar("_Key")
 
@@ -82,6 +84,11 @@ class Message:
             self.size = len(content[0])
         else:
             self.size = counted_size(content, names)
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether the sender may have been told that the message is stored; that of a dead letter expects no more."""
+        return self.is_tracked or self.origin == REPLAYED
 
 
 @dataclass(frozen=True, slots=True)

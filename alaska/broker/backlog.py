@@ -14,7 +14,7 @@ from itertools import islice
 
 from alaska.broker import lanes
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
@@ -22,6 +22,10 @@ READ_MESSAGES = 500
 REFILLS_PER_READ = 16
 MESSAGE_OCTETS = 4096
 """A message that is read counts once more per this many octets."""
+MATCHES_PER_MESSAGE = 2
+"""Matching a subject against this many patterns takes about as long as reading a message."""
+MAX_MATCHES = 4000
+"""After this many matches, a call leaves the rest of the messages in the store; the next one continues."""
 
 
 class Backlog:
@@ -40,6 +44,9 @@ class Backlog:
         self._has_unsorted = store.is_shared
         self._lacks_lane = False
         self._has_additions = False
+        # The lanes that were refilled since the last delivery, each with the end of its window before.
+        self._refilled: dict[Hashable, int] = {}
+        self._most_matched = MAX_MATCHES
         self.waiting = 0
         """The number of messages that wait."""
         self.octets = 0
@@ -72,15 +79,32 @@ class Backlog:
         has_unloaded = self.has_unloaded
         waiting = self._lanes.remove_all()
         self._lacks_lane = False
+        self.begin_matching()
         if not has_unloaded:
             self._in_memory = 0
             self._loaded.difference_update(each.position for each in waiting)
             for message in waiting:
-                if self._lacks_lane or not self._sort_into_lane(message):
+                if self._lacks_lane or self.has_matched_enough:
+                    self._has_unsorted = True
+                    self._spill(message)
+                elif not self._sort_into_lane(message):
                     self._spill(message)
             return
         # Between those in memory there are others in the store: to get the order right, read all from the store.
         self._read_from_start(waiting)
+
+    def begin_matching(self) -> None:
+        """Begin to count the matches of a call."""
+        self._most_matched = self.consumers.matched + MAX_MATCHES
+
+    @property
+    def has_matched_enough(self) -> bool:
+        """Whether the current call has made so many matches that the next one should continue."""
+        return self.consumers.matched >= self._most_matched
+
+    def leave_in_store(self) -> None:
+        """Leave all waiting messages in the store; they are sorted when a consumer is ready."""
+        self._read_from_start(self._lanes.remove_all())
 
     def expect_more(self) -> None:
         """Record that the store has another message, at any position: after the current read, all is read again."""
@@ -101,16 +125,23 @@ class Backlog:
 
     def _load_more(self) -> bool:
         """Read more messages from the store; return whether there may now be one to deliver."""
+        self.begin_matching()
+        matched = self.consumers.matched
+        may_deliver = self._read_more()
+        self._work_done += (self.consumers.matched - matched) // MATCHES_PER_MESSAGE
+        return may_deliver
+
+    def _read_more(self) -> bool:
         if self._has_additions and not self._has_unsorted:
             self._has_additions = False
             self._read_from_start(self._lanes.remove_all())
-        self._refill_lanes()
+        is_refilled = self._refill_lanes()
         if not self._has_unsorted:
-            return self._lanes.has_messages
+            return is_refilled
         before = self._sorted_upto
         if not self._lacks_lane or self._lanes.may_add:
             self._sort_more()
-        return self._sorted_upto > before or self._lanes.has_messages
+        return is_refilled or self._sorted_upto > before
 
     def _sort_more(self) -> None:
         """Sort the next messages of the store into lanes."""
@@ -121,14 +152,17 @@ class Backlog:
                 self._sorted_upto = message.position
             else:
                 self._sort_into_lane(message)
-                if self._lacks_lane:
+                if self._lacks_lane or self.has_matched_enough:
                     return
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         self._recount()
 
-    def _refill_lanes(self) -> None:
-        """Refill the windows of a few lanes that have more in the store; the next call continues with the others."""
+    def _refill_lanes(self) -> bool:
+        """Refill the windows of a few lanes whose consumers are ready; the next call continues with the others.
+
+        Return whether there was one.
+        """
         refillable = (
             (key, lane)
             for key, lane in self._lanes.items()
@@ -136,12 +170,27 @@ class Backlog:
             and key != NO_CONSUMERS
             and lane.has_room_for_next
             and len(lane.messages) < lanes.WINDOW_MESSAGES // 2
+            and self.consumers.is_ready(main_lane(key))
         )
-        for key, lane in list(islice(refillable, REFILLS_PER_READ)):
+        some = list(islice(refillable, REFILLS_PER_READ if self._lanes.has_room_for_refilled else 1))
+        for key, lane in some:
             # Move it to the end, whether anything is found for it or not, so that the others come next.
             del self._lanes[key]
             self._lanes[key] = lane
+            self._refilled.setdefault(key, lane.upto)
             self._refill_lane(key, lane)
+            if self.has_matched_enough:
+                break
+        return bool(some)
+
+    def _shed_refilled(self) -> None:
+        """Leave in the store what was read and could not be delivered, if there is too much in memory."""
+        if not (self._lanes.has_room_for_refilled or self._lanes.asides):
+            for key, before in self._refilled.items():
+                lane = self._lanes.get(key)
+                while lane is not None and lane.messages and lane.messages[-1].position > before:
+                    self._unload(lane.leave_last_in_store())
+        self._refilled.clear()
 
     def _count_loaded(self) -> None:
         """Count messages of other brokers in a shared store: at least those in memory are waiting."""
@@ -193,7 +242,7 @@ class Backlog:
             if message.position > self._sorted_upto:
                 lane.has_more_in_store = False
                 break
-            if not lane.has_room_for_next:
+            if not lane.has_room_for_next or self.has_matched_enough:
                 lane.has_more_in_store = True
                 break
             lane.upto = message.position

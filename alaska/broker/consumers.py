@@ -12,6 +12,10 @@ class Consumers(Protocol):
     """The consumers of one queue."""
 
     @property
+    def matched(self) -> int:
+        """The number of patterns that :meth:`lane_of` has matched so far, as a measure of the time it took."""
+
+    @property
     def is_empty(self) -> bool:
         """Whether an empty queue may be forgotten because no consumer is registered."""
 
@@ -23,6 +27,9 @@ class Consumers(Protocol):
 
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
         """Return the next ready consumer of a lane for a message with this tracker, or None; its turn is used up."""
+
+    def is_ready(self, lane: Hashable) -> bool:
+        """Return whether any consumer of a lane is ready."""
 
     def has_ready(self) -> bool:
         """Return whether any consumer is ready."""

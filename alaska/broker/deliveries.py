@@ -115,7 +115,7 @@ class Deliveries:
 
         The sender may have got 201 for it: then it stays stored until it has left this process.
         """
-        if not (self._is_durable and message.is_tracked):
+        if not (self._is_durable and message.is_promised):
             is_sent = client.deliver(_delivery(message, message.tracker), message.size)
             if is_sent:
                 self._outcomes.finish(message, errors.DELIVERED, b"")

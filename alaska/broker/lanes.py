@@ -12,6 +12,8 @@ WINDOW_MESSAGES = 1000
 WINDOW_OCTETS = 4 * 2**20
 TOTAL_WINDOW_OCTETS = 16 * 2**20
 """If the windows of all lanes together reach this size, each lane has a narrow window for the next deliveries."""
+MAX_REFILLED_OCTETS = 32 * 2**20
+"""If they reach this size, what was read from the store for a lane and cannot be delivered at once is not kept."""
 MESSAGE_OCTETS = 512
 """The estimated memory of a message besides its content."""
 NARROW_WINDOW_OCTETS = 64 * 2**10
@@ -93,6 +95,15 @@ class Lane:
         return self.memory_octets < NARROW_WINDOW_OCTETS
 
     @property
+    def is_too_large(self) -> bool:
+        """Whether the window exceeds its limits, after a message was put back."""
+        return bool(self.messages) and (
+            len(self.messages) > WINDOW_MESSAGES
+            or self.octets > WINDOW_OCTETS
+            or self.window_memory.octets > TOTAL_WINDOW_OCTETS
+        )
+
+    @property
     def memory_octets(self) -> int:
         """The estimated memory of the window, in octets."""
         return self.octets + MESSAGE_OCTETS * len(self.messages)
@@ -127,6 +138,14 @@ class Lane:
         self._add(message)
         if not self.has_more_in_store:
             self.upto = max(self.upto, message.position)
+
+    def leave_last_in_store(self) -> Message:
+        """Remove and return the last message, which is in the store from now on."""
+        message = self.messages.pop()
+        self._subtract(message)
+        self.has_more_in_store = True
+        self.upto = message.position - 1
+        return message
 
     def remove(self, message: Message) -> bool:
         """Remove a message; return whether it was in the window."""
@@ -165,6 +184,11 @@ class Lanes(dict[Hashable, Lane]):
     def may_add(self) -> bool:
         """Whether the limits allow another lane of a service; requeued messages get one in any case."""
         return len(self) < FREE_LANES or self._window_memory.lane_octets < MAX_LANE_OCTETS
+
+    @property
+    def has_room_for_refilled(self) -> bool:
+        """Whether the limits allow messages that were read from the store and cannot be delivered at once."""
+        return self._window_memory.octets < MAX_REFILLED_OCTETS
 
     @property
     def may_set_aside(self) -> bool:

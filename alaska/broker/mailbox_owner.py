@@ -17,6 +17,7 @@ class MailboxOwner:
     # Consumers
 
     is_empty = True
+    matched = 0
 
     def lane_of(self, _subject: bytes) -> Hashable:
         """See :class:`alaska.broker.consumers.Consumers`."""
@@ -27,6 +28,11 @@ class MailboxOwner:
         del lane
         owner = self._clients.by_address(self._address)
         return owner if owner is not None and owner.accepts_mail and tracker not in owner.leases else None
+
+    def is_ready(self, lane: Hashable) -> bool:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        del lane
+        return self.has_ready()
 
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.consumers.Consumers`."""

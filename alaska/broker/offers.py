@@ -47,6 +47,11 @@ class Offers:
 
     # Consumers
 
+    @property
+    def matched(self) -> int:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        return self._index.matched
+
     def lane_of(self, subject: bytes) -> Hashable:
         """See :class:`alaska.broker.consumers.Consumers`."""
         return self._index.matching(subject)
@@ -71,6 +76,10 @@ class Offers:
         offers[client] = self._turn
         offers.move_to_end(client)
         return client
+
+    def is_ready(self, lane: Hashable) -> bool:
+        """See :class:`alaska.broker.consumers.Consumers`."""
+        return any(client.is_ready for pattern in cast("Matches", lane) for client in self._offers[pattern.source])
 
     def has_ready(self) -> bool:
         """See :class:`alaska.broker.consumers.Consumers`."""

@@ -30,6 +30,11 @@ A large message that is read counts as several.
 """
 MIN_DELIVERIES_PER_CALL = 10
 """The number of messages that one call may deliver even if other calls have used up the number for this tick."""
+PATTERNS_PER_MESSAGE = 32
+"""Finding a ready consumer among this many patterns takes about as long as delivering a message."""
+MANY_LANES = 128
+LANES_PER_MESSAGE = 2
+"""In a queue with many lanes, looking at so many of them takes about as long as delivering a message."""
 READS_PER_CALL = 4
 """The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
 
@@ -58,6 +63,7 @@ class Queue(Backlog):
         self._on_set_aside = set_aside
         self._most_work = 0
         self._is_interrupted = False
+        self._lanes_seen = 0
 
     @property
     def is_needed(self) -> bool:
@@ -106,9 +112,12 @@ class Queue(Backlog):
         """Let a message that was in flight wait again, in its original position."""
         self.waiting += 1
         self.octets += message.size
+        if self._has_unsorted and message.position > self._sorted_upto:
+            self._loaded.discard(message.position)
+            return
         key, lane = self._lane_for(message)
         stays_in_store = lane is not None and lane.has_more_in_store and message.position > lane.upto
-        if key == NO_CONSUMERS or stays_in_store or (self._has_unsorted and message.position > self._sorted_upto):
+        if key == NO_CONSUMERS or stays_in_store:
             self._loaded.discard(message.position)
             if key == NO_CONSUMERS and lane is None:
                 self._lanes.open(key, 0)
@@ -117,6 +126,16 @@ class Queue(Backlog):
             lane = self._lanes.open(key, message.position)
         lane.insert(message)
         self._in_memory += 1
+        if not self._has_unsorted:
+            self._sorted_upto = max(self._sorted_upto, message.position)
+        if lane.is_too_large and self._lanes.asides:
+            # What is set aside may not overtake what its lane has in the store.
+            self.leave_in_store()
+            return
+        while lane.is_too_large:
+            last = lane.leave_last_in_store()
+            self._unload(last)
+            self._spill(last)
 
     def forget(self, message: Message) -> None:
         """Forget a message that was in flight and is finished."""
@@ -145,12 +164,16 @@ class Queue(Backlog):
     def dispatch(self, now: float, most: int) -> int:
         """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
 
-        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages. A
-        message that is read counts once more per ``MESSAGE_OCTETS``.
+        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages,
+        unless there are many lanes. A message that is read counts once more per ``MESSAGE_OCTETS``.
         """
+        if most <= 0 and len(self._lanes) > MANY_LANES:
+            self._is_interrupted = True
+            return 0
         self._work_done = 0
+        self._refilled.clear()
         self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
-        self._deliver_lanes(now)
+        self._deliver(now)
         for _ in range(READS_PER_CALL):
             if (
                 self._work_done >= most
@@ -161,8 +184,16 @@ class Queue(Backlog):
                 break
             if self._is_shared:
                 self._count_loaded()
-            self._deliver_lanes(now)
+            self._deliver(now)
+            self._shed_refilled()
         return self._work_done
+
+    def _deliver(self, now: float) -> None:
+        self._lanes_seen = 0
+        self._deliver_lanes(now)
+        if self._lanes_seen > MANY_LANES:
+            # Counted at the end, so that each call delivers something, however many lanes there are.
+            self._work_done += self._lanes_seen // LANES_PER_MESSAGE
 
     def _deliver_lanes(self, now: float) -> None:
         self._is_interrupted = False
@@ -170,6 +201,7 @@ class Queue(Backlog):
             return
         heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
         heapify(heads)
+        self._lanes_seen = len(heads)
         while heads:
             if self._work_done >= self._most_work:
                 self._is_interrupted = True
@@ -182,7 +214,7 @@ class Queue(Backlog):
             client = None if is_removed else self.consumers.next_of(main, message.tracker)
             if client is not None:
                 is_removed = True
-                self._work_done += 1
+                self._work_done += _work_of(main)
                 lane.popleft()
                 self._in_memory -= 1
                 self.waiting -= 1
@@ -233,3 +265,8 @@ class Queue(Backlog):
             self._unload(message)
             self._spill(message)
         return True
+
+
+def _work_of(lane: Hashable) -> int:
+    """Return the work of delivering a message of a lane, as a number of messages."""
+    return 1 + (len(lane) // PATTERNS_PER_MESSAGE if isinstance(lane, frozenset) else 0)

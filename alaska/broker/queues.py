@@ -21,7 +21,7 @@ from alaska.broker.queue_table import QueueTable
 from alaska.broker.round_robin import RoundRobin
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, QueueKind, QueueName
+from alaska.message import REPLAYED, DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
@@ -121,9 +121,8 @@ class Queues:
             self._counters.over_limit += 1
             self._refuse(queue, message, errors.TOO_LARGE, f"its content has more than {most} octets")
             return False
-        if not self._store.has_room:
-            self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
-            return False
+        if self._is_durable and not self._store.has_room:
+            return self._refuse_unstorable(queue, message)
         is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
         consumer = queue.consumer_for(message)
         if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
@@ -135,7 +134,12 @@ class Queues:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
                 self._confirm_stored(message)
-            self._deliveries.deliver_unstored(consumer, message)
+            if self._is_durable and message.origin == REPLAYED:
+                # It was stored as a dead letter, which is deleted now.
+                self._store.keep(message, None)
+                self._deliveries.deliver(consumer, message)
+            else:
+                self._deliveries.deliver_unstored(consumer, message)
             if consumer.is_disconnected:
                 self._room.octets += message.size
                 if not is_admitted and self._remove_waiting(message):
@@ -149,6 +153,8 @@ class Queues:
 
     def _enqueue(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait, or refuse it."""
+        if not self._store.has_room:
+            return self._refuse_unstorable(queue, message)
         has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
             return self._refuse_for_room(queue, message)
@@ -166,6 +172,10 @@ class Queues:
 
     def _admits_new(self, queue: Queue) -> bool:
         return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
+
+    def _refuse_unstorable(self, queue: Queue, message: Message) -> bool:
+        self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
+        return False
 
     def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
         self._counters.over_limit += 1
@@ -272,13 +282,20 @@ class Queues:
         has_no_attempts_left = self._deliveries.has_no_attempts_left
         for message in filter(has_no_attempts_left, messages):
             self.give_up(message)
+        names = {message.queue for message in messages}
+        for name in names:
+            if (queue := self._queues.get(name)) is not None:
+                queue.begin_matching()
         # The last one first, so that each is inserted at the head of its lane, which is fast.
         for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
-            self._queues.open(*message.queue).requeue(message)
-        for name in {message.queue for message in messages}:
+            queue = self._queues.open(*message.queue)
+            queue.requeue(message)
+            if queue.has_matched_enough:
+                queue.leave_in_store()
+        for name in names:
             self._dispatch(self._queues.get(name), now)
 
     def tick(self, now: float) -> None:
@@ -361,5 +378,7 @@ class Queues:
 
     def _send_again(self, dead: Message) -> bool:
         self._position += 1
-        again = Message(self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content)
+        again = Message(
+            self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED
+        )
         return self._accept(self._queues.open(*dead.queue), again)

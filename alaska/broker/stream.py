@@ -35,6 +35,8 @@ FEED_OCTETS = 4096
 """A record counts once more per this many octets."""
 TRIM_MAX_RECORDS = 10_000
 """The maximum number of records removed per trim of a stream."""
+TRIM_MAX_OCTETS = 16 * 2**20
+"""The maximum size of these records, unless the first one is larger: the store reads what it removes."""
 
 
 class Stream:
@@ -83,6 +85,11 @@ class Stream:
         """Take over the positions and octets that the store has for this stream at startup."""
         self._first, self._last, self._octets = first, last, octets
         self.was_stored = True
+
+    @property
+    def octets(self) -> int:
+        """The octets of the stored records."""
+        return self._octets
 
     @property
     def last(self) -> int:
@@ -220,11 +227,32 @@ class Stream:
         needed = (reader.next_position for reader in self._lagging.values() if reader.next_position is not None)
         most = self._first - 1 + TRIM_MAX_RECORDS
         upto = self._trimmable_upto(now, min([self._last, most, *(position - 1 for position in needed)]))
-        # At the maximum there may be more to remove: let has_grown demand another trim at the next tick.
-        self._untrimmed = TRIM_AFTER_RECORDS if upto == most else 0
+        is_all = upto < most
+        if self._octets > TRIM_MAX_OCTETS and upto >= self._first:
+            within = self._within_octets(upto)
+            is_all, upto = is_all and within == upto, within
+        # At a maximum there may be more to remove: let has_grown demand another trim at the next tick.
+        self._untrimmed = 0 if is_all else TRIM_AFTER_RECORDS
         if upto >= self._first:
             self._is_trimming = True
             self._store.trim(self.name, upto).addCallback(self._trimmed, upto).addErrback(self._not_trimmed)
+
+    def _within_octets(self, upto: int) -> int:
+        """Return the position, at most ``upto``, up to which one trim removes records."""
+        after, octets = self._first - 1, 0
+        while after < upto:
+            sizes = self._store.sizes_of_records(self.name, after, READ_RECORDS)
+            for position, _, size in sizes:
+                octets += size
+                if octets > TRIM_MAX_OCTETS:
+                    return min(upto, max(position - 1, self._first))
+            if sizes.upto is None:
+                return upto
+            if sizes.upto == after:
+                # The store is still fetching the rest.
+                return after
+            after = sizes.upto
+        return upto
 
     def _trimmed(self, octets: int, upto: int) -> None:
         self._is_trimming = False
@@ -260,7 +288,7 @@ class Stream:
             # Avoid reading from the store.
             return upto
         after = self._first - 1
-        while after < limit:
+        while after < limit and self._octets - octets <= TRIM_MAX_OCTETS:
             sizes = self._store.sizes_of_records(self.name, after, READ_RECORDS)
             for position, time, size in sizes:
                 is_too_old = oldest is not None and time < oldest
@@ -281,4 +309,5 @@ class Stream:
         """Record that a client does not lag any more; without lagging readers and retention, empty the journal."""
         self._lagging.pop(client, None)
         if not self._lagging and not self._is_retained:
-            self.trim(0.0)
+            # The next tick removes the records, since a client may leave many streams at once.
+            self._untrimmed = TRIM_AFTER_RECORDS

@@ -18,6 +18,10 @@ from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 
 TRIM_SECONDS = 1.0
+TRIM_WORK_PER_TICK = 10_000
+"""The work of trimming streams per tick: 1 for each stream, more if records are removed; the next tick continues."""
+WORK_PER_TRIM = 50
+TRIMMED_OCTETS_PER_WORK = 4096
 FEED_BETWEEN_TICKS = 4000
 """The number of records that all calls between two ticks examine for lagging readers, of all streams and clients."""
 _MESSAGE = "the space for one stream message (mlm_server/content/size-limit)"
@@ -43,6 +47,7 @@ class Streams:
         self.refused = 0
         """The number of messages that were too large, or not stored because of the limit for streams."""
         self._round_robin, self._feed_budget = RoundRobin(), FEED_BETWEEN_TICKS
+        self._trim_robin = RoundRobin()
         for size in store.streams():
             if size.first <= size.last:
                 self._get_or_create(size.stream).restore(size.first, size.last, size.octets)
@@ -153,8 +158,16 @@ class Streams:
         self._feed_budget = FEED_BETWEEN_TICKS
         lagging = [(stream, client) for stream in self._streams.values() for client in stream.lagging]
         self._round_robin.run(lagging, FEED_RECORDS, lambda each, most: each[0].feed(each[1], most))
-        for stream in list(self._streams.values()) if is_time else self._streams.values():
-            if is_time or stream.has_grown:
-                stream.trim(now)
-            if is_time and not stream:
-                self._remove(stream)
+        due = [stream for stream in self._streams.values() if is_time or stream.has_grown]
+        if self._trim_robin.run(due, TRIM_WORK_PER_TICK, lambda stream, _most: self._trim(stream, now)) and is_time:
+            # Some are still due.
+            self._trimmed = float("-inf")
+
+    def _trim(self, stream: Stream, now: float) -> int:
+        """Trim a stream, and remove it if it is not needed; return the work."""
+        octets = stream.octets
+        stream.trim(now)
+        if not stream:
+            self._remove(stream)
+        removed = octets - stream.octets
+        return 1 + WORK_PER_TRIM + removed // TRIMMED_OCTETS_PER_WORK if removed > 0 else 1

@@ -58,6 +58,8 @@ class SubjectIndex:
         self._uses: dict[Pattern, int] = {}
         self._added: list[Pattern] = []
         self._removed = 0
+        self.matched = 0
+        """The number of patterns that subjects have been matched against so far, as a measure of the time it took."""
         self._cache: dict[bytes, _CachedMatches] = {}
         # The part of the cache that is newer than the last change of the patterns.
         self._up_to_date: dict[bytes, Matches] = {}
@@ -114,6 +116,7 @@ class SubjectIndex:
             if len(self._cache) >= MAX_CACHED_SUBJECTS:
                 self.clear_cache()
         matches = cached.matches
+        self.matched += 1 + len(self._added) - cached.added
         if cached.removed != self._removed:
             matches = frozenset(pattern for pattern in matches if pattern in self._uses)
         if cached.added != len(self._added):

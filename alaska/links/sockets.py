@@ -78,6 +78,11 @@ def _tracked_frame(octets: bytes) -> tuple[zmq.Frame, Callable[[], bool]]:
     return frame, lambda: bool(tracker.done)
 
 
+def _shared_frame(octets: bytes) -> zmq.Frame:
+    """Return a zero-copy frame: a message to many readers is in memory once, whoever has not read it yet."""
+    return zmq.Frame(octets, track=False, copy=False, copy_threshold=0)
+
+
 class Socket(ZmqConnection):
     """A ZeroMQ socket that reads whole messages with the function ``receive``, within a budget for each call.
 
@@ -187,11 +192,16 @@ class Socket(ZmqConnection):
         socket = self.socket
         try:
             for frame in frames[:-1]:
-                _send(socket, frame, _MORE)
-            if last is None:
+                if len(frame) <= _LARGE_OCTETS:
+                    _send(socket, frame, _MORE)
+                else:
+                    _send(socket, _shared_frame(frame), _MORE, False)
+            if last is not None:
+                _send(socket, last, _LAST, False)
+            elif len(frames[-1]) <= _LARGE_OCTETS:
                 _send(socket, frames[-1], _LAST)
             else:
-                _send(socket, last, _LAST, False)
+                _send(socket, _shared_frame(frames[-1]), _LAST, False)
         except zmq.ZMQError as error:
             if error.errno not in _UNDELIVERABLE:
                 self._log.failure("a message could not be sent")

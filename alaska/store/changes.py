@@ -13,6 +13,8 @@ MESSAGE_OCTETS = 256
 """The estimated memory of a message or record in addition to its content."""
 DELETION_OCTETS = 128
 """The estimated memory of a deletion."""
+DELETED_OCTETS = 8
+"""So many deleted octets of content count as one octet: SQLite has to read them to free their pages."""
 
 
 class Changes:
@@ -64,7 +66,7 @@ class Changes:
         position = message.position
         if position in self.deleted:
             del self.deleted[position]
-            self.weight -= DELETION_OCTETS
+            self.weight -= DELETION_OCTETS + message.size // DELETED_OCTETS
         queue = self.kept.get(message.queue)
         if queue is None:
             queue = self.kept[message.queue] = {}
@@ -84,7 +86,7 @@ class Changes:
     def delete(self, message: Message) -> None:
         """Add the deletion of a stored message."""
         self.deleted[message.position] = message.queue
-        self.weight += DELETION_OCTETS
+        self.weight += DELETION_OCTETS + message.size // DELETED_OCTETS
 
     def has(self, message: Message) -> bool:
         """Return whether the batch writes a message."""
@@ -117,8 +119,9 @@ class Changes:
         self.lasts[record.stream] = record.position
         self.weight += record.size + MESSAGE_OCTETS
 
-    def trim(self, stream: bytes, upto: int) -> None:
-        """Add the deletion of a stream's records up to a position, which are not written then."""
+    def trim(self, stream: bytes, upto: int, octets: int = 0) -> None:
+        """Add the deletion of a stream's records up to a position, of this total size, which are not written then."""
+        self.weight += octets // DELETED_OCTETS
         records = self.records.get(stream, {})
         for position in [position for position in records if position <= upto]:
             self.weight -= records.pop(position).size + MESSAGE_OCTETS

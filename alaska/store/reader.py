@@ -227,7 +227,7 @@ class Reader:
         Also return the octets of the page then, and what ended the rows otherwise: an error, or ``_END``.
         """
         found: list[_Row] = []
-        large_at = scan.large_at
+        large_at, size_at = scan.large_at, scan.size_at
         with converting_errors(self._what):
             try:
                 with closing(self.connection.execute(scan.page, (*values, after, limit))) as cursor:
@@ -235,6 +235,10 @@ class Reader:
                         found.append(row)
                         if row[large_at].__class__ is bytes:
                             octets += len(row[large_at])
+                            if octets > PAGE_OCTETS:
+                                return found, octets, None
+                        elif size_at is not None:
+                            octets += whole_number(row[size_at])
                             if octets > PAGE_OCTETS:
                                 return found, octets, None
             except sqlite3.DatabaseError as error:

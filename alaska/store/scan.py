@@ -26,6 +26,8 @@ class Scan(Generic[_T]):
     condition: str
     large: str
     decode: Callable[[Sequence[Any]], _T]
+    size_at: int | None = None
+    """The index of the column with the size of a row, if SQLite reads all of the row but does not return it."""
 
     @cached_property
     def position_at(self) -> int:
@@ -83,5 +85,5 @@ MESSAGES: Scan[Message] = Scan("message", rows.MESSAGE_COLUMNS, "kind = ? AND ad
 LETTERS: Scan[DeadLetter] = Scan("letter", rows.LETTER_COLUMNS, "1", "content", rows.to_letter)
 RECORDS: Scan[Record] = Scan("record", rows.RECORD_COLUMNS, "stream = ?", "content", rows.to_record)
 RECORD_SIZES: Scan[RecordSize] = Scan(
-    "record", "position, time, octets, NULL", "stream = ?", "NULL", rows.to_record_size
+    "record", "position, time, octets, NULL", "stream = ?", "NULL", rows.to_record_size, size_at=2
 )

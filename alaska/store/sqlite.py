@@ -86,6 +86,7 @@ class SqliteStore:
             self.view.reader = reader = Reader(self.file)
             self._highest_written = Totals(reader).last_position()
         except BaseException:
+            self.view.reader = None
             self.file.close()
             raise
         self._writing = self._make_writing(self.file, self._collect)
@@ -234,7 +235,7 @@ class SqliteStore:
 
     def _trim(self, stream: bytes, upto: int) -> int:
         octets = self.view.octets_of_records(stream, upto)
-        self._unwritten.current.trim(stream, upto)
+        self._unwritten.current.trim(stream, upto, octets)
         self._schedule_write()
         return octets
 
@@ -248,7 +249,7 @@ class SqliteStore:
     @property
     def has_room(self) -> bool:
         """See :class:`IStore`."""
-        return self.complaint is None or not self.is_durable or self.unwritten_octets < MOST_UNSAFE_OCTETS
+        return self.complaint is None or self.unwritten_octets < MOST_UNSAFE_OCTETS
 
     @property
     def unwritten_octets(self) -> int:
@@ -275,13 +276,21 @@ class SqliteStore:
         if self._due is not None and self._due.active():
             self._due.cancel()
         self._due = None
-        if self._unwritten.writing is not None or not self._unwritten.current:
+        if self._unwritten.writing is not None or not self._unwritten.current or not self._is_open():
             return
-        if self._writing is None:
-            self._open()
         changes = self._unwritten.begin_writing()
         self._highest_written = max([self._highest_written, *(max(kept) for kept in changes.kept.values())])
         self._begin(changes)
+
+    def _is_open(self) -> bool:
+        """Open a temporary file if it is not open; if that fails, report it, try again later, and return False."""
+        if self._writing is None and (self._retry is None or not self._retry.active()):
+            try:
+                self._open()
+            except StoreError as error:
+                self._report_failure(str(error))
+                self._retry = self._reactor.callLater(RETRY_SECONDS, self._write)
+        return self._writing is not None
 
     def _begin(self, changes: Changes) -> None:
         assert self._writing is not None

@@ -18,7 +18,7 @@ from alaska.mlm.codec import encode
 from tests.broker.delivery_model import EVERYTHING, OK, DeliveryModel
 from tests.broker.model_state import Peer, SentMessage
 
-TURNS_TO_SETTLE = 60
+TURNS_TO_SETTLE = 120
 
 
 class BrokerModel(DeliveryModel):

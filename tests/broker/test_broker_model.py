@@ -291,14 +291,16 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         "WINDOW_MESSAGES": 4,
         "WINDOW_OCTETS": 14,
         "TOTAL_WINDOW_OCTETS": 3000,
+        "MAX_REFILLED_OCTETS": 4000,
         "NARROW_WINDOW_OCTETS": 600,
         "FREE_LANES": 2,
         "MAX_LANE_OCTETS": 2000,
     }.items():
         patch(lanes, name, size)
-    for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2}.items():
+    for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
         patch(backlog, name, size)
     patch(queue, "READS_PER_CALL", 2)
+    patch(queue, "MANY_LANES", 2)
     patch(queue, "MIN_DELIVERIES_PER_CALL", 2)
     patch(queues, "WORK_PER_TICK", 100)
     for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():

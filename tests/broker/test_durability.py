@@ -290,6 +290,29 @@ class ConfirmationTests(DurableTestCase):
         self.open("w", OFFER, credit=1)
         self.assertEqual(self.taken("w"), [b"bad"])
 
+    def test_replayed_to_plain_receiver(self) -> None:
+        """A replayed dead letter that has not left the process to a plain receiver is redelivered after a crash."""
+        self.open("w", OFFER, credit=1)
+        self.open("p", request(b"bad", tracker=b"t"))
+        self.do("w", mlm.Confirm(b"t", 404, b"no such script"), mlm.ConnectionClose())
+        self.write()
+        self.open("plain", OFFER)
+        (letter,) = self.broker.queues.dead_letters.summaries(0, 10)
+        self.router.unread.add(b"plain")
+        self.assertTrue(self.successResultOf(self.broker.queues.replay_dead_letter(letter.message.position, self.now)))
+        self.assertEqual(self.taken("plain"), [b"bad"])
+        self.broker.tick(self.now)
+        self.write()
+        self.crash()
+        self.router.unread.clear()
+        self.open("again", OFFER)
+        self.assertEqual(self.taken("again"), [b"bad"])
+        self.broker.tick(self.now)
+        self.write()
+        self.crash()
+        self.open("last", OFFER)
+        self.assertEqual(self.taken("last"), [])
+
 
 class AttemptTests(DurableTestCase):
     """Requests that crash the process of an embedded broker and its worker."""

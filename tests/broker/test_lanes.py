@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from alaska.broker import lanes, queues
+from collections.abc import Hashable
+
+from alaska.broker import backlog, lanes, queue, queues, subject_index
+from alaska.broker.clients import Client
+from alaska.broker.offers import Offers
 from alaska.interfaces import IStore
+from alaska.message import QueueKind
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase
 from tests.store.kinds import SpillingKind
@@ -66,6 +71,44 @@ class WindowsTests(BrokerTestCase):
         self.pass_time(3, "second")
         self.assertEqual(self.taken("second"), [b"%d" % (number // 3) for number in range(150)])
 
+    def test_unconfirmed_mail(self) -> None:
+        """Unconfirmed mail of clients that have left does not stay in memory; the next clients get it in order."""
+        self.open("sender")
+        for number in range(10):
+            self.open(f"box{number}", credit=10)
+            mails = [mlm.MailboxSend(b"box%d" % number, b"%d" % each, b"", 0, LARGE) for each in range(10)]
+            self.do("sender", *mails)
+            self.assertEqual(len(self.taken(f"box{number}")), 10)
+            self.do(f"box{number}", mlm.ConnectionClose())
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        for number in range(10):
+            self.open(f"box{number}", credit=10)
+            self.pass_time(0.5, "sender")
+            self.assertEqual(self.taken(f"box{number}"), [b"%d" % each for each in range(10)])
+
+    def test_lanes_without_ready_workers(self) -> None:
+        """A ready worker makes the broker read requests that it may take, and none of the others."""
+        self.patch(lanes, "NARROW_WINDOW_OCTETS", 1)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE) for number in range(100)])
+        self.open("other", mlm.ServiceOffer(b"svc", b"^none$"), credit=1)
+        self.pass_time(2, "sender", "worker", "other")
+        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+
+    def test_little_credit_for_many_lanes(self) -> None:
+        """What was read for several lanes, and cannot be delivered for lack of credit, does not stay in memory."""
+        self.patch(lanes, "MAX_REFILLED_OCTETS", MOST)
+        self.patch(lanes, "NARROW_WINDOW_OCTETS", 4000)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        subjects = [b"%d" % (number % 100) for number in range(300)]
+        self.open("sender", *[mlm.ServiceSend(b"svc", each, b"", 0, LARGE) for each in subjects])
+        for _ in range(100):
+            self.do("worker", mlm.Credit(1))
+            self.assertLess(self.broker.queues.window_memory.octets, MOST + 4000)
+        self.do("worker", mlm.Credit(1000))
+        self.pass_time(5, "sender", "worker")
+        self.assertCountEqual(self.taken("worker"), subjects)
+
     def test_number_of_lanes(self) -> None:
         """Lanes have a limit; a request that needs another one waits behind earlier ones, and keeps its position."""
         self.patch(lanes, "FREE_LANES", 3)
@@ -85,8 +128,76 @@ class WindowsTests(BrokerTestCase):
         self.assertEqual(self.broker.queues.window_memory.lane_octets, 0)
 
 
+class PatternTests(BrokerTestCase):
+    """Requests with different subjects wait in a service with many patterns."""
+
+    PATTERNS = 20
+    REQUESTS = 200
+
+    def make_store(self) -> IStore:
+        """Return a store that spills to a temporary file."""
+        kind = SpillingKind()
+        self.addCleanup(kind.clean_up)
+        return kind.make()
+
+    def matched(self, name: str, *commands: mlm.Command) -> int:
+        """Let a peer send commands; return how many patterns are matched meanwhile."""
+        consumers = self.broker.queues._queues[QueueKind.SERVICE, b"svc"].consumers
+        before = consumers.matched
+        self.do(name, *commands)
+        return consumers.matched - before
+
+    def test_matches_per_command(self) -> None:
+        """No command matches all waiting requests against all patterns; all are delivered in order."""
+        self.patch(backlog, "MAX_MATCHES", 100)
+        self.patch(subject_index, "MAX_CACHE_OCTETS", 0)
+        self.patch(subject_index, "MAX_CACHED_SUBJECTS", 1)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"(%d)?" % each) for each in range(self.PATTERNS)], credit=0)
+        self.open("sender")
+        for number in range(self.REQUESTS):
+            self.do("sender", mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, ()))
+        most = 700
+        offer = mlm.ServiceOffer(b"svc", b"^none$")
+        self.open("other", credit=1)
+        self.assertLess(self.matched("other", offer), most)
+        self.assertLess(self.matched("other", mlm.ConnectionClose()), most)
+        self.assertLess(self.matched("worker", mlm.Credit(self.REQUESTS // 2)), most)
+        self.pass_time(2, "worker", "sender")
+        self.open("other", OFFER, credit=0)
+        self.assertLess(self.matched("worker", mlm.ConnectionClose()), most)
+        first = self.taken("worker")
+        self.assertEqual(first, [b"%d" % number for number in range(self.REQUESTS // 2)])
+        self.assertLess(self.matched("other", mlm.Credit(self.REQUESTS)), most)
+        self.pass_time(2, "other", "sender")
+        self.assertEqual(self.taken("other"), [b"%d" % number for number in range(self.REQUESTS)])
+
+
 class BurstTests(BrokerTestCase):
     """Many waiting messages, for a worker that becomes ready."""
+
+    def test_many_lanes(self) -> None:
+        """Between two ticks, the broker looks through many lanes only a few times; the next tick delivers the rest."""
+        self.patch(queue, "MANY_LANES", 10)
+        self.patch(queues, "WORK_PER_TICK", 40)
+        self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
+        self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, ()) for number in range(100)])
+        self.open("other", mlm.ServiceOffer(b"svc", b"^none$"), credit=1)
+        self.pass_time(0.05, "sender")
+        asked = 0
+        next_of = Offers.next_of
+
+        def count(offers: Offers, lane: Hashable, tracker: bytes) -> Client | None:
+            nonlocal asked
+            asked += 1
+            return next_of(offers, lane, tracker)
+
+        self.patch(Offers, "next_of", count)
+        for _ in range(20):
+            self.do("other", mlm.Credit(1))
+        self.assertLessEqual(asked, 200)
+        self.do("worker", mlm.Credit(1000))
+        self.pass_time(2, "sender", "worker", "other")
+        self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(100)])
 
     def test_in_pieces(self) -> None:
         """The number of messages that one command delivers is limited; ticks deliver the others, in order."""

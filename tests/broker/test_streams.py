@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import LogLevel
 
+from alaska.broker import stream as one_stream
 from alaska.broker import stream_readers, streams
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import Page, Record, Retention
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import BrokerTestCase
+from tests.broker.broker_case import CLOSE, BrokerTestCase
 from tests.network_case import LogCase
 
 LIVE = mlm.LIVE_ONLY
@@ -114,7 +115,34 @@ class LagTests(StreamTestCase):
             self.do("w", *write(*numbers(10)))
             self.assertEqual(len(self.store.records(b"s", 0, 100)), 10)
             self.do("r", end)
+            self.pass_time(0.1)
             self.assertEqual(self.store.records(b"s", 0, 100), [])
+
+    def test_large_journal_is_emptied_in_steps(self) -> None:
+        """A tick removes records of a limited total size, or one record that is larger, and the next ones go on."""
+        self.patch(one_stream, "TRIM_MAX_OCTETS", 1000)
+        self.open("r", mlm.StreamRead(b"s", b""), credit=0)
+        sizes = [300] * 5 + [5000] * 2 + [300] * 5
+        self.do("w", mlm.StreamWrite(b"s"), *[mlm.StreamSend(b"", (bytes(size),)) for size in sizes])
+        self.do("r", CLOSE)
+        left = [len(sizes)]
+        while left[-1]:
+            self.pass_time(0.05)
+            left.append(len(self.store.records(b"s", 0, 100)))
+        self.assertEqual(left, [12, 9, 7, 6, 5, 2, 0])
+
+    def test_many_journals_are_emptied_in_turns(self) -> None:
+        """When a client leaves many streams at once, each tick empties some of them, until all are removed."""
+        self.patch(streams, "TRIM_WORK_PER_TICK", 5 * streams.WORK_PER_TRIM)
+        self.open("r", *[mlm.StreamRead(b"%d" % number, b"") for number in range(20)], credit=0)
+        for number in range(20):
+            self.do("w", mlm.StreamWrite(b"%d" % number), mlm.StreamSend(b"", (b"x",)))
+        self.do("r", CLOSE)
+        self.assertEqual(len(self.broker._streams._streams), 20)
+        self.pass_time(0.05)
+        self.assertIn(len(self.broker._streams._streams), range(10, 16))
+        self.pass_time(1)
+        self.assertEqual(len(self.broker._streams._streams), 0)
 
     def test_large_credit_is_fed_in_turns(self) -> None:
         """A reader that lags far behind is fed by several ticks, without a gap."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from itertools import pairwise
@@ -212,6 +213,21 @@ class SendTests(LinkTestCase):
             self.assertTrue(router.send(peer, [b"more"]))
             self.assertEqual(await read(reader), b"more")
         self.assertEqual(self.unsent, [])
+
+    async def test_large_frames_are_not_copied(self) -> None:
+        """The unread messages of several connections share each large frame, whatever its place in the message."""
+        heard = Waiter()
+        router = self.serve(heard)
+        readers = [self.plain_reader(router.endpoint, b"peer%d" % number) for number in range(4)]
+        await heard.until(len(readers))
+        large = os.urandom(10_000_000)
+        for content in ([large, b""], [b"", large]):
+            before = sys.getrefcount(large)
+            for number in range(len(readers)):
+                self.assertTrue(router.send(b"peer%d" % number, [b"header", *content]))
+            self.assertGreaterEqual(sys.getrefcount(large), before + len(readers))
+            for reader in readers:
+                self.assertEqual([await read(reader) for _ in range(3)], [b"header", *content])
 
 
 class ProofTests(LinkTestCase):

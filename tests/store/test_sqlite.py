@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -198,6 +199,37 @@ class FailureTests(FileTestCase):
         self.assertTrue(store.has_room)
         self.keep(store, *range(10, 100))
         self.assertFalse(store.has_room)
+
+    def test_no_room_for_a_temporary_file(self) -> None:
+        """A temporary file that cannot be written does not make memory grow without limit, either."""
+        store = self.open(TemporaryFile())
+        self.patch(sqlite, "SPILL_OCTETS", 1000)
+        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        self.keep(store, *range(1, 10))
+        self.writing.run("database or disk is full")
+        self.assertTrue(store.has_room)
+        self.keep(store, *range(10, 100))
+        self.assertFalse(store.has_room)
+        self.clock.advance(RETRY_SECONDS)
+        self.writing.run()
+        self.assertTrue(store.has_room)
+
+    def test_temporary_file_cannot_be_created(self) -> None:
+        """A temporary file that cannot be created is tried again every second, and nothing is lost meanwhile."""
+        store = self.open(TemporaryFile())
+        self.patch(sqlite, "SPILL_OCTETS", 1000)
+        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        folder = tempfile.tempdir
+        self.patch(tempfile, "tempdir", "/nonexistent")
+        self.keep(store, *range(1, 100))
+        self.assertFalse(store.has_room)
+        self.clock.advance(RETRY_SECONDS)
+        self.assertEqual(len([each for each in self.said if "complaint" in each]), 1)
+        self.patch(tempfile, "tempdir", folder)
+        self.clock.advance(RETRY_SECONDS)
+        self.writing.run()
+        self.assertTrue(store.has_room)
+        self.assertEqual([each.position for each in store.waiting(JOBS, 0, 200)], list(range(1, 100)))
 
     def test_really_full(self) -> None:
         """If SQLite reports that the disk is full, the batch fails, and earlier data is intact."""
