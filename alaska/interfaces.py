@@ -210,6 +210,9 @@ class ILink(Interface):
     def send(frames: list[bytes]) -> None:
         """Send a message, in one batch with all others of this iteration of the event loop."""
 
+    def send_from(take: Callable[[], list[list[bytes]]]) -> None:
+        """Do as :meth:`send` with the messages that ``take`` returns when the batch is sent."""
+
     def close() -> None:
         """Disconnect; messages sent while the link was up may still be transmitted. No callback is called any more."""
 
@@ -224,12 +227,14 @@ class IRouter(Interface):
 
     bound = Attribute("The bound endpoints; a wildcard port is replaced by the one that the system chose.")
 
-    def start(received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
+    def start(received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """Accept connections.
 
-        ``received`` is called with the routing id and the frames of each message. ``gone`` is called with the routing
-        id of each message that could not be sent, and with True if the connection's send queue is full because the peer
-        does not read, or with False if the connection does not exist any more.
+        ``received`` is called with the routing id and the frames of each message; it returns the number of commands in
+        it, unless that is one. The router reads a limited number of commands at a time.
+
+        ``gone`` is called with the routing id of each message that could not be sent, and with True if the connection's
+        send queue is full because the peer does not read, or with False if the connection does not exist any more.
 
         :raises CannotBind: an endpoint cannot be bound.
         """
@@ -252,6 +257,9 @@ class IRouter(Interface):
 
         This is faster than :meth:`send`.
         """
+
+    def post_from(peer: bytes, take: Callable[[], list[list[bytes]]]) -> None:
+        """Do as :meth:`post` with the messages that ``take`` returns when the batch is sent."""
 
     def close() -> None:
         """Close all connections. Sent messages have one second to be transmitted; no callback is called any more."""

@@ -37,11 +37,13 @@ from alaska.client.delivery import (
     MOST_STATUS,
     Confirmation,
     Delivery,
+    Headers,
     Text,
     to_frames,
     to_milliseconds,
     to_number,
     to_octets,
+    to_properties,
     to_text,
 )
 from alaska.client.trackers import Trackers, new_tracker
@@ -49,6 +51,7 @@ from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from alaska.mlm.listener import Delivered
+from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.states import State
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
@@ -151,55 +154,78 @@ class Client(Connection):
 
     # Sending
 
-    def send(self, subject: Text, *content: Text) -> None:
-        """Send a message to the stream of :meth:`produce`; raises the errors of :meth:`publish`."""
+    def send(self, subject: Text, *content: Text, headers: Headers | None = None) -> None:
+        """Send a message to the stream of :meth:`produce`; arguments and errors are those of :meth:`publish`."""
         if self._stream is None:
             raise errors.NotConnected("produce() has to name a stream first")
-        self.publish(self._stream, subject, *content)
+        self.publish(self._stream, subject, *content, headers=headers)
 
-    def publish(self, stream: Text, subject: Text, *content: Text) -> None:
+    def publish(self, stream: Text, subject: Text, *content: Text, headers: Headers | None = None) -> None:
         """Send a message to a stream.
 
+        ``headers`` are names and values for the receivers, at most 24 with at most 32 KiB. Only receivers and brokers
+        of Alaska 1.1 or later have them; others get the message without.
+
         :raises BacklogFull: the send buffer is full; nothing was sent.
-        :raises ValueTooLong: a name or the subject has more than 255 octets.
+        :raises ValueTooLong: a name or the subject has more than 255 octets, or the headers are too large.
         :raises NotConnected: the client is closed, or was never connected.
         :raises TypeError, ValueError: an argument is not valid; nothing was sent.
         """
         octets = to_octets(stream)
         encode(mlm.StreamWrite(octets))
-        self._send(mlm.StreamSend(to_octets(subject), to_frames(content)), octets)
+        self._send(mlm.StreamSend(to_octets(subject), to_frames(content), to_properties(headers)), octets)
 
-    def send_to(self, mailbox: Text, subject: Text, *content: Text, tracker: Text = "", timeout: float = 0.0) -> None:
+    def send_to(
+        self,
+        mailbox: Text,
+        subject: Text,
+        *content: Text,
+        tracker: Text = "",
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+    ) -> None:
         """Send a message to a mailbox; with a timeout, in seconds, it expires if it is not delivered by then.
 
         Raises the errors of :meth:`publish`.
         """
         octets = to_octets(mailbox), to_octets(subject), to_octets(tracker)
-        self._send(mlm.MailboxSend(*octets, to_milliseconds(timeout), to_frames(content)))
+        self._send(mlm.MailboxSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers)))
 
-    def send_for(self, service: Text, subject: Text, *content: Text, tracker: Text = "", timeout: float = 0.0) -> None:
+    def send_for(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        tracker: Text = "",
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+    ) -> None:
         """Send a request to a service; the timeout and errors are those of :meth:`send_to`."""
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
-        self._send(mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content)))
+        self._send(mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers)))
 
     def _send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> None:
         encode(command)
         self._check_open()
         self._machine.send(command, stream)
 
-    def track_to(self, mailbox: Text, subject: Text, *content: Text, timeout: float = 0.0) -> Deferred[Confirmation]:
+    def track_to(
+        self, mailbox: Text, subject: Text, *content: Text, timeout: float = 0.0, headers: Headers | None = None
+    ) -> Deferred[Confirmation]:
         """Send as :meth:`send_to`; the Deferred fires with the message's final status.
 
         :raises Refused: this is not a credit client, or the broker does not support confirmations.
         """
         tracker = self._new_tracker()
-        self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout)
+        self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers)
         return self._trackers.track(tracker)
 
-    def track_for(self, service: Text, subject: Text, *content: Text, timeout: float = 0.0) -> Deferred[Confirmation]:
+    def track_for(
+        self, service: Text, subject: Text, *content: Text, timeout: float = 0.0, headers: Headers | None = None
+    ) -> Deferred[Confirmation]:
         """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
         tracker = self._new_tracker()
-        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout)
+        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout, headers=headers)
         return self._trackers.track(tracker)
 
     def _new_tracker(self) -> str:
@@ -208,7 +234,9 @@ class Client(Connection):
             raise errors.Refused("this client gets no confirmations", errors.NOT_IMPLEMENTED)
         return new_tracker()
 
-    def ask(self, service: Text, subject: Text, *content: Text, timeout: float = 5.0) -> Deferred[Delivery]:
+    def ask(
+        self, service: Text, subject: Text, *content: Text, timeout: float = 5.0, headers: Headers | None = None
+    ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
         The client needs an address. With a broker that supports confirmations, the end of the request ends the wait: if
@@ -219,7 +247,7 @@ class Client(Connection):
         """
         tracker = new_tracker()
         octets = to_octets(service), to_octets(subject), tracker.encode()
-        command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content))
+        command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers))
         encode(command)
         self._check_open()
         if self._is_without_credit and not self._auto_confirms and self._machine.may_confirm:
@@ -274,14 +302,14 @@ class Client(Connection):
         """
         if not isinstance(delivery, Delivery):
             raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
-        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session)
+        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session, delivery.lease)
 
-    def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int) -> None:
-        """Confirm the delivery with a tracker in a session; see :meth:`confirm`."""
+    def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int, lease: int | None = None) -> None:
+        """Confirm the delivery with a tracker, and a lease if it has one, in a session; see :meth:`confirm`."""
         octets, why = to_octets(tracker), to_octets(reason)
         to_number(status, MOST_STATUS, "a status")
-        if octets:
-            self._machine.confirm(octets, status, why[: mlm.MAX_STRING_OCTETS], session)
+        if octets or lease is not None:
+            self._machine.confirm(octets, status, why, session, lease)
 
     def __aiter__(self) -> Client:
         return self
@@ -332,7 +360,7 @@ class Client(Connection):
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        reason = to_text(command.status_reason)
+        reason = to_text(octets_of_value(command.properties.get("error", command.status_reason)))
         confirmation = Confirmation(to_text(command.tracker), command.status_code, reason)
         self._trackers.confirmed(confirmation)
         if self._confirmed_callback is not None:

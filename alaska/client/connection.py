@@ -5,6 +5,8 @@ It connects the protocol's state machine (:mod:`alaska.mlm.client`) to a link, a
 
 from __future__ import annotations
 
+import os
+import socket
 from collections import deque
 from typing import Any, TypeAlias
 
@@ -13,13 +15,14 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from alaska import errors
+from alaska import __version__, errors
 from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
 from alaska.interfaces import ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
+from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
-from alaska.mlm.codec import decode, encode
+from alaska.mlm.codec import decode, decode_with_properties, encode, without_properties
 from alaska.mlm.listener import Delivered
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
@@ -27,6 +30,12 @@ from alaska.mlm.states import State
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
 TICK_SECONDS = 0.25
+ABOUT: mlm.Properties = {
+    "can": b"batch properties",
+    "host": socket.gethostname().encode(),
+    "pid": os.getpid(),
+    "version": __version__.encode(),
+}
 
 
 class Connection:
@@ -64,7 +73,8 @@ class Connection:
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
-        self._machine = ClientMachine(octets, self, most_messages, most_octets)
+        self._machine = ClientMachine(mlm.ConnectionOpen(octets, ABOUT), self, most_messages, most_octets)
+        self._outgoing = Outgoing()
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor
         self._connecting: Deferred[None] | None = None
@@ -184,13 +194,24 @@ class Connection:
     # Callbacks of the link and the timer
 
     def _received(self, frames: list[bytes]) -> None:
+        machine = self._machine
         try:
-            command = decode(frames)
+            if not machine.may_batch:
+                commands = [decode(frames)]
+            elif is_batch(frames):
+                commands = decode_batch(frames, mlm.Peer.BROKER)
+            else:
+                commands = [decode_with_properties(frames)]
         except errors.ProtocolError as error:
             self.malformed += 1
             self._log.warn("{address}: the broker sent {error}", address=self.address, error=error)
             return
-        self._machine.received(command, self._reactor.seconds())
+        now = self._reactor.seconds()
+        for command in commands:
+            try:
+                machine.received(command, now)
+            except Exception:  # A bug in the program's callback must not affect the other commands of a batch.
+                self._log.failure("{address}: a command could not be processed", address=self.address)
 
     def _link_changed(self, state: LinkState) -> None:
         self._machine.link(state, self._reactor.seconds())
@@ -202,8 +223,16 @@ class Connection:
 
     def transmit(self, command: mlm.Command) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        if self._link is not None:
-            self._link.send(encode(command))
+        if self._link is None:
+            return
+        if self._machine.may_batch:
+            if not self._outgoing:
+                self._link.send_from(self._outgoing.take)
+            self._outgoing.append(command)
+        else:
+            # What was to be sent before this CONNECTION-OPEN belongs to a session that has ended.
+            self._outgoing.clear()
+            self._link.send(encode(command if isinstance(command, mlm.ConnectionOpen) else without_properties(command)))
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""

@@ -6,15 +6,21 @@ surrogate escapes, which are sent back unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from alaska import errors
 from alaska.mlm import commands as mlm
 from alaska.mlm.listener import Delivered
+from alaska.mlm.properties import headers_of, of_headers
+from alaska.mlm.properties import to_number as to_unsigned
 
 Text: TypeAlias = "str | bytes | bytearray | memoryview"
 
+Headers: TypeAlias = "Mapping[str, str] | Mapping[str, Text] | Mapping[bytes, bytes] | Mapping[str, str | bytes]"
+MOST_HEADERS = 24
+MOST_HEADERS_OCTETS = 32 * 1024
 MOST_MILLISECONDS = 2**32 - 1
 MOST_POSITION = 2**64 - 1
 MOST_STATUS = 2**16 - 1
@@ -45,6 +51,24 @@ def to_frames(content: tuple[Text, ...]) -> tuple[bytes, ...]:
         if type(frame) is not bytes:
             return tuple(map(to_octets, content))
     return content  # type: ignore[return-value]  # all of them are bytes
+
+
+def to_properties(headers: Headers | None) -> mlm.Properties:
+    """Return headers as the properties of a command.
+
+    :raises TypeError: a name is not text, or a value is neither text nor octets.
+    :raises ValueTooLong: there are too many, a name is too long, or they are too large.
+    """
+    if not headers:
+        return {}
+    named = [(to_octets(name), to_octets(value)) for name, value in headers.items()]
+    octets = sum(len(name) + len(value) for name, value in named)
+    if len(named) > MOST_HEADERS or octets > MOST_HEADERS_OCTETS:
+        raise errors.ValueTooLong(
+            f"a message cannot have {len(named)} headers of {octets} octets, the limits are {MOST_HEADERS} and "
+            f"{MOST_HEADERS_OCTETS}"
+        )
+    return of_headers(named)
 
 
 def to_number(value: int, most: int, what: str) -> int:
@@ -127,6 +151,28 @@ class Delivery(NamedTuple):
     def tracker_octets(self) -> bytes:
         """The tracker in octets."""
         return self.command.tracker if isinstance(self.command, _TRACKED) else b""
+
+    @property
+    def lease(self) -> int | None:
+        """What identifies the delivery in its confirmation (docs/protocol.md, section 7); None if the tracker does."""
+        lease = self.command.properties.get("lease")
+        return lease if type(lease) is int or lease is None else to_unsigned(lease)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the message."""
+        return {to_text(name): to_text(value) for name, value in headers_of(self.command.properties)}
+
+    @property
+    def attempt(self) -> int | None:
+        """How often the message was delivered, from 1 on; None if the broker does not tell."""
+        return to_unsigned(self.command.properties.get("attempt"))
+
+    @property
+    def arrived(self) -> float | None:
+        """When the broker received the message, in seconds since 1970; None if the broker does not tell."""
+        since = to_unsigned(self.command.properties.get("since"))
+        return None if since is None else since / 1000
 
     @property
     def position(self) -> int | None:

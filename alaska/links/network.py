@@ -258,6 +258,11 @@ class DealerLink:
             # If the connection is lost by then, the monitor reports it.
             self._socket.post(frames)
 
+    def send_from(self, take: Callable[[], list[list[bytes]]]) -> None:
+        """See :class:`ILink`."""
+        if self._socket is not None:
+            self._socket.post_from(take)
+
     def close(self) -> None:
         """See :class:`ILink`."""
         self._shared.links.discard(self)
@@ -305,7 +310,7 @@ class RouterLink:
         """The endpoint that was bound last; a wildcard port is replaced by the one that the system chose."""
         return self.bound[-1] if self.bound else ""
 
-    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
         socket = self._socket = Router(
             self._factory,
@@ -365,6 +370,11 @@ class RouterLink:
         """See :class:`IRouter`."""
         if self._socket is not None:
             self._socket.post([peer, *frames])
+
+    def post_from(self, peer: bytes, take: Callable[[], list[list[bytes]]]) -> None:
+        """See :class:`IRouter`."""
+        if self._socket is not None:
+            self._socket.post_from(lambda: [[peer, *frames] for frames in take()])
 
     def close(self) -> None:
         """See :class:`IRouter`."""

@@ -2,7 +2,7 @@
 
 The descriptor of a ZeroMQ socket is edge-triggered: after any send or receive there may be messages that it does not
 signal again. So a socket is read until it is empty, and again after each send. One call reads at most
-:data:`MAX_READ` messages for at most :data:`TURN_SECONDS`, sends the posted messages, and returns to the event loop,
+:data:`MAX_READ` commands for at most :data:`TURN_SECONDS`, sends the posted messages, and returns to the event loop,
 so a busy peer does not delay the heartbeats of others.
 
 Waking up ZeroMQ's idle I/O thread takes longer than sending a message. So messages are sent in batches: at the end of
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 import zmq
@@ -29,6 +29,7 @@ MAX_BATCH = 64
 # pyzmq's methods for whole messages check each flag and option every time, which takes longer than the sending.
 _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
+Take = Callable[[], Iterable[Sequence[bytes]]]
 _UNDELIVERABLE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
 _DESCRIPTOR = 2
 """ZMQ_SRCFD: the message property with the descriptor of the connection that a message was received from."""
@@ -96,14 +97,14 @@ class Socket(ZmqConnection):
     def __init__(
         self,
         factory: ZmqFactory,
-        received: Callable[[list[bytes]], None],
+        received: Callable[[list[bytes]], int | None],
         unsent: Callable[[Sequence[bytes], bool], None] = lambda _frames, _is_full: None,
     ) -> None:
         self._received = received
         self._unsent = unsent
         self._next_read: IDelayedCall | None = None
         self._is_reading = False
-        self._posted: list[Sequence[bytes]] = []
+        self._posted: list[Sequence[bytes] | Take] = []
         super().__init__(factory)
 
     def doRead(self) -> None:
@@ -126,9 +127,11 @@ class Socket(ZmqConnection):
         # Without this ZeroMQ checks its other connections only at every hundredth frame.
         self.socket.get(zmq.EVENTS)
         end = monotonic() + TURN_SECONDS
-        for _ in range(MAX_READ):
-            if len(self._posted) >= MAX_BATCH:
+        commands = unsent = 0
+        while commands < MAX_READ:
+            if len(self._posted) >= MAX_BATCH or unsent >= MAX_BATCH:
                 self._send_posted()
+                unsent = 0
             if self.factory is None:
                 return True
             try:
@@ -137,14 +140,18 @@ class Socket(ZmqConnection):
                 if not self._posted:
                     return True
                 self._send_posted()
+                commands += 1
                 continue
             if len(frames[-1]) > _LARGE_OCTETS and self._posted:
                 # Processing a large message takes time; send the batch first.
                 self._send_posted()
+            count = 1
             try:
-                self._received(frames)
+                count = self._received(frames) or 1
             except Exception:  # A bug in processing one message must not affect the others.
                 self._log.failure("a message could not be processed")
+            commands += count
+            unsent += count
             if monotonic() >= end:
                 break
         return False
@@ -157,6 +164,12 @@ class Socket(ZmqConnection):
     def post(self, frames: Sequence[bytes]) -> None:
         """Add a message to the batch that is sent at the end of this iteration of the event loop."""
         self._posted.append(frames)
+        if self._next_read is None and not self._is_reading:
+            self._read_soon()
+
+    def post_from(self, take: Take) -> None:
+        """Add to the batch the messages that ``take`` returns when it is sent."""
+        self._posted.append(take)
         if self._next_read is None and not self._is_reading:
             self._read_soon()
 
@@ -184,8 +197,12 @@ class Socket(ZmqConnection):
 
     def _send_posted(self) -> None:
         posted, self._posted = self._posted, []
-        for frames in posted:
-            self._send(frames)
+        for entry in posted:
+            if callable(entry):
+                for frames in entry():
+                    self._send(frames)
+            else:
+                self._send(entry)
 
     def _send(self, frames: Sequence[bytes], last: zmq.Frame | None = None) -> bool:
         """Send a message, with ``last`` (if given) as its last frame; return False if it was not sent."""

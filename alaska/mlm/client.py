@@ -12,12 +12,12 @@ message; a credit client also sends messages with a tracker again until it has r
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from alaska import errors
 from alaska.mlm import commands as mlm
+from alaska.mlm.confirmations import Unconfirmed, confirmation
 from alaska.mlm.listener import Delivered, Listener
 from alaska.mlm.outbox import Outbox
 from alaska.mlm.setups import Request, Setups, refusal
@@ -35,17 +35,19 @@ class ClientMachine:
     ``most_messages`` and ``most_octets`` limit the outbox, the buffer of messages that the broker may not have.
     """
 
-    def __init__(self, address: bytes, listener: Listener, most_messages: int, most_octets: int) -> None:
+    def __init__(self, opening: mlm.ConnectionOpen, listener: Listener, most_messages: int, most_octets: int) -> None:
         self.state = State.DOWN
         self.capabilities: frozenset[bytes] = frozenset()
+        self.may_batch = False
+        """Whether commands may be sent and received in a BATCH (docs/protocol.md, section 7)."""
         self.session = 0
-        self._address = address
+        self._opening = opening
         self._listener = listener
         self._outbox = Outbox(most_messages, most_octets)
         self._setups = Setups()
         # Looked up for each delivery.
         self._replays = self._setups.replays
-        self._unconfirmed: dict[bytes, deque[tuple[int, mlm.MailboxSend | mlm.ServiceSend]]] = {}
+        self._unconfirmed = Unconfirmed()
         self._stream: bytes | None = None
         self._credit: int | None = None
         self.last_received = 0.0
@@ -118,7 +120,7 @@ class ClientMachine:
         """
         self._outbox.add(command, stream)
         if not isinstance(command, mlm.StreamSend) and command.tracker and self.may_be_confirmed:
-            self._unconfirmed.setdefault(command.tracker, deque()).append((self._outbox.last, command))
+            self._unconfirmed.add(self._outbox.last, command)
         self._transmit_pending()
         return self._outbox.last
 
@@ -169,10 +171,13 @@ class ClientMachine:
         if self.state is State.OPEN:
             self._transmit_credit(amount)
 
-    def confirm(self, tracker: bytes, status: int, reason: bytes, session: int) -> None:
-        """Send CONFIRM for a delivery, if the broker supports it and the session is still the same."""
+    def confirm(self, tracker: bytes, status: int, reason: bytes, session: int, lease: int | None = None) -> None:
+        """Send CONFIRM for a delivery, if the broker supports it and the session is still the same.
+
+        A reason of more than 255 octets is also sent as a whole, if the broker reads properties.
+        """
         if self.state is State.OPEN and session == self.session and b"confirm" in self.capabilities:
-            self._listener.transmit(mlm.Confirm(tracker, status, reason))
+            self._listener.transmit(confirmation(tracker, status, reason, lease))
 
     # Actions of the table
 
@@ -187,7 +192,8 @@ class ClientMachine:
         self._open_attempts += 1
         self._last_open = self._last_ping = self._now
         self.last_received = self._now
-        self._listener.transmit(mlm.ConnectionOpen(self._address))
+        self.may_batch = False
+        self._listener.transmit(self._opening)
         if self._credit is not None:
             # Right after OPEN, so that messages already queued for the client have to be confirmed (docs/protocol.md,
             # section 5).
@@ -206,6 +212,7 @@ class ClientMachine:
         self.session += 1
         words = command.status_reason.split()
         self.capabilities = frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
+        self.may_batch = b"batch" in self.capabilities
         self._stream = None
         for request in self._setups.reopened():
             self._transmit_request(request)
@@ -220,8 +227,7 @@ class ClientMachine:
         """Send messages again that a previous broker received but did not confirm; the outbox has all others."""
         if not self.may_be_confirmed:
             self._unconfirmed.clear()
-        proven = [each for waiting in self._unconfirmed.values() for each in waiting if each[0] <= self._outbox.proven]
-        for _, command in sorted(proven, key=lambda each: each[0]):
+        for command in self._unconfirmed.upto(self._outbox.proven):
             self._listener.transmit(command)
 
     def _answer(self, command: mlm.Command | None) -> None:
@@ -277,11 +283,7 @@ class ClientMachine:
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Confirm) -> None:
-        waiting = self._unconfirmed.get(command.tracker)
-        if waiting is not None:
-            waiting.popleft()
-            if not waiting:
-                del self._unconfirmed[command.tracker]
+        self._unconfirmed.confirmed(command.tracker)
         self._listener.confirmed(command)
 
     def _resume(self, command: mlm.Command | None) -> None:

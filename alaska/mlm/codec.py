@@ -1,9 +1,9 @@
-"""Encode commands to frames and decode them (docs/protocol.md, section 2).
+"""Encode commands to frames and decode them, each as a message of its own (docs/protocol.md, sections 2 and 7).
 
 The code of an encoder and a decoder is generated for each layout in :data:`alaska.mlm.commands.LAYOUTS`, as Python
 generates the methods of a named tuple. A loop over the fields would take three times as long, and the broker spends
-much of its time here. Octets after the last field of a header are ignored, as in C; any other deviation from the table
-is a :exc:`ProtocolError`.
+much of its time here. Between peers that have agreed on properties, these stand behind the last field of a header.
+From all other peers, octets there are ignored, as in C. Any other deviation from the table is a :exc:`ProtocolError`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from alaska.errors import ProtocolError, ValueTooLong
-from alaska.mlm.commands import LAYOUTS, MAX_STRING_OCTETS, PROTOCOL_NAME, PROTOCOL_VERSION, Command, Kind, Layout
+from alaska.mlm import properties
+from alaska.mlm.commands import (
+    LAYOUTS,
+    MAX_STRING_OCTETS,
+    PROTOCOL_NAME,
+    PROTOCOL_VERSION,
+    Command,
+    ConnectionOpen,
+    Kind,
+    Layout,
+)
 
 SIGNATURE = b"\xaa\xa8"
 _WIDTHS = {Kind.NUMBER_2: 2, Kind.NUMBER_4: 4, Kind.NUMBER_8: 8}
@@ -25,51 +37,62 @@ class _Form:
     """The generated encoder and decoder of one layout.
 
     ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``read`` returns the
-    command for a header and all frames; if they are not valid, it returns None or raises an IndexError.
+    command for a header and all frames, without properties, and ``end`` the offset behind its last field; if they are
+    not valid, they return None or raise an IndexError.
     """
 
-    __slots__ = ("has_content", "name", "prefix", "read", "widths", "write")
+    __slots__ = ("end", "fields", "has_content", "has_properties", "name", "prefix", "read", "type", "widths", "write")
 
     def __init__(self, layout: Layout) -> None:
         self.name = layout.name
+        self.type = layout.type
         self.has_content = layout.has_content
+        self.has_properties = layout.has_properties
         greeting = _GREETING if Kind.PROTOCOL in layout.fields else b""
         self.prefix = SIGNATURE + bytes((layout.number,)) + greeting
         # The octets of each number; 0 for a string.
         self.widths = tuple(_WIDTHS.get(kind, 0) for kind in layout.fields if kind not in (Kind.PROTOCOL, Kind.VERSION))
-        names = tuple(f"value_{number}" for number in range(len(self.widths)))
-        known = {"prefix": self.prefix, "kind": layout.type, "new": tuple.__new__, "number": int.from_bytes}
-        self.write = cast("Callable[[Command], list[bytes]]", _made(self._writer(names), known))
-        self.read = cast("Callable[[bytes, Sequence[bytes]], Command | None]", _made(self._reader(names), known))
+        self.fields = layout.type.__struct_fields__[: len(self.widths)]
+        known = {"prefix": self.prefix, "new": layout.type, "number": int.from_bytes, "encoded": properties.encode}
+        self.write = cast("Callable[[Command], list[bytes]]", _made(self._writer(), known))
+        self.read = cast("Callable[[bytes, Sequence[bytes]], Command | None]", _made(self._reader(), known))
+        self.end = cast("Callable[[bytes], int]", _made(self._measure(), known))
 
-    def _writer(self, names: tuple[str, ...]) -> str:
+    def _writer(self) -> str:
         form, parts = "", []
-        for name, width in zip(names, self.widths, strict=True):
+        for name, width in zip(self.fields, self.widths, strict=True):
             form += "%b" if width else "%c%b"
-            parts.append(f"{name}.to_bytes({width}, 'big')" if width else f"len({name}), {name}")
-        unpacked = [*names, "content"] if self.has_content else names
-        return (
-            "def made(command):\n"
-            + (f"    {', '.join(unpacked)}, = command\n" if unpacked else "")
-            + (f"    header = prefix + b'{form}' % ({', '.join(parts)},)\n" if names else "    header = prefix\n")
-            + ("    return [header, *content]\n" if self.has_content else "    return [header]\n")
-        )
+            value = f"command.{name}"
+            parts.append(f"{value}.to_bytes({width}, 'big')" if width else f"len({value}), {value}")
+        lines = [f"header = prefix + b'{form}' % ({', '.join(parts)},)" if parts else "header = prefix"]
+        if self.has_properties:
+            lines += ["if command.properties:", "    header += encoded(command.properties)"]
+        lines.append("return [header, *command.content]" if self.has_content else "return [header]")
+        return "def made(command):\n" + "".join(f"    {line}\n" for line in lines)
 
-    def _reader(self, names: tuple[str, ...]) -> str:
-        lines = []
-        if len(self.prefix) > _PREFIX_OCTETS:
-            lines += ["if not header.startswith(prefix):", "    return None"]
-        lines.append(f"end = {len(self.prefix)}")
-        for name, width in zip(names, self.widths, strict=True):
+    def _walk(self) -> list[str]:
+        """Return the lines that read the fields of a header; ``end`` is the offset behind the last one."""
+        lines = [f"end = {len(self.prefix)}"]
+        for name, width in zip(self.fields, self.widths, strict=True):
             if width:
                 lines += ["at = end", f"end = at + {width}", f"{name} = number(header[at:end], 'big')"]
             else:
                 lines += ["at = end + 1", "end = at + header[end]", f"{name} = header[at:end]"]
+        return lines
+
+    def _reader(self) -> str:
+        lines = []
+        if len(self.prefix) > _PREFIX_OCTETS:
+            lines += ["if not header.startswith(prefix):", "    return None"]
         has_more = "" if self.has_content else " or len(frames) > 1"
-        lines += [f"if end > len(header){has_more}:", "    return None"]
-        values = [*names, "tuple(frames[1:])"] if self.has_content else names
-        lines.append(f"return new(kind, ({', '.join(values)}{',' if values else ''}))")
+        lines += [*self._walk(), f"if end > len(header){has_more}:", "    return None"]
+        values = [*self.fields, "tuple(frames[1:])"] if self.has_content else self.fields
+        lines.append(f"return new({', '.join(values)})")
         return "def made(header, frames):\n" + "".join(f"    {line}\n" for line in lines)
+
+    def _measure(self) -> str:
+        lines = [*self._walk(), "return end"]
+        return "def made(header):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _made(source: str, known: Mapping[str, object]) -> object:
@@ -95,11 +118,16 @@ def encode(command: Command) -> list[bytes]:
         raise ValueTooLong(_too_long(command)) from None
 
 
+def without_properties(command: Command) -> Command:
+    """Return a command for a peer that cannot read properties."""
+    has_properties = _BY_TYPE[type(command)].has_properties and command.properties  # type: ignore[union-attr]
+    return replace(command, properties={}) if has_properties else command
+
+
 def _too_long(command: Command) -> str:
     form = _BY_TYPE[type(command)]
-    values: tuple[Any, ...] = command
-    # Content is a value without a field in the header.
-    for width, value in zip(form.widths, values, strict=False):
+    for name, width in zip(form.fields, form.widths, strict=True):
+        value: Any = getattr(command, name)
         if not width and len(value) > MAX_STRING_OCTETS:
             return f"{form.name} cannot carry a string of {len(value)} octets, {MAX_STRING_OCTETS} is the most"
         if width and not 0 <= value < 1 << 8 * width:
@@ -108,10 +136,33 @@ def _too_long(command: Command) -> str:
 
 
 def decode(frames: Sequence[bytes]) -> Command:
-    """Return the command for its frames, header first, without a routing id.
+    """Return the command for its frames, header first, without a routing id; octets behind the last field are ignored.
+
+    Those behind a CONNECTION-OPEN are its properties if they begin with a possible number of properties.
 
     :raises ProtocolError: the frames are not a valid command. No other error is raised, whatever the frames contain.
     """
+    command, form = _decoded(frames)
+    if form.type is ConnectionOpen and properties.may_begin(frames[0], form.end(frames[0])):
+        return _with_properties(command, form, frames[0])
+    return command
+
+
+def decode_with_properties(frames: Sequence[bytes]) -> Command:
+    """Do as :func:`decode` for a peer that may send properties.
+
+    :raises ProtocolError: the frames, or the properties, are not valid.
+    """
+    command, form = _decoded(frames)
+    return _with_properties(command, form, frames[0]) if form.has_properties else command
+
+
+def _with_properties(command: Command, form: _Form, header: bytes) -> Command:
+    end = form.end(header)
+    return command if end == len(header) else replace(command, properties=properties.decode(header, end))
+
+
+def _decoded(frames: Sequence[bytes]) -> tuple[Command, _Form]:
     if not frames:
         raise ProtocolError("a message without a frame")
     header = frames[0]
@@ -124,7 +175,7 @@ def decode(frames: Sequence[bytes]) -> Command:
         command = None
     if command is None:
         raise ProtocolError(_unreadable(form, frames))
-    return command
+    return command, form
 
 
 def _unreadable(form: _Form, frames: Sequence[bytes]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from alaska.mlm import commands as mlm
 
 FROM_THE_START = 0
@@ -26,7 +28,7 @@ class Replay:
     @property
     def command(self) -> mlm.StreamReplay:
         """The STREAM-REPLAY for the records that were not delivered yet."""
-        return self._requested if self._next is None else self._requested._replace(position=self._next)
+        return self._requested if self._next is None else replace(self._requested, position=self._next)
 
     def reopened(self) -> None:
         """Record that the command has to be sent again."""

@@ -188,6 +188,15 @@ class MemoryLink:
         if router is not None:
             self._network.later(lambda: router.take(peer, frames))
 
+    def send_from(self, take: Callable[[], list[list[bytes]]]) -> None:
+        """See :class:`ILink`."""
+
+        def send_all() -> None:
+            for frames in take():
+                self.send(frames)
+
+        self._network.later(send_all)
+
     def take(self, frames: list[bytes]) -> None:
         """Receive a message."""
         if self._received is not None:
@@ -213,12 +222,12 @@ class MemoryRouter:
         self._network = network
         self._endpoints = endpoints
         self.bound: list[str] = []
-        self._received: Callable[[bytes, list[bytes]], None] | None = None
+        self._received: Callable[[bytes, list[bytes]], int | None] | None = None
         self._gone: Callable[[bytes, bool], None] = lambda _peer, _is_full: None
         self.is_plain = is_plain
         self.links: dict[bytes, MemoryLink] = {}
 
-    def start(self, received: Callable[[bytes, list[bytes]], None], gone: Callable[[bytes, bool], None]) -> None:
+    def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
         self._received = received
         self._gone = gone
@@ -251,6 +260,15 @@ class MemoryRouter:
         """See :class:`IRouter`."""
         if not self.send(peer, frames):
             self._network.later(lambda: self._gone(peer, False))
+
+    def post_from(self, peer: bytes, take: Callable[[], list[list[bytes]]]) -> None:
+        """See :class:`IRouter`."""
+
+        def post_all() -> None:
+            for frames in take():
+                self.post(peer, frames)
+
+        self._network.later(post_all)
 
     def take(self, peer: bytes, frames: list[bytes]) -> None:
         """Receive a message."""

@@ -72,7 +72,7 @@ class MachineTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.recorder = Recorder()
-        self.machine = ClientMachine(b"me", self.recorder, 10, 1000)
+        self.machine = ClientMachine(mlm.ConnectionOpen(b"me"), self.recorder, 10, 1000)
         self.now = 0.0
 
     def open(self, answer: mlm.Command = OK) -> None:

@@ -54,7 +54,7 @@ COMMANDS = st.one_of([commands_of(layout) for layout in LAYOUTS])
 def from_vector(case: dict[str, Any]) -> Command:
     """Return the command of a test vector."""
     layout = BY_NAME[case["command"]]
-    fields = [name for name in layout.type._fields if name != "content"]
+    fields = [name for name in layout.type.__struct_fields__ if name not in ("content", "properties")]
     values: list[Any] = [
         octets(case["fields"][name]) if kind is Kind.STRING else case["fields"][name]
         for name, kind in zip(fields, field_kinds(layout), strict=True)
@@ -70,9 +70,9 @@ class TableTests(SynchronousTestCase):
     def test_fields_are_those_of_the_types(self) -> None:
         """Each layout has as many fields as its type, without the content."""
         for layout in LAYOUTS:
-            fields = [name for name in layout.type._fields if name != "content"]
+            fields = [name for name in layout.type.__struct_fields__ if name not in ("content", "properties")]
             self.assertEqual(len(fields), len(field_kinds(layout)), layout.name)
-            self.assertEqual("content" in layout.type._fields, layout.has_content, layout.name)
+            self.assertEqual("content" in layout.type.__struct_fields__, layout.has_content, layout.name)
 
     def test_numbers_are_one_to_twenty(self) -> None:
         """The table has the commands 1 to 20 in order."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from alaska.mlm import commands as mlm
 from alaska.mlm.setups import Request
 from tests.mlm.machine_case import (
@@ -43,45 +45,45 @@ class ReplayTests(MachineTestCase):
         self.ask(self.REPLAY)
         self.hear(self.record(1), self.record(4))
         for _ in range(2):
-            self.assertEqual(self.open_again(), [self.REPLAY._replace(position=5)])
+            self.assertEqual(self.open_again(), [replace(self.REPLAY, position=5)])
         self.hear(mlm.Ok(200, b"last=9"), self.record(7))
-        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=8)])
+        self.assertEqual(self.open_again(), [replace(self.REPLAY, position=8)])
 
     def test_nothing_came(self) -> None:
         """A replay without deliveries is requested again unchanged."""
-        self.ask(self.REPLAY, self.REPLAY._replace(stream=b"other", position=3))
+        self.ask(self.REPLAY, replace(self.REPLAY, stream=b"other", position=3))
         self.hear(self.record(5))
-        asked = [self.REPLAY._replace(position=6), self.REPLAY._replace(stream=b"other", position=3)]
+        asked = [replace(self.REPLAY, position=6), replace(self.REPLAY, stream=b"other", position=3)]
         self.assertEqual(self.open_again(), asked)
 
     def test_from_now_on(self) -> None:
         """A replay of new records only misses no record that is written during a reconnect."""
-        self.ask(self.REPLAY._replace(position=mlm.LIVE_ONLY))
-        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=10)])
+        self.ask(replace(self.REPLAY, position=mlm.LIVE_ONLY))
+        self.assertEqual(self.open_again(), [replace(self.REPLAY, position=10)])
 
     def test_another_pattern_asked_for_later(self) -> None:
         """Replays of one stream with several patterns each continue at their own position."""
         self.ask(self.REPLAY)
         self.hear(self.record(8))
-        self.ask(self.REPLAY._replace(pattern=b"b"))
+        self.ask(replace(self.REPLAY, pattern=b"b"))
         self.assertEqual([each.position for each in self.open_again()], [9, 0])  # type: ignore[union-attr]
         self.hear(mlm.Ok(200, b"last=9"), mlm.Ok(200, b"last=9"), self.record(2))
         self.assertEqual([each.position for each in self.open_again()], [9, 3])  # type: ignore[union-attr]
 
     def test_stream_began_anew(self) -> None:
         """A stream whose last position is below the next expected one is a new stream, and is read from its start."""
-        self.ask(self.REPLAY._replace(position=5))
+        self.ask(replace(self.REPLAY, position=5))
         self.hear(self.record(9))
-        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=10)])
+        self.assertEqual(self.open_again(), [replace(self.REPLAY, position=10)])
         self.hear(mlm.Ok(200, b"last=3"))
         self.assertEqual(self.recorder.take(), [self.REPLAY])
         self.hear(mlm.Ok(200, b"last=3"), self.record(1))
-        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=2)])
+        self.assertEqual(self.open_again(), [replace(self.REPLAY, position=2)])
 
     def test_position_to_come(self) -> None:
         """If the program has requested a position beyond the end of the stream, a reconnect does not change it."""
-        self.ask(self.REPLAY._replace(position=50))
-        self.assertEqual(self.open_again(), [self.REPLAY._replace(position=50)])
+        self.ask(replace(self.REPLAY, position=50))
+        self.assertEqual(self.open_again(), [replace(self.REPLAY, position=50)])
 
     def test_nothing_more_after_a_close(self) -> None:
         """A client that is closing does not request a replay again."""
