@@ -5,15 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
-from alaska.mlm.commands import Content
+from msgspec import Struct
+
+from alaska.mlm.commands import Content, Properties
+from alaska.mlm.properties import octets_of
 from alaska.names import printable
 
 FRAME_OCTETS = 64
 """The memory that a frame takes in addition to its octets."""
+PROPERTY_OCTETS = 128
+"""The memory that a property takes in addition to its octets."""
 FREE_FRAMES = 16
 FREE_OCTETS = 256
 MOST_POSITION = 2**62
@@ -52,14 +57,17 @@ class QueueSize(NamedTuple):
     octets: int
 
 
-@dataclass(slots=True, eq=False)
-class Message:
+class Message(Struct, eq=False):
     """A mailbox message or a service request.
 
     ``position`` numbers the broker's messages in the order of their arrival. ``is_tracked``: the sender expects
     CONFIRMs for the message; ``origin`` is the sender's routing id, which is not valid after a restart of the broker.
     ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries.
     ``sent_as`` is the sender's own tracker if the broker has replaced it (:mod:`alaska.broker.tracker_aliases`).
+    ``since`` is when it arrived, in ms since 1970; ``properties`` are the sender's. ``size`` is computed, and is what
+    limits count, see :func:`counted_size`.
+
+    It is a struct of msgspec, which is created in half of the time of a dataclass.
     """
 
     position: int
@@ -73,12 +81,15 @@ class Message:
     expires: float | None = None
     attempts: int = 0
     sent_as: bytes = b""
-    size: int = field(init=False)
-    """The size that limits count, see :func:`counted_size`."""
+    since: int = 0
+    properties: Properties = {}  # msgspec copies it
+    size: int = 0
 
     def __post_init__(self) -> None:
         content = self.content
         names = len(self.queue[1]) + len(self.sender) + len(self.subject) + len(self.tracker)
+        if self.properties:
+            names += octets_of(self.properties) + PROPERTY_OCTETS * len(self.properties)
         if len(content) == 1 and names <= FREE_OCTETS:
             # The most frequent case, without a call.
             self.size = len(content[0])
@@ -110,11 +121,15 @@ class Record(NamedTuple):
     sender: bytes
     subject: bytes
     content: Content
+    properties: Properties = {}  # noqa: RUF012  # nobody changes it
 
     @property
     def size(self) -> int:
         """The size that limits count, see :func:`counted_size`."""
-        return counted_size(self.content, len(self.stream) + len(self.sender) + len(self.subject))
+        names = len(self.stream) + len(self.sender) + len(self.subject)
+        if self.properties:
+            names += octets_of(self.properties) + PROPERTY_OCTETS * len(self.properties)
+        return counted_size(self.content, names)
 
 
 class RecordSize(NamedTuple):

@@ -12,33 +12,30 @@ from typing import Any
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker.batches import Batches, Clock
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.liveness import Liveness
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
 from alaska.message import QueueName
 from alaska.mlm import commands as mlm
+from alaska.mlm import properties
 from alaska.mlm.codec import decode
 from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
 
 CAPABILITIES = b"alaska/1 credit confirm replay"
+SECOND_EDITION = b" batch properties"
+"""Further capabilities, for clients that announce any of them."""
 MAX_CREDIT = 2**31
-PROBE_SECONDS = 1.5
-"""A client with unconfirmed deliveries that sends nothing for this long is probed."""
-GRACE_SECONDS = 1.0
-"""If the broker was not called for this long, its own process was stopped, and no client expires for that time."""
 STORE_ERROR_SECONDS = 60.0
-_REPLIES_UNREAD = (
-    "{client.name} does not read the replies to its commands: mlm_server/clients/unread-count is reached, or all "
-    "connections together have too much unread (unread-size), and its session ends"
-)
 
 
 class Broker:
@@ -51,7 +48,6 @@ class Broker:
 
     def __init__(self, router: IRouter, limits: Limits, store: IStore) -> None:
         self._router = router
-        self._client_timeout = limits.client_timeout
         self._most_clients = limits.clients
         self._most_unconfirmed = limits.unconfirmed_octets
         self._dead_letters_are_open = limits.dead_letters.is_open
@@ -60,16 +56,17 @@ class Broker:
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()
+        self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
         self._streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self._dead_letter_service = DeadLetterService(self.queues, self.counters)
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._now = 0.0
-        self._last_tick: float | None = None
         self._initial_wall_offset: float | None = None
         self._store_error_logged_at = float("-inf")
         self._clients_with_held_mail: dict[Client, None] = {}
+        self.batches = Batches(self._execute, self._end_for_error)
         methods: dict[Action, Callable[[Client, Any], None]] = {
             Action.PONG: self._pong,
             Action.CLOSE: self._close,
@@ -88,22 +85,28 @@ class Broker:
 
     # Events
 
-    def received(self, peer: bytes, frames: list[bytes], now: float) -> None:
-        """Carry out a command of a peer. Nothing that a peer can send makes this raise."""
+    def received(self, peer: bytes, frames: list[bytes], now: float, clock: Clock = lambda: 0.0) -> int:
+        """Execute the commands in a message of a peer, and return how many these are.
+
+        If a BATCH takes too long by the ``clock``, :meth:`continue_batches` continues with it. Nothing that a peer can
+        send makes this raise.
+        """
         self._now = now
-        self.counters.received += 1
         client = self.clients.by_peer(peer)
-        if client is None and self.flows.is_stalled(peer):
-            return
-        try:
-            command = decode(frames)
-        except errors.ProtocolError as error:
-            self._malformed(peer, client, error)
-            return
         if client is None:
-            self._received_before_open(peer, command)
-            return
+            if not self.flows.is_stalled(peer):
+                self._received_before_open(peer, frames)
+            return 1
         client.last_heard = now
+        return self.batches.received(client, frames, clock)
+
+    def continue_batches(self, now: float, clock: Clock) -> None:
+        """Continue with the batches that are not executed yet (``batches``)."""
+        self._now = now
+        self.batches.resume(clock)
+
+    def _execute(self, client: Client, command: mlm.Command) -> None:
+        self.counters.received += 1
         method = self._handlers.get(type(command))
         if method is None:
             self._invalid(client, command)
@@ -140,12 +143,7 @@ class Broker:
         if wall is not None:
             self.queues.wall_offset = wall - now
             self._initial_wall_offset = wall - now if self._initial_wall_offset is None else self._initial_wall_offset
-        stopped_for = 0.0 if self._last_tick is None else abs(now - self._last_tick)
-        self._last_tick = now
-        if stopped_for > GRACE_SECONDS:
-            self._log.warn("the broker was stopped for {seconds:.1f} s; no client expires", seconds=stopped_for)
-            for client in self.clients:
-                client.last_heard = now
+        self._liveness.ticked(now)
         for client in list(self._clients_with_held_mail):
             if client.held_until is not None and client.held_until <= now:
                 self._release_mail(client)
@@ -158,7 +156,8 @@ class Broker:
         except errors.StoreError as error:
             self._report_store_error(error)
         self._resume_clients(now)
-        self._drop_lost_clients(now)
+        for client in self._liveness.lost(now):
+            self._remove(client)
 
     def _resume_clients(self, now: float) -> None:
         """Resume deliveries to clients that were full and have read some of their messages."""
@@ -192,26 +191,6 @@ class Broker:
         if client.held_until is None:
             self.queues.dispatch_to(client, self._now)
 
-    def _drop_lost_clients(self, now: float) -> None:
-        """Remove clients that are disconnected, or have sent nothing for the client timeout."""
-        silent_since = now - self._client_timeout
-        for client in self.clients:
-            quiet_since = max(client.last_heard, client.last_probed)
-            if client.leases and not client.is_plain and now - quiet_since > PROBE_SECONDS:
-                # An empty CONFIRM has no effect on a client, but sending fails if the connection does not exist.
-                client.last_probed = now
-                client.send(mlm.Confirm(b"", errors.SUCCESS, b""))
-            if client.is_disconnected:
-                if client.ignores_replies:
-                    self._log.warn(_REPLIES_UNREAD, client=client)
-                else:
-                    self._log.info("{client.name} has disconnected", client=client)
-                self._remove(client)
-            elif client.last_heard < silent_since:
-                self._log.info("{client.name} has expired: it has sent nothing for the client timeout", client=client)
-                self.counters.expired_clients += 1
-                self._remove(client)
-
     def _report_store_error(self, error: errors.StoreError) -> None:
         self.counters.store_errors += 1
         # Reading is retried at every tick, but the error is logged once a minute.
@@ -221,7 +200,14 @@ class Broker:
 
     # Opening and closing
 
-    def _received_before_open(self, peer: bytes, command: mlm.Command) -> None:
+    def _received_before_open(self, peer: bytes, frames: list[bytes]) -> None:
+        self.counters.received += 1
+        try:
+            command = decode(frames)
+        except errors.ProtocolError as error:
+            self.counters.malformed += 1
+            self._send_to(peer, mlm.Error(error.status, b""))
+            return
         action = TABLE[State.UNKNOWN].get(type(command), Action.INVALID)
         if isinstance(command, mlm.ConnectionOpen):
             self._open(peer, command)
@@ -245,11 +231,13 @@ class Broker:
             self._send_to(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
         client = Client(peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed)
+        client.negotiate(properties.to_octets(command.properties.get("can", b"")).split())
         older = self.clients.add(client)
         if older is not None:
             self._take_over_address(older)
         self._clients_with_held_mail[client] = None
-        client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES))
+        is_second = client.reads_batches or client.has_properties
+        client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES + SECOND_EDITION if is_second else CAPABILITIES))
 
     def _take_over_address(self, older: Client) -> None:
         """End the session of a client whose address a newer one has taken; a plain client continues without one."""
@@ -269,6 +257,7 @@ class Broker:
 
     def _remove(self, client: Client) -> None:
         self.clients.remove(client)
+        self.batches.remove(client)
         self.flows.end(client.flow)
         self._withdraw_client(client)
 
@@ -291,12 +280,12 @@ class Broker:
         client.send(mlm.Error(errors.COMMAND_INVALID, b""))
         self._remove(client)
 
-    def _malformed(self, peer: bytes, client: Client | None, error: errors.ProtocolError) -> None:
+    def _end_for_error(self, client: Client, error: errors.ProtocolError | errors.Refused) -> None:
+        """End the session of a client that sent something malformed, or too much."""
         self.counters.malformed += 1
-        if client is not None:
-            self._log.warn("{client.name} sent {error}", client=client, error=error)
-            self._remove(client)
-        self._send_to(peer, mlm.Error(error.status, b""))
+        self._log.warn("{client.name} sent {error}", client=client, error=error)
+        self._remove(client)
+        self._send_to(client.peer, mlm.Error(error.status, b""))
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
         client.send(mlm.ConnectionPong())
@@ -331,9 +320,8 @@ class Broker:
             client.send(mlm.Error(errors.FAILED, b""))
             self._remove(client)
             return
-        self.counters.delivered += self._streams.publish(
-            client.stream, client, command.subject, command.content, self._now + self.queues.wall_offset
-        )
+        time = self._now + self.queues.wall_offset
+        self.counters.delivered += self._streams.publish(client.stream, client, command, time)
 
     # Mailboxes and services
 
@@ -385,7 +373,7 @@ class Broker:
     # Credit and confirmation
 
     def _credit(self, client: Client, command: mlm.Credit) -> None:
-        client.credit = min((client.credit or 0) + command.amount, MAX_CREDIT)
+        client.add_credit(command.amount, MAX_CREDIT)
         client.recheck_is_full()
         self._dispatch_to(client)
 

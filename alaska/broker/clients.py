@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
 from alaska.interfaces import IRouter
 from alaska.message import Message
+from alaska.mlm.batch import Outgoing
 from alaska.mlm.codec import encode
-from alaska.mlm.commands import Command
+from alaska.mlm.commands import Command, Confirm
+from alaska.mlm.properties import octets_of
 from alaska.names import printable
 
 LEASE_OCTETS = 1024
 """The estimated memory of a delivery that the broker holds, besides its size as limits count it, which may be 0."""
+Lease: TypeAlias = "bytes | int"
+"""What identifies an unconfirmed delivery of a client: a number, or its tracker if the client has no properties."""
 HOLD_SECONDS = 0.1
 """How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
@@ -27,25 +32,30 @@ class Client:
     - ``is_full``: too much is unread or unconfirmed. The client gets no deliveries until it has read or confirmed some.
     - ``is_disconnected``: a message could not be sent; the next tick removes the client.
     - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
-    - ``leases``: the unconfirmed deliveries, by the trackers they were sent with. These are unique per client, since a
-      confirmation has nothing else to identify a delivery. A plain client has some in a shared store, until that has
-      answered.
+    - ``leases``: the unconfirmed deliveries, by what a confirmation identifies them with. A plain client has some in a
+      shared store, until that has answered.
+    - ``reads_batches``, ``has_properties``: what the client has announced (docs/protocol.md, section 7). ``outgoing``:
+      what the broker has for it in this iteration of the event loop; None if the client gets single messages.
     """
 
     __slots__ = (
         "address",
         "credit",
         "flow",
+        "has_properties",
         "held_until",
         "ignores_replies",
         "is_disconnected",
         "is_full",
         "is_replaced",
         "last_heard",
+        "last_lease",
         "last_probed",
         "leases",
         "most_unconfirmed",
+        "outgoing",
         "peer",
+        "reads_batches",
         "refusals",
         "router",
         "stream",
@@ -75,7 +85,11 @@ class Client:
         self.ignores_replies = False
         self.refusals = 0
         self.stream: bytes | None = None
-        self.leases: dict[bytes, Message] = {}
+        self.leases: dict[Lease, Message] = {}
+        self.last_lease = 0
+        self.reads_batches = False
+        self.has_properties = False
+        self.outgoing: Outgoing | None = None
         self.unconfirmed = 0
         """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
@@ -103,40 +117,52 @@ class Client:
         """Whether the client can be sent mail: it is ready, and its mail is not held back."""
         return self.held_until is None and self.is_ready
 
+    def negotiate(self, can: Sequence[bytes]) -> None:
+        """Take over what the client has announced when it opened."""
+        self.reads_batches = b"batch" in can
+        self.has_properties = b"properties" in can
+
+    def add_credit(self, amount: int, most: int) -> None:
+        """Add to the credit, which is then at most ``most``; from now on this is a credit client."""
+        if self.credit is None and self.reads_batches:
+            # Before, each message was sent by itself, since it counted as delivered when it was sent.
+            self.outgoing = Outgoing()
+        self.credit = min((self.credit or 0) + amount, most)
+
     def send(self, command: Command) -> bool:
         """Send a command to the client; return False if it is known to be disconnected.
 
         A message for a plain client counts as delivered when it is sent, so it is sent at once to learn whether that is
         possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
-        frames = encode(command)
         flow = self.flow
-        flow.octets_since_proof += len(frames[0]) + REPLY_OCTETS
-        if flow.octets_since_proof >= PROOF_OCTETS or flow.is_stalled:
-            return self._send_checked(frames)
-        # As _send, which is not called here, since this is done several times per message.
-        if self.credit is not None:
-            self.router.post(self.peer, frames)
-        elif not self.router.send(self.peer, frames):
-            self.is_disconnected = True
-        return not self.is_disconnected
-
-    def _send_checked(self, frames: list[bytes]) -> bool:
-        """Send a reply on a connection that may be stalled, or with a proof if that is due."""
-        flow = self.flow
-        if flow.is_stalled and not flow.admits_reply(len(frames[0])):
+        octets = 0
+        if type(command) is Confirm:
+            octets = len(command.tracker) + len(command.status_reason)
+            if command.properties:
+                octets += octets_of(command.properties)
+        flow.octets_since_proof += octets + REPLY_OCTETS
+        if flow.is_stalled and not flow.admits_reply(octets):
             self.is_disconnected = self.ignores_replies = True
-            return False
-        if flow.octets_since_proof >= PROOF_OCTETS:
-            return self._send_with_proof(frames) is not None
-        return self._send(frames)
-
-    def _send(self, frames: list[bytes]) -> bool:
-        if self.credit is not None:
-            self.router.post(self.peer, frames)
-        elif not self.router.send(self.peer, frames):
-            self.is_disconnected = True
+        elif flow.octets_since_proof >= PROOF_OCTETS:
+            self._send_with_proof(command)
+        elif self.outgoing:
+            # As _send, which is not called here, since this is done several times per message.
+            self.outgoing.append(command)
+        else:
+            self._send(command)
         return not self.is_disconnected
+
+    def _send(self, command: Command) -> None:
+        outgoing = self.outgoing
+        if outgoing is not None:
+            if not outgoing:
+                self.router.post_from(self.peer, outgoing.take)
+            outgoing.append(command)
+        elif self.credit is not None:
+            self.router.post(self.peer, encode(command))
+        elif not self.router.send(self.peer, encode(command)):
+            self.is_disconnected = True
 
     def deliver(self, command: Command, octets: int) -> bool:
         """Send a delivery with this number of octets (as limits count them); return as :meth:`send` does."""
@@ -144,16 +170,28 @@ class Client:
         flow.messages_since_proof += 1
         flow.octets_since_proof += octets
         if flow.messages_since_proof < PROOF_MESSAGES and flow.octets_since_proof < PROOF_OCTETS:
-            return self._send(encode(command))
-        return self._send_with_proof(encode(command)) is not None
+            if self.outgoing:
+                self.outgoing.append(command)
+            else:
+                self._send(command)
+        else:
+            self._send_with_proof(command)
+        return not self.is_disconnected
 
     def deliver_with_proof(self, command: Command, octets: int) -> Callable[[], bool] | None:
         """Do as :meth:`deliver`; return a function that says whether it has left this process, None if disconnected."""
         self.flow.messages_since_proof += 1
         self.flow.octets_since_proof += octets
-        return self._send_with_proof(encode(command))
+        return self._send_with_proof(command)
 
-    def _send_with_proof(self, frames: list[bytes]) -> Callable[[], bool] | None:
+    def _send_with_proof(self, command: Command) -> Callable[[], bool] | None:
+        if self.outgoing is None:
+            frames = encode(command)
+        else:
+            self.outgoing.append(command)
+            *before, frames = self.outgoing.take()
+            for each in before:
+                self.router.post(self.peer, each)
         has_left = self.router.send_with_proof(self.peer, frames)
         if has_left is None:
             self.is_disconnected = True
@@ -176,35 +214,40 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
 
-    def lease(self, tracker: bytes, message: Message) -> None:
-        """Count a delivery against the credit, and record it as unconfirmed under this tracker."""
+    def next_lease(self) -> int:
+        """Return a new number for a lease."""
+        self.last_lease += 1
+        return self.last_lease
+
+    def lease(self, lease: Lease, message: Message) -> None:
+        """Count a delivery against the credit, and record it as unconfirmed."""
         if self.credit is not None:
             self.credit -= 1
-        self.leases[tracker] = message
+        self.leases[lease] = message
         self.unconfirmed += message.size + LEASE_OCTETS
         if self.unconfirmed >= self.most_unconfirmed:
             self.is_full = True
 
-    def holds(self, tracker: bytes, message: Message) -> bool:
-        """Return whether a message is an unconfirmed delivery under this tracker."""
-        return message is self.leases.get(tracker)
+    def holds(self, lease: Lease, message: Message) -> bool:
+        """Return whether a message is the unconfirmed delivery of a lease."""
+        return message is self.leases.get(lease)
 
-    def cancel_lease(self, tracker: bytes) -> None:
+    def cancel_lease(self, lease: Lease) -> None:
         """Undo :meth:`lease` for a message that was not sent."""
-        self.settle(tracker)
+        self.settle(lease)
         if self.credit is not None:
             self.credit += 1
         self.recheck_is_full()
 
-    def settle(self, tracker: bytes) -> Message | None:
-        """Remove and return the unconfirmed delivery with this tracker, or None."""
-        message = self.leases.pop(tracker, None)
+    def settle(self, lease: Lease) -> Message | None:
+        """Remove and return the unconfirmed delivery of a lease, or None."""
+        message = self.leases.pop(lease, None)
         if message is not None:
             self.unconfirmed -= message.size + LEASE_OCTETS
         return message
 
-    def release_all(self) -> dict[bytes, Message]:
-        """Remove and return all unconfirmed deliveries, by tracker, oldest first."""
+    def release_all(self) -> dict[Lease, Message]:
+        """Remove and return all unconfirmed deliveries, by lease, oldest first."""
         leases, self.leases = self.leases, {}
         self.unconfirmed = 0
         return dict(sorted(leases.items(), key=lambda lease: lease[1].position))

@@ -20,12 +20,16 @@ class Confirmations:
         self._restored_upto = restored_upto
         self._is_own = is_own
 
-    def send(self, message: Message, status: int, reason: bytes) -> None:
-        """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection."""
+    def send(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
+        """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection.
+
+        ``error`` is the value of the property with the whole text of the reason, or None.
+        """
         if message.is_tracked:
             # Routing ids from before a restart or of another broker are not valid: another client may have them here.
             is_later = message.position > self._restored_upto
             origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
             sender = self._clients.by_peer(origin) or self._clients.by_address(message.sender)
             if sender is not None and sender.credit is not None:
-                sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason))
+                properties: mlm.Properties = {"error": error} if error is not None and sender.has_properties else {}
+                sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason, properties))

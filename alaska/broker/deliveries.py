@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 from alaska import errors
-from alaska.broker.clients import LEASE_OCTETS, Client
+from alaska.broker.clients import LEASE_OCTETS, Client, Lease
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Limits
 from alaska.broker.round_robin import RoundRobin
@@ -45,8 +45,8 @@ class Outcomes(Protocol):
     def return_taken(self, message: Message) -> None:
         """Let it wait again, after that call, or deliver it to another client."""
 
-    def dispatch_again(self, client: Client, tracker: bytes) -> None:
-        """Deliver something else to a client that does not get the message with this tracker."""
+    def dispatch_again(self, client: Client, lease: Lease) -> None:
+        """Deliver something else to a client that does not get the message of this lease."""
 
 
 class Deliveries:
@@ -69,7 +69,7 @@ class Deliveries:
         self._restored_upto = restored_upto
         self._outcomes = outcomes
         self._report_error = report_error
-        self._pending: set[tuple[Client, bytes]] = set()  # leases of clients that the store has not answered
+        self._pending: set[tuple[Client, Lease]] = set()  # leases of clients that the store has not answered
         self.aliases = Aliases()
         self._untransmitted: dict[Client, Untransmitted] = {}
         self._round_robin = RoundRobin()
@@ -99,7 +99,7 @@ class Deliveries:
         """Send a new message to a client that does not confirm: it is finished, so that it need not be stored."""
         message.attempts += 1
         self._counters.delivered += 1
-        if client.deliver(_delivery(message, message.tracker), message.size):
+        if client.deliver(_unleased(client, message), message.size):
             self._outcomes.finish(message, errors.DELIVERED, b"")
         else:
             self._return_unsent(message)
@@ -116,13 +116,13 @@ class Deliveries:
         The sender may have got 201 for it: then it stays stored until it has left this process.
         """
         if not (self._is_durable and message.is_promised):
-            is_sent = client.deliver(_delivery(message, message.tracker), message.size)
+            is_sent = client.deliver(_unleased(client, message), message.size)
             if is_sent:
                 self._outcomes.finish(message, errors.DELIVERED, b"")
             return is_sent
         # The broker holds the message until it has left, so its memory counts besides its octets.
         octets = message.size + LEASE_OCTETS
-        has_left = client.deliver_with_proof(_delivery(message, message.tracker), octets)
+        has_left = client.deliver_with_proof(_unleased(client, message), octets)
         if has_left is None:
             return False
         untransmitted = self._untransmitted.setdefault(client, Untransmitted())
@@ -157,88 +157,93 @@ class Deliveries:
         return [*untransmitted.encoded(), *unsent]
 
     def _take(
-        self, client: Client, message: Message, tracker: bytes, taken: Callable[[Client, Message, bytes, bool], None]
+        self, client: Client, message: Message, lease: Lease, taken: Callable[[Client, Message, Lease, bool], None]
     ) -> None:
         """Take the lease of a message of a shared store; call ``taken`` with the result unless the client has left."""
-        self._pending.add((client, tracker))
+        self._pending.add((client, lease))
 
         def answered(is_taken: bool) -> None:
-            self._pending.discard((client, tracker))
-            if not client.holds(tracker, message):
+            self._pending.discard((client, lease))
+            if not client.holds(lease, message):
                 return
             try:
-                taken(client, message, tracker, is_taken)
+                taken(client, message, lease, is_taken)
             except StoreError as error:
                 # From the dispatch that follows; the next tick continues it.
                 self._report_error(error)
 
         self._store.take(message, answered)
 
-    def _deliver_taken(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+    def _deliver_taken(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
         """Deliver a message of a shared store to a client that does not confirm, or has begun to since."""
         was_full = client.is_full
-        client.settle(tracker)
+        client.settle(lease)
         client.recheck_is_full()
         if not is_taken or self._is_spent(message):
-            self._withdraw(client, message, tracker, is_taken)
+            self._withdraw(client, message, lease, is_taken)
         elif client.is_plain and self._send(client, message):
             if was_full:
-                self._outcomes.dispatch_again(client, tracker)
+                self._outcomes.dispatch_again(client, lease)
         else:
             self._undo(message)
             self._store.release(message)
             self._outcomes.return_taken(message)
 
-    def undo_pending(self, client: Client, leases: dict[bytes, Message]) -> None:
+    def undo_pending(self, client: Client, leases: dict[Lease, Message]) -> None:
         """Do not count the deliveries to a client that has left before the store has answered."""
-        for tracker, message in leases.items():
-            if (client, tracker) in self._pending:
+        for lease, message in leases.items():
+            if (client, lease) in self._pending:
                 self._undo(message)
 
     def _undo(self, message: Message) -> None:
         message.attempts -= 1
         self._counters.delivered -= 1
 
-    def _withdraw(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+    def _withdraw(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
         """Give up a message that was taken, forget one that another broker has; the client can have another one."""
         self._undo(message)
         if is_taken:
             self._outcomes.give_up(message)
         else:
             self._outcomes.leave_to_other(message)
-        self._outcomes.dispatch_again(client, tracker)
+        self._outcomes.dispatch_again(client, lease)
 
     def _deliver_to_confirm(self, client: Client, message: Message) -> None:
-        tracker = message.tracker
-        if not tracker:
-            tracker = own_tracker(client, message)
-        elif tracker in client.leases:
-            tracker = self.aliases.make(tracker)
-        client.lease(tracker, message)
+        lease = self._lease_for(client, message)
+        client.lease(lease, message)
         if self._is_shared:
-            self._take(client, message, tracker, self._deliver_leased)
+            self._take(client, message, lease, self._deliver_leased)
             return
         # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
         # before the delivery. Mail cannot crash it, and must stay in order.
         if message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE:
-            self._store.take(message, partial(self._deliver_restored, client, message, tracker))
+            self._store.take(message, partial(self._deliver_restored, client, message, lease))
             return
         if self._is_durable:
             self._store.take(message, None)
-        client.deliver(_delivery(message, tracker), message.size)
+        client.deliver(_leased(message, lease), message.size)
 
-    def _deliver_restored(self, client: Client, message: Message, tracker: bytes, _is_taken: bool) -> None:
+    def _lease_for(self, client: Client, message: Message) -> Lease:
+        if client.has_properties:
+            return client.next_lease()
+        # The confirmation has nothing but the tracker to identify the delivery.
+        tracker = message.tracker
+        if not tracker:
+            return own_tracker(client, message)
+        return self.aliases.make(tracker) if tracker in client.leases else tracker
+
+    def _deliver_restored(self, client: Client, message: Message, lease: Lease, _is_taken: bool) -> None:
         """Deliver a request whose attempt is stored, unless the client has left."""
-        if client.holds(tracker, message) and not client.is_disconnected:
-            client.deliver(_delivery(message, tracker), message.size)
+        if client.holds(lease, message) and not client.is_disconnected:
+            client.deliver(_leased(message, lease), message.size)
 
-    def _deliver_leased(self, client: Client, message: Message, tracker: bytes, is_taken: bool) -> None:
+    def _deliver_leased(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
         """Deliver a message of a shared store that a client has to confirm."""
         if not is_taken or self._is_spent(message):
-            client.cancel_lease(tracker)
-            self._withdraw(client, message, tracker, is_taken)
+            client.cancel_lease(lease)
+            self._withdraw(client, message, lease, is_taken)
         elif not client.is_disconnected:
-            client.deliver(_delivery(message, tracker), message.size)
+            client.deliver(_leased(message, lease), message.size)
 
     def has_no_attempts_left(self, message: Message) -> bool:
         """Return whether a request has reached the maximum number of deliveries."""
@@ -251,6 +256,26 @@ class Deliveries:
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts > most
 
 
-def _delivery(message: Message, tracker: bytes) -> mlm.Command:
+def _leased(message: Message, lease: Lease) -> mlm.Command:
+    """Return the delivery of a message with a lease: a number, or the tracker to send."""
+    if isinstance(lease, bytes):
+        return _delivery(message, lease, {})
+    # As _properties, without the call, since this is done for each message.
+    properties: mlm.Properties = {"lease": lease, "attempt": message.attempts, "since": message.since}
+    return _delivery(
+        message, message.tracker, {**message.properties, **properties} if message.properties else properties
+    )
+
+
+def _unleased(client: Client, message: Message) -> mlm.Command:
+    """Return the delivery of a message to a client that does not confirm it."""
+    return _delivery(message, message.tracker, _properties(message) if client.has_properties else {})
+
+
+def _properties(message: Message) -> mlm.Properties:
+    return {**message.properties, "attempt": message.attempts, "since": message.since}
+
+
+def _delivery(message: Message, tracker: bytes, properties: mlm.Properties) -> mlm.Command:
     deliver = mlm.MailboxDeliver if message.queue.kind is QueueKind.MAILBOX else mlm.ServiceDeliver
-    return deliver(message.sender, message.queue.address, message.subject, tracker, message.content)
+    return deliver(message.sender, message.queue.address, message.subject, tracker, message.content, properties)

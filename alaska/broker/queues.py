@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.broker.clients import Client, Clients
+from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
@@ -24,6 +24,7 @@ from alaska.interfaces import IStore
 from alaska.message import REPLAYED, DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
+from alaska.mlm.properties import leaves_room, to_number
 from alaska.names import printable
 
 REFUSED_FROM = 400
@@ -62,7 +63,7 @@ class Queues:
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
-        self._set_aside: dict[bytes, dict[QueueName, None]] = {}
+        self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
         store.on_refused(self._store_refused)
         self._queues.restore()
@@ -82,15 +83,17 @@ class Queues:
         """Deliver mail to the client that has the address, or let it wait for one."""
         queue = self._queues.open(QueueKind.MAILBOX, command.address)
         message = self._message(queue, sender, command, now)
-        if command.address:
-            self._accept(queue, message)
-        else:
+        if not command.address:
             self._refuse(queue, message, errors.FAILED, "the empty address has no mailbox")
+        elif self._admits_properties(queue, message):
+            self._accept(queue, message)
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
         """Deliver a request to the next ready worker, or let it wait for one."""
         queue = self._queues.open(QueueKind.SERVICE, command.address)
-        self._accept(queue, self._message(queue, sender, command, now))
+        message = self._message(queue, sender, command, now)
+        if not message.properties or self._admits_properties(queue, message):
+            self._accept(queue, message)
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
         """Send mail from the broker itself."""
@@ -103,16 +106,24 @@ class Queues:
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
         self._position += 1
         self._now = now
-        _, subject, tracker, timeout, content = command
+        tracker, timeout = command.tracker, command.timeout
         is_tracked = bool(tracker) and not sender.is_plain
         expires = now + timeout / 1000 if timeout else None
         resolved = self._deliveries.aliases.resolve(tracker)
         message = Message(
-            self._position, queue.name, sender.address, subject, resolved, content, is_tracked, sender.peer, expires
-        )
+            self._position, queue.name, sender.address, command.subject, resolved, command.content,
+            is_tracked, sender.peer, expires, 0, b"", int((now + self.wall_offset) * 1000), command.properties,
+        )  # fmt: skip
         if resolved is not tracker:
             message.sent_as = tracker
         return message
+
+    def _admits_properties(self, queue: Queue, message: Message) -> bool:
+        """Refuse a message whose properties leave no room for the broker's own; return whether they do."""
+        has_room = leaves_room(message.properties)
+        if not has_room:
+            self._refuse(queue, message, errors.TOO_LARGE, "too many properties, or too large ones")
+        return has_room
 
     def _accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a message or let it wait; if there is no room for it, refuse it and return False."""
@@ -238,20 +249,22 @@ class Queues:
     # Confirmation and redelivery
 
     def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
-        """Carry out a client's confirmation; return False if no unconfirmed delivery has this tracker."""
-        message = client.settle(command.tracker)
+        """Carry out a client's confirmation; return False if there is no such unconfirmed delivery."""
+        lease = to_number(command.properties.get("lease")) if client.has_properties else command.tracker
+        message = None if lease is None else client.settle(lease)
         if message is None:
             return False
         if command.status_code < errors.FAILED:
-            self.finish(message, errors.SUCCESS, command.status_reason)
+            self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
         elif command.status_code < REFUSED_FROM:
             # The worker returned it without processing it, so this does not count as an attempt.
             message.attempts -= 1
             self._requeue([message], now)
         else:
-            self._dead_letter(message, command.status_code, command.status_reason, now)
+            error = command.properties.get("error")
+            self._dead_letter(message, command.status_code, command.status_reason, now, error)
         if self._set_aside:
-            self._dispatch_set_aside([command.tracker], now)
+            self._dispatch_set_aside([lease], now)
         return True
 
     def remove_client(self, client: Client, now: float) -> None:
@@ -270,10 +283,10 @@ class Queues:
         """Record that messages of a queue are set aside until a tracker is no longer in flight."""
         self._set_aside.setdefault(tracker, {})[queue.name] = None
 
-    def _dispatch_set_aside(self, trackers: Iterable[bytes], now: float) -> None:
+    def _dispatch_set_aside(self, leases: Iterable[Lease | None], now: float) -> None:
         """Deliver messages that were set aside for trackers that are no longer in flight."""
-        for tracker in trackers:
-            for name in self._set_aside.pop(tracker, ()):
+        for lease in leases:
+            for name in self._set_aside.pop(lease, ()):
                 self._dispatch(self._queues.get(name), now)
 
     def _requeue(self, messages: list[Message], now: float) -> None:
@@ -316,12 +329,12 @@ class Queues:
         self._confirmations.send(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
         self._queues.remove_if_unused(queue)
 
-    def _dead_letter(self, message: Message, status: int, reason: bytes, now: float) -> None:
+    def _dead_letter(self, message: Message, status: int, reason: bytes, now: float, error: object = None) -> None:
         """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
         self._forget(message)
-        self._confirmations.send(message, status, reason)
+        self._confirmations.send(message, status, reason, error)
 
     def give_up(self, message: Message) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
@@ -338,9 +351,9 @@ class Queues:
         self.return_unsent(message)
         self._dispatch(self._queues.get(message.queue), self._now)
 
-    def dispatch_again(self, client: Client, tracker: bytes) -> None:
-        """Deliver something else to a client that does not get the message with this tracker."""
-        self._dispatch_set_aside([tracker], self._now)
+    def dispatch_again(self, client: Client, lease: Lease) -> None:
+        """Deliver something else to a client that does not get the message of this lease."""
+        self._dispatch_set_aside([lease], self._now)
         self.dispatch_to(client, self._now)
 
     def leave_to_other(self, message: Message) -> None:
@@ -348,11 +361,11 @@ class Queues:
         self._forget(message)
         self.expect_more(message.queue)
 
-    def finish(self, message: Message, status: int, reason: bytes) -> None:
-        """End a message, and notify its sender."""
+    def finish(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
+        """End a message, and notify its sender; ``error`` is that of :meth:`Confirmations.send`."""
         self._store.forget(message)
         self._forget(message)
-        self._confirmations.send(message, status, reason)
+        self._confirmations.send(message, status, reason, error)
 
     def _forget(self, message: Message) -> None:
         """Forget a message that was in flight."""
@@ -379,6 +392,7 @@ class Queues:
     def _send_again(self, dead: Message) -> bool:
         self._position += 1
         again = Message(
-            self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED
-        )
+            self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED,
+            since=int((self._now + self.wall_offset) * 1000), properties=dead.properties,
+        )  # fmt: skip
         return self._accept(self._queues.open(*dead.queue), again)

@@ -59,6 +59,7 @@ class BrokerService(Service):
         self._router: IRouter | None = None
         self._store: IStore | None = None
         self.broker: Broker | None = None
+        self._continuation: IDelayedCall | None = None
 
     @property
     def serves(self) -> bool:
@@ -110,6 +111,9 @@ class BrokerService(Service):
             if self._network is not None:
                 self._network.close()
             self._store = self._router = self._network = None
+            if self._continuation is not None:
+                self._continuation.cancel()
+                self._continuation = None
 
     def _now(self) -> float:
         """Return the broker's time: that of the store when it was opened, continued by the reactor's clock."""
@@ -122,10 +126,22 @@ class BrokerService(Service):
         if self.broker is not None:
             self.broker.send_failed(peer, is_full)
 
-    def _received(self, peer: bytes, frames: list[bytes]) -> None:
-        if self.broker is not None:
-            # As self._now(), without the call.
-            self.broker.received(peer, frames, self._reactor.seconds() + self._clock_offset)
+    def _received(self, peer: bytes, frames: list[bytes]) -> int:
+        if self.broker is None:
+            return 1
+        # As self._now(), without the call.
+        seconds = self._reactor.seconds
+        count = self.broker.received(peer, frames, seconds() + self._clock_offset, seconds)
+        if self.broker.batches and self._continuation is None:
+            self._continuation = self._reactor.callLater(0, self._continue_batches)
+        return count
+
+    def _continue_batches(self) -> None:
+        self._continuation = None
+        if self.broker is not None and self._store is not None:
+            self.broker.continue_batches(self._now(), self._reactor.seconds)
+            if self.broker.batches:
+                self._continuation = self._reactor.callLater(0, self._continue_batches)
 
     def _tick(self) -> None:
         if self.broker is not None:

@@ -20,7 +20,6 @@ from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Record, Retention
 from alaska.mlm import commands as mlm
-from alaska.mlm.commands import Content
 from alaska.mlm.patterns import Pattern
 from alaska.names import printable
 
@@ -138,10 +137,11 @@ class Stream:
 
     # Messages
 
-    def publish(self, sender: Client, subject: bytes, content: Content, time: int) -> int:
+    def publish(self, sender: Client, command: mlm.StreamSend, time: int) -> int:
         """Send a message to all live readers, and store it if it is needed; return the number of deliveries."""
         self._last += 1
-        record = Record(self.name, self._last, time, sender.address, subject, content)
+        subject = command.subject
+        record = Record(self.name, self._last, time, sender.address, subject, command.content, command.properties)
         size = record.size
         count = 0
         is_needed = self._is_retained or bool(self._lagging)

@@ -99,8 +99,10 @@ class Reader:
     def send(self, record: Record, size: int) -> None:
         """Send a record to the client, which must be ready; ``size`` is in octets."""
         self.client.spend_credit()
-        stream, position, time, sender, subject, content = record
+        stream, position, time, sender, subject, content, properties = record
+        if not self.client.has_properties:
+            properties = {}
         if self.wants_records:
-            self.client.deliver(mlm.StreamRecord(position, time, stream, sender, subject, content), size)
+            self.client.deliver(mlm.StreamRecord(position, time, stream, sender, subject, content, properties), size)
         else:
-            self.client.deliver(mlm.StreamDeliver(stream, sender, subject, content), size)
+            self.client.deliver(mlm.StreamDeliver(stream, sender, subject, content, properties), size)

@@ -14,7 +14,7 @@ from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import counted_size
-from alaska.mlm.commands import Content
+from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 
 TRIM_SECONDS = 1.0
@@ -110,11 +110,11 @@ class Streams:
         if stream.was_stored:
             self._ended.add(stream.name, stream.last)
 
-    def publish(self, name: bytes, sender: Client, subject: bytes, content: Content, now: float) -> int:
+    def publish(self, name: bytes, sender: Client, command: mlm.StreamSend, now: float) -> int:
         """Send a message to the readers of a stream; return the number of deliveries. The time is in seconds."""
-        if self._most_octets is not None and counted_size(content, 0) > self._most_octets:
+        if self._most_octets is not None and counted_size(command.content, 0) > self._most_octets:
             self.refused += 1
-            self._gauge.admits(_MESSAGE, counted_size(content, 0), QueueLimits(self._most_octets))
+            self._gauge.admits(_MESSAGE, counted_size(command.content, 0), QueueLimits(self._most_octets))
             return 0
         stream = self._streams.get(name)
         if stream is None:
@@ -122,7 +122,7 @@ class Streams:
             if self._retention_of.get(name, self._retention).most_records == 0 or not self._has_room():
                 return 0
             stream = self._get_or_create(name)
-        return stream.publish(sender, subject, content, int(now * 1000))
+        return stream.publish(sender, command, int(now * 1000))
 
     def _has_room(self) -> bool:
         """Return whether the limit allows another stream without readers; the others are limited by their patterns."""

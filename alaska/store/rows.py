@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from alaska.errors import DamagedRow
+from alaska.errors import DamagedRow, ProtocolError
 from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
-from alaska.mlm.commands import Content
+from alaska.mlm.commands import Content, Properties
+from alaska.mlm.properties import check
 from alaska.store.chunks import LARGE_OCTETS, LENGTH_OCTETS
 
 KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
@@ -18,16 +19,34 @@ RECORD_KIND = len(KINDS)
 """The kind of records in the table that they share with messages."""
 MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
-    "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time"
+    "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time, "
+    "since, properties"
 )
-RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets"
+RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets, properties"
 _MOST = 2**40
 _MAYBE = (float, type(None))
 _MESSAGE_TYPES = {(int, bytes, int, int, int, expires, bytes) for expires in _MAYBE}
-_LETTER_TYPES = {(int, int, *[bytes] * 5, int, expires, int, int, bytes, float) for expires in _MAYBE}
-_RECORD_TYPES = (bytes, int, int, bytes, bytes, bytes, int)
+_LETTER_TYPES = {(int, int, *[bytes] * 5, int, expires, int, int, bytes, float, int, bytes) for expires in _MAYBE}
+_RECORD_TYPES = (bytes, int, int, bytes, bytes, bytes, int, bytes)
+_NO_PROPERTIES = b"\x80"
 _to_data = msgspec.msgpack.Encoder().encode
-_from_data = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes, tuple[bytes, ...], bool, bytes]).decode
+
+
+class _Data(msgspec.Struct, array_like=True, gc=False):
+    """The column ``data`` of a message; rows that an older version wrote end before ``since``."""
+
+    sender: bytes
+    subject: bytes
+    tracker: bytes
+    content: tuple[bytes, ...]  # any number of frames
+    is_tracked: bool
+    origin: bytes
+    since: int = 0
+    properties: Properties = {}
+
+
+_from_data = msgspec.msgpack.Decoder(_Data).decode
+_from_properties = msgspec.msgpack.Decoder(Properties).decode
 
 
 def pack(content: Content) -> bytes:
@@ -83,6 +102,8 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
                     each.content if each.size <= LARGE_OCTETS else (),
                     each.is_tracked,
                     each.origin,
+                    each.since,
+                    each.properties,
                 )
             ),
         )
@@ -100,11 +121,14 @@ def to_message(row: Sequence[Any]) -> Message:
     if kind >> 1 or not (0 <= octets <= _MOST and 0 <= attempts <= _MOST):
         raise DamagedRow("a number is out of range")
     try:
-        sender, subject, tracker, content, is_tracked, origin = _from_data(data)
-    except msgspec.MsgspecError as error:
+        read = _from_data(data)
+        check(read.properties, len(data))
+    except (msgspec.MsgspecError, RecursionError, ProtocolError) as error:
         raise DamagedRow(str(error)) from error
-    queue = QueueName(KINDS[kind], address)
-    message = Message(position, queue, sender, subject, tracker, content, is_tracked, origin, expires, attempts)
+    message = Message(
+        position, QueueName(KINDS[kind], address), read.sender, read.subject, read.tracker, read.content,
+        read.is_tracked, read.origin, expires, attempts, since=read.since, properties=read.properties,
+    )  # fmt: skip
     # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets
     return message
@@ -127,6 +151,8 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
         letter.status,
         letter.reason,
         letter.time,
+        message.since,
+        _to_data(message.properties) if message.properties else _NO_PROPERTIES,
     )
 
 
@@ -142,18 +168,20 @@ def to_letter(row: Sequence[Any]) -> DeadLetter:
     position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, *why = row
     queue = QueueName(KINDS[kind], address)
     frames = unpack(content)
+    status, reason, time, since, properties = why
     message = Message(
-        position, queue, sender, subject, tracker, frames, bool(is_tracked), expires=expires, attempts=attempts
-    )
-    status, reason, time = why
+        position, queue, sender, subject, tracker, frames, bool(is_tracked), expires=expires, attempts=attempts,
+        since=since, properties=_to_properties(properties),
+    )  # fmt: skip
     return DeadLetter(message, status, reason, time)
 
 
 def of_record(record: Record) -> tuple[Any, ...]:
     """Return the row of a record without its stream; a large record has no content in its row."""
-    _, position, time, sender, subject, content = record
+    _, position, time, sender, subject, content, properties = record
     size = record.size
-    return position, time, sender, subject, pack(content) if size <= LARGE_OCTETS else b"", size
+    packed = pack(content) if size <= LARGE_OCTETS else b""
+    return position, time, sender, subject, packed, size, _to_data(properties) if properties else _NO_PROPERTIES
 
 
 def to_record_size(row: Sequence[Any]) -> RecordSize:
@@ -176,5 +204,16 @@ def to_record(row: Sequence[Any]) -> Record:
         raise DamagedRow("a column has another type")
     if not 0 <= row[2] <= MOST_POSITION:
         raise DamagedRow("a number is out of range")
-    stream, position, time, sender, subject, content, _ = row
-    return Record(stream, position, time, sender, subject, unpack(content))
+    stream, position, time, sender, subject, content, _, properties = row
+    return Record(stream, position, time, sender, subject, unpack(content), _to_properties(properties))
+
+
+def _to_properties(octets: bytes) -> Properties:
+    if octets == _NO_PROPERTIES:
+        return {}
+    try:
+        properties: Properties = _from_properties(octets)
+        check(properties, len(octets))
+    except (msgspec.MsgspecError, RecursionError, ProtocolError) as error:
+        raise DamagedRow(str(error)) from error
+    return properties

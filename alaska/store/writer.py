@@ -125,10 +125,10 @@ class Writer:
                 query = "DELETE FROM large WHERE kind = ? AND address = ? AND position <= ?"
                 self._connection.execute(query, (rows.RECORD_KIND, stream, upto))
         for stream, records in changes.records.items():
-            some = [rows.of_record(record) for record in records.values()]
-            self._insert("record", rows.RECORD_COLUMNS, (stream,), [value for row in some for value in row])
-            for record, row in zip(records.values(), some, strict=True):
-                if row[-1] > LARGE_OCTETS:
+            values = [value for record in records.values() for value in rows.of_record(record)]
+            self._insert("record", rows.RECORD_COLUMNS, (stream,), values)
+            for record in records.values():
+                if record.size > LARGE_OCTETS:
                     self._insert_large(rows.RECORD_KIND, stream, record.position, record.content)
         for stream, last in changes.lasts.items():
             self._connection.execute(

@@ -8,6 +8,7 @@ from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
+from alaska.mlm.batch import encode_batch
 from alaska.mlm.codec import encode
 from alaska.store.memory import MemoryStore
 from tests.broker.fake_router import FakeRouter
@@ -87,6 +88,18 @@ class BrokerTestCase(SynchronousTestCase):
             self.do(name, mlm.Credit(credit))
         self.do(name, *commands)
         self.inboxes[name.encode()] = [each for each in self.take(name) if isinstance(each, DELIVERIES)]
+
+    def open_second(self, name: str, *commands: mlm.Command, credit: int = 0) -> None:
+        """Open a client that reads properties and batches; then only deliveries are in its inbox."""
+        self.router.second_edition.add(name.encode())
+        self.do(name, mlm.ConnectionOpen(name.encode(), {"can": b"batch properties"}), mlm.Credit(credit), *commands)
+        self.inboxes[name.encode()] = [each for each in self.take(name) if isinstance(each, DELIVERIES)]
+
+    def do_together(self, name: str, *commands: mlm.Command) -> None:
+        """Let a peer send commands in one BATCH."""
+        (frames,) = encode_batch(list(commands))
+        self.broker.received(name.encode(), frames, self.now)
+        self.router.end_turn(self.broker)
 
     def pass_time(self, seconds: float, *alive: str) -> None:
         """Let time pass with a tick every 50 ms, while the clients in ``alive`` send pings."""

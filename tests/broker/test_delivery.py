@@ -177,7 +177,8 @@ class SenderTests(BrokerTestCase):
         """The only status of a message that exceeds a limit is 301."""
         self.open("p", credit=0)
         (answer,) = self.say("p", request(tracker=b"t", content=b"x" * 51))
-        self.assertEqual(answer[:2], (b"t", 301))
+        assert isinstance(answer, mlm.Confirm)
+        self.assertEqual((answer.tracker, answer.status_code), (b"t", 301))
 
     def test_never_to_a_plain_sender(self) -> None:
         """A plain client is sent no CONFIRM, even for a message with a tracker."""

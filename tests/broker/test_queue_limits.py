@@ -37,7 +37,8 @@ class LimitTests(BrokerTestCase):
         """The sender of a tracked message that was refused gets 301."""
         self.open("p", credit=0)
         (confirm,) = self.say("p", request(tracker=b"t", content=b"x" * 26))
-        self.assertEqual(confirm[:2], (b"t", 301))
+        assert isinstance(confirm, mlm.Confirm)
+        self.assertEqual((confirm.tracker, confirm.status_code), (b"t", 301))
 
 
 class RoomTests(BrokerTestCase):

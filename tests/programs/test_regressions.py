@@ -51,7 +51,9 @@ class DispatchTests(BrokerTestCase):
         self.take("w")
         self.assertEqual(self.say("w", confirm(b"t"), mlm.ConnectionPing()), [PONG])
         self.do("p", mlm.ConnectionOpen(b"other"), mlm.Credit(0))
-        self.assertEqual(self.say("p", request(b"2", tracker=b"u"))[-1][:2], (b"u", 201))
+        answer = self.say("p", request(b"2", tracker=b"u"))[-1]
+        assert isinstance(answer, mlm.Confirm)
+        self.assertEqual((answer.tracker, answer.status_code), (b"u", 201))
         self.assertEqual(self.taken("w"), [b"2"])
 
 

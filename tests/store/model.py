@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import astuple, replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import astuple, replace
 
 from alaska.interfaces import IStore
 from alaska.message import DeadLetter, Message, Page, QueueKind, QueueName, QueueSize, Record, StreamSize

@@ -6,10 +6,11 @@ import os
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import astuple
 from importlib import resources
 from pathlib import Path
 from typing import cast
+
+from msgspec.structs import astuple
 
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
@@ -156,7 +157,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store of a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 5")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 6")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""

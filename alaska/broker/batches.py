@@ -1,0 +1,126 @@
+"""From a client's messages to its commands. A batch that takes too long continues later, so that nobody waits for it.
+
+Until its batch is executed, further messages of the client wait behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from alaska.broker.clients import Client
+from alaska.errors import FAILED, ProtocolError, Refused
+from alaska.mlm.batch import decode_batch, is_batch
+from alaska.mlm.codec import decode, decode_with_properties
+from alaska.mlm.commands import Command, Peer
+
+Clock = Callable[[], float]
+"""Returns the time in seconds, from any start."""
+TURN_SECONDS = 0.005
+"""How long a batch is executed before other clients get a turn."""
+CATCH_UP_OCTETS = 2**20
+"""If messages of more than this size wait behind a client's batch, the broker catches up before it reads on."""
+CATCH_UP_SECONDS = 0.05
+"""How long it catches up after each message, while all others wait; that is enough unless each command is slow."""
+MAX_WAITING_OCTETS = 8 * 2**20
+"""The maximum size of the messages of a client that wait behind its batch."""
+MESSAGE_OCTETS = 128
+"""The estimated memory of a waiting message besides its frames."""
+
+
+class _Waiting:
+    """What a client has sent that is not executed yet: the commands of a batch, and the messages behind it."""
+
+    __slots__ = ("commands", "messages", "octets")
+
+    def __init__(self, commands: list[Command]) -> None:
+        self.commands = deque(commands)
+        self.messages: deque[list[bytes]] = deque()
+        self.octets = 0
+
+
+class Batches:
+    """Decodes the messages of clients, and executes their commands in order.
+
+    ``execute`` executes one command. ``end`` ends a session because of an error in what the client has sent. Whoever
+    ends a session has to call :meth:`remove`.
+    """
+
+    def __init__(
+        self, execute: Callable[[Client, Command], None], end: Callable[[Client, ProtocolError | Refused], None]
+    ) -> None:
+        self._execute = execute
+        self._end = end
+        self._waiting: dict[Client, _Waiting] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there are batches that are not executed yet."""
+        return bool(self._waiting)
+
+    def received(self, client: Client, frames: list[bytes], clock: Clock) -> int:
+        """Execute the commands in a message, as far as there is time; return their number."""
+        if self._waiting and client in self._waiting:
+            self._wait(client, frames, clock)
+            return 1
+        try:
+            commands = _decode(client, frames)
+        except ProtocolError as error:
+            self._end(client, error)
+            return 1
+        if len(commands) == 1:
+            self._execute(client, commands[0])
+            return 1
+        self._waiting[client] = _Waiting(commands)
+        self._continue(client, clock, clock() + TURN_SECONDS)
+        return len(commands) or 1
+
+    def resume(self, clock: Clock) -> None:
+        """Continue with all batches as far as there is time; the next call begins with other clients."""
+        end = clock() + TURN_SECONDS
+        for client in list(self._waiting):
+            # Move it to the end.
+            self._waiting[client] = self._waiting.pop(client)
+            self._continue(client, clock, end)
+            if clock() >= end:
+                return
+
+    def remove(self, client: Client) -> None:
+        """Forget what a client has sent, since its session has ended."""
+        self._waiting.pop(client, None)
+
+    def _wait(self, client: Client, frames: list[bytes], clock: Clock) -> None:
+        waiting = self._waiting[client]
+        waiting.octets += sum(map(len, frames)) + MESSAGE_OCTETS
+        waiting.messages.append(frames)
+        if waiting.octets > CATCH_UP_OCTETS:
+            # Back-pressure: ZeroMQ stops the client while the broker does not read.
+            self._continue(client, clock, clock() + CATCH_UP_SECONDS, CATCH_UP_OCTETS)
+            if client in self._waiting and waiting.octets > MAX_WAITING_OCTETS:
+                self._end(client, Refused("commands that take too long", FAILED))
+
+    def _continue(self, client: Client, clock: Clock, end: float, enough: int = -1) -> None:
+        """Execute commands of a client until it is late, or messages of at most ``enough`` octets wait."""
+        waiting = self._waiting[client]
+        while True:
+            while waiting.commands:
+                self._execute(client, waiting.commands.popleft())
+                if client not in self._waiting or clock() >= end:
+                    return
+            if not waiting.messages:
+                self.remove(client)
+                return
+            if waiting.octets <= enough:
+                return
+            frames = waiting.messages.popleft()
+            waiting.octets -= sum(map(len, frames)) + MESSAGE_OCTETS
+            try:
+                waiting.commands.extend(_decode(client, frames))
+            except ProtocolError as error:
+                self._end(client, error)
+                return
+
+
+def _decode(client: Client, frames: list[bytes]) -> list[Command]:
+    if client.reads_batches and is_batch(frames):
+        return decode_batch(frames, Peer.CLIENT)
+    return [decode_with_properties(frames) if client.has_properties else decode(frames)]
