@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 import lupa
 
 from alaska.errors import ScriptBroken, ScriptError, WrongLua
+from alaska.lua.description import FRAMES_PER_CALL, SHORT_OCTETS, description, is_short
 from alaska.lua.lua_side import WITH_CHECKS, lua_files, lua_settings
 from alaska.lua.module_files import find_module
 from alaska.lua.options import LuaOptions
@@ -37,10 +38,7 @@ __all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _MAX_LINE_DIGITS = 9
-_FRAMES_PER_CALL = 200  # the Lua stack is limited
 _STATUS = {OK: True, NONE: None, ERROR: False}
-SHORT_OCTETS = 64 * 1024
-"""Maximum length of a context that can be passed while the memory limit is active."""
 _MAX_MESSAGE_OCTETS = 64 * 1024
 """Maximum length of an error message; the rest is cut."""
 _LARGE_OCTETS = 4 * 1024 * 1024
@@ -112,6 +110,11 @@ class LuaRunner:
                 else:
                     lua.quiet.discard(script.name)
                 outcome = lua.outcome(lua.answer_questions(values, request, self._call))
+            elif lua.with_api.get(script.name) is script and is_short(request):
+                until = lua.deadline()
+                values = lua.run(script.name, context, *lua.describe(request))
+                (lua.quiet.add if values is True else lua.quiet.discard)(script.name)
+                outcome = lua.outcome(lua.answer_questions(values, request, self._call, until))
             else:
                 outcome = lua.prepare_and_run(script, request, self._call)
         except (self._module.LuaError, MemoryError) as error:
@@ -126,12 +129,17 @@ class LuaRunner:
         lua = self._lua
         return lua is not None and lua.run_several is not None and name in lua.quiet
 
-    def fits(self, script: Script) -> bool:
+    def fits(self, script: Script, request: Request) -> bool:
         """Return whether :meth:`run_several` can run a script: it is quiet, and this version is compiled."""
-        return self.is_quiet(script.name) and self._lua is not None and self._lua.compiled.get(script.name) is script
+        lua = self._lua
+        if lua is None or not self.is_quiet(script.name):
+            return False
+        return lua.compiled.get(script.name) is script or (
+            lua.with_api.get(script.name) is script and is_short(request)
+        )
 
     def run_several(self, scripts: Sequence[Script], requests: Sequence[Request]) -> Outcome | None:
-        """Run a batch of scripts that fit, each for its request. Their contexts have at most SHORT_OCTETS in total.
+        """Run a batch of scripts that fit, each for its request. The requests have at most SHORT_OCTETS in total.
 
         The scripts run in order, until one has an outcome to report or no further request can be claimed. Return the
         outcome of the last script that ran, or None if neither it nor those before it have anything to report.
@@ -139,9 +147,14 @@ class LuaRunner:
         lua = self._lua
         assert lua is not None
         assert lua.run_several is not None
-        arguments: list[bytes] = []
+        arguments: list[Any] = []
         for script, request in zip(scripts, requests, strict=True):
-            arguments += script.name, request.context
+            if script.name in lua.compiled:
+                arguments += script.name, request.context, 0
+            else:
+                description = lua.describe(request)
+                arguments += script.name, request.context, len(description), *description
+        until = lua.deadline()
         try:
             values = lua.run_several(*arguments)
             if values is True and not _waste.rounds:
@@ -149,7 +162,7 @@ class LuaRunner:
             if values is not True:
                 lua.quiet.clear()  # the next runs show which script it was
                 if values is not None and values[0] is None:
-                    values = lua.answer_questions(values, requests[lua.position() - 1], self._call)
+                    values = lua.answer_questions(values, requests[int(lua.position()) - 1], self._call, until)
             outcome = lua.outcome(values)
         except (self._module.LuaError, MemoryError) as error:
             outcome = self._failed_outcome(lua, "several scripts", error)
@@ -189,7 +202,9 @@ class _Interpreter:
 
     ``compiled`` are the scripts that ``run(name, context)`` can run: those that do not use the table ``alaska``. A
     context of None means the one set before. ``run_several(name, context, ...)`` does the same for a batch; it is None
-    where batches are not supported. ``quiet`` are the names of the scripts whose last run had no messages and output.
+    where batches are not supported. ``with_api`` are the scripts that use it: ``run`` gets further arguments for them
+    (:meth:`describe`). ``position()`` is the number of its current script. ``quiet``
+    are the names of the scripts whose last run had no messages and output.
 
     The memory limit is lifted while values other than short contexts are passed to Lua: those calls are not protected,
     and a failed allocation would end the process. The Lua side ensures that there is always enough memory for a short
@@ -213,10 +228,10 @@ class _Interpreter:
         self._set_answer, self._recover, self._details, *others = others
         if claims is not None:
             claims.keep_from_children()
-        self._next_values, self._release, self._describe_request, self._add_frames, self._position = others
+        self._next_values, self._release, self._describe_request, self._add_frames, self.position = others
         self._seconds = options.timeout / 1000 if options.timeout else None
         self.compiled: dict[bytes, Script] = {}
-        self._with_api: dict[bytes, Script] = {}
+        self.with_api: dict[bytes, Script] = {}
         self.quiet: set[bytes] = set()
         self.is_fit = True
         used = lua.get_memory_used(total=True)
@@ -232,13 +247,9 @@ class _Interpreter:
         self._lua.set_max_memory(self._limit, total=True)
         if failure is not None:
             return Outcome(error=failure)
-        if script.name in self._with_api:
+        if script.name in self.with_api:
             return self.outcome(self._run_with_api(script.name, request, call))
         return self.outcome(self.answer_questions(self.run(script.name, None), request, call))
-
-    def position(self) -> int:
-        """Return the number of the current script of a batch, from 1 on."""
-        return int(self._position())
 
     def outcome(self, values: Any) -> Outcome:  # noqa: ANN401  # whatever Lua has returned
         """Return the outcome for Lua's results: True if there is nothing to report, None if memory ran out."""
@@ -258,17 +269,22 @@ class _Interpreter:
 
     def _run_with_api(self, name: bytes, request: Request, call: Call) -> object:
         """Run a script that uses the table ``alaska``."""
-        started = time.monotonic()
-        deadline = None if self._seconds is None else time.time() + self._seconds
-        fields = request.subject, request.address, request.sender, request.sender_tracker, request.worker
+        until = self.deadline()
         frames = request.frames
         self._lua.set_max_memory(0)
-        self._describe_request(*fields, request.attempt, deadline, *frames[:_FRAMES_PER_CALL])
-        for start in range(_FRAMES_PER_CALL, len(frames), _FRAMES_PER_CALL):
-            self._add_frames(*frames[start : start + _FRAMES_PER_CALL])
+        self._describe_request(*self.describe(request))
+        for start in range(FRAMES_PER_CALL, len(frames), FRAMES_PER_CALL):
+            self._add_frames(*frames[start : start + FRAMES_PER_CALL])
         self._lua.set_max_memory(self._limit, total=True)
-        until = None if self._seconds is None else started + self._seconds
         return self.answer_questions(self.run(name, None), request, call, until)
+
+    def deadline(self) -> float | None:
+        """Return the deadline of a script that starts now, in seconds of the monotonic clock."""
+        return None if self._seconds is None else time.monotonic() + self._seconds
+
+    def describe(self, request: Request) -> tuple[Any, ...]:
+        """Return the further arguments of ``run`` for a request."""
+        return description(request, self._seconds)
 
     def answer_questions(self, values: Any, request: Request, call: Call, until: float | None = None) -> object:  # noqa: ANN401
         """Answer the questions of a script until it has ended; return the final values from Lua.
@@ -292,18 +308,18 @@ class _Interpreter:
 
     def _prepare(self, script: Script) -> ScriptError | None:
         """Compile a script unless this version is compiled already."""
-        known = self.compiled.get(script.name) or self._with_api.get(script.name)
-        has_api = script.name in self._with_api
+        known = self.compiled.get(script.name) or self.with_api.get(script.name)
+        has_api = script.name in self.with_api
         if known is None or known.version != script.version:
             self.compiled.pop(script.name, None)
-            self._with_api.pop(script.name, None)
+            self.with_api.pop(script.name, None)
             path = os.fsencode(script.path)
             message, has_api = self._compile(script.name, script.source, path, os.path.dirname(path) or b".")
             if message is not None:
                 error = self._script_error(message, ScriptBroken)
                 self._release()
                 return error
-        (self._with_api if has_api else self.compiled)[script.name] = script
+        (self.with_api if has_api else self.compiled)[script.name] = script
         return None
 
     def _outcome(self, values: tuple[Any, ...]) -> Outcome:

@@ -20,7 +20,9 @@ TIMEOUT = "worker/scripts/timeout"
 class Request(NamedTuple):
     """A service request as delivered to the worker.
 
-    ``attempt`` is 1 for the first run. ``session`` is the number of the connection, needed for the confirmation.
+    ``attempt`` is 1 for the first run. ``session`` is the number of the connection, needed for the confirmation, and so
+    is ``lease``, unless it is None. ``runs`` counts the runs of this worker. ``since`` is when the broker received the
+    request, in ms since 1970; 0 if that is unknown. ``headers`` are names and values.
     ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
     script file that was checked after this time need not be checked again.
     """
@@ -34,11 +36,20 @@ class Request(NamedTuple):
     session: int = 0
     worker: bytes = b""
     arrived: float = math.inf
+    lease: int | None = None
+    runs: int = 1
+    since: int = 0
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def sender_tracker(self) -> bytes:
         """The sender's tracker; empty if the broker generated it because the sender gave none (docs/protocol.md)."""
         return b"" if _GENERATED_TRACKER.fullmatch(self.tracker) else self.tracker
+
+    @property
+    def octets(self) -> int:
+        """The size of the content and the headers."""
+        return sum(map(len, self.frames)) + sum(len(name) + len(value) for name, value in self.headers)
 
     @property
     def context(self) -> bytes:
@@ -61,7 +72,7 @@ class Send(NamedTuple):
     ``topic`` is the stream, mailbox or service; empty means the service of the request. ``content`` has one frame, or
     two with an attachment. ``sender`` is the prefix of the sender address. Topic, subject and sender have at most 255
     octets each. A reply has any number of frames and neither topic nor subject: its destination is known from the
-    request.
+    request. ``headers`` are names and values.
     """
 
     kind: SendKind
@@ -69,6 +80,7 @@ class Send(NamedTuple):
     subject: bytes
     content: tuple[bytes, ...]
     sender: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 PRINTED = "print"

@@ -11,7 +11,9 @@ from alaska.lua.values import OUTCOMES
 _FIELDS_OF_A_SEND = 5  # and the frames
 _LOG = b"log"
 _PRINT = b"print"
+_HEADERS = b"+headers"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
+_WITH_HEADERS = {name + _HEADERS: kind for name, kind in _KINDS.items()}
 
 
 def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
@@ -40,6 +42,12 @@ def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, .
             log.append(LogLine(topic.decode(), frames[0]))
         elif kind == _PRINT:
             log.append(LogLine(PRINTED, frames[0]))
-        else:
+        elif kind in _KINDS:
             sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
+        else:
+            # The frames, the number of headers, and the name and value of each.
+            content = 1 if isinstance(frames[1], int | float) else 2
+            names, values_of = frames[content + 1 :: 2], frames[content + 2 :: 2]
+            headers = tuple(zip(names, values_of, strict=True))
+            sends.append(Send(_WITH_HEADERS[kind], topic, subject, frames[:content], sender, headers))
     return tuple(sends), tuple(log)

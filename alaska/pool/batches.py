@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from alaska.lua.interpreter import SHORT_OCTETS, LuaRunner
+from alaska.lua.description import SHORT_OCTETS
+from alaska.lua.interpreter import LuaRunner
 from alaska.lua.request import Call, Outcome, Request
 from alaska.lua.runner import ScriptRunner, ScriptSettings, Versions
 from alaska.lua.scripts import Script
@@ -57,8 +58,8 @@ class BatchRunner(ScriptRunner):
         octets = 0
         for request in requests:
             script = self._versions.unchanged(request)
-            octets += len(request.context)
-            if script is None or octets > SHORT_OCTETS or not self._lua.fits(script):
+            octets += request.octets
+            if script is None or octets > SHORT_OCTETS or not self._lua.fits(script, request):
                 break
             self._batch_scripts.append(script)
         return len(self._batch_scripts)

@@ -14,7 +14,6 @@ from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import to_octets
 from alaska.lua.request import Request
-from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.worker.senders import SENDS_LOST, Sink, flush_sender
 from alaska.worker.window import Window
 
@@ -166,8 +165,8 @@ class Intake:
                 self._confirm(request, errors.INTERNAL_ERROR, SENDS_LOST)
 
     def _confirm(self, request: Request, status: int, reason: str) -> None:
-        octets = to_octets(reason)[:MAX_STRING_OCTETS] if reason else b""
+        octets = to_octets(reason) if reason else b""
         try:
-            self._client.confirm_tracker(request.tracker, status, octets, request.session)
+            self._client.confirm_tracker(request.tracker, status, octets, request.session, request.lease)
         except Exception:  # One failure must not keep the other requests from being confirmed.
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)

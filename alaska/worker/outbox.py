@@ -48,18 +48,19 @@ class Outbox:
         if send.kind is SendKind.REPLY:
             return self._reply(send, request, record_sender)
         names = {"subject": printable(send.subject), "topic": printable(send.topic)}
+        headers = dict(send.headers) or None
         try:
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
-                client.send_to(send.topic, send.subject, *send.content)
+                client.send_to(send.topic, send.subject, *send.content, headers=headers)
                 self._mailed.log(**names)
             elif send.kind is SendKind.SERVICE:
                 check_service(send.topic or request.address, self._is_sandboxed)
-                client.send_for(send.topic or request.address, send.subject, *send.content)
+                client.send_for(send.topic or request.address, send.subject, *send.content, headers=headers)
                 names["topic"] = printable(send.topic or request.address)
                 self._asked.log(**names)
             else:
-                client.publish(send.topic, send.subject, *send.content)
+                client.publish(send.topic, send.subject, *send.content, headers=headers)
                 self._published.log(**names)
         except AlaskaError as error:
             self._log.error("a message of a script to {topic} is lost: {error}", error=error, **names)

@@ -30,7 +30,7 @@ class Retries:
 
     def schedule(self, request: Request, error: ScriptError) -> None:
         """Run a failed request again after its backoff."""
-        delay = backoff(request.attempt, random.random())  # noqa: S311  # the spread of retries is no secret
+        delay = backoff(request.runs, random.random())  # noqa: S311  # the spread of retries is no secret
         self._log.warn(
             "{subject} failed, attempt {attempt}; retry in {delay:.1f} s: {text}",
             subject=printable(request.subject),
@@ -38,7 +38,7 @@ class Retries:
             delay=delay,
             text=printable(error.message),
         )
-        again = request._replace(attempt=request.attempt + 1, arrived=math.inf)
+        again = request._replace(attempt=request.attempt + 1, runs=request.runs + 1, arrived=math.inf)
 
         def retry() -> None:
             del self._waiting[call]

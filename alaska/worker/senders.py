@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from alaska.client import Client, to_text
 from alaska.client.client import MOST_MESSAGES, MOST_OCTETS
+from alaska.client.delivery import Headers
 from alaska.errors import BacklogFull, ClientError, NotConnected
 from alaska.names import address_of, printable
 
@@ -40,13 +41,15 @@ class Sink(Protocol):
     def unproven(self) -> int:
         """The number of messages that the broker is not known to have."""
 
-    def publish(self, stream: bytes, subject: bytes, *content: bytes) -> None:
+    def publish(self, stream: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
         """See :meth:`Client.publish`."""
 
-    def send_to(self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"") -> None:
+    def send_to(
+        self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"", headers: Headers | None = None
+    ) -> None:
         """See :meth:`Client.send_to`."""
 
-    def send_for(self, service: bytes, subject: bytes, *content: bytes) -> None:
+    def send_for(self, service: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
         """See :meth:`Client.send_for`."""
 
     def flush(self) -> Deferred[None]:
@@ -114,20 +117,26 @@ class Buffer:
             return self._client.unproven
         return len(self._messages) or int(self._error is not None)
 
-    def publish(self, stream: bytes, subject: bytes, *content: bytes) -> None:
+    def publish(self, stream: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
         """See :class:`Sink`."""
-        self._add(content, lambda client: client.publish(stream, subject, *content))
+        self._add(content, headers, lambda client: client.publish(stream, subject, *content, headers=headers))
 
-    def send_to(self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"") -> None:
+    def send_to(
+        self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"", headers: Headers | None = None
+    ) -> None:
         """See :class:`Sink`."""
-        self._add(content, lambda client: client.send_to(mailbox, subject, *content, tracker=tracker))
+        self._add(
+            content,
+            headers,
+            lambda client: client.send_to(mailbox, subject, *content, tracker=tracker, headers=headers),
+        )
 
-    def send_for(self, service: bytes, subject: bytes, *content: bytes) -> None:
+    def send_for(self, service: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
         """See :class:`Sink`."""
-        self._add(content, lambda client: client.send_for(service, subject, *content))
+        self._add(content, headers, lambda client: client.send_for(service, subject, *content, headers=headers))
 
-    def _add(self, content: tuple[bytes, ...], message: Message) -> None:
-        octets = sum(map(len, content))
+    def _add(self, content: tuple[bytes, ...], headers: Headers | None, message: Message) -> None:
+        octets = sum(map(len, content)) + sum(len(name) + len(value) for name, value in (headers or {}).items())
         self._limit.take(octets)
         self._octets += octets
         self._messages.append(message)

@@ -17,6 +17,7 @@ from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Outcome, Request, Send
 from alaska.mlm.commands import ServiceDeliver
+from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
@@ -256,7 +257,15 @@ class WorkerService(Service):
             return
         address, sender, subject = command.address, command.sender, command.subject
         tracker, session = delivery.tracker_octets, delivery.session
-        request = Request(sender, address, subject, tracker, command.content, 1, session, self._address, monotonic())
+        properties = command.properties
+        attempt = to_number(properties.get("attempt")) or 1
+        since = to_number(properties.get("since")) or 0
+        # Most requests have the broker's properties alone.
+        headers = headers_of(properties) if len(properties) > BROKER_PROPERTIES else ()
+        request = Request(
+            sender, address, subject, tracker, command.content, attempt, session, self._address, monotonic(),
+            delivery.lease, 1, since, headers,
+        )  # fmt: skip
         intake = self.intake
         if not intake.gives_credit:
             # The broker still uses up the credit, and redelivers the request to another worker.
@@ -298,7 +307,7 @@ class WorkerService(Service):
             self._reporter.report_broken(request, outcome.broken)
         if error is None:
             intake.confirm(request, errors.SUCCESS, "")
-        elif request.attempt <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
+        elif request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
             self._retries.schedule(request, error)
             intake.backoff_started()
         else:

@@ -67,9 +67,9 @@ class SendTests(LuaCase):
     def test_too_few_arguments(self) -> None:
         """Fewer than two arguments are an error with the function's signature and the position of the call."""
         for source, call in [
-            ("send()", "send(subject, content, [stream], [attachment], [sender])"),
-            ("send('a')", "send(subject, content, [stream], [attachment], [sender])"),
-            ("sendTo('a')", "sendTo(subject, content, [mailbox], [attachment], [sender])"),
+            ("send()", "send(subject, content, [stream], [attachment], [sender], [headers])"),
+            ("send('a')", "send(subject, content, [stream], [attachment], [sender], [headers])"),
+            ("sendTo('a')", "sendTo(subject, content, [mailbox], [attachment], [sender], [headers])"),
         ]:
             message = self.error(f"\n{source}\n")
             self.assertIn("script.lua:2: ", message)

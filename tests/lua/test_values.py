@@ -19,6 +19,8 @@ from alaska.lua.values import OUTCOMES, REQUESTS, BadValue
 FRAMES = st.lists(st.binary()).map(tuple)
 SENDS = st.builds(Send, st.sampled_from(SendKind), st.binary(), st.binary(), FRAMES, st.binary())
 NUMBERS = st.integers(0, 2**63)
+HEADERS = st.lists(st.tuples(st.binary(), st.binary())).map(tuple)
+MAYBE = st.none() | NUMBERS
 TIMES = st.floats(allow_nan=False)
 OUTCOMES_WITHOUT_ERROR = st.builds(Outcome, st.lists(SENDS).map(tuple), st.binary(), st.none(), TIMES)
 TEXTS = st.text(max_size=50)
@@ -27,7 +29,11 @@ TEXTS = st.text(max_size=50)
 class RoundTripTests(SynchronousTestCase):
     """Decoding returns the encoded value."""
 
-    @given(st.builds(Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS, st.binary(), TIMES))
+    @given(
+        st.builds(
+            Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS, st.binary(), TIMES, MAYBE, NUMBERS, NUMBERS, HEADERS
+        )
+    )
     def test_requests(self, request: Request) -> None:
         """Any request is decoded unchanged."""
         self.assertEqual(REQUESTS.decode(REQUESTS.encode(request)), request)

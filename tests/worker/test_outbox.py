@@ -201,5 +201,5 @@ class LogTests(ServedCase):
         self.ask("job")
         self.run_scripts()
         (warning,) = self.logged(LogLevel.warn)
-        self.assertRegex(warning, r"^default/job broker-\d+-\d+: careful\\nnow$")
-        self.assertRegex(self.logged(LogLevel.info)[-1], r"^default/job broker-\d+-\d+: \\xff$")
+        self.assertRegex(warning, r"^default/job #\d+: careful\\nnow$")
+        self.assertRegex(self.logged(LogLevel.info)[-1], r"^default/job #\d+: \\xff$")

@@ -275,20 +275,20 @@ end
 
 local api = {}
 
--- Returns the table `alaska` for the request in `run.request`.
+-- Returns the table `alaska` for the request in `run.request`, once per run: the tables in it become the script's.
+-- Constructors with named fields take a third of the time of loops.
 function api.make()
   local asked = run.request
-  local frames = {}
-  for i = 1, #asked.frames do
-    frames[i] = asked.frames[i]
-  end
   return {
     subject = asked.subject, address = asked.address, sender = asked.sender, tracker = asked.tracker,
-    frames = frames, attempt = asked.attempt, deadline = asked.deadline, worker = asked.worker,
+    frames = asked.frames, headers = asked.headers, age = asked.age, attempt = asked.attempt,
+    deadline = asked.deadline, worker = asked.worker,
     version = settings.version,
-    config = copy(settings.config),
+    config = next(settings.config) == nil and {} or copy(settings.config),
     json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },
-    kv = copy(kv), log = copy(log), reply = reply, request = request,
+    kv = { get = kv.get, set = kv.set, incr = kv.incr, ttl = kv.ttl, delete = kv.delete },
+    log = { info = log.info, warn = log.warn, error = log.error },
+    reply = reply, request = request,
   }
 end
 

@@ -231,10 +231,17 @@ local function set_context(context, name)
   long_context, run.script = context, scripts[name]
 end
 
--- Sets the request for a script that uses `alaska`, before it runs.
-local function describe_request(subject, address, sender, tracker, worker, attempt, deadline, ...)
+-- Sets the request for a script that uses `alaska`, before it runs. The number of headers is followed by the name and
+-- value of each, and the content frames.
+local function describe_request(subject, address, sender, tracker, worker, attempt, deadline, age, count_headers, ...)
+  local headers = {}
+  for i = 1, 2 * count_headers, 2 do
+    local name, value = select(i, ...)
+    headers[name] = value
+  end
   run.request = { subject = subject, address = address, sender = sender, tracker = tracker, worker = worker,
-    attempt = attempt, deadline = deadline, frames = { ... } }
+    attempt = attempt, deadline = deadline, age = age, headers = headers,
+    frames = { select(2 * count_headers + 1, ...) } }
 end
 
 -- Adds content frames to the request.
@@ -288,11 +295,15 @@ local function advance(thread, ok, value)
   return conclude(thread, ok, value)
 end
 
--- Runs a compiled script with this context, or the one set by `set_context`. Returns nothing if memory ran out; nil and
--- a question if the script asks the worker, after which Python calls `resume_script`; else the results of `conclude`.
-local function run_script(name, context)
+-- Runs a compiled script with this context, or the one set by `set_context`. Further arguments, for a script that uses
+-- `alaska`, are those of `describe_request`, unless that was called before. Returns nothing if memory ran out; nil and a
+-- question if the script asks the worker, after which Python calls `resume_script`; else the results of `conclude`.
+local function run_script(name, context, ...)
   if run.dirty then
     begin()
+  end
+  if ... then
+    describe_request(...)
   end
   local script = scripts[name]
   run.script = script
@@ -330,22 +341,28 @@ local function continue_after(given, at, result, ...)
   return run_from(given, at)
 end
 
-local position -- index of the current script's name in the arguments of `run_several`
+local number = 0 -- of the current script of `run_several`, from 1 on
 
 function run_from(given, at)
-  position = at
-  return continue_after(given, at + 2, run_script(given[at], given[at + 1]))
+  number = number + 1
+  local last = at + 2 + given[at + 2]
+  if last == at + 2 then
+    return continue_after(given, last + 1, run_script(given[at], given[at + 1]))
+  end
+  return continue_after(given, last + 1, run_script(given[at], given[at + 1], unpack(given, at + 3, last)))
 end
 
--- Runs compiled scripts with short contexts, given as alternating names and contexts, until one has results or no
--- further request can be claimed. Returns the results of `run_script` for the last one.
+-- Runs compiled scripts with short contexts until one has results or no further request can be claimed. Each is given
+-- by its name, its context, the number of further arguments of `run_script`, and these. Returns the results of
+-- `run_script` for the last one.
 local function run_several(...)
-  return run_from({ ... }, 1)
+  number = 0
+  return run_from({ n = select('#', ...), ... }, 1)
 end
 
 -- Returns the number of the current script of `run_several`, from 1 on.
 local function current_number()
-  return (position + 1) / 2
+  return number
 end
 
 -- Resumes a script with the answer set by `set_answer`.

@@ -9,6 +9,9 @@ local run, settings, limits, console, questions = ...
 local LIMIT = 255 -- maximum octets of a string on the wire
 local BATCH = 300 -- maximum number of values per call to Python; the Lua stack is limited
 local DEFAULT_SENDER = 'LU'
+local HEADERS = '+headers'
+local MAX_HEADERS, MAX_HEADERS_OCTETS = 24, 32 * 1024 -- the wire allows 32 properties of 64 KiB, of which some are ours
+local MAX_NAME = LIMIT - #'h-'
 local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
 local MAX_AGE, PAUSE = 0.01, 0.01 -- seconds: maximum age of undelivered output; minimum time between two deliveries
@@ -28,8 +31,9 @@ local too_many = limits.text(SENDS, 'the script sends more than %d messages', mo
 local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
 local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
 
--- For each message: its kind, topic, subject, sender, the number of frames, and the frames. For each log line: 'log',
--- the level, '', '', 1, and the text. Output printed before a log line is stored before it: 'print', '', '', '', 1, and
+-- For each message: its kind, topic, subject, sender, the number of frames, and the frames. If it has headers, HEADERS
+-- is appended to its kind, and its frames are followed by the number of headers, and the name and value of each; the
+-- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log line is stored before it: 'print', '', '', '', 1, and
 -- the lines. The worker already has the first `delivered` values; those up to `delivering` are being delivered.
 local values, count, delivered, delivering = {}, 0, 0, nil
 local delivered_at -- time of the last delivery
@@ -69,6 +73,20 @@ local function append(kind, topic, subject, sender, frames, ...)
   end
   run.dirty = true
   count = n + 5 + frames -- assigned last, because the lines above may run out of memory
+end
+
+-- Appends a message with one or two frames and a list of headers.
+local function append_with_headers(kind, topic, subject, sender, headers, content, attachment)
+  local frames = attachment and 2 or 1
+  local pairs_count = #headers
+  local extended = { content, attachment or pairs_count / 2 }
+  if attachment then
+    extended[3] = pairs_count / 2
+  end
+  for i = 1, pairs_count do
+    extended[frames + 1 + i] = headers[i]
+  end
+  append(kind, topic, subject, sender, frames + 1 + pairs_count, unpack(extended, 1, frames + 1 + pairs_count))
 end
 
 -- Delivery during the run
@@ -191,21 +209,52 @@ local function count_sender(sender)
   end
 end
 
-local function send_message(call, place, given, subject, content, topic, attachment, sender)
+-- Returns the headers in a table as a list of names and values, and their octets; `level` is that of `as_text`.
+local function headers_of(headers, call, level)
+  local list, size, number = {}, 0, 0
+  for name, value in next, headers do
+    number = number + 1
+    if number > MAX_HEADERS then
+      error(format("bad argument #6 to '%s' (more than %d headers)", call, MAX_HEADERS), level + 1)
+    elseif type(name) ~= 'string' then
+      error(format("bad argument #6 to '%s' (the name of a header must be a string, not a %s)", call, type(name)),
+        level + 1)
+    end
+    as_text(name, 6, 'name of a header', call, MAX_NAME, level + 1)
+    value = as_text(value, 6, 'value of a header', call, MAX_HEADERS_OCTETS, level + 1)
+    list[2 * number - 1], list[2 * number] = name, value
+    size = size + #name + #value
+  end
+  if size > MAX_HEADERS_OCTETS then
+    error(format("bad argument #6 to '%s' (headers of %d octets, and %d is the limit)", call, size, MAX_HEADERS_OCTETS),
+      level + 1)
+  end
+  return list, size
+end
+
+local function send_message(call, place, given, subject, content, topic, attachment, sender, headers)
   if given < 2 then
-    error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender])', call, call,
-      place), 3)
+    error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender], [headers])', call,
+      call, place), 3)
   end
   subject = as_text(subject, 1, 'subject', call, LIMIT, 3)
   content = as_text(content, 2, 'content', call, nil, 3)
   topic = topic == nil and default_topics[place] or as_text(topic, 3, place, call, LIMIT, 3)
   attachment = attachment ~= nil and as_text(attachment, 4, 'attachment', call, nil, 3)
   sender = sender == nil and DEFAULT_SENDER or as_text(sender, 5, 'sender', call, LIMIT, 3)
-  count_message(#content + (attachment and #attachment or 0))
+  local list, size
+  if type(headers) == 'table' then -- anything else is ignored, like further arguments
+    list, size = headers_of(headers, call, 3)
+  end
+  count_message(#content + (attachment and #attachment or 0) + (size or 0))
   if sender ~= DEFAULT_SENDER then
     count_sender(sender)
   end
-  append(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
+  if list and #list > 0 then
+    append_with_headers(place .. HEADERS, topic, subject, sender, list, content, attachment)
+  else
+    append(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
+  end
   if run.pending_since or run.eager then
     after_output()
   else
