@@ -1,5 +1,7 @@
+#define _GNU_SOURCE /* memmem */
 /* A peer of an MLM broker that uses very little of the processor, so that the other end is measured. It uses ZeroMQ and
  * only the frames that it needs. Requests are numbered: the content and the tracker of request n are its 8 digits.
+ * With a broker that can, send and take group commands: what there is to send before the next wait is one BATCH.
  *
  *     peer send ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
  *         sends requests; with a WINDOW above 0, at most WINDOW of them unconfirmed, and waits until all are confirmed
@@ -25,7 +27,7 @@
 #include <zmq.h>
 
 enum { SILENCE = 0, OPEN = 1, PING = 2, PONG = 3, READ = 6, STREAM_DELIVER = 8, MAILBOX_DELIVER = 10, SERVICE_SEND = 11, OFFER = 12,
-       DELIVER = 13, OK = 14, ERROR = 15, CREDIT = 16, CONFIRM = 17 };
+       DELIVER = 13, OK = 14, ERROR = 15, CREDIT = 16, CONFIRM = 17, BATCH = 21 };
 enum { MARKS = 64, FIRST_OF_ALL = 10000000, NUMBERS = 90000000 };
 
 static void *sock;
@@ -80,9 +82,55 @@ static void leave(void)
         fail("cannot send");
 }
 
+/* A BATCH is a header and a MessagePack array of commands, each an array of its number and its fields. */
+enum { MOST_COMMANDS = 1000 };
+static uint8_t group[1 << 20];
+static int group_size, group_count, can_batch;
+
+static void flush(void)
+{
+    if (!group_count)
+        return;
+    uint8_t head[3] = { 0xDC, (uint8_t)(group_count >> 8), (uint8_t)group_count };
+    memcpy(group, head, 3);
+    begin(BATCH);
+    if (zmq_send(sock, header, (size_t)length, ZMQ_SNDMORE) < 0 || zmq_send(sock, group, (size_t)group_size, 0) < 0)
+        fail("cannot send");
+    group_count = 0;
+}
+
+static void grouped(int command, int fields)
+{
+    if (group_count == MOST_COMMANDS)
+        flush();
+    if (!group_count++)
+        group_size = 3;
+    group[group_size++] = (uint8_t)(0x91 + fields), group[group_size++] = (uint8_t)command;
+}
+
+static void packed(const void *text, size_t size)
+{
+    group[group_size++] = 0xC4, group[group_size++] = (uint8_t)size;
+    memcpy(group + group_size, text, size);
+    group_size += (int)size;
+}
+
+static void packed_number(uint32_t value)
+{
+    group[group_size++] = 0xCE;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        group[group_size++] = (uint8_t)(value >> shift);
+}
+
 static void open_as(const char *address, int credit)
 {
-    begin(OPEN), string("MALAMUTE"), number(1, 2), string(address), leave();
+    begin(OPEN), string("MALAMUTE"), number(1, 2), string(address);
+    if (credit >= 0) {
+        number(1, 4), string("can"), number(16, 4);
+        memcpy(header + length, "batch properties", 16);
+        length += 16;
+    }
+    leave();
     if (credit >= 0)
         begin(CREDIT), number((uint32_t)credit, 2), leave();
 }
@@ -91,19 +139,83 @@ static void request(const char *service, const char *subject, long n, int is_tra
 {
     char text[16];
     snprintf(text, sizeof text, "%08ld", n);
+    if (can_batch) {
+        grouped(SERVICE_SEND, 5);
+        packed(service, strlen(service)), packed(subject, strlen(subject)), packed(text, is_tracked ? 8 : 0);
+        group[group_size++] = 0, group[group_size++] = 0x91, packed(text, 8);
+        return;
+    }
     begin(SERVICE_SEND), string(service), string(subject), string(is_tracked ? text : ""), number(0, 4);
     if (zmq_send(sock, header, (size_t)length, ZMQ_SNDMORE) < 0 || zmq_send(sock, text, 8, 0) < 0)
         fail("cannot send");
 }
 
-/* Receive a command: its header into got, the last frame of its content, if any, into last. Return its number. */
-static uint8_t got[4096], last[65536];
-static int got_size, last_size;
+/* Receive a command: its header into got, the last frame of its content, if any, into last. Return its number. Of a BATCH,
+ * the commands come one after the other; of these, got has the strings, each behind its length, and lease the lease. */
+static uint8_t got[1 << 20], last[65536], batch[1 << 20];
+static int got_size, last_size, batch_at, batch_left;
+static uint32_t lease;
+
+static uint32_t unpack(int size)
+{
+    uint32_t value = 0;
+    while (size--)
+        value = value << 8 | batch[batch_at++];
+    return value;
+}
+
+/* Read the head of a value; return its number, or the size of what follows. */
+static uint32_t unpack_head(void)
+{
+    uint8_t head = batch[batch_at++];
+    switch (head) {
+    case 0xC4: case 0xCC: case 0xD9: return unpack(1);
+    case 0xC5: case 0xCD: case 0xDC: return unpack(2);
+    case 0xC6: case 0xCE: case 0xDD: return unpack(4);
+    case 0xCF: batch_at += 4; return unpack(4);
+    }
+    return head < 0x80 ? head : head < 0xA0 ? head & 15 : head & 31;
+}
+
+static int next_of_batch(void)
+{
+    int fields = (int)unpack_head() - 1, command = (int)unpack_head();
+    got_size = 3, last_size = 0, lease = 0, batch_left--;
+    for (; fields--; ) {
+        uint8_t head = batch[batch_at];
+        uint32_t size = unpack_head();
+        if (head >= 0xC4 && head <= 0xC6) {
+            got[got_size++] = (uint8_t)size;
+            memcpy(got + got_size, batch + batch_at, size);
+            got_size += (int)size, batch_at += (int)size;
+        } else if ((head & 0xF0) == 0x90) {
+            while (size--) {
+                last_size = (int)unpack_head();
+                memcpy(last, batch + batch_at, (size_t)last_size);
+                batch_at += last_size;
+            }
+        } else if ((head & 0xF0) == 0x80) {
+            while (size--) {
+                uint32_t key = unpack_head();
+                int is_lease = key == 5 && !memcmp(batch + batch_at, "lease", 5);
+                batch_at += (int)key;
+                uint32_t value = unpack_head();
+                lease = is_lease ? value : lease;
+            }
+        } else {
+            got[got_size++] = (uint8_t)(size >> 8), got[got_size++] = (uint8_t)size;
+        }
+    }
+    return command;
+}
 
 static int receive(void)
 {
     int more;
     size_t size = sizeof more;
+    if (batch_left)
+        return next_of_batch();
+    flush();
     got_size = zmq_recv(sock, got, sizeof got, 0);
     if (got_size < 0 && zmq_errno() == EAGAIN)
         return SILENCE;
@@ -114,6 +226,11 @@ static int receive(void)
         zmq_getsockopt(sock, ZMQ_RCVMORE, &more, &size);
         if (!more)
             break;
+        if (got[2] == BATCH) {
+            zmq_recv(sock, batch, sizeof batch, 0);
+            batch_at = 0, batch_left = (int)unpack_head();
+            return next_of_batch();
+        }
         last_size = zmq_recv(sock, last, sizeof last, 0);
     }
     if (got[2] == ERROR)
@@ -132,7 +249,10 @@ static int answer(void)
 static void ready(int count)
 {
     while (count)
-        count -= answer() == OK;
+        if (answer() == OK) {
+            can_batch |= got[5] > 6 && memmem(got + 6, got[5], " batch", 6) != NULL;
+            count--;
+        }
     puts("ready");
     fflush(stdout);
 }
@@ -186,7 +306,8 @@ static void send_all(const char *service, const char *subject, long first, long 
     while (window && distinct < count) {
         while (sent < count && sent - distinct < window)
             request(service, subject, first + sent++, 1);
-        if (answer() == CONFIRM) {
+        int command = answer();
+        if (command == CONFIRM) {
             int at = 4 + got[3], status = got[at] << 8 | got[at + 1];
             if (status >= 300)
                 fail("a request was refused");
@@ -267,6 +388,23 @@ static void count_all(const char *mailbox, const char *stream, long count)
     puts("");
 }
 
+/* Find the lease of a delivery that came as a message of its own: a decimal number in the properties in got. */
+static void single_lease(void)
+{
+    uint8_t *at = memmem(got, (size_t)got_size, "\5lease", 6);
+    for (int digit = 0; at && digit < at[9]; digit++)
+        lease = lease * 10 + (uint32_t)(at[10 + digit] - '0');
+}
+
+static void confirm_lease(void)
+{
+    grouped(CONFIRM, 4), packed("", 0), packed_number(200), packed("", 0);
+    group[group_size++] = 0x81, group[group_size++] = 0xA5;
+    memcpy(group + group_size, "lease", 5);
+    group_size += 5;
+    packed_number(lease);
+}
+
 static void take_all(const char *service, long count, int credit)
 {
     open_as("bench.worker", credit ? credit : -1);
@@ -277,15 +415,22 @@ static void take_all(const char *service, long count, int credit)
     while (distinct < count) {
         if (answer() != DELIVER)
             continue;
+        if (can_batch && !lease)
+            single_lease();
         parse(last, last_size, FIRST_OF_ALL, NUMBERS);
         if (!credit)
             continue;
         int at = 3;
         for (int field = 0; field < 3; field++)
             at += 1 + got[at];
-        begin(CONFIRM), octets(got + at + 1, got[at]), number(200, 2), string(""), leave();
-        if (++used == credit / 2)
+        if (can_batch)
+            confirm_lease();
+        else
+            begin(CONFIRM), octets(got + at + 1, got[at]), number(200, 2), string(""), leave();
+        if (++used == credit / 2) {
+            flush();
             begin(CREDIT), number((uint32_t)used, 2), leave(), used = 0;
+        }
     }
     stop();
     puts("");

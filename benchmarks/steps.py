@@ -105,7 +105,9 @@ class _NullRouter:
     bound = ()
     is_local = False
 
-    def start(self, _received: Callable[[bytes, list[bytes]], None], _gone: Callable[[bytes, bool], None]) -> None:
+    def start(
+        self, _received: Callable[[bytes, list[bytes]], int | None], _gone: Callable[[bytes, bool], None]
+    ) -> None:
         pass
 
     def send(self, _peer: bytes, _frames: list[bytes]) -> bool:
@@ -116,6 +118,9 @@ class _NullRouter:
 
     def post(self, _peer: bytes, _frames: list[bytes]) -> None:
         pass
+
+    def post_from(self, _peer: bytes, take: Callable[[], list[list[bytes]]]) -> None:
+        take()
 
     def close(self) -> None:
         pass
