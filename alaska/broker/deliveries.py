@@ -260,7 +260,6 @@ def _leased(message: Message, lease: Lease) -> mlm.Command:
     """Return the delivery of a message with a lease: a number, or the tracker to send."""
     if isinstance(lease, bytes):
         return _delivery(message, lease, {})
-    # As _properties, without the call, since this is done for each message.
     properties: mlm.Properties = {"lease": lease, "attempt": message.attempts, "since": message.since}
     return _delivery(
         message, message.tracker, {**message.properties, **properties} if message.properties else properties
@@ -268,12 +267,8 @@ def _leased(message: Message, lease: Lease) -> mlm.Command:
 
 
 def _unleased(client: Client, message: Message) -> mlm.Command:
-    """Return the delivery of a message to a client that does not confirm it."""
-    return _delivery(message, message.tracker, _properties(message) if client.has_properties else {})
-
-
-def _properties(message: Message) -> mlm.Properties:
-    return {**message.properties, "attempt": message.attempts, "since": message.since}
+    """Return the delivery of a message to a client that does not confirm it; its number is never used again."""
+    return _leased(message, client.next_lease() if client.has_properties else message.tracker)
 
 
 def _delivery(message: Message, tracker: bytes, properties: mlm.Properties) -> mlm.Command:

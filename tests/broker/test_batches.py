@@ -331,6 +331,16 @@ class PropertyTests(BrokerTestCase):
         expected = {"h-a": b"1", "other": b"text", "lease": 1, "attempt": 1, "since": 1_000_000}
         self.assertEqual(delivery.properties, expected)
 
+    def test_plain_receiver(self) -> None:
+        """A receiver without credit gets the same properties."""
+        self.router.second_edition.add(b"w")
+        self.do("w", mlm.ConnectionOpen(b"w", {"can": b"batch properties"}), OFFER)
+        self.take("w")
+        self.open_second("c", self.SENT)
+        (delivery,) = self.take("w")
+        assert isinstance(delivery, mlm.ServiceDeliver)
+        self.assertEqual(set(delivery.properties), {"h-a", "other", "lease", "attempt", "since"})
+
     def test_first_edition(self) -> None:
         """A receiver without properties gets the message without them."""
         self.open("w", OFFER, credit=9)
