@@ -62,12 +62,30 @@ def decode_batch(frames: Sequence[bytes], sender: Peer) -> list[Command]:
     return commands
 
 
-def encode_batch(commands: list[Command]) -> Iterator[list[bytes]]:
-    """Yield the messages with these commands, in order; each string of a command must fit its field."""
+def encode_batch(commands: list[Command]) -> list[list[bytes]]:
+    """Return the messages with these commands, in order; each string of a command must fit its field."""
+    if len(commands) == 1 and not getattr(commands[0], "properties", None):
+        return [encode(commands[0])]
+    if len(commands) <= MAX_COMMANDS:
+        octets = _ENCODER.encode(commands)
+        # Each frame has at least two octets.
+        if len(octets) <= 2 * MAX_BATCH_FRAMES or (
+            len(octets) <= MAX_CONTENT_OCTETS and not any(map(_has_many_frames, commands))
+        ):
+            return [[HEADER, octets]] if commands else []
+    return list(_split(commands))
+
+
+def _has_many_frames(command: Command) -> bool:
+    return len(getattr(command, "content", ())) > MAX_BATCH_FRAMES
+
+
+def _split(commands: list[Command]) -> Iterator[list[bytes]]:
+    """Yield the messages with commands that may not fit into one batch."""
     waiting: list[Command] = []
     for command in commands:
         content: Content = getattr(command, "content", ())
-        if len(content) > MAX_BATCH_FRAMES or (content and sum(map(len, content)) > MAX_CONTENT_OCTETS):
+        if _has_many_frames(command) or sum(map(len, content)) > MAX_CONTENT_OCTETS:
             yield from _messages(waiting)
             yield encode(command)
             waiting = []
@@ -77,6 +95,7 @@ def encode_batch(commands: list[Command]) -> Iterator[list[bytes]]:
 
 
 def _messages(commands: list[Command]) -> Iterator[list[bytes]]:
+    """Yield the messages with commands each of which fits into a batch."""
     if len(commands) <= 1 and not any(getattr(command, "properties", None) for command in commands):
         # In a header frame, properties take longer than a batch does.
         yield from map(encode, commands)
@@ -97,4 +116,4 @@ class Outgoing(list[Command]):
         """Remove all commands, and return the messages that carry them."""
         commands = self[:]
         self.clear()
-        return list(encode_batch(commands))
+        return encode_batch(commands)
