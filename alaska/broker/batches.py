@@ -1,6 +1,6 @@
-"""From a client's messages to its commands. A batch that takes too long continues later, so that nobody waits for it.
+"""Decodes the messages of clients and executes their commands. A batch that takes too long continues later.
 
-Until its batch is executed, further messages of the client wait behind it.
+So other clients do not have to wait for it. Further messages of its client wait until the batch is executed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Clock = Callable[[], float]
 TURN_SECONDS = 0.005
 """How long a batch is executed before other clients get a turn."""
 CATCH_UP_OCTETS = 2**20
-"""If messages of more than this size wait behind a client's batch, the broker catches up before it reads on."""
+"""If messages of more than this size wait for a client's batch, the broker catches up before it reads more."""
 CATCH_UP_SECONDS = 0.05
 """How long it catches up after each message, while all others wait; that is enough unless each command is slow."""
 MAX_WAITING_OCTETS = 8 * 2**20
-"""The maximum size of the messages of a client that wait behind its batch."""
+"""The maximum size of the messages of a client that wait for its batch."""
 MESSAGE_OCTETS = 128
 """The estimated memory of a waiting message besides its frames."""
 
 
 class _Waiting:
-    """What a client has sent that is not executed yet: the commands of a batch, and the messages behind it."""
+    """The commands of a client's batch that are not executed yet, and the messages that it has sent after the batch."""
 
     __slots__ = ("commands", "messages", "octets")
 
@@ -42,8 +42,8 @@ class _Waiting:
 class Batches:
     """Decodes the messages of clients, and executes their commands in order.
 
-    ``execute`` executes one command. ``end`` ends a session because of an error in what the client has sent. Whoever
-    ends a session has to call :meth:`remove`.
+    ``execute`` executes one command. ``end`` ends a session because of an error in what the client has sent. When a
+    session ends, :meth:`remove` must be called.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Batches:
                 return
 
     def remove(self, client: Client) -> None:
-        """Forget what a client has sent, since its session has ended."""
+        """Remove what a client has sent, since its session has ended."""
         self._waiting.pop(client, None)
 
     def _wait(self, client: Client, frames: list[bytes], clock: Clock) -> None:
@@ -99,7 +99,7 @@ class Batches:
                 self._end(client, Refused("commands that take too long", FAILED))
 
     def _continue(self, client: Client, clock: Clock, end: float, enough: int = -1) -> None:
-        """Execute commands of a client until it is late, or messages of at most ``enough`` octets wait."""
+        """Execute commands of a client until the time ``end``, or until messages of at most ``enough`` octets wait."""
         waiting = self._waiting[client]
         while True:
             while waiting.commands:

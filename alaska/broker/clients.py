@@ -125,7 +125,7 @@ class Client:
     def add_credit(self, amount: int, most: int) -> None:
         """Add to the credit, which is then at most ``most``; from now on this is a credit client."""
         if self.credit is None and self.reads_batches:
-            # Before, each message was sent by itself, since it counted as delivered when it was sent.
+            # A plain client gets single messages, because each counts as delivered when it is sent.
             self.outgoing = Outgoing()
         self.credit = min((self.credit or 0) + amount, most)
 

@@ -23,7 +23,7 @@ HEADER = SIGNATURE + bytes((NUMBER,))
 MAX_COMMANDS = 1000
 MAX_OCTETS = 2**20
 MAX_CONTENT_OCTETS = 64 * 1024
-"""A command with more content, or more frames, is sent as a message of its own, in its place between batches."""
+"""A command with more content, or more frames, is sent as a separate message; the order is kept."""
 _ENCODER = Encoder()
 
 

@@ -1,9 +1,10 @@
-"""Encode commands to frames and decode them, each as a message of its own (docs/protocol.md, sections 2 and 7).
+"""Encode commands to frames and decode them, one command per message (docs/protocol.md, sections 2 and 7).
 
 The code of an encoder and a decoder is generated for each layout in :data:`alaska.mlm.commands.LAYOUTS`, as Python
 generates the methods of a named tuple. A loop over the fields would take three times as long, and the broker spends
-much of its time here. Between peers that have agreed on properties, these stand behind the last field of a header.
-From all other peers, octets there are ignored, as in C. Any other deviation from the table is a :exc:`ProtocolError`.
+much of its time here. Between peers that have negotiated properties, these follow the last field of a header.
+From all other peers, octets after the last field are ignored, as in C. Any other deviation from the table is a
+:exc:`ProtocolError`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _Form:
     """The generated encoder and decoder of one layout.
 
     ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``read`` returns the
-    command for a header and all frames, without properties, and ``end`` the offset behind its last field; if they are
+    command for a header and all frames, without properties, and ``end`` the offset after its last field; if they are
     not valid, they return None or raise an IndexError.
     """
 
@@ -71,7 +72,7 @@ class _Form:
         return "def made(command):\n" + "".join(f"    {line}\n" for line in lines)
 
     def _walk(self) -> list[str]:
-        """Return the lines that read the fields of a header; ``end`` is the offset behind the last one."""
+        """Return the lines that read the fields of a header; ``end`` is the offset after the last one."""
         lines = [f"end = {len(self.prefix)}"]
         for name, width in zip(self.fields, self.widths, strict=True):
             if width:
@@ -136,9 +137,9 @@ def _too_long(command: Command) -> str:
 
 
 def decode(frames: Sequence[bytes]) -> Command:
-    """Return the command for its frames, header first, without a routing id; octets behind the last field are ignored.
+    """Return the command for its frames, header first, without a routing id; octets after the last field are ignored.
 
-    Those behind a CONNECTION-OPEN are its properties if they begin with a possible number of properties.
+    Those of a CONNECTION-OPEN are its properties if they begin with a possible number of properties.
 
     :raises ProtocolError: the frames are not a valid command. No other error is raised, whatever the frames contain.
     """

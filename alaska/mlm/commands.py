@@ -2,8 +2,8 @@
 
 The codec, the tests and ``docs/protocol.md`` are based on the types: their tag is the number of the command, their
 fields are those of the header, in order. Strings are octets, as on the wire: addresses and subjects may contain any.
-The content of a command is the tuple of the frames after the header, as the sender sent them. Properties are those
-behind the last field, with values as they were received (docs/protocol.md, section 7).
+The content of a command is the tuple of the frames after the header, as the sender sent them. Properties have
+their values as they were received (docs/protocol.md, section 7).
 
 The types are structs of msgspec, which encode and decode a BATCH of them in one call, and are created in a third of the
 time of a named tuple.
@@ -23,7 +23,7 @@ LIVE_ONLY = 2**64 - 1
 """The position of a STREAM-REPLAY that requests new records only."""
 
 MAX_BATCH_FRAMES = 1000
-"""The maximum number of frames of a content in a BATCH; a message with more is sent by itself."""
+"""The maximum number of frames of a content in a BATCH; a message with more is sent outside of batches."""
 Content = Annotated[tuple[bytes, ...], Meta(max_length=MAX_BATCH_FRAMES)]
 String = Annotated[bytes, Meta(max_length=MAX_STRING_OCTETS)]
 Number2 = Annotated[int, Meta(ge=0, lt=2**16)]

@@ -1,8 +1,8 @@
 """Properties: what a command says besides its fields (docs/protocol.md, section 7).
 
-In a header frame they stand behind the last field: a number-4 for their number, then for each a string for its key and
-a number-4 for the length of its value, which are octets. In a BATCH they are a map, whose values may also be unsigned
-numbers and text. In a header frame a number is written in decimal digits, and text in UTF-8.
+In a header frame they follow the last field: a number-4 for their number, then for each a string for its key, a
+number-4 for the length of its value, and the value in octets. In a BATCH they are a map, whose values may also be
+unsigned numbers and text. In a header frame a number is written in decimal digits, and text in UTF-8.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_DIGITS = 20
 
 
 def encode(properties: Properties) -> bytes:
-    """Return properties as they stand behind the last field of a header.
+    """Return properties as they follow the last field of a header.
 
     :raises ValueTooLong: there are too many, or they are too large.
     """
@@ -42,7 +42,7 @@ def may_begin(header: bytes, start: int) -> bool:
 
 
 def decode(header: bytes, start: int) -> Properties:
-    """Return the properties that stand behind the last field of a header, from an offset to its end.
+    """Return the properties that follow the last field of a header, from an offset to its end.
 
     :raises ProtocolError: they are not well formed, too many or too large.
     """
@@ -67,7 +67,7 @@ def decode(header: bytes, start: int) -> Properties:
 
 
 def _number(header: bytes, start: int) -> tuple[int, int]:
-    """Return the number at an offset, and the offset behind it, which may be behind the end."""
+    """Return the number at an offset, and the offset after it, which may be beyond the end."""
     end = start + _NUMBER_OCTETS
     return int.from_bytes(header[start:end], "big"), end
 
@@ -113,7 +113,7 @@ def leaves_room(properties: Properties) -> bool:
 
 
 def octets_of(properties: Properties) -> int:
-    """Return the octets of the keys and values of properties with their lengths, as they stand in a header."""
+    """Return the size of properties in a header."""
     octets = 0
     for key, value in properties.items():
         octets += len(value) if type(value) is bytes else len(to_octets(value))

@@ -12,7 +12,7 @@ OPEN = mlm.ConnectionOpen(b"c", {"can": b"batch properties", "host": b"h"})
 
 
 class NegotiationTests(BrokerTestCase):
-    """Who gets and may send batches."""
+    """Negotiation of batches between client and broker."""
 
     def test_announced(self) -> None:
         """A client that announces them is told that the broker has them, too."""
@@ -24,8 +24,8 @@ class NegotiationTests(BrokerTestCase):
         self.do_together("c", PING, PING)
         self.assertEqual(self.take("c"), [ERROR_500])
 
-    def test_octets_behind_open(self) -> None:
-        """Octets behind CONNECTION-OPEN that do not begin like properties are ignored, as by the C broker."""
+    def test_octets_after_open(self) -> None:
+        """Octets after CONNECTION-OPEN that do not begin like properties are ignored, as by the C broker."""
         header = b"\xaa\xa8\x01\x08MALAMUTE\0\1\1"
         for number, octets in enumerate((b"\0", b"\0\0\0", b"\0\0\0\x21", b"can batch")):
             self.broker.received(b"%d" % number, [header + b"%d" % number + octets], self.now)
@@ -56,7 +56,7 @@ class ReceivingTests(BrokerTestCase):
     """Batches that clients send."""
 
     def test_in_order(self) -> None:
-        """The commands of a BATCH are carried out in order, and so are those before and after it."""
+        """The commands of a BATCH are executed in order, and so are those before and after it."""
         self.open("w", OFFER, credit=9)
         self.open_second("c", request(b"1"))
         self.do_together("c", request(b"2"), request(b"3"))
@@ -71,7 +71,7 @@ class ReceivingTests(BrokerTestCase):
         self.assertEqual((count, self.broker.counters.received - before), (3, 3))
 
     def test_unreadable(self) -> None:
-        """A BATCH with a command that cannot be read ends the session, and nothing of it is carried out."""
+        """A BATCH with a command that cannot be read ends the session, and nothing of it is executed."""
         self.open("w", OFFER, credit=9)
         self.open_second("c")
         self.broker.received(b"c", [HEADER, b"\x92\x96\x0b\xc4\3svc\xc4\1a\xc4\0\0\x90\x91\x0e"], self.now)
@@ -79,7 +79,7 @@ class ReceivingTests(BrokerTestCase):
         self.assertEqual(self.broker.counters.malformed, 1)
 
     def test_command_that_ends_the_session(self) -> None:
-        """The commands behind one that ends the session are not carried out."""
+        """The commands after one that ends the session are not executed."""
         self.open("w", OFFER, credit=9)
         self.open_second("c")
         self.do_together("c", request(b"1"), mlm.StreamSend(b"no stream", ()), request(b"2"))
@@ -131,8 +131,8 @@ class LongBatchTests(BrokerTestCase):
         self.go_on()
         self.assertEqual((self.taken("w"), bool(self.broker.batches)), ([b"5"], False))
 
-    def test_messages_behind_it(self) -> None:
-        """What the client sends meanwhile waits behind the BATCH; others do not wait."""
+    def test_messages_after_it(self) -> None:
+        """Further messages of the client wait for the BATCH; other clients do not wait."""
         self.begin(b"1", b"2", b"3")
         self.do("c", request(b"4"))
         self.do_together("c", request(b"5"), request(b"6"))
@@ -180,8 +180,8 @@ class LongBatchTests(BrokerTestCase):
         self.go_on()
         self.assertEqual(self.taken("w"), [b"1", b"2"])
 
-    def test_malformed_message_behind_it(self) -> None:
-        """A malformed message behind a BATCH ends the session when it is its turn."""
+    def test_malformed_message_after_it(self) -> None:
+        """A malformed message after a BATCH ends the session when the BATCH is executed."""
         self.begin(b"1", b"2", b"3")
         self.broker.received(b"c", [b"nonsense"], self.now)
         self.assertEqual(self.take("c"), [])
@@ -204,7 +204,7 @@ class SendingTests(BrokerTestCase):
         self.assertEqual(self.router.sizes, {b"w": [2], b"c": [3]})
 
     def test_single_command(self) -> None:
-        """A single command is sent as a message of its own."""
+        """A single command is one message."""
         self.open_second("w", OFFER, credit=9)
         self.router.sizes.clear()
         self.open("c", request(b"1"))

@@ -38,7 +38,7 @@ class NegotiationTests(SecondEditionCase):
     """What the client announces, and to whom it sends batches and properties."""
 
     def test_announcement(self) -> None:
-        """CONNECTION-OPEN says what the client can, and who it is."""
+        """CONNECTION-OPEN announces batches and properties, and identifies the program."""
         self.client().connect()
         (opening,) = self.broker.take()
         assert isinstance(opening, mlm.ConnectionOpen)
@@ -79,7 +79,7 @@ class SendingTests(SecondEditionCase):
         self.assertEqual(self.broker.take_frames(), list(encode_batch(list(expected))))
 
     def test_one_message(self) -> None:
-        """A single message is a command of its own."""
+        """A single message is not sent as a BATCH."""
         client = self.connected()
         client.send_to("box", "1", "x")
         self.network.run()
@@ -137,7 +137,7 @@ class ReceivingTests(SecondEditionCase):
         self.assertEqual((first.headers, first.attempt, first.arrived), ({"a": "b"}, 2, 5.0))
 
     def test_single_delivery(self) -> None:
-        """A delivery that is a command of its own has the same properties."""
+        """A delivery that is not in a BATCH has the same properties."""
         self.connected()
         command = mlm.ServiceDeliver(b"s", b"svc", b"job", b"t", (b"x",), {"lease": 7, "attempt": 2, "since": 5000})
         self.broker.send_frames(encode(command))

@@ -112,7 +112,7 @@ class MalformedTests(SynchronousTestCase):
             encode(command)
 
     def test_frames(self) -> None:
-        """It has exactly two frames, and nothing behind the number of the command."""
+        """It has exactly two frames, and nothing after the number of the command."""
         empty = msgspec.msgpack.encode([])
         self.assert_refused(HEADER)
         self.assert_refused(HEADER, empty, empty)
@@ -181,7 +181,7 @@ class SplitTests(SynchronousTestCase):
         self.assertTrue(all(is_batch(frames) for frames in messages))
 
     def test_large_content(self) -> None:
-        """A command with more than 64 KiB of content is a message of its own, in its place."""
+        """A command with more than 64 KiB of content is a separate message; the order is kept."""
         large = mlm.ServiceSend(b"s", b"x", b"", 0, (bytes(MAX_CONTENT_OCTETS), b"1"), {"h-a": b"1"})
         commands: list[mlm.Command] = [SEND, SEND, large, SEND, SEND]
         messages = list(encode_batch(commands))
@@ -189,7 +189,7 @@ class SplitTests(SynchronousTestCase):
         self.assertEqual(self.commands_in(messages), commands)
 
     def test_many_frames(self) -> None:
-        """A command with more than 1000 frames is a message of its own; in a BATCH they cannot be read."""
+        """A command with more than 1000 frames is a separate message; in a BATCH it cannot be decoded."""
         many = mlm.ServiceSend(b"s", b"x", b"", 0, (b"",) * 1001)
         self.assertEqual(list(encode_batch([SEND, many]))[1], encode(many))
         frames = batch_of([[11, b"s", b"x", b"", 0, [b""] * 1001]])

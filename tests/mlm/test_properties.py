@@ -17,7 +17,7 @@ PROPERTIES = st.dictionaries(KEYS, VALUES, max_size=32)
 
 
 class HeaderFrameTests(SynchronousTestCase):
-    """Properties behind the last field of a header frame."""
+    """Properties after the last field of a header frame."""
 
     @given(PROPERTIES, st.binary(max_size=20))
     def test_round_trip(self, some: Properties, header: bytes) -> None:
