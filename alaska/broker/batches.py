@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from alaska.broker.clients import Client
 from alaska.errors import FAILED, ProtocolError, Refused
+from alaska.interfaces import IRouter
 from alaska.mlm.batch import decode_batch, is_batch
 from alaska.mlm.codec import decode, decode_with_properties
 from alaska.mlm.commands import Command, Peer
@@ -31,11 +32,14 @@ MESSAGE_OCTETS = 128
 class _Waiting:
     """The commands of a client's batch that are not executed yet, and the messages that it has sent after the batch."""
 
-    __slots__ = ("commands", "messages", "octets")
+    __slots__ = ("commands", "is_local", "messages", "octets")
 
     def __init__(self, commands: list[Command]) -> None:
         self.commands = deque(commands)
-        self.messages: deque[list[bytes]] = deque()
+        self.is_local: bool | None = None
+        """Whether the commands came from a local program; None: as the router says, since they came just now."""
+        self.messages: deque[tuple[list[bytes], bool]] = deque()
+        """The frames of each message, and whether it came from a local program."""
         self.octets = 0
 
 
@@ -43,19 +47,29 @@ class Batches:
     """Decodes the messages of clients, and executes their commands in order.
 
     ``execute`` executes one command. ``end`` ends a session because of an error in what the client has sent. When a
-    session ends, :meth:`remove` must be called.
+    session ends, :meth:`remove` must be called. ``router`` is the one that receives the messages.
     """
 
     def __init__(
-        self, execute: Callable[[Client, Command], None], end: Callable[[Client, ProtocolError | Refused], None]
+        self,
+        execute: Callable[[Client, Command], None],
+        end: Callable[[Client, ProtocolError | Refused], None],
+        router: IRouter,
     ) -> None:
         self._execute = execute
         self._end = end
+        self._router = router
         self._waiting: dict[Client, _Waiting] = {}
+        self._is_local: bool | None = None
 
     def __bool__(self) -> bool:
         """Whether there are batches that are not executed yet."""
         return bool(self._waiting)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the command that is being executed came from a local program (:attr:`IRouter.is_local`)."""
+        return bool(self._router.is_local) if self._is_local is None else self._is_local
 
     def received(self, client: Client, frames: list[bytes], clock: Clock) -> int:
         """Execute the commands in a message, as far as there is time; return their number."""
@@ -70,8 +84,11 @@ class Batches:
         if len(commands) == 1:
             self._execute(client, commands[0])
             return 1
-        self._waiting[client] = _Waiting(commands)
+        waiting = self._waiting[client] = _Waiting(commands)
         self._continue(client, clock, clock() + TURN_SECONDS)
+        if client in self._waiting:
+            # Later the router has received messages of others.
+            waiting.is_local = bool(self._router.is_local)
         return len(commands) or 1
 
     def resume(self, clock: Clock) -> None:
@@ -90,18 +107,27 @@ class Batches:
 
     def _wait(self, client: Client, frames: list[bytes], clock: Clock) -> None:
         waiting = self._waiting[client]
-        waiting.octets += sum(map(len, frames)) + MESSAGE_OCTETS
-        waiting.messages.append(frames)
+        octets = sum(map(len, frames)) + MESSAGE_OCTETS
+        waiting.octets += octets
+        waiting.messages.append((frames, bool(self._router.is_local)))
         if waiting.octets > CATCH_UP_OCTETS:
             # Back-pressure: ZeroMQ stops the client while the broker does not read.
             self._continue(client, clock, clock() + CATCH_UP_SECONDS, CATCH_UP_OCTETS)
-            if client in self._waiting and waiting.octets > MAX_WAITING_OCTETS:
+            # A single message may be larger.
+            if client in self._waiting and waiting.octets - octets > MAX_WAITING_OCTETS:
                 self._end(client, Refused("commands that take too long", FAILED))
 
     def _continue(self, client: Client, clock: Clock, end: float, enough: int = -1) -> None:
         """Execute commands of a client until the time ``end``, or until messages of at most ``enough`` octets wait."""
+        try:
+            self._execute_waiting(client, clock, end, enough)
+        finally:
+            self._is_local = None
+
+    def _execute_waiting(self, client: Client, clock: Clock, end: float, enough: int) -> None:
         waiting = self._waiting[client]
         while True:
+            self._is_local = waiting.is_local
             while waiting.commands:
                 self._execute(client, waiting.commands.popleft())
                 if client not in self._waiting or clock() >= end:
@@ -111,7 +137,7 @@ class Batches:
                 return
             if waiting.octets <= enough:
                 return
-            frames = waiting.messages.popleft()
+            frames, waiting.is_local = waiting.messages.popleft()
             waiting.octets -= sum(map(len, frames)) + MESSAGE_OCTETS
             try:
                 waiting.commands.extend(_decode(client, frames))

@@ -66,7 +66,7 @@ class Broker:
         self._initial_wall_offset: float | None = None
         self._store_error_logged_at = float("-inf")
         self._clients_with_held_mail: dict[Client, None] = {}
-        self.batches = Batches(self._execute, self._end_for_error)
+        self.batches = Batches(self._execute, self._end_for_error, router)
         methods: dict[Action, Callable[[Client, Any], None]] = {
             Action.PONG: self._pong,
             Action.CLOSE: self._close,
@@ -330,7 +330,7 @@ class Broker:
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
         if command.address == ADDRESS:
-            is_allowed = self._dead_letters_are_open or self._router.is_local
+            is_allowed = self._dead_letters_are_open or self.batches.is_local
             self._dead_letter_service.received(client, command, is_allowed, self._now)
         else:
             self.queues.send_service(client, command, self._now)

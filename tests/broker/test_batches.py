@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alaska.broker.broker import CAPABILITIES, SECOND_EDITION
+from alaska.broker.dead_letter_service import ADDRESS
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import HEADER, encode_batch
 from alaska.mlm.codec import encode
@@ -171,6 +172,35 @@ class LongBatchTests(BrokerTestCase):
             self.left = 2
             self.broker.received(b"c", encode(request(content=bytes(2**20))), self.now, self.clock)
         self.assertEqual((self.take("c")[0], bool(self.broker.batches)), (mlm.Error(300, b""), False))
+
+    def test_large_message_after_it(self) -> None:
+        """One message may be larger than what may wait."""
+        self.begin(b"1", b"2", b"3")
+        self.left = 1
+        self.broker.received(b"c", encode(request(content=bytes(9 * 2**20))), self.now, self.clock)
+        self.go_on(most=10)
+        self.assertEqual((self.taken("w"), self.take("c")), ([b"1", b"2", b"3", b"job"], []))
+
+    def refusals(self, *, is_local: bool) -> list[int]:
+        """Ask for dead letters in a BATCH and in a message after it; both are executed after a message of another."""
+        self.router.is_local = is_local
+        asked = mlm.ServiceSend(ADDRESS, b"list", b"t", 0, (b"{}",))
+        self.left = 2
+        (frames,) = encode_batch([PING, asked])
+        self.broker.received(b"c", frames, self.now, self.clock)
+        self.broker.received(b"c", encode(asked), self.now, self.clock)
+        self.router.is_local = not is_local
+        self.open("other")
+        self.go_on(most=10)
+        return [each.status_code for each in self.take("c") if isinstance(each, mlm.Confirm)]
+
+    def test_right_of_a_remote_client(self) -> None:
+        """What is executed later has no rights of a local program whose message came meanwhile."""
+        self.assertEqual(self.refusals(is_local=False), [401, 401])
+
+    def test_right_of_a_local_client(self) -> None:
+        """What is executed later keeps the rights of the local program that sent it."""
+        self.assertNotIn(401, self.refusals(is_local=True))
 
     def test_lost_client(self) -> None:
         """The other commands of a client whose session has ended are not executed."""
