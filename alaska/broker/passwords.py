@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from functools import partial
 from pathlib import Path
 
 from twisted.logger import Logger
 
+from alaska.config import BrokerSettings
+from alaska.daemon.reload import Change
+from alaska.errors import ConfigurationError
 from alaska.names import printable
+
+MOST_LISTED = 10
+"""The maximum number of users in a log line."""
 
 
 class Passwords:
@@ -25,6 +32,22 @@ class Passwords:
         self._version: tuple[int, ...] | None = None
         self._users: dict[bytes, bytes] = {}
         self._is_unreadable = False
+
+    def prepare(self, settings: BrokerSettings) -> Change:
+        """Read the password file of new settings, for a reload (:mod:`alaska.daemon.reload`).
+
+        :raises ConfigurationError: the file cannot be read.
+        """
+        path = settings.password_file
+        try:
+            users = {} if path is None else parse(path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the password file {path}: {error.strerror}") from None
+        return Change(partial(self._apply, path, settings.auth_verbose), _differences(self._users, users))
+
+    def _apply(self, path: Path | None, is_verbose: bool) -> None:
+        self._path, self._is_verbose, self._version = path, is_verbose, None
+        self._refresh()
 
     def accept(self, username: bytes, password: bytes) -> bool:
         """Return whether the file has this user with this password."""
@@ -53,6 +76,26 @@ class Passwords:
                 return
             self._is_unreadable = True
             self._log.error("cannot read the password file {path}: {error}", path=self._path, error=error.strerror)
+
+
+def _differences(old: dict[bytes, bytes], new: dict[bytes, bytes]) -> tuple[str, ...]:
+    """Return a sentence about the users that differ, without their passwords; none if nothing was read before."""
+    if not old or old == new:
+        return ()
+    groups = {
+        "added": new.keys() - old.keys(),
+        "removed": old.keys() - new.keys(),
+        "with a new password": {user for user in new.keys() & old.keys() if new[user] != old[user]},
+    }
+    shown = (f"{kind}: {_listed(users)}" for kind, users in groups.items() if users)
+    return (f"the users have changed; {'; '.join(shown)}",)
+
+
+def _listed(users: set[bytes]) -> str:
+    names = sorted(map(printable, users))
+    return ", ".join(names[:MOST_LISTED]) + (
+        f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    )
 
 
 def is_same(given: bytes, known: bytes) -> bool:

@@ -15,8 +15,8 @@ from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
-from alaska.daemon.configuration_check import ConfigurationCheck, ConfigurationFile
 from alaska.daemon.program import Program
+from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
@@ -74,11 +74,19 @@ def limits_of(settings: BrokerSettings) -> Limits:
     )
 
 
-def accept_of(settings: BrokerSettings) -> Callable[[bytes, bytes], bool] | None:
-    """Return the function that decides about a login by user name and password, or None if no login is required."""
+def accept_of(
+    settings: BrokerSettings, file: ConfigurationFile[BrokerSettings] | None = None
+) -> Callable[[bytes, bytes], bool] | None:
+    """Return the function that decides about a login by user name and password, or None if no login is required.
+
+    The passwords are read again when ``file`` is reloaded.
+    """
     if settings.mechanism != "plain":
         return None
-    return Passwords(settings.password_file, settings.auth_verbose).accept
+    passwords = Passwords(settings.password_file, settings.auth_verbose)
+    if file is not None:
+        file.add(("password_file", "auth_verbose"), passwords.prepare)
+    return passwords.accept
 
 
 def makeService(options: Options) -> IService:
@@ -90,15 +98,15 @@ def makeService(options: Options) -> IService:
         _log.info("{line}", line=line)
     _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
     reactor = default_reactor()
-    file = ConfigurationFile.read(options["config"], load_broker, options.loaded)
-    program = Program(reactor, options.parent, options.background, ConfigurationCheck([file]))
+    file = ConfigurationFile(options["config"], load_broker, options.loaded)
+    program = Program(reactor, options.parent, options.background, Reload(reactor, [file]))
     BrokerService(
         reactor,
         lambda: Network(reactor),
         lambda: store_at(reactor, settings.store_path, settings.store_sync),
         list(settings.endpoints),
         limits_of(settings),
-        accept_of(settings),
+        accept_of(settings, file),
         settings.domain,
     ).setServiceParent(program)
     return program

@@ -86,9 +86,10 @@ class BrokerSettings(Settings):
     user: str | None = setting("server/user", NAME, None, "User of the operating system that the broker runs as.")
     group: str | None = setting("server/group", NAME, None, "Group of the operating system that the broker runs as.")
     auth_verbose: bool = setting(
-        "server/auth/verbose", VERBOSITY, "0", "Log each login, whether it is accepted or refused.")
+        "server/auth/verbose", VERBOSITY, "0", "Log each login, whether it is accepted or refused.", live=True)
     password_file: Path | None = setting(
-        "server/auth/plain", PATH_OR_NONE, None, "Password file for PLAIN authentication, with lines `user=password`.")
+        "server/auth/plain", PATH_OR_NONE, None, "Password file for PLAIN authentication, with lines `user=password`.",
+        live=True)
     mechanism: str = setting(
         "mlm_server/security/mechanism", one_of("null", "plain"), "null",
         "Authentication of clients: none (`null`), or by user name and password (`plain`).", created="null")

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from alaska.config.kinds import LINE, Kind
+from alaska.config.zpl import shown
 
 T = TypeVar("T")
 
 Section: TypeAlias = "tuple[tuple[str, str | Section], ...]"
 """The names of a free-form section, each with its value or with a section."""
 
+MOST_SHOWN = 100
+"""The maximum length of a value in a log line, in characters."""
 _KEY = "alaska.setting"
 
 
@@ -22,7 +25,8 @@ class Entry:
 
     ``default`` applies if the setting is absent; None means no value. ``created`` is written into a new file when the
     file is missing. A ``repeated`` setting has a tuple of values, one for each occurrence below the first top-level
-    section. A ``free`` entry is a free-form section, which may contain any names. ``doc`` is the setting's sentence in
+    section. A ``free`` entry is a free-form section, which may contain any names. A ``live`` setting takes effect when
+    the running program reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in
     README.md.
     """
 
@@ -34,6 +38,7 @@ class Entry:
     repeated: bool = False
     secret: bool = False
     free: bool = False
+    live: bool = False
 
     def value(self, text: str | None) -> object:
         """Return the value of a text, or None for no text."""
@@ -45,6 +50,20 @@ class Entry:
             return () if self.default is None else (self.value(self.default),)
         return self.value(self.default)
 
+    def shown(self, value: object) -> str:
+        """Return a value on one line, as it is written in the file; a secret is not shown."""
+        if self.secret:
+            return "***"
+        if value is None:
+            return "max" if self.kind.expected.endswith("or max") else "not set"
+        if self.repeated and isinstance(value, tuple):
+            return ", ".join(map(self._text, value)) or "not set"
+        return self._text(value)
+
+    def _text(self, value: object) -> str:
+        text = self.kind.write(value)
+        return shown(text) if len(text) > MOST_SHOWN or not text.isprintable() else text
+
     def row(self) -> str:
         """Return the setting as a row of a Markdown table."""
         default = "" if self.default is None else f"`{self.default}`"
@@ -52,20 +71,36 @@ class Entry:
             default += f"; `{self.created}` in a new file"
         repeated = "; may be repeated" if self.repeated else ""
         expected = "a section with any names" if self.free else self.kind.expected
-        return f"| `{self.path}` | {expected}{repeated} | {default} | {self.doc} |"
+        return (
+            f"| `{self.path}` | {expected}{repeated} | {default} | {'yes' if self.live else 'restart'} | {self.doc} |"
+        )
 
 
 @overload
 def setting(
-    path: str, kind: Kind[T], default: str, doc: str, *, created: str | None = ..., secret: bool = ...
+    path: str, kind: Kind[T], default: str, doc: str, *, created: str | None = ..., secret: bool = ..., live: bool = ...
 ) -> T: ...
 @overload
 def setting(
-    path: str, kind: Kind[T], default: None, doc: str, *, created: str | None = ..., secret: bool = ...
+    path: str,
+    kind: Kind[T],
+    default: None,
+    doc: str,
+    *,
+    created: str | None = ...,
+    secret: bool = ...,
+    live: bool = ...,
 ) -> T | None: ...
 @overload
 def setting(
-    path: str, kind: Kind[T], default: str | None, doc: str, *, created: str | None = ..., repeated: Literal[True]
+    path: str,
+    kind: Kind[T],
+    default: str | None,
+    doc: str,
+    *,
+    created: str | None = ...,
+    repeated: Literal[True],
+    live: bool = ...,
 ) -> tuple[T, ...]: ...
 def setting(
     path: str,
@@ -76,9 +111,10 @@ def setting(
     created: str | None = None,
     repeated: bool = False,
     secret: bool = False,
+    live: bool = False,
 ) -> Any:
     """Declare a setting; the arguments are those of :class:`Entry`. A secret is not shown in ``repr`` and errors."""
-    entry = Entry(path, kind, default, doc, created, repeated, secret)
+    entry = Entry(path, kind, default, doc, created, repeated, secret, live=live)
     return dataclasses.field(default=entry.default_value(), repr=not secret, metadata={_KEY: entry})
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from alaska.endpoints import tcp
 from alaska.message import Retention
@@ -23,10 +23,14 @@ _WHOLE = re.compile("[+-]?[0-9]{1,20}")
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """A type of value: ``expected`` completes the sentence "it must be …", ``parse`` converts a text or raises."""
+    """A type of value: ``expected`` completes the sentence "it must be …", ``parse`` converts a text or raises.
+
+    ``write`` converts a value back to a text of the file.
+    """
 
     expected: str
     parse: Callable[[str], T]
+    write: Callable[[Any], str] = str
 
     def read(self, text: str) -> T:
         """Return the value of a text.
@@ -96,6 +100,21 @@ def _retention(text: str) -> tuple[bytes, Retention]:
     return name.encode(), Retention(count, size, age)
 
 
+def _write_size(value: int | None) -> str:
+    return "max" if value is None else str(value)
+
+
+def _write_retention(value: tuple[bytes, Retention]) -> str:
+    name, retention = value
+    count, size, age = retention.most_records, retention.most_octets, retention.most_seconds
+    parts = (("count", count), ("size", size), ("age", age))
+    return " ".join([name.decode(), *(f"{key}={'max' if most is None else f'{most:g}'}" for key, most in parts)])
+
+
+def _write_flag(value: bool) -> str:
+    return str(int(value))
+
+
 def _endpoint(text: str, least_port: int) -> str:
     parts = tcp(text)
     return _checked(parts is None or parts.port >= least_port, text)
@@ -107,17 +126,17 @@ def _flag(text: str) -> bool:
 
 # As in the C programs, any number except 0 means 1. Words are refused: the C programs read "true" and "yes" as 0, and
 # a file must not mean one thing here and another there.
-FLAG: Final = Kind("0 or 1", _flag)
-VERBOSITY: Final = Kind("0, or 1 and higher for more detail", lambda text: bool(text) and _flag(text))
+FLAG: Final = Kind("0 or 1", _flag, _write_flag)
+VERBOSITY: Final = Kind("0, or 1 and higher for more detail", lambda text: bool(text) and _flag(text), _write_flag)
 MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
-SIZE: Final = Kind("a number of octets, or max", _size)
-COUNT: Final = Kind("a number, or max", _size)
-SECONDS: Final = Kind("a number of seconds, or max", _size)
-RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention)
+SIZE: Final = Kind("a number of octets, or max", _size, _write_size)
+COUNT: Final = Kind("a number, or max", _size, _write_size)
+SECONDS: Final = Kind("a number of seconds, or max", _size, _write_size)
+RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention, _write_retention)
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a string", str)
-WORDS: Final = Kind("words separated by spaces", lambda text: tuple(text.split()))
+WORDS: Final = Kind("words separated by spaces", lambda text: tuple(text.split()), " ".join)
 PATH: Final = Kind("a path", _path)
 PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
 PATTERN: Final = Kind("a pattern", _pattern)

@@ -21,6 +21,7 @@ from alaska.errors import ConfigurationError, PatternError
 S = TypeVar("S", bound="Settings")
 
 _MIN_SIMILARITY = 0.8
+_HEADER, _RULE = "| setting | value | default | reload | meaning |", "| --- | --- | --- | --- | --- |"
 
 
 class Settings:
@@ -79,6 +80,19 @@ class Settings:
         """Return the paths of the settings whose values differ from those in other settings of the same program."""
         return [entry.path for name, entry in self.entries().items() if getattr(self, name) != getattr(other, name)]
 
+    def changes(self, new: Settings) -> list[str]:
+        """Return a sentence for each setting that has another value in newer settings of the same program."""
+        sentences = []
+        for name, entry in self.entries().items():
+            old_value, new_value = getattr(self, name), getattr(new, name)
+            if old_value == new_value:
+                continue
+            if entry.secret or entry.free:
+                sentences.append(f"{entry.path} has changed")
+            else:
+                sentences.append(f"{entry.path} is now {entry.shown(new_value)}; it was {entry.shown(old_value)}")
+        return sentences
+
     @classmethod
     def default_tree(cls, source: str) -> zpl.Item:
         """Return the tree of a new file, which is written if the file is missing."""
@@ -125,7 +139,7 @@ class Settings:
         ]
         for subject, paths in cls.subjects.items():
             rows = [entry.row() for path in paths for entry in entries if f"{entry.path}/".startswith(f"{path}/")]
-            lines += ["", f"#### {subject}", "", "| setting | value | default | meaning |", "| --- | --- | --- | --- |"]
+            lines += ["", f"#### {subject}", "", _HEADER, _RULE]
             lines += rows
         return "".join(f"{line}\n" for line in lines)
 

@@ -157,11 +157,11 @@ class WorkerSettings(Settings):
         "worker/service/filter", PATTERN, ".*", "Pattern of the subjects that the worker accepts (docs/patterns.md).",
         created=".*")
     errors_notify: bool = setting(
-        "worker/errors/notify", FLAG, "1", "Send script errors to the error mailbox.", created="1")
+        "worker/errors/notify", FLAG, "1", "Send script errors to the error mailbox.", created="1", live=True)
     errors_mailbox: str = setting(
-        "worker/errors/mailbox", NAME, "aw.err", "Name of the error mailbox.", created="aw.err")
+        "worker/errors/mailbox", NAME, "aw.err", "Name of the error mailbox.", created="aw.err", live=True)
     errors_retries: int = setting(
-        "worker/errors/retries", number(0, 1000), "0", "Number of times that a failed script is retried.")
+        "worker/errors/retries", number(0, 1000), "0", "Number of times that a failed script is retried.", live=True)
     plain_username: str | None = setting(
         "worker/auth/plain/username", TEXT, None, "User name for PLAIN authentication at the broker.")
     plain_password: str | None = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.exit_status import ExitStatus, status_of
+from alaska.daemon.reload import Reload
 from alaska.daemon.signals import DEFERRED, WITHOUT_EFFECT, Signals, defer_signals
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
@@ -36,13 +37,14 @@ class Program(MultiService):
         reactor: Reactor,
         twistd: Mapping[str, Any] | None = None,
         background: BackgroundStart | None = None,
-        check_configuration: Callable[[], None] = lambda: None,
+        reload: Reload | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
         self._twistd = twistd or {}
         self._background = background or BackgroundStart()
-        self._signals = Signals(reactor, check_configuration, self._remove_pid_file)
+        self.reload = reload or Reload(reactor)
+        self._signals = Signals(reactor, self.reload.soon, self._remove_pid_file)
         self._status = ExitStatus()
 
     def startService(self) -> None:

@@ -1,6 +1,6 @@
 """The signal handlers of a program.
 
-SIGTERM and SIGINT shut it down, and a second one ends it at once. SIGHUP checks the configuration files. Other signals
+SIGTERM and SIGINT shut it down, and a second one ends it at once. SIGHUP reloads the configuration. Other signals
 that would end it silently are only logged.
 """
 
@@ -29,17 +29,17 @@ _pending: set[int] = set()
 class Signals:
     """The signal handlers.
 
-    ``check_configuration`` is called after SIGHUP, and ``clean_up`` before the program is killed.
+    ``reload`` is called after SIGHUP, and ``clean_up`` before the program is killed.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, check_configuration: Callable[[], None], clean_up: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, reload: Callable[[], None], clean_up: Callable[[], None]) -> None:
         self._reactor = reactor
-        self._check_configuration = check_configuration
+        self._reload = reload
         self._clean_up = clean_up
         self._is_stopping = False
-        self._is_check_due = False
+        self._is_reload_due = False
 
     def install(self) -> None:
         """Install the handlers; to be called when the reactor runs and has installed its own."""
@@ -62,9 +62,9 @@ class Signals:
         self._reactor.callFromThread(self._begin_to_stop, number)
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._is_check_due:
-            self._is_check_due = True
-            self._reactor.callFromThread(self._check_once)
+        if not self._is_reload_due:
+            self._is_reload_due = True
+            self._reactor.callFromThread(self._reload_once)
 
     def _log_signal(self, number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._log.warn, "{name} has no effect", name=signal.Signals(number).name)
@@ -85,9 +85,9 @@ class Signals:
         if self._reactor.running:
             self._reactor.stop()
 
-    def _check_once(self) -> None:
-        self._is_check_due = False
-        self._check_configuration()
+    def _reload_once(self) -> None:
+        self._is_reload_due = False
+        self._reload()
 
 
 def rotate_at_signal(reactor: Reactor, rotate: Callable[[], object]) -> None:

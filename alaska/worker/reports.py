@@ -23,9 +23,13 @@ class Reporter:
     _log = Logger()
 
     def __init__(self, mailbox: str, send: Callable[[Send, Request], object] | None) -> None:
+        self.configure(mailbox, send)
+        self._broken_versions: dict[bytes, Version] = {}
+
+    def configure(self, mailbox: str, send: Callable[[Send, Request], object] | None) -> None:
+        """Change where reports are sent."""
         self._mailbox = mailbox
         self._send = send
-        self._broken_versions: dict[bytes, Version] = {}
 
     def report(self, request: Request, error: ScriptError) -> None:
         """Log and mail the failure of a request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from twisted.application.service import Service
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
+from alaska.daemon.reload import Change
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Outcome, Request, Send
@@ -38,6 +40,8 @@ DRAIN_SECONDS = 10.0
 ASK_SECONDS = 2.0
 """How long scripts may wait for the answers of other services when the worker stops."""
 MOST_LISTED = 10
+LIVE = ("errors_notify", "errors_mailbox", "errors_retries")
+"""The settings that :meth:`WorkerService.prepare` applies."""
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 NO_TIMEOUT_MS = 60_000
 """After this time without a broker there is a warning, if the timeout of the broker is 0 (without limit)."""
@@ -77,7 +81,7 @@ class WorkerService(Service):
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
         self._outbox = Outbox(settings, self._senders, self._output)
         self._partial = PartialResults(reactor, self._pool.tell, self._outbox.process)
-        self._reporter = Reporter(settings.errors_mailbox, self._send_report if settings.errors_notify else None)
+        self._reporter = Reporter(*self._reports_of(settings))
         self._intake: Intake | None = None
         self._address = b""
         self._retries = Retries(reactor, self._run_again)
@@ -86,6 +90,17 @@ class WorkerService(Service):
         self._requested = Repeated(self._log, words) if settings.log_requests else Silent()
         self.executed = 0
         self.failed = 0
+
+    def prepare(self, settings: WorkerSettings) -> Change:
+        """Prepare new settings for a reload (:mod:`alaska.daemon.reload`)."""
+        return Change(partial(self._apply, settings))
+
+    def _apply(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._reporter.configure(*self._reports_of(settings))
+
+    def _reports_of(self, settings: WorkerSettings) -> tuple[str, Callable[[Send, Request], None] | None]:
+        return settings.errors_mailbox, self._send_report if settings.errors_notify else None
 
     @property
     def intake(self) -> Intake:

@@ -17,14 +17,14 @@ from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.daemon import starting
 from alaska.daemon.background import BackgroundStart
-from alaska.daemon.configuration_check import ConfigurationCheck, ConfigurationFile
 from alaska.daemon.program import Program
+from alaska.daemon.reload import ConfigurationFile, Reload
 from alaska.interfaces import Reactor
 from alaska.links import Network, default_reactor
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
-from alaska.worker.service import WorkerService
+from alaska.worker.service import LIVE, WorkerService
 
 _log = Logger()
 SWITCH_SECONDS = 0.0005
@@ -77,7 +77,10 @@ def makeService(options: Options) -> IService:
     return_large_blocks()
     sys.setswitchinterval(SWITCH_SECONDS)
     reactor = default_reactor()
-    program = Program(reactor, options.parent, options.background, ConfigurationCheck(files(options)))
+    file = ConfigurationFile(options["config"], load_worker, options.loaded)
+    broker_file = ConfigurationFile(options.broker_path(), load_broker, options.broker) if options.broker else None
+    reload = Reload(reactor, [file] if broker_file is None else [file, broker_file])
+    program = Program(reactor, options.parent, options.background, reload)
     make_network = _networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:
@@ -91,25 +94,19 @@ def makeService(options: Options) -> IService:
             lambda: store_at(reactor, broker.store_path, broker.store_sync),
             list(broker.endpoints),
             limits_of(broker),
-            accept_of(broker) or accept_one(settings.plain_username, settings.plain_password),
+            accept_of(broker, broker_file) or accept_one(settings.plain_username, settings.plain_password),
             broker.domain,
         ).setServiceParent(program)
-    WorkerService(
+    worker = WorkerService(
         reactor,
         settings,
         make_network,
         runner_maker(settings),
         program.end,
-    ).setServiceParent(program)
+    )
+    file.add(LIVE, worker.prepare)
+    worker.setServiceParent(program)
     return program
-
-
-def files(options: Options) -> list[ConfigurationFile]:
-    """Return the configuration files that the options were read from."""
-    found = [ConfigurationFile.read(options["config"], load_worker, options.loaded)]
-    if options.broker is not None:
-        found.append(ConfigurationFile.read(options.broker_path(), load_broker, options.broker))
-    return found
 
 
 def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | None) -> BrokerSettings:

@@ -51,7 +51,7 @@ class TableTests(SynchronousTestCase):
             for entry in cls.entries().values():
                 self.assertEqual(len([row for row in rows if row.startswith(f"| `{entry.path}` | ")]), 1, entry.path)
         self.assertIn(
-            "| `worker/broker/embedded` | 0 or 1 | `0`; `1` in a new file "
+            "| `worker/broker/embedded` | 0 or 1 | `0`; `1` in a new file | restart "
             "| Run a broker in the worker process, at `worker/broker/endpoint`, unless another one serves it. |",
             rows,
         )

@@ -54,7 +54,7 @@ class SignalTests(SystemTestCase):
     """Signals to running programs."""
 
     async def test_hang_up(self) -> None:
-        """SIGHUP checks the configuration and logs which settings need a restart; a bad file changes nothing."""
+        """SIGHUP applies the configuration and logs which settings need a restart; a bad file changes nothing."""
         self.script("hello", "return 'well'")
         config = self.worker_config()
         worker = await self.start_worker(config)
@@ -62,6 +62,7 @@ class SignalTests(SystemTestCase):
         for changed, words in (
             (text, "nothing has changed"),
             (text + "    pool\n        size = 3\n", "a restart is needed for worker/pool/size"),
+            (text.replace("awerr", "other"), "worker/errors/mailbox is now other; it was awerr"),
             (text + "    pool\n        size = none\n", "the configuration is left as it is"),
         ):
             config.write_text(changed, encoding="utf-8")

@@ -20,6 +20,7 @@ from zope.interface.verify import verifyObject
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.client import Client
 from alaska.config import WorkerSettings, zpl
+from alaska.daemon.program import Program
 from alaska.errors import Refused
 from alaska.interfaces import Reactor
 from alaska.worker import tap
@@ -153,6 +154,22 @@ class AcceptTests(LogCase):
         self.assertTrue(accept("jöe".encode(), b"secret"))
         for name, password in (("jöe".encode(), b"Secret"), (b"joe", b"secret"), (b"", b"")):
             self.assertFalse(accept(name, password))
+
+
+class ReloadTests(FolderCase):
+    """The settings that take effect at a reload."""
+
+    def test_live_settings(self) -> None:
+        """Worker and embedded broker apply exactly those settings that are declared so."""
+        secure = "server\n    auth\n        plain = users\nmlm_server\n    security\n        mechanism = plain\n"
+        (self.folder / "malamute.cfg").write_text(secure, encoding="utf-8")
+        text = f'worker\n    broker\n        embedded = 1\n        config = "{self.folder / "malamute.cfg"}"\n'
+        program = tap.makeService(self.options(text))
+        assert isinstance(program, Program)
+        for file in program.reload.files:
+            declared = {name for name, entry in file.settings.entries().items() if entry.live}
+            self.assertEqual(file.applied, declared)
+        self.assertEqual(len(program.reload.files), 2)
 
 
 class WholeTests(TestCase):
