@@ -13,7 +13,7 @@ from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
-from alaska.daemon import starting
+from alaska.daemon import configuration_report, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
@@ -33,12 +33,16 @@ class Options(BaseOptions):
     optParameters = [  # noqa: RUF012  # Twisted's interface
         ["config", "c", None, f"The configuration file; default: {BrokerSettings.file}, created if it is missing."]
     ]
+    optFlags = configuration_report.FLAGS
 
     loaded: Loaded[BrokerSettings]
     background: BackgroundStart | None = None
 
     def postOptions(self) -> None:
         """Load the file and pass its settings to twistd; if it is invalid, exit with an error message."""
+        if configuration_report.is_wanted(self):
+            checked = configuration_report.check_file(BrokerSettings, self["config"], self.parent)
+            raise configuration_report.report(self, [checked])
         self.loaded = starting.load_or_exit(load_broker, self["config"], BrokerSettings.file)
         self["config"] = self["config"] or BrokerSettings.file
         if self.parent is not None:

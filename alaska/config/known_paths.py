@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 from alaska.config import zpl
@@ -33,21 +34,44 @@ class KnownPaths:
 
     def warnings(self, item: zpl.Item, above: str = "", is_free: bool = False) -> Iterator[str]:
         """Yield a sentence for each line below an item that has no effect; a free-form section may have any names."""
+        for child, path, fault in self._judged(item, above, is_free):
+            if fault:
+                yield fault
+                continue
+            if child.value and self._is_section(child, path, is_free):
+                yield f"{child.where}: {path} is a section, its value has no effect"
+            yield from self.warnings(child, f"{path}/", is_free or path in self._free)
+
+    def in_effect(self, item: zpl.Item, above: str = "", is_free: bool = False) -> Iterator[zpl.Item]:
+        """Yield the items directly below an item that have an effect, each with such items below it.
+
+        Sections have the value None.
+        """
+        for child, path, fault in self._judged(item, above, is_free):
+            if not fault:
+                children = tuple(self.in_effect(child, f"{path}/", is_free or path in self._free))
+                value = None if self._is_section(child, path, is_free) else child.value or ""
+                yield replace(child, value=value, children=children)
+
+    def _judged(self, item: zpl.Item, above: str, is_free: bool) -> Iterator[tuple[zpl.Item, str, str]]:
+        """Yield each item below an item with its path, and the reason if it has no effect."""
         first: dict[str, zpl.Item] = {}
         for child in item.children:
+            if child.name == zpl.UNREADABLE:
+                continue
             path = above + child.name
             before = first.setdefault(child.name, child)
+            fault = ""
             if "/" in child.name:
-                yield f"{child.where}: the name {zpl.shown(child.name)} has no effect: write sections instead of the /"
+                fault = f"the name {zpl.shown(child.name)} has no effect: write sections instead of the /"
             elif not is_free and path not in self._values | self._sections:
-                yield f"{child.where}: {zpl.shown(path)} is not known and has no effect{self._hint(path)}"
+                fault = f"{zpl.shown(path)} is not known and has no effect{self._hint(path)}"
             elif before is not child and path not in self._repeated:
-                yield f"{child.where}: {path} is given again and has no effect: line {before.line} counts"
-            else:
-                is_section = bool(child.children) if is_free else path not in self._values
-                if child.value and is_section:
-                    yield f"{child.where}: {path} is a section, its value has no effect"
-                yield from self.warnings(child, f"{path}/", is_free or path in self._free)
+                fault = f"{path} is given again and has no effect: line {before.line} counts"
+            yield child, path, f"{child.where}: {fault}" if fault else ""
+
+    def _is_section(self, item: zpl.Item, path: str, is_free: bool) -> bool:
+        return bool(item.children) if is_free else path not in self._values
 
     def _hint(self, path: str) -> str:
         """Suggest the most similar name in the same section, or else the same name in another section."""

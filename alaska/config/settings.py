@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from alaska.config import zpl
-from alaska.config.entries import Entry, Section, entry_of
+from alaska.config.entries import Entry, entry_of
+from alaska.config.free_sections import items_in_force
+from alaska.config.free_sections import values as section_values
 from alaska.config.known_paths import KnownPaths
 from alaska.errors import ConfigurationError, PatternError
 
@@ -58,23 +60,31 @@ class Settings:
             or the environment variable, and the expected value. If all values are valid, but some cannot be combined,
             it has one line for each of :meth:`conflicts`.
         """
+        settings, errors, _ = cls.readable(tree, environ or {})
+        if errors := errors or settings.conflicts():
+            raise ConfigurationError("\n".join(errors))
+        return settings
+
+    @classmethod
+    def readable(cls: type[S], tree: zpl.Item, environ: Mapping[str, str]) -> tuple[S, list[str], set[str]]:
+        """Return the settings of a tree with defaults for the values that are not valid.
+
+        Also return one line for each value that is not valid, as in :meth:`from_tree`, and the paths of these settings.
+        """
         values: dict[str, object] = {}
         errors: list[str] = []
+        invalid: set[str] = set()
         for name, entry in cls.entries().items():
             try:
                 if entry.free:
-                    values[name] = cls._section(entry.path, tree.find(entry.path), environ or {})
+                    items = items_in_force(entry.path, tree.find(entry.path), environ, cls.variable)
+                    values[name] = section_values(items)
                 else:
-                    values[name] = _read(entry, list(cls._given_values(entry, tree, environ or {})))
+                    values[name] = _read(entry, list(cls._given_values(entry, tree, environ)))
             except ConfigurationError as error:
-                errors.append(str(error))
-        if errors:
-            raise ConfigurationError("\n".join(errors))
-        settings = cls(**values)
-        conflicts = settings.conflicts()
-        if conflicts:
-            raise ConfigurationError("\n".join(conflicts))
-        return settings
+                errors += str(error).split("\n")
+                invalid.add(entry.path)
+        return cls(**values), errors, invalid
 
     def differing(self, other: Settings) -> list[str]:
         """Return the paths of the settings whose values differ from those in other settings of the same program."""
@@ -165,36 +175,12 @@ class Settings:
         if variable in environ:
             yield variable, environ[variable]
             return
-        for item in _items(entry, tree):
+        for item in items_of(entry, tree):
             yield f"{item.where}: {entry.path}", item.value or ""
 
-    @classmethod
-    def _section(cls, path: str, item: zpl.Item | None, environ: Mapping[str, str]) -> Section:
-        """Return the content of a free-form section of the file and the environment.
 
-        The first of several equal names counts. An environment variable that matches no name of the file adds a name,
-        in lower case.
-        """
-        values: dict[str, str | Section] = {}
-        prefix = f"{cls.variable(path)}_"
-        added = {name for name in environ if name.startswith(prefix) and name != prefix}
-        for child in item.children if item is not None else ():
-            below = f"{path}/{child.name}"
-            if child.name in values or "/" in child.name:
-                continue
-            variable = cls.variable(below)
-            if child.children:
-                values[child.name] = cls._section(below, child, environ)
-                added = {name for name in added if not name.startswith(f"{variable}_")}
-            else:
-                values[child.name] = environ.get(variable, child.value or "")
-                added.discard(variable)
-        for name in sorted(added):
-            values.setdefault(name.removeprefix(prefix).lower(), environ[name])
-        return tuple(values.items())
-
-
-def _items(entry: Entry, tree: zpl.Item) -> list[zpl.Item]:
+def items_of(entry: Entry, tree: zpl.Item) -> list[zpl.Item]:
+    """Return the items of a tree that give values of a setting."""
     if not entry.repeated:
         found = tree.find(entry.path)
         return [] if found is None else [found]
@@ -208,7 +194,15 @@ def _items(entry: Entry, tree: zpl.Item) -> list[zpl.Item]:
 def _read(entry: Entry, given: list[tuple[str, str]]) -> object:
     if not given:
         return entry.default_value()
-    values = [_parsed(entry, origin, text) for origin, text in given]
+    values: list[object] = []
+    errors: list[str] = []
+    for origin, text in given:
+        try:
+            values.append(_parsed(entry, origin, text))
+        except ConfigurationError as error:
+            errors.append(str(error))
+    if errors:
+        raise ConfigurationError("\n".join(errors))
     return tuple(values) if entry.repeated else values[0]
 
 

@@ -22,6 +22,10 @@ _BLANKS = " \t\v\f\r"
 _NAME_CHARACTERS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz$-_@.&+/")
 _QUOTES = ("'", '"')
 _MAX_SHOWN = 40
+MAX_FAULTS = 100
+"""The number of faulty lines after which reading ends."""
+UNREADABLE = ""
+"""The name of the item that stands for a line that cannot be read, so that the lines below it are read correctly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,12 @@ class _Builder:
         self._close_to(level + 1)
         self._path.append(_OpenItem(name, value, line))
 
+    def skip(self, indentation: int) -> None:
+        """Add an item without a name for an unreadable line, at the nearest level that is possible here."""
+        level = min((indentation + INDENT // 2) // INDENT, len(self._path) - 1)
+        self._close_to(level + 1)
+        self._path.append(_OpenItem(UNREADABLE, None, 0))
+
     def finish(self, comments: list[str]) -> Item:
         """Return the complete tree."""
         self._close_to(1)
@@ -152,13 +162,26 @@ def loads(text: str | bytes, source: str) -> Item:
     """Return the tree of a text; its root has the name ``root`` and no value.
 
     :param source: the name of the text in errors, usually the name of the file.
-    :raises ConfigurationError: a line is not valid. The message names source, line and what was expected. No text
-        raises any other error.
+    :raises ConfigurationError: lines are not valid. The message has one line for each of them, with source, line and
+        what was expected. No text raises any other error.
+    """
+    tree, faults = parse(text, source)
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    return tree
+
+
+def parse(text: str | bytes, source: str) -> tuple[Item, list[str]]:
+    """Return the tree of a text, and a sentence for each line that is not valid, with source and line.
+
+    In place of such a line, the tree has an item with the name :data:`UNREADABLE`, with the items that are indented
+    below the line. Reading ends at :data:`MAX_FAULTS`.
     """
     # A lone surrogate becomes octets that are not UTF-8; decoding them below gives an error with a line number.
     octets = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     builder = _Builder(source)
     comments: list[str] = []
+    faults: list[str] = []
     for number, octets_of_line in enumerate(octets.split(b"\n"), 1):
         try:
             line = _text(octets_of_line).rstrip(_BLANKS)
@@ -167,8 +190,12 @@ def loads(text: str | bytes, source: str) -> Item:
             elif line:
                 _read(line, number, builder)
         except _LineError as error:
-            raise ConfigurationError(f"{source}:{number}: {error}") from None
-    return builder.finish(comments)
+            faults.append(f"{source}:{number}: {error}")
+            if len(faults) == MAX_FAULTS:
+                break
+            blanks = octets_of_line[: len(octets_of_line) - len(octets_of_line.lstrip(b" \t"))]
+            builder.skip(len(blanks.expandtabs(INDENT)))
+    return builder.finish(comments), faults
 
 
 def _text(octets: bytes) -> str:

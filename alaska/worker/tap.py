@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -15,7 +16,8 @@ from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import accept_of, limits_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
-from alaska.daemon import starting
+from alaska.config.checking import Checked
+from alaska.daemon import configuration_report, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
@@ -39,6 +41,7 @@ class Options(BaseOptions):
     optParameters = [  # noqa: RUF012  # as Twisted has it
         ["config", "c", None, f"The configuration file. The default is {WorkerSettings.file}, created if missing."]
     ]
+    optFlags = configuration_report.FLAGS
 
     loaded: Loaded[WorkerSettings]
     broker: Loaded[BrokerSettings] | None = None
@@ -46,6 +49,8 @@ class Options(BaseOptions):
 
     def postOptions(self) -> None:
         """Load the file and apply its settings to twistd's options; a bad file ends the program with an error."""
+        if configuration_report.is_wanted(self):
+            raise configuration_report.report(self, _checked(self["config"], self.parent))
         self.loaded = starting.load_or_exit(load_worker, self["config"], WorkerSettings.file)
         self["config"] = self["config"] or WorkerSettings.file
         if self.parent is not None:
@@ -68,6 +73,16 @@ class Options(BaseOptions):
         """Return the path of the embedded broker's configuration file; it is relative to twistd's working directory."""
         where = Path("." if self.parent is None else self.parent["rundir"])
         return where / (self.loaded.settings.broker_config or BrokerSettings.file)
+
+
+def _checked(given: str | None, twistd: Mapping[str, Any] | None) -> list[Checked[Any]]:
+    """Check the worker's configuration file, and that of the embedded broker, if there is one."""
+    checked: list[Checked[Any]] = [configuration_report.check_file(WorkerSettings, given, twistd)]
+    settings = checked[0].settings
+    if settings.broker_embedded and settings.broker_config is not None:
+        path = configuration_report.working_folder(settings, twistd or {}) / settings.broker_config
+        checked.append(configuration_report.check_file(BrokerSettings, str(path), twistd))
+    return checked
 
 
 def makeService(options: Options) -> IService:

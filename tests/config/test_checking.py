@@ -1,0 +1,118 @@
+"""Checking a settings file without using it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.config import BrokerSettings, WorkerSettings
+from alaska.config.checking import Checked, check
+from alaska.config.settings import Settings
+
+FAULTS = """server
+    tiemout = 1
+  x
+    background = yes
+mlm_server
+    bind
+        endpoint = tcp://*:z
+    bind
+        endpoint = foo
+\ttab = 1
+    clients
+      limit = few
+    clients
+"""
+
+
+class CheckTests(SynchronousTestCase):
+    """Faults and warnings of a file."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def checked(self, text: str, cls: type[Settings] = WorkerSettings, **environ: str) -> Checked[Settings]:
+        """Return the result for a text; its folder has no other files."""
+        self.path.write_text(text)
+        return check(cls, str(self.path), environ, True, lambda settings: settings.missing_files(Path("none")))
+
+    def without_path(self, sentences: tuple[str, ...]) -> list[str]:
+        """Return sentences with the path of the file shortened."""
+        return [sentence.replace(str(self.path), "a.cfg") for sentence in sentences]
+
+    def test_all_faults(self) -> None:
+        """All faults are found, of any kind, in the order of the lines."""
+        endpoint = "mlm_server/bind/endpoint must be tcp://address:port, ipc://path or inproc://name, found"
+        self.assertEqual(
+            self.without_path(self.checked(FAULTS, BrokerSettings).faults),
+            [
+                "a.cfg:2: 'server/tiemout' is not known and has no effect; did you mean server/timeout?",
+                "a.cfg:3: indentation must be a multiple of 4 spaces, found 2",
+                "a.cfg:4: server/background must be 0 or 1, found 'yes'",
+                f"a.cfg:7: {endpoint} 'tcp://*:z'",
+                f"a.cfg:9: {endpoint} 'foo'",
+                "a.cfg:10: indentation must be 4 spaces for each level, found a tab",
+                "a.cfg:12: indentation must be a multiple of 4 spaces, found 6",
+                "a.cfg:13: mlm_server/clients is given again and has no effect: line 11 counts",
+            ],
+        )
+
+    def test_below_an_unreadable_line(self) -> None:
+        """What is indented below a line that cannot be read is not judged, since its section is unknown."""
+        checked = self.checked("worker\n    ?\n        size = many\n    scripts\n        dir = .\n")
+        self.assertEqual(len(checked.faults), 2)
+        self.assertIn(":2: expected a name", checked.faults[0])
+        self.assertIn(":5: worker/scripts/dir: there is no folder", checked.faults[1])
+
+    def test_problem_of_a_default(self) -> None:
+        """A problem of a setting that is not given names the file."""
+        (fault,) = self.checked("worker\n").faults
+        self.assertTrue(fault.startswith(f"{self.path}: worker/scripts/dir: there is no folder"), fault)
+
+    def test_problem_of_the_environment(self) -> None:
+        """A problem of a value from the environment names the variable."""
+        (fault,) = self.checked("worker\n", ALASKA_WORKER_SCRIPTS_DIR="gone").faults
+        self.assertTrue(fault.startswith("ALASKA_WORKER_SCRIPTS_DIR: worker/scripts/dir: there is no folder"), fault)
+
+    def test_conflict(self) -> None:
+        """Settings that cannot be combined give a fault with the line of the first one."""
+        text = 'worker\n    lua\n        version = "luajit"\n'
+        self.assertIn(":3: worker/lua/version", self.checked(text).faults[1])
+
+    def test_no_conflict_with_a_default(self) -> None:
+        """The default of a setting whose value is not valid does not conflict with another setting."""
+        text = "worker\n    lua\n        version = luajit\n    pool\n        isolation = x\n"
+        self.assertEqual(len(self.checked(text).faults), 2)
+
+    def test_warnings(self) -> None:
+        """A setting that has no effect because of another one is no fault, but a warning with its line."""
+        checked = self.checked("server\n    auth\n        plain = p\n", BrokerSettings, MALAMUTE_SERVER_TIEMOUT="1")
+        self.assertEqual(checked.faults, ())
+        self.assertEqual(
+            self.without_path(checked.warnings),
+            [
+                "the environment variable 'MALAMUTE_SERVER_TIEMOUT' is not known and has no effect; "
+                "did you mean MALAMUTE_SERVER_TIMEOUT?",
+                "a.cfg:3: server/auth/plain has no effect: mlm_server/security/mechanism is not plain",
+            ],
+        )
+
+    def test_secret_is_not_shown(self) -> None:
+        """The fault of a secret does not contain it."""
+        (fault, _) = self.checked(f"worker\n    auth\n        plain\n            password = {'s' * 256}\n").faults
+        self.assertNotIn("sss", fault)
+
+    def test_missing(self) -> None:
+        """A missing file is not created; it is a fault only if it is required."""
+        for is_required, faults in ((True, 1), (False, 0)):
+            checked = check(WorkerSettings, str(self.path), {}, is_required, lambda _: [])
+            self.assertEqual((len(checked.faults), checked.missing), (faults, True))
+            self.assertEqual(checked.settings, WorkerSettings(broker_embedded=True))
+        self.assertFalse(self.path.exists())
+
+    def test_unreadable(self) -> None:
+        """A file that cannot be read is a fault with the reason."""
+        self.path.mkdir()
+        checked = check(WorkerSettings, str(self.path), {}, True, lambda _: [])
+        self.assertEqual(checked.faults, (f"{self.path}: cannot be read: Is a directory",))

@@ -1,0 +1,101 @@
+"""The options --check-config and --print-config of both programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.config import BrokerSettings, load_broker
+from tests import PROJECT
+
+GOOD = "mlm_server\n    bind\n        endpoint = tcp://127.0.0.1:1\n    store\n        path = broker.db\n"
+
+
+class ReportTests(SynchronousTestCase):
+    """The real programs, in an empty folder."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def run_in_folder(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
+        """Run twistd; return the status, the standard output and the standard error."""
+        done = subprocess.run(
+            [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **environ},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def files(self) -> list[str]:
+        """Return the names of all files in the folder."""
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def test_nothing_is_created(self) -> None:
+        """Neither option creates the missing file, a log, a pid file or a store, also for a daemon."""
+        for flag in ("--check-config", "--print-config"):
+            for program, variable in (
+                ("malamute", "MALAMUTE_SERVER_BACKGROUND"),
+                ("alaska", "ALASKA_WORKER_BACKGROUND"),
+            ):
+                environ = {variable: "1", "ALASKA_WORKER_SCRIPTS_DIR": "."}
+                status, output, errors = self.run_in_folder(program, flag, **environ)
+                self.assertEqual((status, errors), (0, ""))
+                self.assertIn("is missing" if flag == "--check-config" else "default of a new file", output)
+        self.assertEqual(self.files(), [])
+
+    def test_good_file(self) -> None:
+        """A good file has status 0; its store is not created, and no endpoint is bound."""
+        (self.folder / "m.cfg").write_text(GOOD)
+        found = self.run_in_folder("malamute", "--config", "m.cfg", "--check-config")
+        self.assertEqual(found, (0, "m.cfg: the configuration is valid\n", ""))
+        self.assertEqual(self.files(), ["m.cfg"])
+
+    def test_faults(self) -> None:
+        """Faults have status 78 with both options; all are printed, and nothing else."""
+        (self.folder / "m.cfg").write_text(
+            f"{GOOD}    colour = red\nserver\n    tiemout = 1\n    user = no-such-user\n"
+        )
+        faults = (
+            "m.cfg:6: 'mlm_server/colour' is not known and has no effect\n"
+            "m.cfg:8: 'server/tiemout' is not known and has no effect; did you mean server/timeout?\n"
+            "m.cfg:9: server/user: this system has no user 'no-such-user'\n"
+        )
+        for flag in ("--check-config", "--print-config"):
+            self.assertEqual(self.run_in_folder("malamute", "-c", "m.cfg", flag), (78, "", faults))
+
+    def test_missing_given_file(self) -> None:
+        """A given file that is missing has status 78."""
+        found = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config", ALASKA_WORKER_SCRIPTS_DIR=".")
+        self.assertEqual(found, (78, "", "there is no configuration file 'a.cfg'\n"))
+
+    def test_file_of_the_embedded_broker(self) -> None:
+        """The check of a worker includes the file of its embedded broker."""
+        (self.folder / "m.cfg").write_text("server\n    timeout = soon\n")
+        (self.folder / "a.cfg").write_text(
+            "worker\n    scripts\n        dir = .\n    broker\n        embedded = 1\n        config = m.cfg\n"
+        )
+        status, _, errors = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config")
+        self.assertEqual((status, errors.count("\n")), (78, 1))
+        self.assertIn("m.cfg:2: server/timeout must be", errors)
+
+    def test_printed_file_is_loaded_again(self) -> None:
+        """What is printed can be saved, and gives the same settings."""
+        (self.folder / "m.cfg").write_text(GOOD)
+        environ = {"MALAMUTE_SERVER_TIMEOUT": "77"}
+        status, output, errors = self.run_in_folder("malamute", "-c", "m.cfg", "--print-config", **environ)
+        self.assertEqual((status, errors), (0, ""))
+        saved = self.folder / "saved.cfg"
+        saved.write_text(output)
+        expected = load_broker(self.folder / "m.cfg", environ).settings
+        self.assertEqual(load_broker(saved, {}).settings, expected)
+        self.assertEqual((expected.timeout, expected.store_path), (77, Path("broker.db")))
+        self.assertIsInstance(expected, BrokerSettings)
