@@ -64,7 +64,8 @@ class Message(Struct, eq=False):
     CONFIRMs for the message; ``origin`` is the sender's routing id, which is not valid after a restart of the broker.
     ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries.
     ``sent_as`` is the sender's own tracker if the broker has replaced it (:mod:`alaska.broker.tracker_aliases`).
-    ``since`` is when it arrived, in ms since 1970; ``properties`` are the sender's. ``size`` is computed, and is what
+    ``since`` is when it arrived, in ms since 1970; ``properties`` are the sender's. ``moved_at`` is the
+    broker's time when it began to wait, or was delivered; 0 if that is unknown. ``size`` is computed, and is what
     limits count, see :func:`counted_size`.
 
     It is a struct of msgspec, which is created in half of the time of a dataclass.
@@ -83,6 +84,7 @@ class Message(Struct, eq=False):
     sent_as: bytes = b""
     since: int = 0
     properties: Properties = {}  # msgspec copies it
+    moved_at: float = 0.0
     size: int = 0
 
     def __post_init__(self) -> None:

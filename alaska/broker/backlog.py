@@ -15,6 +15,7 @@ from itertools import islice
 from alaska.broker import lanes
 from alaska.broker.consumers import Consumers
 from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
+from alaska.broker.measures import QueueMeasures
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
@@ -31,9 +32,17 @@ MAX_MATCHES = 4000
 class Backlog:
     """The waiting messages of a queue, sorted into lanes, and the positions of those that are in flight."""
 
-    def __init__(self, name: QueueName, consumers: Consumers, store: IStore, window_memory: WindowMemory) -> None:
+    def __init__(
+        self,
+        name: QueueName,
+        consumers: Consumers,
+        store: IStore,
+        window_memory: WindowMemory,
+        measures: QueueMeasures,
+    ) -> None:
         self.name = name
         self.consumers = consumers
+        self.measures = measures
         self._store = store
         self._is_shared = store.is_shared
         self._lanes = Lanes(window_memory)
@@ -120,6 +129,7 @@ class Backlog:
 
     def _page(self, after: int) -> Page[Message, int]:
         page = self._store.waiting(self.name, after, READ_MESSAGES)
+        self.measures.restore_times(page)
         self._work_done += sum(1 + message.size // MESSAGE_OCTETS for message in page)
         return page
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -19,6 +19,8 @@ class Counters:
     expired_clients: int = 0
     redelivered: int = 0
     dropped: int = 0
+    dropped_for: dict[str, int] = field(default_factory=dict)
+    """The messages that were dropped, by cause."""
     dead_lettered: int = 0
     dead_letters_dropped: int = 0
     store_errors: int = 0

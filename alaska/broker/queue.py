@@ -20,6 +20,7 @@ from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
 from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory
+from alaska.broker.measures import QueueMeasures
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueName
 
@@ -58,8 +59,9 @@ class Queue(Backlog):
         expired: Callable[[Message], None],
         set_aside: Callable[[Queue, bytes], None],
         window_memory: WindowMemory,
+        measures: QueueMeasures,
     ) -> None:
-        super().__init__(name, consumers, store, window_memory)
+        super().__init__(name, consumers, store, window_memory, measures)
         self._on_deliver = deliver
         self._on_expired = expired
         self._on_set_aside = set_aside
@@ -221,6 +223,7 @@ class Queue(Backlog):
                 self._in_memory -= 1
                 self.waiting -= 1
                 self.octets -= message.size
+                self._measure_wait(message, now)
                 self._on_deliver(client, message)
             elif not is_removed:
                 self._lanes_asked += 1
@@ -232,6 +235,16 @@ class Queue(Backlog):
             else:
                 heappop(heads)
                 self._lanes.remove_if_empty(key)
+
+    def _measure_wait(self, message: Message, now: float) -> None:
+        measures = self.measures
+        measures.dequeued_octets += message.size
+        waited, histogram = now - message.moved_at, measures.waiting
+        if waited == histogram.last:
+            histogram.repeats += 1
+        else:
+            histogram.add(waited)
+        message.moved_at = now
 
     def _drop_if_expired(self, lane: Lane, now: float) -> bool:
         message = lane.messages[0]

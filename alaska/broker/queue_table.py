@@ -8,6 +8,7 @@ from alaska.broker.clients import Client, Clients
 from alaska.broker.lanes import WindowMemory
 from alaska.broker.limits import Room
 from alaska.broker.mailbox_owner import MailboxOwner
+from alaska.broker.measures import Measures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.subject_index import CacheMemory
@@ -28,6 +29,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         clients: Clients,
         store: IStore,
         room: Room,
+        measures: Measures,
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
         set_aside: Callable[[Queue, bytes], None],
@@ -36,6 +38,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self._clients = clients
         self._store = store
         self._room = room
+        self._measures = measures
         self._callbacks = deliver, expired, set_aside
         self._offers: dict[bytes, Offers] = {}
         self._cache_memory = CacheMemory()
@@ -55,7 +58,8 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         if queue is None:
             name = QueueName(kind, address)
             consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
-            queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, self.window_memory)
+            shared = self.window_memory, self._measures.of(name)
+            queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, *shared)
         return queue
 
     def _offers_of(self, address: bytes) -> Offers:
@@ -65,7 +69,9 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         """Add a client's offer of a service."""
         self.offered_by.setdefault(client, {})[address] = None
         if self._offers_of(address).add(client, pattern):
-            self.open(QueueKind.SERVICE, address).consumers_changed()
+            queue = self.open(QueueKind.SERVICE, address)
+            queue.measures = self._measures.offered(address)
+            queue.consumers_changed()
 
     def withdraw_offers(self, client: Client) -> None:
         """Remove all offers of a client."""

@@ -15,9 +15,11 @@ from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.deliveries import Deliveries
 from alaska.broker.limits import Limits, Room
+from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
 from alaska.broker.queue import WORK_PER_TICK, Queue
 from alaska.broker.queue_table import QueueTable
+from alaska.broker.refusals import Refusals
 from alaska.broker.round_robin import RoundRobin
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
@@ -25,7 +27,6 @@ from alaska.message import REPLAYED, DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.mlm.properties import leaves_room, to_number
-from alaska.names import printable
 
 REFUSED_FROM = 400
 """A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
@@ -57,11 +58,13 @@ class Queues:
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
         self._timeouts = MessageTimeouts(store, counters, self._remove_waiting, self.finish)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
-        self._queues = QueueTable(clients, store, self._room, *callbacks)
+        self.measures = Measures()
+        self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
         self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
+        self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -84,7 +87,7 @@ class Queues:
         queue = self._queues.open(QueueKind.MAILBOX, command.address)
         message = self._message(queue, sender, command, now)
         if not command.address:
-            self._refuse(queue, message, errors.FAILED, "the empty address has no mailbox")
+            self._refusals.no_address(queue, message)
         elif self._admits_properties(queue, message):
             self._accept(queue, message)
 
@@ -100,7 +103,9 @@ class Queues:
         self._position += 1
         self._now = now
         queue = self._queues.open(QueueKind.MAILBOX, command.address)
-        message = Message(self._position, queue.name, sender, command.subject, command.tracker, command.content)
+        message = Message(
+            self._position, queue.name, sender, command.subject, command.tracker, command.content, moved_at=now
+        )
         self._accept(queue, message)
 
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
@@ -113,6 +118,7 @@ class Queues:
         message = Message(
             self._position, queue.name, sender.address, command.subject, resolved, command.content,
             is_tracked, sender.peer, expires, 0, b"", int((now + self.wall_offset) * 1000), command.properties,
+            now,
         )  # fmt: skip
         if resolved is not tracker:
             message.sent_as = tracker
@@ -120,27 +126,24 @@ class Queues:
 
     def _admits_properties(self, queue: Queue, message: Message) -> bool:
         """Refuse a message whose properties leave no room for the broker's own; return whether they do."""
-        has_room = leaves_room(message.properties)
-        if not has_room:
-            self._refuse(queue, message, errors.TOO_LARGE, "too many properties, or too large ones")
-        return has_room
+        return leaves_room(message.properties) or self._refusals.properties(queue, message)
 
     def _accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a message or let it wait; if there is no room for it, refuse it and return False."""
         most = self._most_octets
         if most is not None and message.size > most:
-            self._counters.over_limit += 1
-            self._refuse(queue, message, errors.TOO_LARGE, f"its content has more than {most} octets")
-            return False
+            return self._refusals.too_large(queue, message, most)
         if self._is_durable and not self._store.has_room:
-            return self._refuse_unstorable(queue, message)
+            return self._refusals.store_failed(queue, message)
         is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
         consumer = queue.consumer_for(message)
         if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
             queue.forget(message)
-            return self._refuse_for_room(queue, message)
+            return self._refusals.no_room(queue, message)
         if consumer is None:
             return self._enqueue(queue, message)
+        queue.measures.immediate += 1
+        queue.measures.immediate_octets += message.size
         if consumer.credit is None and not self._is_shared:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
             if message.is_tracked and not self._is_durable:
@@ -155,7 +158,7 @@ class Queues:
                 self._room.octets += message.size
                 if not is_admitted and self._remove_waiting(message):
                     self._store.forget(message)
-                    return self._refuse_for_room(queue, message)
+                    return self._refusals.no_room(queue, message)
                 self._dispatch(queue, self._now)
         else:
             self._store_or_confirm(message, self._is_durable)
@@ -165,11 +168,13 @@ class Queues:
     def _enqueue(self, queue: Queue, message: Message) -> bool:
         """Let a new message wait, or refuse it."""
         if not self._store.has_room:
-            return self._refuse_unstorable(queue, message)
+            return self._refusals.store_failed(queue, message)
         has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
         if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
-            return self._refuse_for_room(queue, message)
+            return self._refusals.no_room(queue, message)
         self._room.octets += message.size
+        queue.measures.enqueued += 1
+        queue.measures.enqueued_octets += message.size
         is_in_memory = queue.enqueue(message)
         self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
         return True
@@ -184,15 +189,6 @@ class Queues:
     def _admits_new(self, queue: Queue) -> bool:
         return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
 
-    def _refuse_unstorable(self, queue: Queue, message: Message) -> bool:
-        self._refuse(queue, message, errors.INTERNAL_ERROR, self._store.complaint or "")
-        return False
-
-    def _refuse_for_room(self, queue: Queue, message: Message) -> bool:
-        self._counters.over_limit += 1
-        self._refuse(queue, message, errors.TOO_LARGE, "there is no room for it")
-        return False
-
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
         if self._is_durable and message.position not in self._unstorable:
@@ -205,8 +201,7 @@ class Queues:
         """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
         self._counters.store_refused += 1
         if self._remove_waiting(message):
-            queue = self._queues.open(*message.queue)
-            self._refuse(queue, message, errors.INTERNAL_ERROR, f"the store cannot write it: {reason}")
+            self._refusals.unstorable(self._queues.open(*message.queue), message, reason)
         else:
             self._unstorable.add(message.position)
 
@@ -254,6 +249,7 @@ class Queues:
         message = None if lease is None else client.settle(lease)
         if message is None:
             return False
+        self._now = now
         if command.status_code < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
         elif command.status_code < REFUSED_FROM:
@@ -262,7 +258,8 @@ class Queues:
             self._requeue([message], now)
         else:
             error = command.properties.get("error")
-            self._dead_letter(message, command.status_code, command.status_reason, now, error)
+            outcome = "not_found" if command.status_code == errors.NOT_FOUND else "failed"
+            self._dead_letter(message, outcome, command.status_code, command.status_reason, now, error)
         if self._set_aside:
             self._dispatch_set_aside([lease], now)
         return True
@@ -305,6 +302,8 @@ class Queues:
             self._room.octets += message.size
             self._store_again(message)
             queue = self._queues.open(*message.queue)
+            queue.measures.redelivered += 1
+            message.moved_at = now
             queue.requeue(message)
             if queue.has_matched_enough:
                 queue.leave_in_store()
@@ -314,6 +313,7 @@ class Queues:
     def tick(self, now: float) -> None:
         """End messages that have expired, and continue with queues that could not read or deliver everything."""
         self._now = now
+        self.measures.tick(now, self.wall_offset)
         self._deliveries.tick()
         if self._is_shared and abs(now - self._recounted_at) >= RECOUNT_SECONDS:
             self._recounted_at = now
@@ -323,15 +323,12 @@ class Queues:
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
 
-    def _refuse(self, queue: Queue, message: Message, status: int, reason: str) -> None:
-        self._counters.dropped += 1
-        self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
-        self._confirmations.send(message, status, reason.encode()[: mlm.MAX_STRING_OCTETS])
-        self._queues.remove_if_unused(queue)
-
-    def _dead_letter(self, message: Message, status: int, reason: bytes, now: float, error: object = None) -> None:
+    def _dead_letter(
+        self, message: Message, outcome: str, status: int, reason: bytes, now: float, error: object = None
+    ) -> None:
         """Make a message a dead letter, and notify its sender."""
         self._counters.dead_lettered += 1
+        self.measures.of(message.queue).note_ended(outcome)
         self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
         self._forget(message)
         self._confirmations.send(message, status, reason, error)
@@ -339,7 +336,7 @@ class Queues:
     def give_up(self, message: Message) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
         reason = b"delivered %d times without confirmation" % message.attempts
-        self._dead_letter(message, errors.INTERNAL_ERROR, reason, self._now)
+        self._dead_letter(message, "attempts", errors.INTERNAL_ERROR, reason, self._now)
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
@@ -364,16 +361,19 @@ class Queues:
     def finish(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
         """End a message, and notify its sender; ``error`` is that of :meth:`Confirmations.send`."""
         self._store.forget(message)
-        self._forget(message)
+        queue = self._forget(message)
+        if queue is not None:
+            queue.measures.note_finished(message, status, self._now)
         self._confirmations.send(message, status, reason, error)
 
-    def _forget(self, message: Message) -> None:
-        """Forget a message that was in flight."""
+    def _forget(self, message: Message) -> Queue | None:
+        """Forget a message that was in flight; return its queue, if that still exists."""
         self._unstorable.discard(message.position)
         if (queue := self._queues.get(message.queue)) is not None:
             queue.forget(message)
             if not queue.waiting:
                 self._queues.remove_if_unused(queue)
+        return queue
 
     def _confirm_stored(self, message: Message) -> None:
         queue = self._queues.get(message.queue) or self._queues.open(*message.queue)
@@ -393,6 +393,6 @@ class Queues:
         self._position += 1
         again = Message(
             self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED,
-            since=int((self._now + self.wall_offset) * 1000), properties=dead.properties,
+            since=int((self._now + self.wall_offset) * 1000), properties=dead.properties, moved_at=self._now,
         )  # fmt: skip
         return self._accept(self._queues.open(*dead.queue), again)

@@ -1,0 +1,114 @@
+"""What the broker measures of each service, and of all mailboxes together: totals and durations since its start.
+
+The totals of a service stay when its queue goes, so they never fall. Names cost memory and come from clients; so only
+the first services that a worker offers are measured separately, and all others together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alaska.errors import DELIVERED, SUCCESS
+from alaska.message import Message, QueueKind, QueueName
+from alaska.system.histogram import Histogram
+
+MOST_SERVICES = 20
+"""The maximum number of services that are measured separately."""
+
+
+class BrokerTime:
+    """The broker's time and the offset of the wall clock at the last tick, in seconds."""
+
+    __slots__ = ("now", "wall_offset")
+
+    def __init__(self) -> None:
+        self.now = self.wall_offset = 0.0
+
+
+class QueueMeasures:
+    """What was measured of the messages of one or several queues.
+
+    - ``immediate``, ``immediate_octets``: messages that were delivered when they arrived, and their octets.
+    - ``enqueued``, ``enqueued_octets``: messages that had to wait.
+    - ``dequeued_octets``: the octets of those that were delivered after they had waited.
+    - ``redelivered``: messages that wait again, since their receiver was lost or has returned them.
+    - ``waiting``: the seconds that messages waited in the queue for each delivery, without those that did not wait.
+    - ``running``: the seconds from the delivery of a message to its confirmation as successful.
+    - ``ended``: how many messages ended in another way, by outcome.
+    """
+
+    __slots__ = (
+        "_time",
+        "dequeued_octets",
+        "ended",
+        "enqueued",
+        "enqueued_octets",
+        "immediate",
+        "immediate_octets",
+        "redelivered",
+        "running",
+        "waiting",
+    )
+
+    def __init__(self, time: BrokerTime) -> None:
+        self._time = time
+        self.immediate = self.immediate_octets = 0
+        self.enqueued = self.enqueued_octets = 0
+        self.dequeued_octets = 0
+        self.redelivered = 0
+        self.waiting = Histogram()
+        self.running = Histogram()
+        self.ended: dict[str, int] = {}
+
+    def note_finished(self, message: Message, status: int, now: float) -> None:
+        """Count a message that ended with a status; it was delivered before, unless it has expired."""
+        if status == SUCCESS:
+            seconds, running = now - message.moved_at, self.running
+            if seconds == running.last:
+                running.repeats += 1
+            else:
+                running.add(seconds)
+        else:
+            self.note_ended("delivered" if status == DELIVERED else "expired")
+
+    def note_ended(self, outcome: str) -> None:
+        """Count a message that was not confirmed as successful."""
+        self.ended[outcome] = self.ended.get(outcome, 0) + 1
+
+    def restore_times(self, messages: Iterable[Message]) -> None:
+        """Set when messages began to wait that were read from the store, which has only the time of their arrival."""
+        offset, now = self._time.wall_offset, self._time.now
+        for message in messages:
+            if not message.moved_at:
+                message.moved_at = min(message.since / 1000 - offset, now) if message.since else now
+
+
+class Measures:
+    """The measures of all queues."""
+
+    def __init__(self) -> None:
+        self._time = BrokerTime()
+        self.mailboxes = QueueMeasures(self._time)
+        """All mailboxes."""
+        self.services: dict[bytes, QueueMeasures] = {}
+        """The services that are measured separately."""
+        self.other_services = QueueMeasures(self._time)
+
+    def tick(self, now: float, wall_offset: float) -> None:
+        """Take over the time; ``wall_offset`` is the time of the wall clock minus that of the broker."""
+        self._time.now, self._time.wall_offset = now, wall_offset
+
+    def of(self, queue: QueueName) -> QueueMeasures:
+        """Return the measures to which the messages of a queue count."""
+        if queue.kind is QueueKind.MAILBOX:
+            return self.mailboxes
+        return self.services.get(queue.address, self.other_services)
+
+    def offered(self, service: bytes) -> QueueMeasures:
+        """Return the measures of a service that a worker offers."""
+        measures = self.services.get(service)
+        if measures is None:
+            if len(self.services) >= MOST_SERVICES:
+                return self.other_services
+            measures = self.services[service] = QueueMeasures(self._time)
+        return measures

@@ -1,0 +1,67 @@
+"""Messages that the broker does not accept: their senders are told, and they are counted by cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from twisted.logger import Logger
+
+from alaska import errors
+from alaska.broker.confirmations import Confirmations
+from alaska.broker.counters import Counters
+from alaska.broker.queue import Queue
+from alaska.interfaces import IStore
+from alaska.message import Message
+from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.names import printable
+
+
+class Refusals:
+    """Refuses messages, and returns False. ``remove_if_unused`` is called with the queue of each."""
+
+    _log = Logger()
+
+    def __init__(
+        self, store: IStore, counters: Counters, confirmations: Confirmations, remove_if_unused: Callable[[Queue], None]
+    ) -> None:
+        self._store = store
+        self._counters = counters
+        self._confirmations = confirmations
+        self._remove_if_unused = remove_if_unused
+
+    def no_address(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse mail to the empty address."""
+        return self._refuse(queue, message, "no_address", errors.FAILED, "the empty address has no mailbox")
+
+    def properties(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a message whose properties leave no room for the broker's own."""
+        return self._refuse(queue, message, "properties", errors.TOO_LARGE, "too many properties, or too large ones")
+
+    def too_large(self, queue: Queue, message: Message, most: int) -> Literal[False]:
+        """Refuse a message with more than ``most`` octets."""
+        self._counters.over_limit += 1
+        return self._refuse(queue, message, "too_large", errors.TOO_LARGE, f"its content has more than {most} octets")
+
+    def no_room(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a message for which a queue, or the table of queues, has no room."""
+        self._counters.over_limit += 1
+        return self._refuse(queue, message, "no_room", errors.TOO_LARGE, "there is no room for it")
+
+    def store_failed(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a message while the store cannot be written."""
+        return self._refuse(queue, message, "store_failed", errors.INTERNAL_ERROR, self._store.complaint or "")
+
+    def unstorable(self, queue: Queue, message: Message, reason: str) -> Literal[False]:
+        """Refuse a message that the store has given up."""
+        text = f"the store cannot write it: {reason}"
+        return self._refuse(queue, message, "unstorable", errors.INTERNAL_ERROR, text)
+
+    def _refuse(self, queue: Queue, message: Message, cause: str, status: int, reason: str) -> Literal[False]:
+        self._counters.dropped += 1
+        self._counters.dropped_for[cause] = self._counters.dropped_for.get(cause, 0) + 1
+        queue.measures.note_ended("refused")
+        self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
+        self._confirmations.send(message, status, reason.encode()[:MAX_STRING_OCTETS])
+        self._remove_if_unused(queue)
+        return False
