@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from alaska.config.entries import setting
+from alaska.access import AccessRules
+from alaska.config.access import PATH as ACCESS
+from alaska.config.access import read_access
+from alaska.config.entries import read_section, setting
 from alaska.config.kinds import (
     BIND_ENDPOINT,
     COUNT,
@@ -39,7 +42,7 @@ class BrokerSettings(Settings):
     environment: ClassVar[str] = "MALAMUTE"
     subjects: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Connections": ("mlm_server/bind", "mlm_server/clients/limit", "server/timeout"),
-        "Security": ("mlm_server/security", "server/auth"),
+        "Security": ("mlm_server/security", "server/auth", ACCESS),
         "Store": ("mlm_server/store",),
         "Queues and mailboxes": (
             "mlm_server/service/queue",
@@ -93,6 +96,9 @@ class BrokerSettings(Settings):
     mechanism: str = setting(
         "mlm_server/security/mechanism", one_of("null", "plain"), "null",
         "Authentication of clients: none (`null`), or by user name and password (`plain`).", created="null")
+    access: AccessRules | None = read_section(
+        ACCESS, read_access,
+        "Roles and users with what they may do; without this section, all clients may do everything (docs/access.md).")
     domain: str | None = setting("mlm_server/security/domain", TEXT, None, "ZAP domain of the broker's socket.")
     echo: tuple[str, ...] = setting(
         "mlm_server/echo", LINE, None, "Line to log at startup.", repeated=True)

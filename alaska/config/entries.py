@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
+from alaska.config import zpl
 from alaska.config.kinds import LINE, Kind
 from alaska.config.zpl import shown
 
@@ -25,9 +27,9 @@ class Entry:
 
     ``default`` applies if the setting is absent; None means no value. ``created`` is written into a new file when the
     file is missing. A ``repeated`` setting has a tuple of values, one for each occurrence below the first top-level
-    section. A ``free`` entry is a free-form section, which may contain any names. A ``live`` setting takes effect when
-    the running program reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in
-    README.md.
+    section. A ``free`` entry is a free-form section, which may contain any names. An entry with ``read_tree`` is a
+    section that this function reads, and checks as a whole. A ``live`` setting takes effect when the running program
+    reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in README.md.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Entry:
     secret: bool = False
     free: bool = False
     live: bool = False
+    read_tree: Callable[[zpl.Item], Any] | None = None
 
     def value(self, text: str | None) -> object:
         """Return the value of a text, or None for no text."""
@@ -71,6 +74,8 @@ class Entry:
             default += f"; `{self.created}` in a new file"
         repeated = "; may be repeated" if self.repeated else ""
         expected = "a section with any names" if self.free else self.kind.expected
+        if self.read_tree is not None:
+            expected = "a section"
         return (
             f"| `{self.path}` | {expected}{repeated} | {default} | {'yes' if self.live else 'restart'} | {self.doc} |"
         )
@@ -123,6 +128,17 @@ def section(path: str, doc: str) -> Section:
     entry = Entry(path, LINE, None, doc, free=True)
     field: Any = dataclasses.field(default=(), metadata={_KEY: entry})
     value: Section = field
+    return value
+
+
+def read_section(path: str, read_tree: Callable[[zpl.Item], T | None], doc: str) -> T | None:
+    """Declare a live section that ``read_tree`` reads from the whole tree, or returns None if there is no such section.
+
+    The function raises ConfigurationError for whatever is not valid. No environment variable overrides the section.
+    """
+    entry = Entry(path, LINE, None, doc, live=True, read_tree=read_tree)
+    field: Any = dataclasses.field(default=None, metadata={_KEY: entry})
+    value: T | None = field
     return value
 
 

@@ -32,6 +32,8 @@ def in_force(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str]) ->
     tree = replace(tree, children=tuple(KnownPaths(entries).in_effect(tree)))
     for entry in entries:
         variable = cls.variable(entry.path)
+        if entry.read_tree is not None:
+            continue
         if entry.free:
             items = items_in_force(entry.path, tree.find(entry.path), environ, cls.variable)
             if items:
@@ -82,10 +84,7 @@ def _without(item: zpl.Item, path: str) -> zpl.Item:
 
 def _lines(item: zpl.Item, level: int, path: str, is_secret: Callable[[str], bool]) -> Iterator[str]:
     indentation = " " * (zpl.INDENT * level)
-    if item.value is not None:
-        yield indentation + _value_line(item, is_secret(path))
-        return
-    yield indentation + item.name
+    yield indentation + (item.name if item.value is None else _value_line(item, is_secret(path)))
     for child in item.children:
         yield from _lines(child, level + 1, f"{path}/{child.name}", is_secret)
 

@@ -21,8 +21,12 @@ class KnownPaths:
         self._sections: set[str] = set()
         self._repeated: set[str] = set()
         self._free: set[str] = set()
+        self._checked: set[str] = set()
         for entry in entries:
-            if entry.free:
+            if entry.read_tree is not None:
+                self._checked.add(entry.path)
+                self._sections.add(entry.path)
+            elif entry.free:
                 self._free.add(entry.path)
                 self._sections.add(entry.path)
             else:
@@ -38,6 +42,8 @@ class KnownPaths:
             if fault:
                 yield fault
                 continue
+            if path in self._checked:
+                continue
             if child.value and self._is_section(child, path, is_free):
                 yield f"{child.where}: {path} is a section, its value has no effect"
             yield from self.warnings(child, f"{path}/", is_free or path in self._free)
@@ -48,7 +54,9 @@ class KnownPaths:
         Sections have the value None.
         """
         for child, path, fault in self._judged(item, above, is_free):
-            if not fault:
+            if path in self._checked:
+                yield replace(child, value=None)
+            elif not fault:
                 children = tuple(self.in_effect(child, f"{path}/", is_free or path in self._free))
                 value = None if self._is_section(child, path, is_free) else child.value or ""
                 yield replace(child, value=value, children=children)
@@ -62,7 +70,9 @@ class KnownPaths:
             path = above + child.name
             before = first.setdefault(child.name, child)
             fault = ""
-            if "/" in child.name:
+            if path in self._checked:
+                pass  # Whoever reads it checks it.
+            elif "/" in child.name:
                 fault = f"the name {zpl.shown(child.name)} has no effect: write sections instead of the /"
             elif not is_free and path not in self._values | self._sections:
                 fault = f"{zpl.shown(path)} is not known and has no effect{self._hint(path)}"

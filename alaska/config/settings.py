@@ -76,7 +76,9 @@ class Settings:
         invalid: set[str] = set()
         for name, entry in cls.entries().items():
             try:
-                if entry.free:
+                if entry.read_tree is not None:
+                    values[name] = entry.read_tree(tree)
+                elif entry.free:
                     items = items_in_force(entry.path, tree.find(entry.path), environ, cls.variable)
                     values[name] = section_values(items)
                 else:
@@ -97,7 +99,7 @@ class Settings:
             old_value, new_value = getattr(self, name), getattr(new, name)
             if old_value == new_value:
                 continue
-            if entry.secret or entry.free:
+            if entry.secret or entry.free or entry.read_tree is not None:
                 sentences.append(f"{entry.path} has changed")
             else:
                 sentences.append(f"{entry.path} is now {entry.shown(new_value)}; it was {entry.shown(old_value)}")
@@ -123,7 +125,7 @@ class Settings:
     @classmethod
     def environment_warnings(cls, environ: Mapping[str, str]) -> list[str]:
         """Return a sentence for each environment variable that looks like a setting but is unknown."""
-        known = {cls.variable(entry.path): entry for entry in cls.entries().values()}
+        known = {cls.variable(entry.path): entry for entry in cls.entries().values() if entry.read_tree is None}
         free = tuple(f"{name}_" for name, entry in known.items() if entry.free)
         tops = tuple({cls.variable(entry.path.partition("/")[0]) + "_" for entry in known.values()})
         sentences = []
