@@ -225,6 +225,8 @@ class IRouter(Interface):
         "over ipc or inproc."
     )
 
+    has_users = Attribute("Whether clients log in at some endpoint, so that messages may come from different users.")
+
     bound = Attribute("The bound endpoints; a wildcard port is replaced by the one that the system chose.")
 
     def start(received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
@@ -237,6 +239,14 @@ class IRouter(Interface):
         send queue is full because the peer does not read, or with False if the connection does not exist any more.
 
         :raises CannotBind: an endpoint cannot be bound.
+        """
+
+    def user_of(peer: bytes) -> bytes | None:
+        """Return the user of the message that is being received from the connection with this routing id.
+
+        This is the name with which the connection was authenticated, or the empty name without authentication. For a
+        connection within this process it is the user name that was given to :meth:`INetwork.dealer`, or None if none
+        was: then the connection acts for this process itself.
         """
 
     def send(peer: bytes, frames: list[bytes]) -> bool:
@@ -285,7 +295,11 @@ class INetwork(Interface):
     """A factory of links and routers: over ZeroMQ, or in memory for tests."""
 
     def dealer(endpoint: str, username: str | None, password: str | None) -> ILink:
-        """Return a link to the broker at an endpoint, not yet connected; user name and password select PLAIN."""
+        """Return a link to the broker at an endpoint, not yet connected; user name and password select PLAIN.
+
+        A connection within the process needs no password: it acts for the user name, or for the process itself without
+        one (:meth:`IRouter.user_of`).
+        """
 
     def router(endpoints: Iterable[str], domain: str | None, is_plain: bool, most_unread: int | None) -> IRouter:
         """Return a router for these endpoints, not bound yet; with ``is_plain`` it requires a user name and password.

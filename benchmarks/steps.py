@@ -104,6 +104,10 @@ class _NullRouter:
 
     bound = ()
     is_local = False
+    has_users = False
+
+    def user_of(self, _peer: bytes) -> bytes:
+        return b""
 
     def start(
         self, _received: Callable[[bytes, list[bytes]], int | None], _gone: Callable[[bytes, bool], None]

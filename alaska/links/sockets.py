@@ -52,15 +52,21 @@ def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
 
 
 def _is_near(frame: zmq.Frame) -> bool:
-    try:
-        frame.get(_DESCRIPTOR)
-    except zmq.ZMQError:
-        return True  # Only inproc messages have no descriptor.
+    if _is_over_inproc(frame):
+        return True
     try:
         address = str(frame.get("Peer-Address"))
     except zmq.ZMQError:
         return False
     return is_of_this_user(address)
+
+
+def _is_over_inproc(frame: zmq.Frame) -> bool:
+    try:
+        frame.get(_DESCRIPTOR)
+    except zmq.ZMQError:
+        return True  # Only inproc messages have no descriptor.
+    return False
 
 
 def is_of_this_user(address: str) -> bool:
@@ -283,6 +289,21 @@ class Router(Socket):
     def is_local(self) -> bool:
         """Whether the last message came from a program of this user on this machine, over ipc or inproc."""
         return self._header is not None and _is_near(self._header)
+
+    @property
+    def is_over_inproc(self) -> bool:
+        """Whether the last message came from within the process."""
+        return self._header is not None and _is_over_inproc(self._header)
+
+    @property
+    def user(self) -> bytes:
+        """The user id of the last message. Without authentication it is empty, or whatever the peer says."""
+        try:
+            return b"" if self._header is None else str(self._header.get("User-Id")).encode()
+        except UnicodeDecodeError as error:
+            return bytes(error.object)
+        except zmq.ZMQError:
+            return b""
 
 
 class Pair(Socket):

@@ -154,6 +154,11 @@ class MemoryLink:
         self._received: Callable[[list[bytes]], None] | None = None
         self._changed: Callable[[LinkState], None] = lambda _state: None
 
+    @property
+    def user(self) -> bytes:
+        """The name of the user, which is empty without one."""
+        return (self._credentials[0] or "").encode()
+
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
         self._received = received
@@ -238,6 +243,16 @@ class MemoryRouter:
         except CannotBind:
             self.close()
             raise
+
+    @property
+    def has_users(self) -> bool:
+        """See :class:`IRouter`."""
+        return self.is_plain
+
+    def user_of(self, peer: bytes) -> bytes | None:
+        """See :class:`IRouter`."""
+        link = self.links.get(peer)
+        return b"" if link is None else link.user
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""

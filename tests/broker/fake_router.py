@@ -19,10 +19,11 @@ class FakeRouter:
 
     Failures of posted messages are reported to the broker by :meth:`end_turn`. Deliveries to the peers in ``unread``
     stay in flight. The peers in ``second_edition`` read properties and batches; ``sizes`` has the number of commands in
-    each message to them.
+    each message to them. ``users`` has the users of the peers; all others have none.
     """
 
     is_local = True
+    has_users = False
 
     def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:
         self.bound: list[str] = []
@@ -32,9 +33,14 @@ class FakeRouter:
         self.unread: set[bytes] = set()
         self.second_edition: set[bytes] = set()
         self.sizes: dict[bytes, list[int]] = {}
+        self.users: dict[bytes, bytes | None] = {}
 
     def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`; the test calls the broker itself."""
+
+    def user_of(self, peer: bytes) -> bytes | None:
+        """See :class:`IRouter`."""
+        return self.users.get(peer, b"")
 
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
