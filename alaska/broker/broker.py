@@ -12,15 +12,18 @@ from typing import Any
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.access import AccessRules, Level, Verb
+from alaska.broker.access_control import AccessControl, refusal
 from alaska.broker.batches import Batches, Clock
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService
+from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService, level_of
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.liveness import Liveness
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
+from alaska.broker.recheck import end_what_is_refused
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
 from alaska.message import QueueName
@@ -41,13 +44,15 @@ STORE_ERROR_SECONDS = 60.0
 class Broker:
     """Connects clients, streams, queues and the store.
 
-    The ``router`` sends commands to connections. Times are seconds of one clock and passed with each call.
+    The ``router`` sends commands to connections. Without ``rules``, all clients may do everything. Times are seconds
+    of one clock and passed with each call.
     """
 
     _log = Logger()
 
-    def __init__(self, router: IRouter, limits: Limits, store: IStore) -> None:
+    def __init__(self, router: IRouter, limits: Limits, store: IStore, rules: AccessRules | None = None) -> None:
         self._router = router
+        self._has_users = bool(router.has_users)
         self._most_clients = limits.clients
         self._most_unconfirmed = limits.unconfirmed_octets
         self._dead_letters_are_open = limits.dead_letters.is_open
@@ -56,6 +61,7 @@ class Broker:
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.counters = Counters()
+        self.access = AccessControl(rules, self.counters, {ADDRESS})
         self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
         self._streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
@@ -81,7 +87,8 @@ class Broker:
             Action.CANCEL: self._cancel,
             Action.REPLAY: self._replay,
         }
-        self._handlers = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
+        self._methods = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
+        self._handlers = self.access.checked(self._methods)
 
     # Events
 
@@ -93,6 +100,9 @@ class Broker:
         """
         self._now = now
         client = self.clients.by_peer(peer)
+        if client is not None and self._has_users and self._router.user_of(peer) != client.user:
+            self._end_for_other_user(client)
+            client = None
         if client is None:
             if not self.flows.is_stalled(peer):
                 self._received_before_open(peer, frames)
@@ -140,6 +150,7 @@ class Broker:
         known, which is used for the times of records and dead letters.
         """
         self._now = now
+        self.access.tick(now)
         if wall is not None:
             self.queues.wall_offset = wall - now
             self._initial_wall_offset = wall - now if self._initial_wall_offset is None else self._initial_wall_offset
@@ -230,8 +241,19 @@ class Broker:
             # The only status that makes a C client's connect fail within its timeout.
             self._send_to(peer, mlm.Error(errors.FAILED, b"too many clients"))
             return
-        client = Client(peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed)
-        client.negotiate(properties.to_octets(command.properties.get("can", b"")).split())
+        can = properties.to_octets(command.properties.get("can", b"")).split()
+        user = self._router.user_of(peer)
+        if not self.access.may_open(user, command.address):
+            # A C client waits for ever after another status than 300.
+            status = errors.ACCESS_REFUSED if can else errors.FAILED
+            self._send_to(peer, mlm.Error(status, refusal(user, Verb.OPEN, command.address)))
+            return
+        client = Client(
+            peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed, user,
+            self._has_users,
+        )  # fmt: skip
+        client.negotiate(can)
+        self.access.enter(client)
         older = self.clients.add(client)
         if older is not None:
             self._take_over_address(older)
@@ -242,12 +264,17 @@ class Broker:
     def _take_over_address(self, older: Client) -> None:
         """End the session of a client whose address a newer one has taken; a plain client continues without one."""
         self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
-        if older.is_plain:
-            older.is_replaced = True
-            self._withdraw_client(older)
+        self._lose_address(older, mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
+
+    def _lose_address(self, client: Client, error: mlm.Error) -> None:
+        """End the session of a client that has lost its address; a plain client continues without one."""
+        if client.is_plain:
+            client.is_replaced = True
+            self.clients.withdraw_address(client)
+            self._withdraw_client(client)
         else:
-            older.send(mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
-            self._remove(older)
+            client.send(error)
+            self._remove(client)
 
     def _release_mail(self, client: Client) -> None:
         """Deliver the mail that was held back until the client had sent a command, or had the time to."""
@@ -286,6 +313,31 @@ class Broker:
         self._log.warn("{client.name} sent {error}", client=client, error=error)
         self._remove(client)
         self._send_to(client.peer, mlm.Error(error.status, b""))
+
+    def _end_for_other_user(self, client: Client) -> None:
+        """End the session of a client whose routing id another user has: its own connection has ended."""
+        self.counters.wrong_user += 1
+        if should_log(self.counters.wrong_user):
+            self._log.warn(
+                "another user has connected with the routing id of {client.name} ({count} times so far)",
+                client=client, count=self.counters.wrong_user,
+            )  # fmt: skip
+        self._remove(client)
+
+    # Access rules
+
+    def replace_rules(self, rules: AccessRules | None) -> None:
+        """Replace the access rules; end addresses, offers and readers that the new rules do not allow."""
+        self.access.replace(rules)
+        self._handlers = self.access.checked(self._methods)
+        for client in self.clients:
+            self.access.enter(client)
+            end_what_is_refused(client, self.access, self._streams, self.queues, self._pattern_limits)
+            address = b"" if client.is_replaced else client.address
+            if address and not self.access.may_keep(client, Verb.OPEN, address):
+                refused = mlm.Error(errors.ACCESS_REFUSED, refusal(client.user, Verb.OPEN, address))
+                self._lose_address(client, refused)
+                client.address = b""
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:
         client.send(mlm.ConnectionPong())
@@ -330,10 +382,16 @@ class Broker:
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
         if command.address == ADDRESS:
-            is_allowed = self._dead_letters_are_open or self.batches.is_local
+            is_allowed = self._may_administer(client, level_of(command.subject))
             self._dead_letter_service.received(client, command, is_allowed, self._now)
         else:
             self.queues.send_service(client, command, self._now)
+
+    def _may_administer(self, client: Client, level: Level) -> bool:
+        """Return whether the client of the command that is being executed may administer the broker."""
+        if self.access.is_active:
+            return self.access.may_administer(client, level)
+        return self._dead_letters_are_open or self.batches.is_local
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
         pattern = self._admit_pattern(client, PatternKey(False, command.address, command.pattern))

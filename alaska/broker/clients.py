@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from alaska.broker.access import Permitted
+from alaska.broker.answers import Answers
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
 from alaska.interfaces import IRouter
-from alaska.message import Message
+from alaska.message import Message, QueueKind
 from alaska.mlm.batch import Outgoing
 from alaska.mlm.codec import encode
 from alaska.mlm.commands import Command, Confirm
@@ -34,12 +36,16 @@ class Client:
     - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
     - ``leases``: the unconfirmed deliveries, by what a confirmation identifies them with. A plain client has some in a
       shared store, until that has answered.
+    - ``user``: who has opened the session (:meth:`IRouter.user_of`). ``origin`` identifies its routing id and user.
+    - ``permitted``: what the access rules have permitted; None if the session may do everything. ``answers``: whom the
+      user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
     - ``reads_batches``, ``has_properties``: what the client has announced (docs/protocol.md, section 7). ``outgoing``:
       what the broker has for it in this iteration of the event loop; None if the client gets single messages.
     """
 
     __slots__ = (
         "address",
+        "answers",
         "credit",
         "flow",
         "has_properties",
@@ -48,18 +54,22 @@ class Client:
         "is_disconnected",
         "is_full",
         "is_replaced",
+        "is_write_refused",
         "last_heard",
         "last_lease",
         "last_probed",
         "leases",
         "most_unconfirmed",
+        "origin",
         "outgoing",
         "peer",
+        "permitted",
         "reads_batches",
         "refusals",
         "router",
         "stream",
         "unconfirmed",
+        "user",
     )
 
     def __init__(
@@ -70,9 +80,16 @@ class Client:
         router: IRouter,
         flow: Flow,
         most_unconfirmed: int | None = None,
+        user: bytes | None = None,
+        has_users: bool = False,
     ) -> None:
         self.peer = peer
+        self.origin = peer + b"\0" + (user or b"") if has_users else peer
         self.address = address
+        self.user = user
+        self.permitted: Permitted | None = None
+        self.answers: Answers | None = None
+        self.is_write_refused = False
         self.router = router
         self.flow = flow
         self.is_full = flow.is_full
@@ -100,7 +117,8 @@ class Client:
     @property
     def name(self) -> str:
         """The name for log lines: the address, or the routing id of a client without address."""
-        return printable(self.address) or f"anonymous {self.peer.hex()}"
+        # Only the last octets: whoever knew the routing id of a connection could take it over when it has ended.
+        return printable(self.address) or f"anonymous {self.peer[-5:].hex()}"
 
     @property
     def is_plain(self) -> bool:
@@ -214,6 +232,13 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
 
+    def set_answers(self, answers: Answers) -> None:
+        """Set ``answers``, and add the requests that are unconfirmed."""
+        self.answers = answers
+        for message in self.leases.values():
+            if message.queue.kind is QueueKind.SERVICE:
+                answers.began(message.sender)
+
     def next_lease(self) -> int:
         """Return a new number for a lease."""
         self.last_lease += 1
@@ -224,6 +249,8 @@ class Client:
         if self.credit is not None:
             self.credit -= 1
         self.leases[lease] = message
+        if self.answers is not None and message.queue.kind is QueueKind.SERVICE:
+            self.answers.began(message.sender)
         self.unconfirmed += message.size + LEASE_OCTETS
         if self.unconfirmed >= self.most_unconfirmed:
             self.is_full = True
@@ -244,11 +271,17 @@ class Client:
         message = self.leases.pop(lease, None)
         if message is not None:
             self.unconfirmed -= message.size + LEASE_OCTETS
+            if self.answers is not None and message.queue.kind is QueueKind.SERVICE:
+                self.answers.ended(message.sender)
         return message
 
     def release_all(self) -> dict[Lease, Message]:
         """Remove and return all unconfirmed deliveries, by lease, oldest first."""
         leases, self.leases = self.leases, {}
+        if self.answers is not None:
+            for message in leases.values():
+                if message.queue.kind is QueueKind.SERVICE:
+                    self.answers.ended(message.sender)
         self.unconfirmed = 0
         return dict(sorted(leases.items(), key=lambda lease: lease[1].position))
 
@@ -259,11 +292,14 @@ class Clients:
     def __init__(self) -> None:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
+        self._by_origin: dict[bytes, Client] = {}
         # Bound methods, since they are called several times per message.
         self.by_peer: Callable[[bytes], Client | None] = self._by_peer.get
         """Return the client with this routing id, or None."""
         self.by_address: Callable[[bytes], Client | None] = self._by_address.get
         """Return the client that has this address at present, or None."""
+        self.by_origin: Callable[[bytes], Client | None] = self._by_origin.get
+        """Return the client with this routing id and user (``origin``), or None."""
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -274,6 +310,7 @@ class Clients:
     def add(self, client: Client) -> Client | None:
         """Add a client, which takes over its address; return the client that had the address before."""
         self._by_peer[client.peer] = client
+        self._by_origin[client.origin] = client
         if not client.address:
             return None
         older = self._by_address.get(client.address)
@@ -283,5 +320,10 @@ class Clients:
     def remove(self, client: Client) -> None:
         """Remove a client, and its address unless a newer client has it."""
         self._by_peer.pop(client.peer, None)
+        self._by_origin.pop(client.origin, None)
+        self.withdraw_address(client)
+
+    def withdraw_address(self, client: Client) -> None:
+        """Remove the address of a client, unless a newer client has it."""
         if self._by_address.get(client.address) is client:
             del self._by_address[client.address]

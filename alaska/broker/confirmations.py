@@ -29,7 +29,7 @@ class Confirmations:
             # Routing ids from before a restart or of another broker are not valid: another client may have them here.
             is_later = message.position > self._restored_upto
             origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
-            sender = self._clients.by_peer(origin) or self._clients.by_address(message.sender)
+            sender = self._clients.by_origin(origin) or self._clients.by_address(message.sender)
             if sender is not None and sender.credit is not None:
                 properties: mlm.Properties = {"error": error} if error is not None and sender.has_properties else {}
                 sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason, properties))

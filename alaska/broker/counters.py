@@ -14,6 +14,10 @@ class Counters:
     malformed: int = 0
     invalid: int = 0
     refused: int = 0
+    access_refused: int = 0
+    """Commands that the access rules have refused."""
+    wrong_user: int = 0
+    """Messages with the routing id of a session of another user."""
     over_limit: int = 0
     timed_out: int = 0
     expired_clients: int = 0

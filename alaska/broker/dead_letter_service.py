@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska import errors
+from alaska.access import Level
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
 from alaska.broker.queues import Queues
@@ -35,8 +36,14 @@ MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
 Result: TypeAlias = dict[str, Any]
 ACCESS_REFUSED = (
-    "access to dead letters is refused: mlm_server/letters/open is not 1, and the client does not connect by ipc"
+    "access to dead letters is refused: by the access rules, or, if there are none, because mlm_server/letters/open is "
+    "not 1, and the client does not connect by ipc"
 )
+
+
+def level_of(subject: bytes) -> Level:
+    """Return what the sender of a request with this subject needs, if there are access rules."""
+    return Level.VIEW if subject == b"list" else Level.OPERATE
 
 
 class DeadLetterService:

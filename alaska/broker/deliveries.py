@@ -268,6 +268,8 @@ def _leased(message: Message, lease: Lease) -> mlm.Command:
 
 def _unleased(client: Client, message: Message) -> mlm.Command:
     """Return the delivery of a message to a client that does not confirm it; its number is never used again."""
+    if client.answers is not None and message.queue.kind is QueueKind.SERVICE:
+        client.answers.allow_some(message.sender)
     return _leased(message, client.next_lease() if client.has_properties else message.tracker)
 
 

@@ -90,10 +90,10 @@ class PatternLimits:
         else:
             self._of_name.add(key[:2], -weight)
 
-    def cancel(self, client: Client, stream: bytes) -> None:
-        """Remove the patterns under which a client reads a stream."""
+    def cancel(self, client: Client, name: bytes, *, is_stream: bool = True) -> None:
+        """Remove the patterns with which a client reads a stream, or offers a service."""
         patterns = self._patterns_of.get(client, set())
-        for key in [key for key in patterns if key.is_stream and key.name == stream]:
+        for key in [key for key in patterns if key.is_stream is is_stream and key.name == name]:
             patterns.discard(key)
             self._remove(client, key)
 

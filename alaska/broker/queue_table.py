@@ -75,11 +75,19 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
 
     def withdraw_offers(self, client: Client) -> None:
         """Remove all offers of a client."""
-        for address in self.offered_by.pop(client, ()):
-            queue = self.open(QueueKind.SERVICE, address)
-            if self._offers[address].withdraw(client):
-                queue.consumers_changed()
-            self.remove_if_unused(queue)
+        for address in list(self.offered_by.get(client, ())):
+            self.withdraw_offer(client, address)
+
+    def withdraw_offer(self, client: Client, address: bytes) -> None:
+        """Remove a client's offer of one service."""
+        services = self.offered_by[client]
+        del services[address]
+        if not services:
+            del self.offered_by[client]
+        queue = self.open(QueueKind.SERVICE, address)
+        if self._offers[address].withdraw(client):
+            queue.consumers_changed()
+        self.remove_if_unused(queue)
 
     def remove_if_unused(self, queue: Queue) -> None:
         """Remove a queue that has neither messages nor offers."""

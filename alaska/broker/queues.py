@@ -117,7 +117,7 @@ class Queues:
         resolved = self._deliveries.aliases.resolve(tracker)
         message = Message(
             self._position, queue.name, sender.address, command.subject, resolved, command.content,
-            is_tracked, sender.peer, expires, 0, b"", int((now + self.wall_offset) * 1000), command.properties,
+            is_tracked, sender.origin, expires, 0, b"", int((now + self.wall_offset) * 1000), command.properties,
             now,
         )  # fmt: skip
         if resolved is not tracker:
@@ -218,6 +218,14 @@ class Queues:
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add an offer, without delivering anything yet."""
         self._queues.offer(address, client, pattern)
+
+    def withdraw_offer(self, address: bytes, client: Client) -> None:
+        """Remove a client's offer of a service; it keeps the requests that it has not confirmed."""
+        self._queues.withdraw_offer(client, address)
+
+    def offered_by(self, client: Client) -> list[bytes]:
+        """Return the services that a client offers."""
+        return list(self._queues.offered_by.get(client, ()))
 
     def dispatch_to(self, client: Client, now: float) -> None:
         """Deliver what waits for a client, as far as it is ready; if that takes many reads, the next tick continues."""

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from alaska.access import AccessRules
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.broker.login_throttle import LoginThrottle
@@ -43,6 +44,7 @@ class BrokerService(Service):
         accept: Callable[[bytes, bytes], bool] | None = None,
         domain: str | None = None,
         wall: Callable[[], float] = time.time,
+        rules: AccessRules | None = None,
     ) -> None:
         self._reactor = reactor
         self._make_network = make_network
@@ -52,6 +54,7 @@ class BrokerService(Service):
         self._login_throttle = None if accept is None else LoginThrottle(accept)
         self._domain = domain
         self._wall = wall
+        self._rules = rules
         self._clock_offset = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = reactor
@@ -65,6 +68,12 @@ class BrokerService(Service):
     def serves(self) -> bool:
         """Whether the endpoints are served."""
         return self._store is not None
+
+    def replace_rules(self, rules: AccessRules | None) -> None:
+        """Replace the access rules; sessions are checked against the new ones (:meth:`Broker.replace_rules`)."""
+        if rules != self._rules and self.broker is not None:
+            self.broker.replace_rules(rules)
+        self._rules = rules
 
     def startService(self) -> None:
         """Serve the endpoints.
@@ -86,7 +95,7 @@ class BrokerService(Service):
             # After binding the endpoints: if another broker serves them, it also uses the store.
             self._store = self._make_store()
             self._clock_offset = self._store.opened_at - self._reactor.seconds()
-            self.broker = Broker(self._router, self._limits, self._store)
+            self.broker = Broker(self._router, self._limits, self._store, self._rules)
         except Exception:
             self._close()
             raise

@@ -88,6 +88,10 @@ class Streams:
         stream.replay(client, pattern, position)
         return stream.last
 
+    def read_by(self, client: Client) -> list[bytes]:
+        """Return the streams that a client reads."""
+        return list(self._read_by.get(client, ()))
+
     def cancel(self, name: bytes, client: Client) -> None:
         """Remove a client's reader of a stream, if there is one."""
         if name in self._read_by.get(client, ()):

@@ -16,7 +16,7 @@ from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.daemon import configuration_report, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
-from alaska.daemon.reload import ConfigurationFile, Reload
+from alaska.daemon.reload import Change, ConfigurationFile, Reload
 from alaska.links import Network, default_reactor
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
@@ -93,6 +93,11 @@ def accept_of(
     return passwords.accept
 
 
+def reload_rules(service: BrokerService, file: ConfigurationFile[BrokerSettings]) -> None:
+    """Let a broker replace its access rules whenever its configuration file is reloaded."""
+    file.add(("access",), lambda settings: Change(lambda: service.replace_rules(settings.access)))
+
+
 def makeService(options: Options) -> IService:
     """Return the broker for the options; nothing is opened before it starts."""
     settings = options.loaded.settings
@@ -104,7 +109,7 @@ def makeService(options: Options) -> IService:
     reactor = default_reactor()
     file = ConfigurationFile(options["config"], load_broker, options.loaded)
     program = Program(reactor, options.parent, options.background, Reload(reactor, [file]))
-    BrokerService(
+    service = BrokerService(
         reactor,
         lambda: Network(reactor),
         lambda: store_at(reactor, settings.store_path, settings.store_sync),
@@ -112,5 +117,8 @@ def makeService(options: Options) -> IService:
         limits_of(settings),
         accept_of(settings, file),
         settings.domain,
-    ).setServiceParent(program)
+        rules=settings.access,
+    )
+    reload_rules(service, file)
+    service.setServiceParent(program)
     return program

@@ -14,7 +14,7 @@ from twisted.python.usage import Options as BaseOptions
 
 from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.broker.tap import accept_of, limits_of
+from alaska.broker.tap import accept_of, limits_of, reload_rules
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
 from alaska.daemon import configuration_report, starting
@@ -103,7 +103,7 @@ def makeService(options: Options) -> IService:
         broker = broker_settings(settings, options.broker)
         for line in broker.echo:
             _log.info("{line}", line=line)
-        EmbeddedBrokerService(
+        service = EmbeddedBrokerService(
             reactor,
             make_network,
             lambda: store_at(reactor, broker.store_path, broker.store_sync),
@@ -111,7 +111,11 @@ def makeService(options: Options) -> IService:
             limits_of(broker),
             accept_of(broker, broker_file) or accept_one(settings.plain_username, settings.plain_password),
             broker.domain,
-        ).setServiceParent(program)
+            rules=broker.access,
+        )
+        if broker_file is not None:
+            reload_rules(service, broker_file)
+        service.setServiceParent(program)
     worker = WorkerService(
         reactor,
         settings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.access import AccessRules
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
@@ -41,6 +42,8 @@ class BrokerTestCase(SynchronousTestCase):
     """A broker, and inboxes with what its peers are sent; the peers in ``gone`` are disconnected."""
 
     limits = Limits(client_timeout=5.0)
+    rules: AccessRules | None = None
+    has_users = False
 
     def setUp(self) -> None:
         self.inboxes: dict[bytes, list[mlm.Command]] = {}
@@ -48,7 +51,8 @@ class BrokerTestCase(SynchronousTestCase):
         self.now = 0.0
         self.store = self.make_store()
         self.router = FakeRouter(self.transmit)
-        self.broker = Broker(self.router, self.limits, self.store)
+        self.router.has_users = self.has_users
+        self.broker = Broker(self.router, self.limits, self.store, self.rules)
         self.broker.tick(0.0)
 
     def make_store(self) -> IStore:
