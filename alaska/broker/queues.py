@@ -53,6 +53,8 @@ class Queues:
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._position = self._restored_upto = store.last_position
         self._now = self._recounted_at = 0.0
+        self.is_draining = False
+        """Whether new requests are refused."""
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
@@ -95,7 +97,9 @@ class Queues:
         """Deliver a request to the next ready worker, or let it wait for one."""
         queue = self._queues.open(QueueKind.SERVICE, command.address)
         message = self._message(queue, sender, command, now)
-        if not message.properties or self._admits_properties(queue, message):
+        if self.is_draining:
+            self._refusals.draining(queue, message)
+        elif not message.properties or self._admits_properties(queue, message):
             self._accept(queue, message)
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:

@@ -48,6 +48,10 @@ class Refusals:
         self._counters.over_limit += 1
         return self._refuse(queue, message, "no_room", errors.TOO_LARGE, "there is no room for it")
 
+    def draining(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a request while the broker takes none."""
+        return self._refuse(queue, message, "draining", errors.TOO_LARGE, "the broker takes no new requests: it drains")
+
     def store_failed(self, queue: Queue, message: Message) -> Literal[False]:
         """Refuse a message while the store cannot be written."""
         return self._refuse(queue, message, "store_failed", errors.INTERNAL_ERROR, self._store.complaint or "")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -15,6 +14,7 @@ from alaska.access import AccessRules
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.broker.login_throttle import LoginThrottle
+from alaska.daemon.operated import OperatedService
 from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor, Verdict
 
@@ -25,7 +25,7 @@ RETRY_SECONDS = 1.0
 """The interval after another failure. It is longer, since clients connect at each attempt, and lose the connection."""
 
 
-class BrokerService(Service):
+class BrokerService(OperatedService):
     """Serves endpoints while it runs.
 
     The given functions create the sockets and the store when the service starts, which is after a daemon's fork. With
@@ -96,11 +96,34 @@ class BrokerService(Service):
             self._store = self._make_store()
             self._clock_offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store, self._rules)
+            self.broker.queues.is_draining = self.is_draining
         except Exception:
             self._close()
             raise
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
+
+    def drain(self) -> None:
+        """Refuse new requests; all that wait are delivered, and mail and streams are accepted."""
+        super().drain()
+        if self.broker is not None:
+            self.broker.queues.is_draining = True
+
+    def resume(self) -> None:
+        """Accept requests again."""
+        super().resume()
+        if self.broker is not None:
+            self.broker.queues.is_draining = False
+
+    def status(self) -> str:
+        """Return the numbers of clients, queues, waiting octets and received commands."""
+        if self.broker is None or not self.serves:
+            return "another broker serves the endpoint"
+        counters = self.broker.counters
+        return (
+            f"{len(self.broker.clients)} clients, {counters.received} commands received, "
+            f"{counters.delivered} messages delivered, {counters.dead_lettered} dead letters"
+        )
 
     def stopService(self) -> None:
         """Close the endpoints and the store; messages that were sent before still reach the clients."""

@@ -71,6 +71,7 @@ class WorkerSettings(Settings):
             "worker/lockfile",
             "worker/user",
             "worker/group",
+            "worker/stop",
             "worker/verbose",
             "worker/syslog",
             "worker/log",
@@ -85,6 +86,10 @@ class WorkerSettings(Settings):
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
     log_requests: bool = setting(
         "worker/log/requests", FLAG, "1", "Log each request and each message that a script sends.")
+    stop_timeout: int = setting(
+        "worker/stop/timeout", MILLISECONDS, "10000",
+        "Maximum time for which a worker that is stopped waits for its running scripts; then it hands their requests "
+        "back to the broker.", live=True)
     scripts_dir: Path = setting(
         "worker/scripts/dir", PATH, "services", "Directory of the Lua scripts.", created="services")
     scripts_keep: bool = setting(

@@ -17,7 +17,6 @@ from twisted.python.threadable import isInIOThread
 from zope.interface import provider
 
 from alaska.daemon.log_lines import FROM_INFO_ON, LineObserver, escaped
-from alaska.daemon.signals import rotate_at_signal
 from alaska.daemon.stdout import Output, output_of
 from alaska.errors import ConfigurationError
 from alaska.links import default_reactor
@@ -128,7 +127,6 @@ def file_observer() -> ILogObserver:
     """Return the observer that writes the log to the selected file."""
     file = selection.file
     assert file is not None
-    rotate_at_signal(default_reactor(), file.rotate)
     return _observer(FileOutput(file))
 
 
@@ -147,6 +145,14 @@ def syslog_observer() -> ILogObserver:
                 syslog.syslog(_PRIORITIES[level], text.encode("utf-8", "backslashreplace").decode())
 
     return cast("ILogObserver", provider(ILogObserver)(observe))
+
+
+def reopen() -> None:
+    """Open the log file again: it may have been renamed. Without a log file there is nothing to open."""
+    if selection.file is None:
+        _log.info("there is no log file to open again")
+        return
+    selection.file.reopen()
 
 
 def _observer(output: Any) -> LineObserver:  # noqa: ANN401  # anything with write and flush

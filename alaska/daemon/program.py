@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 
+from alaska.daemon import log
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.exit_status import ExitStatus, status_of
+from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Reload
-from alaska.daemon.signals import DEFERRED, WITHOUT_EFFECT, Signals, defer_signals
+from alaska.daemon.signals import Signals, defer_signals
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time
@@ -44,7 +47,12 @@ class Program(MultiService):
         self._twistd = twistd or {}
         self._background = background or BackgroundStart()
         self.reload = reload or Reload(reactor)
-        self._signals = Signals(reactor, self.reload.soon, self._remove_pid_file)
+        effects: dict[int, Callable[[], None]] = {
+            signal.SIGHUP: self.reload.soon,
+            signal.SIGUSR1: log.reopen,
+            signal.SIGUSR2: self.toggle_drain,
+        }
+        self._signals = Signals(reactor, effects, self._running, self._remove_pid_file)
         self._status = ExitStatus()
 
     def startService(self) -> None:
@@ -53,7 +61,7 @@ class Program(MultiService):
         :raises SystemExit: one of them cannot start.
         """
         if self._twistd:
-            defer_signals((*DEFERRED, *WITHOUT_EFFECT))
+            defer_signals()
             self._reactor.callWhenRunning(self._signals.install)
         run_on_monotonic_time(self._reactor)
         # The objects of startup live until the end, so the garbage collector need not scan them each time.
@@ -87,6 +95,35 @@ class Program(MultiService):
         self._status.value = status_of(error)
         # A worker may be refused before the reactor runs.
         self._reactor.callWhenRunning(self._reactor.stop)
+
+    @property
+    def operated(self) -> list[OperatedService]:
+        """The services that can be drained."""
+        return [service for service in self.services if isinstance(service, OperatedService)]
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the services take nothing new."""
+        return any(service.is_draining for service in self.operated)
+
+    def drain(self) -> None:
+        """Let the services take nothing new, finish what they have, and stay."""
+        _log.warn("draining: nothing new is taken, until USR2 is sent again")
+        for service in self.operated:
+            service.drain()
+
+    def resume(self) -> None:
+        """Let the services take new work again."""
+        _log.info("resuming after draining")
+        for service in self.operated:
+            service.resume()
+
+    def toggle_drain(self) -> None:
+        """Drain, or resume if the program is draining."""
+        self.resume() if self.is_draining else self.drain()
+
+    def _running(self) -> list[str]:
+        return [line for service in self.operated for line in service.tasks()]
 
     def stopService(self) -> Deferred[None]:
         """Stop the services; the Deferred fires when all have stopped."""

@@ -1,7 +1,7 @@
-"""The signal handlers of a program.
+"""The signals of a program.
 
-SIGTERM and SIGINT shut it down, and a second one ends it at once. SIGHUP reloads the configuration. Other signals
-that would end it silently are only logged.
+SIGTERM and SIGINT shut it down, and a second one ends it at once. The program defines the effect of others. Signals
+without an effect that would end it silently are only logged.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from _thread import start_new_thread
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 from twisted.logger import Logger
 
+from alaska.daemon.dump import stacks
 from alaska.interfaces import Reactor
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-WITHOUT_EFFECT = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
-DEFERRED = (signal.SIGHUP, signal.SIGUSR2, signal.SIGALRM)
-"""Signals that are deferred during startup. Not SIGUSR1: log rotation installs its handler only if there is none."""
+DEFERRED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGQUIT)
+"""Signals that are deferred during startup, and never end a program."""
 
 _pending: set[int] = set()
 """Signals that arrived before their handlers were installed; global, like the handlers."""
@@ -29,29 +31,37 @@ _pending: set[int] = set()
 class Signals:
     """The signal handlers.
 
-    ``reload`` is called after SIGHUP, and ``clean_up`` before the program is killed.
+    ``effects`` are called in the reactor, once for all signals of the same number that have arrived by then.
+    ``running`` describes what the program does, for SIGQUIT, and ``clean_up`` is called before the program is killed.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, reload: Callable[[], None], clean_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        effects: Mapping[int, Callable[[], None]],
+        running: Callable[[], list[str]],
+        clean_up: Callable[[], None],
+    ) -> None:
         self._reactor = reactor
-        self._reload = reload
+        self._effects = effects
+        self._running = running
         self._clean_up = clean_up
         self._is_stopping = False
-        self._is_reload_due = False
+        self._due: set[int] = set()
 
     def install(self) -> None:
         """Install the handlers; to be called when the reactor runs and has installed its own."""
         for stopping in STOPPING:
             signal.signal(stopping, self._stop)
-        signal.signal(signal.SIGHUP, self._hang_up)
-        for other in WITHOUT_EFFECT:
-            if signal.getsignal(other) in (signal.SIG_DFL, None, _defer):
-                signal.signal(other, self._log_signal)
-        while _pending:
-            number = _pending.pop()
-            self._hang_up(number, None) if number == signal.SIGHUP else self._log_signal(number, None)
+        for number in DEFERRED:
+            # A logger that was chosen on twistd's command line may handle SIGUSR1.
+            if number != signal.SIGUSR1 or signal.getsignal(number) in (signal.SIG_DFL, None, _defer):
+                signal.signal(number, self._dump if number == signal.SIGQUIT else self._note)
+        for pending in sorted(_pending - {signal.SIGQUIT}):
+            self._note(pending, None)
+        _pending.clear()
 
     # The handlers interrupt the main thread anywhere, so they only schedule calls in the reactor.
 
@@ -61,13 +71,22 @@ class Signals:
         self._is_stopping = True
         self._reactor.callFromThread(self._begin_to_stop, number)
 
-    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._is_reload_due:
-            self._is_reload_due = True
-            self._reactor.callFromThread(self._reload_once)
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number not in self._due:
+            self._due.add(number)
+            self._reactor.callFromThread(self._take_effect, number)
 
-    def _log_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self._log.warn, "{name} has no effect", name=signal.Signals(number).name)
+    def _dump(self, _number: int, frame: FrameType | None) -> None:
+        """Log the stacks of all threads and what runs, even if the reactor is busy with something that does not end.
+
+        The log may be locked by the code that this handler has interrupted, so it is written by another thread. That is
+        started by a function that uses no lock, since the ``threading`` module may be interrupted, too.
+        """
+        try:
+            running = self._running()
+        except Exception as error:  # What was interrupted may be half done.
+            running = [f"what runs is unknown: {error!r}"]
+        start_new_thread(partial(_log_dump, self._log, running, stacks(frame)), ())
 
     def _end(self, number: int) -> None:
         """End the program at once, as by the default action of the signal."""
@@ -85,15 +104,20 @@ class Signals:
         if self._reactor.running:
             self._reactor.stop()
 
-    def _reload_once(self) -> None:
-        self._is_reload_due = False
-        self._reload()
+    def _take_effect(self, number: int) -> None:
+        # Cleared first: a signal during the effect may be about something newer.
+        self._due.discard(number)
+        effect = self._effects.get(number)
+        if effect is None:
+            self._log.warn("{name} has no effect", name=signal.Signals(number).name)
+        else:
+            effect()
 
 
-def rotate_at_signal(reactor: Reactor, rotate: Callable[[], object]) -> None:
-    """Rotate a log file at SIGUSR1, unless the signal has a handler already."""
-    if signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, None):
-        signal.signal(signal.SIGUSR1, lambda _number, _frame: reactor.callFromThread(rotate))
+def _log_dump(log: Logger, running: list[str], threads: list[str]) -> None:
+    log.warn("running: {what}", what="\n".join(running) or "nothing")
+    for text in threads:
+        log.warn("{text}", text=text)
 
 
 def defer_signals(numbers: Iterable[int] = DEFERRED) -> None:

@@ -52,6 +52,12 @@ MakeRunner = Callable[[bytes, Call], ChildRunner]
 """Makes a runner from encoded settings and the function that passes the calls of scripts to the worker."""
 
 
+FOR_THE_WORKER = (
+    signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT, signal.SIGALRM
+)  # fmt: skip
+"""Signals that a service manager may send to all processes of a worker, of which only the worker itself reacts."""
+
+
 class WorkerEnded(Exception):
     """The worker has closed the pipes or has ended."""
 
@@ -170,8 +176,9 @@ def confine(parent: int, address_space: int) -> None:
     if os.getppid() != parent:
         raise WorkerEnded
     # The worker ends its children itself. A service manager that stops the worker signals all processes of the unit.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    signal.siginterrupt(signal.SIGTERM, False)
+    for number in FOR_THE_WORKER:
+        signal.signal(number, lambda _number, _frame: None)
+        signal.siginterrupt(number, False)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_bytes(_OUT_OF_MEMORY_FIRST)

@@ -6,6 +6,8 @@ redelivers the requests of a worker that is killed. Requests that end together a
 
 from __future__ import annotations
 
+from enum import Enum
+
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -26,6 +28,14 @@ MOST_IN_BACKOFF = 1000
 """Maximum number of requests in retry backoff that do not count against the credit."""
 
 
+class Pause(Enum):
+    """A reason to take no requests."""
+
+    STUCK = "too many threads are stuck"
+    DRAINING = "the worker is drained"
+    STOPPING = "the worker stops"
+
+
 class Intake:
     """Gives credit to the broker, and confirms requests."""
 
@@ -42,6 +52,7 @@ class Intake:
         self._is_due = False
         self._in_backoff = 0
         self._checks = 0
+        self._pauses: set[Pause] = set()
         self.gives_credit = True
         self.unconfirmed = 0
         """The number of requests that were received and not confirmed yet."""
@@ -112,13 +123,15 @@ class Intake:
         self._client.confirm(delivery)
         self._settle_soon()
 
-    def stop(self) -> None:
-        """Give no more credit."""
+    def pause(self, reason: Pause) -> None:
+        """Give no more credit; requests that arrive nevertheless are returned to the broker."""
+        self._pauses.add(reason)
         self.gives_credit = False
 
-    def resume(self) -> None:
-        """Give credit again."""
-        self.gives_credit = True
+    def resume(self, reason: Pause) -> None:
+        """Give credit again, unless there is another reason to pause."""
+        self._pauses.discard(reason)
+        self.gives_credit = not self._pauses
         self._settle_soon()
 
     def _settle_soon(self) -> None:

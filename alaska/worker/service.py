@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -14,6 +13,7 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
+from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Change
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
 from alaska.interfaces import INetwork, Reactor
@@ -25,7 +25,8 @@ from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
 from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import Calls
-from alaska.worker.intake import Intake
+from alaska.worker.descriptions import described, listed
+from alaska.worker.intake import Intake, Pause
 from alaska.worker.outbox import Outbox
 from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
@@ -35,19 +36,16 @@ from alaska.worker.retries import Retries
 from alaska.worker.senders import Senders
 from alaska.worker.watchdog import Watchdog
 
-DRAIN_SECONDS = 10.0
-"""How long running scripts may take to end when the worker stops."""
-ASK_SECONDS = 2.0
-"""How long scripts may wait for the answers of other services when the worker stops."""
-MOST_LISTED = 10
-LIVE = ("errors_notify", "errors_mailbox", "errors_retries")
+ASK_PART = 0.2
+"""For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
+LIVE = ("errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 NO_TIMEOUT_MS = 60_000
 """After this time without a broker there is a warning, if the timeout of the broker is 0 (without limit)."""
 
 
-class WorkerService(Service):
+class WorkerService(OperatedService):
     """Offers a service and runs a script for each request.
 
     ``make_network`` and ``make_runner`` are called after the service has started, and after the fork of a daemon; the
@@ -88,6 +86,7 @@ class WorkerService(Service):
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         words = "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )"
         self._requested = Repeated(self._log, words) if settings.log_requests else Silent()
+        self._ready: Deferred[None] = Deferred()
         self.executed = 0
         self.failed = 0
 
@@ -146,6 +145,9 @@ class WorkerService(Service):
                 late.cancel()
         self._log.info("Connected ({address})", address=client.address)
         await client.offer(settings.service_address, settings.service_filter)
+        if self.is_draining:
+            self.drain()
+        self._ready.callback(None)
         self._log.info("Alaska worker ready (pool:{size})", size=settings.pool_size)
 
     def _warn_no_broker(self) -> None:
@@ -159,6 +161,41 @@ class WorkerService(Service):
         if self.running and isinstance(failure.value, AlaskaError):
             self._log.critical("the worker cannot work: {error}", error=failure.value)
             self._refused(failure.value)
+
+    # What an operator needs
+
+    def when_ready(self) -> Deferred[None]:
+        """Return a Deferred that fires when the broker has accepted the worker's offer."""
+        return self._ready
+
+    def drain(self) -> None:
+        """Take no more requests; those that have not begun go back to the broker. The worker stays connected."""
+        super().drain()
+        if self._intake is None or self._client is None or not self._client.is_connected:
+            return  # then _connect drains
+        if not self._intake.can_return:
+            self._log.warn("this broker takes no requests back: the worker runs all that it delivers, until it stops")
+            return
+        self._intake.pause(Pause.DRAINING)
+        self._intake.return_to_broker(self._pool.withdraw())
+
+    def resume(self) -> None:
+        """Take requests again."""
+        super().resume()
+        if self._intake is not None:
+            self._intake.resume(Pause.DRAINING)
+
+    def status(self) -> str:
+        """Return whether the worker is connected, and the numbers of its requests."""
+        is_connected = self._client is not None and self._client.is_connected
+        place = "connected" if is_connected else f"waiting for the broker at {self._settings.broker_endpoint}"
+        counts = f"{self._pool.pending} requests taken, {self.executed} executed, {self.failed} failed"
+        return f"{place}, {counts}"
+
+    def tasks(self) -> list[str]:
+        """Return a line for each request that a thread has taken, with the time since it arrived."""
+        now = monotonic()
+        return [described(request, now) for request in self._pool.unfinished()]
 
     def _new_runner(self) -> Runner:
         assert self._call is not None, "the service is not started"
@@ -197,7 +234,7 @@ class WorkerService(Service):
         if self._intake is not None and not self._intake.can_return:
             await self._disconnect_from_c_broker()
         elif self._intake is not None:
-            self._intake.stop()
+            self._intake.pause(Pause.STOPPING)
             self._intake.return_to_broker(self._pool.withdraw())
         await self._drain_pool()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
@@ -217,19 +254,23 @@ class WorkerService(Service):
         They arrive before the broker's answer to the disconnect; if that does not come, shutdown continues.
         """
         assert self._client is not None
-        await self._client.close(longest=DRAIN_SECONDS).addErrback(self._close_failed)
+        await self._client.close(longest=self._stop_seconds).addErrback(self._close_failed)
 
     async def _drain_pool(self) -> None:
-        """Wait for running scripts, up to ``DRAIN_SECONDS``, and end the threads."""
+        """Wait for running scripts, up to ``worker/stop/timeout``, and end the threads."""
         self._log_running()
-        late = self._reactor.callLater(DRAIN_SECONDS, self._abandon)
-        unanswered = self._reactor.callLater(ASK_SECONDS, self._requester.close)
+        late = self._reactor.callLater(self._stop_seconds, self._abandon)
+        unanswered = self._reactor.callLater(ASK_PART * self._stop_seconds, self._requester.close)
         await self._pool.stop()
         for call in (late, unanswered):
             if call.active():
                 call.cancel()
         self._watchdog.stop()
         await self._requester.close()
+
+    @property
+    def _stop_seconds(self) -> float:
+        return self._settings.stop_timeout / 1000
 
     def _cancel_retries(self) -> None:
         """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""
@@ -246,18 +287,18 @@ class WorkerService(Service):
         if running:
             self._log.info(
                 "stopping; waiting at most {seconds:g} s for {count} running scripts: {subjects}",
-                seconds=DRAIN_SECONDS,
+                seconds=self._stop_seconds,
                 count=len(running),
-                subjects=_listed(running),
+                subjects=listed(running),
             )
 
     def _abandon(self) -> None:
-        subjects = _listed(self._pool.unfinished())
+        subjects = listed(self._pool.unfinished())
         count = self._pool.abandon()
         self._log.error("{count} requests were not finished: {subjects}", count=count, subjects=subjects)
 
     def stopService(self) -> Deferred[None]:
-        """Finish the requests that were received, within ten seconds; fires when the worker has disconnected."""
+        """Finish running requests within ``worker/stop/timeout``; fires when the worker has disconnected."""
         super().stopService()
         return ensureDeferred(self._stop())
 
@@ -343,9 +384,3 @@ class WorkerService(Service):
 
     def _send_report(self, mail: Send, request: Request) -> None:
         self._outbox.send(mail, request, self.intake.record_sender)
-
-
-def _listed(requests: list[Request]) -> str:
-    """Return the distinct subjects of requests as a list of limited length."""
-    subjects = list(dict.fromkeys(printable(request.subject) for request in requests))
-    return ", ".join(subjects[:MOST_LISTED]) + (", ..." if len(subjects) > MOST_LISTED else "")

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from alaska.interfaces import Reactor
 from alaska.pool.pool import AnyPool
-from alaska.worker.intake import Intake
+from alaska.worker.intake import Intake, Pause
 
 CHECK_SECONDS = 0.04
 
@@ -73,9 +73,9 @@ class Watchdog:
             'some have ended or it is restarted; with worker/pool/isolation = "process" they would be killed'
         )
         if intake.can_return:
-            intake.stop()
+            intake.pause(Pause.STUCK)
 
     def _resume(self, intake: Intake) -> None:
         self._log.info("enough of the stuck threads have ended: the worker takes requests again")
         if intake.can_return:
-            intake.resume()
+            intake.resume(Pause.STUCK)

@@ -7,6 +7,7 @@ import signal
 import socket
 from contextlib import closing
 
+from alaska.client import Delivery
 from tests.programs.system_case import SystemTestCase, until
 
 
@@ -74,14 +75,58 @@ class SignalTests(SystemTestCase):
     async def test_without_effect(self) -> None:
         """Signals without effect are logged, and do not end the program."""
         broker = await self.start_broker()
-        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        for number, words in ((signal.SIGALRM, "SIGALRM has no effect"), (signal.SIGUSR1, "there is no log file")):
             broker.send_signal(number)
-            await broker.until(f"{number.name} has no effect")
+            await broker.until(words)
         for _ in range(100):
             broker.send_signal(signal.SIGHUP)
         await broker.until("nothing has changed")
         broker.send_signal(signal.SIGTERM)
         self.assertEqual(await broker.ended, 0)
+
+    async def test_drain(self) -> None:
+        """A worker that gets SIGUSR2 leaves new requests to others, stays, and takes them after another SIGUSR2."""
+        self.script("slow", "for i = 1, 50000000 do end sendTo('slow', '', 'box')")
+        self.script("hello", "sendTo('hello', '', 'box')")
+        got: list[Delivery] = []
+        await self.start_broker()
+        worker = await self.start_worker(self.worker_config(embedded=False))
+        box = await self.client("box", got.append)
+        box.send_for("default", "slow")
+        await worker.until("subject: slow")
+        worker.send_signal(signal.SIGUSR2)
+        await worker.until("draining")
+        box.send_for("default", "hello")
+        await until(lambda: len(got) == 1)
+        self.assertEqual([delivery.subject for delivery in got], ["slow"])
+        self.assertNotIn("subject: hello", worker.output)
+        worker.send_signal(signal.SIGUSR2)
+        await worker.until("resuming")
+        await until(lambda: len(got) == 2)
+
+    async def test_drain_broker(self) -> None:
+        """A broker that gets SIGUSR2 refuses new requests and accepts mail, until another SIGUSR2."""
+        broker = await self.start_broker()
+        got: list[Delivery] = []
+        box = await self.client("box", got.append)
+        for words, status in (("draining", 75), ("resuming", 0)):
+            broker.send_signal(signal.SIGUSR2)
+            await broker.until(words)
+            self.assertEqual((await self.alas("-s", "hello")).status, status)
+        box.send_to("box", "mail")
+        await until(lambda: len(got) == 1)
+
+    async def test_stacks(self) -> None:
+        """SIGQUIT logs what runs and where each thread is, and the program continues."""
+        self.script("slow", "while true do end")
+        worker = await self.start_worker(self.worker_config())
+        await self.alas("-s", "slow")
+        await worker.until("subject: slow")
+        worker.send_signal(signal.SIGQUIT)
+        await worker.until("running: default/slow (request ")
+        await worker.until("thread MainThread:")
+        await worker.until("slot.py", 4)
+        worker.send_signal(signal.SIGKILL)
 
     async def test_second_signal(self) -> None:
         """The first SIGTERM waits for running scripts and logs them; the second ends the program at once."""
