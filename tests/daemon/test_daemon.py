@@ -7,8 +7,10 @@ import signal
 import socket
 from contextlib import closing
 
+from twisted.internet.task import deferLater
+
 from alaska.client import Delivery
-from tests.programs.system_case import SystemTestCase, until
+from tests.programs.system_case import SystemTestCase, reactor, until
 
 
 class BackgroundTests(SystemTestCase):
@@ -86,14 +88,17 @@ class SignalTests(SystemTestCase):
 
     async def test_drain(self) -> None:
         """A worker that gets SIGUSR2 leaves new requests to others, stays, and takes them after another SIGUSR2."""
-        self.script("slow", "for i = 1, 50000000 do end sendTo('slow', '', 'box')")
+        self.script("slow", "for i = 1, 200000000 do end sendTo('slow', '', 'box')")
         self.script("hello", "sendTo('hello', '', 'box')")
         got: list[Delivery] = []
         await self.start_broker()
         worker = await self.start_worker(self.worker_config(embedded=False))
         box = await self.client("box", got.append)
         box.send_for("default", "slow")
-        await worker.until("subject: slow")
+        # It may be running before its line is logged, or not yet when its line is logged.
+        while "running: default/slow" not in worker.output:
+            worker.send_signal(signal.SIGQUIT)
+            await deferLater(reactor, 0.02, lambda: None)
         worker.send_signal(signal.SIGUSR2)
         await worker.until("draining")
         box.send_for("default", "hello")
