@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.access import ANONYMOUS, AccessRules, Level, Verb
-from alaska.broker.access import Access, Permitted
+from alaska.broker.access import MOST_REMEMBERED, Access, Permitted
 from alaska.broker.answers import MEMORY_SECONDS, Answers
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
@@ -115,8 +115,12 @@ class AccessControl:
         """Return whether a session may still have an address, a stream or an offer; count a refusal."""
         is_allowed = self.may(client.user, verb, name)
         if not is_allowed:
-            self._note(client.user, verb, name)
+            self._miss(client, verb, name)
         return is_allowed
+
+    def has_gained(self, client: Client) -> bool:
+        """Return whether a session may now have an offer or a reader that was refused or ended before."""
+        return any(self.may(client.user, verb, name) for verb, name in client.missed)
 
     def may_administer(self, client: Client, level: Level) -> bool:
         """Return whether the rules let a client administer; there must be rules."""
@@ -147,7 +151,9 @@ class AccessControl:
         address = command.address
         if address in permitted.services or address in self._own_services:
             return True
-        return permitted.may_ask(address, command.subject) or self._refuse(client, Verb.ASK, address, command.tracker)
+        if permitted.may_ask(address, command.subject):
+            return True
+        return self._refuse(client, Verb.ASK, address, command.tracker, command.subject)
 
     def _may_send(self, client: Client, command: mlm.MailboxSend) -> bool:
         permitted, answers = client.permitted, client.answers
@@ -166,19 +172,20 @@ class AccessControl:
         return self._may_set_up(client, Verb.READ, command.stream)
 
     def _may_write(self, client: Client, command: mlm.StreamWrite) -> bool:
-        # What follows must not go to the stream before.
+        # Selected in any case: what follows must not go to the stream before.
+        client.stream = command.stream
         client.is_write_refused = not self._may_set_up(client, Verb.WRITE, command.stream)
         return not client.is_write_refused
 
     def _may_publish(self, client: Client, _command: mlm.StreamSend) -> bool:
-        return not client.is_write_refused or self._refuse(client, Verb.WRITE, b"", b"")
+        return not client.is_write_refused or self._refuse(client, Verb.WRITE, client.stream or b"", b"")
 
     def _may_set_up(self, client: Client, verb: Verb, name: bytes) -> bool:
         permitted = client.permitted
         assert permitted is not None
         if permitted.rights.may(verb, name):
             return True
-        self._note(client.user, verb, name)
+        self._miss(client, verb, name)
         if client.is_plain and not client.has_properties:
             # As for a bad pattern: a C client would end.
             client.send(mlm.Ok(errors.SUCCESS, b""))
@@ -186,22 +193,26 @@ class AccessControl:
             client.send(mlm.Error(errors.ACCESS_REFUSED, refusal(client.user, verb, name)))
         return False
 
-    def _refuse(self, client: Client, verb: Verb, name: bytes, tracker: bytes) -> bool:
+    def _refuse(self, client: Client, verb: Verb, name: bytes, tracker: bytes, subject: bytes = b"") -> bool:
         self._note(client.user, verb, name)
         if tracker and not client.is_plain:
-            client.send(mlm.Confirm(tracker, errors.ACCESS_REFUSED, refusal(client.user, verb, name)))
+            client.send(mlm.Confirm(tracker, errors.ACCESS_REFUSED, refusal(client.user, verb, name, subject)))
         return False
 
     def _note(self, user: bytes | None, verb: Verb, name: bytes) -> None:
         self._counters.access_refused += 1
         self._unreported += 1
-        if self._unreported == 1 or name:
-            self._last_refusal = refusal(user, verb, name).decode()
+        self._last_refusal = refusal(user, verb, name).decode()
+
+    def _miss(self, client: Client, verb: Verb, name: bytes) -> None:
+        self._note(client.user, verb, name)
+        if verb in (Verb.OFFER, Verb.READ) and len(client.missed) < MOST_REMEMBERED:
+            client.missed.add((verb, name))
 
 
-def refusal(user: bytes | None, verb: Verb, name: bytes) -> bytes:
+def refusal(user: bytes | None, verb: Verb, name: bytes, subject: bytes = b"") -> bytes:
     """Return the reason of a refusal, of at most 255 octets."""
-    words = f"user {_shown(user or ANONYMOUS.encode())} may not {verb.value} {_shown(name)}"
+    words = f"user {_shown(user or ANONYMOUS.encode())} may not {verb.value} {_shown(name)} {_shown(subject)}".rstrip()
     return words.encode("ascii", "backslashreplace")[: mlm.MAX_STRING_OCTETS]
 
 

@@ -311,8 +311,11 @@ class Broker:
         """End the session of a client that sent something malformed, or too much."""
         self.counters.malformed += 1
         self._log.warn("{client.name} sent {error}", client=client, error=error)
+        self._end_with_error(client, error.status)
+
+    def _end_with_error(self, client: Client, status: int) -> None:
         self._remove(client)
-        self._send_to(client.peer, mlm.Error(error.status, b""))
+        self._send_to(client.peer, mlm.Error(status, b""))
 
     def _end_for_other_user(self, client: Client) -> None:
         """End the session of a client whose routing id another user has: its own connection has ended."""
@@ -327,11 +330,17 @@ class Broker:
     # Access rules
 
     def replace_rules(self, rules: AccessRules | None) -> None:
-        """Replace the access rules; end addresses, offers and readers that the new rules do not allow."""
+        """Replace the access rules; end addresses, offers and readers that the new rules do not allow.
+
+        The session of a client that may now have an offer or a reader that it did not get ends, so that it opens again.
+        """
         self.access.replace(rules)
         self._handlers = self.access.checked(self._methods)
         for client in self.clients:
             self.access.enter(client)
+            if self.access.has_gained(client):
+                self._end_with_error(client, errors.COMMAND_INVALID)
+                continue
             end_what_is_refused(client, self.access, self._streams, self.queues, self._pattern_limits)
             address = b"" if client.is_replaced else client.address
             if address and not self.access.may_keep(client, Verb.OPEN, address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from alaska.access import Verb
 from alaska.broker.access import Permitted
 from alaska.broker.answers import Answers
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
@@ -39,6 +40,7 @@ class Client:
     - ``user``: who has opened the session (:meth:`IRouter.user_of`). ``origin`` identifies its routing id and user.
     - ``permitted``: what the access rules have permitted; None if the session may do everything. ``answers``: whom the
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
+      ``missed``: some offers and readers that were refused, or ended by new rules.
     - ``reads_batches``, ``has_properties``: what the client has announced (docs/protocol.md, section 7). ``outgoing``:
       what the broker has for it in this iteration of the event loop; None if the client gets single messages.
     """
@@ -59,6 +61,7 @@ class Client:
         "last_lease",
         "last_probed",
         "leases",
+        "missed",
         "most_unconfirmed",
         "origin",
         "outgoing",
@@ -90,6 +93,7 @@ class Client:
         self.permitted: Permitted | None = None
         self.answers: Answers | None = None
         self.is_write_refused = False
+        self.missed: set[tuple[Verb, bytes]] = set()
         self.router = router
         self.flow = flow
         self.is_full = flow.is_full

@@ -451,10 +451,35 @@ class ReplaceTests(AccessTestCase):
         self.do("w", SEND)
         self.assertEqual(self.taken("inner"), [b"x"])
 
+    def test_refused_stream(self) -> None:
+        """If the stream that a client has selected becomes allowed, its messages go there, not to the one before."""
+        self.open("inner", mlm.StreamRead(b"log", b"old"), mlm.StreamRead(b"other", b""))
+        self.open("w", mlm.StreamWrite(b"log"), mlm.StreamWrite(b"other"), SEND)
+        self.broker.replace_rules(AccessRules((user("work", ("open", "w"), ("write", "log|other")),)))
+        self.do("w", SEND)
+        (delivery,) = self.take("inner")
+        assert isinstance(delivery, mlm.StreamDeliver)
+        self.assertEqual(delivery.address, b"other")
+
+    def test_gained(self) -> None:
+        """A client whose offer or reader becomes allowed opens again, and offers again; others keep their sessions."""
+        self.open("ann", OFFER, mlm.StreamRead(b"secret", b""), credit=10)
+        self.open("w", OFFER, credit=10)
+        self.take("ann")
+        for right in (("offer", "svc"), ("read", "secret")):
+            self.broker.replace_rules(AccessRules((user("ann", ("open", "ann"), right), WORK)))
+            self.assertEqual((self.take("ann"), self.take("w")), ([ERROR_500], []))
+            self.open("ann", OFFER, mlm.StreamRead(b"secret", b""), credit=10)
+        self.broker.replace_rules(AccessRules((user("ann", ("open", "ann"), ("send", "x")), WORK)))
+        self.assertEqual((self.take("ann"), self.take("w")), ([], []))
+
     def test_without_rules(self) -> None:
         """Without rules everything is allowed, and with rules again only what they name."""
         self.open("ann", credit=1)
+        self.assertNotEqual(self.say("ann", OFFER), [OK])
         self.broker.replace_rules(None)
+        self.assertEqual(self.take("ann"), [ERROR_500])
+        self.open("ann", credit=1)
         self.assertEqual(self.say("ann", OFFER), [OK])
         self.broker.replace_rules(RULES)
         self.assertNotEqual(self.say("ann", OFFER), [OK])
