@@ -1,6 +1,7 @@
 """The ``alas`` command: sends a service request whose content is the standard input.
 
-``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts.
+``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, ``alas access`` is for
+administrators.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from importlib import import_module
 
 from alaska.commands import streams
 
-COMMANDS = {"send": "alaska.commands.send", "run": "alaska.commands.run", "check": "alaska.commands.check"}
+COMMANDS = {
+    "send": "alaska.commands.send",
+    "run": "alaska.commands.run",
+    "check": "alaska.commands.check",
+    "access": "alaska.commands.access",
+}
 """Imported only when used, so that sending does not import Lua."""
 
 

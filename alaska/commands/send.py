@@ -42,7 +42,8 @@ exit status:
   2   the command line is wrong
   69  the broker does not answer, or does not confirm that it has the request
   75  the broker has no room for the request
-  77  the broker does not accept the user name and password
+  77  the broker does not accept the user name and password, or does not allow
+      the request
 
 example: echo '{"n":1}' | alas -s dump; other commands: alas run -h, alas check -h"""
 
@@ -236,6 +237,8 @@ def _outcome(final: Confirmation) -> Outcome:
         text = "Sent! A worker has it." if final.status == errors.DELIVERED else "Sent! It is done."
         return Outcome(0, text)
     why = f"{printable(final.reason) or 'no reason is given'} ({final.status})"
+    if final.status == errors.ACCESS_REFUSED:
+        return Outcome(os.EX_NOPERM, f"the request is refused: {why}")
     if final.status == errors.TOO_LARGE:
         return Outcome(os.EX_TEMPFAIL, f"the broker has no room for the request: {why}")
     return Outcome(1, f"the request has failed: {why}")
