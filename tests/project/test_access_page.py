@@ -1,0 +1,76 @@
+"""The page about access rules and the code agree."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from alaska.access import Verb
+from alaska.broker.access_control import AccessControl
+from alaska.broker.counters import Counters
+from alaska.commands import access
+from alaska.config import BrokerSettings, zpl
+from alaska.config.access import MOST_RULES, MOST_SUBJECT_RULES
+from alaska.mlm.commands import NAMES, ConnectionOpen
+from tests import PROJECT
+
+
+def page() -> str:
+    """Return the page."""
+    path = PROJECT / "docs" / "access.md"
+    if not path.exists():
+        raise SkipTest("the documents are missing")
+    return path.read_text(encoding="utf-8")
+
+
+def example() -> str:
+    """Return the settings file in the page."""
+    found = re.search(r"(?:^    [^$\n].*\n)+", page(), re.MULTILINE)
+    assert found is not None
+    return re.sub(r"^    ", "", found[0], flags=re.MULTILINE)
+
+
+class AccessPageTests(SynchronousTestCase):
+    """docs/access.md."""
+
+    def test_example(self) -> None:
+        """The example is a valid settings file in which every name is known."""
+        tree = zpl.loads(example(), "malamute.cfg")
+        self.assertEqual(BrokerSettings.file_warnings(tree), [])
+        found = BrokerSettings.from_tree(tree, {}).access
+        assert found is not None
+        self.assertEqual([user.name for user in found.users], ["render", "ann", "bob", "results", "olga"])
+
+    def test_commands(self) -> None:
+        """Each command in the page prints what the page says."""
+        path = Path(self.mktemp())
+        path.write_text(example(), encoding="utf-8")
+        shown = re.findall(r"^    \$ alas access (.*)\n    (.*)$", page(), re.MULTILINE)
+        self.assertGreater(len(shown), 3)
+        for arguments, expected in shown:
+            output = io.TextIOWrapper(io.BytesIO())
+            with contextlib.redirect_stdout(output), self.assertRaises(SystemExit) as ended:
+                access.main([*shlex.split(arguments), "-c", str(path)])
+            output.seek(0)
+            self.assertEqual(output.read().replace(str(path), "malamute.cfg"), f"{expected}\n")
+            self.assertEqual(ended.exception.code, int(expected.startswith("refused")))
+
+    def test_verbs(self) -> None:
+        """The table has every verb, and every command that a rule governs."""
+        table = re.search(r"\| rule \| allows .*\n(?:\|.*\n)+", page())
+        assert table is not None
+        rows = [row.split(" | ") for row in table[0].splitlines()[2:]]
+        self.assertEqual({re.findall("[a-z]+", row[0])[0] for row in rows}, {verb.value for verb in Verb} | {"deny"})
+        governed = {*AccessControl(None, Counters(), ())._checks, ConnectionOpen}
+        named = {name for row in rows for name in re.findall("[A-Z]+-[A-Z]+", row[2])}
+        self.assertEqual(named, {NAMES[command] for command in governed})
+
+    def test_limits(self) -> None:
+        """The page says the limits."""
+        self.assertIn(f"{MOST_RULES:_}".replace("_", " "), page())
+        self.assertIn(f"{MOST_SUBJECT_RULES} rules with subjects", page())
