@@ -55,6 +55,9 @@ class IStore(Interface):
     has_room = Attribute("Whether more may be stored; False if too much waits to be written while writing fails.")
 
     damaged = Attribute("The number of damaged rows, or pages of rows, found since the store was opened.")
+    measures = Attribute(
+        "The sizes and times of writing, as :class:`alaska.store.measures.WriteMeasures`; None: nothing is written."
+    )
     refused = Attribute("The number of changes that the store could not write and gave up since it was opened.")
 
     def on_refused(refused: Refused) -> None:

@@ -57,6 +57,12 @@ class Changes:
         return bool(self.kept or self.deleted or self.attempts or self.letters or self.records or self.trimmed)
 
     @property
+    def rows(self) -> int:
+        """The number of rows to write or delete; the deletion of all records up to a position counts as one."""
+        kept, records = sum(map(len, self.kept.values())), sum(map(len, self.records.values()))
+        return kept + records + len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.trimmed)
+
+    @property
     def is_awaited(self) -> bool:
         """Whether a callback waits for the batch to be written."""
         return bool(self.stored_callbacks or self.taken_callbacks)

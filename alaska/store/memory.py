@@ -25,6 +25,7 @@ class MemoryStore:
     most_octets = None
     damaged = 0
     refused = 0
+    measures = None
 
     def __init__(self) -> None:
         self.opened_at = time.time()

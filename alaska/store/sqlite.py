@@ -21,6 +21,7 @@ from alaska.interfaces import IStore, Reactor, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
+from alaska.store.measures import WriteMeasures
 from alaska.store.reader import Reader
 from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
@@ -65,6 +66,7 @@ class SqliteStore:
         self.opened_at = time.time()
         self.complaint: str | None = None
         self.refused = 0
+        self.measures = WriteMeasures()
         self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None
@@ -313,6 +315,7 @@ class SqliteStore:
     def _written(self, outcome: Written) -> None:
         changes = self._unwritten.writing
         assert changes is not None
+        self.measures.note(outcome.times)
         if outcome.error is not None:
             self._report_failure(str(outcome.error))
             self._retry = self._reactor.callLater(RETRY_SECONDS, self._begin, changes)

@@ -7,6 +7,7 @@ import sqlite3
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
+from time import perf_counter
 from typing import Any
 
 from alaska.message import QueueName
@@ -15,6 +16,7 @@ from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
 from alaska.store.chunks import LARGE_OCTETS, to_chunks
 from alaska.store.database import File
+from alaska.store.measures import Times
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
 """The numbers of rows that one statement inserts; SQLite has to prepare a statement for each number."""
@@ -28,6 +30,8 @@ class Writer:
         self._connection = file.connect()
         # Most files have no large content, so deletions need not look for it.
         self._has_large = bool(self._connection.execute("SELECT 1 FROM large LIMIT 1").fetchall())
+        self.times = Times()
+        """How the last batch was written."""
 
     def write(self, changes: Changes) -> list[Refusal]:
         """Write a batch of changes; return the parts that can never be written, such as rows that are too large.
@@ -35,9 +39,10 @@ class Writer:
         :raises sqlite3.Error: the file cannot be written now. Retry the whole batch; writing parts of it twice is
             harmless.
         """
-        if self._try([changes]) is None:
-            return []
-        return self._write_parts(list(changes.parts()))
+        self.times, started = Times(changes.rows), perf_counter()
+        refusals = [] if self._try([changes]) is None else self._write_parts(list(changes.parts()))
+        self.times = self.times._replace(seconds=perf_counter() - started)
+        return refusals
 
     def _write_parts(self, parts: list[Changes]) -> list[Refusal]:
         """Write changes in order; if that fails, split them in halves recursively to find those that are refused."""
@@ -67,11 +72,14 @@ class Writer:
         except Exception as error:  # A row is too large, of a wrong type, against a constraint, or in a damaged page.
             self._roll_back()
             return error
+        started = perf_counter()
         try:
             self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        seconds = self.times.commit_seconds + perf_counter() - started
+        self.times = self.times._replace(commit_seconds=seconds)
         self._file.written(self._connection)
         return None
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from alaska.errors import StoreError
 from alaska.store.changes import Changes, Refusal
 from alaska.store.database import File, converting_errors
+from alaska.store.measures import Times
 from alaska.store.writer import Writer
 
 
@@ -20,6 +21,7 @@ class Written(NamedTuple):
 
     error: StoreError | None = None
     refusals: Sequence[Refusal] = ()
+    times: Times | None = None
 
 
 class AnyWriting(Protocol):
@@ -70,7 +72,8 @@ class WritingThread:
             try:
                 with converting_errors(f"the store {self._file.path} cannot be written"):
                     writer = writer or Writer(self._file)
-                    outcome = Written(refusals=writer.write(changes))
+                    refusals = writer.write(changes)
+                    outcome = Written(refusals=refusals, times=writer.times)
                     self._file.check_place()
             except StoreError as error:
                 outcome = Written(error)

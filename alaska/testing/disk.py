@@ -39,7 +39,8 @@ class HandWriting:
         changes, self.begun = self.begun, None
         if failure is None:
             self._writer = self._writer or Writer(self._file)
-            self._results.append(Written(refusals=self._writer.write(changes)))
+            refusals = self._writer.write(changes)
+            self._results.append(Written(refusals=refusals, times=self._writer.times))
             self.groups += 1
         else:
             self._results.append(Written(StoreError(failure)))

@@ -58,6 +58,7 @@ class LaterStore:
     most_octets = None
     damaged = 0
     refused = 0
+    measures = None
 
     def __init__(self, shared: Shared, random: Random, short: float) -> None:
         self._shared = shared
