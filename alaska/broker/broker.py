@@ -64,6 +64,7 @@ class Broker:
         self.access = AccessControl(rules, self.counters, {ADDRESS})
         self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
         self._streams = Streams(store, limits, self._report_store_error)
+        self.stream_measures = self._streams.measures
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self._dead_letter_service = DeadLetterService(self.queues, self.counters)
         store.on_ready(self._continue_reading)
@@ -167,8 +168,8 @@ class Broker:
         except errors.StoreError as error:
             self._report_store_error(error)
         self._resume_clients(now)
-        for client in self._liveness.lost(now):
-            self._remove(client)
+        for client, cause in self._liveness.lost(now):
+            self._remove(client, cause)
 
     def _resume_clients(self, now: float) -> None:
         """Resume deliveries to clients that were full and have read some of their messages."""
@@ -254,6 +255,7 @@ class Broker:
         )  # fmt: skip
         client.negotiate(can)
         self.access.enter(client)
+        self.counters.opened += 1
         older = self.clients.add(client)
         if older is not None:
             self._take_over_address(older)
@@ -264,9 +266,10 @@ class Broker:
     def _take_over_address(self, older: Client) -> None:
         """End the session of a client whose address a newer one has taken; a plain client continues without one."""
         self._log.info("another client has opened with the address {client.name}, and takes it over", client=older)
-        self._lose_address(older, mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address"))
+        error = mlm.Error(errors.RESOURCE_LOCKED, b"another client has opened with this address")
+        self._lose_address(older, error, "replaced")
 
-    def _lose_address(self, client: Client, error: mlm.Error) -> None:
+    def _lose_address(self, client: Client, error: mlm.Error, cause: str) -> None:
         """End the session of a client that has lost its address; a plain client continues without one."""
         if client.is_plain:
             client.is_replaced = True
@@ -274,7 +277,7 @@ class Broker:
             self._withdraw_client(client)
         else:
             client.send(error)
-            self._remove(client)
+            self._remove(client, cause)
 
     def _release_mail(self, client: Client) -> None:
         """Deliver the mail that was held back until the client had sent a command, or had the time to."""
@@ -282,7 +285,8 @@ class Broker:
         self._clients_with_held_mail.pop(client, None)
         self.queues.dispatch_mail(client, self._now)
 
-    def _remove(self, client: Client) -> None:
+    def _remove(self, client: Client, cause: str = "error") -> None:
+        self.counters.note_ended(cause)
         self.clients.remove(client)
         self.batches.remove(client)
         self.flows.end(client.flow)
@@ -298,7 +302,7 @@ class Broker:
 
     def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
         client.send(mlm.Ok(errors.SUCCESS, b""))
-        self._remove(client)
+        self._remove(client, "closed")
 
     def _invalid(self, client: Client, command: mlm.Command) -> None:
         self.counters.invalid += 1
@@ -345,7 +349,7 @@ class Broker:
             address = b"" if client.is_replaced else client.address
             if address and not self.access.may_keep(client, Verb.OPEN, address):
                 refused = mlm.Error(errors.ACCESS_REFUSED, refusal(client.user, Verb.OPEN, address))
-                self._lose_address(client, refused)
+                self._lose_address(client, refused, "access")
                 client.address = b""
 
     def _pong(self, client: Client, _command: mlm.ConnectionPing) -> None:

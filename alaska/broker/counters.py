@@ -21,6 +21,10 @@ class Counters:
     over_limit: int = 0
     timed_out: int = 0
     expired_clients: int = 0
+    opened: int = 0
+    """The sessions of clients that were opened."""
+    ended: dict[str, int] = field(default_factory=dict)
+    """The sessions that have ended, by cause."""
     redelivered: int = 0
     dropped: int = 0
     dropped_for: dict[str, int] = field(default_factory=dict)
@@ -29,3 +33,12 @@ class Counters:
     dead_letters_dropped: int = 0
     store_errors: int = 0
     store_refused: int = 0
+
+    def note_ended(self, cause: str) -> None:
+        """Count a session that has ended."""
+        self.ended[cause] = self.ended.get(cause, 0) + 1
+
+    def note_dropped(self, cause: str) -> None:
+        """Count a message that was dropped."""
+        self.dropped += 1
+        self.dropped_for[cause] = self.dropped_for.get(cause, 0) + 1

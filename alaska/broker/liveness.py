@@ -39,8 +39,8 @@ class Liveness:
             for client in self._clients:
                 client.last_heard = now
 
-    def lost(self, now: float) -> list[Client]:
-        """Return the clients that are disconnected or have expired, and probe those that may be disconnected."""
+    def lost(self, now: float) -> list[tuple[Client, str]]:
+        """Return the clients that are disconnected or have expired, with the cause; probe those that may be."""
         silent_since = now - self._timeout
         found = []
         for client in self._clients:
@@ -54,9 +54,9 @@ class Liveness:
                     self._log.warn(_REPLIES_UNREAD, client=client)
                 else:
                     self._log.info("{client.name} has disconnected", client=client)
-                found.append(client)
+                found.append((client, "unread" if client.ignores_replies else "disconnected"))
             elif client.last_heard < silent_since:
                 self._log.info("{client.name} has expired: it has sent nothing for the client timeout", client=client)
                 self._counters.expired_clients += 1
-                found.append(client)
+                found.append((client, "expired"))
         return found

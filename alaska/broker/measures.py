@@ -1,4 +1,4 @@
-"""What the broker measures of each service, and of all mailboxes together: totals and durations since its start.
+"""What the broker measures of each service, of all mailboxes, and of all streams: totals and durations since its start.
 
 The totals of a service stay when its queue goes, so they never fall. Names cost memory and come from clients; so only
 the first services that a worker offers are measured separately, and all others together.
@@ -81,6 +81,30 @@ class QueueMeasures:
         for message in messages:
             if not message.moved_at:
                 message.moved_at = min(message.since / 1000 - offset, now) if message.since else now
+
+
+class StreamMeasures:
+    """What was measured of all streams together: the messages that were published and delivered, and their octets.
+
+    ``unstored`` counts the records that readers or the retention needed, and for which there was no room.
+    """
+
+    __slots__ = ("delivered", "delivered_octets", "published", "published_octets", "unstored")
+
+    def __init__(self) -> None:
+        self.published = self.published_octets = 0
+        self.delivered = self.delivered_octets = 0
+        self.unstored = 0
+
+    def note_published(self, octets: int) -> None:
+        """Count a message with this number of octets."""
+        self.published += 1
+        self.published_octets += octets
+
+    def note_delivered(self, count: int, octets: int) -> None:
+        """Count deliveries of one message with this number of octets."""
+        self.delivered += count
+        self.delivered_octets += count * octets
 
 
 class Measures:

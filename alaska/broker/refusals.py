@@ -62,8 +62,7 @@ class Refusals:
         return self._refuse(queue, message, "unstorable", errors.INTERNAL_ERROR, text)
 
     def _refuse(self, queue: Queue, message: Message, cause: str, status: int, reason: str) -> Literal[False]:
-        self._counters.dropped += 1
-        self._counters.dropped_for[cause] = self._counters.dropped_for.get(cause, 0) + 1
+        self._counters.note_dropped(cause)
         queue.measures.note_ended("refused")
         self._log.debug("message from {sender} refused: {reason}", sender=printable(message.sender), reason=reason)
         self._confirmations.send(message, status, reason.encode()[:MAX_STRING_OCTETS])

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from alaska.broker.clients import Client
 from alaska.broker.limits import Gauge, QueueLimits
+from alaska.broker.measures import StreamMeasures
 from alaska.broker.stream_readers import OwnRecords, Reader
 from alaska.broker.subject_index import CacheMemory, SubjectIndex
 from alaska.errors import StoreError
@@ -51,10 +52,12 @@ class Stream:
         report_error: Callable[[StoreError], None],
         cache_memory: CacheMemory,
         own_records: OwnRecords,
+        measures: StreamMeasures,
     ) -> None:
         self.name = name
         self._report_error = report_error
         self._own_records = own_records
+        self._measures = measures
         self._is_trimming = False
         self._label = f"stream {printable(name)}"
         self._gauge = gauge
@@ -171,8 +174,11 @@ class Stream:
             self._untrimmed += 1
         elif is_needed:
             self.refused += 1
+            self._measures.unstored += 1
         elif self._first == self._last:
             self._first += 1
+        self._measures.note_published(size)
+        self._measures.note_delivered(count, size)
         return count
 
     def _readers_of(self, subject: bytes) -> Iterator[Reader]:
@@ -206,6 +212,7 @@ class Stream:
                 examined += reader.cost + record.size // FEED_OCTETS
                 if is_for_it:
                     reader.send(record, record.size)
+                    self._measures.note_delivered(1, record.size)
             reader.next_position = (
                 self._last + 1 if records.upto is None else max(reader.next_position, records.upto + 1)
             )

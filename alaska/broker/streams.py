@@ -7,6 +7,7 @@ from collections.abc import Callable
 from alaska.broker.clients import Client
 from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
+from alaska.broker.measures import StreamMeasures
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream import FEED_RECORDS, Stream
 from alaska.broker.stream_readers import OwnRecords
@@ -46,6 +47,7 @@ class Streams:
         self._trimmed = 0.0
         self.refused = 0
         """The number of messages that were too large, or not stored because of the limit for streams."""
+        self.measures = StreamMeasures()
         self._round_robin, self._feed_budget = RoundRobin(), FEED_BETWEEN_TICKS
         self._trim_robin = RoundRobin()
         for size in store.streams():
@@ -59,7 +61,7 @@ class Streams:
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
             shared = self._gauge, self._limits, self._report_error, self._cache_memory, self._own_records
-            stream = self._streams[name] = Stream(name, self._store, retention, *shared)
+            stream = self._streams[name] = Stream(name, self._store, retention, *shared, self.measures)
             last = self._ended.pop(name)
             if last:
                 stream.restore(last + 1, last, 0)
@@ -124,6 +126,7 @@ class Streams:
         if stream is None:
             # It has no readers: create it only if its records are to be stored.
             if self._retention_of.get(name, self._retention).most_records == 0 or not self._has_room():
+                self.measures.note_published(counted_size(command.content, 0))
                 return 0
             stream = self._get_or_create(name)
         return stream.publish(sender, command, int(now * 1000))

@@ -155,3 +155,55 @@ class RefusedTests(BrokerTestCase):
         self.open("p", request(content=b"x" * 101), mail(to=b""), *(mail() for _ in range(12)))
         self.assertEqual(self.broker.counters.dropped_for, {"too_large": 1, "no_address": 1, "no_room": 2})
         self.assertEqual(self.broker.counters.dropped, 4)
+
+
+class SessionTests(BrokerTestCase):
+    """Sessions of clients."""
+
+    def test_causes(self) -> None:
+        """Sessions are counted when they are opened, and by cause when they end."""
+        for name in ("closes", "silent", "wrong", "gone", "twice"):
+            self.open(name, credit=1)
+        self.do("closes", mlm.ConnectionClose())
+        self.do("wrong", mlm.ConnectionOpen(b"wrong"))
+        self.do("again", mlm.ConnectionOpen(b"twice"))
+        self.broker.send_failed(b"gone")
+        self.pass_time(6.0, "again")
+        counters = self.broker.counters
+        self.assertEqual(counters.opened, 6)
+        self.assertEqual(counters.ended, {"closed": 1, "error": 1, "replaced": 1, "disconnected": 1, "expired": 1})
+
+
+class StreamTests(BrokerTestCase):
+    """Messages of streams."""
+
+    limits = Limits(client_timeout=5.0, stream=QueueLimits(5))
+
+    def publish(self, *contents: bytes) -> None:
+        """Publish messages."""
+        self.do("p", *(mlm.StreamSend(b"", (content,)) for content in contents))
+
+    def totals(self) -> tuple[int, ...]:
+        """Return messages and octets that were published, messages and octets that were delivered, and those lost."""
+        found = self.broker.stream_measures
+        return found.published, found.published_octets, found.delivered, found.delivered_octets, found.unstored
+
+    def test_live(self) -> None:
+        """A message counts once as published, and as delivered for each reader."""
+        self.open("p", mlm.StreamWrite(b"s"))
+        self.publish(b"nobody")
+        for name in ("a", "b"):
+            self.open(name, mlm.StreamRead(b"s", b""))
+        self.publish(b"123", b"4")
+        self.assertEqual(self.totals(), (3, 10, 4, 8, 0))
+
+    def test_lagging(self) -> None:
+        """What a reader gets later counts when it is delivered; what there is no room for is lost."""
+        self.open("a", mlm.StreamRead(b"s", b""), credit=0)
+        self.open("p", mlm.StreamWrite(b"s"))
+        self.publish(b"123", b"45", b"6")
+        self.assertEqual(self.totals(), (3, 6, 0, 0, 1))
+        self.do("a", mlm.Credit(9))
+        self.assertEqual(self.totals(), (3, 6, 2, 5, 1))
+        self.do("a", mlm.ConnectionClose())
+        self.assertEqual(self.totals(), (3, 6, 2, 5, 1))
