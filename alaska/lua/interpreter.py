@@ -24,7 +24,7 @@ from alaska.lua.lua_side import WITH_CHECKS, lua_files, lua_settings
 from alaska.lua.module_files import find_module
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
-from alaska.lua.request import Call, Outcome, Request, Send, SendKind
+from alaska.lua.request import Call, Outcome, Request
 from alaska.lua.results import question_from_lua, sends_and_log
 from alaska.lua.scripts import Script
 from alaska.system.memory import MemoryReturner
@@ -33,8 +33,6 @@ if TYPE_CHECKING:  # Child processes do not import the settings, to start faster
     from lupa import lua54
 
     from alaska.config.entries import Section
-
-__all__ = ["LuaRunner", "Outcome", "Request", "Send", "SendKind"]
 
 MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _MAX_LINE_DIGITS = 9
@@ -124,6 +122,12 @@ class LuaRunner:
             raise
         return self._after_run(lua, outcome)
 
+    @property
+    def memory(self) -> int:
+        """The memory of the interpreter in octets; any thread may read it, also while a script runs."""
+        lua = self._lua
+        return 0 if lua is None else lua.memory()
+
     def is_quiet(self, name: bytes) -> bool:
         """Return whether the last run of a script had no messages and output, as :meth:`run_several` expects."""
         lua = self._lua
@@ -134,9 +138,8 @@ class LuaRunner:
         lua = self._lua
         if lua is None or not self.is_quiet(script.name):
             return False
-        return lua.compiled.get(script.name) is script or (
-            lua.with_api.get(script.name) is script and is_short(request)
-        )
+        has_api = lua.with_api.get(script.name) is script and is_short(request)
+        return has_api or lua.compiled.get(script.name) is script
 
     def run_several(self, scripts: Sequence[Script], requests: Sequence[Request]) -> Outcome | None:
         """Run a batch of scripts that fit, each for its request. The requests have at most SHORT_OCTETS in total.
@@ -203,8 +206,8 @@ class _Interpreter:
     ``compiled`` are the scripts that ``run(name, context)`` can run: those that do not use the table ``alaska``. A
     context of None means the one set before. ``run_several(name, context, ...)`` does the same for a batch; it is None
     where batches are not supported. ``with_api`` are the scripts that use it: ``run`` gets further arguments for them
-    (:meth:`describe`). ``position()`` is the number of its current script. ``quiet``
-    are the names of the scripts whose last run had no messages and output.
+    (:meth:`describe`). ``position()`` is the number of its current script. ``quiet`` are the names of the scripts whose
+    last run had no messages and output. ``memory()`` are the octets in use.
 
     The memory limit is lifted while values other than short contexts are passed to Lua: those calls are not protected,
     and a failed allocation would end the process. The Lua side ensures that there is always enough memory for a short
@@ -234,8 +237,8 @@ class _Interpreter:
         self.with_api: dict[bytes, Script] = {}
         self.quiet: set[bytes] = set()
         self.is_fit = True
-        used = lua.get_memory_used(total=True)
-        self._limit = used + options.memory_octets if options.memory else 0
+        self.memory = functools.partial(lua.get_memory_used, total=True)
+        self._limit = self.memory() + options.memory_octets if options.memory else 0
         lua.set_max_memory(self._limit, total=True)
 
     def prepare_and_run(self, script: Script, request: Request, call: Call) -> Outcome:

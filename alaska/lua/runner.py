@@ -151,6 +151,11 @@ class ScriptRunner:
         outcome.broken = broken
         return outcome
 
+    @property
+    def memory(self) -> int:
+        """The memory of the interpreter in octets; any thread may read it."""
+        return self._lua.memory
+
     def close(self) -> None:
         """Release the interpreter."""
         self._lua.close()

@@ -124,6 +124,12 @@ class IsolatedRunner:
         if child is not None:
             child.kill()
 
+    @property
+    def memory(self) -> int:
+        """The resident memory of the child in octets; any thread may read it."""
+        child = self._child
+        return 0 if child is None else child.memory
+
     def close(self) -> None:
         """End the child."""
         child, self._child = self._child, None

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from threading import local
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -28,7 +28,7 @@ from alaska.lua.request import TIMEOUT, Outcome, Request
 from alaska.pool.queue import Queue
 from alaska.pool.slot import Ended, Runner, Slot
 
-__all__ = ["AnyPool", "Finished", "MakePool", "Pool", "Runner"]
+__all__ = ["AnyPool", "Finished", "MakePool", "Pool", "PoolState", "Runner"]
 
 PATIENCE_SECONDS = 0.5
 """Lua ends a script at its time limit; a script that still runs this long after the limit is considered stuck."""
@@ -44,6 +44,20 @@ LONGEST_STEP_SECONDS = 1.0
 """A longer interval between two watchdog checks counts as this: the clock was set, or the machine was suspended."""
 
 Finished = Callable[[Request, "Outcome | None"], None]
+
+
+class PoolState(NamedTuple):
+    """The slots of a pool by state, how many were replaced since the start, and the memory of their runners in octets.
+
+    ``stuck`` slots were given up and still run; ``queued`` is the number of requests that no slot has taken.
+    """
+
+    idle: int = 0
+    running: int = 0
+    stuck: int = 0
+    replaced: int = 0
+    memory: int = 0
+    queued: int = 0
 
 
 class AnyPool(Protocol):
@@ -62,6 +76,9 @@ class AnyPool(Protocol):
 
     def submit(self, request: Request) -> None:
         """Queue a request for the next free thread."""
+
+    def state(self) -> PoolState:
+        """Return the current state of the slots."""
 
     def withdraw(self) -> list[Request]:
         """Remove and return the requests that no thread has taken."""
@@ -192,6 +209,13 @@ class Pool:
         self._queue.ring(len(self._queue))
         if any(slot.is_in_batch for slot in self._slots) or self._queue:
             self._spread_soon()
+
+    def state(self) -> PoolState:
+        """See :class:`AnyPool`."""
+        slots = list(self._slots)
+        running = sum(slot.is_running for slot in slots)
+        memory = sum(slot.memory for slot in slots)
+        return PoolState(len(slots) - running, running, self.stuck, self.replaced, memory, len(self._queue))
 
     def withdraw(self) -> list[Request]:
         """See :class:`AnyPool`; a pool that is stopping returns none, since it finishes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -140,6 +141,15 @@ class Child:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    @property
+    def memory(self) -> int:
+        """The resident memory of the process in octets; 0 if it has ended, or the system does not say."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_bytes().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * resource.getpagesize()
 
     def initialize(self, settings: bytes) -> None:
         """Send the child its settings, and wait until it is ready to run scripts.

@@ -28,6 +28,15 @@ class Runner(Protocol):
         """Free the runner's resources."""
 
 
+@runtime_checkable
+class SupportsMemory(Runner, Protocol):
+    """A runner that knows how much memory it uses."""
+
+    @property
+    def memory(self) -> int:
+        """The memory in octets; any thread may read it."""
+
+
 class Work(Protocol):
     """The interface of a slot for a prefetching runner.
 
@@ -134,6 +143,11 @@ class Slot:
     def is_running(self) -> bool:
         """Whether there are requests that it has taken and not ended."""
         return bool(self._taken)
+
+    @property
+    def memory(self) -> int:
+        """The memory of its runner in octets; 0 if that is unknown."""
+        return self._runner.memory if isinstance(self._runner, SupportsMemory) else 0
 
     @property
     def taken(self) -> list[Request]:

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from alaska.interfaces import Reactor
 from alaska.lua.request import Outcome, Request
-from alaska.pool.pool import Finished, Runner
+from alaska.pool.pool import Finished, PoolState, Runner
 
 
 class HandPool:
@@ -49,6 +49,11 @@ class HandPool:
     def submit(self, request: Request) -> None:
         """See :class:`alaska.pool.pool.Pool`."""
         self._submitted.append(request)
+
+    def state(self) -> PoolState:
+        """See :class:`alaska.pool.pool.Pool`."""
+        running = len(self._begun)
+        return PoolState(max(0, self.size - running), running, queued=len(self._submitted))
 
     def withdraw(self) -> list[Request]:
         """See :class:`alaska.pool.pool.Pool`."""

@@ -13,6 +13,7 @@ from alaska.lua.request import Outcome, Request, Send, SendKind
 from alaska.names import printable
 from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import check_service
+from alaska.worker.measures import WorkerMeasures
 from alaska.worker.output import Output
 from alaska.worker.senders import Senders, Sink
 
@@ -25,10 +26,11 @@ class Outbox:
 
     _log = Logger()
 
-    def __init__(self, settings: WorkerSettings, senders: Senders, output: Output) -> None:
+    def __init__(self, settings: WorkerSettings, senders: Senders, output: Output, measures: WorkerMeasures) -> None:
         self._is_sandboxed = settings.scripts_sandbox
         self._senders = senders
         self._output = output
+        self._measures = measures
         log = partial(Repeated, self._log) if settings.log_requests else lambda _words: Silent()
         self._mailed: Repeated | Silent = log("[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
         self._published = log("[STRM]( subject: '{subject}', topic: '{topic}' )")
@@ -63,8 +65,10 @@ class Outbox:
                 client.publish(send.topic, send.subject, *send.content, headers=headers)
                 self._published.log(**names)
         except AlaskaError as error:
+            self._measures.unsent += 1
             self._log.error("a message of a script to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"its message to {names['topic']} is lost: {error}")
+        self._measures.note_sent(send)
         record_sender(client)
         return None
 
@@ -78,8 +82,10 @@ class Outbox:
             client = self._senders.named(send.sender)
             client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
         except AlaskaError as error:
+            self._measures.unsent += 1
             self._log.error("the reply of {subject} to {sender} is lost: {error}", error=error, **names)
             return ScriptError(f"its reply to {names['sender']} is lost: {error}")
         self._replied.log(**names)
+        self._measures.note_sent(send)
         record_sender(client)
         return None

@@ -27,6 +27,7 @@ from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
 from alaska.worker.intake import Intake, Pause
+from alaska.worker.measures import WorkerMeasures
 from alaska.worker.outbox import Outbox
 from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
@@ -77,7 +78,8 @@ class WorkerService(OperatedService):
         self._call: Call | None = None
         self._make_runner = make_runner
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
-        self._outbox = Outbox(settings, self._senders, self._output)
+        self.measures = WorkerMeasures()
+        self._outbox = Outbox(settings, self._senders, self._output, self.measures)
         self._partial = PartialResults(reactor, self._pool.tell, self._outbox.process)
         self._reporter = Reporter(*self._reports_of(settings))
         self._intake: Intake | None = None
@@ -340,11 +342,14 @@ class WorkerService(OperatedService):
         self.executed += 1
         if outcome is None:
             outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
+        else:
+            self.measures.note_run(request, outcome, monotonic())
         try:
             self._process(request, outcome)
         except Exception:  # In any case the request must be confirmed, or it would stay with this worker.
             self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
             self.failed += 1
+            self.measures.failed += 1
             self.intake.confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
         finally:
             self._output.ended(request)
@@ -362,8 +367,12 @@ class WorkerService(OperatedService):
         if outcome.broken is not None:
             self._reporter.report_broken(request, outcome.broken)
         if error is None:
+            self.measures.succeeded += 1
             intake.confirm(request, errors.SUCCESS, "")
-        elif request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
+            return
+        self.measures.note_error(request, error)
+        if request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
+            self.measures.retried += 1
             self._retries.schedule(request, error)
             intake.backoff_started()
         else:
@@ -376,6 +385,7 @@ class WorkerService(OperatedService):
     def _fail(self, request: Request, error: ScriptError) -> None:
         """Report a request as failed, and confirm it with the status of its error."""
         self.failed += 1
+        self.measures.failed += 1
         try:
             self._reporter.report(request, error)
         except Exception:  # The requester must be notified even if the report fails.

@@ -102,6 +102,14 @@ class ServiceTests(ChildCase):
         """A child has its own session and process group, so signals of the worker's terminal do not reach it."""
         self.assertEqual(self.output(b"session"), b"%d %d" % (self.pid(), self.pid()))
 
+    def test_memory(self) -> None:
+        """The memory of a child is known while it lives."""
+        self.assertEqual(self.runner.memory, 0)
+        self.pid()
+        self.assertGreater(self.runner.memory, 2**20)
+        self.runner.close()
+        self.assertEqual(self.runner.memory, 0)
+
     def test_quiet(self) -> None:
         """A child ignores SIGTERM: the worker decides when it ends."""
         self.assertEqual(self.output(b"signal", b"%d" % signal.SIGTERM), b"lives")

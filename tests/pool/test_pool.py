@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Barrier, Event, current_thread
 
 from alaska.lua.request import Outcome, Request
+from alaska.pool.pool import PoolState
 from tests.pool.hand_reactor import SECONDS
 from tests.pool.pool_case import FakeRunner, PoolCase
 
@@ -77,6 +78,42 @@ class OneThreadTests(PoolCase):
         self.assertEqual(finished, [b"a", b"b"])
         self.assertEqual(self.pool.pending, 0)
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+
+class StateTests(PoolCase):
+    """The state of the slots."""
+
+    size = 2
+
+    def test_states(self) -> None:
+        """Slots are idle or running, and requests that no slot has taken are queued."""
+        begun, may_end = Event(), Event()
+
+        def work() -> None:
+            begun.set()
+            may_end.wait(SECONDS)
+
+        self.runners.work[b"slow"] = work
+        self.assertEqual(self.pool.state(), PoolState(idle=2))
+        self.submit(b"slow")
+        begun.wait(SECONDS)
+        self.assertEqual(self.pool.state(), PoolState(idle=1, running=1))
+        may_end.set()
+        self.finish(1)
+        self.assertEqual(self.pool.state(), PoolState(idle=2))
+
+    def test_memory(self) -> None:
+        """The memory is that of the runners that know theirs."""
+
+        class Large(FakeRunner):
+            memory = 1000
+
+        self.pool = self.make_pool(lambda: Large(self.runners), self.note)
+        self.pool.start()
+        self.addCleanup(self.pool.abandon)
+        self.submit(b"one")
+        self.finish(1)
+        self.assertEqual(self.pool.state().memory, 1000)
 
 
 class TellTests(PoolCase):
