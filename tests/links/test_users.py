@@ -6,6 +6,7 @@ import socket
 import struct
 
 import zmq
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from alaska.interfaces import Entry, Verdict
@@ -105,13 +106,15 @@ class UserTests(LinkTestCase):
     async def test_same_routing_id(self) -> None:
         """Who connects with the routing id of another is still another user."""
         router = self.router(is_plain=True)
-        for name in (b"ann", b"bob"):
-            peer: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-            peer.set(zmq.ROUTING_ID, b"the same")
-            peer.set(zmq.PLAIN_USERNAME, name)
-            peer.set(zmq.PLAIN_PASSWORD, b"x")
-            peer.connect(router.endpoint)
-            peer.send(b"hi")
-            await self.heard.until(len(self.heard.got) + 1)
-            await deferToThread(peer.close, 0)
-        self.assertEqual(self.users, [b"ann", b"bob"])
+        for number, name in enumerate((b"ann", b"bob"), 1):
+            # Until the router has noticed that the one before has left, it ignores another one with its routing id.
+            while len(self.heard.got) < number:
+                peer: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+                peer.set(zmq.ROUTING_ID, b"the same")
+                peer.set(zmq.PLAIN_USERNAME, name)
+                peer.set(zmq.PLAIN_PASSWORD, b"x")
+                peer.connect(router.endpoint)
+                peer.send(b"hi")
+                await deferLater(reactor, 0.2, lambda: None)
+                await deferToThread(peer.close, 0)
+        self.assertEqual(list(dict.fromkeys(self.users)), [b"ann", b"bob"])

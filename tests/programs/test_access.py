@@ -94,15 +94,27 @@ def _take_over(endpoint: str) -> list[mlm.Command]:
         (b"bob", [mlm.ServiceSend(b"default", b"pi", b"", 0, ()), mlm.ConnectionPing(), mlm.ConnectionOpen(b"ann")]),
     ]
     for name, commands in steps:
-        peer = context.socket(zmq.DEALER)
-        peer.set(zmq.ROUTING_ID, b"ann's")
-        peer.set(zmq.PLAIN_USERNAME, name)
-        peer.set(zmq.PLAIN_PASSWORD, name + b"-secret")
-        peer.set(zmq.RCVTIMEO, 10_000)
-        peer.connect(endpoint)
+        peer = _connect(context, endpoint, name)
+        while not peer.poll(1000):
+            # The broker has not noticed yet that the one before has left, and ignores another one with its routing id.
+            peer.close(0)
+            peer = _connect(context, endpoint, name)
+        peer.recv_multipart()
         for command in commands:
             peer.send_multipart(encode(command))
             replies.append(decode(peer.recv_multipart()))
         peer.close(0)
     context.destroy(0)
     return replies
+
+
+def _connect(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, name: bytes) -> zmq.Socket[bytes]:
+    """Return a socket with the routing id, which has sent a PING: it is answered with or without a session."""
+    peer = context.socket(zmq.DEALER)
+    peer.set(zmq.ROUTING_ID, b"ann's")
+    peer.set(zmq.PLAIN_USERNAME, name)
+    peer.set(zmq.PLAIN_PASSWORD, name + b"-secret")
+    peer.set(zmq.RCVTIMEO, 10_000)
+    peer.connect(endpoint)
+    peer.send_multipart(encode(mlm.ConnectionPing()))
+    return peer
