@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
-from alaska.access import AccessRules, Level, Role, Rule, User, Verb, check_pattern
+from alaska.access import ANONYMOUS, AccessRules, Level, Role, Rule, User, Verb, check_pattern
 from alaska.config import zpl
 from alaska.errors import ConfigurationError, PatternError
 from alaska.mlm.commands import MAX_STRING_OCTETS
@@ -46,6 +46,19 @@ def read_access(tree: zpl.Item) -> AccessRules | None:
     if path != PATH:
         faults.append(f"{section.where}: the access section must be {PATH}, found {path}")
     return _Reader(faults).read(section)
+
+
+def warnings_about(rules: AccessRules | None, has_login: bool) -> list[str]:
+    """Return a sentence for each surprising consequence of the rules; ``has_login``: whether some clients log in."""
+    if rules is None:
+        return []
+    if not rules.users:
+        return [f"{PATH} names no user: nobody may do anything"]
+    if not has_login and any(user.name != ANONYMOUS for user in rules.users):
+        return [
+            f"{PATH}: clients do not log in, so all of them are the user {ANONYMOUS}, and other users have no effect"
+        ]
+    return []
 
 
 def _sections(tree: zpl.Item) -> Iterable[tuple[str, zpl.Item]]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from alaska.access import AccessRules
 from alaska.config.access import PATH as ACCESS
-from alaska.config.access import read_access
+from alaska.config.access import read_access, warnings_about
 from alaska.config.entries import read_section, setting
 from alaska.config.kinds import (
     BIND_ENDPOINT,
@@ -184,12 +184,15 @@ class BrokerSettings(Settings):
     # fmt: on
 
     def warnings(self) -> list[str]:
-        """Warn of authentication without a password file, and of a password file without authentication."""
+        """Warn of authentication without a password file or the reverse, and of rules without effect."""
+        found = warnings_about(self.access, has_login=self.mechanism != "null")
         if self.mechanism == "plain" and self.password_file is None:
-            return ["mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"]
+            found.append(
+                "mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"
+            )
         if self.mechanism != "plain" and self.password_file is not None:
-            return ["server/auth/plain has no effect: mlm_server/security/mechanism is not plain"]
-        return []
+            found.append("server/auth/plain has no effect: mlm_server/security/mechanism is not plain")
+        return found
 
     def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence if a password file is needed and cannot be read."""

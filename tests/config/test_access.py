@@ -78,6 +78,15 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(BrokerSettings.file_warnings(zpl.loads(EXAMPLE, "m.cfg")), [])
         self.assertEqual(len(BrokerSettings.environment_warnings({"MALAMUTE_MLM_SERVER_ACCESS": "x"})), 1)
 
+    def test_warnings(self) -> None:
+        """There is a warning if nobody may do anything, and if users have rules but do not log in."""
+        plain = '    security\n        mechanism = "plain"\n'
+        self.assertIn("names no user", read(section()).warnings()[0])
+        self.assertIn("do not log in", read(EXAMPLE).warnings()[0])
+        self.assertNotIn("mlm_server/access", str(read(EXAMPLE + plain).warnings()))
+        self.assertEqual(read(section('user = "anonymous"')).warnings(), [])
+        self.assertEqual(read("").warnings(), [])
+
     def test_moved(self) -> None:
         """Rules that only have moved to other lines are the same."""
         self.assertEqual(read(EXAMPLE).differing(read("\n\n" + EXAMPLE)), [])
