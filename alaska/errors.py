@@ -173,5 +173,13 @@ class StoreError(AlaskaError):
     """A store cannot be opened, read or written; the text says which file and why."""
 
 
+class OperationFailed(AlaskaError):
+    """An operation of an administrator cannot be done; :attr:`status` says why, and the text in words."""
+
+    def __init__(self, message: str, status: int = COMMAND_INVALID) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class DamagedRow(StoreError):
     """A row of a store is corrupt; the text says what is wrong with it."""

@@ -19,10 +19,10 @@ LOOSE = {"interfaces": WORDS, "message": WORDS, "access": WORDS, "names": WORDS,
 """Files outside the folders, drawn as one box."""
 LEFT_OUT = {"testing", "clock", "delivery"}
 """Tools for tests, and former import paths."""
-PLANNED = {"admin": ("broker", "worker"), "web": ("admin",)}
+PLANNED = {"web": ("admin",)}
 """Planned folders, with the highest folders that they may import."""
 SAYS = {
-    "admin": "snapshots, HTTP, metrics (planned)",
+    "admin": "snapshots and operations",
     "broker": "sessions, queues, streams",
     "client": "for any Twisted program",
     "commands": "alas send, run, check",

@@ -17,7 +17,7 @@ from tests import PROJECT
 PACKAGE = PROJECT / "alaska"
 LAYERS = (
     *("errors", "mlm", "names", "endpoints", "message", "access", "interfaces", "system", "config", "links", "client"),
-    *("daemon", "store", "broker", "lua", "pool", "worker", "commands", "testing"),
+    *("daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")

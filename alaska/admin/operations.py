@@ -1,0 +1,100 @@
+"""The table of what can be asked of broker and worker: HTTP and the in-band service are made from it.
+
+The name of an operation is the subject of a request for it, in JSON of the type ``takes``; the answer has the type
+``returns``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from alaska.access import Level
+from alaska.admin import requests, snapshots
+from alaska.admin.requests import Nothing, Query
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be asked: who may, what it takes and returns, and what it is, in a sentence."""
+
+    name: str
+    level: Level
+    takes: type[Struct]
+    returns: Any
+    doc: str
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it changes anything."""
+        return self.level > Level.VIEW and self.name not in _READS
+
+
+_READS = ("read-letter", "configuration")
+
+
+class IAdministered(Interface):
+    """A broker or a worker, as HTTP, the in-band service and metrics know it."""
+
+    operations: Mapping[str, Operation] = Attribute("What can be asked, by name.")
+
+    def overview() -> Any:  # noqa: ANN401  # of the broker or of the worker
+        """Return the overview at once, in bounded time."""
+
+    def perform(name: str, request: Struct, who: str) -> Deferred[Any]:
+        """Carry out the operation with this name; ``who`` asks for it, which is logged if it changes anything.
+
+        ``request`` has the type that the operation takes, and the Deferred returns the one that it returns. It fails
+        with :class:`alaska.errors.OperationFailed` if that cannot be done, or with :class:`alaska.errors.StoreError`.
+        Whether ``who`` may ask for it was checked before.
+        """
+
+
+def _table(*operations: Operation) -> dict[str, Operation]:
+    return {each.name: each for each in operations}
+
+
+_V, _O, _A = Level.VIEW, Level.OPERATE, Level.ALL
+_P = snapshots.Page
+
+BROKER: Mapping[str, Operation] = _table(
+    Operation("overview", _V, Nothing, snapshots.BrokerOverview, "The broker in one look."),
+    Operation("services", _V, requests.QueueQuery, _P[snapshots.Queue], "The services, and what waits for them."),
+    Operation("mailboxes", _V, requests.QueueQuery, _P[snapshots.Queue], "The mailboxes in which mail waits."),
+    Operation("queues", _V, requests.QueueQuery, _P[snapshots.Queue], "All services and mailboxes."),
+    Operation("streams", _V, Query, _P[snapshots.Stream], "The streams that have readers or stored records."),
+    Operation("readers", _V, requests.ReaderQuery, _P[snapshots.Reader], "The readers of streams, and their lag."),
+    Operation("clients", _V, Query, _P[snapshots.Client], "The clients that are connected."),
+    Operation("workers", _V, Query, _P[snapshots.Worker], "The workers that report to this broker."),
+    Operation("scripts", _V, Query, _P[snapshots.Script], "The scripts of these workers, added up."),
+    Operation("store", _V, Nothing, snapshots.StoreState, "The broker's store."),
+    Operation("limits", _V, Nothing, snapshots.Limits, "The limits, and how much of them is used."),
+    Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
+    Operation("letters", _V, requests.LetterQuery, _P[snapshots.Letter], "The dead letters, without content."),
+    Operation("read-letter", _O, requests.OneLetter, snapshots.LetterContent, "One dead letter with its content."),
+    Operation("replay-letter", _O, requests.OneLetter, snapshots.Done, "Send a dead letter again."),
+    Operation("drop-letter", _O, requests.OneLetter, snapshots.Done, "Delete a dead letter."),
+    Operation("replay-letters", _O, requests.Letters, snapshots.Done, "Send all dead letters again that match."),
+    Operation("drop-letters", _O, requests.Letters, snapshots.Done, "Delete all dead letters that match."),
+    Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
+    Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, until resumed."),
+    Operation("resume", _O, requests.OneService, snapshots.Done, "End the pause of a service, or the draining."),
+    Operation("close-client", _O, requests.OneClient, snapshots.Done, "End the session of a client."),
+    Operation("drain", _A, Nothing, snapshots.Done, "Take no new requests; what waits is delivered."),
+)
+"""What can be asked of a broker."""
+
+WORKER: Mapping[str, Operation] = _table(
+    Operation("overview", _V, Nothing, snapshots.WorkerOverview, "The worker in one look."),
+    Operation("running", _V, Query, _P[snapshots.Running], "The requests that slots have taken."),
+    Operation("scripts", _V, Query, _P[snapshots.Script], "The scripts that have run."),
+    Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
+    Operation("drain", _O, Nothing, snapshots.Done, "Take no more requests; the worker stays connected."),
+    Operation("resume", _O, Nothing, snapshots.Done, "Take requests again."),
+)
+"""What can be asked of a worker."""

@@ -1,0 +1,90 @@
+"""The types of what can be asked of broker and worker. What is decoded into them is checked (msgspec)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+MOST_ITEMS = 1000
+"""The maximum number of items of a page."""
+MOST_NAME = 1024
+"""The maximum length of a name as text: 255 octets, each of which may be escaped."""
+MOST_POSITION = 2**63 - 1
+
+Name = Annotated[str, Meta(max_length=MOST_NAME)]
+Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
+
+
+class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request without arguments."""
+
+
+class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which part of a list is wanted.
+
+    - ``after``: the ``next`` of the page before.
+    - ``limit``: the maximum number of items; a page is shorter if it would be large.
+    - ``match``: a text that the name has to contain; with ``^`` in front, to begin with.
+    - ``sort``: the order; empty: by name or number, upwards. All others are downwards.
+    """
+
+    after: Name = ""
+    limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
+    match: Name = ""
+    sort: Literal[""] = ""
+
+
+class QueueQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which queues."""
+
+    sort: Literal["", "waiting", "octets"] = ""  # type: ignore[assignment]
+
+
+class ReaderQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which readers; those of one stream, if it is given."""
+
+    stream: Name | None = None
+
+
+class Letters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters: those of a queue, with a subject and a status, where these are given."""
+
+    queue: Literal["mailbox", "service"] | None = None
+    address: Name | None = None
+    subject: Name | None = None
+    sender: Name | None = None
+    status: Annotated[int, Meta(ge=0, le=999)] | None = None
+
+
+class LetterQuery(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of dead letters, oldest position first."""
+
+    after: Name = ""
+    limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
+
+
+class OneLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One dead letter."""
+
+    position: Position
+
+
+class OneQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mailbox, a service or a stream, to purge it."""
+
+    kind: Literal["mailbox", "service", "stream"]
+    name: Name
+
+
+class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service, to pause or resume it; without one, ``resume`` ends the draining of the whole program."""
+
+    service: Name | None = None
+
+
+class OneClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A client by its number, or by its address."""
+
+    number: Position | None = None
+    address: Name | None = None

@@ -1,0 +1,341 @@
+"""The types of what broker and worker show of themselves. Nothing here changes after it was made.
+
+All times are in seconds since 1970, sizes in octets as limits count them, and durations in seconds. A name is text as
+:func:`alaska.admin.text.to_text` returns it. None stands for what is unknown, or for "no limit".
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct, field
+
+T = TypeVar("T")
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """The base class of all types."""
+
+
+class Page(Snapshot, Generic[T], frozen=True, kw_only=True):
+    """A part of a list. ``total`` is the number of items that match, ``next`` the ``after`` of the next page.
+
+    ``next`` is None on the last page.
+    """
+
+    items: list[T]
+    total: int
+    next: str | None = None
+
+
+# The broker
+
+
+class Totals(Snapshot, frozen=True, kw_only=True):
+    """What a broker has counted since it started."""
+
+    commands: int
+    delivered: int
+    redelivered: int
+    dead_lettered: int
+    dropped: dict[str, int]
+    sessions: int
+    sessions_ended: dict[str, int]
+    refused: int
+    access_refused: int
+    malformed: int
+    invalid: int
+    store_errors: int
+    admin_requests: int
+    admin_refused: int
+
+
+class BrokerOverview(Snapshot, frozen=True, kw_only=True):
+    """A broker in one look. ``waiting`` and ``waiting_octets`` are the messages of all queues."""
+
+    program: str = "broker"
+    version: str
+    host: str
+    pid: int
+    time: float
+    started: float
+    endpoints: list[str]
+    draining: bool
+    clients: int
+    workers: int
+    services: int
+    mailboxes: int
+    streams: int
+    paused: int
+    waiting: int
+    waiting_octets: int
+    dead_letters: int
+    store_complaint: str | None
+    totals: Totals
+
+
+class Ended(Snapshot, frozen=True, kw_only=True):
+    """How the messages of a queue have gone on since the broker started: its measures, if it has some of its own.
+
+    ``succeeded`` and ``ended`` (by outcome) count messages; the two sums of seconds belong to ``waited`` and
+    ``succeeded`` of them.
+    """
+
+    accepted: int
+    redelivered: int
+    succeeded: int
+    ended: dict[str, int]
+    waited: int
+    waited_seconds: float
+    running_seconds: float
+
+
+class Queue(Snapshot, frozen=True, kw_only=True):
+    """A mailbox or the queue of a service.
+
+    ``consumers`` are the owner of a mailbox, or the workers of a service; ``patterns`` the first ones that they offer.
+    ``oldest`` is when the message arrived that has waited longest; None if none waits, or if that is not known.
+    """
+
+    kind: str
+    name: str
+    waiting: int
+    octets: int
+    in_flight: int
+    oldest: float | None
+    consumers: int
+    paused: bool = False
+    patterns: list[str] = []
+    measures: Ended | None = None
+
+
+class Retained(Snapshot, frozen=True, kw_only=True):
+    """The retention of a stream."""
+
+    records: int | None
+    octets: int | None
+    seconds: float | None
+
+
+class Stream(Snapshot, frozen=True, kw_only=True):
+    """A stream. Its stored records have the positions ``first`` to ``last``; none is stored if ``last < first``.
+
+    ``lagging`` readers have not got all records; ``unstored`` counts records for which there was no room.
+    """
+
+    name: str
+    first: int
+    last: int
+    octets: int
+    readers: int
+    lagging: int
+    unstored: int
+    retention: Retained
+
+
+class Reader(Snapshot, frozen=True, kw_only=True):
+    """A client that reads a stream. ``position`` is the next record that it gets, ``lag`` the number of those before it
+    has caught up.
+    """
+
+    stream: str
+    client: int
+    address: str
+    patterns: list[str]
+    position: int
+    lag: int
+    records: bool
+
+
+class Client(Snapshot, frozen=True, kw_only=True):
+    """The session of a client; ``number`` identifies it as long as the broker runs.
+
+    A plain client (``credit`` is None) never gives credit, and cannot confirm. ``full``: it gets nothing until it reads
+    or confirms some of what it has. ``offers`` and ``reads`` have at most the first few services and streams.
+    """
+
+    number: int
+    address: str
+    user: str | None
+    opened: float
+    last_heard: float
+    credit: int | None
+    unconfirmed: int
+    unconfirmed_octets: int
+    full: bool
+    batches: bool
+    properties: bool
+    offers: list[str]
+    offer_count: int
+    reads: list[str]
+    read_count: int
+
+
+class Letter(Snapshot, frozen=True, kw_only=True):
+    """A dead letter without its content."""
+
+    position: int
+    queue: str
+    address: str
+    sender: str
+    subject: str
+    tracker: str
+    attempts: int
+    octets: int
+    status: int
+    reason: str
+    time: float
+
+
+class LetterContent(Snapshot, frozen=True, kw_only=True):
+    """A dead letter with its frames in base64; None if they are too large to be shown."""
+
+    letter: Letter
+    content: list[str] | None
+
+
+class StoreState(Snapshot, frozen=True, kw_only=True):
+    """The broker's store. ``complaint`` says why nothing can be written at present.
+
+    ``batches`` is how many groups of changes were written, ``rows`` of how many rows, and in how many seconds;
+    ``commit_seconds`` is the part of them in which the disk was waited for.
+    """
+
+    durable: bool
+    shared: bool
+    complaint: str | None
+    has_room: bool
+    last_position: int
+    damaged: int
+    refused: int
+    batches: int
+    rows: int
+    write_seconds: float
+    commit_seconds: float
+    failures: int
+    most_octets: int | None
+
+
+class Limit(Snapshot, frozen=True, kw_only=True):
+    """A limit: its setting, its value (None: no limit), and how much of it is used, if that is one number."""
+
+    setting: str
+    most: float | None
+    used: float | None = None
+
+
+class Limits(Snapshot, frozen=True, kw_only=True):
+    """All limits."""
+
+    limits: list[Limit]
+
+
+class Configuration(Snapshot, frozen=True, kw_only=True):
+    """The settings in force as a settings file, without secrets; ``file`` is where they came from."""
+
+    file: str
+    text: str
+
+
+# The worker
+
+
+class Slots(Snapshot, frozen=True, kw_only=True):
+    """The slots of a pool by state; ``queued`` requests wait for one, ``memory`` is that of the interpreters."""
+
+    size: int
+    idle: int
+    running: int
+    stuck: int
+    replaced: int
+    queued: int
+    memory: int
+
+
+class WorkerOverview(Snapshot, frozen=True, kw_only=True):
+    """A worker in one look."""
+
+    program: str = "worker"
+    version: str
+    host: str
+    pid: int
+    time: float
+    started: float
+    address: str
+    service: str
+    endpoint: str
+    connected: bool
+    draining: bool
+    slots: Slots
+    taken: int
+    executed: int
+    succeeded: int
+    failed: int
+    retried: int
+    not_found: int
+    sent: dict[str, int]
+    unsent: int
+
+
+class Running(Snapshot, frozen=True, kw_only=True):
+    """A request that a slot of a worker has taken; ``received`` is when the worker got it, ``since`` the broker."""
+
+    tracker: str
+    service: str
+    subject: str
+    sender: str
+    attempt: int
+    run: int
+    octets: int
+    received: float | None
+    since: float | None
+
+
+class Script(Snapshot, frozen=True, kw_only=True):
+    """What came of the runs of a script; ``seconds`` is the sum of their times.
+
+    ``memory`` is the highest that was measured at the end of a run, 0 if it never was. The name of all scripts that are
+    not measured separately is empty.
+    """
+
+    name: str
+    calls: int
+    errors: dict[str, int]
+    seconds: float
+    memory: int
+    last_error: str = ""
+    last_error_time: float | None = None
+    workers: int = 1
+
+
+class Summary(Snapshot, frozen=True, kw_only=True):
+    """What a worker tells its broker once a second."""
+
+    overview: WorkerOverview
+    scripts: list[Script] = []
+
+
+class Worker(Snapshot, frozen=True, kw_only=True):
+    """A worker as its broker knows it; ``client`` is the number of its session, ``told`` when it sent ``overview``."""
+
+    client: int
+    told: float
+    overview: WorkerOverview
+
+
+# Answers to operations
+
+
+class Done(Snapshot, frozen=True, kw_only=True):
+    """What an operation has done: ``count`` is the number of messages, records or dead letters."""
+
+    done: bool = True
+    count: int | None = None
+    note: str = ""
+
+
+class Failure(Snapshot, frozen=True, kw_only=True):
+    """Why an operation was refused or failed, with the status of the protocol."""
+
+    error: str
+    status: int = field(default=500)
