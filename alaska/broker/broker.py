@@ -21,6 +21,7 @@ from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService, level_
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.liveness import Liveness
+from alaska.broker.pattern_admission import PatternAdmission
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
 from alaska.broker.recheck import end_what_is_refused
@@ -30,7 +31,6 @@ from alaska.message import QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm import properties
 from alaska.mlm.codec import decode
-from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
 
@@ -57,10 +57,11 @@ class Broker:
         self._most_unconfirmed = limits.unconfirmed_octets
         self._dead_letters_are_open = limits.dead_letters.is_open
         self._gauge = Gauge()
+        self.counters = Counters()
         self._pattern_limits = PatternLimits(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
+        self._patterns = PatternAdmission(self._pattern_limits, self.counters)
         self.flows = Flows(limits.flow)
         self.clients = Clients()
-        self.counters = Counters()
         self.access = AccessControl(rules, self.counters, {ADDRESS})
         self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
         self._streams = Streams(store, limits, self._report_store_error)
@@ -362,13 +363,13 @@ class Broker:
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _read(self, client: Client, command: mlm.StreamRead) -> None:
-        pattern = self._admit_pattern(client, PatternKey(True, command.stream, command.pattern))
+        pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
             self._streams.read(command.stream, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
-        pattern = self._admit_pattern(client, PatternKey(True, command.stream, command.pattern))
+        pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
             last = self._streams.replay(command.stream, client, pattern, command.position)
             client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
@@ -407,39 +408,11 @@ class Broker:
         return self._dead_letters_are_open or self.batches.is_local
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
-        pattern = self._admit_pattern(client, PatternKey(False, command.address, command.pattern))
+        pattern = self._patterns.admit(client, PatternKey(False, command.address, command.pattern))
         if pattern is not None:
             self.queues.offer(command.address, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
             self.queues.dispatch_to(client, self._now)
-
-    def _admit_pattern(self, client: Client, key: PatternKey) -> Pattern | None:
-        """Compile a pattern and check the limits.
-
-        If the pattern is invalid, a limit is reached, or the client has lost its address, send ERROR and return None.
-        A plain client gets OK even then, since it cannot handle an error here.
-        """
-        refusal: errors.AlaskaError
-        try:
-            if client.is_replaced:
-                raise errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
-            pattern = compile_pattern(key.pattern)
-            self._pattern_limits.add(client, key)
-            return pattern
-        except (errors.PatternError, errors.Refused) as error:
-            refusal = error
-        self.counters.refused += 1
-        client.refusals += 1
-        if should_log(client.refusals):
-            self._log.warn(
-                "{client.name} is refused ({count} times so far): {refusal}",
-                client=client, count=client.refusals, refusal=refusal,
-            )  # fmt: skip
-        if client.is_plain:
-            client.send(mlm.Ok(errors.SUCCESS, b""))
-        else:
-            client.send(mlm.Error(refusal.status, str(refusal).encode()[: mlm.MAX_STRING_OCTETS]))
-        return None
 
     # Credit and confirmation
 
