@@ -6,6 +6,8 @@ section 2), for errors that are reported to a peer. The text of an error is a se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 SUCCESS = 200
 STORED = 201
 DELIVERED = 202
@@ -183,3 +185,23 @@ class OperationFailed(AlaskaError):
 
 class DamagedRow(StoreError):
     """A row of a store is corrupt; the text says what is wrong with it."""
+
+
+class HTTPRefused(AlaskaError):
+    """A request by HTTP is refused; the text says why. ``http_status`` is its status code (RFC 9110, section 15).
+
+    ``mlm_status`` is the status of the broker or worker that refused a message. ``headers`` belong to the answer.
+    """
+
+    def __init__(
+        self,
+        http_status: int,
+        message: str,
+        *,
+        mlm_status: int | None = None,
+        headers: Mapping[bytes, bytes] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.mlm_status = mlm_status
+        self.headers = headers or {}

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTCP, IReactorTime
 from zope.interface import Attribute, Interface
 
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
@@ -16,7 +16,7 @@ from alaska.mlm.states import LinkState as LinkState  # noqa: PLC0414  # part of
 Refused: TypeAlias = Callable[[Message, str], None]
 
 
-class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTime):
+class Reactor(IReactorCore, IReactorFDSet, IReactorFromThreads, IReactorTCP, IReactorTime):
     """The reactor interfaces that Alaska uses."""
 
 

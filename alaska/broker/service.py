@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.access import AccessRules
+from alaska.admin.health import Check
+from alaska.broker import readiness
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.broker.login_throttle import LoginThrottle
 from alaska.daemon.operated import OperatedService
 from alaska.errors import AlaskaError, CannotBind
-from alaska.interfaces import INetwork, IRouter, IStore, Reactor, Verdict
+from alaska.interfaces import Entry, INetwork, IRouter, IStore, Reactor, Verdict
 
 TICK_SECONDS = 0.05
 TAKE_OVER_SECONDS = 0.25
@@ -74,6 +77,16 @@ class BrokerService(OperatedService):
         if rules != self._rules and self.broker is not None:
             self.broker.replace_rules(rules)
         self._rules = rules
+
+    def readiness(self) -> list[Check]:
+        """Return the conditions under which the broker is ready."""
+        return readiness.waiting("", False) if self._store is None else readiness.serving(self._store)
+
+    def decide(self, username: bytes, password: bytes, address: str) -> Deferred[Verdict]:
+        """Decide about a login from an address that is not by ZeroMQ; nobody is granted one if none is required."""
+        if self._login_throttle is None:
+            return succeed(Verdict(Entry.REFUSED))
+        return succeed(self._decide(self._login_throttle, username, password, address))
 
     def startService(self) -> None:
         """Serve the endpoints.
@@ -210,6 +223,10 @@ class EmbeddedBrokerService(BrokerService):
                 "another broker serves {endpoints}; joining the broker there", endpoints=", ".join(self._endpoints)
             )
             self._retry_in(TAKE_OVER_SECONDS)
+
+    def readiness(self) -> list[Check]:
+        """See :class:`BrokerService`; while another process serves the endpoints, it is ready, too."""
+        return super().readiness() if self.serves else readiness.waiting(self._logged_failure, True)
 
     def stopService(self) -> None:
         """See :class:`BrokerService`."""

@@ -8,7 +8,9 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
+from alaska.admin.http.pages import Contents, serve
 from alaska.broker.flow_control import FlowLimits
+from alaska.broker.http import add_broker
 from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
@@ -17,7 +19,7 @@ from alaska.daemon import configuration_report, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import Change, ConfigurationFile, Reload
-from alaska.links import Network, default_reactor
+from alaska.links import default_reactor, sharing_networks
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
@@ -109,9 +111,10 @@ def makeService(options: Options) -> IService:
     reactor = default_reactor()
     file = ConfigurationFile(options["config"], load_broker, options.loaded)
     program = Program(reactor, options.parent, options.background, Reload(reactor, [file]))
+    make_network = sharing_networks(reactor)
     service = BrokerService(
         reactor,
-        lambda: Network(reactor),
+        make_network,
         lambda: store_at(reactor, settings.store_path, settings.store_sync),
         list(settings.endpoints),
         limits_of(settings),
@@ -121,4 +124,7 @@ def makeService(options: Options) -> IService:
     )
     reload_rules(service, file)
     service.setServiceParent(program)
+    contents = Contents()
+    add_broker(contents, service, settings, make_network)
+    serve(reactor, settings, contents, program)
     return program

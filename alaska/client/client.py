@@ -140,6 +140,12 @@ class Client(Connection):
             raise errors.Refused("the broker does not support replay", errors.NOT_IMPLEMENTED)
         return self._ask(command)
 
+    def next_position(self, stream: Text) -> int | None:
+        """Return the position from which the :meth:`replay` of a stream would continue after a reconnect, or None."""
+        octets = to_octets(stream)
+        commands = (replay.command for replay in self._machine.replays.values())
+        return next((command.position for command in commands if command.stream == octets), None)
+
     def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
         """Subscribe to the new messages of a stream whose subjects match a pattern."""
         return self._ask(mlm.StreamRead(to_octets(stream), to_octets(pattern)))
@@ -235,7 +241,14 @@ class Client(Connection):
         return new_tracker()
 
     def ask(
-        self, service: Text, subject: Text, *content: Text, timeout: float = 5.0, headers: Headers | None = None
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 5.0,
+        headers: Headers | None = None,
+        tracker: Text = "",
+        expiry: float | None = None,
     ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
@@ -244,10 +257,14 @@ class Client(Connection):
         content (``()``); if nobody offers the service, or the request is refused, it fails with :exc:`Refused`. If no
         reply arrives in time, it fails with :exc:`twisted.internet.defer.TimeoutError`; a C broker causes no other
         error. A reply that arrives later is a delivery like any other. Raises the errors of :meth:`publish`.
+
+        ``tracker`` replaces the generated one, and no other pending request may have it. The request expires after
+        ``timeout``, or after ``expiry`` seconds if that is given; 0: never.
         """
-        tracker = new_tracker()
-        octets = to_octets(service), to_octets(subject), tracker.encode()
-        command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers))
+        tracker = to_text(to_octets(tracker)) or new_tracker()
+        octets = to_octets(service), to_octets(subject), to_octets(tracker)
+        expires = to_milliseconds(timeout if expiry is None else expiry)
+        command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
         encode(command)
         self._check_open()
         if self._is_without_credit and not self._auto_confirms and self._machine.may_confirm:

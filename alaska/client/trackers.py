@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from alaska import errors
-from alaska.client.delivery import Confirmation, Delivery
+from alaska.client.delivery import Confirmation, Delivery, to_octets
 from alaska.mlm import commands as mlm
 
 NOBODY_OFFERS = "offers=0"
@@ -100,7 +100,7 @@ class Trackers:
                 self._ending[tracker] = self._fence(), self._mail
                 continue
             asked, subject = self._end(tracker)
-            nothing = mlm.MailboxDeliver(b"", self._address, subject, tracker.encode(), ())
+            nothing = mlm.MailboxDeliver(b"", self._address, subject, to_octets(tracker), ())
             asked.callback(Delivery(nothing, session))
 
     def take_pending(self) -> list[Deferred[Any]]:

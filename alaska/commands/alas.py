@@ -1,7 +1,7 @@
 """The ``alas`` command: sends a service request whose content is the standard input.
 
-``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, ``alas access`` is for
-administrators.
+``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, ``alas access`` and
+``alas token`` are for administrators.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "alaska.commands.run",
     "check": "alaska.commands.check",
     "access": "alaska.commands.access",
+    "token": "alaska.commands.token",
 }
 """Imported only when used, so that sending does not import Lua."""
 

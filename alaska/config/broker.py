@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from alaska.access import AccessRules
+from alaska.config import http
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
 from alaska.config.entries import read_section, setting
@@ -65,6 +66,7 @@ class BrokerSettings(Settings):
             "mlm_server/stream/limit",
         ),
         "Patterns": ("mlm_server/clients/patterns", "mlm_server/patterns"),
+        "HTTP": http.PATHS,
         "Daemon and log": (
             "server/background",
             "server/workdir",
@@ -181,11 +183,21 @@ class BrokerSettings(Settings):
     retain_streams: tuple[tuple[bytes, Retention], ...] = setting(
         "mlm_server/stream/retain/stream", RETENTION, None,
         "Retention of one stream, in place of the general `count`, `size` and `age`.", repeated=True)
+    http_endpoint: str | None = http.endpoint()
+    http_tokens: Path | None = http.tokens()
+    http_hosts: tuple[str, ...] = http.hosts()
+    http_anonymous: bool = http.anonymous()
+    http_connections: int = http.connections()
+    http_size_limit: int = http.size_limit()
     # fmt: on
 
+    def conflicts(self) -> list[str]:
+        """Return a sentence for each combination of settings that prevents the broker from starting."""
+        return http.conflicts(self)
+
     def warnings(self) -> list[str]:
-        """Warn of authentication without a password file or the reverse, and of rules without effect."""
-        found = warnings_about(self.access, has_login=self.mechanism != "null")
+        """Warn of authentication without a password file or the reverse, of rules without effect, and of plain HTTP."""
+        found = [*http.warnings(self), *warnings_about(self.access, has_login=self.mechanism != "null")]
         if self.mechanism == "plain" and self.password_file is None:
             found.append(
                 "mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"
@@ -195,12 +207,13 @@ class BrokerSettings(Settings):
         return found
 
     def missing_files(self, folder: Path) -> list[str]:
-        """Return a sentence if a password file is needed and cannot be read."""
+        """Return a sentence for each file that is needed and cannot be read."""
+        found = http.missing_files(self, folder)
         if self.mechanism != "plain" or self.password_file is None:
-            return []
+            return found
         passwords = folder / self.password_file
         try:
             passwords.open("rb").close()
         except OSError as error:
-            return [f"server/auth/plain: the password file {passwords} cannot be read: {error.strerror}"]
-        return []
+            found.append(f"server/auth/plain: the password file {passwords} cannot be read: {error.strerror}")
+        return found

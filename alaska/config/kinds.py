@@ -120,6 +120,14 @@ def _endpoint(text: str, least_port: int) -> str:
     return _checked(parts is None or parts.port >= least_port, text)
 
 
+def _http_endpoint(text: str) -> str | None:
+    if not text:
+        return None
+    parts = tcp(text)
+    _checked(parts is not None and not parts.source and (parts.version is not None or parts.host == "localhost"), text)
+    return text
+
+
 def _flag(text: str) -> bool:
     return int(_checked(_WHOLE.fullmatch(text) is not None, text)) != 0
 
@@ -142,3 +150,4 @@ PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
 PATTERN: Final = Kind("a pattern", _pattern)
 CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))
 BIND_ENDPOINT: Final = Kind("tcp://address:port, ipc://path or inproc://name", lambda text: _endpoint(text, 0))
+HTTP_ENDPOINT: Final = Kind("tcp://address:port, with an IP address, localhost or *, or nothing", _http_endpoint)

@@ -23,6 +23,8 @@ from alaska.errors import ConfigurationError, PatternError
 S = TypeVar("S", bound="Settings")
 
 _MIN_SIMILARITY = 0.8
+_OF_ALAS = frozenset({"ALASKA_ENDPOINT", "ALASKA_USERNAME", "ALASKA_PASSWORD"})
+"""Variables that are no settings, but similar to some."""
 _HEADER, _RULE = "| setting | value | default | reload | meaning |", "| --- | --- | --- | --- | --- |"
 
 
@@ -131,7 +133,12 @@ class Settings:
         sentences = []
         for name in sorted(environ):
             upper = name.upper()
-            if not upper.startswith(f"{cls.environment}_") or name in known or name.startswith(free):
+            if (
+                not upper.startswith(f"{cls.environment}_")
+                or name in known
+                or name in _OF_ALAS
+                or name.startswith(free)
+            ):
                 continue
             similar = difflib.get_close_matches(upper, known, 1, _MIN_SIMILARITY)
             if similar or upper.startswith(tops):

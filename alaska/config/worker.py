@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from alaska.config import http
 from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
     CONNECT_ENDPOINT,
@@ -65,6 +66,7 @@ class WorkerSettings(Settings):
         "Lua": ("worker/lua",),
         "Pool": ("worker/pool",),
         "Key-value store": ("worker/kv",),
+        "HTTP": http.PATHS,
         "Daemon and log": (
             "worker/background",
             "worker/workdir",
@@ -175,6 +177,12 @@ class WorkerSettings(Settings):
         "worker/lockfile", PATH, None, "PID file; a second worker with the same file does not start.")
     user: str | None = setting("worker/user", NAME, None, "User of the operating system that the worker runs as.")
     group: str | None = setting("worker/group", NAME, None, "Group of the operating system that the worker runs as.")
+    http_endpoint: str | None = http.endpoint()
+    http_tokens: Path | None = http.tokens()
+    http_hosts: tuple[str, ...] = http.hosts()
+    http_anonymous: bool = http.anonymous()
+    http_connections: int = http.connections()
+    http_size_limit: int = http.size_limit()
     # fmt: on
 
     @property
@@ -184,16 +192,17 @@ class WorkerSettings(Settings):
 
     def conflicts(self) -> list[str]:
         """Refuse LuaJIT in threads for scripts in the sandbox: a script that crashes LuaJIT would end the worker."""
+        found = http.conflicts(self)
         if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
-            return [
+            found.append(
                 'worker/lua/version = "luajit" in the sandbox needs worker/pool/isolation = "process": a script can '
                 'crash LuaJIT; worker/scripts/sandbox = "0" lets trusted scripts run in threads'
-            ]
-        return []
+            )
+        return found
 
     def warnings(self) -> list[str]:
         """Warn of incomplete credentials, and of settings of an embedded broker that does not run."""
-        warnings = []
+        warnings = http.warnings(self)
         if (self.plain_username is None) is not (self.plain_password is None):
             given, missing = ("password", "username") if self.plain_username is None else ("username", "password")
             warnings.append(f"worker/auth/plain/{given} has no effect without worker/auth/plain/{missing}")
@@ -203,6 +212,7 @@ class WorkerSettings(Settings):
         return warnings
 
     def missing_files(self, folder: Path) -> list[str]:
-        """Return a sentence if the scripts directory is missing."""
+        """Return a sentence for each file that cannot be read, and if the scripts directory is missing."""
         scripts = folder / self.scripts_dir
-        return [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]
+        found = [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]
+        return found + http.missing_files(self, folder)

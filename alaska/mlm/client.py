@@ -46,7 +46,7 @@ class ClientMachine:
         self._outbox = Outbox(most_messages, most_octets)
         self._setups = Setups()
         # Looked up for each delivery.
-        self._replays = self._setups.replays
+        self.replays = self._setups.replays
         self._unconfirmed = Unconfirmed()
         self._stream: bytes | None = None
         self._credit: int | None = None
@@ -235,12 +235,12 @@ class ClientMachine:
         if request is None:
             return
         request.was_done = True
-        self._listener.answered(request, None)
-        replay = self._replays.get(request)
+        replay = self.replays.get(request)
         if replay is not None and isinstance(command, mlm.Ok):
             is_same_stream = replay.started(command.status_reason)
             if not is_same_stream and self.state is State.OPEN:
                 self._transmit_request(request)
+        self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Error) -> None:
         request = self._setups.refused()
@@ -277,8 +277,8 @@ class ClientMachine:
     def _deliver(self, command: Delivered) -> None:
         if self._credit:
             self._credit -= 1
-        if self._replays and isinstance(command, mlm.StreamRecord):
-            for replay in self._replays.values():
+        if self.replays and isinstance(command, mlm.StreamRecord):
+            for replay in self.replays.values():
                 replay.delivered(command)
         self._listener.delivered(command, self.session)
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska import errors
+from alaska.admin.health import Check, check
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
@@ -39,6 +40,7 @@ from alaska.worker.watchdog import Watchdog
 
 ASK_PART = 0.2
 """For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
+STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
@@ -113,6 +115,15 @@ class WorkerService(OperatedService):
     def is_ready(self) -> bool:
         """Whether the worker has started and takes requests."""
         return bool(self.running) and self._intake is not None and not self._watchdog.is_exhausted
+
+    def readiness(self) -> list[Check]:
+        """Return the conditions under which the worker is ready."""
+        is_connected = self._client is not None and self._client.is_connected
+        return [
+            check("connection", None if is_connected else f"no broker answers at {self._settings.broker_endpoint}"),
+            check("pool", STUCK if self._watchdog.is_exhausted else None),
+            check("intake", None if self.running else "the worker is stopping"),
+        ]
 
     def startService(self) -> None:
         """Start the pool, and offer the service as soon as the broker answers.

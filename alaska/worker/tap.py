@@ -12,17 +12,19 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
+from alaska.admin.http.pages import Contents, serve
+from alaska.broker.http import add_broker
 from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import accept_of, limits_of, reload_rules
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
+from alaska.config.http import HTTPSettings
 from alaska.daemon import configuration_report, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
-from alaska.interfaces import Reactor
-from alaska.links import Network, default_reactor
+from alaska.links import default_reactor, sharing_networks
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
@@ -96,7 +98,8 @@ def makeService(options: Options) -> IService:
     broker_file = ConfigurationFile(options.broker_path(), load_broker, options.broker) if options.broker else None
     reload = Reload(reactor, [file] if broker_file is None else [file, broker_file])
     program = Program(reactor, options.parent, options.background, reload)
-    make_network = _networks(reactor)
+    contents = Contents()
+    make_network = sharing_networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:
             starting.report(str(settings.broker_config), options.broker)
@@ -116,6 +119,7 @@ def makeService(options: Options) -> IService:
         if broker_file is not None:
             reload_rules(service, broker_file)
         service.setServiceParent(program)
+        add_broker(contents, service, broker, make_network)
     worker = WorkerService(
         reactor,
         settings,
@@ -125,7 +129,14 @@ def makeService(options: Options) -> IService:
     )
     file.add(LIVE, worker.prepare)
     worker.setServiceParent(program)
+    contents.ready.append(worker.readiness)
+    serve(reactor, http_settings(settings, options.broker), contents, program)
     return program
+
+
+def http_settings(settings: WorkerSettings, broker: Loaded[BrokerSettings] | None) -> HTTPSettings:
+    """Return the settings of HTTP for the process: the worker's, or if it has none, those of its embedded broker."""
+    return broker.settings if settings.http_endpoint is None and broker is not None else settings
 
 
 def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | None) -> BrokerSettings:
@@ -137,18 +148,6 @@ def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | N
     if settings.broker_store is not None:
         found = replace(found, store_path=settings.broker_store, store_sync=settings.broker_store_sync)
     return replace(found, endpoints=(settings.broker_endpoint,))
-
-
-def _networks(reactor: Reactor) -> Callable[[], Network]:
-    """Return a factory of networks in one context, so that worker and embedded broker need no TCP between them."""
-    latest: Network | None = None
-
-    def make_network() -> Network:
-        nonlocal latest
-        latest = Network(reactor, latest)
-        return latest
-
-    return make_network
 
 
 def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.config import BrokerSettings, WorkerSettings
 from alaska.config.checking import Checked, check
+from alaska.config.http import DEFAULT_HTTP_ENDPOINT
 from alaska.config.settings import Settings
 
 FAULTS = """server
@@ -108,7 +109,9 @@ class CheckTests(SynchronousTestCase):
         for is_required, faults in ((True, 1), (False, 0)):
             checked = check(WorkerSettings, str(self.path), {}, is_required, lambda _: [])
             self.assertEqual((len(checked.faults), checked.missing), (faults, True))
-            self.assertEqual(checked.settings, WorkerSettings(broker_embedded=True))
+            self.assertEqual(
+                checked.settings, WorkerSettings(broker_embedded=True, http_endpoint=DEFAULT_HTTP_ENDPOINT)
+            )
         self.assertFalse(self.path.exists())
 
     def test_unreadable(self) -> None:

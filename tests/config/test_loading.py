@@ -8,8 +8,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.config import BrokerSettings, WorkerSettings, load_broker, load_worker
+from alaska.config.http import DEFAULT_HTTP_ENDPOINT
 from alaska.errors import ConfigurationError
 from tests.recorded import load as vectors
+
+HTTP_SECTION = f'http\n    endpoint = "{DEFAULT_HTTP_ENDPOINT}"\n'
 
 
 class FileTests(SynchronousTestCase):
@@ -19,22 +22,25 @@ class FileTests(SynchronousTestCase):
         self.path = Path(self.mktemp())
 
     def test_worker_file_is_created(self) -> None:
-        """A missing worker file is created as by the C worker, with an embedded broker added."""
+        """A missing worker file is created as by the C worker, with an embedded broker and HTTP added."""
         saved = {case["case"]: case["saved"] for case in vectors("zpl.json")["save"]}
         loaded = load_worker(self.path, {})
-        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True))
+        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True, http_endpoint=DEFAULT_HTTP_ENDPOINT))
         self.assertEqual((loaded.created, loaded.warnings), (True, ()))
         self.assertEqual(
             self.path.read_text().replace('        embedded = "1"\n', ""),
-            saved["the worker's defaults, as it writes them"],
+            saved["the worker's defaults, as it writes them"] + HTTP_SECTION,
         )
 
     def test_broker_file_is_created(self) -> None:
-        """A missing broker file is created as by the C broker."""
+        """A missing broker file is created as by the C broker, with HTTP added."""
         saved = {case["case"]: case["saved"] for case in vectors("zpl.json")["save"]}
         loaded = load_broker(self.path, {})
-        self.assertEqual((loaded.settings, loaded.created, loaded.warnings), (BrokerSettings(timeout=5000), True, ()))
-        self.assertEqual(self.path.read_text(), saved["the broker's defaults, as it writes them"])
+        self.assertEqual(
+            (loaded.settings, loaded.created, loaded.warnings),
+            (BrokerSettings(timeout=5000, http_endpoint=DEFAULT_HTTP_ENDPOINT), True, ()),
+        )
+        self.assertEqual(self.path.read_text(), saved["the broker's defaults, as it writes them"] + HTTP_SECTION)
 
     def test_loaded_again(self) -> None:
         """A created file gives the same settings when it is loaded again, and is not changed."""
@@ -54,7 +60,7 @@ class FileTests(SynchronousTestCase):
         """If the file cannot be created, the defaults apply, and a warning gives the reason."""
         path = self.path / "alaska.cfg"
         loaded = load_worker(path, {})
-        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True))
+        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True, http_endpoint=DEFAULT_HTTP_ENDPOINT))
         self.assertFalse(loaded.created)
         self.assertEqual(loaded.warnings, (f"{path} is missing and cannot be created: No such file or directory",))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.config import BrokerSettings, WorkerSettings, load_worker, settings_table
+from alaska.config.http import DEFAULT_HTTP_ENDPOINT
 from alaska.config.zpl import loads
 from tests import PROJECT
 from tests.config import czmq
@@ -16,9 +17,9 @@ class ShippedFileTests(SynchronousTestCase):
     """The shipped alaska.cfg."""
 
     def test_alaska_cfg(self) -> None:
-        """The shipped file has the defaults, and an embedded broker."""
+        """The shipped file has the defaults, an embedded broker, and HTTP."""
         loaded = load_worker(PROJECT / "alaska.cfg", {})
-        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True))
+        self.assertEqual(loaded.settings, WorkerSettings(broker_embedded=True, http_endpoint=DEFAULT_HTTP_ENDPOINT))
         self.assertEqual((loaded.created, loaded.warnings), (False, ()))
 
     def test_c_reads_alaska_cfg(self) -> None:
@@ -47,9 +48,10 @@ class TableTests(SynchronousTestCase):
     def test_table(self) -> None:
         """Each setting has one row with its value, its default, its value in a new file, and its meaning."""
         rows = settings_table().split("\n")
-        for cls in (WorkerSettings, BrokerSettings):
-            for entry in cls.entries().values():
-                self.assertEqual(len([row for row in rows if row.startswith(f"| `{entry.path}` | ")]), 1, entry.path)
+        paths = [entry.path for cls in (WorkerSettings, BrokerSettings) for entry in cls.entries().values()]
+        for path in paths:
+            listed = [row for row in rows if row.startswith(f"| `{path}` | ")]
+            self.assertEqual(len(listed), paths.count(path), path)
         self.assertIn(
             "| `worker/broker/embedded` | 0 or 1 | `0`; `1` in a new file | restart "
             "| Run a broker in the worker process, at `worker/broker/endpoint`, unless another one serves it. |",

@@ -107,9 +107,9 @@ class CodeTests(SynchronousTestCase):
         self.assertEqual(Limits(), limits_of(created))
 
     def test_created(self) -> None:
-        """A created file differs from the defaults only in the embedded broker and the client timeout."""
+        """A created file differs from the defaults only in the embedded broker, the client timeout and HTTP."""
         differing = {path for path, entry in ENTRIES.items() if entry.created not in (None, entry.default)}
-        self.assertEqual(differing, {"worker/broker/embedded", "server/timeout"})
+        self.assertEqual(differing, {"worker/broker/embedded", "server/timeout", "http/endpoint"})
 
     def test_alas(self) -> None:
         """The defaults of `alas` are those of the worker's settings."""

@@ -1,0 +1,258 @@
+"""Streams as server-sent events (WHATWG HTML, section 9.2).
+
+Each event stream has a client of its own, with credit: the broker sends no more than the program reads. An event's id
+is the position of its record, so that a program that connects again, with ``Last-Event-ID``, misses none.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+import msgspec
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from alaska import errors
+from alaska.admin.http.answers import EVENTS, Answer
+from alaska.admin.http.exchange import Exchange
+from alaska.admin.http.messages import May, refused
+from alaska.admin.http.routes import Asked
+from alaska.client import Client, Delivery
+from alaska.errors import AlaskaError, HTTPRefused
+from alaska.interfaces import Reactor
+from alaska.mlm import commands as mlm
+from alaska.names import printable
+
+MOST_STREAMS = 100
+"""The maximum number of event streams, and for one user or, without a login, one address:"""
+MOST_OF_ONE = 20
+CREDIT = 32
+"""The records that the broker may send ahead of what the program reads."""
+MOST_EVENT_OCTETS = 2**20
+"""The maximum size of the content that an event has; a larger one is left out."""
+HEARTBEAT_SECONDS = 15.0
+MOST_LAG_SECONDS = 60.0
+"""How old a record may be when a program that has read all earlier ones gets it; then it is disconnected."""
+CONNECT_SECONDS = 5.0
+RETRY_MILLISECONDS = 2000
+MOST_POSITION = 2**64 - 1
+
+
+class Event(msgspec.Struct, omit_defaults=True):
+    """A message of a stream; ``time`` is when the broker got it, in seconds since 1970.
+
+    ``content`` has the frames: as text if all of them are UTF-8, else in base64, as ``encoding`` says; with the
+    encoding ``none``, they are too large for an event and are left out.
+    """
+
+    position: int
+    time: float
+    stream: str
+    sender: str
+    subject: str
+    content: list[str]
+    encoding: str = "utf-8"
+    headers: dict[str, str] = {}
+
+
+class EventStreams:
+    """All event streams; ``make_client`` makes the client of one. ``wall`` is the time that records have."""
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Reactor, make_client: Callable[..., Client], may: May, wall: Callable[[], float]
+    ) -> None:
+        self.reactor = reactor
+        self.wall = wall
+        self._make_client = make_client
+        self._may = may
+        self._open: dict[EventStream, str] = {}
+        self.lagged = 0
+        """The number of programs that were disconnected because they did not read fast enough."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def read(self, asked: Asked) -> Deferred[Answer]:
+        """Answer with the messages of a stream."""
+        return ensureDeferred(self._read(asked))
+
+    async def _read(self, asked: Asked) -> Answer:
+        stream = asked.names["stream"]
+        if not self._may(asked.user.name, "read", stream, b""):
+            raise HTTPRefused(403, f"{asked.user.name or 'who has not logged in'} may not read {printable(stream)}")
+        who = f"user {asked.user.name}" if asked.user.name else f"address {asked.address}"
+        if len(self._open) >= MOST_STREAMS or list(self._open.values()).count(who) >= MOST_OF_ONE:
+            raise HTTPRefused(429, f"there are too many event streams; {MOST_OF_ONE} for each client")
+        position = start_of(asked)
+        pattern = str(asked.arguments.get("match") or "").encode("utf-8", "surrogateescape")
+        encoding = str(asked.arguments.get("encoding") or "")
+        events = EventStream(self, stream, encoding == "base64")
+        client = events.client = self._make_client("", deliver=events.deliver, credit=CREDIT)
+        self._open[events] = who
+        try:
+            await client.connect(timeout=CONNECT_SECONDS)
+            await client.replay(stream, pattern, position)
+        except AlaskaError as error:
+            events.end()
+            raise refused(error) from None
+        except BaseException:
+            events.end()
+            raise
+        return Answer(HTTPStatus.OK, b"", EVENTS, source=events)
+
+    def closed(self, events: EventStream) -> None:
+        """Forget an event stream."""
+        self._open.pop(events, None)
+
+    def note_lag(self, stream: bytes) -> None:
+        """Count and log a program that was disconnected."""
+        self.lagged += 1
+        self._log.warn("a reader of {stream} by HTTP was disconnected: it lags", stream=printable(stream))
+
+    def close(self) -> None:
+        """End all event streams."""
+        for events in list(self._open):
+            events.finish()
+
+
+@implementer(IPushProducer)
+class EventStream:
+    """One event stream; it begins when the answer has begun, and what arrives before waits."""
+
+    def __init__(self, streams: EventStreams, stream: bytes, is_binary: bool) -> None:
+        self._streams = streams
+        self._stream = stream
+        self._is_binary = is_binary
+        self._consumer: Exchange | None = None
+        self._waiting: deque[mlm.StreamRecord] = deque()
+        self._is_paused = True
+        self._used = 0
+        self._was_current = False
+        self._heartbeats = LoopingCall(self._beat)
+        self._heartbeats.clock = streams.reactor
+        self.client: Client | None = None
+
+    def begin(self, consumer: IConsumer) -> None:
+        """See :class:`alaska.admin.http.answers.Source`."""
+        assert isinstance(consumer, Exchange)
+        self._consumer = consumer
+        consumer.registerProducer(self, True)
+        consumer.write(b"retry: %d\n" % RETRY_MILLISECONDS)
+        first = self._waiting[0].position if self._waiting else self._next_position()
+        if first:
+            # An event without data only sets the id with which the program connects again.
+            consumer.write(b"id: %d\n\n" % (first - 1))
+        self._heartbeats.start(HEARTBEAT_SECONDS, now=not first)
+        self.resumeProducing()
+
+    def _next_position(self) -> int:
+        position = None if self.client is None else self.client.next_position(self._stream)
+        return 0 if position in (None, mlm.LIVE_ONLY) else int(position or 0)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send a record, or let it wait until the program has read earlier ones."""
+        record = delivery.command
+        if not isinstance(record, mlm.StreamRecord):
+            return
+        if self._is_paused or self._consumer is None:
+            self._waiting.append(record)
+        else:
+            self._send(record)
+
+    def _send(self, record: mlm.StreamRecord) -> None:
+        assert self._consumer is not None
+        age = self._streams.wall() - record.time / 1000
+        if self._was_current and age > MOST_LAG_SECONDS:
+            self._streams.note_lag(record.address)
+            self._consumer.write(b"event: lagged\ndata: the reader does not read fast enough\n\n")
+            self.finish()
+            return
+        self._was_current = self._was_current or age < HEARTBEAT_SECONDS
+        data = msgspec.json.encode(event_of(record, self._is_binary))
+        self._consumer.write(b"id: %d\ndata: %b\n\n" % (record.position, data))
+        self._used += 1
+        if self._used >= CREDIT // 2 and self.client is not None:
+            self.client.give_credit(self._used)
+            self._used = 0
+
+    def _beat(self) -> None:
+        if self._consumer is not None and not self._is_paused:
+            self._consumer.write(b": heartbeat\n\n")
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """Stop sending: the program does not read. The connection has a time limit for this."""
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Go on."""
+        self._is_paused = False
+        while self._waiting and not self._is_paused and self._consumer is not None:
+            self._send(self._waiting.popleft())
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """Stop: the connection is lost."""
+        self.end()
+
+    def finish(self) -> None:
+        """End the answer, and the connection with it."""
+        consumer = self._consumer
+        self.end()
+        if consumer is not None:
+            consumer.unregisterProducer()
+            consumer.finish()
+
+    def end(self) -> None:
+        """Stop, and close the client."""
+        self._consumer = None
+        if self._heartbeats.running:
+            self._heartbeats.stop()
+        self._streams.closed(self)
+        client, self.client = self.client, None
+        if client is not None:
+            client.close().addErrback(lambda failure: failure.trap(errors.ClientError) and None)
+
+
+def start_of(asked: Asked) -> int:
+    """Return the position of the first record to send: after the last that the program has, or as it says.
+
+    :raises HTTPRefused: the header Last-Event-ID is not a position.
+    """
+    last = asked.headers.get("last-event-id", b"").strip()
+    if last:
+        if not last.isdigit() or len(last) > len(str(MOST_POSITION)) or int(last) >= MOST_POSITION:
+            raise HTTPRefused(400, "Last-Event-ID must be a position")
+        return int(last) + 1
+    given = asked.arguments.get("from")
+    return mlm.LIVE_ONLY if given is None else int(given)
+
+
+def event_of(record: mlm.StreamRecord, is_binary: bool) -> Event:
+    """Return the event for a record; its content is in base64 if ``is_binary``, or if it is not UTF-8."""
+    content, encoding = _content(record.content, is_binary)
+    headers: Mapping[str, str] = Delivery(record, 0).headers
+    named = {printable(name): _shown(value) for name, value in headers.items()}
+    names = printable(record.address), printable(record.sender), printable(record.subject)
+    return Event(record.position, record.time / 1000, *names, content, encoding, named)
+
+
+def _content(content: tuple[bytes, ...], is_binary: bool) -> tuple[list[str], str]:
+    if sum(map(len, content)) > MOST_EVENT_OCTETS:
+        return [], "none"
+    if not is_binary:
+        try:
+            return [frame.decode("utf-8") for frame in content], "utf-8"
+        except UnicodeDecodeError:
+            pass
+    return [base64.b64encode(frame).decode("ascii") for frame in content], "base64"
+
+
+def _shown(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,146 @@
+"""Who asks: the user of a token or a cookie, and what pages of other origins may not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from twisted.logger import Logger
+
+from alaska.access import ANONYMOUS, Level
+from alaska.admin.http.sessions import COOKIE, Sessions
+from alaska.admin.http.users import NOBODY, Key, Role, User, Users
+from alaska.errors import HTTPRefused
+from alaska.system.events import should_log
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_SCHEME = "bearer "
+_CHALLENGE = {b"WWW-Authenticate": b'Bearer realm="alaska"'}
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_SAFE_SITES = (b"same-origin", b"none")
+
+
+LevelOf: TypeAlias = Callable[[str], Level | None]
+
+
+def all_levels(_user: str) -> Level:
+    """Return the level of every user where there are no access rules."""
+    return Level.ALL
+
+
+class Who(NamedTuple):
+    """The user of a request, by what they are known, and whether by a cookie, which a browser sends by itself."""
+
+    user: User
+    key: Key | None = None
+    is_by_cookie: bool = False
+    cookie: str = ""
+
+
+class Gate:
+    """Decides who may ask.
+
+    ``is_open``: the endpoint is on loopback, and who has not logged in may see what the role ``view`` may.
+    ``is_local``: the endpoint is on loopback, so that only known host names may be used for it. ``hosts`` are further
+    ones. ``level_of`` says what the access rules let a user administer.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        users: Users,
+        sessions: Sessions,
+        is_local: bool,
+        is_open: bool,
+        hosts: frozenset[str],
+        level_of: LevelOf = all_levels,
+    ) -> None:
+        self.users = users
+        self.sessions = sessions
+        self._is_local = is_local
+        self._is_open = is_open
+        self._hosts = hosts
+        self._level_of = level_of
+        self.refused = 0
+        """The number of requests with a wrong token."""
+
+    def check_host(self, hosts: Sequence[bytes], is_http_1_1: bool) -> None:
+        """Check the host name of a request: a page that renames its own host to a loopback address cannot read here.
+
+        :raises HTTPRefused: it is not a name of this endpoint.
+        """
+        if len(hosts) > 1 or (is_http_1_1 and not hosts):
+            raise HTTPRefused(400, "there must be one header Host")
+        name = host_name(hosts[0]) if hosts else "localhost"
+        accepted = _LOCAL_NAMES | self._hosts if self._is_local else self._hosts
+        if (self._is_local or self._hosts) and name not in accepted:
+            raise HTTPRefused(421, "this host name is not served here; http/hosts names further ones")
+
+    def check_site(self, headers: Mapping[str, bytes], changes: bool) -> None:
+        """Refuse what a browser sends on behalf of a page of another origin; that page may still have a link to here.
+
+        :raises HTTPRefused: the request comes from such a page.
+        """
+        site = headers.get("sec-fetch-site")
+        is_link = headers.get("sec-fetch-mode") == b"navigate" and headers.get("sec-fetch-dest") == b"document"
+        if site is not None and site not in _SAFE_SITES and (changes or not is_link):
+            raise HTTPRefused(403, "pages of other origins may not use this")
+
+    def identify(self, headers: Mapping[str, bytes], cookies: Mapping[str, str], now: float) -> Who:
+        """Return who asks.
+
+        :raises HTTPRefused: the token is wrong.
+        """
+        given = headers.get("authorization")
+        if given is not None:
+            return self._with_token(given)
+        cookie = cookies.get(COOKIE.decode(), "")
+        key = self.sessions.key_of(cookie, now) if cookie else None
+        if key is not None:
+            user = self.users.with_password(key.value)[1] if key.kind == "password" else self.users.with_key(key)
+            if user is not None:
+                return Who(user, key, is_by_cookie=True, cookie=cookie)
+            self.sessions.end(cookie)
+        # Who comes through a proxy is not on this machine, only the proxy is.
+        is_here = self._is_open and not any(name in headers for name in _FORWARDED)
+        return Who(User("", Role.VIEW) if is_here else NOBODY)
+
+    def _with_token(self, given: bytes) -> Who:
+        text = given.decode("utf-8", "surrogateescape")
+        found = None
+        if text[: len(_SCHEME)].lower() == _SCHEME:
+            found = self.users.with_token(text[len(_SCHEME) :].strip())
+        if found is None:
+            self.refused += 1
+            if should_log(self.refused):
+                self._log.warn("requests by HTTP with a wrong token: {count} so far", count=self.refused)
+            raise HTTPRefused(401, "the token is not known", headers=_CHALLENGE)
+        return Who(found[1], found[0])
+
+    def check_role(
+        self, who: Who, needed: Role, level: Level | None, changes: bool, headers: Mapping[str, bytes]
+    ) -> None:
+        """Check that a user may do what needs a role, and a level of ``admin`` where there are access rules.
+
+        ``changes`` says that it is not only read.
+
+        :raises HTTPRefused: the user may not, or a browser does not say that its page is ours.
+        """
+        if who.user.role < needed:
+            if not who.user.name:
+                raise HTTPRefused(401, "this needs a token: send the header Authorization: Bearer", headers=_CHALLENGE)
+            raise HTTPRefused(403, f"this needs the role {needed.word}; {who.user.name} has {who.user.role.word}")
+        if level is not None and (self._level_of(who.user.name) or 0) < level:
+            word = level.name.lower()
+            raise HTTPRefused(403, f"the access rules do not let {who.user.name or ANONYMOUS} {word} (admin)")
+        if changes and who.is_by_cookie and headers.get("sec-fetch-site") != b"same-origin":
+            raise HTTPRefused(403, "with a cookie, changes need the header Sec-Fetch-Site: same-origin")
+
+
+def host_name(host: bytes) -> str:
+    """Return the name in a header Host, without the port and in lower case; an IPv6 address keeps its brackets."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return "".join(text.partition("]")[:2])
+    return text.partition(":")[0]

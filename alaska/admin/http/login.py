@@ -1,0 +1,88 @@
+"""Login of browsers: for a password or a token they get a cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import deferLater
+
+from alaska.admin.http.answers import Answer, in_json
+from alaska.admin.http.routes import Asked
+from alaska.admin.http.sessions import Sessions, set_cookie
+from alaska.admin.http.users import Key, User, Users
+from alaska.errors import HTTPRefused
+from alaska.interfaces import Entry, Reactor, Verdict
+
+Decide: TypeAlias = Callable[[bytes, bytes, str], Deferred[Verdict]]
+"""Decides about a login by user name, password and address, as that by ZeroMQ."""
+
+
+class Credentials(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A token, or the user name and password of a user of the broker."""
+
+    token: str = ""
+    user: str = ""
+    password: str = ""
+
+
+class Session(msgspec.Struct):
+    """Who has logged in, and with which role."""
+
+    user: str
+    role: str
+
+
+class Login:
+    """Answers logins and logouts. Without ``decide`` only tokens are accepted."""
+
+    def __init__(self, reactor: Reactor, users: Users, sessions: Sessions, decide: Decide | None) -> None:
+        self._reactor = reactor
+        self._users = users
+        self._sessions = sessions
+        self._decide = decide
+
+    def begin(self, asked: Asked) -> Deferred[Answer]:
+        """Begin a session."""
+        return ensureDeferred(self._begin(asked))
+
+    async def _begin(self, asked: Asked) -> Answer:
+        # A form of another page cannot have this type, and so cannot log its visitor in as somebody else.
+        if asked.headers.get("content-type", b"").split(b";")[0].strip().lower() != b"application/json":
+            raise HTTPRefused(415, "the body must be application/json")
+        try:
+            given = msgspec.json.decode(asked.body, type=Credentials)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise HTTPRefused(400, 'the body must be {"token": …} or {"user": …, "password": …}') from None
+        found = self._users.with_token(given.token) if given.token else await self._with_password(given, asked.address)
+        if found is None:
+            raise HTTPRefused(401, "the token, or user name and password, are not known")
+        key, user = found
+        cookie = set_cookie(self._sessions.begin(key, self._reactor.seconds()), asked.is_secure)
+        return in_json(Session(user.name, user.role.word), 200, {b"Set-Cookie": cookie})
+
+    async def _with_password(self, given: Credentials, address: str) -> tuple[Key, User] | None:
+        if self._decide is None or not given.user:
+            return None
+        try:
+            words = given.user.encode(), given.password.encode()
+        except UnicodeEncodeError:
+            return None
+        verdict = await self._decide(*words, address)
+        if verdict.entry is Entry.LATER:
+            raise HTTPRefused(429, "there were too many wrong passwords", headers={b"Retry-After": b"5"})
+        if verdict.after > 0:
+            await deferLater(self._reactor, verdict.after)
+        return self._users.with_password(given.user) if verdict.entry is Entry.GRANTED else None
+
+    def current(self, asked: Asked) -> Answer:
+        """Answer who asks."""
+        return in_json(Session(asked.user.name, asked.user.role.word))
+
+    def end(self, asked: Asked) -> Answer:
+        """End the session."""
+        if asked.cookie:
+            self._sessions.end(asked.cookie)
+        return Answer(204, headers={b"Set-Cookie": set_cookie("", asked.is_secure)})

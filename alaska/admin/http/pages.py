@@ -1,0 +1,98 @@
+"""The pages of a broker, of a worker, or of both in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from twisted.application.service import IServiceCollection
+from twisted.internet.defer import Deferred, ensureDeferred
+
+from alaska.admin.health import Checks
+from alaska.admin.http import table
+from alaska.admin.http.events import EventStreams
+from alaska.admin.http.gate import LevelOf, all_levels
+from alaska.admin.http.health import HealthPages
+from alaska.admin.http.login import Decide, Login
+from alaska.admin.http.messages import May, Messages
+from alaska.admin.http.routes import Route
+from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
+from alaska.client import Client
+from alaska.config.http import HTTPSettings
+from alaska.interfaces import INetwork, Reactor
+from alaska.names import address_of
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the pages reach the broker of this process: its endpoint, the network, and the access rules."""
+
+    endpoint: str
+    make_network: Callable[[], INetwork]
+    may: May
+    level_of: LevelOf = all_levels
+
+
+@dataclass
+class Contents:
+    """What a process shows and does by HTTP.
+
+    Without ``access``, messages cannot be sent and streams not read. ``decide`` decides about logins by password;
+    without it only tokens are accepted. ``routes`` are further ones.
+    """
+
+    ready: list[Checks] = field(default_factory=list)
+    access: Access | None = None
+    decide: Decide | None = None
+    routes: list[Route] = field(default_factory=list)
+
+    def pages(self, parts: Parts) -> Pages:
+        """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
+        routes = table.health_routes(HealthPages(self.ready))
+        routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
+        routes += self.routes
+        if self.access is None:
+            return Pages(table.table(routes), all_levels, lambda: None, lambda: None)
+        way = _Way(parts, self.access)
+        routes += table.message_routes(way.messages) + table.event_routes(way.events)
+        return Pages(table.table(routes), self.access.level_of, way.messages.start, way.stop)
+
+
+def serve(reactor: Reactor, settings: HTTPSettings, contents: Contents, program: IServiceCollection) -> None:
+    """Add the HTTP endpoint of the settings to a program, if there is one."""
+    endpoint = Endpoint.of(settings)
+    if endpoint is not None:
+        HTTPService(reactor, endpoint, contents.pages).setServiceParent(program)
+
+
+class _Way:
+    """The way to the broker: what sends and reads messages, in one network."""
+
+    def __init__(self, parts: Parts, access: Access) -> None:
+        self._reactor = parts.reactor
+        self._access = access
+        self._network = access.make_network()
+        self.messages = Messages(parts.reactor, self._make_client, address_of("HTTP"), access.may)
+        self.events = EventStreams(parts.reactor, self._make_client, access.may, time)
+
+    def _make_client(self, address: str, credit: int = 0, **callbacks: Any) -> Client:  # noqa: ANN401  # those of Client
+        access = self._access
+        return Client(
+            access.endpoint,
+            address,
+            credit=credit,
+            network=self._network,
+            reactor=self._reactor,
+            **callbacks,
+        )
+
+    def stop(self) -> Deferred[None]:
+        """End all event streams, send what is accepted, and disconnect."""
+        self.events.close()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        await self.messages.stop()
+        self._network.close()

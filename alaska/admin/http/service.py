@@ -1,0 +1,184 @@
+"""The HTTP endpoint as a Twisted service."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.logger import Logger
+
+from alaska.admin.http.desk import Desk
+from alaska.admin.http.exchange import Exchange
+from alaska.admin.http.gate import Gate, LevelOf
+from alaska.admin.http.routes import Routes
+from alaska.admin.http.sessions import Sessions
+from alaska.admin.http.site import Site
+from alaska.admin.http.users import Users
+from alaska.config.http import HTTPSettings, is_loopback
+from alaska.endpoints import TCP, tcp
+from alaska.errors import CannotBind
+from alaska.interfaces import Reactor
+
+RETRY_SECONDS = 1.0
+"""The interval at which the endpoint is tried again while another process has it."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where HTTP is served, and for whom: a part of the settings."""
+
+    at: TCP
+    is_local: bool
+    is_open: bool
+    tokens: Path | None = None
+    hosts: frozenset[str] = frozenset()
+    connections: int = 200
+    octets: int = 8 * 2**20
+
+    @classmethod
+    def of(cls, settings: HTTPSettings) -> Endpoint | None:
+        """Return the endpoint of the settings; None: there is none."""
+        text = settings.http_endpoint
+        at = None if text is None else tcp(text)
+        if text is None or at is None:
+            return None
+        is_local = is_loopback(text)
+        return cls(
+            at,
+            is_local,
+            is_local and settings.http_anonymous,
+            settings.http_tokens,
+            frozenset(host.lower() for host in settings.http_hosts),
+            settings.http_connections,
+            settings.http_size_limit,
+        )
+
+
+class Parts:
+    """What the pages of a process have in common. It is made when the service starts."""
+
+    def __init__(self, reactor: Reactor, endpoint: Endpoint) -> None:
+        self.reactor = reactor
+        self.users = Users(endpoint.tokens)
+        self.sessions = Sessions()
+
+
+class Pages:
+    """The pages of one process: their routes, and what must be started and stopped with them."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        level_of: LevelOf,
+        start: Callable[[], None],
+        stop: Callable[[], Deferred[None] | None],
+    ) -> None:
+        self.routes = routes
+        self.level_of = level_of
+        self.start = start
+        self.stop = stop
+
+
+class HTTPService(Service):
+    """Serves the endpoint while it runs; ``make_pages`` is called when it starts, after a daemon's fork.
+
+    If another process has the endpoint, this one works without it, says so, and serves it when that process has ended:
+    of several workers on a machine with the same settings, one shows itself.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Reactor, endpoint: Endpoint, make_pages: Callable[[Parts], Pages]) -> None:
+        self._reactor = reactor
+        self._endpoint = endpoint
+        self._make_pages = make_pages
+        self._pages: Pages | None = None
+        self._port: IListeningPort | None = None
+        self._retry: IDelayedCall | None = None
+        self.site: Site | None = None
+
+    @property
+    def bound(self) -> str | None:
+        """The endpoint that is served, with the port that the system chose; None while it is not served."""
+        if self._port is None:
+            return None
+        host: Any = self._port.getHost()
+        return str(TCP(host.host, host.port))
+
+    def startService(self) -> None:
+        """Serve the endpoint, or wait until the process that has it ends.
+
+        :raises CannotBind: it cannot be bound for another reason.
+        """
+        super().startService()
+        endpoint = self._endpoint
+        parts = Parts(self._reactor, endpoint)
+        self._pages = self._make_pages(parts)
+        gate = Gate(
+            parts.users,
+            parts.sessions,
+            endpoint.is_local,
+            endpoint.is_open,
+            endpoint.hosts,
+            self._pages.level_of,
+        )
+        desk = Desk(self._pages.routes, gate, self._reactor.seconds)
+        exchange = partial(Exchange, desk)
+        self.site = Site(self._reactor, exchange, desk.is_known, endpoint.connections, endpoint.octets)
+        self._pages.start()
+        if not self._listen():
+            self._log.warn(
+                "another process serves {endpoint}; this one has no HTTP until that process ends, or http/endpoint "
+                "names another port",
+                endpoint=endpoint.at,
+            )
+
+    def _listen(self) -> bool:
+        """Bind the endpoint; return False, and try again later, if another process has it."""
+        self._retry = None
+        assert self.site is not None
+        at = self._endpoint.at
+        host = {"*": "", "localhost": "127.0.0.1"}.get(at.host, at.host)
+        try:
+            self._port = self._reactor.listenTCP(at.port, self.site, interface=host)
+        except CannotListenError as error:
+            code = getattr(error.socketError, "errno", None)
+            if code != errno.EADDRINUSE:
+                raise CannotBind(f"http/endpoint: cannot serve {at}: {error.socketError}") from error
+            self._retry = self._reactor.callLater(RETRY_SECONDS, self._try_again)
+            return False
+        self._log.info("HTTP ready ({endpoint})", endpoint=self.bound)
+        return True
+
+    def _try_again(self) -> None:
+        try:
+            self._listen()
+        except CannotBind as error:
+            self._log.error("{error}", error=error)
+            self._retry = self._reactor.callLater(RETRY_SECONDS * 60, self._try_again)
+
+    def stopService(self) -> Deferred[None]:
+        """Close the endpoint and all connections."""
+        super().stopService()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+        pages, self._pages = self._pages, None
+        if pages is not None:
+            await maybeDeferred(pages.stop)
+        if self.site is not None:
+            self.site.close_all()

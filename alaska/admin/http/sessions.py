@@ -1,0 +1,62 @@
+"""Sessions of browsers: who has logged in gets a cookie with a random number."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from alaska.admin.http.users import Key, digest
+
+MOST_SESSIONS = 1000
+IDLE_SECONDS = 3600.0
+LONGEST_SECONDS = 12 * 3600.0
+COOKIE = b"alaska"
+
+
+class _Session(NamedTuple):
+    key: Key
+    began: float
+    used: float
+
+
+class Sessions:
+    """The sessions in memory; a restart ends them. Times are seconds of one monotonic clock.
+
+    A session ends an hour after its last request, twelve hours after the login, at the logout, or when newer ones take
+    its place. Only the digests of the cookies are kept.
+    """
+
+    def __init__(self) -> None:
+        # In the order of their last use.
+        self._sessions: dict[str, _Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def begin(self, key: Key, now: float) -> str:
+        """Return the value of the cookie of a new session for the user of a key."""
+        value = secrets.token_urlsafe(32)
+        self._sessions[digest(value)] = _Session(key, now, now)
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        return value
+
+    def key_of(self, value: str, now: float) -> Key | None:
+        """Return the key of a session's user, or None if there is no such session (any more)."""
+        known = digest(value)
+        session = self._sessions.pop(known, None)
+        if session is None or now - session.used >= IDLE_SECONDS or now - session.began >= LONGEST_SECONDS:
+            return None
+        self._sessions[known] = session._replace(used=now)
+        return session.key
+
+    def end(self, value: str) -> None:
+        """End a session, if there is one with this cookie."""
+        self._sessions.pop(digest(value), None)
+
+
+def set_cookie(value: str, is_secure: bool) -> bytes:
+    """Return the header that gives a cookie to the browser; without a value, the one that removes it."""
+    age = int(LONGEST_SECONDS) if value else 0
+    parts = [f"{COOKIE.decode()}={value}", "Path=/", f"Max-Age={age}", "HttpOnly", "SameSite=Strict"]
+    return "; ".join([*parts, "Secure"] if is_secure else parts).encode()

@@ -1,0 +1,122 @@
+"""What can be asked by HTTP. Each function returns the routes of one subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from alaska.admin.http.answers import EVENTS, OCTETS, TEXT, Answer
+from alaska.admin.http.events import MOST_POSITION, EventStreams
+from alaska.admin.http.health import Health, HealthPages
+from alaska.admin.http.login import Credentials, Login, Session
+from alaska.admin.http.messages import LONGEST_WAIT, Accepted, Messages
+from alaska.admin.http.openapi import document
+from alaska.admin.http.routes import Asked, Header, Route, Routes, seconds, text, whole, word
+from alaska.admin.http.users import Role
+
+API = "/api/v1"
+_TEXT, _OCTETS, _EVENTS = TEXT.decode(), OCTETS.decode(), EVENTS.decode()
+_MESSAGE_HEADERS = (
+    Header("Alaska-Tracker", "The tracker of the message; without it, one is chosen."),
+    Header("Alaska-Timeout", "Seconds after which the message expires if it is not delivered; 0: never."),
+    Header("Alaska-Frame-Lengths", "Numbers separated by commas: the lengths of the frames in the body."),
+    Header("Alaska-Header-NAME", "The header NAME of the message, in lower case."),
+)
+_SUBJECT = text("subject", "The subject of the message.")
+
+
+def ok(kind: object) -> dict[int, tuple[str, object]]:
+    """Return the answers of a route that answers with one type."""
+    return {200: ("Success.", kind)}
+
+
+def table(routes: Iterable[Route]) -> Routes:
+    """Return all routes, with the one that answers with the OpenAPI document."""
+    document_of_all = b""
+
+    def answer(asked: Asked) -> Answer:
+        del asked
+        return Answer(200, document_of_all)
+
+    doc = "The OpenAPI document of this process."
+    listed = (*routes, Route("GET", f"{API}/openapi.json", answer, Role.VIEW, doc, ok("application/json")))
+    document_of_all = msgspec.json.encode(document(listed))
+    return Routes(listed)
+
+
+def health_routes(pages: HealthPages) -> list[Route]:
+    """Return the routes for health."""
+    failed = ("One or more conditions do not hold.", _TEXT)
+    probe = {200: ("All conditions hold.", _TEXT), 503: failed}
+    whole_health = {200: ("All conditions hold.", Health), 503: ("At least one condition does not hold.", Health)}
+    return [
+        Route("GET", "/livez", pages.live, Role.NONE, "Whether the event loop turns.", probe),
+        Route("GET", "/readyz", pages.ready, Role.VIEW, "Whether the process is ready to work.", probe),
+        Route("GET", "/healthz", pages.health, Role.VIEW, "All conditions, with reasons.", whole_health),
+    ]
+
+
+def metrics_route(path: str, answer: Callable[[Asked], Answer], doc: str) -> Route:
+    """Return a route for metrics."""
+    return Route("GET", path, answer, Role.VIEW, doc, ok(_TEXT))
+
+
+def login_routes(login: Login) -> list[Route]:
+    """Return the routes for the sessions of browsers."""
+    path = f"{API}/session"
+    ended = {204: ("The session has ended.", None)}
+    return [
+        Route(
+            "POST", path, login.begin, Role.NONE, "Log in: begin a session, with a cookie.", ok(Session), Credentials
+        ),
+        Route("GET", path, login.current, Role.VIEW, "Who has logged in.", ok(Session)),
+        Route("DELETE", path, login.end, Role.VIEW, "Log out: end the session.", ended),
+    ]
+
+
+def message_routes(messages: Messages) -> list[Route]:
+    """Return the routes by which messages are sent."""
+    accepted = ("The broker has the message.", Accepted)
+    wait = seconds("wait", LONGEST_WAIT, "How many seconds to wait for the reply.")
+    request = Route(
+        "POST",
+        f"{API}/services/{{service}}/{{subject}}",
+        messages.request,
+        Role.SEND,
+        "Send a request to a service.",
+        {
+            200: ("The reply, with `wait`.", _OCTETS),
+            202: ("The broker has the request, and it has not ended within `wait`.", Accepted),
+            204: ("The request has ended without a reply, with `wait`.", None),
+        },
+        _OCTETS,
+        (wait,),
+        _MESSAGE_HEADERS,
+    )
+    box, stream = f"{API}/mailboxes/{{box}}", f"{API}/streams/{{stream}}"
+    headers, rest = _MESSAGE_HEADERS, _MESSAGE_HEADERS[2:]
+    return [
+        request,
+        Route(
+            "POST", box, messages.mail, Role.SEND, "Send mail.", {202: accepted}, _OCTETS, (_SUBJECT,), headers
+        ),
+        Route(
+            "POST", stream, messages.publish, Role.SEND, "Send a message to a stream.", {202: accepted}, _OCTETS,
+            (_SUBJECT,), rest,
+        ),
+    ]  # fmt: skip
+
+
+def event_routes(events: EventStreams) -> list[Route]:
+    """Return the route by which streams are read."""
+    parameters = (
+        whole("from", 0, MOST_POSITION, "Position of the first record; 0: the oldest. Without it, new ones only."),
+        text("match", "A pattern of the subjects (docs/patterns.md); without it, all.", default=""),
+        word("encoding", ("utf-8", "base64"), "How content is written: `base64`, or as text if it is UTF-8.", "utf-8"),
+    )
+    last = Header("Last-Event-ID", "The position of the last record that the reader has; goes before `from`.")
+    doc = "Read a stream as server-sent events."
+    answers = {200: ("The data of each event is JSON, of the type Event.", _EVENTS)}
+    path = f"{API}/streams/{{stream}}"
+    return [Route("GET", path, events.read, Role.VIEW, doc, answers, None, parameters, (last,))]

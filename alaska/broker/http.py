@@ -1,0 +1,49 @@
+"""What a broker shows and does by HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alaska.access import Level, Verb
+from alaska.admin.http.pages import Access, Contents
+from alaska.broker.service import BrokerService
+from alaska.config import BrokerSettings
+from alaska.interfaces import INetwork
+
+
+def add_broker(
+    contents: Contents, service: BrokerService, settings: BrokerSettings, make_network: Callable[[], INetwork]
+) -> None:
+    """Add a broker to what a process shows and does."""
+    contents.ready.append(service.readiness)
+    contents.decide = service.decide
+    rules = HTTPRules(service, needs_login=settings.mechanism != "null")
+    contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of)
+
+
+class HTTPRules:
+    """The access rules of a broker, for users of HTTP. Who has not logged in has no name, and is ``anonymous``.
+
+    The broker itself does not check what comes from its own process. With ``needs_login``, it accepts no clients that
+    have not logged in, so that they can read no streams by HTTP either.
+    """
+
+    def __init__(self, service: BrokerService, needs_login: bool) -> None:
+        self._service = service
+        self._needs_login = needs_login
+
+    def may(self, user: str, verb: str, name: bytes, subject: bytes, /) -> bool:
+        """Return whether a user may do this; see :class:`alaska.admin.http.messages.May`."""
+        if self._needs_login and not user:
+            return False
+        broker = self._service.broker
+        return broker is None or broker.access.may(_octets(user), Verb(verb), name, subject)
+
+    def level_of(self, user: str) -> Level | None:
+        """Return what a user may administer."""
+        broker = self._service.broker
+        return Level.ALL if broker is None else broker.access.level_of(_octets(user))
+
+
+def _octets(user: str) -> bytes:
+    return user.encode("utf-8", "surrogateescape")
