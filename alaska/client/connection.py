@@ -26,6 +26,8 @@ from alaska.mlm.codec import decode, decode_with_properties, encode, without_pro
 from alaska.mlm.listener import Delivered
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
+from alaska.names import printable
+from alaska.system.events import should_log
 
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
@@ -82,6 +84,7 @@ class Connection:
         self._requests: dict[Request, Deferred[None]] = {}
         self._flushes: deque[tuple[int, Deferred[None]]] = deque()
         self._error: errors.ClientError | None = None
+        self._refused_writes = 0
         self.malformed = 0
         """The number of messages from the broker that could not be decoded."""
 
@@ -255,6 +258,13 @@ class Connection:
             asked.callback(None)
         else:
             asked.errback(error)
+
+    def write_refused(self, error: errors.ClientError) -> None:
+        """See :class:`alaska.mlm.listener.Listener`; the 1st, 10th and 100th time are logged."""
+        self._refused_writes += 1
+        if should_log(self._refused_writes):
+            words = "{address}: messages of a stream are lost ({count} times so far): {error}"
+            self._log.error(words, address=printable(self.address), count=self._refused_writes, error=error)
 
     def delivered(self, command: Delivered, session: int) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""

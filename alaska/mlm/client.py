@@ -243,9 +243,12 @@ class ClientMachine:
         self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Error) -> None:
+        is_awaited = self._setups.awaits_answer
         request = self._setups.refused()
         if request is not None:
             self._listener.answered(request, refusal(command))
+        elif is_awaited:
+            self._listener.write_refused(refusal(command))
 
     def _answer_close(self, command: mlm.Command | None) -> None:
         if self._setups.awaits_answer:

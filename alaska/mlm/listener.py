@@ -30,6 +30,9 @@ class Listener(Protocol):
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
         """The broker has executed (None) or refused a request."""
 
+    def write_refused(self, error: errors.ClientError) -> None:
+        """The broker has refused the stream of messages, which are lost."""
+
     def delivered(self, command: Delivered, session: int) -> None:
         """A message was delivered; ``session`` has to be passed to :meth:`ClientMachine.confirm`."""
 

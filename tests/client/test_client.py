@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska import errors
@@ -51,6 +52,17 @@ class ScriptedTests(ClientTestCase):
         self.successResultOf(connecting)
         self.broker.take()
         return client
+
+    def test_refused_stream(self) -> None:
+        """The client logs that messages of a stream are lost, if the broker refuses the stream."""
+        client = self.connected()
+        client.publish("news", "x")
+        self.network.run()
+        with capturedLogs() as events:
+            self.broker.send(mlm.Error(401, b"user me may not write news"))
+        (text,) = [formatEvent(event) for event in events]
+        self.assertIn("messages of a stream are lost (1 times so far): the broker refuses: user me may not write", text)
+        self.assertTrue(client.is_connected)
 
     def test_connects(self) -> None:
         """``connect`` fires when the broker has answered."""

@@ -52,6 +52,9 @@ class Recorder:
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
         self.calls.append((request.command, error and error.status))
 
+    def write_refused(self, error: errors.ClientError) -> None:
+        self.calls.append(("write", error.status))
+
     def delivered(self, command: Delivered, session: int) -> None:
         self.calls.append((command, session))
 

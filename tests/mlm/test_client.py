@@ -102,6 +102,14 @@ class OpenTests(MachineTestCase):
         (error,) = self.recorder.calls
         self.assertIsInstance(error, errors.Refused)
 
+    def test_refused_stream(self) -> None:
+        """A refused stream of a message is reported, and the client stays open; an ERROR for nothing is ignored."""
+        self.open()
+        self.machine.send(mlm.StreamSend(b"x", ()), b"news")
+        self.hear(mlm.Error(401, b"no"), mlm.Error(401, b"no"))
+        self.assertEqual(self.recorder.calls, [("write", 401)])
+        self.assertIs(self.machine.state, State.OPEN)
+
     def test_error_500_while_opening_is_ignored(self) -> None:
         """ERROR 500 as the answer to commands before the OPEN does not make the client open again."""
         self.machine.link(LinkState.UP, 0.0)
