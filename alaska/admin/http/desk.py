@@ -48,7 +48,7 @@ class Desk:
         self._gate.check_role(who, route.role, route.level, changes, headers)
         asked = Asked(
             names=names,
-            arguments=route.arguments(exchange.query),
+            arguments=route.arguments(exchange.query, exchange.body, names),
             headers=headers,
             body=exchange.body,
             user=who.user,

@@ -17,8 +17,10 @@ from alaska.admin.http.gate import LevelOf, all_levels
 from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
+from alaska.admin.http.operations import operation_routes
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
+from alaska.admin.operations import IAdministered
 from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.interfaces import INetwork, Reactor
@@ -40,18 +42,22 @@ class Contents:
     """What a process shows and does by HTTP.
 
     Without ``access``, messages cannot be sent and streams not read. ``decide`` decides about logins by password;
-    without it only tokens are accepted. ``routes`` are further ones.
+    without it only tokens are accepted. ``administered`` are broker and worker, with the paths below which they are.
+    ``routes`` are further ones.
     """
 
     ready: list[Checks] = field(default_factory=list)
     access: Access | None = None
     decide: Decide | None = None
+    administered: list[tuple[str, IAdministered]] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
 
     def pages(self, parts: Parts) -> Pages:
         """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
         routes = table.health_routes(HealthPages(self.ready))
         routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
+        for path, administered in self.administered:
+            routes += operation_routes(administered, path)
         routes += self.routes
         if self.access is None:
             return Pages(table.table(routes), all_levels, lambda: None, lambda: None)

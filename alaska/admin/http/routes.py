@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+import msgspec
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from alaska.access import Level
 from alaska.admin.http.answers import Answer
 from alaska.admin.http.users import NOBODY, Key, Role, User
+from alaska.admin.text import to_text
 from alaska.errors import HTTPRefused
 
 MOST_ARGUMENTS = 32
@@ -129,6 +132,9 @@ class Route:
     everybody who may connect. ``answers`` has for each status, besides errors, its meaning, and the type of the
     answer in JSON, or a content type, or None for no content; ``takes`` is the type of the body.
     ``level`` is what the access rules must allow besides, if there are any.
+
+    With ``request``, the call gets the argument ``request`` of this type instead: it is decoded from the body in JSON,
+    or without a body from the query, and has the names of the path and the values of ``fixed``.
     """
 
     method: str
@@ -141,17 +147,21 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     headers: tuple[Header, ...] = ()
     level: Level | None = None
+    request: type[Struct] | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts of the path."""
         return tuple(self.path.split("/")[1:])
 
-    def arguments(self, query: bytes) -> dict[str, Any]:
-        """Return the arguments of a query, those that are not given with their defaults.
+    def arguments(self, query: bytes, body: bytes, names: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return the arguments of a query, those that are not given with their defaults; or the ``request``.
 
         :raises HTTPRefused: an argument is unknown, repeated or bad.
         """
+        if self.request is not None:
+            return {"request": self._decoded(self.request, query, body, names)}
         values = {parameter.name: parameter.default for parameter in self.parameters}
         known = {parameter.name: parameter for parameter in self.parameters}
         given = set()
@@ -165,6 +175,22 @@ class Route:
             except ValueError:
                 raise HTTPRefused(400, f"the argument {name} must be {known[name].expected}") from None
         return values
+
+    def _decoded(self, kind: type[Struct], query: bytes, body: bytes, names: Mapping[str, bytes]) -> Struct:
+        given: dict[str, Any] = {}
+        for name, value in _pairs(query):
+            if name in given:
+                raise HTTPRefused(400, f"the argument {_shown(name)} is given twice")
+            given[name] = value
+        in_path = {**{name: to_text(value) for name, value in names.items()}, **self.fixed}
+        try:
+            if not body:
+                return msgspec.convert(given | in_path, kind, strict=False)
+            content = msgspec.json.decode(body, type=dict[str, Any])
+            # Names from the path are text, also where a number is wanted.
+            return msgspec.convert(content | in_path, kind, strict=not in_path)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise HTTPRefused(400, f"the request is not valid: {error}") from None
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:

@@ -117,6 +117,6 @@ def event_routes(events: EventStreams) -> list[Route]:
     )
     last = Header("Last-Event-ID", "The position of the last record that the reader has; goes before `from`.")
     doc = "Read a stream as server-sent events."
-    answers = {200: ("The data of each event is JSON, of the type Event.", _EVENTS)}
+    answers = {200: ("The data of each event is JSON (docs/http.md).", _EVENTS)}
     path = f"{API}/streams/{{stream}}"
     return [Route("GET", path, events.read, Role.VIEW, doc, answers, None, parameters, (last,))]

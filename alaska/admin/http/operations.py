@@ -1,0 +1,74 @@
+"""The operations on broker and worker by HTTP: what is asked in-band, as paths of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+
+from alaska.access import ANONYMOUS
+from alaska.admin.http.answers import Answer, in_json
+from alaska.admin.http.messages import STATUSES
+from alaska.admin.http.routes import Asked, Route
+from alaska.admin.http.users import Role
+from alaska.admin.operations import IAdministered, Operation
+from alaska.errors import HTTPRefused, OperationFailed, StoreError
+
+RESOURCES: Mapping[str, tuple[tuple[str, str, Mapping[str, str]], ...]] = {
+    "read-letter": (("GET", "letters/{position}", {}),),
+    "drop-letter": (("DELETE", "letters/{position}", {}),),
+    "purge": (
+        ("DELETE", "mailboxes/{name}", {"kind": "mailbox"}),
+        ("DELETE", "services/{name}", {"kind": "service"}),
+        ("DELETE", "streams/{name}", {"kind": "stream"}),
+    ),
+    "close-client": (("DELETE", "clients/{number}", {}),),
+}
+"""Further paths of operations: method, path, and what the path says."""
+
+
+def operation_routes(administered: IAdministered, path: str) -> list[Route]:
+    """Return the routes of all operations of a broker or worker, below a path.
+
+    What changes nothing is asked with GET and has its arguments in the query; the others are asked with POST and have
+    them in the body, in JSON. Some have a path of their own besides (:data:`RESOURCES`).
+    """
+    routes = []
+    for name, operation in administered.operations.items():
+        method = "POST" if operation.is_change else "GET"
+        for verb, below, fixed in ((method, name, {}), *RESOURCES.get(name, ())):
+            routes.append(_route(administered, operation, verb, f"{path}/{below}", fixed))
+    return routes
+
+
+def _route(
+    administered: IAdministered, operation: Operation, method: str, path: str, fixed: Mapping[str, str]
+) -> Route:
+    return Route(
+        method,
+        path,
+        partial(_perform, administered, operation.name),
+        Role[operation.level.name],
+        operation.doc,
+        {200: ("Success.", operation.returns)},
+        level=operation.level,
+        request=operation.takes,
+        fixed=fixed,
+    )
+
+
+def _perform(administered: IAdministered, name: str, asked: Asked) -> Deferred[Answer]:
+    return ensureDeferred(_answer(administered, name, asked))
+
+
+async def _answer(administered: IAdministered, name: str, asked: Asked) -> Answer:
+    who = f"{asked.user.name or ANONYMOUS} ({asked.address}, HTTP)"
+    request: Any = asked.arguments["request"]
+    try:
+        return in_json(await administered.perform(name, request, who))
+    except OperationFailed as error:
+        raise HTTPRefused(STATUSES.get(error.status, 409), str(error), mlm_status=error.status) from None
+    except StoreError as error:
+        raise HTTPRefused(503, str(error), mlm_status=error.status) from None
