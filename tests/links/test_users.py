@@ -103,6 +103,23 @@ class UserTests(LinkTestCase):
             self.assertEqual(self.users, [b"ann", None, "\u00e9".encode()])
             self.users.clear()
 
+    async def test_routing_id_like_within_the_process(self) -> None:
+        """A client of another process does not become another user by its routing id."""
+        for is_plain, expected in ((False, b""), (True, b"bob")):
+            router = self.router(is_plain=is_plain)
+            for user in (b"ann", b""):
+                peer: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+                self.addCleanup(peer.close, 0)
+                peer.set(zmq.ROUTING_ID, b"\0near" + bytes(16) + user)
+                if is_plain:
+                    peer.set(zmq.PLAIN_USERNAME, b"bob")
+                    peer.set(zmq.PLAIN_PASSWORD, b"x")
+                peer.connect(router.endpoint)
+                peer.send(b"hi")
+                await self.heard.until(len(self.heard.got) + 1)
+            self.assertEqual(self.users, [expected, expected])
+            self.users.clear()
+
     async def test_same_routing_id(self) -> None:
         """Who connects with the routing id of another is still another user."""
         router = self.router(is_plain=True)
