@@ -20,6 +20,8 @@ from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueName
 
 READ_MESSAGES = 500
+READ_FOR_OLDEST = 16
+"""The number of messages that are read to find the oldest that waits; those before it are in flight."""
 REFILLS_PER_READ = 16
 MESSAGE_OCTETS = 4096
 """A message that is read counts once more per this many octets."""
@@ -60,6 +62,8 @@ class Backlog:
         """The number of messages that wait."""
         self.octets = 0
         """The octets of their content."""
+        self.oldest: int | None = None
+        """When the oldest one arrived, in ms since 1970; None if that is unknown, see :meth:`find_oldest`."""
 
     @property
     def has_messages(self) -> bool:
@@ -75,12 +79,29 @@ class Backlog:
     def _has_unread(self) -> bool:
         return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
 
+    def find_oldest(self, may_read: bool) -> bool:
+        """Set ``oldest``, with ``may_read`` from the store if necessary; return whether the store was read."""
+        if self.oldest is not None or not self.waiting:
+            return False
+        heads = [lane.messages[0] for lane in self._lanes.values() if lane.messages]
+        if self.has_unloaded:
+            if not may_read:
+                return False
+            # What is loaded and not in a lane is in flight.
+            loaded = self._loaded.difference(each.position for lane in self._lanes.values() for each in lane.messages)
+            page = self._store.waiting(self.name, 0, READ_FOR_OLDEST)
+            heads += [message for message in page if message.position not in loaded]
+        if heads:
+            self.oldest = min(heads, key=lambda each: each.position).since
+        return self.has_unloaded
+
     def restore(self, messages: int, octets: int) -> None:
         """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
         in_flight = len(self._loaded) - self._in_memory
         if messages - in_flight != self.waiting and not self.consumers.has_ready():
             self._read_from_start(self._lanes.remove_all())
         self.waiting = max(self._in_memory, messages - in_flight)
+        self.oldest = None
         self.octets = octets * self.waiting // max(messages, 1)
 
     def consumers_changed(self) -> None:
@@ -289,5 +310,6 @@ class Backlog:
         self._loaded.discard(message.position)
 
     def _count_removed(self, message: Message) -> None:
+        self.oldest = None
         self.waiting -= 1
         self.octets -= message.size

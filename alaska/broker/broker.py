@@ -64,8 +64,7 @@ class Broker:
         self.clients = Clients()
         self.access = AccessControl(rules, self.counters, {ADDRESS})
         self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
-        self._streams = Streams(store, limits, self._report_store_error)
-        self.stream_measures = self._streams.measures
+        self.streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self._dead_letter_service = DeadLetterService(self.queues, self.counters)
         store.on_ready(self._continue_reading)
@@ -165,7 +164,7 @@ class Broker:
             # If the wall clock was set forward, that does not count as age until the broker is restarted.
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)
-            self._streams.tick(wall_now)
+            self.streams.tick(wall_now)
         except errors.StoreError as error:
             self._report_store_error(error)
         self._resume_clients(now)
@@ -195,12 +194,12 @@ class Broker:
             if isinstance(name, QueueName):
                 self.queues.continue_reading(name, self._now)
             else:
-                self._streams.continue_reading(name)
+                self.streams.continue_reading(name)
         except errors.StoreError as error:
             self._report_store_error(error)
 
     def _dispatch_to(self, client: Client) -> None:
-        self._streams.feed(client)
+        self.streams.feed(client)
         if client.held_until is None:
             self.queues.dispatch_to(client, self._now)
 
@@ -297,7 +296,7 @@ class Broker:
         """End a client's readers and offers, and requeue its unconfirmed deliveries."""
         client.held_until = None
         self._clients_with_held_mail.pop(client, None)
-        self._streams.remove_client(client)
+        self.streams.remove_client(client)
         self._pattern_limits.remove_client(client)
         self.queues.remove_client(client, self._now)
 
@@ -346,7 +345,7 @@ class Broker:
             if self.access.has_gained(client):
                 self._end_with_error(client, errors.COMMAND_INVALID)
                 continue
-            end_what_is_refused(client, self.access, self._streams, self.queues, self._pattern_limits)
+            end_what_is_refused(client, self.access, self.streams, self.queues, self._pattern_limits)
             address = b"" if client.is_replaced else client.address
             if address and not self.access.may_keep(client, Verb.OPEN, address):
                 refused = mlm.Error(errors.ACCESS_REFUSED, refusal(client.user, Verb.OPEN, address))
@@ -365,18 +364,18 @@ class Broker:
     def _read(self, client: Client, command: mlm.StreamRead) -> None:
         pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
-            self._streams.read(command.stream, client, pattern)
+            self.streams.read(command.stream, client, pattern)
             client.send(mlm.Ok(errors.SUCCESS, b""))
 
     def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
         pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
         if pattern is not None:
-            last = self._streams.replay(command.stream, client, pattern, command.position)
+            last = self.streams.replay(command.stream, client, pattern, command.position)
             client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
-            self._streams.feed(client)
+            self.streams.feed(client)
 
     def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
-        self._streams.cancel(command.stream, client)
+        self.streams.cancel(command.stream, client)
         self._pattern_limits.cancel(client, command.stream)
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
@@ -387,7 +386,7 @@ class Broker:
             self._remove(client)
             return
         time = self._now + self.queues.wall_offset
-        self.counters.delivered += self._streams.publish(client.stream, client, command, time)
+        self.counters.delivered += self.streams.publish(client.stream, client, command, time)
 
     # Mailboxes and services
 

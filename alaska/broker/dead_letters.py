@@ -63,6 +63,14 @@ class DeadLetters:
             self._index(summary, octets)
         self._enforce_limits()
 
+    def __len__(self) -> int:
+        return len(self._summaries)
+
+    @property
+    def octets(self) -> int:
+        """The size of all dead letters as the limits count it."""
+        return self._octets
+
     def add(self, letter: DeadLetter) -> None:
         """Add a dead letter; one that is larger than the limit for all of them is dropped."""
         most = self._limits.most_octets

@@ -25,6 +25,11 @@ class Offers:
         """See :class:`alaska.broker.consumers.Consumers`."""
         return not self._offers
 
+    @property
+    def clients(self) -> set[Client]:
+        """The clients that offer the service."""
+        return {client for clients in self._offers.values() for client in clients}
+
     def add(self, client: Client, pattern: Pattern) -> bool:
         """Add an offer; return whether it is the first with its pattern, which changes the lanes."""
         known = self._offers.setdefault(pattern.source, OrderedDict())

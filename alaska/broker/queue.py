@@ -100,6 +100,8 @@ class Queue(Backlog):
 
     def enqueue(self, message: Message) -> bool:
         """Append a new message, which waits in order; return whether it is in memory."""
+        if not self.waiting:
+            self.oldest = message.since
         self.waiting += 1
         self.octets += message.size
         self._has_additions = self._has_additions or message.position < self._sorted_upto
@@ -114,6 +116,7 @@ class Queue(Backlog):
 
     def requeue(self, message: Message) -> None:
         """Let a message that was in flight wait again, in its original position."""
+        self.oldest = None
         self.waiting += 1
         self.octets += message.size
         if self._has_unsorted and message.position > self._sorted_upto:
@@ -175,6 +178,7 @@ class Queue(Backlog):
             self._is_interrupted = True
             return 0
         self._work_done = 0
+        self.oldest = None
         self._refilled.clear()
         self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
         self._deliver(now)

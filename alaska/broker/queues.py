@@ -61,7 +61,7 @@ class Queues:
         self._timeouts = MessageTimeouts(store, counters, self._remove_waiting, self.finish)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self.measures = Measures()
-        self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
+        self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
         self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
@@ -13,8 +13,10 @@ from twisted.logger import Logger
 
 from alaska.access import AccessRules
 from alaska.admin.health import Check
+from alaska.admin.metrics import Filled, one
 from alaska.broker import readiness
 from alaska.broker.broker import Broker
+from alaska.broker.figures import SERVING, figures
 from alaska.broker.limits import Limits
 from alaska.broker.login_throttle import LoginThrottle
 from alaska.daemon.operated import OperatedService
@@ -66,6 +68,12 @@ class BrokerService(OperatedService):
         self._store: IStore | None = None
         self.broker: Broker | None = None
         self._continuation: IDelayedCall | None = None
+
+    def figures(self) -> Iterator[Filled]:
+        """Return the metrics of the broker; while it does not serve, there is only one, which says so."""
+        yield SERVING, one(self.serves)
+        if self.broker is not None and self._store is not None:
+            yield from figures(self.broker, self._store)
 
     @property
     def serves(self) -> bool:

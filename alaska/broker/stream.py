@@ -222,6 +222,19 @@ class Stream:
             self._catch_up(client)
         return examined
 
+    def lags(self) -> list[tuple[Client, int]]:
+        """Return the readers that lag, each with the number of records that it has not been offered."""
+        return [
+            (client, self._last + 1 - reader.next_position)
+            for client, reader in self._lagging.items()
+            if reader.next_position is not None
+        ]
+
+    @property
+    def readers(self) -> int:
+        """The number of readers."""
+        return len(self._readers)
+
     @property
     def lagging(self) -> list[Client]:
         """The clients whose readers lag."""

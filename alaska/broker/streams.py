@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from alaska.broker.clients import Client
 from alaska.broker.ended_streams import EndedStreams
@@ -110,6 +110,9 @@ class Streams:
         stream.cancel(client)
         if not stream:
             self._remove(stream)
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self._streams.values())
 
     def _remove(self, stream: Stream) -> None:
         del self._streams[stream.name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic
 
@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from alaska import errors
 from alaska.admin.health import Check, check
+from alaska.admin.metrics import Filled
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
@@ -27,6 +28,7 @@ from alaska.store.kv import KeyValues
 from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
+from alaska.worker.figures import figures, of_connection
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
 from alaska.worker.outbox import Outbox
@@ -110,6 +112,12 @@ class WorkerService(OperatedService):
         """The worker's flow control, once it has started."""
         assert self._intake is not None
         return self._intake
+
+    def figures(self) -> Iterator[Filled]:
+        """Return the metrics of the worker."""
+        yield from figures(self.measures, self._settings.service_address, self._pool.state())
+        if self._client is not None and self._intake is not None:
+            yield from of_connection(self._client.is_connected, self._client.credit, self._intake.unconfirmed)
 
     @property
     def is_ready(self) -> bool:

@@ -185,7 +185,7 @@ class StreamTests(BrokerTestCase):
 
     def totals(self) -> tuple[int, ...]:
         """Return messages and octets that were published, messages and octets that were delivered, and those lost."""
-        found = self.broker.stream_measures
+        found = self.broker.streams.measures
         return found.published, found.published_octets, found.delivered, found.delivered_octets, found.unstored
 
     def test_live(self) -> None:

@@ -138,11 +138,11 @@ class LagTests(StreamTestCase):
         for number in range(20):
             self.do("w", mlm.StreamWrite(b"%d" % number), mlm.StreamSend(b"", (b"x",)))
         self.do("r", CLOSE)
-        self.assertEqual(len(self.broker._streams._streams), 20)
+        self.assertEqual(len(self.broker.streams._streams), 20)
         self.pass_time(0.05)
-        self.assertIn(len(self.broker._streams._streams), range(10, 16))
+        self.assertIn(len(self.broker.streams._streams), range(10, 16))
         self.pass_time(1)
-        self.assertEqual(len(self.broker._streams._streams), 0)
+        self.assertEqual(len(self.broker.streams._streams), 0)
 
     def test_large_credit_is_fed_in_turns(self) -> None:
         """A reader that lags far behind is fed by several ticks, without a gap."""
@@ -184,7 +184,7 @@ class LagTests(StreamTestCase):
         self.do("r", mlm.Credit(100))
         self.pass_time(0.1, "w", "r")
         self.assertEqual(sorted(self.taken("r")), [b"1"] * 7 + [b"own"] * 4)
-        self.assertEqual(self.broker._streams._own_records.count, 0)
+        self.assertEqual(self.broker.streams._own_records.count, 0)
 
 
 class ReplayTests(StreamTestCase):

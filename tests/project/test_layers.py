@@ -22,7 +22,7 @@ LAYERS = (
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")
 """Former import paths, which lead to modules in the layers."""
-ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/"}
+ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/", "prometheus_client": "admin/"}
 """Libraries that are imported in one place only."""
 
 
@@ -75,7 +75,7 @@ class LayerTests(SynchronousTestCase):
             self.assertEqual(used, [], str(file))
 
     def test_one_place(self) -> None:
-        """Lua, ZeroMQ and SQLite are each imported in one place only."""
+        """Lua, ZeroMQ, SQLite and the library for metrics are each imported in one place only."""
         for library, place in ONLY.items():
             users = [
                 file.relative_to(PACKAGE).as_posix()

@@ -1,0 +1,78 @@
+"""Metrics of the whole process: its version, its event loop, and what the operating system knows of it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable
+from functools import partial
+from time import monotonic
+
+from prometheus_client import Metric, ProcessCollector
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+import alaska
+import twisted
+from alaska.admin.metrics import Family, Filled, Kind
+from alaska.system.histogram import Histogram
+
+BUILD = Family("alaska_build_info", Kind.GAUGE, "1; the labels are the versions.", ("version", "python", "twisted"))
+LAG = Family(
+    "alaska_event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "How late the event loop made a call that was due, four times a second.",
+)
+FAMILIES = (BUILD, LAG)
+CHECK_SECONDS = 0.25
+CACHE_SECONDS = 1.0
+
+
+class LoopLag(Service):
+    """Measures, while it runs, how late the event loop makes calls."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._due: IDelayedCall | None = None
+        self.seconds = Histogram()
+
+    def startService(self) -> None:
+        """Begin to measure."""
+        super().startService()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        due = self._reactor.seconds() + CHECK_SECONDS
+        self._due = self._reactor.callLater(CHECK_SECONDS, self._check, due)
+
+    def _check(self, due: float) -> None:
+        self.seconds.add(max(0.0, self._reactor.seconds() - due))
+        self._schedule()
+
+    def stopService(self) -> None:
+        """Stop."""
+        super().stopService()
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+
+    def metrics(self) -> Iterable[Filled]:
+        """Return the metrics of the process that Alaska measures itself."""
+        yield BUILD, [((alaska.__version__, platform.python_version(), twisted.__version__), 1.0)]
+        yield LAG, [((), self.seconds.read())]
+
+
+def system_metrics(clock: Callable[[], float] = monotonic) -> Callable[[], Iterable[Metric]]:
+    """Return a function that returns memory, processor time and descriptors as ``process_*``.
+
+    It reads them once a second at most, since counting many descriptors takes some time.
+    """
+    collector = ProcessCollector(registry=None)
+    return partial(_collect, collector, clock, [])
+
+
+def _collect(
+    collector: ProcessCollector, clock: Callable[[], float], cache: list[tuple[float, list[Metric]]]
+) -> Iterable[Metric]:
+    now = clock()
+    if not cache or now - cache[0][0] >= CACHE_SECONDS:
+        cache[:] = [(now, list(collector.collect()))]
+    return cache[0][1]
