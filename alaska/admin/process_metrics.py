@@ -24,6 +24,7 @@ LAG = Family(
 )
 FAMILIES = (BUILD, LAG)
 CHECK_SECONDS = 0.25
+CHECKS_OF_PERIOD = 20
 CACHE_SECONDS = 1.0
 
 
@@ -34,6 +35,9 @@ class LoopLag(Service):
         self._reactor = reactor
         self._due: IDelayedCall | None = None
         self.seconds = Histogram()
+        # The worst of this period and of the one before.
+        self._worst = [0.0, 0.0]
+        self._checks = 0
 
     def startService(self) -> None:
         """Begin to measure."""
@@ -45,8 +49,17 @@ class LoopLag(Service):
         self._due = self._reactor.callLater(CHECK_SECONDS, self._check, due)
 
     def _check(self, due: float) -> None:
-        self.seconds.add(max(0.0, self._reactor.seconds() - due))
+        late = max(0.0, self._reactor.seconds() - due)
+        self.seconds.add(late)
+        self._checks += 1
+        if self._checks % CHECKS_OF_PERIOD == 0:
+            self._worst = [0.0, self._worst[0]]
+        self._worst[0] = max(self._worst[0], late)
         self._schedule()
+
+    def worst(self) -> float:
+        """Return how many seconds late the event loop was at worst within the last five to ten seconds."""
+        return max(self._worst)
 
     def stopService(self) -> None:
         """Stop."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from alaska.access import Level, Verb
 from alaska.admin.http.pages import Access, Contents
+from alaska.broker.details import details
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings
 from alaska.interfaces import INetwork
@@ -17,6 +18,8 @@ def add_broker(
     """Add a broker to what a process shows and does."""
     contents.ready.append(service.readiness)
     contents.decide = service.decide
+    contents.metrics.append(service.figures)
+    contents.details.update(details(lambda: service.broker if service.serves else None))
     rules = HTTPRules(service, needs_login=settings.mechanism != "null")
     contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
-from alaska.admin.metrics import Family, Filled, Kind, Values, by, one
+from alaska.admin.metrics import Details, Family, Filled, Kind, Matches, Values, by, one
 from alaska.names import printable
 from alaska.pool.pool import PoolState
 from alaska.worker.measures import REASONS, ScriptMeasures, WorkerMeasures
@@ -45,6 +46,9 @@ FAMILIES = (
     SLOTS, REPLACED, QUEUED, MEMORY, CONNECTED, CREDIT, UNCONFIRMED,
 )  # fmt: skip
 
+SCRIPT_RUNS = Family("alaska_detailed_script_run_seconds", HISTOGRAM, "Run time of a script.", ("script",))
+DETAILS = (SCRIPT_RUNS,)
+
 
 def figures(measures: WorkerMeasures, service: str, pool: PoolState) -> Iterator[Filled]:
     """Return the metrics of the scripts and the pool of a worker for a service."""
@@ -80,3 +84,13 @@ def of_connection(is_connected: bool, credit: int, unconfirmed: int) -> Iterator
     yield CONNECTED, one(is_connected)
     yield CREDIT, one(credit)
     yield UNCONFIRMED, one(unconfirmed)
+
+
+def script_details(measures: WorkerMeasures) -> Details:
+    """Return the source of details of scripts."""
+
+    def collect(matches: Matches, most: int) -> Iterator[Filled]:
+        found = [(name, script) for name, script in measures.scripts.items() if matches(name)]
+        yield SCRIPT_RUNS, by((printable(name), script.running.read()) for name, script in islice(found, most))
+
+    return collect

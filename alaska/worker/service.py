@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from alaska import errors
 from alaska.admin.health import Check, check
-from alaska.admin.metrics import Filled
+from alaska.admin.metrics import Details, Filled
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
@@ -28,7 +28,7 @@ from alaska.store.kv import KeyValues
 from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
-from alaska.worker.figures import figures, of_connection
+from alaska.worker.figures import figures, of_connection, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
 from alaska.worker.outbox import Outbox
@@ -118,6 +118,10 @@ class WorkerService(OperatedService):
         yield from figures(self.measures, self._settings.service_address, self._pool.state())
         if self._client is not None and self._intake is not None:
             yield from of_connection(self._client.is_connected, self._client.credit, self._intake.unconfirmed)
+
+    def details(self) -> dict[str, Details]:
+        """Return the sources of details of the worker, by name."""
+        return {"scripts": script_details(self.measures)}
 
     @property
     def is_ready(self) -> bool:

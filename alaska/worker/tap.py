@@ -130,6 +130,8 @@ def makeService(options: Options) -> IService:
     file.add(LIVE, worker.prepare)
     worker.setServiceParent(program)
     contents.ready.append(worker.readiness)
+    contents.metrics.append(worker.figures)
+    contents.details.update(worker.details())
     serve(reactor, http_settings(settings, options.broker), contents, program)
     return program
 

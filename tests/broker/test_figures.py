@@ -57,10 +57,11 @@ class FiguresTests(BrokerTestCase):
         found: dict[tuple[str, ...], float] = {}
         for family, values in figures(self.broker, self.store):
             for labels, value in values:
+                key = (family.name, *labels)
                 if isinstance(value, Reading):
-                    found[(family.name, *labels)] = sum(value.counts)
+                    found[key] = sum(value.counts)
                 elif family.kind is Kind.COUNTER:
-                    found[(family.name, *labels)] = value
+                    found[key] = value
         return found
 
     def test_requests(self) -> None:

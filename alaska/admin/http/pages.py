@@ -17,10 +17,13 @@ from alaska.admin.http.gate import LevelOf, all_levels
 from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
+from alaska.admin.http.metrics import MetricsPages
 from alaska.admin.http.operations import operation_routes
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
+from alaska.admin.metrics import Details, DetailsPage, MetricsPage, Source
 from alaska.admin.operations import IAdministered
+from alaska.admin.process_metrics import LoopLag, system_metrics
 from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.interfaces import INetwork, Reactor
@@ -43,7 +46,7 @@ class Contents:
 
     Without ``access``, messages cannot be sent and streams not read. ``decide`` decides about logins by password;
     without it only tokens are accepted. ``administered`` are broker and worker, with the paths below which they are.
-    ``routes`` are further ones.
+    ``routes`` are further ones. ``metrics`` and ``details`` are what the parts of the process measure.
     """
 
     ready: list[Checks] = field(default_factory=list)
@@ -51,10 +54,15 @@ class Contents:
     decide: Decide | None = None
     administered: list[tuple[str, IAdministered]] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    metrics: list[Source] = field(default_factory=list)
+    details: dict[str, Details] = field(default_factory=dict)
+    lag: Callable[[], float] = lambda: 0.0
 
     def pages(self, parts: Parts) -> Pages:
         """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
-        routes = table.health_routes(HealthPages(self.ready))
+        routes = table.health_routes(HealthPages(self.ready, self.lag))
+        page = MetricsPage(self.metrics, system_metrics())
+        routes += MetricsPages(page, DetailsPage(self.details)).routes()
         routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
         for path, administered in self.administered:
             routes += operation_routes(administered, path)
@@ -70,6 +78,10 @@ def serve(reactor: Reactor, settings: HTTPSettings, contents: Contents, program:
     """Add the HTTP endpoint of the settings to a program, if there is one."""
     endpoint = Endpoint.of(settings)
     if endpoint is not None:
+        lag = LoopLag(reactor)
+        lag.setServiceParent(program)
+        contents.metrics.append(lag.metrics)
+        contents.lag = lag.worst
         HTTPService(reactor, endpoint, contents.pages).setServiceParent(program)
 
 

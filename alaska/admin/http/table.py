@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -55,11 +55,6 @@ def health_routes(pages: HealthPages) -> list[Route]:
         Route("GET", "/readyz", pages.ready, Role.VIEW, "Whether the process is ready to work.", probe),
         Route("GET", "/healthz", pages.health, Role.VIEW, "All conditions, with reasons.", whole_health),
     ]
-
-
-def metrics_route(path: str, answer: Callable[[Asked], Answer], doc: str) -> Route:
-    """Return a route for metrics."""
-    return Route("GET", path, answer, Role.VIEW, doc, ok(_TEXT))
 
 
 def login_routes(login: Login) -> list[Route]:

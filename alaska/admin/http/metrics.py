@@ -1,0 +1,55 @@
+"""The pages of metrics: ``/metrics``, and ``/metrics/detailed`` for single objects (docs/metrics.md)."""
+
+from __future__ import annotations
+
+from alaska.admin.http.answers import TEXT, Answer
+from alaska.admin.http.routes import Asked, Route, text, word
+from alaska.admin.http.users import Role
+from alaska.admin.metrics import DetailsPage, Exposition, MetricsPage
+from alaska.errors import HTTPRefused, PatternError, Refused
+from alaska.mlm.patterns import compile_pattern
+
+
+class MetricsPages:
+    """Answers with metrics."""
+
+    def __init__(self, page: MetricsPage, details: DetailsPage) -> None:
+        self._page = page
+        self._details = details
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        answers = {200: ("Metrics in the format of Prometheus, or OpenMetrics if asked for.", TEXT.decode())}
+        routes = [Route("GET", "/metrics", self.metrics, Role.VIEW, "Metrics of the whole process.", answers)]
+        if names := self._details.names:
+            parameters = (
+                word("family", names, "What to show one by one.", names[0]),
+                text("service", "A pattern of the names to show (docs/patterns.md); without it, all.", default=""),
+            )
+            doc = "Metrics of single objects."
+            routes.append(Route("GET", "/metrics/detailed", self.detailed, Role.VIEW, doc, answers, None, parameters))
+        return routes
+
+    def metrics(self, asked: Asked) -> Answer:
+        """Answer with all metrics."""
+        return _answer(self._page.exposition(_accept(asked)))
+
+    def detailed(self, asked: Asked) -> Answer:
+        """Answer with the metrics of single objects."""
+        try:
+            pattern = compile_pattern(asked.arguments["service"].encode("utf-8", "surrogateescape"))
+        except PatternError as error:
+            raise HTTPRefused(400, f"the argument service is no pattern: {error}") from error
+        try:
+            found = self._details.exposition(asked.arguments["family"], pattern.matches, _accept(asked))
+        except Refused as error:
+            raise HTTPRefused(503, str(error), headers={b"Retry-After": b"1"}) from error
+        return _answer(found)
+
+
+def _accept(asked: Asked) -> str:
+    return asked.headers.get("accept", b"").decode("latin-1")
+
+
+def _answer(found: Exposition) -> Answer:
+    return Answer(200, found.octets, found.content_type.encode())
