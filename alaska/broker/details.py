@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from alaska.admin.metrics import Details, Family, Filled, Kind, Matches, Value
+from alaska.admin.families import Details, Family, Filled, Kind, Matches, Value
 from alaska.broker.broker import Broker
 from alaska.broker.clients import Client
 from alaska.broker.offers import Offers

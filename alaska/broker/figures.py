@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from alaska.admin.metrics import Family, Filled, Kind, Value, by, one
+from alaska.admin.families import Family, Filled, Kind, Value, by, one
 from alaska.broker.broker import Broker
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers

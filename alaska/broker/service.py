@@ -12,8 +12,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska.access import AccessRules
+from alaska.admin.families import Filled, one
 from alaska.admin.health import Check
-from alaska.admin.metrics import Filled, one
 from alaska.broker import readiness
 from alaska.broker.broker import Broker
 from alaska.broker.figures import SERVING, figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from alaska.admin.metrics import Details, Family, Filled, Kind, Matches, Values, by, one
+from alaska.admin.families import Details, Family, Filled, Kind, Matches, Values, by, one
 from alaska.names import printable
 from alaska.pool.pool import PoolState
 from alaska.worker.measures import REASONS, ScriptMeasures, WorkerMeasures

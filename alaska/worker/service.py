@@ -11,8 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from alaska import errors
+from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
-from alaska.admin.metrics import Details, Filled
 from alaska.client import Client, Delivery, to_octets
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService

@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.admin.metrics import MOST_OBJECTS, DetailsPage, Family, Filled, Kind, Matches, MetricsPage, by, one
+from alaska.admin.families import Family, Filled, Kind, Matches, by, one
+from alaska.admin.metrics import MOST_OBJECTS, DetailsPage, MetricsPage
 from alaska.errors import Refused
 from alaska.system.histogram import Histogram
 

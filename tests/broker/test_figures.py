@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alaska.admin.metrics import Kind
+from alaska.admin.families import Kind
 from alaska.broker.figures import FAMILIES, MOST_READS, SERVING, figures
 from alaska.broker.limits import Limits
 from alaska.message import QueueKind, QueueName

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.admin.metrics import Kind
+from alaska.admin.families import Kind
 from alaska.system.histogram import Reading
 from alaska.worker.figures import FAMILIES
 from tests.worker.worker_case import ServedCase, reply

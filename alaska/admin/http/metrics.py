@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from alaska.admin.families import Details, Source
 from alaska.admin.http.answers import TEXT, Answer
 from alaska.admin.http.routes import Asked, Route, text, word
 from alaska.admin.http.users import Role
 from alaska.admin.metrics import DetailsPage, Exposition, MetricsPage
+from alaska.admin.process_metrics import system_metrics
 from alaska.errors import HTTPRefused, PatternError, Refused
 from alaska.mlm.patterns import compile_pattern
 
@@ -16,6 +20,11 @@ class MetricsPages:
     def __init__(self, page: MetricsPage, details: DetailsPage) -> None:
         self._page = page
         self._details = details
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], details: dict[str, Details]) -> MetricsPages:
+        """Return the pages of these sources, and of the process."""
+        return cls(MetricsPage(sources, system_metrics()), DetailsPage(details))
 
     def routes(self) -> list[Route]:
         """Return the routes."""

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.application.service import IServiceCollection
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from alaska.admin.families import Details, Source
 from alaska.admin.health import Checks
 from alaska.admin.http import table
 from alaska.admin.http.events import EventStreams
@@ -17,13 +18,11 @@ from alaska.admin.http.gate import LevelOf, all_levels
 from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
-from alaska.admin.http.metrics import MetricsPages
 from alaska.admin.http.operations import operation_routes
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
-from alaska.admin.metrics import Details, DetailsPage, MetricsPage, Source
+from alaska.admin.loop_lag import LoopLag
 from alaska.admin.operations import IAdministered
-from alaska.admin.process_metrics import LoopLag, system_metrics
 from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.interfaces import INetwork, Reactor
@@ -61,8 +60,10 @@ class Contents:
     def pages(self, parts: Parts) -> Pages:
         """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
         routes = table.health_routes(HealthPages(self.ready, self.lag))
-        page = MetricsPage(self.metrics, system_metrics())
-        routes += MetricsPages(page, DetailsPage(self.details)).routes()
+        # Here, since programs without an endpoint need neither the library for metrics nor the time to import it.
+        from alaska.admin.http.metrics import MetricsPages  # noqa: PLC0415
+
+        routes += MetricsPages.of(self.metrics, self.details).routes()
         routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
         for path, administered in self.administered:
             routes += operation_routes(administered, path)
