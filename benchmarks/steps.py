@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 import zmq
-from twisted.logger import Logger, LogPublisher
 from zope.interface import implementer
 
 from alaska.broker.broker import Broker
@@ -27,7 +26,8 @@ from alaska.lua.runner import ScriptSettings
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import decode, encode
 from alaska.store.memory import MemoryStore
-from alaska.system.events import Repeated
+from alaska.system.frequent import Records
+from alaska.worker.request_log import RequestLog
 
 ROUNDS = 7
 TIMES = 5000
@@ -84,12 +84,24 @@ def _send_frames(sender: zmq.Socket[bytes], frames: list[bytes]) -> None:
     zmq.backend.Socket.send(sender, frames[1], int(zmq.NOBLOCK))
 
 
+def _log_requests(log: RequestLog, observer: LineObserver) -> None:
+    _request_number[0] += 1
+    request = Request(b"client", b"bench", b"noop", b"tracker-%d" % _request_number[0], (b"12345678",))
+    log.begun(request)
+    log.ended(request, None, False, 0.001)
+    if _request_number[0] % 100 == 0:
+        observer.flush()
+
+
+_request_number = [0]
+
+
 def worker_steps() -> Iterator[Step]:
     """Log a request, and run a script that does nothing."""
-    observer = LineObserver(io.TextIOWrapper(io.BytesIO()), when=lambda _flush: None)
-    log = Logger("alaska.worker", observer=LogPublisher(observer))
-    requested = Repeated(log, "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )")
-    yield "log a request", lambda: requested.log(address="bench", subject="noop", sender="x")
+    records = Records()
+    observer = LineObserver(io.TextIOWrapper(io.BytesIO()), records=records, when=lambda _flush: None)
+    log = RequestLog(records)
+    yield "log a request and its end, in groups of 100", partial(_log_requests, log, observer)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "noop.lua").write_text("-- does nothing\n")
         runner = ScriptSettings(os.fsencode(folder)).make_runner(lambda _request, _question: b"")

@@ -15,7 +15,7 @@ from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.passwords import Passwords
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
-from alaska.daemon import configuration_report, starting
+from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import Change, ConfigurationFile, Reload
@@ -123,6 +123,7 @@ def makeService(options: Options) -> IService:
         rules=settings.access,
     )
     reload_rules(service, file)
+    file.add(log.LIVE, log.prepare)
     service.setServiceParent(program)
     contents = Contents()
     add_broker(contents, service, settings, make_network)

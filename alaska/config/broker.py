@@ -23,6 +23,7 @@ from alaska.config.kinds import (
     PATH,
     PATH_OR_NONE,
     RETENTION,
+    ROTATION,
     SECONDS,
     SIZE,
     TEXT,
@@ -74,6 +75,7 @@ class BrokerSettings(Settings):
             "server/user",
             "server/group",
             "server/verbose",
+            "server/log",
             "mlm_server/echo",
         ),
     }
@@ -85,7 +87,16 @@ class BrokerSettings(Settings):
     background: bool = setting("server/background", FLAG, "0", "Run in the background as a daemon.", created="0")
     workdir: Path = setting(
         "server/workdir", PATH, ".", "Working directory of the daemon; not used in the foreground.", created=".")
-    verbose: bool = setting("server/verbose", VERBOSITY, "0", "Also log debug messages.", created="0")
+    verbose: bool = setting("server/verbose", VERBOSITY, "0", "Also log debug messages.", created="0", live=True)
+    log_format: str = setting(
+        "server/log/format", one_of("text", "json"), "text",
+        "Format of the log: lines of text, or one JSON object a line (docs/operation.md).", live=True)
+    log_file: Path | None = setting(
+        "server/log/file", PATH, None,
+        "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
+    log_rotate: tuple[int | None, int | None] = setting(
+        "server/log/rotate", ROTATION, "1000000 100",
+        "Size at which the log file is renamed and a new one begun, and how many renamed files are kept.", live=True)
     lockfile: Path | None = setting(
         "server/lockfile", PATH, None, "PID file; a second broker with the same file does not start.")
     user: str | None = setting("server/user", NAME, None, "User of the operating system that the broker runs as.")

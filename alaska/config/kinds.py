@@ -115,6 +115,11 @@ def _write_flag(value: bool) -> str:
     return str(int(value))
 
 
+def _rotation(text: str) -> tuple[int | None, int | None]:
+    size, count = text.split()
+    return _checked(size != "0", _size(size)), _size(count)
+
+
 def _endpoint(text: str, least_port: int) -> str:
     parts = tcp(text)
     return _checked(parts is None or parts.port >= least_port, text)
@@ -144,6 +149,11 @@ RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", 
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a string", str)
+ROTATION: Final = Kind(
+    "a number of octets or max, and a number of files or max",
+    _rotation,
+    lambda value: " ".join(map(_write_size, value)),
+)
 WORDS: Final = Kind("words separated by spaces", lambda text: tuple(text.split()), " ".join)
 PATH: Final = Kind("a path", _path)
 PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)

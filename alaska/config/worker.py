@@ -19,6 +19,7 @@ from alaska.config.kinds import (
     NAME,
     PATH,
     PATTERN,
+    ROTATION,
     SIZE,
     TEXT,
     VERBOSITY,
@@ -84,10 +85,20 @@ class WorkerSettings(Settings):
     background: bool = setting("worker/background", FLAG, "0", "Run in the background as a daemon.", created="0")
     workdir: Path = setting(
         "worker/workdir", PATH, ".", "Working directory of the daemon; not used in the foreground.", created=".")
-    verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Also log debug messages.", created="0")
+    verbose: bool = setting("worker/verbose", VERBOSITY, "0", "Also log debug messages.", created="0", live=True)
     syslog: bool = setting("worker/syslog", FLAG, "0", "Log to syslog.", created="0")
+    log_format: str = setting(
+        "worker/log/format", one_of("text", "json"), "text",
+        "Format of the log: lines of text, or one JSON object a line (docs/operation.md).", live=True)
+    log_file: Path | None = setting(
+        "worker/log/file", PATH, None,
+        "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
+    log_rotate: tuple[int | None, int | None] = setting(
+        "worker/log/rotate", ROTATION, "1000000 100",
+        "Size at which the log file is renamed and a new one begun, and how many renamed files are kept.", live=True)
     log_requests: bool = setting(
-        "worker/log/requests", FLAG, "1", "Log each request and each message that a script sends.")
+        "worker/log/requests", FLAG, "1", "Log each request and each message that a script sends.",
+        live=True)
     stop_timeout: int = setting(
         "worker/stop/timeout", MILLISECONDS, "10000",
         "Maximum time for which a worker that is stopped waits for its running scripts; then it hands their requests "

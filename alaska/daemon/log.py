@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
+import os
 import sys
 import syslog
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
-from twisted.python.logfile import LogFile
 from twisted.python.threadable import isInIOThread
 from zope.interface import provider
 
-from alaska.daemon.log_lines import FROM_INFO_ON, LineObserver, escaped
+from alaska.config import BrokerSettings, WorkerSettings
+from alaska.config.settings import Settings
+from alaska.daemon.log_file import LogFile
+from alaska.daemon.log_formats import Format, JsonFormat, TextFormat, escaped
+from alaska.daemon.log_lines import FROM_INFO_ON, LineObserver
+from alaska.daemon.reload import Change
 from alaska.daemon.stdout import Output, output_of
 from alaska.errors import ConfigurationError
 from alaska.links import default_reactor
+from alaska.system.frequent import records
 
 FILE = "twistd.log"
 DEFAULT_PREFIX = "twisted"
@@ -42,81 +49,91 @@ class Selection:
 
     is_verbose: bool = False
     prefix: str = DEFAULT_PREFIX
-    file: LockedLogFile | None = None
+    file: LogFile | None = None
+    style: str = "text"
+    is_for_journal: bool = False
+    observer: LineObserver | None = None
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self.file is not None:
+            self.file.close()
 
 
 selection = Selection()
 
 
-def configure(options: MutableMapping[str, Any], name: str, is_verbose: bool, to_syslog: bool) -> None:
+LIVE = ("verbose", "log_format", "log_rotate")
+"""The settings that :func:`prepare` applies."""
+
+
+def configure(
+    options: MutableMapping[str, Any], name: str, settings: WorkerSettings | BrokerSettings, to_syslog: bool = False
+) -> None:
     """Set the log observer in twistd's options.
 
-    The log options of twistd's command line take precedence over ``to_syslog``, and its ``--logger`` over all others. A
+    The log options of twistd's command line take precedence over the settings, and its ``--logger`` over all others. A
     file is opened here, before twistd forks.
 
     :raises ConfigurationError: the file cannot be written, or another daemon logs to it.
     """
     if options["logger"] or options["logfile"] == "-":
         return
-    selection.is_verbose = is_verbose
-    if (to_syslog and not options["logfile"]) or options["syslog"]:
+    selection.is_verbose, selection.style = settings.verbose, settings.log_format
+    given = options["logfile"] or (settings.log_file and Path(options["rundir"]) / settings.log_file)
+    if (to_syslog and not given) or options["syslog"]:
         selection.prefix = name if options["prefix"] == DEFAULT_PREFIX else options["prefix"]
         options["logger"] = f"{__name__}.syslog_observer"
-    elif options["nodaemon"] and not options["logfile"]:
+    elif options["nodaemon"] and not given:
         options["logger"] = f"{__name__}.terminal_observer"
     else:
-        selection.file = _open(options["logfile"], Path(options["rundir"]), name)
+        selection.file = _open(given, Path(options["rundir"]), name)
+        selection.file.most_octets, selection.file.most_files = settings.log_rotate
         options["logger"] = f"{__name__}.file_observer"
 
 
-def _open(given: str | None, folder: Path, name: str) -> LockedLogFile:
+def prepare(settings: Settings) -> Change:
+    """Prepare new settings for a reload (:mod:`alaska.daemon.reload`)."""
+    assert isinstance(settings, WorkerSettings | BrokerSettings)
+    return Change(partial(_apply, settings))
+
+
+def _apply(settings: WorkerSettings | BrokerSettings) -> None:
+    selection.is_verbose, selection.style = settings.verbose, settings.log_format
+    if selection.file is not None:
+        selection.file.most_octets, selection.file.most_files = settings.log_rotate
+    if selection.observer is not None:
+        selection.observer.configure(_format(), settings.verbose)
+
+
+def _open(given: str | Path | None, folder: Path, name: str) -> LogFile:
     """Open the given file; by default ``twistd.log``, or if another daemon uses that, one with the program's name."""
-    names = [given] if given else [FILE, f"{name}.log"]
+    names = [str(given)] if given else [FILE, f"{name}.log"]
     for each in names:
         path = (Path() if given else folder).absolute() / each
         try:
-            return LockedLogFile(path.name, str(path.parent), defaultMode=0o600)
+            return LogFile(path, on_recovered=_log_lost)
         except BlockingIOError:
             continue
-        except (OSError, AssertionError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "there is no such folder"
-            raise ConfigurationError(f"the log file {path} cannot be written: {reason}") from None
+        except OSError as error:
+            raise ConfigurationError(f"the log file {path} cannot be written: {error.strerror}") from None
     raise ConfigurationError(f"another daemon logs to {' and '.join(names)} in {folder.absolute()}: give --logfile")
 
 
-class LockedLogFile(LogFile):
-    """A log file with an exclusive lock: two processes would overwrite lines, and rotate the file of the other."""
-
-    def _openFile(self) -> None:  # noqa: N802  # Twisted's name
-        super()._openFile()
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise
-
-
-class FileOutput:
-    """A log file with a buffer, so that each flush is one write."""
-
-    def __init__(self, file: LogFile) -> None:
-        self._file = file
-        self._buffer: list[str] = []
-
-    def write(self, text: str) -> None:
-        """Buffer a text."""
-        self._buffer.append(text)
-
-    def flush(self) -> None:
-        """Write the buffer."""
-        texts, self._buffer = self._buffer, []
-        if texts:
-            self._file.write("".join(texts).encode("utf-8", "backslashreplace"))
+def is_journal(descriptor: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a descriptor is connected to the journal of systemd (systemd.exec(5), ``JOURNAL_STREAM``)."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def terminal_observer() -> ILogObserver:
     """Return the observer that writes the log to the standard output."""
     output = output_of(sys.stdout)
+    with suppress(OSError, ValueError):  # a stream without a descriptor
+        selection.is_for_journal = is_journal(sys.stdout.fileno())
     if isinstance(output, Output):
         output.on_dropped = _log_dropped
         atexit.register(output.finish)
@@ -127,7 +144,7 @@ def file_observer() -> ILogObserver:
     """Return the observer that writes the log to the selected file."""
     file = selection.file
     assert file is not None
-    return _observer(FileOutput(file))
+    return _observer(file)
 
 
 def syslog_observer() -> ILogObserver:
@@ -152,15 +169,32 @@ def reopen() -> None:
     if selection.file is None:
         _log.info("there is no log file to open again")
         return
-    selection.file.reopen()
+    try:
+        selection.file.reopen()
+    except OSError as error:
+        _log.error("the log file cannot be opened again, the old one is used: {error}", error=error.strerror)
+    else:
+        _log.info("the log file was opened again")
+
+
+def _format() -> Format:
+    style = JsonFormat if selection.style == "json" else TextFormat
+    return style(is_for_journal=selection.is_for_journal)
 
 
 def _observer(output: Any) -> LineObserver:  # noqa: ANN401  # anything with write and flush
-    observer = LineObserver(output, is_verbose=selection.is_verbose, when=_flush_at_end_of_turn)
+    observer = LineObserver(
+        output, is_verbose=selection.is_verbose, style=_format(), records=records, when=_flush_at_end_of_turn
+    )
+    selection.observer = observer
     # The delayed call for the flush is not made if the reactor stops, or the program exits, in this turn.
     default_reactor().addSystemEventTrigger("after", "shutdown", observer.flush)
     atexit.register(observer.flush)
     return observer
+
+
+def _log_lost(count: int, reason: str) -> None:
+    _log.warn("{count} lines of the log were lost: {reason}", count=count, reason=reason)
 
 
 def _log_dropped(count: int) -> None:

@@ -1,36 +1,25 @@
-"""A fast log observer with the line format of Twisted's own observer.
+"""A fast log observer: it formats simple events itself, and writes the lines of one turn of the reactor in one batch.
 
 Twisted's observer formats the time, namespace and text of each event by code that handles any event. A worker logs each
-request, so most of its events are simple: a level, a namespace, and a text with plain fields. Those are formatted here,
-in a fifth of the time; Twisted's function formats all others. Lines that are logged in one turn of the reactor can be
-written in one batch, since a system call takes as long as formatting.
+request, so most of its events are simple, or records (:mod:`alaska.system.frequent`). Lines that are logged in one turn
+of the reactor are written together, since a system call takes as long as formatting.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEventAsClassicLogText, formatTime
+from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
 
-CACHE_SIZE = 1000
-"""Programs normally have few formats and namespaces; this limits the cache for those that generate them."""
-_CALL = re.compile(r"\{[^{}]*\(")
+from alaska.daemon.log_formats import Format, TextFormat
+from alaska.system.frequent import Records
+
 # Levels are compared by id, which is faster: their hash function is written in Python, and the levels are constants.
 FROM_INFO_ON = frozenset(map(id, (LogLevel.info, LogLevel.warn, LogLevel.error, LogLevel.critical)))
 _CAN_WAIT = frozenset(map(id, (LogLevel.debug, LogLevel.info)))
-
-
-def escaped(text: str) -> str:
-    """Return a text with control characters and surrogates escaped, except for tabs and line feeds."""
-    if text.isprintable():
-        return text
-    # As in alaska.names.printable. "\r" stands for a backslash meanwhile, since repr leaves no "\r" in the text.
-    shown = repr('"' + text)[2:-1].replace(r"\\", "\r").replace(r"\'", "'")
-    return shown.replace(r"\n", "\n").replace(r"\t", "\t").replace("\r", "\\")
 
 
 class Stream(Protocol):
@@ -51,8 +40,8 @@ def _at_once(flush: Callable[[], bool]) -> None:
 class LineObserver:
     """Writes events to a text stream; unless it is verbose, debug events are left out. Thread-safe.
 
-    ``cache_size`` limits the number of cached formats and namespaces. ``when`` schedules flushes: it gets :meth:`flush`
-    and calls it, at once or soon, until it returns False. Warnings and errors are always flushed at once.
+    ``when`` schedules flushes: it gets :meth:`flush` and calls it, at once or soon, until it returns False. Warnings
+    and errors are always flushed at once. The ``records`` are written as well, each before all later events.
     """
 
     def __init__(
@@ -60,32 +49,42 @@ class LineObserver:
         stream: Stream,
         *,
         is_verbose: bool = False,
-        cache_size: int = CACHE_SIZE,
+        style: Format | None = None,
+        records: Records | None = None,
         when: Callable[[Callable[[], bool]], None] = _at_once,
     ) -> None:
         self._stream = stream
         self._when = when
         self._is_due = False
+        self.configure(TextFormat() if style is None else style, is_verbose)
+        self._records = Records() if records is None else records
+        self._records.wake = self._flush_soon
+
+    def configure(self, style: Format, is_verbose: bool) -> None:
+        """Change the format, and whether debug events are written."""
+        self._format = style
         self._levels = None if is_verbose else FROM_INFO_ON
-        self._cache_size = cache_size
-        self._second = -1
-        self._time = ""
-        self._places: dict[tuple[object, int], str] = {}
-        self._is_plain: dict[str, bool] = {}
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event."""
         level = id(event.get("log_level"))
         if self._levels is not None and level not in self._levels:
             return
-        line = self._line(event) or escaped(formatEventAsClassicLogText(event) or "")
-        if not line:
+        text = self._format.event(event)
+        if not text:
             return
-        self._stream.write(line)
+        if self._records:
+            self._write_records()
+        self._stream.write(text)
         if self._is_due:
             if level not in _CAN_WAIT:
                 self.flush()
         elif level in _CAN_WAIT or self.flush():
+            self._is_due = True
+            self._when(self.flush)
+
+    def _flush_soon(self) -> None:
+        if not self._is_due:
             self._is_due = True
             self._when(self.flush)
 
@@ -94,42 +93,12 @@ class LineObserver:
         # Cleared first, so that a line of another thread schedules another flush.
         self._is_due = False
         with suppress(OSError, ValueError):
+            self._write_records()
             self._stream.flush()
             self._is_due = getattr(self._stream, "is_blocked", False)
         return self._is_due
 
-    def _line(self, event: LogEvent) -> str | None:
-        """Return the line of a simple event, or None for any other event."""
-        if "log_system" in event or "log_failure" in event or "log_flattened" in event:
-            return None
-        try:
-            words: str = event["log_format"]
-            if not (self._is_plain.get(words) or self._check_plain(words)):
-                return None
-            second = int(event["log_time"])
-            if second != self._second:
-                self._time, self._second = formatTime(event["log_time"]), second
-            place = self._places.get((event["log_namespace"], id(event["log_level"]))) or self._place(event)
-            text = words.format_map(event)
-        except Exception:  # Twisted's function describes the fault of the event.
-            return None
-        if not text:
-            return None
-        if not text.isprintable():
-            text = escaped(text).replace("\n", "\n\t")
-        return f"{self._time} {place} {text}\n"
-
-    def _check_plain(self, words: str) -> bool:
-        """Return whether a format has no calls, which Twisted allows; cache the result."""
-        if len(self._is_plain) >= self._cache_size:
-            self._is_plain.clear()
-        self._is_plain[words] = isinstance(words, str) and _CALL.search(words) is None
-        return self._is_plain[words]
-
-    def _place(self, event: LogEvent) -> str:
-        """Return the namespace and level of an event as text; cache it."""
-        if len(self._places) >= self._cache_size:
-            self._places.clear()
-        namespace, level = event["log_namespace"], event["log_level"]
-        place = self._places[namespace, id(level)] = f"[{namespace}#{level.name}]"
-        return place
+    def _write_records(self) -> None:
+        taken = self._records.take()
+        if taken:
+            self._stream.write(self._format.records(taken))

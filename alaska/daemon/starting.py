@@ -85,7 +85,7 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
     if options["gid"] is None and settings.group is not None:
         options["gid"] = _id_of("group", gidFromString, settings.group)
     try:
-        configure_log(options, name, settings.verbose, isinstance(settings, WorkerSettings) and settings.syslog)
+        configure_log(options, name, settings, isinstance(settings, WorkerSettings) and settings.syslog)
     except ConfigurationError as error:
         raise _unusable(str(error)) from None
 

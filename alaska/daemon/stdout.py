@@ -27,7 +27,7 @@ FINISH_SECONDS = 1.0
 class Output:
     """Writes text to a descriptor at each :meth:`flush`. Thread-safe.
 
-    ``on_dropped`` is called with the number of texts that were dropped, once the buffer has been written.
+    ``on_dropped`` is called with the number of lines that were dropped, once the buffer has been written.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Output:
         """Buffer octets, or drop all of them if the buffer is full."""
         with self._lock:
             if self._buffer and len(self._buffer) + len(octets) > self._most_octets:
-                self._dropped += 1
+                self._dropped += octets.count(b"\n") or 1
             else:
                 self._buffer += octets
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from twisted.logger import Logger
 
@@ -11,17 +10,18 @@ from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.lua.request import Outcome, Request, Send, SendKind
 from alaska.names import printable
-from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import check_service
 from alaska.worker.measures import WorkerMeasures
 from alaska.worker.output import Output
+from alaska.worker.request_log import RequestLog
 from alaska.worker.senders import Senders, Sink
 
 
 class Outbox:
     """Logs and sends what scripts have produced.
 
-    ``record_sender`` in its methods is called with each connection that a message was sent over.
+    ``record_sender`` in its methods is called with each connection that a message was sent over. ``request_log`` logs
+    the messages, if it is set.
     """
 
     _log = Logger()
@@ -31,11 +31,7 @@ class Outbox:
         self._senders = senders
         self._output = output
         self._measures = measures
-        log = partial(Repeated, self._log) if settings.log_requests else lambda _words: Silent()
-        self._mailed: Repeated | Silent = log("[MBOX]( subject: '{subject}', mailbox: '{topic}' )")
-        self._published = log("[STRM]( subject: '{subject}', topic: '{topic}' )")
-        self._asked = log("[SERV]( subject: '{subject}', service: '{topic}' )")
-        self._replied = log("[RPLY]( subject: '{subject}', mailbox: '{sender}' )")
+        self.request_log: RequestLog | None = None
 
     def process(self, request: Request, outcome: Outcome, record_sender: Callable[[Sink], None]) -> ScriptError | None:
         """Log and send what a script has produced; return an error if a message could not be sent."""
@@ -49,23 +45,27 @@ class Outbox:
         """Send one message of a script; return an error if it could not be sent."""
         if send.kind is SendKind.REPLY:
             return self._reply(send, request, record_sender)
-        names = {"subject": printable(send.subject), "topic": printable(send.topic)}
+        log = self.request_log
+        topic = send.topic or request.address if send.kind is SendKind.SERVICE else send.topic
         headers = dict(send.headers) or None
         try:
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
-                client.send_to(send.topic, send.subject, *send.content, headers=headers)
-                self._mailed.log(**names)
+                client.send_to(topic, send.subject, *send.content, headers=headers)
+                if log is not None:
+                    log.mailed(request, send.subject, topic)
             elif send.kind is SendKind.SERVICE:
-                check_service(send.topic or request.address, self._is_sandboxed)
-                client.send_for(send.topic or request.address, send.subject, *send.content, headers=headers)
-                names["topic"] = printable(send.topic or request.address)
-                self._asked.log(**names)
+                check_service(topic, self._is_sandboxed)
+                client.send_for(topic, send.subject, *send.content, headers=headers)
+                if log is not None:
+                    log.asked(request, send.subject, topic)
             else:
-                client.publish(send.topic, send.subject, *send.content, headers=headers)
-                self._published.log(**names)
+                client.publish(topic, send.subject, *send.content, headers=headers)
+                if log is not None:
+                    log.published(request, send.subject, topic)
         except AlaskaError as error:
             self._measures.unsent += 1
+            names = {"subject": printable(send.subject), "topic": printable(topic)}
             self._log.error("a message of a script to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"its message to {names['topic']} is lost: {error}")
         self._measures.note_sent(send)
@@ -74,18 +74,20 @@ class Outbox:
 
     def _reply(self, send: Send, request: Request, record_sender: Callable[[Sink], None]) -> ScriptError | None:
         """Mail a reply to the requester; a requester without an address has no mailbox, so its reply is dropped."""
-        names = {"subject": printable(request.subject), "sender": printable(request.sender)}
         if not request.sender:
-            self._log.debug("the reply of {subject} is dropped: the requester has no address", **names)
+            subject = printable(request.subject)
+            self._log.debug("the reply of {subject} is dropped: the requester has no address", subject=subject)
             return None
         try:
             client = self._senders.named(send.sender)
             client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
         except AlaskaError as error:
             self._measures.unsent += 1
+            names = {"subject": printable(request.subject), "sender": printable(request.sender)}
             self._log.error("the reply of {subject} to {sender} is lost: {error}", error=error, **names)
             return ScriptError(f"its reply to {names['sender']} is lost: {error}")
-        self._replied.log(**names)
+        if self.request_log is not None:
+            self.request_log.replied(request)
         self._measures.note_sent(send)
         record_sender(client)
         return None

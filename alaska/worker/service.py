@@ -25,7 +25,6 @@ from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
-from alaska.system.events import Repeated, Silent
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
 from alaska.worker.figures import figures, of_connection, script_details
@@ -35,6 +34,7 @@ from alaska.worker.outbox import Outbox
 from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
 from alaska.worker.reports import Reporter
+from alaska.worker.request_log import RequestLog
 from alaska.worker.requester import Requester
 from alaska.worker.retries import Retries
 from alaska.worker.senders import Senders
@@ -43,7 +43,7 @@ from alaska.worker.watchdog import Watchdog
 ASK_PART = 0.2
 """For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
 STUCK = "all slots have scripts that do not end; see the worker's log"
-LIVE = ("errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
+LIVE = ("log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 NO_TIMEOUT_MS = 60_000
@@ -90,8 +90,7 @@ class WorkerService(OperatedService):
         self._address = b""
         self._retries = Retries(reactor, self._run_again)
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
-        words = "[SREQ]( address: {address}, subject: {subject}, sender: {sender} )"
-        self._requested = Repeated(self._log, words) if settings.log_requests else Silent()
+        self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
         self._ready: Deferred[None] = Deferred()
         self.executed = 0
         self.failed = 0
@@ -102,6 +101,7 @@ class WorkerService(OperatedService):
 
     def _apply(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
         self._reporter.configure(*self._reports_of(settings))
 
     def _reports_of(self, settings: WorkerSettings) -> tuple[str, Callable[[Send, Request], None] | None]:
@@ -353,7 +353,8 @@ class WorkerService(OperatedService):
             intake.decline(request)
             return
         intake.received()
-        self._requested.log(address=printable(address), subject=printable(subject), sender=printable(sender))
+        if self._request_log is not None:
+            self._request_log.begun(request)
         self._submit(request)
 
     def _submit(self, request: Request) -> None:
@@ -389,17 +390,23 @@ class WorkerService(OperatedService):
             error = summary.error or error
         if outcome.broken is not None:
             self._reporter.report_broken(request, outcome.broken)
+        is_retried = error is not None and self._may_retry(request, error)
+        if self._request_log is not None:
+            self._request_log.ended(request, error, is_retried, outcome.seconds)
         if error is None:
             self.measures.succeeded += 1
             intake.confirm(request, errors.SUCCESS, "")
             return
         self.measures.note_error(request, error)
-        if request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound):
+        if is_retried:
             self.measures.retried += 1
             self._retries.schedule(request, error)
             intake.backoff_started()
         else:
             self._fail(request, error)
+
+    def _may_retry(self, request: Request, error: ScriptError) -> bool:
+        return request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound)
 
     def _run_again(self, request: Request) -> None:
         self.intake.backoff_ended()

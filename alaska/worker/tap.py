@@ -20,7 +20,7 @@ from alaska.broker.tap import accept_of, limits_of, reload_rules
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
 from alaska.config.http import HTTPSettings
-from alaska.daemon import configuration_report, starting
+from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
@@ -128,6 +128,7 @@ def makeService(options: Options) -> IService:
         program.end,
     )
     file.add(LIVE, worker.prepare)
+    file.add(log.LIVE, log.prepare)
     worker.setServiceParent(program)
     contents.ready.append(worker.readiness)
     contents.metrics.append(worker.figures)

@@ -14,8 +14,10 @@ from twisted.python.reflect import namedAny
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.config import WorkerSettings
 from alaska.daemon import log
 from alaska.errors import ConfigurationError
+from alaska.system.frequent import records
 
 
 class ChooseCase(SynchronousTestCase):
@@ -25,13 +27,15 @@ class ChooseCase(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         self.patch(log, "selection", log.Selection())
-        self.addCleanup(lambda: log.selection.file and not log.selection.file.closed and log.selection.file.close())
+        self.addCleanup(log.selection.close)
+        # An observer takes the records from then on.
+        self.patch(records, "wake", records.wake)
 
     def choose(self, *arguments: str, is_verbose: bool = False, to_syslog: bool = False) -> Any:
         """Return the factory of the log observer, as twistd finds it."""
         options = ServerOptions()
         options.parseOptions([f"--rundir={self.folder}", *arguments])
-        log.configure(options, "alaska", is_verbose, to_syslog)
+        log.configure(options, "alaska", WorkerSettings(verbose=is_verbose), to_syslog)
         logger = options["logger"]
         return namedAny(logger) if isinstance(logger, str) else logger
 
@@ -110,18 +114,6 @@ class FileTests(ChooseCase):
         """A log file that cannot be written is a configuration error."""
         error = self.assertRaises(ConfigurationError, self.choose, f"--logfile={self.folder}/none/x.log")
         self.assertIn("x.log cannot be written", str(error))
-
-    def test_written(self) -> None:
-        """Each flush is one write; surrogates are escaped."""
-        self.choose()
-        assert log.selection.file is not None
-        output = log.FileOutput(log.selection.file)
-        output.write("\u00fc\udc80\n")
-        output.write("b\n")
-        path = self.folder / "twistd.log"
-        self.assertEqual(path.read_bytes(), b"")
-        output.flush()
-        self.assertEqual(path.read_bytes(), "\u00fc\\udc80\nb\n".encode())
 
 
 class ObserverTests(ChooseCase):

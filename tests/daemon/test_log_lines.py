@@ -20,8 +20,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from alaska.daemon.log_lines import LineObserver, escaped
-from alaska.system.events import Repeated
+from alaska.daemon.log_formats import TextFormat, escaped
+from alaska.daemon.log_lines import LineObserver
+from alaska.system.frequent import Kind, Records
 
 
 class Named:
@@ -72,6 +73,11 @@ def written_by(observe: ILogObserver, stream: io.StringIO, event: dict[str, Any]
     return stream.getvalue()
 
 
+def timeless(line: str) -> str:
+    """Return a line without its time."""
+    return line.partition(" ")[2]
+
+
 class LineObserverTests(SynchronousTestCase):
     """The lines of the observer."""
 
@@ -80,11 +86,13 @@ class LineObserverTests(SynchronousTestCase):
         verifyObject(ILogObserver, LineObserver(io.StringIO()))
 
     def test_lines_are_those_of_twisted(self) -> None:
-        """For any event, a verbose observer writes the same line as Twisted's observer."""
+        """For any event, a verbose observer writes the same line as Twisted's observer, except for the time."""
         ours, theirs = io.StringIO(), io.StringIO()
         observer, other = LineObserver(ours, is_verbose=True), textFileLogObserver(theirs)
         for event in map(full, EVENTS):
-            self.assertEqual(written_by(observer, ours, event), written_by(other, theirs, event), event)
+            self.assertEqual(
+                timeless(written_by(observer, ours, event)), timeless(written_by(other, theirs, event)), event
+            )
 
     def test_what_is_left_out(self) -> None:
         """An observer that is not verbose leaves out the same events as Twisted's filter at level info."""
@@ -94,7 +102,9 @@ class LineObserverTests(SynchronousTestCase):
         )
         observer = LineObserver(ours)
         for event in map(full, EVENTS):
-            self.assertEqual(written_by(observer, ours, event), written_by(filtered, theirs, event), event)
+            self.assertEqual(
+                timeless(written_by(observer, ours, event)), timeless(written_by(filtered, theirs, event)), event
+            )
 
     def test_time_goes_on(self) -> None:
         """Each line has the time of its event."""
@@ -103,16 +113,25 @@ class LineObserverTests(SynchronousTestCase):
         for second in (0, 0.9, 1, 60):
             observer(full({"log_format": "x", "log_time": 1_700_000_000 + second}))
         times = [line.split()[0] for line in stream.getvalue().splitlines()]
-        self.assertEqual([times[0] == time for time in times], [True, True, False, False])
+        self.assertEqual(
+            times,
+            [
+                "2023-11-14T22:13:20.000Z",
+                "2023-11-14T22:13:20.900Z",
+                "2023-11-14T22:13:21.000Z",
+                "2023-11-14T22:14:20.000Z",
+            ],
+        )
 
     def test_cache_size(self) -> None:
         """The caches of formats and namespaces have a limited size."""
         stream = io.StringIO()
-        observer = LineObserver(stream, cache_size=3)
+        style = TextFormat(cache_size=3)
+        observer = LineObserver(stream, style=style)
         for number in range(10):
             Logger(f"place{number}", observer=observer).info(f"text {number}")
         self.assertEqual(len(stream.getvalue().splitlines()), 10)
-        self.assertLessEqual(max(len(observer._is_plain), len(observer._places)), 3)
+        self.assertLessEqual(max(len(style._is_plain), len(style._places)), 3)
 
 
 class Flushed(io.StringIO):
@@ -192,6 +211,49 @@ class FlushTests(SynchronousTestCase):
         self.assertRaises(BrokenPipeError, broken.close)
 
 
+class RecordsTests(SynchronousTestCase):
+    """Records of frequent events."""
+
+    def setUp(self) -> None:
+        self.stream = Flushed()
+        self.due: list[Callable[[], bool]] = []
+        self.records = Records()
+        self.observe = LineObserver(self.stream, records=self.records, when=self.due.append)
+        self.kind = Kind(Logger("place"), lambda number: f"number {number}", lambda number: {"number": number})
+
+    def test_together(self) -> None:
+        """All records of a turn are formatted and written by one flush."""
+        for number in range(3):
+            self.records.add(self.kind, number)
+        self.assertEqual((self.stream.getvalue(), len(self.due)), ("", 1))
+        self.due.pop()()
+        lines = self.stream.getvalue().splitlines()
+        self.assertEqual([timeless(line) for line in lines], [f"[place#info] number {number}" for number in range(3)])
+        self.records.add(self.kind, 3)
+        self.assertEqual(len(self.due), 1)
+
+    def test_order(self) -> None:
+        """A record is written before all later events."""
+        self.records.add(self.kind, 1)
+        self.observe(full({"log_format": "later"}))
+        self.records.add(self.kind, 2)
+        self.observe(full({"log_format": "urgent", "log_level": LogLevel.warn}))
+        words = [line.rpartition(" ")[2] for line in self.stream.getvalue().splitlines()]
+        self.assertEqual(words, ["1", "later", "2", "urgent"])
+
+    def test_no_observer(self) -> None:
+        """Without an observer that takes records, each is an event of its logger at once."""
+        events: list[dict[str, Any]] = []
+
+        @implementer(ILogObserver)
+        def observe(event: dict[str, Any]) -> None:
+            events.append(event)
+
+        kind = self.kind._replace(log=Logger("place", observer=observe))
+        Records().add(kind, 7)
+        self.assertEqual([(event["text"], event["number"]) for event in events], [("number 7", 7)])
+
+
 class EscapeTests(SynchronousTestCase):
     """Escaping of control characters and surrogates."""
 
@@ -212,25 +274,3 @@ class EscapeTests(SynchronousTestCase):
             LineObserver(stream)(full(event))
             self.assertNotIn("\x1b", stream.getvalue())
             self.assertIn("\\x1b" if "log_text" not in event else "", stream.getvalue())
-
-
-class RepeatedTests(SynchronousTestCase):
-    """Events that are logged with each request."""
-
-    def test_same_event(self) -> None:
-        """The event equals that of a logger, with the current time."""
-        events: list[dict[str, Any]] = []
-
-        @implementer(ILogObserver)
-        def observe(event: dict[str, Any]) -> None:
-            events.append(event)
-
-        log = Logger("place", source=self, observer=observe)
-        words = "{a} and {b}"
-        repeated = Repeated(log, words)
-        for number in range(2):
-            log.info(words, a=1, b=number)
-            repeated.log(a=1, b=number)
-        times = [event.pop("log_time") for event in events]
-        self.assertEqual(times, sorted(times))
-        self.assertEqual(events[0::2], events[1::2])

@@ -97,7 +97,7 @@ class ApplyCase(StandardErrorCase):
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         self.patch(log, "selection", log.Selection())
-        self.addCleanup(lambda: log.selection.file and log.selection.file.close())
+        self.addCleanup(log.selection.close)
 
     def options(self, *arguments: str) -> ServerOptions:
         """Return twistd's options as they are when the options of a program are parsed."""

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 
+from alaska.config import WorkerSettings
 from tests.worker.worker_case import ServedCase
 
 HOST = re.escape(socket.gethostname())
@@ -86,17 +87,26 @@ class RequestTests(ServedCase):
         self.assertEqual((self.worker.executed, self.worker.failed), (3, 1))
 
     def test_request_is_logged(self) -> None:
-        """The address, subject and sender of each request are logged in one line, with control characters escaped."""
+        """Each request is logged when it arrives and when it has ended, with control characters escaped."""
+        self.script(b"a\nb\xff")
         self.start()
-        self.ask("dump")
         self.ask("a\nb\udcff")
-        self.assertEqual(
-            self.logged()[-2:],
-            [
-                "[SREQ]( address: default, subject: dump, sender: requester )",
-                r"[SREQ]( address: default, subject: a\nb\xff, sender: requester )",
-            ],
-        )
+        self.run_scripts()
+        words = r"( address: default, subject: a\nb\xff, "
+        arrived, *_, ended = (line for line in self.logged() if words in line)
+        self.assertIn(f"[SREQ]{words}sender: requester, request: ", arrived)
+        self.assertIn("attempt: 1, ms: 0.000, outcome: ok )", ended)
+
+    def test_requests_are_not_logged(self) -> None:
+        """With ``worker/log/requests = "0"``, also after a reload, requests are not logged."""
+        self.start()
+        change = self.worker.prepare(WorkerSettings(log_requests=False))
+        change.apply()
+        self.script(b"dump")
+        self.ask("dump")
+        self.run_scripts()
+        self.assertNotIn("[SREQ]", "".join(self.logged()))
+        self.assertNotIn("[DONE]", "".join(self.logged()))
 
     def test_worker(self) -> None:
         """A request has the address of the worker that received it."""
