@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 
 from alaska.daemon import log
@@ -20,6 +20,7 @@ from alaska.daemon.background import BackgroundStart
 from alaska.daemon.exit_status import ExitStatus, status_of
 from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Reload
+from alaska.daemon.service_manager import Notifier, ServiceManager
 from alaska.daemon.signals import Signals, defer_signals
 from alaska.errors import AlaskaError
 from alaska.interfaces import Reactor
@@ -52,6 +53,8 @@ class Program(MultiService):
             signal.SIGUSR1: log.reopen,
             signal.SIGUSR2: self.toggle_drain,
         }
+        self._manager = ServiceManager(reactor, Notifier(), self.status)
+        self.reload.began, self.reload.ended = self._manager.reloading, self._manager.reloaded
         self._signals = Signals(reactor, effects, self._running, self._remove_pid_file)
         self._status = ExitStatus()
 
@@ -72,6 +75,15 @@ class Program(MultiService):
         except AlaskaError as error:
             raise self._failed(error) from error
         self._background.succeeded()
+        self._manager.start()
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        def ready(_results: object) -> None:
+            if self.running:
+                self._manager.ready()
+
+        DeferredList([service.when_ready() for service in self.operated]).addCallback(ready)
 
     def _failed(self, error: AlaskaError) -> SystemExit:
         _log.critical("{error}", error=error)
@@ -122,12 +134,18 @@ class Program(MultiService):
         """Drain, or resume if the program is draining."""
         self.resume() if self.is_draining else self.drain()
 
+    def status(self) -> str:
+        """Return the state of the program in one line."""
+        state = "draining; " if self.is_draining else ""
+        return state + "; ".join(text for text in (service.status() for service in self.operated) if text)
+
     def _running(self) -> list[str]:
         return [line for service in self.operated for line in service.tasks()]
 
     def stopService(self) -> Deferred[None]:
         """Stop the services; the Deferred fires when all have stopped."""
         Service.stopService(self)
+        self._manager.stopping()
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

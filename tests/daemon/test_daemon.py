@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -166,6 +167,41 @@ class SignalTests(SystemTestCase):
         await until(lambda: "running scripts: slow" in log.read_text(encoding="utf-8"))
         os.kill(pid, signal.SIGTERM)
         await until(lambda: not pid_file.exists())
+
+
+class ServiceManagerTests(SystemTestCase):
+    """Programs with a socket of a service manager."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.addCleanup(self.manager.close)
+        self.manager.bind(str(self.folder / "notify"))
+        self.messages = ""
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")})
+
+    def received(self, words: str) -> bool:
+        """Return whether these words were in a message so far."""
+        with contextlib.suppress(BlockingIOError):  # trial takes a name "suppress" of a module for its own
+            while True:
+                self.messages += self.manager.recv(65536).decode() + "\n"
+        return words in self.messages
+
+    async def test_worker(self) -> None:
+        """A worker is ready when it is connected, says when it reloads and stops, and asks for time meanwhile."""
+        self.script("slow", "while true do end")
+        worker = self.twistd("-n", "alaska", "--config", str(self.worker_config(embedded=False)))
+        await until(lambda: self.received("STATUS=waiting for the broker at"))
+        self.assertFalse(self.received("READY=1"))
+        await self.start_broker()
+        await worker.until("Alaska worker ready")
+        await until(lambda: self.received("READY=1\nSTATUS=connected"))
+        worker.send_signal(signal.SIGHUP)
+        await until(lambda: self.received("RELOADING=1\nMONOTONIC_USEC="))
+        await self.alas("-s", "slow")
+        await worker.until("subject: slow")
+        worker.send_signal(signal.SIGTERM)
+        await until(lambda: self.received("STOPPING=1\nEXTEND_TIMEOUT_USEC="))
 
 
 class StatusTests(SystemTestCase):
