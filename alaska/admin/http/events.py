@@ -150,7 +150,7 @@ class EventStream:
         if first:
             # An event without data only sets the id with which the program connects again.
             consumer.write(b"id: %d\n\n" % (first - 1))
-        self._heartbeats.start(HEARTBEAT_SECONDS, now=not first)
+        self._heartbeats.start(HEARTBEAT_SECONDS, now=False)
         self.resumeProducing()
 
     def _next_position(self) -> int:

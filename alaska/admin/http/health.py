@@ -10,7 +10,7 @@ from alaska.admin.health import Check, Checks
 from alaska.admin.http.answers import TEXT, Answer, in_json
 from alaska.admin.http.routes import Asked
 
-MOST_LOOP_LAG = 1.0
+MOST_LOOP_LAG = 5.0
 """How many seconds late the event loop may be; then the process does not count as alive."""
 
 
