@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.admin.http.events import HEARTBEAT_SECONDS, MOST_LAG_SECONDS, MOST_OF_ONE, EventStreams
 from alaska.admin.http.messages import STATUSES, STORED_SECONDS, Messages
-from alaska.admin.http.routes import Route
+from alaska.admin.http.routes import Asked, Route
 from alaska.admin.http.table import event_routes, message_routes
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.service import BrokerService
@@ -239,6 +239,16 @@ class RequestTests(MessagesCase):
         self.broker.stopService()
         self.pass_time(10)
         self.assertEqual(self.post("/api/v1/services/s/x").status, 503)
+
+    def test_first_connection(self) -> None:
+        """What is sent before the first connection is established waits for it."""
+        self.messages = Messages(self.reactor, self.make_client, "HTTP::2", lambda *_asked: True)
+        self.messages.start()
+        asked = Asked({"service": b"nobody", "subject": b"x"}, {"wait": None})
+        answering = self.messages.request(asked)
+        self.assertNoResult(answering)
+        self.pass_time(0.5)
+        self.assertEqual(self.successResultOf(answering).status, 202)
 
     def test_silent_broker(self) -> None:
         """A broker that does not confirm in time is answered with 503."""

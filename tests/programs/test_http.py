@@ -7,7 +7,6 @@ import json
 import re
 import signal
 from functools import partial
-from typing import Any
 
 from twisted.internet.threads import deferToThread
 
@@ -19,7 +18,7 @@ READY = re.compile(r"HTTP ready \(tcp://127\.0\.0\.1:([0-9]+)\)")
 
 
 def ask(
-    port: int, method: str, path: str, body: bytes | None = None, **headers: str
+    port: int, method: str, path: str, body: bytes | None, headers: dict[str, str]
 ) -> tuple[int, dict[str, str], bytes]:
     """Send a request, and return status, headers and body of the answer; this blocks."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -34,10 +33,12 @@ def ask(
 class HTTPTests(SystemTestCase):
     """Programs that serve HTTP."""
 
-    async def ask(self, program: Program, *arguments: Any, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    async def ask(
+        self, program: Program, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         """Send a request to a program."""
         found = READY.findall(program.output)
-        return await deferToThread(partial(ask, int(found[-1]), *arguments, **headers))
+        return await deferToThread(partial(ask, int(found[-1]), method, path, body, headers))
 
     def http(self, endpoint: str = "tcp://127.0.0.1:0") -> str:
         """Return the section of HTTP, and write the file of tokens that it names."""

@@ -28,6 +28,8 @@ from alaska.names import is_brokers_own, printable
 
 STORED_SECONDS = 10.0
 """How long the broker may take to confirm that it has a message."""
+START_SECONDS = 2.0
+"""How long messages wait for the first connection to the broker."""
 RETRY_SECONDS = 5.0
 """The interval of attempts to connect to a broker that refuses."""
 LONGEST_WAIT = 600.0
@@ -88,6 +90,7 @@ class Messages:
         self._address = address
         self._retry: IDelayedCall | None = None
         self._is_stopped = False
+        self._started = 0.0
         self._sender = self._make_sender()
         self._asker = self._make_asker()
 
@@ -99,6 +102,7 @@ class Messages:
 
     def start(self) -> None:
         """Connect to the broker, as soon as it answers."""
+        self._started = self._reactor.seconds()
         for client in (self._sender, self._asker):
             client.connect(timeout=None).addErrback(self._connect_failed)
 
@@ -210,9 +214,9 @@ class Messages:
         if not self._may(user.name, verb, name, subject):
             raise HTTPRefused(403, f"{user.name} may not {verb} {printable(name)}", mlm_status=errors.ACCESS_REFUSED)
 
-    @staticmethod
-    def _check_connected(client: Client) -> None:
-        if not client.is_connected:
+    def _check_connected(self, client: Client) -> None:
+        # At the start, messages may wait for the connection; later, nobody knows when there will be one.
+        if not client.is_connected and self._reactor.seconds() >= self._started + START_SECONDS:
             raise HTTPRefused(503, "there is no broker at present", headers={b"Retry-After": b"1"})
 
     def _begin(self, client: Client, asked: Asked) -> str:
