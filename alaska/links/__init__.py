@@ -3,6 +3,7 @@
 May import the configuration and what is below it. Begin with :mod:`alaska.links.network`.
 """
 
-from alaska.links.network import Network, RouterLink, default_reactor, sharing_networks
+from alaska.links.network import Network, RouterLink, default_reactor
+from alaska.links.sharing import sharing_networks
 
 __all__ = ["Network", "RouterLink", "default_reactor", "sharing_networks"]

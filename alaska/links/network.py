@@ -43,18 +43,6 @@ def default_reactor() -> Reactor:
     return cast("Reactor", reactor)
 
 
-def sharing_networks(reactor: Reactor) -> Callable[[], Network]:
-    """Return a factory of networks in one context, so that the parts of a process need no TCP between them."""
-    latest: Network | None = None
-
-    def make_network() -> Network:
-        nonlocal latest
-        latest = Network(reactor, latest)
-        return latest
-
-    return make_network
-
-
 class SharedContext:
     """What the networks of one process share: the ZeroMQ context, and the endpoints that their routers serve.
 
