@@ -186,11 +186,30 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
+    def backup() -> Deferred[IBackup]:
+        """Make a backup: a file that has all that the store has stored durably when this is called.
+
+        Messages go on meanwhile. The Deferred fires with the backup when it is complete, and fails with StoreError if
+        it cannot be made, or if another one is being made.
+        """
+
     def close() -> None:
-        """Write all pending changes and close the store.
+        """Write all pending changes and close the store; a backup that is being made is cancelled.
 
         Afterwards no other method may be called, no callback is called, and no Deferred fires.
         """
+
+
+class IBackup(Interface):
+    """The file of a backup, which has no name. It takes disk space until it is closed."""
+
+    octets: int = Attribute("The size of the file.")
+
+    def read(at: int, most: int) -> bytes:
+        """Return at most ``most`` octets of the file from an offset on; empty at its end."""
+
+    def close() -> None:
+        """Delete the file."""
 
 
 class ILink(Interface):

@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "alaska.commands.check",
     "access": "alaska.commands.access",
     "token": "alaska.commands.token",
+    "restore": "alaska.commands.restore",
 }
 """Imported only when used, so that sending does not import Lua."""
 

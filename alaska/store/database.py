@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class File:
         self._wal: OpenWal | None = None
         self._connection: sqlite3.Connection | None = None
         self._real_path = path
+        self._has_snapshot = False
 
     def open(self) -> None:
         """Lock the file, create it if it is missing, and migrate its schema.
@@ -105,13 +106,7 @@ class File:
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        connection.create_function("as_data", 6, rows.as_data, deterministic=True)
-        for number in range(version + 1, NEWEST_SCHEMA + 1):
-            script = resources.files(__package__).joinpath(f"schema/{number}.sql").read_text("utf-8")
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {number}; COMMIT;"
-            )
+        _migrate(connection, version, NEWEST_SCHEMA)
 
     def writing(self) -> None:
         """Record that a transaction is being written."""
@@ -121,12 +116,33 @@ class File:
     def written(self, connection: sqlite3.Connection) -> None:
         """Record that a transaction has been written, and checkpoint the WAL over its connection if it has become long.
 
+        While there is a snapshot, the WAL cannot be restarted. Trying it after each transaction would cost three times
+        as many.
+
         :raises sqlite3.Error: the checkpoint failed.
         """
-        if self._wal is not None and self._wal.end():
+        if self._wal is not None and self._wal.end() and not self._has_snapshot:
             self._wal.begin()
             restart_wal(connection)
             self._wal.end()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that reads the present content for as long as the block takes, whatever is written.
+
+        One at a time. The WAL grows meanwhile. Its content is then checkpointed from this thread, as far as possible,
+        so that the thread that writes has to do the rest only.
+        """
+        with closing(self.connect()) as connection:
+            self._has_snapshot = True
+            try:
+                with transaction(connection, "DEFERRED"):
+                    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+                    yield connection
+                if self._wal is not None and self._wal.is_long:
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            finally:
+                self._has_snapshot = False
 
     def check_place(self) -> None:
         """Check that the open file and WAL are still the ones at their paths, which the next start will open.
@@ -152,6 +168,32 @@ class File:
         if self._locks is not None:
             self._locks.release()
         self._connection = self._wal = self._locks = None
+
+
+def _migrate(connection: sqlite3.Connection, version: int, newest: int) -> None:
+    connection.create_function("as_data", 6, rows.as_data, deterministic=True)
+    for number in range(version + 1, newest + 1):
+        script = resources.files(__package__).joinpath(f"schema/{number}.sql").read_text("utf-8")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def expected_tables(version: int) -> set[tuple[str, ...]]:
+    """Return the tables, as :func:`tables_of` does, of a store with a version of the schema."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _migrate(connection, 0, version)
+        return tables_of(connection)
+
+
+def tables_of(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Return the tables of a database with the names of their columns; other things in it have their kind and name."""
+    found = set()
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_master").fetchall():
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+        found.add((kind, name, *(column for (column,) in columns)))
+    return found
 
 
 def create_private(path: Path) -> None:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from alaska.interfaces import IStore, Refused
+from alaska.errors import StoreError
+from alaska.interfaces import IBackup, IStore, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize, sizes_of
 
 
@@ -135,6 +136,10 @@ class MemoryStore:
             )
             for name, kept in self._streams.items()
         ]
+
+    def backup(self) -> Deferred[IBackup]:
+        """See :class:`IStore`; there is no file."""
+        return fail(StoreError("this store cannot be backed up"))
 
     def close(self) -> None:
         """See :class:`IStore`."""

@@ -17,8 +17,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from alaska.errors import StoreError
-from alaska.interfaces import IStore, Reactor, Refused
+from alaska.interfaces import IBackup, IStore, Reactor, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.store.backup import Backups
 from alaska.store.changes import Changes, Refusal, Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.measures import WriteMeasures
@@ -76,6 +77,7 @@ class SqliteStore:
         self._attempts_due: IDelayedCall | None = None
         self._highest_written = 0
         self._first_expiry = NEVER
+        self._backups = Backups(reactor, file)
         if self.is_durable:
             self._open()
             self.last_position = self._highest_written
@@ -246,6 +248,10 @@ class SqliteStore:
         self._write_all()
         return [] if self.view.reader is None else Totals(self.view.reader).streams()
 
+    def backup(self) -> Deferred[IBackup]:
+        """See :class:`IStore`."""
+        return self._backups.make()
+
     # Writing
 
     @property
@@ -375,6 +381,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """See :class:`IStore`."""
+        self._backups.stop()
         if self.is_durable:
             try:
                 self._write_all()

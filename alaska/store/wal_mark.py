@@ -51,9 +51,9 @@ def _write(connection: sqlite3.Connection, mark: bytes, is_open: bool) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
     """Run the block as one transaction, which is rolled back if the block raises an error."""
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")
@@ -81,11 +81,16 @@ class OpenWal:
         os.pwrite(self._lock, BEING_WRITTEN, 0)
 
     def end(self) -> bool:
-        """Record that the transaction was written; return whether the WAL has reached :data:`LONG_FRAMES`.
+        """Record that the transaction was written; return whether the WAL has become long."""
+        os.pwrite(self._lock, _WRITTEN + os.fstat(self._log).st_size.to_bytes(8, "big"), 0)
+        return self.is_long
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the WAL has reached :data:`LONG_FRAMES`.
 
         It has if that frame has the salts of the WAL's header: older frames after the current ones have others.
         """
-        os.pwrite(self._lock, _WRITTEN + os.fstat(self._log).st_size.to_bytes(8, "big"), 0)
         salts = os.pread(self._log, 8, self._place)
         return len(salts) == 8 and salts == os.pread(self._log, 8, 16)
 

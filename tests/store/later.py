@@ -8,10 +8,11 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from alaska.interfaces import IStore, Refused
+from alaska.errors import StoreError
+from alaska.interfaces import IBackup, IStore, Refused
 from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.memory import MemoryStore
 
@@ -260,6 +261,10 @@ class LaterStore:
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         return self._data.streams()
+
+    def backup(self) -> Deferred[IBackup]:
+        """See :class:`IStore`; there is no file."""
+        return fail(StoreError("this store cannot be backed up"))
 
     def close(self) -> None:
         """See :class:`IStore`; pending calls are never answered, and other brokers may take the leased messages."""

@@ -1,0 +1,62 @@
+"""The command ``alas restore``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.commands.restore import main
+from alaska.interfaces import Reactor
+from alaska.store.backup import copy
+from alaska.store.database import File
+from alaska.store.sqlite import SqliteStore
+from alaska.testing import HandWriting
+from tests.store.sqlite_case import message
+from tests.store.test_backup import save
+
+
+class RestoreTests(SynchronousTestCase):
+    """What the command prints, and its exit status."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.store, self.backup = self.folder / "broker.db", self.folder / "monday.backup"
+        store = SqliteStore(cast("Reactor", Clock()), File(self.store, "FULL"), HandWriting)
+        store.keep(message(1), None)
+        store.queues()
+        save(copy(store.file, lambda: False), self.backup)
+        store.close()
+        self.output, self.errors = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
+        self.patch(sys, "stdout", self.output)
+        self.patch(sys, "stderr", self.errors)
+
+    def text(self, stream: io.TextIOWrapper) -> str:
+        """Return what was written to a stream."""
+        return cast("io.BytesIO", stream.buffer).getvalue().decode()
+
+    def test_restored(self) -> None:
+        """The command says what the store has now, and where the previous one is."""
+        main([str(self.backup), "--store", str(self.store)])
+        first, second = self.text(self.output).splitlines()
+        self.assertEqual(first, f"{self.store} has 1 messages, 0 dead letters and 0 records of streams now")
+        self.assertIn(f"{self.store}-before-restore-", second)
+
+    def test_store_of_the_settings(self) -> None:
+        """Without --store, the store is that of the settings."""
+        self.patch(os, "environ", {"MALAMUTE_MLM_SERVER_STORE_PATH": str(self.store)})
+        main([str(self.backup)])
+        self.assertIn(str(self.store), self.text(self.output))
+
+    def test_refused(self) -> None:
+        """A backup that cannot be used has status 1, and a sentence on the standard error."""
+        self.backup.write_text("hello")
+        ended = self.assertRaises(SystemExit, main, [str(self.backup), "--store", str(self.store)])
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.text(self.errors), f"alas: {self.backup} is not a backup: it is not a database\n")
