@@ -91,6 +91,16 @@ class Broker:
         self._methods = {command: methods[action] for command, action in TABLE[State.OPEN].items()}
         self._handlers = self.access.checked(self._methods)
 
+    def configure(self, limits: Limits) -> None:
+        """Change the limits for what happens from now on; the retention of streams stays as it is."""
+        self._most_clients, self._most_unconfirmed = limits.clients, limits.unconfirmed_octets
+        self._dead_letters_are_open = limits.dead_letters.is_open
+        self._pattern_limits.configure(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
+        self.flows.limits = limits.flow
+        self._liveness.timeout = limits.client_timeout
+        self.streams.configure(limits)
+        self.queues.configure(limits)
+
     # Events
 
     def received(self, peer: bytes, frames: list[bytes], now: float, clock: Clock = lambda: 0.0) -> int:

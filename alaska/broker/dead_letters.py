@@ -32,7 +32,7 @@ class DeadLetters:
     def __init__(self, store: IStore, counters: Counters, limits: DeadLetterLimits) -> None:
         self._store = store
         self._counters = counters
-        self._limits = limits
+        self.limits = limits
         # The dead letters without their content, in the order in which they were added.
         self._summaries: dict[int, DeadLetter] = {}
         self._octets_of: dict[int, int] = {}
@@ -73,7 +73,7 @@ class DeadLetters:
 
     def add(self, letter: DeadLetter) -> None:
         """Add a dead letter; one that is larger than the limit for all of them is dropped."""
-        most = self._limits.most_octets
+        most = self.limits.most_octets
         if most is not None and _stored_octets(letter) > most:
             self._store.forget(letter.message)
             self._note_dropped()
@@ -119,7 +119,7 @@ class DeadLetters:
         """
         if self._read_upto is not None:
             self._restore()
-        age = self._limits.most_seconds
+        age = self.limits.most_seconds
         while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
             self._drop_oldest(oldest)
         if self._unreported_drops and abs(now - self._reported_at) >= REPORT_SECONDS:
@@ -140,7 +140,7 @@ class DeadLetters:
         if self._read_upto is not None:
             # The oldest are not known yet.
             return
-        most, most_octets = self._limits.most, self._limits.most_octets
+        most, most_octets = self.limits.most, self.limits.most_octets
         while (most is not None and len(self._summaries) > most) or (
             most_octets is not None and self._octets > most_octets
         ):

@@ -65,7 +65,7 @@ class Deliveries:
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
         self._counters = counters
-        self._max_attempts = limits.attempts
+        self.max_attempts = limits.attempts
         self._restored_upto = restored_upto
         self._outcomes = outcomes
         self._report_error = report_error
@@ -247,12 +247,12 @@ class Deliveries:
 
     def has_no_attempts_left(self, message: Message) -> bool:
         """Return whether a request has reached the maximum number of deliveries."""
-        most = self._max_attempts
+        most = self.max_attempts
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
 
     def _is_spent(self, message: Message) -> bool:
         """Return whether a request that was taken must not be delivered: other brokers have done so too often."""
-        most = self._max_attempts
+        most = self.max_attempts
         return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts > most
 
 

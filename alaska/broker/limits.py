@@ -118,15 +118,19 @@ class Room:
     """The size of all queues together, and the limits for each queue and for all."""
 
     def __init__(self, limits: Limits) -> None:
+        self._gauge = Gauge()
+        self.octets = 0
+        """The octets that wait in all queues."""
+        self.configure(limits)
+
+    def configure(self, limits: Limits) -> None:
+        """Change the limits for messages that are added from now on."""
         self._limits_of = {QueueKind.MAILBOX: limits.mailbox, QueueKind.SERVICE: limits.service}
         self._total = limits.total
         self._queues = QueueLimits(limits.queues)
         self.most_queues = float("inf") if limits.queues is None else limits.queues
         """The limit for queues without consumers; :meth:`admits_new` has to be asked only beyond it."""
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
-        self._gauge = Gauge()
-        self.octets = 0
-        """The octets that wait in all queues."""
 
     def admits(self, queue: QueueName, waiting: int, more: int, queues: int = 0) -> bool:
         """Return whether ``more`` octets may be added to a queue in which ``waiting`` octets wait.

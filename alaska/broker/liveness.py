@@ -27,7 +27,7 @@ class Liveness:
     def __init__(self, clients: Clients, counters: Counters, timeout: float) -> None:
         self._clients = clients
         self._counters = counters
-        self._timeout = timeout
+        self.timeout = timeout
         self._last_tick: float | None = None
 
     def ticked(self, now: float) -> None:
@@ -41,7 +41,7 @@ class Liveness:
 
     def lost(self, now: float) -> list[tuple[Client, str]]:
         """Return the clients that are disconnected or have expired, with the cause; probe those that may be."""
-        silent_since = now - self._timeout
+        silent_since = now - self.timeout
         found = []
         for client in self._clients:
             quiet_since = max(client.last_heard, client.last_probed)

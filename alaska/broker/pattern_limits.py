@@ -28,7 +28,7 @@ class PatternCounts:
 
     def __init__(self, whose: str, most: int | None) -> None:
         self._whose = whose
-        self._most = most
+        self.most = most
         self._counts: dict[object, int] = {}
 
     def check(self, owner: object, more: int) -> None:
@@ -37,9 +37,9 @@ class PatternCounts:
         :raises Refused: the limit would be exceeded.
         """
         weight = self._counts.get(owner, 0)
-        if self._most is not None and weight + more > self._most:
+        if self.most is not None and weight + more > self.most:
             each = f"every {OCTETS_PER_COUNT} octets of a pattern count as one more"
-            raise Refused(f"{self._whose} {weight} of {self._most} patterns ({each})", FAILED)
+            raise Refused(f"{self._whose} {weight} of {self.most} patterns ({each})", FAILED)
 
     def add(self, owner: object, more: int) -> None:
         """Add to the weight of an owner, or subtract if negative; an owner with weight 0 is forgotten."""
@@ -60,6 +60,10 @@ class PatternLimits:
         self._of_client = PatternCounts("this client has", most_of_one)
         self._of_all = PatternCounts("all clients have", most)
         self._of_name = PatternCounts("this stream or service has", most_different)
+
+    def configure(self, most_of_one: int | None, most: int | None, most_different: int | None) -> None:
+        """Change the limits for patterns that are added from now on."""
+        self._of_client.most, self._of_all.most, self._of_name.most = most_of_one, most, most_different
 
     def add(self, client: Client, key: PatternKey) -> None:
         """Record a pattern of a client; a duplicate counts once.

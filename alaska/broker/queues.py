@@ -47,8 +47,7 @@ class Queues:
         self._store = store
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
-        known = [each for each in (limits.content_octets, store.most_octets) if each is not None]
-        self._most_octets = min(known, default=None)
+        self._most_octets = self._most_octets_of(limits)
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._position = self._restored_upto = store.last_position
@@ -72,6 +71,17 @@ class Queues:
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
         store.on_refused(self._store_refused)
         self._queues.restore()
+
+    def configure(self, limits: Limits) -> None:
+        """Change the limits for messages that arrive from now on."""
+        self._most_octets = self._most_octets_of(limits)
+        self._room.configure(limits)
+        self.dead_letters.limits = limits.dead_letters
+        self._deliveries.max_attempts = limits.attempts
+
+    def _most_octets_of(self, limits: Limits) -> int | None:
+        known = [each for each in (limits.content_octets, self._store.most_octets) if each is not None]
+        return min(known, default=None)
 
     def continue_reading(self, name: QueueName, now: float) -> None:
         """Deliver messages of a queue that the store has fetched."""

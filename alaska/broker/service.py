@@ -124,6 +124,12 @@ class BrokerService(OperatedService):
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
 
+    def configure(self, limits: Limits) -> None:
+        """Change the limits of the running broker; see :meth:`Broker.configure`."""
+        self._limits = limits
+        if self.broker is not None:
+            self.broker.configure(limits)
+
     def drain(self) -> None:
         """Refuse new requests; all that wait are delivered, and mail and streams are accepted."""
         super().drain()

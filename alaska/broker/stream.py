@@ -61,7 +61,7 @@ class Stream:
         self._is_trimming = False
         self._label = f"stream {printable(name)}"
         self._gauge = gauge
-        self._limits = limits
+        self.limits = limits
         self.refused = 0
         """The number of records that could not be stored: the stream's size limit or the store's limit was reached."""
         self._store = store
@@ -167,7 +167,7 @@ class Stream:
                 is_needed = True
         most = self._store.most_octets
         has_room = is_needed and self._store.has_room and (most is None or size <= most)
-        if has_room and self._gauge.admits(self._label, self._octets + size, self._limits):
+        if has_room and self._gauge.admits(self._label, self._octets + size, self.limits):
             self._store.record(record)
             self.was_stored = True
             self._octets += size
@@ -278,7 +278,7 @@ class Stream:
         self._is_trimming = False
         self._octets -= octets
         self._first = upto + 1
-        self._gauge.shrank(self._label, self._octets, self._limits)
+        self._gauge.shrank(self._label, self._octets, self.limits)
 
     def _not_trimmed(self, failure: Failure) -> None:
         self._is_trimming = False

@@ -56,6 +56,12 @@ class Streams:
             else:
                 self._ended.add(size.stream, size.last)
 
+    def configure(self, limits: Limits) -> None:
+        """Change the limits, but not the retention, for messages that are published from now on."""
+        self._limits, self._most, self._most_octets = limits.stream, limits.streams, limits.content_octets
+        for stream in self._streams.values():
+            stream.limits = limits.stream
+
     def _get_or_create(self, name: bytes) -> Stream:
         stream = self._streams.get(name)
         if stream is None:

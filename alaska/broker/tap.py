@@ -95,6 +95,21 @@ def accept_of(
     return passwords.accept
 
 
+LIVE_LIMITS = (
+    "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn",
+    "service_attempts", "letters_count", "letters_size", "letters_age", "letters_open",
+    "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
+    "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
+    "stream_size_limit", "stream_size_warn",
+)  # fmt: skip
+"""The settings that :func:`reload_limits` applies."""
+
+
+def reload_limits(service: BrokerService, file: ConfigurationFile[BrokerSettings]) -> None:
+    """Let a broker change its limits whenever its configuration file is reloaded."""
+    file.add(LIVE_LIMITS, lambda settings: Change(lambda: service.configure(limits_of(settings))))
+
+
 def reload_rules(service: BrokerService, file: ConfigurationFile[BrokerSettings]) -> None:
     """Let a broker replace its access rules whenever its configuration file is reloaded."""
     file.add(("access",), lambda settings: Change(lambda: service.replace_rules(settings.access)))
@@ -123,6 +138,7 @@ def makeService(options: Options) -> IService:
         rules=settings.access,
     )
     reload_rules(service, file)
+    reload_limits(service, file)
     file.add(log.LIVE, log.prepare)
     service.setServiceParent(program)
     contents = Contents()

@@ -84,6 +84,7 @@ class Connection:
         self._requests: dict[Request, Deferred[None]] = {}
         self._flushes: deque[tuple[int, Deferred[None]]] = deque()
         self._error: errors.ClientError | None = None
+        self._is_refused = False
         self._refused_writes = 0
         self.malformed = 0
         """The number of messages from the broker that could not be decoded."""
@@ -217,6 +218,11 @@ class Connection:
                 self._log.failure("{address}: a command could not be processed", address=self.address)
 
     def _link_changed(self, state: LinkState) -> None:
+        was_connected = self._connecting is not None and self._connecting.called
+        if state is LinkState.REFUSED and was_connected and not self._is_refused:
+            self._is_refused = True
+            words = "{address}: the broker does not accept this user name and password any more; trying again"
+            self._log.error(words, address=printable(self.address))
         self._machine.link(state, self._reactor.seconds())
 
     def _tick(self) -> None:
@@ -239,6 +245,7 @@ class Connection:
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
+        self._is_refused = False
         if self._connecting is not None and not self._connecting.called:
             self._connecting.callback(None)
         else:

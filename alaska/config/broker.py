@@ -83,7 +83,7 @@ class BrokerSettings(Settings):
     # fmt: off
     timeout: int = setting(
         "server/timeout", MILLISECONDS, "60000", "Time of silence after which a client expires; 0: never.",
-        created="5000")
+        created="5000", live=True)
     background: bool = setting("server/background", FLAG, "0", "Run in the background as a daemon.", created="0")
     workdir: Path = setting(
         "server/workdir", PATH, ".", "Working directory of the daemon; not used in the foreground.", created=".")
@@ -125,39 +125,44 @@ class BrokerSettings(Settings):
         "mlm_server/store/sync", one_of("full", "normal"), "full",
         "Confirmed messages survive a power failure (`full`) or only the end of the process (`normal`).")
     service_size_limit: int | None = setting(
-        "mlm_server/service/queue/size-limit", SIZE, "max", "Maximum size of the queue of each service.")
+        "mlm_server/service/queue/size-limit", SIZE, "max", "Maximum size of the queue of each service.", live=True)
     service_size_warn: int | None = setting(
         "mlm_server/service/queue/size-warn", SIZE, "max",
-        "Size of the queue of a service at which the broker logs a warning.")
+        "Size of the queue of a service at which the broker logs a warning.", live=True)
     mailbox_size_limit: int | None = setting(
-        "mlm_server/mailbox/size-limit", SIZE, "max", "Maximum size of each mailbox.")
+        "mlm_server/mailbox/size-limit", SIZE, "max", "Maximum size of each mailbox.", live=True)
     mailbox_size_warn: int | None = setting(
-        "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.")
+        "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.",
+        live=True)
     service_attempts: int | None = setting(
         "mlm_server/service/attempts", COUNT, "5",
-        "Maximum number of workers in a row that are lost with the same request; then it becomes a dead letter.")
+        "Maximum number of workers in a row that are lost with the same request; then it becomes a dead letter.",
+        live=True)
     letters_count: int | None = setting(
         "mlm_server/letters/count", COUNT, "10000",
-        "Maximum number of dead letters; the oldest are dropped first.")
+        "Maximum number of dead letters; the oldest are dropped first.", live=True)
     letters_size: int | None = setting(
         "mlm_server/letters/size", SIZE, "16777216",
-        "Maximum total size of the dead letters; the oldest are dropped first.")
+        "Maximum total size of the dead letters; the oldest are dropped first.", live=True)
     letters_age: int | None = setting(
-        "mlm_server/letters/age", SECONDS, "2592000", "Maximum age of a dead letter; older ones are dropped.")
+        "mlm_server/letters/age", SECONDS, "2592000", "Maximum age of a dead letter; older ones are dropped.",
+        live=True)
     letters_open: bool = setting(
         "mlm_server/letters/open", FLAG, "0",
-        "Let all clients access the dead letters (1), or only local clients of the broker's user, over ipc (0).")
+        "Let all clients access the dead letters (1), or only local clients of the broker's user, over ipc (0).",
+        live=True)
     total_size_limit: int | None = setting(
-        "mlm_server/size-limit", SIZE, "max", "Maximum total size of all mailboxes and queues.")
+        "mlm_server/size-limit", SIZE, "max", "Maximum total size of all mailboxes and queues.", live=True)
     total_size_warn: int | None = setting(
         "mlm_server/size-warn", SIZE, "max",
-        "Total size of all mailboxes and queues at which the broker logs a warning.")
+        "Total size of all mailboxes and queues at which the broker logs a warning.", live=True)
     content_size_limit: int | None = setting(
-        "mlm_server/content/size-limit", SIZE, "max", "Maximum size of the content of a message.")
-    client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "Maximum number of connected clients.")
+        "mlm_server/content/size-limit", SIZE, "max", "Maximum size of the content of a message.", live=True)
+    client_limit: int | None = setting("mlm_server/clients/limit", COUNT, "max", "Maximum number of connected clients.",
+        live=True)
     client_patterns: int | None = setting(
         "mlm_server/clients/patterns", COUNT, "1000",
-        "Maximum number of patterns with which one client reads streams and offers services.")
+        "Maximum number of patterns with which one client reads streams and offers services.", live=True)
     unread_count: int | None = setting(
         "mlm_server/clients/unread-count", COUNT, "40000",
         "Maximum number of unread messages of a client: deliveries pause at a quarter of it; a client that does not "
@@ -165,26 +170,28 @@ class BrokerSettings(Settings):
     unread_size: int | None = setting(
         "mlm_server/clients/unread-size", SIZE, "8388608",
         "Maximum size of the unread deliveries of a client: above it, its mail and requests wait, and stream messages "
-        "wait or, without credit, are dropped (docs/operation.md).")
+        "wait or, without credit, are dropped (docs/operation.md).", live=True)
     unconfirmed_size: int | None = setting(
         "mlm_server/clients/unconfirmed-size", SIZE, "33554432",
-        "Maximum size of the unconfirmed mail and requests of a client; above it, the client gets no more of them.")
+        "Maximum size of the unconfirmed mail and requests of a client; above it, the client gets no more of them.",
+        live=True)
     patterns: int | None = setting(
-        "mlm_server/patterns/limit", COUNT, "10000", "Maximum number of patterns of all clients together.")
+        "mlm_server/patterns/limit", COUNT, "10000", "Maximum number of patterns of all clients together.",
+        live=True)
     patterns_of_name: int | None = setting(
         "mlm_server/patterns/different", COUNT, "2000",
-        "Maximum number of different patterns for one stream or service.")
+        "Maximum number of different patterns for one stream or service.", live=True)
     queues: int | None = setting(
         "mlm_server/queues/limit", COUNT, "10000",
-        "Maximum number of mailboxes and services that hold messages without a connected receiver.")
+        "Maximum number of mailboxes and services that hold messages without a connected receiver.", live=True)
     streams: int | None = setting(
-        "mlm_server/stream/limit", COUNT, "10000", "Maximum number of stored streams without a reader.")
+        "mlm_server/stream/limit", COUNT, "10000", "Maximum number of stored streams without a reader.", live=True)
     stream_size_limit: int | None = setting(
         "mlm_server/stream/size-limit", SIZE, "max",
-        "Maximum size of the stored records of each stream, including those that wait for slow readers.")
+        "Maximum size of the stored records of each stream, including those that wait for slow readers.", live=True)
     stream_size_warn: int | None = setting(
         "mlm_server/stream/size-warn", SIZE, "max",
-        "Size of the stored records of a stream at which the broker logs a warning.")
+        "Size of the stored records of a stream at which the broker logs a warning.", live=True)
     retain_count: int | None = setting(
         "mlm_server/stream/retain/count", COUNT, "0", "Maximum number of records that each stream retains; 0: none.")
     retain_size: int | None = setting(

@@ -16,7 +16,7 @@ from alaska.admin.http.pages import Contents, serve
 from alaska.broker.http import add_broker
 from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.broker.tap import accept_of, limits_of, reload_rules
+from alaska.broker.tap import accept_of, limits_of, reload_limits, reload_rules
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
 from alaska.config.http import HTTPSettings
@@ -118,6 +118,7 @@ def makeService(options: Options) -> IService:
         )
         if broker_file is not None:
             reload_rules(service, broker_file)
+            reload_limits(service, broker_file)
         service.setServiceParent(program)
         add_broker(contents, service, broker, make_network)
     worker = WorkerService(

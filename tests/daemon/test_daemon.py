@@ -87,6 +87,23 @@ class SignalTests(SystemTestCase):
         broker.send_signal(signal.SIGTERM)
         self.assertEqual(await broker.ended, 0)
 
+    async def test_storm(self) -> None:
+        """Many SIGHUPs while requests arrive lead to a few reloads, and no request is lost."""
+        self.script("hello", "sendTo('hello', '', 'box')")
+        got: list[Delivery] = []
+        worker = await self.start_worker(self.worker_config())
+        box = await self.client("box", got.append)
+        started = reactor.seconds()
+        for _ in range(100):
+            for _ in range(5):
+                worker.send_signal(signal.SIGHUP)
+                box.send_for("default", "hello")
+            await deferLater(reactor, 0, lambda: None)
+        await until(lambda: len(got) == 500)
+        await worker.until("nothing has changed")
+        self.assertLessEqual(worker.output.count("nothing has changed"), 2 + (reactor.seconds() - started))
+        self.assertIsNone(worker.status)
+
     async def test_drain(self) -> None:
         """A worker that gets SIGUSR2 leaves new requests to others, stays, and takes them after another SIGUSR2."""
         self.script("slow", "for i = 1, 200000000 do end sendTo('slow', '', 'box')")
