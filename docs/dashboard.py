@@ -149,6 +149,11 @@ ROWS: dict[str, tuple[Chart, ...]] = {
                 ("99 %", quantile(0.99, "alaska_store_commit_seconds", "")),
             ),
         ),
+        Chart(
+            "Disk of the store",
+            "bytes",
+            (("file", total("alaska_store_file_bytes")), ("free", total("alaska_store_disk_free_bytes"))),
+        ),
         Chart("Rows of a batch", "short", (("half", quantile(0.5, "alaska_store_batch_rows", "")),)),
         Chart("Lag of the event loop", "s", (("99 %", quantile(0.99, "alaska_event_loop_lag_seconds", "")),)),
         Chart("Processor time", "percentunit", (("{{instance}}", rate("process_cpu_seconds_total", "instance")),)),

@@ -88,6 +88,7 @@ PUBLISHED_OCTETS = Family("alaska_broker_stream_published_bytes_total", COUNTER,
 SENT = Family("alaska_broker_stream_delivered_total", COUNTER, "Deliveries of stream messages to readers.")
 SENT_OCTETS = Family("alaska_broker_stream_delivered_bytes_total", COUNTER, "Octets of these deliveries.")
 SERVING = Family("alaska_broker_serving", GAUGE, "1 while this process serves the endpoints, else 0.")
+LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins with a wrong user name or password.")
 WRITABLE = Family("alaska_store_writable", GAUGE, "1 while the store can be written, else 0.")
 DURABLE = Family("alaska_store_durable", GAUGE, "1 if stored messages survive a restart, else 0.")
 DAMAGED = Family("alaska_store_damaged_rows_total", COUNTER, "Rows, or pages of rows, that were found to be damaged.")
@@ -95,6 +96,8 @@ GIVEN_UP = Family("alaska_store_refused_changes_total", COUNTER, "Changes that t
 FAILURES = Family("alaska_store_write_failures_total", COUNTER, "Batches that could not be written, and are retried.")
 ROWS = Family("alaska_store_batch_rows", HISTOGRAM, "Rows that a batch writes or deletes, with one fsync.")
 WRITE = Family("alaska_store_write_seconds", HISTOGRAM, "Time to write a batch, with its commit.")
+FILE = Family("alaska_store_file_bytes", GAUGE, "Size of the store's file and its write-ahead log.")
+FREE = Family("alaska_store_disk_free_bytes", GAUGE, "Octets that are free on the disk of the store.")
 COMMIT = Family("alaska_store_commit_seconds", HISTOGRAM, "Time of the commit, in which SQLite waits for the fsync.")
 
 FAMILIES = (
@@ -102,6 +105,7 @@ FAMILIES = (
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
+    LOGINS, FILE, FREE,
 )  # fmt: skip
 
 
@@ -257,3 +261,7 @@ def _of_store(store: IStore) -> Iterator[Filled]:
         yield ROWS, one(measures.rows.read())
         yield WRITE, one(measures.write.read())
         yield COMMIT, one(measures.commit.read())
+        disk = measures.disk()
+        if disk is not None:
+            yield FILE, one(disk.octets)
+            yield FREE, one(disk.free)

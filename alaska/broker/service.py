@@ -16,7 +16,7 @@ from alaska.admin.families import Filled, one
 from alaska.admin.health import Check
 from alaska.broker import readiness
 from alaska.broker.broker import Broker
-from alaska.broker.figures import SERVING, figures
+from alaska.broker.figures import LOGINS, SERVING, figures
 from alaska.broker.limits import Limits
 from alaska.broker.login_throttle import LoginThrottle
 from alaska.daemon.operated import OperatedService
@@ -72,6 +72,7 @@ class BrokerService(OperatedService):
     def figures(self) -> Iterator[Filled]:
         """Return the metrics of the broker; while it does not serve, there is only one, which says so."""
         yield SERVING, one(self.serves)
+        yield LOGINS, one(0 if self._login_throttle is None else self._login_throttle.refused)
         if self.broker is not None and self._store is not None:
             yield from figures(self.broker, self._store)
 

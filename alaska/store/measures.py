@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from alaska.system.histogram import ROWS, Histogram
@@ -15,6 +18,13 @@ class Times(NamedTuple):
     commit_seconds: float = 0.0
 
 
+class Disk(NamedTuple):
+    """The octets of a store's file and its write-ahead log, and those that are free on their disk."""
+
+    octets: int
+    free: int
+
+
 class WriteMeasures:
     """The sizes and times of the batches that were written.
 
@@ -22,13 +32,29 @@ class WriteMeasures:
     - ``write``: the seconds that writing a batch took, with its commit.
     - ``commit``: the seconds of the commit, in which SQLite waits for the disk.
     - ``failures``: how many times writing failed, after which it is retried.
+
+    ``path`` is that of the file; None for a temporary one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
         self.rows = Histogram(ROWS)
         self.write = Histogram()
         self.commit = Histogram()
         self.failures = 0
+
+    def disk(self) -> Disk | None:
+        """Return how much of the disk the file takes, and how much is left; None if that is unknown."""
+        if self._path is None:
+            return None
+        try:
+            octets = self._path.stat().st_size
+            with suppress(FileNotFoundError):
+                octets += Path(f"{self._path}-wal").stat().st_size
+            left = os.statvfs(self._path)
+        except OSError:
+            return None
+        return Disk(octets, left.f_bavail * left.f_frsize)
 
     def note(self, times: Times | None) -> None:
         """Count a batch; None: it could not be written."""

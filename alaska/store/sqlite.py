@@ -67,7 +67,7 @@ class SqliteStore:
         self.opened_at = time.time()
         self.complaint: str | None = None
         self.refused = 0
-        self.measures = WriteMeasures()
+        self.measures = WriteMeasures(file.path if self.is_durable else None)
         self._tell_refused: Refused = lambda _message, _reason: None
         self._unwritten = Unwritten()
         self._writing: AnyWriting | None = None

@@ -20,8 +20,23 @@ PARTS = ("_bucket", "_sum", "_count")
 TARGET = {"job", "instance"}
 """The labels that Prometheus adds."""
 WORDS = {
-    *("and", "on", "by", "sum", "max", "min", "rate", "increase", "deriv", "time", "histogram_quantile"),
-    *("label_values", "m", "h", "le", "__rate_interval"),
+    *(
+        "and",
+        "on",
+        "by",
+        "sum",
+        "max",
+        "min",
+        "rate",
+        "increase",
+        "deriv",
+        "predict_linear",
+        "time",
+        "or",
+        "e",
+        "histogram_quantile",
+    ),
+    *("time", "or", "e", "histogram_quantile", "label_values", "m", "h", "le", "__rate_interval"),
 }
 RULE = re.compile(
     r"      - alert: (?P<name>Alaska\w+)\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alaska.message import Record
 from alaska.store.changes import Changes
+from alaska.store.measures import WriteMeasures
 from alaska.system.histogram import ROWS
 from tests.store.sqlite_case import FileTestCase, message
 
@@ -33,6 +34,23 @@ class MeasureTests(FileTestCase):
         self.writing.run(failure="the disk is full")
         measures = self.store.measures
         self.assertEqual((measures.failures, sum(measures.rows.read().counts)), (1, 0))
+
+    def test_disk(self) -> None:
+        """The size of the file grows with what is written, and the disk has some octets left."""
+        before = self.store.measures.disk()
+        self.keep(self.store, *range(1, 2001))
+        self.clock.advance(1)
+        self.writing.run()
+        after = self.store.measures.disk()
+        assert before is not None
+        assert after is not None
+        self.assertGreater(after.octets, before.octets)
+        self.assertGreater(after.free, 0)
+
+    def test_no_file(self) -> None:
+        """Nothing is known of the disk of a file that is temporary, or was removed."""
+        self.assertIsNone(WriteMeasures().disk())
+        self.assertIsNone(WriteMeasures(self.path.with_name("none")).disk())
 
 
 class RowTests(FileTestCase):
