@@ -207,6 +207,9 @@ class BrokerSettings(Settings):
     http_anonymous: bool = http.anonymous()
     http_connections: int = http.connections()
     http_size_limit: int = http.size_limit()
+    http_certificate: Path | None = http.certificate()
+    http_key: Path | None = http.key()
+    http_authority: Path | None = http.authority()
     # fmt: on
 
     def conflicts(self) -> list[str]:

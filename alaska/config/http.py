@@ -41,6 +41,18 @@ class HTTPSettings(Protocol):
     def http_size_limit(self) -> int:
         """The maximum size of a body."""
 
+    @property
+    def http_certificate(self) -> Path | None:
+        """The file of the TLS certificate and its chain."""
+
+    @property
+    def http_key(self) -> Path | None:
+        """The file of the certificate's private key."""
+
+    @property
+    def http_authority(self) -> Path | None:
+        """The file of the authorities that sign the certificates of clients."""
+
 
 # Each of these declares one setting, for a class of settings.
 
@@ -95,6 +107,22 @@ def size_limit() -> int:
     )
 
 
+def certificate() -> Path | None:
+    """Declare ``http/tls/certificate``."""
+    return setting("http/tls/certificate", PATH, None, "PEM file of the certificate for HTTPS, followed by its chain.")
+
+
+def key() -> Path | None:
+    """Declare ``http/tls/key``."""
+    return setting("http/tls/key", PATH, None, "PEM file of the private key of the certificate.")
+
+
+def authority() -> Path | None:
+    """Declare ``http/tls/clients``."""
+    doc = "PEM file of the authorities that sign the certificates of clients; with it, each client needs one."
+    return setting("http/tls/clients", PATH, None, doc)
+
+
 def is_loopback(endpoint: str) -> bool:
     """Return whether only programs on this machine can connect to an endpoint."""
     parts = tcp(endpoint)
@@ -104,33 +132,48 @@ def is_loopback(endpoint: str) -> bool:
 
 
 def conflicts(settings: HTTPSettings) -> list[str]:
-    """Return a sentence if other machines could use HTTP without a token, which prevents the program from starting."""
-    endpoint = settings.http_endpoint
-    if endpoint is None or is_loopback(endpoint) or settings.http_tokens is not None:
+    """Return a sentence for each combination of settings that prevents the program from starting."""
+    endpoint, found = settings.http_endpoint, []
+    if endpoint is None:
         return []
-    return [
-        f"http/endpoint: other machines can connect to {endpoint}, and nobody would need a token: name a file of "
-        "tokens as http/tokens, or use a loopback address such as tcp://127.0.0.1:9998 (docs/http.md)"
-    ]
+    if not is_loopback(endpoint) and settings.http_tokens is None and settings.http_authority is None:
+        found.append(
+            f"http/endpoint: other machines can connect to {endpoint}, and nobody would need a token: name a file of "
+            "tokens as http/tokens, or use a loopback address such as tcp://127.0.0.1:9998 (docs/http.md)"
+        )
+    if (settings.http_certificate is None) != (settings.http_key is None):
+        found.append("http/tls/certificate and http/tls/key are needed together")
+    if settings.http_authority is not None and settings.http_certificate is None:
+        found.append("http/tls/clients needs http/tls/certificate and http/tls/key")
+    return found
 
 
 def warnings(settings: HTTPSettings) -> list[str]:
     """Return a sentence for an endpoint on which tokens can be overheard."""
-    if settings.http_endpoint is None or is_loopback(settings.http_endpoint):
+    if settings.http_endpoint is None or is_loopback(settings.http_endpoint) or settings.http_certificate is not None:
         return []
     return [
-        f"http/endpoint: tokens and messages cross the network to {settings.http_endpoint} without encryption; put a "
-        "reverse proxy with TLS before it (docs/http.md)"
+        f"http/endpoint: tokens and messages cross the network to {settings.http_endpoint} without encryption; set "
+        "http/tls/certificate, or put a reverse proxy with TLS before it (docs/http.md)"
     ]
 
 
 def missing_files(settings: HTTPSettings, folder: Path) -> list[str]:
-    """Return a sentence if the file of tokens is named and cannot be read."""
-    if settings.http_endpoint is None or settings.http_tokens is None:
+    """Return a sentence for each file that is named and cannot be read."""
+    if settings.http_endpoint is None:
         return []
-    path = folder / settings.http_tokens
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        return [f"http/tokens: the file {path} cannot be read: {error.strerror}"]
-    return []
+    named = {
+        "http/tokens": settings.http_tokens,
+        "http/tls/certificate": settings.http_certificate,
+        "http/tls/key": settings.http_key,
+        "http/tls/clients": settings.http_authority,
+    }
+    found = []
+    for name, path in named.items():
+        if path is None:
+            continue
+        try:
+            (folder / path).open("rb").close()
+        except OSError as error:
+            found.append(f"{name}: the file {folder / path} cannot be read: {error.strerror}")
+    return found

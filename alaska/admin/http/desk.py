@@ -10,6 +10,7 @@ from alaska.admin.http.answers import Answer
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.gate import Gate, Who
 from alaska.admin.http.routes import Asked, Routes
+from alaska.admin.http.tls import certificate_name
 from alaska.errors import HTTPRefused
 
 MOST_COOKIES = 50
@@ -61,7 +62,9 @@ class Desk:
 
     def _identify(self, exchange: Exchange) -> Who:
         headers = exchange.headers
-        return self._gate.identify(headers, cookies(headers.get("cookie", b"")), self._seconds())
+        return self._gate.identify(
+            headers, cookies(headers.get("cookie", b"")), certificate_name(exchange.transport), self._seconds()
+        )
 
 
 def cookies(header: bytes) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who asks: the user of a token or a cookie, and what pages of other origins may not do."""
+"""Who asks: the user of a token, a cookie or a certificate, and what pages of other origins may not do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from alaska.access import ANONYMOUS, Level
 from alaska.admin.http.sessions import COOKIE, Sessions
-from alaska.admin.http.users import NOBODY, Key, Role, User, Users
+from alaska.admin.http.users import CERTIFICATE, NOBODY, PASSWORD, Key, Role, User, Users
 from alaska.errors import HTTPRefused
 from alaska.system.events import should_log
 
@@ -87,8 +87,8 @@ class Gate:
         if site is not None and site not in _SAFE_SITES and (changes or not is_link):
             raise HTTPRefused(403, "pages of other origins may not use this")
 
-    def identify(self, headers: Mapping[str, bytes], cookies: Mapping[str, str], now: float) -> Who:
-        """Return who asks.
+    def identify(self, headers: Mapping[str, bytes], cookies: Mapping[str, str], certificate: str, now: float) -> Who:
+        """Return who asks. ``certificate`` is the name in the client's checked TLS certificate, or empty.
 
         :raises HTTPRefused: the token is wrong.
         """
@@ -98,10 +98,13 @@ class Gate:
         cookie = cookies.get(COOKIE.decode(), "")
         key = self.sessions.key_of(cookie, now) if cookie else None
         if key is not None:
-            user = self.users.with_password(key.value)[1] if key.kind == "password" else self.users.with_key(key)
+            user = self.users.with_name(PASSWORD, key.value)[1] if key.kind == PASSWORD else self.users.with_key(key)
             if user is not None:
                 return Who(user, key, is_by_cookie=True, cookie=cookie)
             self.sessions.end(cookie)
+        if certificate:
+            key, user = self.users.with_name(CERTIFICATE, certificate)
+            return Who(user, key)
         # Who comes through a proxy is not on this machine, only the proxy is.
         is_here = self._is_open and not any(name in headers for name in _FORWARDED)
         return Who(User("", Role.VIEW) if is_here else NOBODY)

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from alaska.admin.http.answers import Answer, in_json
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.sessions import Sessions, set_cookie
-from alaska.admin.http.users import Key, User, Users
+from alaska.admin.http.users import PASSWORD, Key, User, Users
 from alaska.errors import HTTPRefused
 from alaska.interfaces import Entry, Reactor, Verdict
 
@@ -75,7 +75,7 @@ class Login:
             raise HTTPRefused(429, "there were too many wrong passwords", headers={b"Retry-After": b"5"})
         if verdict.after > 0:
             await deferLater(self._reactor, verdict.after)
-        return self._users.with_password(given.user) if verdict.entry is Entry.GRANTED else None
+        return self._users.with_name(PASSWORD, given.user) if verdict.entry is Entry.GRANTED else None
 
     def current(self, asked: Asked) -> Answer:
         """Answer who asks."""

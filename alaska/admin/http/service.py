@@ -21,6 +21,7 @@ from alaska.admin.http.gate import Gate, LevelOf
 from alaska.admin.http.routes import Routes
 from alaska.admin.http.sessions import Sessions
 from alaska.admin.http.site import Site
+from alaska.admin.http.tls import Files, secured
 from alaska.admin.http.users import Users
 from alaska.config.http import HTTPSettings, is_loopback
 from alaska.endpoints import TCP, tcp
@@ -42,6 +43,7 @@ class Endpoint:
     hosts: frozenset[str] = frozenset()
     connections: int = 200
     octets: int = 8 * 2**20
+    tls: Files | None = None
 
     @classmethod
     def of(cls, settings: HTTPSettings) -> Endpoint | None:
@@ -51,6 +53,7 @@ class Endpoint:
         if text is None or at is None:
             return None
         is_local = is_loopback(text)
+        certificate, key = settings.http_certificate, settings.http_key
         return cls(
             at,
             is_local,
@@ -59,6 +62,7 @@ class Endpoint:
             frozenset(host.lower() for host in settings.http_hosts),
             settings.http_connections,
             settings.http_size_limit,
+            None if certificate is None or key is None else Files(certificate, key, settings.http_authority),
         )
 
 
@@ -103,6 +107,7 @@ class HTTPService(Service):
         self._pages: Pages | None = None
         self._port: IListeningPort | None = None
         self._retry: IDelayedCall | None = None
+        self._factory: Any = None
         self.site: Site | None = None
 
     @property
@@ -117,6 +122,7 @@ class HTTPService(Service):
         """Serve the endpoint, or wait until the process that has it ends.
 
         :raises CannotBind: it cannot be bound for another reason.
+        :raises ConfigurationError: the files for TLS cannot be used.
         """
         super().startService()
         endpoint = self._endpoint
@@ -133,6 +139,7 @@ class HTTPService(Service):
         desk = Desk(self._pages.routes, gate, self._reactor.seconds)
         exchange = partial(Exchange, desk)
         self.site = Site(self._reactor, exchange, desk.is_known, endpoint.connections, endpoint.octets)
+        self._factory = self.site if endpoint.tls is None else secured(self.site, endpoint.tls)
         self._pages.start()
         if not self._listen():
             self._log.warn(
@@ -144,11 +151,10 @@ class HTTPService(Service):
     def _listen(self) -> bool:
         """Bind the endpoint; return False, and try again later, if another process has it."""
         self._retry = None
-        assert self.site is not None
         at = self._endpoint.at
         host = {"*": "", "localhost": "127.0.0.1"}.get(at.host, at.host)
         try:
-            self._port = self._reactor.listenTCP(at.port, self.site, interface=host)
+            self._port = self._reactor.listenTCP(at.port, self._factory, interface=host)
         except CannotListenError as error:
             code = getattr(error.socketError, "errno", None)
             if code != errno.EADDRINUSE:

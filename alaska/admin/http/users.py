@@ -1,7 +1,7 @@
 """Who may ask what: roles, and the file of tokens.
 
 A line of the file is ``USER ROLE KEY``. The key is the SHA-256 of a random token, in hexadecimal digits, or the word
-``password`` for a user who logs in with the password.
+``password`` or ``certificate`` for a user who logs in with the password, or whose TLS certificate has this name.
 A plain hash is right for tokens: they are random, so that there is nothing to guess, and a slow hash would only cost
 time on each request.
 """
@@ -20,6 +20,7 @@ from alaska.names import printable
 
 MAX_FILE_OCTETS = 2**20
 PASSWORD = "password"  # noqa: S105  # a word of the file
+CERTIFICATE = "certificate"
 _DIGEST_DIGITS = 64
 _HEX = frozenset("0123456789abcdef")
 
@@ -92,9 +93,9 @@ class Users:
         self._refresh()
         return self._users.get(key)
 
-    def with_password(self, name: str) -> tuple[Key, User]:
-        """Return a user who has given the right password; the role is ``view`` if the file names none."""
-        key = Key(PASSWORD, name)
+    def with_name(self, kind: str, name: str) -> tuple[Key, User]:
+        """Return a user who has shown a password or a certificate; the role is ``view`` if the file names none."""
+        key = Key(kind, name)
         return key, self.with_key(key) or User(name, Role.VIEW)
 
     def _refresh(self) -> None:
@@ -139,11 +140,11 @@ def parse(text: str) -> tuple[dict[Key, User], list[str]]:
         role = next((role for role in Role if role and role.word == word), None)
         if role is None:
             faults.append(f"line {number}: the role must be view, send, operate or all, not {printable(word[:40])}")
-        elif key == PASSWORD:
+        elif key in (PASSWORD, CERTIFICATE):
             users[Key(key, name)] = User(name, role)
         elif len(key) == _DIGEST_DIGITS and not set(key.lower()) - _HEX:
             users[Key("token", key.lower())] = User(name, role)
         else:
             # Not shown: it may be a token instead of its hash.
-            faults.append(f"line {number}: the key must be a SHA-256 in hexadecimal digits, or password")
+            faults.append(f"line {number}: the key must be a SHA-256 in hexadecimal digits, password or certificate")
     return users, faults
