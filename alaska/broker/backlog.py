@@ -71,6 +71,11 @@ class Backlog:
         return bool(self.waiting or self._loaded)
 
     @property
+    def in_flight(self) -> int:
+        """The number of messages that are in flight to consumers."""
+        return len(self._loaded) - self._in_memory
+
+    @property
     def has_unloaded(self) -> bool:
         """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
         return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
@@ -97,7 +102,7 @@ class Backlog:
 
     def restore(self, messages: int, octets: int) -> None:
         """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
-        in_flight = len(self._loaded) - self._in_memory
+        in_flight = self.in_flight
         if messages - in_flight != self.waiting and not self.consumers.has_ready():
             self._read_from_start(self._lanes.remove_all())
         self.waiting = max(self._in_memory, messages - in_flight)

@@ -13,8 +13,12 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.access import AccessRules, Level, Verb
+from alaska.broker import admin_service
 from alaska.broker.access_control import AccessControl, refusal
+from alaska.broker.admin_service import AdminService
+from alaska.broker.administration import Administration
 from alaska.broker.batches import Batches, Clock
+from alaska.broker.broker_state import BrokerState, Outside
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService, level_of
@@ -35,7 +39,7 @@ from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
 
 CAPABILITIES = b"alaska/1 credit confirm replay"
-SECOND_EDITION = b" batch properties"
+SECOND_EDITION = b" batch properties admin"
 """Further capabilities, for clients that announce any of them."""
 MAX_CREDIT = 2**31
 STORE_ERROR_SECONDS = 60.0
@@ -62,11 +66,24 @@ class Broker:
         self._patterns = PatternAdmission(self._pattern_limits, self.counters)
         self.flows = Flows(limits.flow)
         self.clients = Clients()
-        self.access = AccessControl(rules, self.counters, {ADDRESS})
+        self.access = AccessControl(rules, self.counters, {ADDRESS, admin_service.ADDRESS})
         self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
         self.streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self._dead_letter_service = DeadLetterService(self.queues, self.counters)
+        self.outside = Outside()
+        self._state = BrokerState(
+            self.clients,
+            self.queues,
+            self.streams,
+            self.counters,
+            store,
+            limits,
+            self._close_for_administrator,
+            outside=self.outside,
+        )
+        self.administration = Administration(self._state)
+        self._admin_service = AdminService(self.administration, self.queues, self.counters, self._may_administer)
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._now = 0.0
@@ -98,6 +115,7 @@ class Broker:
         self._pattern_limits.configure(limits.patterns_of_one, limits.patterns, limits.patterns_of_name)
         self.flows.limits = limits.flow
         self._liveness.timeout = limits.client_timeout
+        self._state.limits = limits
         self.streams.configure(limits)
         self.queues.configure(limits)
 
@@ -161,6 +179,9 @@ class Broker:
         known, which is used for the times of records and dead letters.
         """
         self._now = now
+        if not self._state.started:
+            self._state.started = now
+        self.administration.tick(now)
         self.access.tick(now)
         if wall is not None:
             self.queues.wall_offset = wall - now
@@ -405,16 +426,26 @@ class Broker:
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
         if command.address == ADDRESS:
-            is_allowed = self._may_administer(client, level_of(command.subject))
+            is_allowed = self._may_administer(client, level_of(command.subject), True)
             self._dead_letter_service.received(client, command, is_allowed, self._now)
+        elif command.address == admin_service.ADDRESS:
+            self._admin_service.received(client, command, self._now)
         else:
             self.queues.send_service(client, command, self._now)
 
-    def _may_administer(self, client: Client, level: Level) -> bool:
-        """Return whether the client of the command that is being executed may administer the broker."""
+    def _may_administer(self, client: Client, level: Level, is_about_letters: bool) -> bool:
+        """Return whether the client of the command that is being executed may administer the broker.
+
+        This is where that is decided for all requests in-band; HTTP decides about its users itself.
+        """
         if self.access.is_active:
             return self.access.may_administer(client, level)
-        return self._dead_letters_are_open or self.batches.is_local
+        return self.batches.is_local or (is_about_letters and self._dead_letters_are_open)
+
+    def _close_for_administrator(self, client: Client) -> None:
+        """End the session of a client, which may open another one."""
+        self._remove(client, "admin")
+        self._send_to(client.peer, mlm.Error(errors.COMMAND_INVALID, b"an administrator has closed the session"))
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
         pattern = self._patterns.admit(client, PatternKey(False, command.address, command.pattern))

@@ -41,6 +41,7 @@ class Client:
     - ``permitted``: what the access rules have permitted; None if the session may do everything. ``answers``: whom the
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
       ``missed``: some offers and readers that were refused, or ended by new rules.
+    - ``number`` identifies the session for administrators, ``opened_at`` is when it began.
     - ``reads_batches``, ``has_properties``: what the client has announced (docs/protocol.md, section 7). ``outgoing``:
       what the broker has for it in this iteration of the event loop; None if the client gets single messages.
     """
@@ -63,6 +64,8 @@ class Client:
         "leases",
         "missed",
         "most_unconfirmed",
+        "number",
+        "opened_at",
         "origin",
         "outgoing",
         "peer",
@@ -97,7 +100,8 @@ class Client:
         self.router = router
         self.flow = flow
         self.is_full = flow.is_full
-        self.last_heard = now
+        self.number = 0
+        self.opened_at = self.last_heard = now
         self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
@@ -297,6 +301,8 @@ class Clients:
         self._by_peer: dict[bytes, Client] = {}
         self._by_address: dict[bytes, Client] = {}
         self._by_origin: dict[bytes, Client] = {}
+        self._by_number: dict[int, Client] = {}
+        self._last_number = 0
         # Bound methods, since they are called several times per message.
         self.by_peer: Callable[[bytes], Client | None] = self._by_peer.get
         """Return the client with this routing id, or None."""
@@ -304,6 +310,10 @@ class Clients:
         """Return the client that has this address at present, or None."""
         self.by_origin: Callable[[bytes], Client | None] = self._by_origin.get
         """Return the client with this routing id and user (``origin``), or None."""
+
+    def by_number(self, number: int) -> Client | None:
+        """Return the client whose session has this number, or None."""
+        return self._by_number.get(number)
 
     def __len__(self) -> int:
         return len(self._by_peer)
@@ -313,6 +323,9 @@ class Clients:
 
     def add(self, client: Client) -> Client | None:
         """Add a client, which takes over its address; return the client that had the address before."""
+        self._last_number += 1
+        client.number = self._last_number
+        self._by_number[client.number] = client
         self._by_peer[client.peer] = client
         self._by_origin[client.origin] = client
         if not client.address:
@@ -324,6 +337,7 @@ class Clients:
     def remove(self, client: Client) -> None:
         """Remove a client, and its address unless a newer client has it."""
         self._by_peer.pop(client.peer, None)
+        self._by_number.pop(client.number, None)
         self._by_origin.pop(client.origin, None)
         self.withdraw_address(client)
 

@@ -34,6 +34,11 @@ class Counters:
     store_errors: int = 0
     store_refused: int = 0
 
+    admin_requests: int = 0
+    """The requests for the broker's own services, and those of HTTP."""
+    admin_refused: int = 0
+    """Those whose sender may not do that."""
+
     def note_ended(self, cause: str) -> None:
         """Count a session that has ended."""
         self.ended[cause] = self.ended.get(cause, 0) + 1

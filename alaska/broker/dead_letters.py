@@ -5,7 +5,7 @@ Their content is only in the store. Everything else is cached in memory, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 
 from twisted.internet.defer import Deferred, succeed
@@ -86,6 +86,14 @@ class DeadLetters:
         """Return the next ``limit`` dead letters after a position, in order, without their content."""
         positions = nsmallest(limit, (position for position in self._summaries if position > after))
         return [self._summaries[position] for position in positions]
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        """Iterate over all dead letters without their content."""
+        return iter(list(self._summaries.values()))
+
+    def summary(self, position: int) -> DeadLetter | None:
+        """Return the dead letter at a position without its content, or None."""
+        return self._summaries.get(position)
 
     def has(self, position: int) -> bool:
         """Return whether there is a dead letter at a position."""

@@ -21,9 +21,9 @@ MOST_READS = 5
 OTHERS = ""
 """The label of all services together that have none of their own."""
 
-_OUTCOMES = ("attempts", "delivered", "expired", "failed", "not_found", "refused")
+_OUTCOMES = ("attempts", "delivered", "expired", "failed", "not_found", "purged", "refused")
 _DEAD = ("attempts", "failed", "not_found")
-_CAUSES = ("access", "closed", "disconnected", "error", "expired", "replaced", "unread")
+_CAUSES = ("access", "admin", "closed", "disconnected", "error", "expired", "replaced", "unread")
 _DROPPED = ("draining", "no_address", "no_room", "properties", "store_failed", "too_large", "unstorable")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from alaska.access import Level, Verb
 from alaska.admin.http.pages import Access, Contents
+from alaska.broker.administration import Served
 from alaska.broker.details import details
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings
@@ -20,6 +21,7 @@ def add_broker(
     contents.decide = service.decide
     contents.metrics.append(service.figures)
     contents.details.update(details(lambda: service.broker if service.serves else None))
+    contents.administered.append(("/api/v1", Served(service.administration)))
     rules = HTTPRules(service, needs_login=settings.mechanism != "null")
     contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of)
 

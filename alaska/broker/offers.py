@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from itertools import islice
 from typing import cast
 
 from alaska.broker.clients import Client
@@ -49,6 +50,10 @@ class Offers:
                 del self._offers[pattern.source]
                 has_changed = True
         return has_changed
+
+    def patterns(self, most: int) -> list[bytes]:
+        """Return the first patterns, at most ``most``."""
+        return list(islice(self._offers, most))
 
     # Consumers
 

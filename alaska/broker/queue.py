@@ -68,17 +68,28 @@ class Queue(Backlog):
         self._most_work = 0
         self._is_interrupted = False
         self._lanes_asked = 0
+        self.is_paused = False
+        """Whether nothing is delivered; see :meth:`pause`."""
+
+    def pause(self) -> None:
+        """Deliver nothing until :meth:`resume`; what arrives waits."""
+        # An interrupted queue takes no short cut, so that nothing has to be asked for each message.
+        self.is_paused = self._is_interrupted = True
+
+    def resume(self) -> None:
+        """Deliver again; the caller has to dispatch the queue."""
+        self.is_paused = False
 
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
         has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
-        return bool(self.waiting or self._loaded or has_consumers)
+        return bool(self.waiting or self._loaded or has_consumers or self.is_paused)
 
     @property
     def has_more_to_deliver(self) -> bool:
         """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
-        return self._is_interrupted or self.has_unloaded
+        return not self.is_paused and (self._is_interrupted or self.has_unloaded)
 
     # Incoming messages
 
@@ -174,6 +185,8 @@ class Queue(Backlog):
         The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages,
         unless there are many lanes. A message that is read counts once more per ``MESSAGE_OCTETS``.
         """
+        if self.is_paused:
+            return 0
         if most <= 0 and len(self._lanes) > MANY_LANES:
             self._is_interrupted = True
             return 0

@@ -45,6 +45,8 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self.offered_by: dict[Client, dict[bytes, None]] = {}
         """The services that each client offers."""
         self.window_memory = WindowMemory()
+        self.paused: set[bytes] = set()
+        """The services that are paused."""
 
     def restore(self) -> None:
         """Add the queues that the store has at startup."""

@@ -50,7 +50,8 @@ class Queues:
         self._most_octets = self._most_octets_of(limits)
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
-        self._position = self._restored_upto = store.last_position
+        self._position: int = store.last_position
+        self._restored_upto = self._position
         self._now = self._recounted_at = 0.0
         self.is_draining = False
         """Whether new requests are refused."""
@@ -83,6 +84,11 @@ class Queues:
         known = [each for each in (limits.content_octets, self._store.most_octets) if each is not None]
         return min(known, default=None)
 
+    @property
+    def octets(self) -> int:
+        """The octets that wait in all queues."""
+        return self._room.octets
+
     def continue_reading(self, name: QueueName, now: float) -> None:
         """Deliver messages of a queue that the store has fetched."""
         self._dispatch(self._queues.get(name), now)
@@ -91,6 +97,40 @@ class Queues:
         """Note that another broker has added a message to a queue; without consumers it is read later."""
         if (queue := self._queues.get(name)) is not None:
             queue.expect_more()
+
+    # What administrators do
+
+    @property
+    def last_position(self) -> int:
+        """The position of the newest message."""
+        return self._position
+
+    def pause(self, service: bytes) -> None:
+        """Deliver nothing of a service until :meth:`resume`; its requests are accepted."""
+        self._queues.paused.add(service)
+        self._queues.open(QueueKind.SERVICE, service).pause()
+
+    def resume(self, service: bytes, now: float) -> bool:
+        """End the pause of a service; return False if it is not paused."""
+        if service not in self._queues.paused:
+            return False
+        self._queues.paused.discard(service)
+        queue = self._queues.open(QueueKind.SERVICE, service)
+        queue.resume()
+        self._dispatch(queue, now)
+        self._queues.remove_if_unused(queue)
+        return True
+
+    def end_purged(self, message: Message, now: float) -> bool:
+        """End a message that an administrator deletes, and tell its sender; return False if it is in flight."""
+        self._now = now
+        if not self._remove_waiting(message):
+            return False
+        self._store.forget(message)
+        self.measures.of(message.queue).note_ended("purged")
+        self._forget(message)
+        self._confirmations.send(message, errors.FAILED, b"an administrator has purged the queue")
+        return True
 
     # From the sender
 

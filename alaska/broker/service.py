@@ -14,7 +14,9 @@ from twisted.logger import Logger
 from alaska.access import AccessRules
 from alaska.admin.families import Filled, one
 from alaska.admin.health import Check
+from alaska.admin.snapshots import Configuration
 from alaska.broker import readiness
+from alaska.broker.administration import Administration
 from alaska.broker.broker import Broker
 from alaska.broker.figures import LOGINS, SERVING, figures
 from alaska.broker.limits import Limits
@@ -24,6 +26,8 @@ from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import Entry, INetwork, IRouter, IStore, Reactor, Verdict
 
 TICK_SECONDS = 0.05
+OPERATION_SECONDS = 0.01
+"""The interval between turns of an operation that takes several."""
 TAKE_OVER_SECONDS = 0.25
 """The interval at which an embedded broker tries to bind the endpoints while another broker serves them."""
 RETRY_SECONDS = 1.0
@@ -68,6 +72,9 @@ class BrokerService(OperatedService):
         self._store: IStore | None = None
         self.broker: Broker | None = None
         self._continuation: IDelayedCall | None = None
+        self._operating: IDelayedCall | None = None
+        self.configuration: Callable[[], Configuration | None] = lambda: None
+        """Returns the settings in force, for administrators."""
 
     def figures(self) -> Iterator[Filled]:
         """Return the metrics of the broker; while it does not serve, there is only one, which says so."""
@@ -75,6 +82,10 @@ class BrokerService(OperatedService):
         yield LOGINS, one(0 if self._login_throttle is None else self._login_throttle.refused)
         if self.broker is not None and self._store is not None:
             yield from figures(self.broker, self._store)
+
+    def administration(self) -> Administration | None:
+        """Return the operations on the broker, or None while it does not serve."""
+        return self.broker.administration if self.broker is not None and self.serves else None
 
     @property
     def serves(self) -> bool:
@@ -119,6 +130,7 @@ class BrokerService(OperatedService):
             self._clock_offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store, self._rules)
             self.broker.queues.is_draining = self.is_draining
+            self._connect_administration(self.broker, self._router)
         except Exception:
             self._close()
             raise
@@ -130,6 +142,26 @@ class BrokerService(OperatedService):
         self._limits = limits
         if self.broker is not None:
             self.broker.configure(limits)
+
+    def _connect_administration(self, broker: Broker, router: IRouter) -> None:
+        outside = broker.outside
+        outside.endpoints = lambda: router.bound
+        outside.configuration = self.configuration
+        outside.drain, outside.resume = self.drain, self.resume
+        broker.administration.turns.on_more = self._continue_soon
+
+    def _continue_soon(self) -> None:
+        """Continue with operations that are done in turns; others get turns between them."""
+        if self._operating is None:
+            self._operating = self._reactor.callLater(OPERATION_SECONDS, self._continue_operations)
+
+    def _continue_operations(self) -> None:
+        self._operating = None
+        if self.broker is not None and self._store is not None:
+            turns = self.broker.administration.turns
+            turns.tick()
+            if turns:
+                self._continue_soon()
 
     def drain(self) -> None:
         """Refuse new requests; all that wait are delivered, and mail and streams are accepted."""
@@ -171,9 +203,10 @@ class BrokerService(OperatedService):
             if self._network is not None:
                 self._network.close()
             self._store = self._router = self._network = None
-            if self._continuation is not None:
-                self._continuation.cancel()
-                self._continuation = None
+            for call in (self._continuation, self._operating):
+                if call is not None:
+                    call.cancel()
+            self._continuation = self._operating = None
 
     def _now(self) -> float:
         """Return the broker's time: that of the store when it was opened, continued by the reactor's clock."""

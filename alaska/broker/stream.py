@@ -89,6 +89,24 @@ class Stream:
         self.was_stored = True
 
     @property
+    def first(self) -> int:
+        """The position of the first stored record; one more than ``last`` if none is stored."""
+        return self._first
+
+    @property
+    def retention(self) -> Retention:
+        """Which records are stored."""
+        return self._retention
+
+    def all_readers(self) -> list[Reader]:
+        """Return the readers."""
+        return list(self._readers.values())
+
+    def reader_of(self, client: Client) -> Reader | None:
+        """Return the reader of a client, if it has one."""
+        return self._readers.get(client)
+
+    @property
     def octets(self) -> int:
         """The octets of the stored records."""
         return self._octets
@@ -256,6 +274,16 @@ class Stream:
         if upto >= self._first:
             self._is_trimming = True
             self._store.trim(self.name, upto).addCallback(self._trimmed, upto).addErrback(self._not_trimmed)
+
+    def purge(self, upto: int) -> None:
+        """Remove records up to a position, at most as many as one trim removes; call it again for the rest."""
+        if not self._is_trimming and self._first <= upto:
+            upto = min(upto, self._first - 1 + TRIM_MAX_RECORDS)
+            if self._octets > TRIM_MAX_OCTETS:
+                upto = self._within_octets(upto)
+            if upto >= self._first:
+                self._is_trimming = True
+                self._store.trim(self.name, upto).addCallback(self._trimmed, upto).addErrback(self._not_trimmed)
 
     def _within_octets(self, upto: int) -> int:
         """Return the position, at most ``upto``, up to which one trim removes records."""

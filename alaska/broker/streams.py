@@ -73,6 +73,17 @@ class Streams:
                 stream.restore(last + 1, last, 0)
         return stream
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, name: bytes) -> Stream | None:
+        """Return the stream with this name, or None."""
+        return self._streams.get(name)
+
+    def names_read_by(self, client: Client) -> dict[bytes, None]:
+        """Return the names of the streams that a client reads."""
+        return self._read_by.get(client, {})
+
     def continue_reading(self, name: bytes) -> None:
         """Send lagging readers of a stream the records that the store has fetched."""
         stream = self._streams.get(name)

@@ -1,0 +1,150 @@
+"""Pages of lists that may be long: the work of each turn is bounded, and so are the octets of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from heapq import nsmallest
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from alaska.admin.requests import Query
+from alaska.admin.snapshots import Page, Snapshot
+from alaska.admin.text import to_name, to_text
+from alaska.errors import FAILED, OperationFailed
+
+TURN_ITEMS = 10_000
+"""The maximum number of items that one turn looks at; the next one is at the next tick."""
+TURN_SHOWN = 200
+"""The maximum number of items that one turn makes."""
+PAGE_OCTETS = 256 * 1024
+"""A page ends when its items have this size as JSON."""
+MOST_WORKS = 64
+"""The maximum number of operations that continue in turns at the same time."""
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Snapshot)
+Key: TypeAlias = "tuple[Any, ...]"
+"""The place of an item in its list: numbers, and names as octets."""
+Work: TypeAlias = "Generator[None, None, T]"
+"""Something that is done in turns: it yields between them, and returns its result."""
+Matches: TypeAlias = Callable[[bytes], bool]
+
+
+def matcher(match: str) -> Matches | None:
+    """Return a function for the names that ``match`` selects; None if that is all of them."""
+    octets = to_name(match)
+    if octets.startswith(b"^"):
+        start = octets[1:]
+        return lambda name: name.startswith(start)
+    return (lambda name: octets in name) if octets else None
+
+
+def write_key(key: Key) -> str:
+    """Return a key as text, for ``next``."""
+    return "/".join(to_text(each).replace("/", "\\x2f") if isinstance(each, bytes) else str(each) for each in key)
+
+
+def read_key(text: str, shape: tuple[type, ...]) -> Key | None:
+    """Return the key for which :func:`write_key` has returned this text; None for an empty text.
+
+    :raises OperationFailed: it is not the text of such a key.
+    """
+    if not text:
+        return None
+    parts = text.split("/")
+    try:
+        if len(parts) != len(shape):
+            raise ValueError(text)
+        return tuple(to_name(part) if kind is bytes else int(part) for part, kind in zip(parts, shape, strict=True))
+    except ValueError:
+        raise OperationFailed("the argument after must be the next of another page of the same list") from None
+
+
+def page_of(keys: list[Key], query: Query, shape: tuple[type, ...], show: Callable[[Key], S | None]) -> Work[Page[S]]:
+    """Return the page of a query of the items with these keys, in their order.
+
+    ``show`` returns an item, or None if it has gone since its key was collected.
+    """
+    after = read_key(query.after, shape)
+    best: list[Key] = []
+    for start in range(0, len(keys), TURN_ITEMS):
+        if start:
+            yield
+        part: Iterable[Key] = keys[start : start + TURN_ITEMS]
+        if after is not None:
+            part = [key for key in part if key > after]
+        best = nsmallest(query.limit + 1, [*best, *part])
+    items: list[S] = []
+    octets = 0
+    upto = None
+    for at, key in enumerate(best[: query.limit]):
+        if at and not at % TURN_SHOWN:
+            yield
+        item = show(key)
+        if item is not None:
+            octets += len(msgspec.json.encode(item))
+            if items and octets > PAGE_OCTETS:
+                break
+            items.append(item)
+        upto = key
+    has_more = upto is not None and upto != best[-1]
+    return Page(items=items, total=len(keys), next=write_key(upto) if has_more and upto is not None else None)
+
+
+def chosen(
+    items: Iterable[T], size: int, key: Callable[[T], Key], is_wanted: Callable[[T], bool] | None
+) -> Work[list[Key]]:
+    """Return the keys of the items that are wanted; ``items`` must not change meanwhile, ``size`` is their number."""
+    keys: list[Key] = []
+    items = iter(items)
+    for start in range(0, size, TURN_ITEMS):
+        if start:
+            yield
+        keys += [key(item) for item in islice(items, TURN_ITEMS) if is_wanted is None or is_wanted(item)]
+    return keys
+
+
+class Turns:
+    """Does works in turns: the first one at once, and the next ones at each :meth:`tick`, one after the other."""
+
+    def __init__(self) -> None:
+        self._works: list[tuple[Generator[None, None, Any], Deferred[Any]]] = []
+        self.on_more: Callable[[], None] = lambda: None
+        """Called when there is another turn to do, so that it need not wait for the next tick."""
+
+    def do(self, work: Work[T]) -> Deferred[T]:
+        """Begin a work; the Deferred returns its result, or fails with what it raises."""
+        done: Deferred[T] = Deferred()
+        if len(self._works) >= MOST_WORKS:
+            done.errback(OperationFailed("too many operations are being carried out; try again", FAILED))
+        elif self._continue(work, done):
+            self._works.append((work, done))
+            self.on_more()
+        return done
+
+    def __bool__(self) -> bool:
+        """Whether there is more to do."""
+        return bool(self._works)
+
+    def tick(self) -> None:
+        """Continue with the work that has waited longest, for one turn."""
+        if self._works:
+            work, done = self._works.pop(0)
+            if self._continue(work, done):
+                self._works.append((work, done))
+
+    def _continue(self, work: Generator[None, None, T], done: Deferred[T]) -> bool:
+        """Do one turn; return whether there is another one."""
+        try:
+            next(work)
+        except StopIteration as stop:
+            done.callback(stop.value)
+        except Exception:
+            done.errback(Failure())
+        else:
+            return True
+        return False

@@ -1,0 +1,121 @@
+"""The broker's own service ``alaska.admin``: the operations of administrators, in-band (docs/administration.md).
+
+The subject of a request is the name of an operation, its content JSON. The answer is mail to the sender's address, with
+the subject and tracker of the request, and JSON. ``alaska.letters`` is the service of earlier versions for dead letters
+(:mod:`alaska.broker.dead_letter_service`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from alaska import errors
+from alaska.access import Level
+from alaska.admin import snapshots as shown
+from alaska.admin.operations import BROKER, Operation
+from alaska.broker.administration import Administration
+from alaska.broker.clients import Client
+from alaska.broker.counters import Counters
+from alaska.broker.queues import Queues
+from alaska.errors import OperationFailed, StoreError
+from alaska.mlm import commands as mlm
+from alaska.names import printable
+
+ADDRESS = b"alaska.admin"
+SUMMARY = b"worker"
+"""The subject with which a worker tells its summary; there is no answer."""
+MAX_REQUEST_OCTETS = 16 * 1024
+REFUSED = (
+    "access to {service} is refused: by the access rules, or, if there are none, because the client does not connect "
+    "by ipc as a program of the broker's user"
+)
+MayAdminister = Callable[[Client, Level, bool], bool]
+_LETTERS = frozenset(name for name in BROKER if "letter" in name)
+
+
+class AdminService:
+    """Answers the requests of clients.
+
+    ``may`` decides whether the client of the command that is being executed may do what needs a level; the last
+    argument is whether it is about dead letters, which have a setting of their own.
+    """
+
+    _log = Logger()
+
+    def __init__(self, administration: Administration, queues: Queues, counters: Counters, may: MayAdminister) -> None:
+        self._administration = administration
+        self._queues = queues
+        self._counters = counters
+        self._may = may
+
+    def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
+        """Carry out a request of a client, or refuse it; the answer may come later."""
+        if command.subject == SUMMARY:
+            self._told(client, command, now)
+            return
+        operation = BROKER.get(printable(command.subject))
+        level = Level.VIEW if operation is None else operation.level
+        if not self._may(client, level, operation is not None and operation.name in _LETTERS):
+            self._refuse(client, command)
+        elif operation is None:
+            known = ", ".join(BROKER)
+            self._fail(client, command, OperationFailed(f"the subject must be one of {known}", errors.NOT_FOUND))
+        else:
+            self._perform(client, command, operation)
+
+    def _told(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
+        """Take over the summary of a worker: of whoever offers a service, and is no plain client."""
+        content = command.content[0] if len(command.content) == 1 else b""
+        is_worker = not client.is_plain and bool(self._queues.offered_by(client))
+        if not is_worker or not self._administration.workers.told(client, content, now):
+            self._counters.invalid += 1
+
+    def _refuse(self, client: Client, command: mlm.ServiceSend) -> None:
+        self._counters.refused += 1
+        self._counters.admin_refused += 1
+        reason = REFUSED.format(service=ADDRESS.decode())
+        if command.tracker and not client.is_plain:
+            client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, reason.encode()[: mlm.MAX_STRING_OCTETS]))
+        else:
+            self._fail(client, command, OperationFailed(reason, errors.ACCESS_REFUSED))
+
+    def _perform(self, client: Client, command: mlm.ServiceSend, operation: Operation) -> None:
+        content = command.content[0] if command.content else b""
+        try:
+            if len(content) > MAX_REQUEST_OCTETS or len(command.content) > 1:
+                raise OperationFailed(f"the content must be one frame of at most {MAX_REQUEST_OCTETS} octets")
+            request = msgspec.json.decode(content or b"{}", type=operation.takes)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self._fail(client, command, OperationFailed(f"the content is not valid: {error}"))
+        except OperationFailed as error:
+            self._fail(client, command, error)
+        else:
+            performed = self._administration.perform(operation.name, request, _who(client))
+            performed.addCallback(partial(self._answer, client, command))
+            performed.addErrback(partial(self._failed, client, command))
+
+    def _failed(self, client: Client, command: mlm.ServiceSend, failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, OperationFailed | StoreError):
+            self._log.failure("{subject} failed", failure, subject=printable(command.subject))
+            error = OperationFailed("it failed; see the broker's log", errors.INTERNAL_ERROR)
+        self._fail(client, command, error)
+
+    def _fail(self, client: Client, command: mlm.ServiceSend, error: errors.AlaskaError) -> None:
+        self._answer(client, command, shown.Failure(error=str(error), status=error.status))
+
+    def _answer(self, client: Client, command: mlm.ServiceSend, answer: msgspec.Struct) -> None:
+        if client.address:
+            content = msgspec.json.encode(answer)
+            mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (content,))
+            self._queues.send_mail(mail, ADDRESS, self._administration.now())
+
+
+def _who(client: Client) -> str:
+    user = "" if client.user is None else printable(client.user)
+    return f"{client.name} (user {user})" if user else client.name

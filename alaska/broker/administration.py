@@ -1,0 +1,235 @@
+"""What administrators can ask of a broker, and do with it: :class:`alaska.admin.operations.IAdministered`.
+
+Each operation is bounded in work for each turn (:class:`alaska.admin.pages.Turns`). Whoever calls :meth:`perform` has
+checked before that the user may do that.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from alaska import errors
+from alaska.admin import requests
+from alaska.admin import snapshots as shown
+from alaska.admin.operations import BROKER, IAdministered, Operation
+from alaska.admin.pages import Turns
+from alaska.admin.text import to_name
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
+from alaska.broker.snapshots import BrokerSnapshots, letter_shown
+from alaska.broker.worker_summaries import WorkerSummaries
+from alaska.errors import OperationFailed
+from alaska.message import DeadLetter, QueueKind, QueueName
+from alaska.mlm.commands import MAX_STRING_OCTETS
+
+MAX_READ_OCTETS = 4 * 1024 * 1024
+"""A dead letter with more octets is shown without its content."""
+MOST_PAUSED = 1000
+"""The maximum number of paused services: each is kept as long as it is paused."""
+
+
+@implementer(IAdministered)
+class Administration:
+    """The operations on one broker."""
+
+    _log = Logger()
+    operations: Mapping[str, Operation] = BROKER
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+        self._now = state.started
+        self.snapshots = BrokerSnapshots(state)
+        self.workers = WorkerSummaries(state.clients)
+        self.turns = Turns()
+        snapshots, do = self.snapshots, self.turns.do
+        self._do: dict[str, Callable[[Any], Any]] = {
+            "overview": lambda _: self.overview(),
+            "services": lambda query: do(snapshots.queues(query, QueueKind.SERVICE)),
+            "mailboxes": lambda query: do(snapshots.queues(query, QueueKind.MAILBOX)),
+            "queues": lambda query: do(snapshots.queues(query)),
+            "streams": lambda query: do(snapshots.streams(query)),
+            "readers": lambda query: do(snapshots.readers(query)),
+            "clients": lambda query: do(snapshots.clients(query)),
+            "workers": lambda query: do(self.workers.page(query, snapshots.time)),
+            "scripts": lambda query: do(self.workers.scripts(query)),
+            "store": lambda _: snapshots.store(),
+            "limits": lambda _: snapshots.limits(),
+            "configuration": lambda _: self._configuration(),
+            "letters": lambda query: do(snapshots.letters(query)),
+            "read-letter": self._read_letter,
+            "replay-letter": self._replay_letter,
+            "drop-letter": self._drop_letter,
+            "replay-letters": lambda letters: do(replay_letters(state, letters, self.now)),
+            "drop-letters": lambda letters: do(drop_letters(state, letters)),
+            "purge": self._purge,
+            "pause": self._pause,
+            "resume": self._resume,
+            "close-client": self._close_client,
+            "drain": lambda _: self._drain(),
+        }
+
+    def now(self) -> float:
+        """Return the broker's time."""
+        return self._now
+
+    def tick(self, now: float) -> None:
+        """Continue with what is done in turns; to be called several times a second."""
+        self._now = now
+        self.turns.tick()
+
+    def overview(self) -> shown.BrokerOverview:
+        """See :class:`IAdministered`."""
+        return self.snapshots.overview(self._now, len(self.workers))
+
+    def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
+        """See :class:`IAdministered`."""
+        do, operation = self._do.get(name), self.operations.get(name)
+        if do is None or operation is None:
+            return maybeDeferred(_raise, OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
+        self._state.counters.admin_requests += 1
+        if operation.is_change:
+            self._log.info("{who} asks for {name} {request}", who=who, name=name, request=_shown(request))
+        return maybeDeferred(do, request)
+
+    def _configuration(self) -> shown.Configuration:
+        configuration = self._state.outside.configuration()
+        if configuration is None:
+            raise OperationFailed("this broker has no configuration file", errors.NOT_FOUND)
+        return configuration
+
+    # Dead letters
+
+    def _read_letter(self, request: requests.OneLetter) -> Deferred[shown.LetterContent]:
+        letters = self._state.queues.dead_letters
+        summary = letters.summary(request.position)
+        if summary is None:
+            raise _no_letter(request.position)
+        if summary.message.size > MAX_READ_OCTETS:
+            return maybeDeferred(lambda: shown.LetterContent(letter=letter_shown(summary), content=None))
+
+        def with_content(letter: DeadLetter | None) -> shown.LetterContent:
+            if letter is None:
+                raise _no_letter(request.position)
+            content = [base64.b64encode(frame).decode() for frame in letter.message.content]
+            return shown.LetterContent(letter=letter_shown(summary), content=content)
+
+        return letters.find(request.position).addCallback(with_content)
+
+    def _replay_letter(self, request: requests.OneLetter) -> Deferred[shown.Done]:
+        queues = self._state.queues
+        if queues.dead_letters.summary(request.position) is None:
+            raise _no_letter(request.position)
+
+        def replayed(is_done: bool) -> shown.Done:
+            return shown.Done(done=is_done, count=int(is_done), note="" if is_done else "there is no room for it")
+
+        return queues.replay_dead_letter(request.position, self._now).addCallback(replayed)
+
+    def _drop_letter(self, request: requests.OneLetter) -> shown.Done:
+        if not self._state.queues.dead_letters.drop(request.position):
+            raise _no_letter(request.position)
+        return shown.Done(count=1)
+
+    # Queues, streams and clients
+
+    def _purge(self, request: requests.OneQueue) -> Deferred[shown.Done]:
+        name = to_name(request.name)
+        if request.kind == "stream":
+            stream = self._state.streams.get(name)
+            if stream is None:
+                raise OperationFailed("there is no such stream", errors.NOT_FOUND)
+            return self.turns.do(purge_stream(stream))
+        queue = QueueName(QueueKind(request.kind), name)
+        if queue not in self._state.queues.table:
+            raise OperationFailed(f"there is no such {request.kind}", errors.NOT_FOUND)
+        return self.turns.do(purge_queue(self._state, queue, self.now))
+
+    def _pause(self, request: requests.OneService) -> shown.Done:
+        name = _service(request)
+        paused = self._state.queues.table.paused
+        if name not in paused and len(paused) >= MOST_PAUSED:
+            raise OperationFailed(f"at most {MOST_PAUSED} services can be paused", errors.FAILED)
+        self._state.queues.pause(name)
+        return shown.Done(note="until it is resumed" if self._state.store.is_durable else "until the broker ends")
+
+    def _resume(self, request: requests.OneService) -> shown.Done:
+        if request.service is None:
+            return _call(self._state.outside.resume)
+        if not self._state.queues.resume(_service(request), self._now):
+            raise OperationFailed("this service is not paused", errors.NOT_FOUND)
+        return shown.Done()
+
+    def _close_client(self, request: requests.OneClient) -> shown.Done:
+        clients = self._state.clients
+        if (request.number is None) == (request.address is None):
+            raise OperationFailed("either number or address is needed")
+        if request.number is not None:
+            client = clients.by_number(request.number)
+        else:
+            client = clients.by_address(to_name(cast("str", request.address)))
+        if client is None:
+            raise OperationFailed("there is no such client", errors.NOT_FOUND)
+        self._state.close_client(client)
+        return shown.Done(count=1)
+
+    def _drain(self) -> shown.Done:
+        return _call(self._state.outside.drain)
+
+
+@implementer(IAdministered)
+class Served:
+    """The operations on the broker that ``current`` returns; it may return None, while this process serves none."""
+
+    operations: Mapping[str, Operation] = BROKER
+
+    def __init__(self, current: Callable[[], Administration | None]) -> None:
+        self._current = current
+
+    def overview(self) -> shown.BrokerOverview:
+        """See :class:`IAdministered`; raises OperationFailed while there is no broker."""
+        return self._broker().overview()
+
+    def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
+        """See :class:`IAdministered`; fails with OperationFailed while there is no broker."""
+        return maybeDeferred(lambda: self._broker().perform(name, request, who))
+
+    def _broker(self) -> Administration:
+        broker = self._current()
+        if broker is None:
+            raise OperationFailed("another process serves the endpoint of this broker", errors.CONNECTION_REFUSED)
+        return broker
+
+
+def _raise(error: OperationFailed) -> None:
+    raise error
+
+
+def _call(do: Callable[[], None] | None) -> shown.Done:
+    if do is None:
+        raise OperationFailed("this broker cannot be drained or resumed", errors.NOT_IMPLEMENTED)
+    do()
+    return shown.Done()
+
+
+def _service(request: requests.OneService) -> bytes:
+    name = to_name(request.service or "")
+    if not 0 < len(name) <= MAX_STRING_OCTETS:
+        raise OperationFailed(f"service must be a name of 1 to {MAX_STRING_OCTETS} octets")
+    return name
+
+
+def _no_letter(position: int) -> OperationFailed:
+    return OperationFailed(f"there is no dead letter {position}", errors.NOT_FOUND)
+
+
+def _shown(request: Struct) -> str:
+    """Return the arguments that are given, for the log; names are escaped by repr."""
+    given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) not in (None, "")}
+    return ", ".join(f"{name}={value!r}" for name, value in given.items())

@@ -1,0 +1,39 @@
+"""What administration sees of a broker: the objects of its rules, and what is outside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from alaska.admin.snapshots import Configuration
+from alaska.broker.clients import Client, Clients
+from alaska.broker.counters import Counters
+from alaska.broker.limits import Limits
+from alaska.broker.queues import Queues
+from alaska.broker.streams import Streams
+from alaska.interfaces import IStore
+
+
+@dataclass
+class Outside:
+    """What the rules do not know: the endpoints, the settings, and how the whole program is drained and resumed."""
+
+    endpoints: Callable[[], Sequence[str]] = lambda: ()
+    configuration: Callable[[], Configuration | None] = lambda: None
+    drain: Callable[[], None] | None = None
+    resume: Callable[[], None] | None = None
+
+
+@dataclass
+class BrokerState:
+    """The parts of a broker. ``close_client`` ends a session; ``started`` is in the broker's time."""
+
+    clients: Clients
+    queues: Queues
+    streams: Streams
+    counters: Counters
+    store: IStore
+    limits: Limits
+    close_client: Callable[[Client], None]
+    started: float = 0.0
+    outside: Outside = field(default_factory=Outside)

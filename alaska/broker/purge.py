@@ -1,0 +1,103 @@
+"""Operations on many messages, records or dead letters, each of which is done in turns (:mod:`alaska.admin.pages`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alaska.admin.pages import Work, chosen
+from alaska.admin.requests import Letters
+from alaska.admin.snapshots import Done
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.snapshots import selection
+from alaska.broker.stream import Stream
+from alaska.message import DeadLetter, QueueName
+
+MESSAGES_PER_TURN = 300
+LETTERS_PER_TURN = 300
+MOST_FETCHED = 16
+"""The maximum number of dead letters that are read from the store at the same time."""
+MOST_WAITS = 2000
+"""After this many turns in which the store had nothing ready, or refused to delete, the operation ends early."""
+EARLY = "the store did not answer in time; ask again for the rest"
+
+
+def purge_queue(state: BrokerState, name: QueueName, now: Callable[[], float]) -> Work[Done]:
+    """End the messages that wait in a queue at present; their senders are told."""
+    queues, store = state.queues, state.store
+    upto, after, count, waits = queues.last_position, 0, 0, 0
+    while waits < MOST_WAITS and (queue := queues.table.get(name)) is not None and queue.waiting:
+        if not store.is_durable:
+            # What is in memory may not be in the store; it stays there only if a consumer is ready.
+            queue.leave_in_store()
+        page = store.waiting(name, after, MESSAGES_PER_TURN)
+        for message in page:
+            if message.position > upto:
+                return Done(count=count)
+            count += queues.end_purged(message, now())
+            after = message.position
+        if page.upto is None:
+            break
+        waits = 0 if page or page.upto > after else waits + 1
+        after = max(after, page.upto)
+        yield
+    return Done(done=waits < MOST_WAITS, count=count, note="" if waits < MOST_WAITS else EARLY)
+
+
+def purge_stream(stream: Stream) -> Work[Done]:
+    """Delete the records of a stream that are stored at present."""
+    first, upto, waits = stream.first, stream.last, 0
+    while stream.first <= upto and waits < MOST_WAITS:
+        before = stream.first
+        stream.purge(upto)
+        if stream.first <= upto:
+            waits = waits + 1 if stream.first == before else 0
+            yield
+    return Done(done=waits < MOST_WAITS, count=stream.first - first, note="" if waits < MOST_WAITS else EARLY)
+
+
+def drop_letters(state: BrokerState, letters: Letters) -> Work[Done]:
+    """Delete the dead letters that match at present."""
+    positions = yield from _positions(state, letters)
+    count = 0
+    for at, position in enumerate(positions):
+        if at and not at % LETTERS_PER_TURN:
+            yield
+        count += state.queues.dead_letters.drop(position)
+    return Done(count=count)
+
+
+def replay_letters(state: BrokerState, letters: Letters, now: Callable[[], float]) -> Work[Done]:
+    """Send the dead letters again that match at present, oldest first; end at the first for which there is no room."""
+    positions = yield from _positions(state, letters)
+    counts = {True: 0, False: 0}
+    fetched = 0
+
+    def ended(is_done: bool) -> None:
+        counts[is_done] += 1
+
+    def failed(_failure: object) -> None:
+        counts[False] += 1
+
+    for position in positions:
+        while fetched - sum(counts.values()) >= MOST_FETCHED:
+            yield
+        if counts[False]:
+            break
+        fetched += 1
+        state.queues.replay_dead_letter(position, now()).addCallbacks(ended, failed)
+        if not fetched % MOST_FETCHED:
+            yield
+    while fetched > sum(counts.values()):
+        yield
+    is_done = not counts[False]
+    return Done(done=is_done, count=counts[True], note="" if is_done else "one could not be sent again, or has gone")
+
+
+def _positions(state: BrokerState, letters: Letters) -> Work[list[int]]:
+    dead = state.queues.dead_letters
+
+    def key(letter: DeadLetter) -> tuple[int]:
+        return (letter.message.position,)
+
+    keys = yield from chosen(dead, len(dead), key, selection(letters))
+    return sorted(position for (position,) in keys)

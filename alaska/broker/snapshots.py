@@ -1,0 +1,399 @@
+"""Typed snapshots of a broker (:mod:`alaska.admin.snapshots`): everything that shows a broker reads these.
+
+This module alone reads the objects of the rules for that. Long lists are made in turns (:mod:`alaska.admin.pages`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+
+import alaska
+from alaska.admin import snapshots as shown
+from alaska.admin.pages import Key, Work, chosen, matcher, page_of
+from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
+from alaska.admin.text import to_name, to_text
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.clients import Client
+from alaska.broker.measures import QueueMeasures
+from alaska.broker.offers import Offers
+from alaska.broker.queue import Queue
+from alaska.broker.stream import Stream
+from alaska.broker.stream_readers import Reader
+from alaska.errors import StoreError
+from alaska.message import DeadLetter, QueueKind, QueueName
+from alaska.system.histogram import Histogram
+
+MOST_LISTED = 20
+"""The maximum number of patterns, services and streams that are shown of one queue or client."""
+MOST_READ = 20
+"""The maximum number of queues of a page whose oldest message is looked for in the store."""
+CENSUS_QUEUES = 10_000
+"""The number of queues that are counted at a time."""
+_KINDS = (QueueKind.SERVICE, QueueKind.MAILBOX)
+_NUMBER_OF = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+class Census:
+    """Counts the queues, and what waits in them; of many queues, a part at each call, so that the sums are older."""
+
+    def __init__(self) -> None:
+        self._left: list[Queue] = []
+        self._counting = [0, 0, 0, 0]
+        self._counted = [0, 0, 0, 0]
+
+    def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> tuple[int, int, int, int]:
+        """Return the numbers of services, mailboxes, waiting messages and paused services."""
+        if not self._left:
+            self._left = list(table.values())
+            self._counting = [0, 0, 0, 0]
+        part, self._left = self._left[:CENSUS_QUEUES], self._left[CENSUS_QUEUES:]
+        counts = self._counting
+        services = sum(queue.name[0] is QueueKind.SERVICE for queue in part)
+        counts[0] += services
+        counts[1] += len(part) - services
+        counts[2] += sum(queue.waiting for queue in part)
+        counts[3] += sum(queue.is_paused for queue in part)
+        if not self._left:
+            self._counted = counts
+        services, mailboxes, waiting, paused = self._counted
+        return services, mailboxes, waiting, paused
+
+
+class BrokerSnapshots:
+    """Makes the snapshots of a broker."""
+
+    def __init__(self, state: BrokerState) -> None:
+        self._state = state
+        self._census = Census()
+        self._host = socket.gethostname()
+
+    def time(self, broker_time: float) -> float:
+        """Return the wall clock's time of a time of the broker."""
+        return broker_time + self._state.queues.wall_offset
+
+    # In one look
+
+    def overview(self, now: float, workers: int) -> shown.BrokerOverview:
+        """Return the overview; ``workers`` report to this broker."""
+        state = self._state
+        queues, outside = state.queues, state.outside
+        services, mailboxes, waiting, paused = self._census.count(queues.table)
+        return shown.BrokerOverview(
+            version=alaska.__version__,
+            host=self._host,
+            pid=os.getpid(),
+            time=self.time(now),
+            started=self.time(state.started),
+            endpoints=list(outside.endpoints()),
+            draining=queues.is_draining,
+            clients=len(state.clients),
+            workers=workers,
+            services=services,
+            mailboxes=mailboxes,
+            streams=len(state.streams),
+            paused=paused,
+            waiting=waiting,
+            waiting_octets=queues.octets,
+            dead_letters=len(queues.dead_letters),
+            store_complaint=state.store.complaint,
+            totals=self._totals(),
+        )
+
+    def _totals(self) -> shown.Totals:
+        counters = self._state.counters
+        return shown.Totals(
+            commands=counters.received,
+            delivered=counters.delivered,
+            redelivered=counters.redelivered,
+            dead_lettered=counters.dead_lettered,
+            dropped=dict(counters.dropped_for),
+            sessions=counters.opened,
+            sessions_ended=dict(counters.ended),
+            refused=counters.refused,
+            access_refused=counters.access_refused,
+            malformed=counters.malformed,
+            invalid=counters.invalid,
+            store_errors=counters.store_errors,
+            admin_requests=counters.admin_requests,
+            admin_refused=counters.admin_refused,
+        )
+
+    def store(self) -> shown.StoreState:
+        """Return the state of the store."""
+        store = self._state.store
+        measures = store.measures
+        none = Histogram()
+        each = (none, none, none) if measures is None else (measures.rows, measures.write, measures.commit)
+        rows, write, commit = (histogram.read() for histogram in each)
+        return shown.StoreState(
+            durable=bool(store.is_durable),
+            shared=bool(store.is_shared),
+            complaint=store.complaint,
+            has_room=bool(store.has_room),
+            last_position=store.last_position,
+            damaged=store.damaged,
+            refused=store.refused,
+            batches=sum(rows.counts),
+            rows=round(rows.total),
+            write_seconds=write.total,
+            commit_seconds=commit.total,
+            failures=0 if measures is None else measures.failures,
+            most_octets=store.most_octets,
+        )
+
+    def limits(self) -> shown.Limits:
+        """Return the limits, and how much of them is used."""
+        state = self._state
+        limits, letters = state.limits, state.limits.dead_letters
+        rows: list[tuple[str, float | None, float | None]] = [
+            ("server/timeout", _finite(limits.client_timeout), None),
+            ("mlm_server/clients/limit", limits.clients, len(state.clients)),
+            ("mlm_server/mailbox/size-limit", limits.mailbox.most_octets, None),
+            ("mlm_server/service/queue/size-limit", limits.service.most_octets, None),
+            ("mlm_server/stream/size-limit", limits.stream.most_octets, None),
+            ("mlm_server/size-limit", limits.total.most_octets, state.queues.octets),
+            ("mlm_server/content/size-limit", limits.content_octets, None),
+            ("mlm_server/clients/patterns", limits.patterns_of_one, None),
+            ("mlm_server/patterns/limit", limits.patterns, None),
+            ("mlm_server/queues/limit", limits.queues, len(state.queues.table)),
+            ("mlm_server/stream/limit", limits.streams, len(state.streams)),
+            ("mlm_server/service/attempts", limits.attempts, None),
+            ("mlm_server/letters/count", letters.most, len(state.queues.dead_letters)),
+            ("mlm_server/letters/size", letters.most_octets, state.queues.dead_letters.octets),
+            ("mlm_server/letters/age", letters.most_seconds, None),
+            ("mlm_server/clients/unconfirmed-size", limits.unconfirmed_octets, None),
+        ]
+        return shown.Limits(limits=[shown.Limit(setting=name, most=most, used=used) for name, most, used in rows])
+
+    # Queues
+
+    def queues(self, query: QueueQuery, kind: QueueKind | None = None) -> Work[shown.Page[shown.Queue]]:
+        """Return a page of the queues, of one kind or of both."""
+        table = self._state.queues.table
+        matches = matcher(query.match)
+        is_wanted: Callable[[Queue], bool] | None = None
+        if kind is not None or matches is not None:
+
+            def is_wanted(queue: Queue) -> bool:
+                name = queue.name
+                return (kind is None or name[0] is kind) and (matches is None or matches(name[1]))
+
+        key, shape = _QUEUE_KEYS[query.sort]
+        keys = yield from chosen(list(table.values()), len(table), key, is_wanted)
+        reads = _Reads(MOST_READ)
+        return (yield from page_of(keys, query, shape, lambda each: self._queue_at(each, reads)))
+
+    def _queue_at(self, key: Key, reads: _Reads) -> shown.Queue | None:
+        queue = self._state.queues.table.get(QueueName(_KINDS[key[-2]], key[-1]))
+        return None if queue is None else self._queue(queue, reads)
+
+    def _queue(self, queue: Queue, reads: _Reads) -> shown.Queue:
+        name, consumers = queue.name, queue.consumers
+        patterns: list[bytes] = []
+        if isinstance(consumers, Offers):
+            count, patterns = len(consumers.clients), consumers.patterns(MOST_LISTED)
+        else:
+            count = consumers.count(b"")
+        own = self._state.queues.measures.services.get(name.address) if name.kind is QueueKind.SERVICE else None
+        return shown.Queue(
+            kind=name.kind.value,
+            name=to_text(name.address),
+            waiting=queue.waiting,
+            octets=queue.octets,
+            in_flight=queue.in_flight,
+            oldest=self._oldest(queue, reads),
+            consumers=count,
+            paused=queue.is_paused,
+            patterns=[to_text(each) for each in patterns],
+            measures=None if own is None else _measures(own),
+        )
+
+    @staticmethod
+    def _oldest(queue: Queue, reads: _Reads) -> float | None:
+        if not queue.waiting:
+            return None
+        if queue.oldest is None:
+            try:
+                reads.left -= queue.find_oldest(reads.left > 0)
+            except StoreError:
+                return None
+        return queue.oldest / 1000 if queue.oldest else None
+
+    # Streams
+
+    def streams(self, query: Query) -> Work[shown.Page[shown.Stream]]:
+        """Return a page of the streams."""
+        streams, matches = self._state.streams, matcher(query.match)
+        is_wanted = None if matches is None else (lambda stream: matches(stream.name))
+        keys = yield from chosen(list(streams), len(streams), lambda stream: (stream.name,), is_wanted)
+        return (yield from page_of(keys, query, (bytes,), self._stream_at))
+
+    def _stream_at(self, key: Key) -> shown.Stream | None:
+        stream = self._state.streams.get(key[0])
+        if stream is None:
+            return None
+        kept = stream.retention
+        return shown.Stream(
+            name=to_text(stream.name),
+            first=stream.first,
+            last=stream.last,
+            octets=stream.octets,
+            readers=stream.readers,
+            lagging=len(stream.lagging),
+            unstored=stream.refused,
+            retention=shown.Retained(records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds),
+        )
+
+    def readers(self, query: ReaderQuery) -> Work[shown.Page[shown.Reader]]:
+        """Return a page of the readers, of one stream or of all."""
+        matches = matcher(query.match)
+        streams: list[Stream] = list(self._state.streams)
+        if query.stream is not None:
+            one = self._state.streams.get(to_name(query.stream))
+            streams = [] if one is None else [one]
+        keys: list[Key] = []
+        for at, stream in enumerate(streams):
+            if at and not at % (CENSUS_QUEUES // 10):
+                yield
+            if matches is None or matches(stream.name):
+                keys += [(stream.name, reader.client.number) for reader in stream.all_readers()]
+        return (yield from page_of(keys, query, (bytes, int), self._reader_at))
+
+    def _reader_at(self, key: Key) -> shown.Reader | None:
+        name, number = key
+        stream, client = self._state.streams.get(name), self._state.clients.by_number(number)
+        reader = None if stream is None or client is None else stream.reader_of(client)
+        return None if reader is None or stream is None else _reader(stream, reader)
+
+    # Clients
+
+    def clients(self, query: Query) -> Work[shown.Page[shown.Client]]:
+        """Return a page of the clients, in the order in which they have connected."""
+        clients, matches = self._state.clients, matcher(query.match)
+        is_wanted = None if matches is None else (lambda client: matches(client.address))
+        keys = yield from chosen(clients, len(clients), lambda client: (client.number,), is_wanted)
+        return (yield from page_of(keys, query, (int,), self._client_at))
+
+    def _client_at(self, key: Key) -> shown.Client | None:
+        client = self._state.clients.by_number(key[0])
+        return None if client is None else self._client(client)
+
+    def _client(self, client: Client) -> shown.Client:
+        offers = self._state.queues.table.offered_by.get(client, {})
+        reads = self._state.streams.names_read_by(client)
+        return shown.Client(
+            number=client.number,
+            address=to_text(client.address),
+            user=None if client.user is None else to_text(client.user),
+            opened=self.time(client.opened_at),
+            last_heard=self.time(client.last_heard),
+            credit=client.credit,
+            unconfirmed=len(client.leases),
+            unconfirmed_octets=client.unconfirmed,
+            full=client.is_full,
+            batches=client.reads_batches,
+            properties=client.has_properties,
+            offers=[to_text(each) for each in islice(offers, MOST_LISTED)],
+            offer_count=len(offers),
+            reads=[to_text(each) for each in islice(reads, MOST_LISTED)],
+            read_count=len(reads),
+        )
+
+    # Dead letters
+
+    def letters(self, query: LetterQuery) -> Work[shown.Page[shown.Letter]]:
+        """Return a page of the dead letters that match."""
+        letters = self._state.queues.dead_letters
+        keys = yield from chosen(letters, len(letters), lambda letter: (letter.message.position,), selection(query))
+        page = Query(after=query.after, limit=query.limit)
+        return (yield from page_of(keys, page, (int,), lambda key: _shown_letter(letters.summary(key[0]))))
+
+
+class _Reads:
+    """The number of reads from the store that are left for a page."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+_QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {
+    "": (lambda queue: (_NUMBER_OF[queue.name[0]], queue.name[1]), (int, bytes)),
+    "waiting": (lambda queue: (-queue.waiting, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
+    "octets": (lambda queue: (-queue.octets, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
+}
+
+
+def selection(letters: Letters) -> Callable[[DeadLetter], bool] | None:
+    """Return a function that says whether a dead letter is one of those; None if all are."""
+    wanted: list[tuple[Callable[[DeadLetter], object], object]] = []
+    if letters.queue is not None:
+        wanted.append((lambda letter: letter.message.queue.kind.value, letters.queue))
+    if letters.address is not None:
+        wanted.append((lambda letter: letter.message.queue.address, to_name(letters.address)))
+    if letters.subject is not None:
+        wanted.append((lambda letter: letter.message.subject, to_name(letters.subject)))
+    if letters.sender is not None:
+        wanted.append((lambda letter: letter.message.sender, to_name(letters.sender)))
+    if letters.status is not None:
+        wanted.append((lambda letter: letter.status, letters.status))
+    return partial(_has_all, wanted) if wanted else None
+
+
+def _has_all(wanted: list[tuple[Callable[[DeadLetter], object], object]], letter: DeadLetter) -> bool:
+    return all(value(letter) == expected for value, expected in wanted)
+
+
+def letter_shown(letter: DeadLetter) -> shown.Letter:
+    """Return a dead letter without its content."""
+    message = letter.message
+    return shown.Letter(
+        position=message.position,
+        queue=message.queue.kind.value,
+        address=to_text(message.queue.address),
+        sender=to_text(message.sender),
+        subject=to_text(message.subject),
+        tracker=to_text(message.tracker),
+        attempts=message.attempts,
+        octets=message.size,
+        status=letter.status,
+        reason=to_text(letter.reason),
+        time=letter.time,
+    )
+
+
+def _shown_letter(letter: DeadLetter | None) -> shown.Letter | None:
+    return None if letter is None else letter_shown(letter)
+
+
+def _measures(own: QueueMeasures) -> shown.Ended:
+    waiting, running = own.waiting.read(), own.running.read()
+    return shown.Ended(
+        accepted=own.immediate + own.enqueued,
+        redelivered=own.redelivered,
+        succeeded=sum(running.counts),
+        ended=dict(own.ended),
+        waited=sum(waiting.counts),
+        waited_seconds=waiting.total,
+        running_seconds=running.total,
+    )
+
+
+def _reader(stream: Stream, reader: Reader) -> shown.Reader:
+    position = stream.last + 1 if reader.next_position is None else reader.next_position
+    return shown.Reader(
+        stream=to_text(stream.name),
+        client=reader.client.number,
+        address=to_text(reader.client.address),
+        patterns=[to_text(each.source) for each in islice(reader.subscriptions, MOST_LISTED)],
+        position=position,
+        lag=max(0, stream.last + 1 - max(position, stream.first)),
+        records=reader.wants_records,
+    )
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == float("inf") else seconds

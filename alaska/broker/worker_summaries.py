@@ -1,0 +1,110 @@
+"""What the workers of a broker have told it about themselves, once a second each (:class:`Summary`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from alaska.admin.pages import Key, Work, matcher, page_of
+from alaska.admin.requests import Query
+from alaska.admin.snapshots import Page, Script, Summary, Worker
+from alaska.admin.text import to_name
+from alaska.broker.clients import Client, Clients
+
+MOST_WORKERS = 1000
+"""The maximum number of workers whose summaries are kept."""
+MOST_OCTETS = 32 * 1024
+"""The maximum size of a summary; larger ones are ignored."""
+MOST_SCRIPTS = 100
+"""The maximum number of scripts of one worker, and of different scripts of all workers together ten times as many."""
+MIN_SECONDS = 0.5
+"""A summary that follows another one of the same worker sooner is ignored."""
+MOST_REASONS = 32
+"""The maximum number of different reasons of errors of a script."""
+_DECODER = msgspec.json.Decoder(Summary)
+
+
+class WorkerSummaries:
+    """The last summary of each worker that is connected."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._known: dict[int, tuple[float, Summary]] = {}
+
+    def __len__(self) -> int:
+        self._forget()
+        return len(self._known)
+
+    def told(self, client: Client, content: bytes, now: float) -> bool:
+        """Take over what a worker has told; return whether it was, or ignored since it is invalid or too much."""
+        before = self._known.get(client.number)
+        if len(content) > MOST_OCTETS or (before is not None and now - before[0] < MIN_SECONDS):
+            return False
+        if before is None and len(self._known) >= MOST_WORKERS:
+            self._forget()
+            if len(self._known) >= MOST_WORKERS:
+                return False
+        try:
+            summary = _DECODER.decode(content)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        if len(summary.scripts) > MOST_SCRIPTS or any(len(each.errors) > MOST_REASONS for each in summary.scripts):
+            return False
+        self._known[client.number] = now, summary
+        return True
+
+    def _forget(self) -> None:
+        """Forget workers that have gone."""
+        for number in [each for each in self._known if self._clients.by_number(each) is None]:
+            del self._known[number]
+
+    def page(self, query: Query, time: Callable[[float], float]) -> Work[Page[Worker]]:
+        """Return a page of the workers; ``time`` converts the broker's time."""
+        self._forget()
+        matches = matcher(query.match)
+
+        def is_wanted(number: int) -> bool:
+            client = self._clients.by_number(number)
+            return client is not None and (matches is None or matches(client.address))
+
+        def show(key: Key) -> Worker | None:
+            known = self._known.get(key[0])
+            return None if known is None else Worker(client=key[0], told=time(known[0]), overview=known[1].overview)
+
+        keys: list[Key] = [(number,) for number in self._known if is_wanted(number)]
+        return (yield from page_of(keys, query, (int,), show))
+
+    def scripts(self, query: Query) -> Work[Page[Script]]:
+        """Return a page of the scripts of all workers, added up by name."""
+        self._forget()
+        matches = matcher(query.match)
+        sums: dict[bytes, Script] = {}
+        for at, (_, summary) in enumerate(list(self._known.values())):
+            if at and not at % 100:
+                yield
+            for script in summary.scripts:
+                name = to_name(script.name)
+                if matches is None or matches(name):
+                    known = sums.get(name)
+                    if known is not None:
+                        sums[name] = _sum(known, script)
+                    elif len(sums) < 10 * MOST_SCRIPTS:
+                        sums[name] = script
+        keys: list[Key] = [(name,) for name in sums]
+        return (yield from page_of(keys, query, (bytes,), lambda key: sums[key[0]]))
+
+
+def _sum(one: Script, other: Script) -> Script:
+    latest = max(one, other, key=lambda each: each.last_error_time or 0.0)
+    reasons = [*dict.fromkeys([*one.errors, *other.errors])][:MOST_REASONS]
+    return Script(
+        name=one.name,
+        calls=one.calls + other.calls,
+        errors={reason: one.errors.get(reason, 0) + other.errors.get(reason, 0) for reason in reasons},
+        seconds=one.seconds + other.seconds,
+        memory=max(one.memory, other.memory),
+        last_error=latest.last_error,
+        last_error_time=latest.last_error_time,
+        workers=one.workers + other.workers,
+    )
