@@ -7,13 +7,13 @@ from itertools import islice
 from typing import TypeVar
 
 from alaska.admin.families import Details, Family, Filled, Kind, Matches, Value
+from alaska.admin.text import to_text
 from alaska.broker.broker import Broker
 from alaska.broker.clients import Client
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.stream import Stream
 from alaska.message import QueueKind
-from alaska.names import printable
 
 T = TypeVar("T")
 Column = tuple[Family, Callable[[T], float]]
@@ -79,7 +79,7 @@ def _source(
     def collect(matches: Matches, most: int) -> Iterator[Filled]:
         current = broker()
         matching = ((name, each) for name, each in (named(current) if current else ()) if matches(name))
-        objects = [(printable(name), each) for name, each in islice(matching, most)]
+        objects = [(to_text(name), each) for name, each in islice(matching, most)]
         for _ in matching:  # count the others
             pass
         for family, value in columns:

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from alaska.admin.families import Family, Filled, Kind, Value, by, one
+from alaska.admin.text import to_text
 from alaska.broker.broker import Broker
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import QueueKind
-from alaska.names import printable
 from alaska.system.histogram import Reading
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
@@ -145,7 +146,7 @@ def _counted(broker: Broker) -> Iterator[Filled]:
 def _of_requests(broker: Broker) -> Iterator[Filled]:
     measures = broker.queues.measures
     services: list[tuple[tuple[str, ...], QueueMeasures]]
-    services = [((printable(name),), each) for name, each in measures.services.items()]
+    services = [((to_text(name),), each) for name, each in measures.services.items()]
     services.append(((OTHERS,), measures.other_services))
     yield from _of_measures(REQUESTS, services)
     yield from _of_measures(MAIL, [((), measures.mailboxes)])
@@ -203,15 +204,24 @@ def _of_queues(broker: Broker) -> Iterator[Filled]:
             total[1] += queue.waiting
             total[2] += queue.octets
             if queue.oldest is None:
-                reads -= queue.find_oldest(reads > 0)
+                reads = _find_oldest(queue, reads)
             since = queue.oldest
             if since and since < oldest.get(kind, since + 1):
                 oldest[kind] = since
     for number, family in enumerate((QUEUES, WAITING, WAITING_OCTETS)):
         yield family, by((kind.value, total[number]) for kind, total in sums.items())
     yield OLDEST, by((kind.value, since / 1000) for kind, since in oldest.items())
-    measured = [(printable(name), queues.table.get((QueueKind.SERVICE, name))) for name in queues.measures.services]
+    measured = [(to_text(name), queues.table.get((QueueKind.SERVICE, name))) for name in queues.measures.services]
     yield from _of_services(measured)
+
+
+def _find_oldest(queue: Queue, reads: int) -> int:
+    """Find the oldest message of a queue; return how many more queues may be read from the store."""
+    try:
+        return reads - queue.find_oldest(reads > 0)
+    except StoreError:
+        # The rules meet the same error, log and count it.
+        return 0
 
 
 def _of_services(measured: list[tuple[str, Queue | None]]) -> Iterator[Filled]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from alaska.admin.families import Details, Family, Filled, Kind, Matches, Values, by, one
-from alaska.names import printable
+from alaska.admin.text import to_text
 from alaska.pool.pool import PoolState
 from alaska.worker.measures import REASONS, ScriptMeasures, WorkerMeasures
 
@@ -54,7 +54,7 @@ def figures(measures: WorkerMeasures, service: str, pool: PoolState) -> Iterator
     """Return the metrics of the scripts and the pool of a worker for a service."""
     outcomes = {"failed": measures.failed, "retried": measures.retried, "succeeded": measures.succeeded}
     yield RUNS, [((service, outcome), count) for outcome, count in outcomes.items()]
-    scripts = [(printable(name), script) for name, script in measures.scripts.items()]
+    scripts = [(to_text(name), script) for name, script in measures.scripts.items()]
     scripts.append((OTHERS, measures.other_scripts))
     readings = [(name, script.running.read()) for name, script in scripts]
     yield WAIT, [((service,), measures.waiting.read())]
@@ -91,6 +91,6 @@ def script_details(measures: WorkerMeasures) -> Details:
 
     def collect(matches: Matches, most: int) -> Iterator[Filled]:
         found = [(name, script) for name, script in measures.scripts.items() if matches(name)]
-        yield SCRIPT_RUNS, by((printable(name), script.running.read()) for name, script in islice(found, most))
+        yield SCRIPT_RUNS, by((to_text(name), script.running.read()) for name, script in islice(found, most))
 
     return collect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from alaska.admin.families import Kind
 from alaska.broker.figures import (
@@ -19,8 +19,10 @@ from alaska.broker.figures import (
     figures,
 )
 from alaska.broker.limits import Limits
-from alaska.message import QueueKind, QueueName
+from alaska.errors import StoreError
+from alaska.message import Message, Page, QueueKind, QueueName
 from alaska.mlm import commands as mlm
+from alaska.store.memory import MemoryStore
 from alaska.system.histogram import Reading
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
@@ -104,6 +106,12 @@ class FiguresTests(BrokerTestCase):
         self.assertEqual(self.value("broker_service_workers_ready", "svc"), 0)
         self.do("a", mlm.Credit(2))
         self.assertIsNone(self.value("broker_oldest_timestamp_seconds", "service"))
+
+    def test_names(self) -> None:
+        """Different names have different labels, whatever octets they have."""
+        for name in (b"\xff", b"\\xff", b'"', b"\n"):
+            self.open(f"w{name!r}", mlm.ServiceOffer(name, b""), credit=1)
+        self.assertEqual(len(self.figures()["alaska_broker_service_workers"]), 4)
 
     def test_clients(self) -> None:
         """Clients are shown by kind, with the credit and the unconfirmed deliveries of all."""
@@ -193,6 +201,21 @@ class OldestTests(BrokerTestCase):
         self.assertEqual(self.known(), 0)
         list(figures(self.broker, self.store))
         self.assertEqual(self.known(), MOST_READS)
+
+    def test_store_fails(self) -> None:
+        """If the store cannot be read, everything else is shown."""
+
+        def waiting(_queue: QueueName, _after: int, _limit: int) -> Page[Message, int]:
+            raise StoreError("the disk is broken")
+
+        self.open("p")
+        for timeout in (500, 0):
+            self.do("p", request(timeout=timeout))
+        self.pass_time(2.0, "p")
+        cast("MemoryStore", self.store).waiting = waiting  # type: ignore[method-assign]
+        shown = {family.name: dict(values) for family, values in figures(self.broker, self.store)}
+        self.assertEqual(shown["alaska_broker_waiting"]["service",], 1)
+        self.assertEqual(shown["alaska_broker_oldest_timestamp_seconds"], {})
 
     def known(self) -> int:
         """Return in how many queues the oldest message is known."""
