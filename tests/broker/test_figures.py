@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from alaska.admin.families import Kind
 from alaska.broker.figures import (
@@ -20,6 +20,7 @@ from alaska.broker.figures import (
 )
 from alaska.broker.limits import Limits
 from alaska.errors import StoreError
+from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
@@ -128,10 +129,26 @@ class FiguresTests(BrokerTestCase):
         self.assertEqual(self.value("broker_stream_lag_records"), 3)
 
 
+class BreakableStore(MemoryStore):
+    """A store that may become unreadable."""
+
+    is_broken = False
+
+    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+        """See :class:`IStore`."""
+        if self.is_broken:
+            raise StoreError("the disk is broken")
+        return super().waiting(queue, after, limit)
+
+
 class OldestTests(BrokerTestCase):
     """The time when the oldest waiting message arrived."""
 
     limits = Limits(client_timeout=600.0)
+
+    def make_store(self) -> IStore:
+        """Return a store that may become unreadable."""
+        return BreakableStore()
 
     def oldest(self, may_read: bool = True) -> int | None:
         """Return it for the service, in ms."""
@@ -204,15 +221,12 @@ class OldestTests(BrokerTestCase):
 
     def test_store_fails(self) -> None:
         """If the store cannot be read, everything else is shown."""
-
-        def waiting(_queue: QueueName, _after: int, _limit: int) -> Page[Message, int]:
-            raise StoreError("the disk is broken")
-
         self.open("p")
         for timeout in (500, 0):
             self.do("p", request(timeout=timeout))
         self.pass_time(2.0, "p")
-        cast("MemoryStore", self.store).waiting = waiting  # type: ignore[method-assign]
+        assert isinstance(self.store, BreakableStore)
+        self.store.is_broken = True
         shown = {family.name: dict(values) for family, values in figures(self.broker, self.store)}
         self.assertEqual(shown["alaska_broker_waiting"]["service",], 1)
         self.assertEqual(shown["alaska_broker_oldest_timestamp_seconds"], {})
