@@ -19,6 +19,7 @@ from alaska.daemon import log
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.exit_status import ExitStatus, status_of
 from alaska.daemon.operated import OperatedService
+from alaska.daemon.pid_file import lock
 from alaska.daemon.reload import Reload
 from alaska.daemon.service_manager import Notifier, ServiceManager
 from alaska.daemon.signals import Signals, defer_signals
@@ -65,6 +66,7 @@ class Program(MultiService):
         """
         if self._twistd:
             defer_signals()
+            self._pid_lock = lock(Path(self._twistd.get("pidfile") or os.devnull))
             self._reactor.callWhenRunning(self._signals.install)
         run_on_monotonic_time(self._reactor)
         # The objects of startup live until the end, so the garbage collector need not scan them each time.

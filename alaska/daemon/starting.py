@@ -16,6 +16,7 @@ from alaska.config.zpl import shown
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.exit_status import EX_CONFIG
 from alaska.daemon.log import configure as configure_log
+from alaska.daemon.pid_file import remove_stale
 from alaska.daemon.signals import defer_signals
 from alaska.errors import ConfigurationError, TooFewDescriptors
 from alaska.links import default_reactor
@@ -26,6 +27,8 @@ Both = TypeVar("Both", WorkerSettings, BrokerSettings)
 _log = Logger()
 DEFAULT_PIDFILE = "twistd.pid"
 DEFAULT_RUNDIR = "."
+OTHERS = 0o007
+"""The permissions that other users do not get for new files."""
 
 
 def load_or_exit(load: Callable[[str], Loaded[Both]], given: str | None, default: str) -> Loaded[Both]:
@@ -80,6 +83,11 @@ def apply(settings: WorkerSettings | BrokerSettings, options: MutableMapping[str
             options["pidfile"] = ""
         else:
             options["pidfile"] = str(Path(options["rundir"]) / DEFAULT_PIDFILE)
+    if options["pidfile"] and remove_stale(Path(options["pidfile"])):
+        _log.warn("removed {path}: its program is not running any more", path=options["pidfile"])
+    if options["nodaemon"] and options["umask"] is None:
+        # As a daemon, twistd makes new files private itself.
+        os.umask(os.umask(OTHERS) | OTHERS)
     if options["uid"] is None and settings.user is not None:
         options["uid"] = _id_of("user", uidFromString, settings.user)
     if options["gid"] is None and settings.group is not None:

@@ -11,7 +11,8 @@ from contextlib import closing
 from twisted.internet.task import deferLater
 
 from alaska.client import Delivery
-from tests.programs.system_case import SystemTestCase, reactor, until
+from tests.processes import is_alive
+from tests.programs.system_case import SystemTestCase, kill_quietly, reactor, until
 
 
 class BackgroundTests(SystemTestCase):
@@ -219,6 +220,29 @@ class ServiceManagerTests(SystemTestCase):
         await worker.until("subject: slow")
         worker.send_signal(signal.SIGTERM)
         await until(lambda: self.received("STOPPING=1\nEXTEND_TIMEOUT_USEC="))
+
+
+class PidFileTests(SystemTestCase):
+    """The PID file of a daemon."""
+
+    async def test_killed(self) -> None:
+        """A daemon starts although the one before was killed, and although another process has its number now."""
+        text = f"server\n    background = 1\nmlm_server\n    bind\n        endpoint = {self.endpoint}\n"
+        config = self.config("malamute.cfg", text)
+        pid_file = self.folder / "twistd.pid"
+        for _ in range(2):
+            starter = self.twistd("malamute", "--config", str(config))
+            self.assertEqual(await starter.ended, 0, starter.output)
+            pid = int(pid_file.read_text(encoding="ascii"))
+            self.addCleanup(kill_quietly, pid)
+            self.assertEqual(pid_file.stat().st_mode & 0o077, 0)
+            second = self.twistd("malamute", "--config", str(config))
+            self.assertNotEqual(await second.ended, 0)
+            self.assertEqual(int(pid_file.read_text(encoding="ascii")), pid)
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+            # Any process that is not a program of twistd:
+            pid_file.write_text("1", encoding="ascii")
 
 
 class StatusTests(SystemTestCase):

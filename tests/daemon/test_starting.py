@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,6 +95,9 @@ class ApplyCase(StandardErrorCase):
 
     def setUp(self) -> None:
         super().setUp()
+        umask = os.umask(0o022)
+        os.umask(umask)
+        self.addCleanup(os.umask, umask)
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         self.patch(log, "selection", log.Selection())
@@ -174,6 +178,20 @@ class ApplyTests(ApplyCase):
             self.ends(lambda: self.applied(BrokerSettings(group="no such"))),
             (78, "this system has no group 'no such'\n"),
         )
+
+    def test_stale_pid_file(self) -> None:
+        """A PID file without a program is removed, so that twistd starts."""
+        path = self.folder / "pid"
+        path.write_text("")
+        self.applied(WorkerSettings(lockfile=path))
+        self.assertFalse(path.exists())
+
+    def test_umask(self) -> None:
+        """In the foreground, new files are not accessible to all users, unless twistd's command line says so."""
+        for arguments, expected in (((), 0o027), (("--umask=0",), 0o020)):
+            os.umask(0o020)
+            self.applied(WorkerSettings(), "-n", *arguments)
+            self.assertEqual(os.umask(0o020), expected)
 
     def test_command_line_wins(self) -> None:
         """Options on twistd's command line take precedence over the settings."""
