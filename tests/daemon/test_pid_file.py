@@ -20,8 +20,12 @@ class PidFileTests(SynchronousTestCase):
 
     def start(self, *arguments: str) -> int:
         """Start a process that waits; return its id."""
-        process = subprocess.Popen([sys.executable, "-c", "input()", *arguments], stdin=subprocess.PIPE)
-        self.addCleanup(process.communicate)
+        command = [sys.executable, "-c", "print(flush=True); input()", *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(process.communicate, b"\n")
+        # Its command line can be read only once the program has begun.
+        assert process.stdout is not None
+        process.stdout.readline()
         return process.pid
 
     def assert_removed(self, content: object) -> None:
