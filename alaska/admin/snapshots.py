@@ -231,7 +231,7 @@ class Limits(Snapshot, frozen=True, kw_only=True):
 
 
 class Configuration(Snapshot, frozen=True, kw_only=True):
-    """The settings in force as a settings file, without secrets; ``file`` is where they came from."""
+    """The settings in force: ``text`` has a line for each, without secrets; ``file`` is where they came from."""
 
     file: str
     text: str

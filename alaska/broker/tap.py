@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
+from alaska.admin.in_force import in_force_of
 from alaska.broker.flow_control import FlowLimits
 from alaska.broker.http import add_broker
 from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
@@ -137,6 +138,7 @@ def makeService(options: Options) -> IService:
         settings.domain,
         rules=settings.access,
     )
+    service.configuration = in_force_of(file)
     reload_rules(service, file)
     reload_limits(service, file)
     file.add(log.LIVE, log.prepare)

@@ -59,6 +59,7 @@ __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 Answer = TypeVar("Answer")
 
 DEAD_LETTER_SERVICE = "alaska.letters"
+ADMIN_SERVICE = b"alaska.admin"
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
 MOST_CREDIT = 2**24
@@ -304,6 +305,23 @@ class Client(Connection):
         return self.ask(DEAD_LETTER_SERVICE, what, json.dumps(options).encode()).addCallback(_decode_reply)
 
     # Receiving
+
+    def tell_broker(self, subject: Text, content: bytes) -> bool:
+        """Tell the broker's service ``alaska.admin`` something, if the broker has it; return whether it was sent.
+
+        It is sent at most once, and lost if the connection is lost.
+        """
+        command = mlm.ServiceSend(ADMIN_SERVICE, to_octets(subject), b"", 0, (content,))
+        return "admin" in self.capabilities and self._machine.send_once(command)
+
+    def answer_mail(self, delivery: Delivery, content: bytes) -> bool:
+        """Mail an answer to the sender of mail, with its subject and tracker; return whether it was sent.
+
+        It is sent at most once, and nothing is kept for it, so that mail from others cannot fill the memory.
+        """
+        subject, tracker = to_octets(delivery.subject), delivery.tracker_octets
+        command = mlm.MailboxSend(to_octets(delivery.sender), subject, tracker, 0, (content,))
+        return self._machine.send_once(command)
 
     def give_credit(self, amount: int) -> None:
         """Accept ``amount`` more deliveries, 0 to 2^24; from now on each must be confirmed with :meth:`confirm`."""

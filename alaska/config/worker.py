@@ -64,6 +64,7 @@ class WorkerSettings(Settings):
             "worker/scripts/senders",
         ),
         "Script errors": ("worker/errors",),
+        "Administration": ("worker/admin",),
         "Lua": ("worker/lua",),
         "Pool": ("worker/pool",),
         "Key-value store": ("worker/kv",),
@@ -174,6 +175,10 @@ class WorkerSettings(Settings):
     service_filter: str = setting(
         "worker/service/filter", PATTERN, ".*", "Pattern of the subjects that the worker accepts (docs/patterns.md).",
         created=".*")
+    admin_open: bool = setting(
+        "worker/admin/open", FLAG, "0",
+        "Let everyone who may send mail to the worker also ask for running requests, drain and resume it "
+        "(docs/administration.md).", live=True)
     errors_notify: bool = setting(
         "worker/errors/notify", FLAG, "1", "Send script errors to the error mailbox.", created="1", live=True)
     errors_mailbox: str = setting(

@@ -179,6 +179,16 @@ class ClientMachine:
         if self.state is State.OPEN and session == self.session and b"confirm" in self.capabilities:
             self._listener.transmit(confirmation(tracker, status, reason, lease))
 
+    def send_once(self, command: mlm.MailboxSend | mlm.ServiceSend) -> bool:
+        """Send a message if the client is open, without keeping it; return whether it was sent.
+
+        It is not sent again if the connection is lost, and no confirmation is awaited.
+        """
+        is_sent = self.state is State.OPEN
+        if is_sent:
+            self._listener.transmit(command)
+        return is_sent
+
     # Actions of the table
 
     def _open(self, _command: mlm.Command | None) -> None:

@@ -7,11 +7,14 @@ are; all others are measured together.
 from __future__ import annotations
 
 from math import inf
+from time import time
 
 from alaska.errors import InterpreterLost, ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.lua.request import TIMEOUT, Outcome, Request, Send, SendKind
 from alaska.system.histogram import Histogram
 
+MOST_ERROR_CHARACTERS = 200
+"""The maximum length of the text of an error that is kept."""
 MOST_SCRIPTS = 50
 """The maximum number of scripts that are measured separately."""
 
@@ -19,11 +22,16 @@ MOST_SCRIPTS = 50
 class ScriptMeasures:
     """The run times of one script in seconds, of failed runs as well, and its errors by reason."""
 
-    __slots__ = ("errors", "running")
+    __slots__ = ("errors", "last_error", "last_error_at", "memory", "running")
 
     def __init__(self) -> None:
         self.running = Histogram()
         self.errors: dict[str, int] = {}
+        self.memory = 0
+        """The highest memory at the end of a run, in octets; 0 if none was measured."""
+        self.last_error = ""
+        self.last_error_at: float | None = None
+        """When that was, in seconds since 1970."""
 
 
 class WorkerMeasures:
@@ -52,7 +60,9 @@ class WorkerMeasures:
         if outcome.error is not None and isinstance(outcome.error, ScriptNotFound):
             self.not_found += 1
         else:
-            running = (self.scripts.get(request.subject) or self._add(request.subject)).running
+            script = self.scripts.get(request.subject) or self._add(request.subject)
+            running = script.running
+            script.memory = max(script.memory, outcome.memory)
             # The requests of a batch have the same run time.
             if seconds == running.last:
                 running.repeats += 1
@@ -75,8 +85,9 @@ class WorkerMeasures:
     def note_error(self, request: Request, error: ScriptError) -> None:
         """Count the error of a run."""
         if not isinstance(error, ScriptNotFound):
-            errors = self.scripts.get(request.subject, self.other_scripts).errors
-            reason = reason_of(error)
+            script = self.scripts.get(request.subject, self.other_scripts)
+            errors, reason = script.errors, reason_of(error)
+            script.last_error, script.last_error_at = error.message[:MOST_ERROR_CHARACTERS], time()
             errors[reason] = errors.get(reason, 0) + 1
 
     def note_sent(self, send: Send) -> None:

@@ -25,6 +25,7 @@ from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
+from alaska.worker.administration import MailService, Telling, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
 from alaska.worker.figures import figures, of_connection, script_details
@@ -38,12 +39,13 @@ from alaska.worker.request_log import RequestLog
 from alaska.worker.requester import Requester
 from alaska.worker.retries import Retries
 from alaska.worker.senders import Senders
+from alaska.worker.snapshots import WorkerState
 from alaska.worker.watchdog import Watchdog
 
 ASK_PART = 0.2
 """For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
 STUCK = "all slots have scripts that do not end; see the worker's log"
-LIVE = ("log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
+LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 NO_TIMEOUT_MS = 60_000
@@ -92,6 +94,9 @@ class WorkerService(OperatedService):
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
         self._ready: Deferred[None] = Deferred()
+        self._telling: Telling | None = None
+        self._mail_service: MailService | None = None
+        self.administration = WorkerAdministration(reactor, self._state())
         self.executed = 0
         self.failed = 0
 
@@ -158,6 +163,11 @@ class WorkerService(OperatedService):
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
+        self._telling = Telling(self._reactor, self._client, self.administration.summary)
+        self._mail_service = MailService(
+            self._reactor, self._client, self.administration, lambda: self._settings.admin_open
+        )
+        self._telling.start()
         ensureDeferred(self._connect(self._client)).addErrback(self._give_up)
 
     async def _connect(self, client: Client) -> None:
@@ -222,6 +232,21 @@ class WorkerService(OperatedService):
         now = monotonic()
         return [described(request, now) for request in self._pool.unfinished()]
 
+    def _state(self) -> WorkerState:
+        return WorkerState(
+            pool=self._pool,
+            measures=self.measures,
+            address=lambda: self._address,
+            service=self._settings.service_address,
+            endpoint=self._settings.broker_endpoint,
+            is_connected=lambda: self._client is not None and self._client.is_connected,
+            is_draining=lambda: self.is_draining,
+            drain=self.drain,
+            resume=self.resume,
+            executed=lambda: self.executed,
+            size=self._settings.pool_size,
+        )
+
     def _new_runner(self) -> Runner:
         assert self._call is not None, "the service is not started"
         return self._make_runner(self._call)
@@ -256,6 +281,9 @@ class WorkerService(OperatedService):
         """Take no more requests, finish those received, and disconnect when the broker has all their messages."""
         self._watchdog.is_stopping = True
         self._cancel_retries()
+        self.administration.stop()
+        if self._telling is not None:
+            self._telling.stop()
         if self._intake is not None and not self._intake.can_return:
             await self._disconnect_from_c_broker()
         elif self._intake is not None:
@@ -333,7 +361,8 @@ class WorkerService(OperatedService):
         command = delivery.command
         if type(command) is not ServiceDeliver:
             # Mail to the address of the worker would run scripts that its service does not offer.
-            self._drop(delivery)
+            if self._mail_service is None or not self._mail_service.received(delivery):
+                self._drop(delivery)
             self.intake.drop(delivery)
             return
         address, sender, subject = command.address, command.sender, command.subject

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
+from alaska.admin.in_force import in_force_of
 from alaska.broker.http import add_broker
 from alaska.broker.passwords import is_same
 from alaska.broker.service import EmbeddedBrokerService
@@ -117,6 +118,7 @@ def makeService(options: Options) -> IService:
             rules=broker.access,
         )
         if broker_file is not None:
+            service.configuration = in_force_of(broker_file)
             reload_rules(service, broker_file)
             reload_limits(service, broker_file)
         service.setServiceParent(program)
@@ -131,6 +133,8 @@ def makeService(options: Options) -> IService:
     file.add(LIVE, worker.prepare)
     file.add(log.LIVE, log.prepare)
     worker.setServiceParent(program)
+    worker.administration.configuration = in_force_of(file)
+    contents.administered.append(("/api/v1/worker", worker.administration))
     contents.ready.append(worker.readiness)
     contents.metrics.append(worker.figures)
     contents.details.update(worker.details())

@@ -1,0 +1,138 @@
+"""Typed snapshots of a worker (:mod:`alaska.admin.snapshots`): everything that shows a worker reads these."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import alaska
+from alaska.admin import snapshots as shown
+from alaska.admin.pages import Key, Work, matcher, page_of
+from alaska.admin.requests import Query
+from alaska.admin.text import to_text
+from alaska.lua.request import Request
+from alaska.pool.pool import AnyPool
+from alaska.worker.measures import ScriptMeasures, WorkerMeasures
+
+OTHERS = b""
+"""The name of all scripts together that are not measured separately."""
+MOST_RUNNING = 10_000
+"""The maximum number of requests that are looked at; a slot takes a few at a time."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What administration sees of a worker. ``wall`` and ``monotonic`` are clocks in seconds."""
+
+    pool: AnyPool
+    measures: WorkerMeasures
+    address: Callable[[], bytes]
+    service: str
+    endpoint: str
+    is_connected: Callable[[], bool]
+    is_draining: Callable[[], bool]
+    drain: Callable[[], None]
+    resume: Callable[[], None]
+    executed: Callable[[], int]
+    size: int
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    started: float = field(default_factory=time.time)
+
+
+class WorkerSnapshots:
+    """Makes the snapshots of a worker."""
+
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
+        self._host = socket.gethostname()
+
+    def overview(self) -> shown.WorkerOverview:
+        """Return the overview."""
+        state, measures = self._state, self._state.measures
+        pool = state.pool.state()
+        return shown.WorkerOverview(
+            version=alaska.__version__,
+            host=self._host,
+            pid=os.getpid(),
+            time=state.wall(),
+            started=state.started,
+            address=to_text(state.address()),
+            service=state.service,
+            endpoint=state.endpoint,
+            connected=state.is_connected(),
+            draining=state.is_draining(),
+            slots=shown.Slots(
+                size=state.size,
+                idle=pool.idle,
+                running=pool.running,
+                stuck=pool.stuck,
+                replaced=pool.replaced,
+                queued=pool.queued,
+                memory=pool.memory,
+            ),
+            taken=state.pool.pending,
+            executed=state.executed(),
+            succeeded=measures.succeeded,
+            failed=measures.failed,
+            retried=measures.retried,
+            not_found=measures.not_found,
+            sent=dict(measures.sent),
+            unsent=measures.unsent,
+        )
+
+    def running(self, query: Query) -> Work[shown.Page[shown.Running]]:
+        """Return a page of the requests that slots have taken; the filter is about subjects."""
+        matches = matcher(query.match)
+        taken = self._state.pool.unfinished()[:MOST_RUNNING]
+        requests = [each for each in taken if matches is None or matches(each.subject)]
+        by_key: dict[Key, Request] = {(number,): each for number, each in enumerate(requests)}
+        return (yield from page_of(list(by_key), query, (int,), lambda key: self._running(by_key[key])))
+
+    def _running(self, request: Request) -> shown.Running:
+        state = self._state
+        has_arrived = not math.isinf(request.arrived)
+        return shown.Running(
+            tracker=to_text(request.tracker),
+            service=to_text(request.address),
+            subject=to_text(request.subject),
+            sender=to_text(request.sender),
+            attempt=request.attempt,
+            run=request.runs,
+            octets=request.octets,
+            received=state.wall() - state.monotonic() + request.arrived if has_arrived else None,
+            since=request.since / 1000 if request.since else None,
+        )
+
+    def scripts(self, query: Query) -> Work[shown.Page[shown.Script]]:
+        """Return a page of the scripts that have run."""
+        matches = matcher(query.match)
+        keys: list[Key] = [(name,) for name in self._measured() if matches is None or matches(name)]
+        return (yield from page_of(keys, query, (bytes,), lambda key: _script(key[0], self._measured()[key[0]])))
+
+    def all_scripts(self) -> list[shown.Script]:
+        """Return all scripts, whose number is limited."""
+        return [_script(name, measures) for name, measures in self._measured().items()]
+
+    def _measured(self) -> dict[bytes, ScriptMeasures]:
+        measures = self._state.measures
+        others = measures.other_scripts
+        has_others = others.running.repeats or others.errors
+        return {**measures.scripts, OTHERS: others} if has_others else measures.scripts
+
+
+def _script(name: bytes, measures: ScriptMeasures) -> shown.Script:
+    runs = measures.running.read()
+    return shown.Script(
+        name=to_text(name),
+        calls=sum(runs.counts),
+        errors=dict(measures.errors),
+        seconds=runs.total,
+        memory=measures.memory,
+        last_error=measures.last_error,
+        last_error_time=measures.last_error_at,
+    )
