@@ -49,7 +49,7 @@ from alaska.client.delivery import (
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
-from alaska.mlm.codec import encode
+from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.states import State
@@ -144,7 +144,7 @@ class Client(Connection):
     def next_position(self, stream: Text) -> int | None:
         """Return the position from which the :meth:`replay` of a stream would continue after a reconnect, or None."""
         octets = to_octets(stream)
-        commands = (replay.command for replay in self._machine.replays.values())
+        commands = self._machine.setups.current_replays
         return next((command.position for command in commands if command.stream == octets), None)
 
     def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
@@ -179,7 +179,7 @@ class Client(Connection):
         :raises TypeError, ValueError: an argument is not valid; nothing was sent.
         """
         octets = to_octets(stream)
-        encode(mlm.StreamWrite(octets))
+        check(mlm.StreamWrite(octets))
         self._send(mlm.StreamSend(to_octets(subject), to_frames(content), to_properties(headers)), octets)
 
     def send_to(
@@ -212,7 +212,7 @@ class Client(Connection):
         self._send(mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers)))
 
     def _send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> None:
-        encode(command)
+        check(command)
         self._check_open()
         self._machine.send(command, stream)
 
@@ -266,7 +266,7 @@ class Client(Connection):
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         expires = to_milliseconds(timeout if expiry is None else expiry)
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
-        encode(command)
+        check(command)
         self._check_open()
         if self._is_without_credit and not self._auto_confirms and self._machine.may_confirm:
             # Before the request: only credit clients get confirmations for their requests.
@@ -395,8 +395,10 @@ class Client(Connection):
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        reason = to_text(octets_of_value(command.properties.get("error", command.status_reason)))
-        confirmation = Confirmation(to_text(command.tracker), command.status_code, reason)
+        reason = command.status_reason
+        if command.properties:
+            reason = octets_of_value(command.properties.get("error", reason))
+        confirmation = Confirmation(to_text(command.tracker), command.status_code, to_text(reason))
         self._trackers.confirmed(confirmation)
         if self._confirmed_callback is not None:
             self._confirmed_callback(confirmation)

@@ -22,7 +22,7 @@ from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
-from alaska.mlm.codec import decode, decode_with_properties, encode, without_properties
+from alaska.mlm.codec import check, decode, decode_with_properties, encode, without_properties
 from alaska.mlm.listener import Delivered
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
@@ -65,7 +65,7 @@ class Connection:
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"user name and password must be text, not {type(value).__name__}")
         octets = to_octets(address)
-        encode(mlm.ConnectionOpen(octets))
+        check(mlm.ConnectionOpen(octets))
         to_number(most_messages, MOST_POSITION, "most_messages")
         to_number(most_octets, MOST_POSITION, "most_octets")
         self.endpoint = endpoint
@@ -176,7 +176,7 @@ class Connection:
 
     def _ask(self, command: SetupCommand) -> Deferred[None]:
         """Send a request; the Deferred fires when the broker has executed it, or fails with :exc:`Refused`."""
-        encode(command)
+        check(command)
         self._check_open()
         request = Request(command)
         asked = self._requests[request] = Deferred()

@@ -7,7 +7,6 @@ surrogate escapes, which are sent back unchanged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from alaska import errors
@@ -185,8 +184,7 @@ class Delivery(NamedTuple):
         return self.command.content
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmation:
+class Confirmation(NamedTuple):
     """The status of a message that was sent with a tracker (docs/protocol.md, section 5).
 
     Status 201: the broker has stored the message. All others are final, and may come without a 201 before: 200

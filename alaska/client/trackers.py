@@ -65,7 +65,7 @@ class Trackers:
     def confirmed(self, confirmation: Confirmation) -> None:
         """Process a confirmation from the broker."""
         tracker = confirmation.tracker
-        if confirmation.is_final and tracker in self._tracked:
+        if tracker in self._tracked and confirmation.is_final:
             self._tracked.pop(tracker).callback(confirmation)
         if tracker not in self._replies:
             return

@@ -17,16 +17,15 @@ from typing import Any
 
 from alaska import errors
 from alaska.mlm import commands as mlm
-from alaska.mlm.confirmations import Unconfirmed, confirmation
+from alaska.mlm.confirmations import Unconfirmed, confirmation, credits_of
 from alaska.mlm.listener import Delivered, Listener
-from alaska.mlm.outbox import Outbox
+from alaska.mlm.outbox import Outbox, Pending
 from alaska.mlm.setups import Request, Setups, refusal
-from alaska.mlm.states import EVENTS, LINK_EVENTS, Event, LinkState, State
+from alaska.mlm.states import ERROR_EVENTS, EVENTS, LINK_EVENTS, Event, LinkState, State
 
 HEARTBEAT_SECONDS = 1.0
 SILENT_HEARTBEATS = 4
 MAX_OPEN_RETRY_SECONDS = 4.0
-MAX_CREDIT_STEP = 2**16 - 1
 
 
 class ClientMachine:
@@ -44,17 +43,14 @@ class ClientMachine:
         self._opening = opening
         self._listener = listener
         self._outbox = Outbox(most_messages, most_octets)
-        self._setups = Setups()
-        # Looked up for each delivery.
-        self.replays = self._setups.replays
+        self.setups = self._setups = Setups()
         self._unconfirmed = Unconfirmed()
         self._stream: bytes | None = None
         self._credit: int | None = None
         self.last_received = 0.0
         """The time of the last command from the broker."""
-        self._last_ping = self._last_open = 0.0
+        self._last_ping = self._last_open = self._now = 0.0
         self._open_attempts = 0
-        self._now = 0.0
         self._is_flush_pending = False
         self.rounds = 0
         """The number of PINGs that the broker has answered."""
@@ -84,12 +80,14 @@ class ClientMachine:
     def received(self, command: mlm.Command, now: float) -> None:
         """Process a command from the broker; commands that only clients send are ignored."""
         self._now = self.last_received = now
-        event = EVENTS.get(type(command))
-        if event is not None:
-            self._handle(event, command)
+        # As _handle, which is not called here, since this is done for each delivery.
+        step = _STEPS[self.state].get(type(command))
+        if step is not None:
+            self.state, action = step
+            if action is not None:
+                action(self, command)
         elif isinstance(command, mlm.Error):
-            is_lost = command.status_code == errors.COMMAND_INVALID
-            self._handle(Event.LOST if is_lost else Event.REFUSED, command)
+            self._handle(ERROR_EVENTS.get(command.status_code, Event.REFUSED), command)
 
     def tick(self, now: float) -> None:
         """Send due heartbeats and detect a silent broker; to be called several times a second."""
@@ -121,7 +119,9 @@ class ClientMachine:
         self._outbox.add(command, stream)
         if not isinstance(command, mlm.StreamSend) and command.tracker and self.may_be_confirmed:
             self._unconfirmed.add(self._outbox.last, command)
-        self._transmit_pending()
+        if self.state is State.OPEN and (pending := self._outbox.next()) is not None:
+            # All earlier ones were transmitted.
+            self._transmit(pending)
         return self._outbox.last
 
     @property
@@ -220,8 +220,7 @@ class ClientMachine:
 
     def _opened(self, command: mlm.Ok) -> None:
         self.session += 1
-        words = command.status_reason.split()
-        self.capabilities = frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
+        self.capabilities = command.capabilities
         self.may_batch = b"batch" in self.capabilities
         self._stream = None
         for request in self._setups.reopened():
@@ -245,11 +244,8 @@ class ClientMachine:
         if request is None:
             return
         request.was_done = True
-        replay = self.replays.get(request)
-        if replay is not None and isinstance(command, mlm.Ok):
-            is_same_stream = replay.started(command.status_reason)
-            if not is_same_stream and self.state is State.OPEN:
-                self._transmit_request(request)
+        if isinstance(command, mlm.Ok) and self._setups.must_repeat(request, command) and self.state is State.OPEN:
+            self._transmit_request(request)
         self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Error) -> None:
@@ -290,9 +286,8 @@ class ClientMachine:
     def _deliver(self, command: Delivered) -> None:
         if self._credit:
             self._credit -= 1
-        if self.replays and isinstance(command, mlm.StreamRecord):
-            for replay in self.replays.values():
-                replay.delivered(command)
+        if isinstance(command, mlm.StreamRecord):
+            self._setups.delivered(command)
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Confirm) -> None:
@@ -333,20 +328,21 @@ class ClientMachine:
 
     def _transmit_pending(self) -> None:
         """Send the messages that were not sent since the client opened; a CLOSE is always the last."""
-        while self.state is State.OPEN and (pending := self._outbox.next()) is not None:
-            if pending.stream is not None and pending.stream != self._stream:
-                self._stream = pending.stream
-                self._setups.sent_internally()
-                self._listener.transmit(mlm.StreamWrite(pending.stream))
-            if isinstance(pending.command, mlm.ConnectionClose):
-                self.state = State.CLOSING
-            self._listener.transmit(pending.command)
+        while self.state is State.OPEN and (pending := self._outbox.next()):
+            self._transmit(pending)
+
+    def _transmit(self, pending: Pending) -> None:
+        if pending.stream is not None and pending.stream != self._stream:
+            self._stream = pending.stream
+            self._setups.sent_internally()
+            self._listener.transmit(mlm.StreamWrite(pending.stream))
+        if isinstance(pending.command, mlm.ConnectionClose):
+            self.state = State.CLOSING
+        self._listener.transmit(pending.command)
 
     def _transmit_credit(self, amount: int) -> None:
-        while amount > MAX_CREDIT_STEP:
-            self._listener.transmit(mlm.Credit(MAX_CREDIT_STEP))
-            amount -= MAX_CREDIT_STEP
-        self._listener.transmit(mlm.Credit(amount))
+        for command in credits_of(amount):
+            self._listener.transmit(command)
 
     def _end(self, error: errors.ClientError | None) -> None:
         self.state = State.CLOSED
@@ -411,3 +407,5 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     },
     State.CLOSED: {},
 }
+_STEPS = {state: {type_: row[event] for type_, event in EVENTS.items() if event in row} for state, row in TABLE.items()}
+"""The table by command."""

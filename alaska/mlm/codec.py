@@ -37,12 +37,25 @@ _GREETING = bytes((len(PROTOCOL_NAME),)) + PROTOCOL_NAME + PROTOCOL_VERSION.to_b
 class _Form:
     """The generated encoder and decoder of one layout.
 
-    ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``read`` returns the
+    ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``fits`` returns
+    whether each value fits its field, without encoding anything but properties. ``read`` returns the
     command for a header and all frames, without properties, and ``end`` the offset after its last field; if they are
     not valid, they return None or raise an IndexError.
     """
 
-    __slots__ = ("end", "fields", "has_content", "has_properties", "name", "prefix", "read", "type", "widths", "write")
+    __slots__ = (
+        "end",
+        "fields",
+        "fits",
+        "has_content",
+        "has_properties",
+        "name",
+        "prefix",
+        "read",
+        "type",
+        "widths",
+        "write",
+    )
 
     def __init__(self, layout: Layout) -> None:
         self.name = layout.name
@@ -54,8 +67,10 @@ class _Form:
         # The octets of each number; 0 for a string.
         self.widths = tuple(_WIDTHS.get(kind, 0) for kind in layout.fields if kind not in (Kind.PROTOCOL, Kind.VERSION))
         self.fields = layout.type.__struct_fields__[: len(self.widths)]
-        known = {"prefix": self.prefix, "new": layout.type, "number": int.from_bytes, "encoded": properties.encode}
+        known: dict[str, object] = {"prefix": self.prefix, "new": layout.type, "number": int.from_bytes}
+        known |= {"encoded": properties.encode, "check_size": properties.check_size}
         self.write = cast("Callable[[Command], list[bytes]]", _made(self._writer(), known))
+        self.fits = cast("Callable[[Command], bool]", _made(self._checker(), known))
         self.read = cast("Callable[[bytes, Sequence[bytes]], Command | None]", _made(self._reader(), known))
         self.end = cast("Callable[[bytes], int]", _made(self._measure(), known))
 
@@ -69,6 +84,17 @@ class _Form:
         if self.has_properties:
             lines += ["if command.properties:", "    header += encoded(command.properties)"]
         lines.append("return [header, *command.content]" if self.has_content else "return [header]")
+        return "def made(command):\n" + "".join(f"    {line}\n" for line in lines)
+
+    def _checker(self) -> str:
+        bounds = [
+            f"0 <= command.{name} < {1 << 8 * width}" if width else f"len(command.{name}) <= {MAX_STRING_OCTETS}"
+            for name, width in zip(self.fields, self.widths, strict=True)
+        ]
+        lines = []
+        if self.has_properties:
+            lines += ["if command.properties:", "    check_size(command.properties)"]
+        lines.append(f"return {' and '.join(bounds) or True}")
         return "def made(command):\n" + "".join(f"    {line}\n" for line in lines)
 
     def _walk(self) -> list[str]:
@@ -106,6 +132,7 @@ def _made(source: str, known: Mapping[str, object]) -> object:
 _BY_TYPE = {layout.type: _Form(layout) for layout in LAYOUTS}
 _BY_PREFIX = {SIGNATURE + bytes((layout.number,)): _BY_TYPE[layout.type] for layout in LAYOUTS}
 _WRITERS = {kind: form.write for kind, form in _BY_TYPE.items()}
+_CHECKS = {kind: form.fits for kind, form in _BY_TYPE.items()}
 
 
 def encode(command: Command) -> list[bytes]:
@@ -117,6 +144,16 @@ def encode(command: Command) -> list[bytes]:
         return _WRITERS[type(command)](command)
     except OverflowError:
         raise ValueTooLong(_too_long(command)) from None
+
+
+def check(command: Command) -> None:
+    """Check whether a command can be encoded.
+
+    :raises ValueTooLong: a string has more than 255 octets, a number does not fit its field, or the properties are too
+        many or too large.
+    """
+    if not _CHECKS[type(command)](command):
+        raise ValueTooLong(_too_long(command))
 
 
 def without_properties(command: Command) -> Command:

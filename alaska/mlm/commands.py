@@ -146,6 +146,12 @@ class Ok(_Command, frozen=True, tag=14):
     status_code: Number2
     status_reason: String
 
+    @property
+    def capabilities(self) -> frozenset[bytes]:
+        """The protocol extensions that an answer to CONNECTION-OPEN announces; a C broker announces none."""
+        words = self.status_reason.split()
+        return frozenset(words[1:]) if words[:1] == [b"alaska/1"] else frozenset()
+
 
 class Error(_Command, frozen=True, tag=15):
     """The broker has refused a command, or has ended the session (docs/protocol.md, section 3)."""

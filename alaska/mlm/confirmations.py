@@ -1,4 +1,4 @@
-"""Confirmations of a client: for what it has got, and the messages for which it has got none.
+"""Credit and confirmations of a client: for what it gets, and the messages for which it has got none.
 
 Messages with trackers that the broker has not confirmed may have to be sent again to another broker.
 """
@@ -6,10 +6,12 @@ Messages with trackers that the broker has not confirmed may have to be sent aga
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from alaska.mlm import commands as mlm
 
 Tracked = mlm.MailboxSend | mlm.ServiceSend
+MAX_CREDIT_STEP = 2**16 - 1
 MAX_ERROR_OCTETS = 32 * 1024
 """The maximum size of the reason of a confirmation, which is the property ``error`` if it is longer than 255 octets."""
 
@@ -23,29 +25,42 @@ def confirmation(tracker: bytes, status: int, reason: bytes, lease: int | None) 
     return mlm.Confirm(tracker, status, reason, properties)
 
 
+def credits_of(amount: int) -> Iterator[mlm.Credit]:
+    """Yield the commands that give an amount of credit, which may be 0."""
+    while amount > MAX_CREDIT_STEP:
+        yield mlm.Credit(MAX_CREDIT_STEP)
+        amount -= MAX_CREDIT_STEP
+    yield mlm.Credit(amount)
+
+
 class Unconfirmed:
     """The messages by tracker, with their numbers in the outbox; several may have the same tracker."""
 
     def __init__(self) -> None:
-        self._by_tracker: dict[bytes, deque[tuple[int, Tracked]]] = {}
+        # The oldest message with each tracker, and all others: a queue for each tracker would take longer.
+        self._oldest: dict[bytes, tuple[int, Tracked]] = {}
+        self._others: dict[bytes, deque[tuple[int, Tracked]]] = {}
 
     def add(self, number: int, command: Tracked) -> None:
         """Add a message that was sent."""
-        self._by_tracker.setdefault(command.tracker, deque()).append((number, command))
+        added = number, command
+        if self._oldest.setdefault(command.tracker, added) is not added:
+            self._others.setdefault(command.tracker, deque()).append(added)
 
     def confirmed(self, tracker: bytes) -> None:
         """Remove the oldest message with a tracker."""
-        waiting = self._by_tracker.get(tracker)
-        if waiting is not None:
-            waiting.popleft()
-            if not waiting:
-                del self._by_tracker[tracker]
+        self._oldest.pop(tracker, None)
+        if self._others and (others := self._others.get(tracker)):
+            self._oldest[tracker] = others.popleft()
+            if not others:
+                del self._others[tracker]
 
     def upto(self, number: int) -> list[Tracked]:
         """Return the messages up to a number, in order."""
-        found = [each for waiting in self._by_tracker.values() for each in waiting if each[0] <= number]
-        return [command for _, command in sorted(found, key=lambda each: each[0])]
+        known = [*self._oldest.values(), *(each for others in self._others.values() for each in others)]
+        return [command for each, command in sorted(known, key=lambda one: one[0]) if each <= number]
 
     def clear(self) -> None:
         """Remove all messages."""
-        self._by_tracker.clear()
+        self._oldest.clear()
+        self._others.clear()

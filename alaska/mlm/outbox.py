@@ -7,7 +7,8 @@ Messages are numbered from 1 in the order in which they were sent; ``proven`` is
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from alaska import errors
 from alaska.mlm import commands as mlm
@@ -15,7 +16,7 @@ from alaska.mlm import commands as mlm
 Sent = mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend | mlm.ConnectionClose
 
 
-class Pending(NamedTuple):
+class Pending(Struct, frozen=True):
     """A buffered message, its stream if it is for one, and the size of its content."""
 
     command: Sent
@@ -63,12 +64,14 @@ class Outbox:
 
         :raises BacklogFull: a limit would be exceeded; the message was not added.
         """
-        octets = 0 if isinstance(command, mlm.ConnectionClose) else sum(map(len, command.content))
-        has_room = len(self._pending) < self._most_messages and self._octets + octets <= self._most_octets
-        if not has_room and not isinstance(command, mlm.ConnectionClose):
-            raise errors.BacklogFull(
-                f"{len(self._pending)} messages of {self._octets} octets wait for the broker, which is the limit"
-            )
+        octets = 0
+        if not isinstance(command, mlm.ConnectionClose):
+            for frame in command.content:
+                octets += len(frame)
+            if len(self._pending) >= self._most_messages or self._octets + octets > self._most_octets:
+                raise errors.BacklogFull(
+                    f"{len(self._pending)} messages of {self._octets} octets wait for the broker, which is the limit"
+                )
         self._pending.append(Pending(command, stream, octets))
         self._octets += octets
 

@@ -28,7 +28,7 @@ class Setups:
 
     def __init__(self) -> None:
         self.current: list[Request] = []
-        self.replays: dict[Request, Replay] = {}
+        self._replays: dict[Request, Replay] = {}
         self._unanswered: deque[Request | None] = deque()
 
     def add(self, request: Request) -> None:
@@ -36,20 +36,25 @@ class Setups:
         command = request.command
         if isinstance(command, mlm.StreamCancel):
             self.current = [known for known in self.current if not _reads(known.command, command.stream)]
-            for known in [known for known in self.replays if known not in self.current]:
-                del self.replays[known]
+            for known in [known for known in self._replays if known not in self.current]:
+                del self._replays[known]
             return
         if isinstance(command, mlm.StreamWrite):
             self.current = [known for known in self.current if not isinstance(known.command, mlm.StreamWrite)]
         self.current.append(request)
         if isinstance(command, mlm.StreamReplay):
-            self.replays[request] = Replay(command)
+            self._replays[request] = Replay(command)
 
     def reopened(self) -> list[Request]:
         """Return the setup commands to send again, now that the broker has answered OPEN."""
-        for replay in self.replays.values():
+        for replay in self._replays.values():
             replay.reopened()
         return self.current
+
+    def delivered(self, record: mlm.StreamRecord) -> None:
+        """Record the progress of replays."""
+        for replay in self._replays.values():
+            replay.delivered(record)
 
     # Answers
 
@@ -60,7 +65,7 @@ class Setups:
     def sent(self, request: Request) -> Setup | mlm.StreamCancel:
         """Record that a command is sent; return the command, which for a replay has its current position."""
         self._unanswered.append(request)
-        replay = self.replays.get(request)
+        replay = self._replays.get(request)
         return request.command if replay is None else replay.command
 
     def sent_internally(self) -> None:
@@ -76,12 +81,22 @@ class Setups:
         """Return the oldest unanswered command, which is answered now; None if its answer is of no interest."""
         return self._unanswered.popleft() if self._unanswered else None
 
+    @property
+    def current_replays(self) -> list[mlm.StreamReplay]:
+        """The replays, each from the position of the first record that was not delivered."""
+        return [replay.command for replay in self._replays.values()]
+
+    def must_repeat(self, request: Request, ok: mlm.Ok) -> bool:
+        """Return whether a replay that the broker has accepted must be sent again, for a stream that is a new one."""
+        replay = self._replays.get(request)
+        return replay is not None and not replay.started(ok.status_reason)
+
     def refused(self) -> Request | None:
         """Return the same as :meth:`answered`; the command is removed unless it succeeded once."""
         request = self.answered()
         if request is not None and request in self.current and not request.was_done:
             self.current.remove(request)
-            self.replays.pop(request, None)
+            self._replays.pop(request, None)
         return request
 
 

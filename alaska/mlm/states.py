@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from alaska import errors
 from alaska.mlm import commands as mlm
 
 
@@ -65,4 +66,6 @@ EVENTS: dict[type[mlm.Command], Event] = {
     mlm.StreamRecord: Event.DELIVERY,
     mlm.Confirm: Event.CONFIRM,
 }
-"""The event of each command of the broker except ERROR, whose event depends on its status."""
+"""The event of each command of the broker except ERROR."""
+ERROR_EVENTS = {errors.COMMAND_INVALID: Event.LOST}
+"""The event of an ERROR by its status; that of all others is ``REFUSED``."""

@@ -32,7 +32,7 @@ from alaska.system.memory import return_large_blocks
 from alaska.worker.service import LIVE, WorkerService
 
 _log = Logger()
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0001
 """The GIL's switch interval: how long a thread that returns from Lua waits for the GIL. Python's 5 ms are too long."""
 
 

@@ -103,6 +103,21 @@ class FilesTests(LuaCase):
         self.output(f"io.open({str(path)!r}, 'w'):write('kept')")
         self.assertEqual(path.read_bytes(), b"kept")
 
+    def test_some_left_open(self) -> None:
+        """One of many files that is left open is closed and written when its script has ended, in each run."""
+        path = self.directory / "data.txt"
+        for run in range(20):
+            source = f"for n = 1, 3 do local file = io.open({str(path)!r}, 'w') file:write({run}, n)"
+            self.output(source + " if n < 3 then file:close() end end")
+            self.assertEqual(path.read_text(), f"{run}3")
+
+    def test_closed_twice(self) -> None:
+        """A file that is closed twice is an error, and so is something that is no file."""
+        path = self.mktemp()
+        twice = f"local file = io.open({path!r}, 'w') file:close() file:close()"
+        self.assertIn("attempt to use a closed file", self.error(twice))
+        self.assertIn("bad argument #1 to 'close'", self.error(f"io.open({path!r}).close(1)"))
+
     def test_default_files_are_reset(self) -> None:
         """The default files are reset for the next script."""
         self.output("io.output(io.tmpfile()) io.write('lost')")

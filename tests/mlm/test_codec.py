@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.errors import COMMAND_INVALID, ProtocolError, ValueTooLong
-from alaska.mlm.codec import decode, encode
+from alaska.mlm.codec import check, decode, encode
 from alaska.mlm.commands import (
     LAYOUTS,
     Command,
@@ -182,6 +182,21 @@ class RoundTripTests(SynchronousTestCase):
 
 class LimitTests(SynchronousTestCase):
     """Values that the wire format cannot represent."""
+
+    @given(
+        st.binary(max_size=2) | st.binary(min_size=254, max_size=257),
+        st.integers(-1, 1) | st.integers(2**32 - 1, 2**32),
+        st.dictionaries(st.text(max_size=3) | st.just("k" * 256), st.binary(max_size=3), max_size=34),
+    )
+    def test_check(self, address: bytes, timeout: int, properties: dict[str, bytes]) -> None:
+        """The check refuses exactly the commands that cannot be encoded."""
+        command = ServiceSend(address, b"", b"", timeout, (), properties)
+        try:
+            encode(command)
+        except ValueTooLong:
+            self.assertRaises(ValueTooLong, check, command)
+        else:
+            check(command)
 
     def test_long_string(self) -> None:
         """A string of 256 octets is an error, not truncated as in C."""

@@ -15,7 +15,9 @@ local count_lines = limits.count_lines
 local real = io
 
 local pieces, count, size = {}, 0, 0
-local files -- files that the run has opened, or nil
+local MOST_TRACKED = 16
+local weak_keys = { __mode = 'k' }
+local files, tracked -- files that runs have opened and not closed; how many were added to this table
 local input, output -- default input and output of the run
 
 local function emit(text)
@@ -109,7 +111,7 @@ end
 -- read and write them, but cannot store anything in them.
 local methods = {}
 local names = {}
-local close_file = real.stdout.close
+local close = real.stdout.close
 local file_metatable = getmetatable(real.stdout)
 
 local function standard(name)
@@ -186,13 +188,25 @@ function methods.setvbuf()
   return true
 end
 
--- Records an open file, to be closed when the run has ended.
+local function forget_files()
+  files, tracked = setmetatable({}, weak_keys), 0
+end
+
+forget_files()
+
+-- Records an open file, to be closed when the run has ended. Many of them may leave a large table behind.
 local function track_file(file)
   if file then
-    run.dirty = true
-    files = files or setmetatable({}, { __mode = 'k' })
-    files[file] = true
+    files[file], tracked = true, tracked + 1
+    run.dirty = run.dirty or tracked > MOST_TRACKED
   end
+end
+
+local function close_tracked(file, ...)
+  if type(file) == 'userdata' then
+    files[file] = nil
+  end
+  return close(file, ...)
 end
 
 local io = {}
@@ -217,9 +231,10 @@ local function blocking(call)
 end
 
 console.blocking = blocking
-for _, name in ipairs { 'read', 'lines', 'close' } do
+for _, name in ipairs { 'read', 'lines' } do
   file_metatable.__index[name] = blocking(file_metatable.__index[name])
 end
+file_metatable.__index.close = blocking(close_tracked)
 
 io.open = blocking(opener(real.open))
 io.popen = blocking(opener(real.popen))
@@ -245,7 +260,7 @@ function io.lines(name, ...)
   if not there then
     error(message, 2)
   end
-  close_file(there)
+  close(there)
   local iterate, state, control, file = real.lines(name, ...)
   track_file(file)
   return iterate, state, control, file
@@ -326,15 +341,20 @@ function console.take_lines()
   return after > 1 and sub(text, 1, after - 1) or nil
 end
 
+-- Returns whether files that runs have opened may still be open.
+function console.has_open_files()
+  return next(files) ~= nil
+end
+
 function console.close_files()
-  if not files then
+  if tracked == 0 then
     return
   end
   local left = files
-  files = nil
+  forget_files()
   for file in next, left do
     if real.type(file) == 'file' then
-      close_file(file)
+      close(file)
     end
   end
 end

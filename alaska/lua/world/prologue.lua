@@ -272,7 +272,7 @@ end
 
 -- Handles a yield or the end of a script; see `run_script`.
 local function advance(thread, ok, value)
-  if ok and value == nil and not run.dirty and not run.unfit and status(thread) == 'dead' then
+  if ok and value == nil and status(thread) == 'dead' and not (run.dirty or run.unfit or console.has_open_files()) then
     run.env, run.request, current = nil, nil, nil
     if run.script.eager then
       sending.end_eager()
