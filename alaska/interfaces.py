@@ -193,6 +193,17 @@ class IStore(Interface):
         it cannot be made, or if another one is being made.
         """
 
+    # Paused services
+
+    def set_paused(service: bytes, is_paused: bool) -> None:
+        """Store, if the store is durable, that a service is paused, or is not any more."""
+
+    def paused() -> list[bytes]:
+        """Return the services that were paused when the store was opened, as far as they can be read.
+
+        :raises StoreError: the store cannot be read.
+        """
+
     def close() -> None:
         """Write all pending changes and close the store; a backup that is being made is cancelled.
 

@@ -53,6 +53,9 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         for size in self._store.queues():
             self.open(*size.queue).restore(size.messages, size.octets)
             self._room.octets += size.octets
+        self.paused.update(self._store.paused())
+        for service in self.paused:
+            self.open(QueueKind.SERVICE, service).pause()
 
     def open(self, kind: QueueKind, address: bytes) -> Queue:
         """Return the queue with this name; add it if there is none."""

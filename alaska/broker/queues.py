@@ -109,12 +109,14 @@ class Queues:
         """Deliver nothing of a service until :meth:`resume`; its requests are accepted."""
         self._queues.paused.add(service)
         self._queues.open(QueueKind.SERVICE, service).pause()
+        self._store.set_paused(service, True)
 
     def resume(self, service: bytes, now: float) -> bool:
         """End the pause of a service; return False if it is not paused."""
         if service not in self._queues.paused:
             return False
         self._queues.paused.discard(service)
+        self._store.set_paused(service, False)
         queue = self._queues.open(QueueKind.SERVICE, service)
         queue.resume()
         self._dispatch(queue, now)

@@ -33,6 +33,7 @@ class Changes:
         "kept",
         "lasts",
         "letters",
+        "paused",
         "records",
         "stored_callbacks",
         "taken_callbacks",
@@ -48,13 +49,16 @@ class Changes:
         self.records: dict[bytes, dict[int, Record]] = {}
         self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
+        self.paused: dict[bytes, bool] = {}
+        """Whether a service is paused from now on."""
         self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.taken_callbacks: list[Callable[[], None]] = []
         self.weight = 0
         """The estimated memory of the batch in octets."""
 
     def __bool__(self) -> bool:
-        return bool(self.kept or self.deleted or self.attempts or self.letters or self.records or self.trimmed)
+        messages = self.kept or self.deleted or self.attempts or self.letters
+        return bool(messages or self.records or self.trimmed or self.paused)
 
     @property
     def rows(self) -> int:
@@ -141,6 +145,8 @@ class Changes:
         A dead letter and the deletion of its message stay together: if the dead letter cannot be written, the message
         is not deleted.
         """
+        for service, is_paused in self.paused.items():
+            yield _part(paused={service: is_paused})
         for stream, last in self.lasts.items():
             yield _part(lasts={stream: last})
         for stream, upto in self.trimmed.items():
@@ -172,7 +178,11 @@ class Changes:
             return f"the deletion of message {position} of {queue}"
         for position, message in self.attempts.items():
             return f"the number of attempts of message {position} of {message.queue}"
-        return f"the last position of stream {printable(next(iter(self.trimmed or self.lasts), b''))}"
+        if self.paused:
+            what, name = "the pause of service", next(iter(self.paused))
+        else:
+            what, name = "the last position of stream", next(iter(self.trimmed or self.lasts), b"")
+        return f"{what} {printable(name)}"
 
 
 def _part(**changed: object) -> Changes:

@@ -125,6 +125,13 @@ class MemoryStore:
         kept = self._streams.get(stream, {})
         return succeed(sum(kept.pop(each).size for each in [position for position in kept if position <= upto]))
 
+    def set_paused(self, service: bytes, is_paused: bool) -> None:
+        """See :class:`IStore`; it is not durable."""
+
+    def paused(self) -> list[bytes]:
+        """See :class:`IStore`."""
+        return []
+
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""
         return [

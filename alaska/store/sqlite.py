@@ -248,6 +248,17 @@ class SqliteStore:
         self._write_all()
         return [] if self.view.reader is None else Totals(self.view.reader).streams()
 
+    def set_paused(self, service: bytes, is_paused: bool) -> None:
+        """See :class:`IStore`."""
+        if self.is_durable:
+            self._unwritten.current.paused[service] = is_paused
+            self._schedule_write()
+
+    def paused(self) -> list[bytes]:
+        """See :class:`IStore`."""
+        self._write_all()
+        return [] if self.view.reader is None else Totals(self.view.reader).paused()
+
     def backup(self) -> Deferred[IBackup]:
         """See :class:`IStore`."""
         return self._backups.make()

@@ -78,6 +78,17 @@ class Totals:
             if isinstance(name, bytes)
         ]
 
+    def paused(self) -> list[bytes]:
+        """Return the services that are paused, as far as they can be read."""
+        found: list[bytes] = []
+        with converting_errors(self._what):
+            try:
+                rows = self._reader.connection.execute("SELECT service FROM paused")
+                found += (service for (service,) in rows if isinstance(service, bytes))
+            except sqlite3.DatabaseError as error:
+                self._note(error, "the table of paused services")
+        return found
+
     def _streams_one_by_one(self) -> list[tuple[bytes, int, int, int]]:
         lasts: dict[bytes, int] = {}
         try:

@@ -66,6 +66,7 @@ class Writer:
                 self._write_messages(part)
                 self._write_letters(part)
                 self._write_records(part)
+                self._write_paused(part)
         except sqlite3.OperationalError:
             self._roll_back()
             raise
@@ -144,6 +145,12 @@ class Writer:
                 "ON CONFLICT (name) DO UPDATE SET last = max(last, excluded.last)",
                 (stream, last),
             )
+
+    def _write_paused(self, changes: Changes) -> None:
+        for service, is_paused in changes.paused.items():
+            self._connection.execute("DELETE FROM paused WHERE service = ?", (service,))
+            if is_paused:
+                self._connection.execute("INSERT INTO paused VALUES (?)", (service,))
 
     def _insert_large(self, kind: int, address: bytes, position: int, content: Content) -> None:
         """Insert or replace the content of a message or record."""

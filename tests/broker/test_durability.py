@@ -387,3 +387,21 @@ class StreamTests(DurableTestCase):
         self.do("r", mlm.StreamReplay(b"s", b"", 2))
         records = [each for each in self.take("r") if isinstance(each, mlm.StreamRecord)]
         self.assertEqual([(each.position, each.subject) for each in records], [(2, b"1"), (3, b"2"), (4, b"3")])
+
+
+class PausedTests(DurableTestCase):
+    """Paused services after a restart."""
+
+    def test_stays_paused(self) -> None:
+        """A paused service is still paused after a restart, and one that was resumed is not."""
+        for service in (b"svc", b"other"):
+            self.broker.queues.pause(service)
+        self.write()
+        self.broker.queues.resume(b"other", self.now)
+        self.write()
+        self.crash()
+        self.assertEqual(self.broker.queues.table.paused, {b"svc"})
+        self.open("w", OFFER, request(), credit=9)
+        self.assertEqual(self.taken("w"), [])
+        self.broker.queues.resume(b"svc", self.now)
+        self.assertEqual(self.taken("w"), [b"job"])

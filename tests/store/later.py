@@ -262,6 +262,14 @@ class LaterStore:
         """See :class:`IStore`."""
         return self._data.streams()
 
+    def set_paused(self, service: bytes, is_paused: bool) -> None:
+        """See :class:`IStore`."""
+        self._data.set_paused(service, is_paused)
+
+    def paused(self) -> list[bytes]:
+        """See :class:`IStore`."""
+        return self._data.paused()
+
     def backup(self) -> Deferred[IBackup]:
         """See :class:`IStore`; there is no file."""
         return fail(StoreError("this store cannot be backed up"))
