@@ -10,6 +10,7 @@ from typing import Final
 
 DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:9999"
 WILDCARD: Final = "*"
+LOOPBACK_NAMES: Final = frozenset({"localhost", "lo"})
 MAX_PORT: Final = 2**16 - 1
 _LOCAL = re.compile("(?:ipc|inproc)://.+", re.DOTALL)
 # The last colon precedes the port; the part up to a semicolon is the source address of a connection.
@@ -36,6 +37,13 @@ class TCP:
             return ipaddress.ip_address(self.host).version
         except ValueError:
             return None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can reach it."""
+        if self.host in LOOPBACK_NAMES:
+            return True
+        return self.version is not None and self.host != WILDCARD and ipaddress.ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -116,6 +116,7 @@ class _NullRouter:
 
     bound = ()
     is_local = False
+    login = ""
     has_users = False
 
     def user_of(self, _peer: bytes) -> bytes:

@@ -9,10 +9,12 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.broker.credentials import Credentials
 from alaska.broker.limits import Limits
+from alaska.broker.security import Security
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
-from alaska.interfaces import Reactor
+from alaska.interfaces import Attempt, Bind, Entry, Mechanism, Reactor, Verdict
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, MemoryProcess, run_for
 
@@ -38,6 +40,20 @@ class LogCase(SynchronousTestCase):
         ]
 
 
+class FunctionSecurity(Security):
+    """Decides about user names and passwords by a function."""
+
+    def __init__(self, accept: Callable[[bytes, bytes], bool]) -> None:
+        super().__init__(Credentials)
+        self._accept = accept
+
+    def decide(self, attempt: Attempt, now: float, answer: Callable[[Verdict], None]) -> None:
+        """See :class:`Security`."""
+        del now
+        is_right = self._accept(attempt.username, attempt.password)
+        answer(Verdict(Entry.GRANTED if is_right else Entry.REFUSED, user=attempt.username))
+
+
 class NetworkCase(LogCase):
     """A network in memory, and a clock that the test advances."""
 
@@ -53,7 +69,11 @@ class NetworkCase(LogCase):
 
     def start_broker(self, accept: Callable[[bytes, bytes], bool] | None = None) -> BrokerService:
         """Start a broker."""
-        service = BrokerService(self.reactor, self.process, MemoryStore, [ENDPOINT], Limits(), accept)
+        mechanism = Mechanism.NULL if accept is None else Mechanism.PLAIN
+        security = None if accept is None else FunctionSecurity(accept)
+        service = BrokerService(
+            self.reactor, self.process, MemoryStore, [Bind(ENDPOINT, mechanism)], Limits(), security
+        )
         service.startService()
         self.network.run()
         return service

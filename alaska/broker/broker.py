@@ -42,6 +42,7 @@ CAPABILITIES = b"alaska/1 credit confirm replay"
 SECOND_EDITION = b" batch properties admin"
 """Further capabilities, for clients that announce any of them."""
 MAX_CREDIT = 2**31
+INVALID_LOGIN = b"the password or key of this connection is not valid any more"
 STORE_ERROR_SECONDS = 60.0
 
 
@@ -90,6 +91,8 @@ class Broker:
         self._initial_wall_offset: float | None = None
         self._store_error_logged_at = float("-inf")
         self._clients_with_held_mail: dict[Client, None] = {}
+        self.is_valid: Callable[[str], bool] = lambda _login: True
+        """Says whether a client with the ``login`` of its connection may have a session."""
         self.batches = Batches(self._execute, self._end_for_error, router)
         methods: dict[Action, Callable[[Client, Any], None]] = {
             Action.PONG: self._pong,
@@ -267,6 +270,10 @@ class Broker:
         self.flows.end(flow)
 
     def _open(self, peer: bytes, command: mlm.ConnectionOpen) -> None:
+        if not self.is_valid(self._router.login):
+            self.counters.refused += 1
+            self._send_to(peer, mlm.Error(errors.ACCESS_REFUSED, INVALID_LOGIN))
+            return
         if self._most_clients is not None and len(self.clients) >= self._most_clients:
             self.counters.refused += 1
             self._gauge.admits("the table of clients", len(self.clients) + 1, QueueLimits(self._most_clients))
@@ -284,6 +291,7 @@ class Broker:
             peer, command.address, self._now, self._router, self.flows.of(peer), self._most_unconfirmed, user,
             self._has_users,
         )  # fmt: skip
+        client.login = self._router.login
         client.negotiate(can)
         self.access.enter(client)
         self.counters.opened += 1
@@ -334,6 +342,17 @@ class Broker:
     def _close(self, client: Client, _command: mlm.ConnectionClose) -> None:
         client.send(mlm.Ok(errors.SUCCESS, b""))
         self._remove(client, "closed")
+
+    def end_invalid_sessions(self) -> None:
+        """End the sessions of clients that would not be accepted any more (``is_valid``).
+
+        ZeroMQ cannot close their connections. So such a connection stays, but a session cannot be opened on it.
+        """
+        for client in [client for client in self.clients if not self.is_valid(client.login)]:
+            self.counters.refused += 1
+            self._log.warn("{client.name}: its password or key is not valid any more", client=client)
+            self._remove(client, "revoked")
+            self._send_to(client.peer, mlm.Error(errors.ACCESS_REFUSED, INVALID_LOGIN))
 
     def _invalid(self, client: Client, command: mlm.Command) -> None:
         self.counters.invalid += 1

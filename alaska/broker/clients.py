@@ -62,6 +62,7 @@ class Client:
         "last_lease",
         "last_probed",
         "leases",
+        "login",
         "missed",
         "most_unconfirmed",
         "number",
@@ -112,6 +113,8 @@ class Client:
         self.stream: bytes | None = None
         self.leases: dict[Lease, Message] = {}
         self.last_lease = 0
+        self.login = ""
+        """What identifies the password or key with which the connection was accepted; empty without security."""
         self.reads_batches = False
         self.has_properties = False
         self.outgoing: Outgoing | None = None

@@ -10,7 +10,7 @@ from alaska.broker.administration import Served
 from alaska.broker.details import details
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings
-from alaska.interfaces import INetwork
+from alaska.interfaces import INetwork, Mechanism
 
 
 def add_broker(
@@ -22,7 +22,7 @@ def add_broker(
     contents.metrics.append(service.figures)
     contents.details.update(details(lambda: service.broker if service.serves else None))
     contents.administered.append(("/api/v1", Served(service.administration)))
-    rules = HTTPRules(service, needs_login=settings.mechanism != "null")
+    rules = HTTPRules(service, needs_login=Mechanism.NULL not in settings.mechanisms)
     contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of)
 
 

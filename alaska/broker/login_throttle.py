@@ -1,4 +1,4 @@
-"""Throttling of password guesses: failed logins delay further logins from the same address, and are logged.
+"""Throttling of password guesses: failed logins delay further logins from the same address.
 
 The replies to all logins from the address are delayed, including those with the right password: a fast reply would
 reveal it. Other addresses are not delayed.
@@ -8,13 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Callable
-
-from twisted.logger import Logger
-
-from alaska.broker.log_throttle import LogThrottle
-from alaska.interfaces import Entry, Verdict
-from alaska.names import printable
 
 FREE_FAILURES = 3
 FIRST_DELAY = 0.25
@@ -24,7 +17,6 @@ MAX_DELAYED = 50
 """The number of delayed replies per address. Further logins are not checked; the client has to retry later."""
 RESET_SECONDS = 60.0
 MAX_ADDRESSES = 1000
-_MAX_SHOWN = 40
 _IPV6_BITS = 64
 
 
@@ -51,63 +43,31 @@ class _Failures:
 
 
 class LoginThrottle:
-    """Decides about logins by ``accept(username, password)`` and the earlier failures from the same address.
+    """Delays logins by the earlier failures from the same address, which is a :func:`throttle_key`.
 
     Times are seconds of one monotonic clock. Only the addresses with the latest failures are remembered.
     """
 
-    _log = Logger()
-
-    def __init__(self, accept: Callable[[bytes, bytes], bool]) -> None:
-        self._accept = accept
+    def __init__(self) -> None:
         # In the order of the last failures.
         self._failures: dict[str, _Failures] = {}
-        self._log_throttle = LogThrottle()
-        self._unreported = 0
-        self._last_refused = ("", "")
-        self.refused = 0
-        """The number of logins that were refused, or not checked."""
 
-    def decide(self, username: bytes, password: bytes, address: str, now: float) -> Verdict:
-        """Decide about a login from a network address, as ZeroMQ writes it."""
-        key = throttle_key(address)
+    def delay(self, key: str, now: float) -> float | None:
+        """Return the delay of the reply to a login, in seconds; None: it must not be checked now."""
         failures = self._failures.get(key)
         if failures is not None and now - failures.last_time >= RESET_SECONDS:
             del self._failures[key]
             failures = None
-        delay = 0.0 if failures is None else failures.delay(now)
-        if delay is None:
-            self._note_refusal(username, address)
-            return Verdict(Entry.LATER)
-        if self._accept(username, password):
-            return Verdict(Entry.GRANTED, delay)
-        self._note_refusal(username, address)
-        self._count_failure(key, now)
-        return Verdict(Entry.REFUSED, delay)
+        return 0.0 if failures is None else failures.delay(now)
 
-    def _count_failure(self, key: str, now: float) -> None:
+    def failed(self, key: str, now: float) -> None:
+        """Count a failed login."""
         failures = self._failures.pop(key, None) or _Failures()
         failures.count += 1
         failures.last_time = now
         self._failures[key] = failures
         if len(self._failures) > MAX_ADDRESSES:
             del self._failures[next(iter(self._failures))]
-
-    def _note_refusal(self, username: bytes, address: str) -> None:
-        self.refused += 1
-        self._unreported += 1
-        self._last_refused = username.decode("utf-8", "backslashreplace"), address
-
-    def tick(self, now: float) -> None:
-        """Log, at most once a minute, how many logins were refused; to be called several times a second."""
-        if self._unreported and self._log_throttle.is_due(now):
-            username, address = self._last_refused
-            self._log.warn(
-                "connections refused since the last such line: {count}, for a wrong user name or password, or for too "
-                "many of those from the same address; the last was from {address}, as {username}",
-                count=self._unreported, address=printable(address), username=printable(_shortened(username)),
-            )  # fmt: skip
-            self._unreported = 0
 
 
 def throttle_key(address: str) -> str:
@@ -124,7 +84,3 @@ def throttle_key(address: str) -> str:
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
     return str(ip.ipv4_mapped or ipaddress.ip_network((ip, _IPV6_BITS), strict=False))
-
-
-def _shortened(username: str) -> str:
-    return username if len(username) <= _MAX_SHOWN else f"{username[:_MAX_SHOWN]}…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,12 +18,13 @@ from alaska.admin.snapshots import Configuration
 from alaska.broker import readiness
 from alaska.broker.administration import Administration
 from alaska.broker.broker import Broker
+from alaska.broker.exposure import exposed
 from alaska.broker.figures import LOGINS, SERVING, figures
 from alaska.broker.limits import Limits
-from alaska.broker.login_throttle import LoginThrottle
+from alaska.broker.security import Security
 from alaska.daemon.operated import OperatedService
 from alaska.errors import AlaskaError, CannotBind
-from alaska.interfaces import Entry, INetwork, IRouter, IStore, Reactor, Verdict
+from alaska.interfaces import Attempt, Bind, Entry, INetwork, IRouter, IStore, Mechanism, Reactor, Verdict
 
 TICK_SECONDS = 0.05
 OPERATION_SECONDS = 0.01
@@ -37,8 +38,9 @@ RETRY_SECONDS = 1.0
 class BrokerService(OperatedService):
     """Serves endpoints while it runs.
 
-    The given functions create the sockets and the store when the service starts, which is after a daemon's fork. With
-    ``accept(username, password)``, clients must log in (PLAIN), and it decides about each login.
+    The given functions create the sockets and the store when the service starts, which is after a daemon's fork. An
+    endpoint that is only a text has no security. ``security`` decides about connections to those that have; it is
+    loaded when the service starts.
     """
 
     _log = Logger()
@@ -48,9 +50,9 @@ class BrokerService(OperatedService):
         reactor: Reactor,
         make_network: Callable[[], INetwork],
         make_store: Callable[[], IStore],
-        endpoints: list[str],
+        endpoints: Sequence[str | Bind],
         limits: Limits,
-        accept: Callable[[bytes, bytes], bool] | None = None,
+        security: Security | None = None,
         domain: str | None = None,
         wall: Callable[[], float] = time.time,
         rules: AccessRules | None = None,
@@ -58,9 +60,11 @@ class BrokerService(OperatedService):
         self._reactor = reactor
         self._make_network = make_network
         self._make_store = make_store
-        self._endpoints = endpoints
+        self._binds = [bind if isinstance(bind, Bind) else Bind(bind) for bind in endpoints]
         self._limits = limits
-        self._login_throttle = None if accept is None else LoginThrottle(accept)
+        self._security = security
+        if security is not None:
+            security.replaced = self._end_invalid_sessions
         self._domain = domain
         self._wall = wall
         self._rules = rules
@@ -79,7 +83,7 @@ class BrokerService(OperatedService):
     def figures(self) -> Iterator[Filled]:
         """Return the metrics of the broker; while it does not serve, there is only one, which says so."""
         yield SERVING, one(self.serves)
-        yield LOGINS, one(0 if self._login_throttle is None else self._login_throttle.refused)
+        yield LOGINS, one(0 if self._security is None else self._security.counters.refused)
         if self.broker is not None and self._store is not None:
             yield from figures(self.broker, self._store)
 
@@ -104,26 +108,31 @@ class BrokerService(OperatedService):
 
     def decide(self, username: bytes, password: bytes, address: str) -> Deferred[Verdict]:
         """Decide about a login from an address that is not by ZeroMQ; nobody is granted one if none is required."""
-        if self._login_throttle is None:
+        if self._security is None:
             return succeed(Verdict(Entry.REFUSED))
-        return succeed(self._decide(self._login_throttle, username, password, address))
+        decided: Deferred[Verdict] = Deferred()
+        self._decide(self._security, Attempt(Mechanism.PLAIN, address, username, password), decided.callback)
+        return decided
 
     def startService(self) -> None:
         """Serve the endpoints.
 
         :raises CannotBind: one of them cannot be bound.
         :raises StoreError: the store cannot be used.
+        :raises ConfigurationError: passwords or keys cannot be loaded.
         """
         super().startService()
+        if self._security is not None:
+            self._security.start()
         self._serve()
 
     def _serve(self) -> None:
         self._network = self._make_network()
         try:
-            if self._login_throttle is not None:
-                self._network.authenticate(partial(self._decide, self._login_throttle))
-            is_plain, most_unread = self._login_throttle is not None, self._limits.flow.messages
-            self._router = self._network.router(self._endpoints, self._domain, is_plain, most_unread)
+            if self._security is not None:
+                self._network.authenticate(partial(self._decide, self._security))
+            keys = None if self._security is None else self._security.server_keys
+            self._router = self._network.router(self._binds, self._domain, self._limits.flow.messages, keys)
             self._router.start(self._received, self._send_failed)
             # After binding the endpoints: if another broker serves them, it also uses the store.
             self._store = self._make_store()
@@ -131,11 +140,15 @@ class BrokerService(OperatedService):
             self.broker = Broker(self._router, self._limits, self._store, self._rules)
             self.broker.queues.is_draining = self.is_draining
             self._connect_administration(self.broker, self._router)
+            if self._security is not None:
+                self.broker.is_valid = self._security.is_valid
         except Exception:
             self._close()
             raise
         self._ticks.start(TICK_SECONDS)
         self._log.info("Broker ready ({endpoints})", endpoints=", ".join(self._router.bound))
+        for sentence in exposed(self._binds):
+            self._log.warn("{sentence}", sentence=sentence)
 
     def configure(self, limits: Limits) -> None:
         """Change the limits of the running broker; see :meth:`Broker.configure`."""
@@ -212,8 +225,13 @@ class BrokerService(OperatedService):
         """Return the broker's time: that of the store when it was opened, continued by the reactor's clock."""
         return self._reactor.seconds() + self._clock_offset
 
-    def _decide(self, throttle: LoginThrottle, username: bytes, password: bytes, address: str) -> Verdict:
-        return throttle.decide(username, password, address, self._reactor.seconds())
+    def _decide(self, security: Security, attempt: Attempt, answer: Callable[[Verdict], None]) -> None:
+        security.decide(attempt, self._reactor.seconds(), answer)
+
+    def _end_invalid_sessions(self) -> None:
+        """End the sessions of connections whose passwords or keys have been removed or changed."""
+        if self.broker is not None:
+            self.broker.end_invalid_sessions()
 
     def _send_failed(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:
@@ -240,8 +258,8 @@ class BrokerService(OperatedService):
         if self.broker is not None:
             try:
                 self.broker.tick(self._now(), self._wall())
-                if self._login_throttle is not None:
-                    self._login_throttle.tick(self._reactor.seconds())
+                if self._security is not None:
+                    self._security.tick(self._reactor.seconds())
             except Exception:  # LoopingCall stops when a call raises, and then no client would expire.
                 self._log.failure("a tick of the broker failed")
 
@@ -268,7 +286,8 @@ class EmbeddedBrokerService(BrokerService):
             if not error.is_taken:
                 raise
             self._log.info(
-                "another broker serves {endpoints}; joining the broker there", endpoints=", ".join(self._endpoints)
+                "another broker serves {endpoints}; joining the broker there",
+                endpoints=", ".join(bind.endpoint for bind in self._binds),
             )
             self._retry_in(TAKE_OVER_SECONDS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -10,22 +10,28 @@ from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
+from alaska.broker.credentials import read_credentials
 from alaska.broker.flow_control import FlowLimits
 from alaska.broker.http import add_broker
 from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
-from alaska.broker.passwords import Passwords
+from alaska.broker.security import THREADS, Security
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, load_broker
 from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import Change, ConfigurationFile, Reload
+from alaska.interfaces import Mechanism, Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.message import Retention
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
+from alaska.system.threads import Threads
 
 _log = Logger()
+
+LIVE_SECURITY = ("password_file", "client_keys", "auth_verbose")
+"""The settings that :class:`Security` applies when the configuration is reloaded."""
 
 
 class Options(BaseOptions):
@@ -81,19 +87,20 @@ def limits_of(settings: BrokerSettings) -> Limits:
     )
 
 
-def accept_of(
-    settings: BrokerSettings, file: ConfigurationFile[BrokerSettings] | None = None
-) -> Callable[[bytes, bytes], bool] | None:
-    """Return the function that decides about a login by user name and password, or None if no login is required.
+def security_of(
+    settings: BrokerSettings, reactor: Reactor, file: ConfigurationFile[BrokerSettings] | None = None
+) -> Security | None:
+    """Return what decides about connections, or None if no endpoint has security.
 
-    The passwords are read again when ``file`` is reloaded.
+    The passwords and keys are read again when ``file`` is reloaded.
     """
-    if settings.mechanism != "plain":
+    if settings.mechanisms <= {Mechanism.NULL}:
         return None
-    passwords = Passwords(settings.password_file, settings.auth_verbose)
+    run = Threads(reactor, THREADS).run
+    security = Security(partial(read_credentials, settings), run, settings.auth_verbose)
     if file is not None:
-        file.add(("password_file", "auth_verbose"), passwords.prepare)
-    return passwords.accept
+        file.add(LIVE_SECURITY, security.prepare)
+    return security
 
 
 LIVE_LIMITS = (
@@ -132,9 +139,9 @@ def makeService(options: Options) -> IService:
         reactor,
         make_network,
         lambda: store_at(reactor, settings.store_path, settings.store_sync),
-        list(settings.endpoints),
+        settings.binds,
         limits_of(settings),
-        accept_of(settings, file),
+        security_of(settings, reactor, file),
         settings.domain,
         rules=settings.access,
     )

@@ -47,7 +47,7 @@ from alaska.client.delivery import (
     to_text,
 )
 from alaska.client.trackers import Trackers, new_tracker
-from alaska.interfaces import INetwork, Reactor
+from alaska.interfaces import CurveKeys, INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
@@ -71,6 +71,8 @@ AUTO_CREDIT = 1000
 class Client(Connection):
     """A connection to a broker with one address.
 
+    User name and password are for PLAIN; ``curve`` are keys for CURVE (:func:`alaska.client.keys.load`).
+
     Several clients can share a ``network``; without one, the client creates its own when it connects. ``deliver`` is
     called with each delivery; without it, deliveries are queued and the program iterates over the client. Messages that
     the broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets`` octets.
@@ -88,6 +90,7 @@ class Client(Connection):
         *,
         username: str | None = None,
         password: str | None = None,
+        curve: CurveKeys | None = None,
         deliver: Callable[[Delivery], None] | None = None,
         credit: int | None = None,
         confirmed: Callable[[Confirmation], None] | None = None,
@@ -99,7 +102,7 @@ class Client(Connection):
         for call in (deliver, confirmed):
             if call is not None and not callable(call):
                 raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
-        super().__init__(endpoint, address, (username, password), network, reactor, most_messages, most_octets)
+        super().__init__(endpoint, address, (username, password, curve), network, reactor, most_messages, most_octets)
         self._deliver = deliver if deliver is not None else self._enqueue
         self._confirmed_callback = confirmed
         self._trackers = Trackers(to_octets(address), self._machine.fence)

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from alaska import __version__, errors
 from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
-from alaska.interfaces import ILink, INetwork, LinkState, Reactor
+from alaska.interfaces import CurveKeys, ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch
@@ -53,7 +53,7 @@ class Connection:
         self,
         endpoint: str,
         address: Text,
-        credentials: tuple[str | None, str | None],
+        credentials: tuple[str | None, str | None, CurveKeys | None],
         network: INetwork | None,
         reactor: Reactor | None,
         most_messages: int,
@@ -61,9 +61,14 @@ class Connection:
     ) -> None:
         if not isinstance(endpoint, str):
             raise TypeError(f"an endpoint must be text, not {type(endpoint).__name__}")
-        for value in credentials:
+        username, password, curve = credentials
+        for value in (username, password):
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"user name and password must be text, not {type(value).__name__}")
+        if curve is not None and not isinstance(curve, CurveKeys):
+            raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
+        if curve is not None and (username, password) != (None, None):
+            raise ValueError("a client has either a user name and password, or keys")
         octets = to_octets(address)
         check(mlm.ConnectionOpen(octets))
         to_number(most_messages, MOST_POSITION, "most_messages")
@@ -163,7 +168,8 @@ class Connection:
             if left > 0:
                 deadline = self._reactor.callLater(left, is_late)
             else:
-                self._machine.abort(errors.ConnectTimeout(f"{complaint} within {seconds:g} s"))
+                fault = self._link.fault if self._link is not None else ""
+                self._machine.abort(errors.ConnectTimeout(fault or f"{complaint} within {seconds:g} s"))
 
         deadline = self._reactor.callLater(seconds, is_late)
 
@@ -218,12 +224,13 @@ class Connection:
                 self._log.failure("{address}: a command could not be processed", address=self.address)
 
     def _link_changed(self, state: LinkState) -> None:
+        fault = "" if self._link is None else self._link.fault
         was_connected = self._connecting is not None and self._connecting.called
         if state is LinkState.REFUSED and was_connected and not self._is_refused:
             self._is_refused = True
-            words = "{address}: the broker does not accept this user name and password any more; trying again"
-            self._log.error(words, address=printable(self.address))
-        self._machine.link(state, self._reactor.seconds())
+            words = "{address}: {fault} any more; trying again"
+            self._log.error(words, address=printable(self.address), fault=printable(fault))
+        self._machine.link(state, self._reactor.seconds(), fault)
 
     def _tick(self) -> None:
         self._machine.tick(self._reactor.seconds())

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +12,7 @@ from alaska.access import AccessRules
 from alaska.config import http
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
+from alaska.config.certificates import read_client_keys, read_pair
 from alaska.config.entries import read_section, setting
 from alaska.config.kinds import (
     BIND_ENDPOINT,
@@ -30,9 +31,14 @@ from alaska.config.kinds import (
     VERBOSITY,
     one_of,
 )
+from alaska.config.passwords import read_users
 from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
+from alaska.errors import ConfigurationError
+from alaska.interfaces import Bind, Mechanism
 from alaska.message import Retention
+
+MECHANISMS = tuple(mechanism.value for mechanism in Mechanism)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +112,16 @@ class BrokerSettings(Settings):
     password_file: Path | None = setting(
         "server/auth/plain", PATH_OR_NONE, None, "Password file for PLAIN authentication, with lines `user=password`.",
         live=True)
+    client_keys: Path | None = setting(
+        "server/auth/curve", PATH_OR_NONE, None,
+        "Keys of the clients that may connect with CURVE: a folder of certificates, or a file with lines `user=key` "
+        "(docs/security.md).", live=True)
     mechanism: str = setting(
-        "mlm_server/security/mechanism", one_of("null", "plain"), "null",
-        "Authentication of clients: none (`null`), or by user name and password (`plain`).", created="null")
+        "mlm_server/security/mechanism", one_of(*MECHANISMS), "null",
+        "Authentication of clients: none (`null`), by user name and password (`plain`), or by keys, with encryption "
+        "(`curve`).", created="null")
+    key_file: Path | None = setting(
+        "mlm_server/security/key", PATH, None, "File with the secret key of the broker for CURVE (`alas keygen`).")
     access: AccessRules | None = read_section(
         ACCESS, read_access,
         "Roles and users with what they may do; without this section, all clients may do everything (docs/access.md).")
@@ -118,6 +131,10 @@ class BrokerSettings(Settings):
     endpoints: tuple[str, ...] = setting(
         "mlm_server/bind/endpoint", BIND_ENDPOINT, DEFAULT_ENDPOINT, "Endpoint to which clients connect.",
         repeated=True, created=DEFAULT_ENDPOINT)
+    bind_mechanisms: tuple[str | None, ...] = setting(
+        "mlm_server/bind/mechanism", one_of(*MECHANISMS), None,
+        "Authentication at this endpoint, in place of `mlm_server/security/mechanism`.", repeated=True,
+        beside="endpoint")
     store_path: Path | None = setting(
         "mlm_server/store/path", PATH, None,
         "SQLite file in which the broker stores its messages; without it, they are lost when the broker ends.")
@@ -212,29 +229,64 @@ class BrokerSettings(Settings):
     http_authority: Path | None = http.authority()
     # fmt: on
 
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        """The endpoints with their mechanisms."""
+        mechanisms = self.bind_mechanisms
+        if len(mechanisms) != len(self.endpoints):
+            # Endpoints or mechanisms come from the environment; conflicts() ensures that there is only one.
+            mechanisms = (*mechanisms[:1], None)[:1] * len(self.endpoints)
+        return tuple(
+            Bind(endpoint, Mechanism(mechanism or self.mechanism))
+            for endpoint, mechanism in zip(self.endpoints, mechanisms, strict=True)
+        )
+
+    @property
+    def mechanisms(self) -> frozenset[Mechanism]:
+        """The mechanisms of all endpoints."""
+        return frozenset(bind.mechanism for bind in self.binds)
+
     def conflicts(self) -> list[str]:
         """Return a sentence for each combination of settings that prevents the broker from starting."""
-        return http.conflicts(self)
+        found = http.conflicts(self)
+        if len(self.bind_mechanisms) != len(self.endpoints) and len(set(self.bind_mechanisms)) > 1:
+            found.append(
+                f"{self.variable('mlm_server/bind/endpoint')} replaces endpoints with different mechanisms: "
+                f"{self.variable('mlm_server/bind/mechanism')} must be given to say which one applies"
+            )
+        elif Mechanism.CURVE in self.mechanisms and self.key_file is None:
+            found.append("mlm_server/security/key must be the path of the broker's key, since an endpoint uses curve")
+        return found
 
     def warnings(self) -> list[str]:
-        """Warn of authentication without a password file or the reverse, of rules without effect, and of plain HTTP."""
-        found = [*http.warnings(self), *warnings_about(self.access, has_login=self.mechanism != "null")]
-        if self.mechanism == "plain" and self.password_file is None:
-            found.append(
-                "mlm_server/security/mechanism is plain but server/auth/plain names no file: nobody can connect"
-            )
-        if self.mechanism != "plain" and self.password_file is not None:
-            found.append("server/auth/plain has no effect: mlm_server/security/mechanism is not plain")
-        return found
+        """Warn of authentication that accepts nobody, of files and rules without an effect, and of plain HTTP."""
+        has_login = self.mechanisms != {Mechanism.NULL}
+        warnings = [*http.warnings(self), *warnings_about(self.access, has_login=has_login)]
+        for mechanism, path, file in (
+            (Mechanism.PLAIN, "server/auth/plain", self.password_file),
+            (Mechanism.CURVE, "server/auth/curve", self.client_keys),
+        ):
+            who = "mlm_server/security/mechanism" if self.mechanism == mechanism.value else "an endpoint's mechanism"
+            if mechanism in self.mechanisms and file is None:
+                warnings.append(f"{who} is {mechanism.value} but {path} names no file: nobody can connect")
+            if mechanism not in self.mechanisms and file is not None:
+                warnings.append(f"{path} has no effect: mlm_server/security/mechanism is not {mechanism.value}")
+        if Mechanism.CURVE not in self.mechanisms and self.key_file is not None:
+            warnings.append("mlm_server/security/key has no effect: mlm_server/security/mechanism is not curve")
+        return warnings
 
     def missing_files(self, folder: Path) -> list[str]:
-        """Return a sentence for each file that is needed and cannot be read."""
-        found = http.missing_files(self, folder)
-        if self.mechanism != "plain" or self.password_file is None:
-            return found
-        passwords = folder / self.password_file
-        try:
-            passwords.open("rb").close()
-        except OSError as error:
-            found.append(f"server/auth/plain: the password file {passwords} cannot be read: {error.strerror}")
-        return found
+        """Return a sentence for each fault of the files that are needed, such as those with passwords and keys."""
+        checks: list[tuple[Mechanism, str, Path | None, Callable[[Path], object]]] = [
+            (Mechanism.PLAIN, "server/auth/plain", self.password_file, read_users),
+            (Mechanism.CURVE, "mlm_server/security/key", self.key_file, read_pair),
+            (Mechanism.CURVE, "server/auth/curve", self.client_keys, read_client_keys),
+        ]
+        faults = http.missing_files(self, folder)
+        for mechanism, path, file, read in checks:
+            if mechanism in self.mechanisms and file is not None:
+                try:
+                    read(folder / file)
+                except ConfigurationError as error:
+                    faults += [f"{path}: {line}" for line in str(error).split("\n")]
+        return faults

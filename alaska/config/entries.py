@@ -27,6 +27,7 @@ class Entry:
 
     ``default`` applies if the setting is absent; None means no value. ``created`` is written into a new file when the
     file is missing. A ``repeated`` setting has a tuple of values, one for each occurrence below the first top-level
+    section. With ``beside``, its tuple has a value, or None, for each occurrence of the setting ``beside`` in the same
     section. A ``free`` entry is a free-form section, which may contain any names. An entry with ``read_tree`` is a
     section that this function reads, and checks as a whole. A ``live`` setting takes effect when the running program
     reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in README.md.
@@ -42,6 +43,7 @@ class Entry:
     free: bool = False
     live: bool = False
     read_tree: Callable[[zpl.Item], Any] | None = None
+    beside: str | None = None
 
     def value(self, text: str | None) -> object:
         """Return the value of a text, or None for no text."""
@@ -72,7 +74,7 @@ class Entry:
         default = "" if self.default is None else f"`{self.default}`"
         if self.created not in (None, self.default):
             default += f"; `{self.created}` in a new file"
-        repeated = "; may be repeated" if self.repeated else ""
+        repeated = "; may be repeated" if self.repeated and self.beside is None else ""
         expected = "a section with any names" if self.free else self.kind.expected
         if self.read_tree is not None:
             expected = "a section"
@@ -107,6 +109,10 @@ def setting(
     repeated: Literal[True],
     live: bool = ...,
 ) -> tuple[T, ...]: ...
+@overload
+def setting(
+    path: str, kind: Kind[T], default: None, doc: str, *, repeated: Literal[True], beside: str, live: bool = ...
+) -> Any: ...  # noqa: ANN401  # T | None does not match the type of the attribute
 def setting(
     path: str,
     kind: Kind[Any],
@@ -117,9 +123,10 @@ def setting(
     repeated: bool = False,
     secret: bool = False,
     live: bool = False,
+    beside: str | None = None,
 ) -> Any:
     """Declare a setting; the arguments are those of :class:`Entry`. A secret is not shown in ``repr`` and errors."""
-    entry = Entry(path, kind, default, doc, created, repeated, secret, live=live)
+    entry = Entry(path, kind, default, doc, created, repeated, secret, live=live, beside=beside)
     return dataclasses.field(default=entry.default_value(), repr=not secret, metadata={_KEY: entry})
 
 

@@ -40,7 +40,8 @@ def in_force(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str]) ->
                 tree = _changed(tree, entry.path, partial(replace, children=items))
         elif variable in environ:
             given = zpl.Item("", environ[variable], source=variable)
-            tree = _with_value(_without(tree, entry.path), entry.path, given)
+            everywhere = _everywhere if entry.beside is not None else _changed
+            tree = everywhere(_without(tree, entry.path), entry.path, partial(_renamed, given))
         elif entry.default is not None and not items_of(entry, tree):
             tree = _with_value(tree, entry.path, zpl.Item("", entry.default, source=DEFAULT))
     return "".join(f"{line}\n" for item in tree.children for line in _lines(item, 0, item.name, _secrets(entries)))
@@ -58,7 +59,24 @@ def _secrets(entries: Iterable[Entry]) -> Callable[[str], bool]:
 
 
 def _with_value(tree: zpl.Item, path: str, given: zpl.Item) -> zpl.Item:
-    return _changed(tree, path, lambda each: replace(given, name=each.name))
+    return _changed(tree, path, partial(_renamed, given))
+
+
+def _renamed(given: zpl.Item, old: zpl.Item) -> zpl.Item:
+    return replace(given, name=old.name)
+
+
+def _everywhere(item: zpl.Item, path: str, change: Callable[[zpl.Item], zpl.Item]) -> zpl.Item:
+    """Do as :func:`_changed` in each of several sections with the same name, below the first top-level section."""
+    top, _, rest = path.partition("/")
+    section, _, name = rest.rpartition("/")
+    tree = _changed(item, f"{top}/{section}", lambda each: each)
+
+    def change_all(first: zpl.Item) -> zpl.Item:
+        children = (_changed(each, name, change) if each.name == section else each for each in first.children)
+        return replace(first, children=tuple(children))
+
+    return _changed(tree, top, change_all)
 
 
 def _changed(item: zpl.Item, path: str, change: Callable[[zpl.Item], zpl.Item]) -> zpl.Item:

@@ -33,7 +33,7 @@ class KnownPaths:
                 self._values.add(entry.path)
             above = list(accumulate(entry.path.split("/"), "{}/{}".format))[:-1]
             self._sections.update(above)
-            if entry.repeated:
+            if entry.repeated and entry.beside is None:
                 self._repeated.update([*above[1:], entry.path])
 
     def warnings(self, item: zpl.Item, above: str = "", is_free: bool = False) -> Iterator[str]:

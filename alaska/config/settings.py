@@ -83,6 +83,8 @@ class Settings:
                 elif entry.free:
                     items = items_in_force(entry.path, tree.find(entry.path), environ, cls.variable)
                     values[name] = section_values(items)
+                elif entry.beside is not None:
+                    values[name] = cls._values_beside(entry, tree, environ)
                 else:
                     values[name] = _read(entry, list(cls._given_values(entry, tree, environ)))
             except ConfigurationError as error:
@@ -187,13 +189,42 @@ class Settings:
         for item in items_of(entry, tree):
             yield f"{item.where}: {entry.path}", item.value or ""
 
+    @classmethod
+    def _values_beside(cls, entry: Entry, tree: zpl.Item, environ: Mapping[str, str]) -> tuple[object, ...]:
+        """Return the value, or None, for each setting that the entry is beside of; none if there is only None.
+
+        A value of the environment is for all. If the environment replaces the other setting, each value counts once.
+        """
+        variable = cls.variable(entry.path)
+        if variable in environ:
+            return (_parsed(entry, variable, environ[variable]),)
+        above, _, name = entry.path.rpartition("/")
+        sections = _repeated_items(above, tree)
+        counts = [len(list(section.all(str(entry.beside)))) for section in sections]
+        if not any(counts):
+            # The other setting has its default, as if it were given in the first section.
+            counts = [1]
+        values: list[object] = []
+        for section, count in zip(sections, counts, strict=False):
+            item = next(section.all(name), None)
+            value = None if item is None else _parsed(entry, f"{item.where}: {entry.path}", item.value or "")
+            values += [value] * count
+        if cls.variable(f"{above}/{entry.beside}") in environ:
+            values = list(dict.fromkeys(values))
+        return () if set(values) == {None} else tuple(values)
+
 
 def items_of(entry: Entry, tree: zpl.Item) -> list[zpl.Item]:
     """Return the items of a tree that give values of a setting."""
     if not entry.repeated:
         found = tree.find(entry.path)
         return [] if found is None else [found]
-    top, *names = entry.path.split("/")
+    return _repeated_items(entry.path, tree)
+
+
+def _repeated_items(path: str, tree: zpl.Item) -> list[zpl.Item]:
+    """Return all items at a path below the first top-level section."""
+    top, *names = path.split("/")
     items = list(tree.all(top))[:1]
     for name in names:
         items = [child for item in items for child in item.all(name)]

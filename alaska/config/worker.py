@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from alaska.config import http
+from alaska.config.certificates import read_pair, read_public_key
 from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
     CONNECT_ENDPOINT,
@@ -29,6 +30,7 @@ from alaska.config.kinds import (
 )
 from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
+from alaska.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,11 @@ class WorkerSettings(Settings):
         "worker/auth/plain/username", TEXT, None, "User name for PLAIN authentication at the broker.")
     plain_password: str | None = setting(
         "worker/auth/plain/password", TEXT, None, "Password for PLAIN authentication at the broker.", secret=True)
+    curve_key: Path | None = setting(
+        "worker/auth/curve/key", PATH, None,
+        "File with the secret key of this worker, to connect to the broker with CURVE (`alas keygen`).")
+    curve_server_key: Path | None = setting(
+        "worker/auth/curve/server-key", PATH, None, "File with the public key of the broker.")
     lockfile: Path | None = setting(
         "worker/lockfile", PATH, None, "PID file; a second worker with the same file does not start.")
     user: str | None = setting("worker/user", NAME, None, "User of the operating system that the worker runs as.")
@@ -210,14 +217,21 @@ class WorkerSettings(Settings):
         return self.scripts_timeout / 1000 if self.scripts_timeout else None
 
     def conflicts(self) -> list[str]:
-        """Refuse LuaJIT in threads for scripts in the sandbox: a script that crashes LuaJIT would end the worker."""
-        found = http.conflicts(self)
+        """Refuse LuaJIT in threads for scripts in the sandbox, which could end the worker, and incomplete keys."""
+        conflicts = http.conflicts(self)
+        if (self.curve_key is None) is not (self.curve_server_key is None):
+            given, missing = ("key", "server-key") if self.curve_server_key is None else ("server-key", "key")
+            conflicts.append(f"worker/auth/curve/{missing} must be given as well as worker/auth/curve/{given}")
+        if self.curve_key is not None and self.plain_username is not None:
+            conflicts.append(
+                "only one of worker/auth/plain and worker/auth/curve must be given: a connection has one mechanism"
+            )
         if self.lua_version == "luajit" and self.scripts_sandbox and self.pool_isolation == "thread":
-            found.append(
+            conflicts.append(
                 'worker/lua/version = "luajit" in the sandbox needs worker/pool/isolation = "process": a script can '
                 'crash LuaJIT; worker/scripts/sandbox = "0" lets trusted scripts run in threads'
             )
-        return found
+        return conflicts
 
     def warnings(self) -> list[str]:
         """Warn of incomplete credentials, and of settings of an embedded broker that does not run."""
@@ -231,7 +245,17 @@ class WorkerSettings(Settings):
         return warnings
 
     def missing_files(self, folder: Path) -> list[str]:
-        """Return a sentence for each file that cannot be read, and if the scripts directory is missing."""
+        """Return a sentence for each file that cannot be used, and if the scripts directory is missing."""
         scripts = folder / self.scripts_dir
-        found = [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]
-        return found + http.missing_files(self, folder)
+        faults = [] if scripts.is_dir() else [f"worker/scripts/dir: there is no folder {scripts}"]
+        checks: list[tuple[str, Path | None, Callable[[Path], object]]] = [
+            ("key", self.curve_key, read_pair),
+            ("server-key", self.curve_server_key, read_public_key),
+        ]
+        for name, file, read in checks:
+            if file is not None:
+                try:
+                    read(folder / file)
+                except ConfigurationError as error:
+                    faults.append(f"worker/auth/curve/{name}: {error}")
+        return faults + http.missing_files(self, folder)

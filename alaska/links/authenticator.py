@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from typing import Final
 
 import zmq
+import zmq.utils.z85
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
 from alaska.errors import CannotBind
-from alaska.interfaces import Entry, Verdict
+from alaska.interfaces import Attempt, Decide, Entry, Mechanism, Verdict
 from alaska.links.sockets import Router
 
-ZAP_ENDPOINT = "inproc://zeromq.zap.01"
-MOST_DELAYED = 1000
+ZAP_ENDPOINT: Final = "inproc://zeromq.zap.01"
+MOST_DELAYED: Final = 1000
 """The maximum number of delayed replies, each of which holds a connection; further ones are not delayed."""
-_STATUS = {
+LOGIN_PROPERTY: Final = "Alaska-Login"
+"""The property of a connection with the ``login`` of its verdict."""
+_STATUS: Final = {
     Entry.GRANTED: (b"200", b"OK"),
     Entry.LATER: (b"300", b"try again"),
-    Entry.REFUSED: (b"400", b"wrong user name or password"),
+    Entry.REFUSED: (b"400", b"refused"),
 }
+_REFUSED: Final = Verdict(Entry.REFUSED)
+
+
+def attempt_of(address: bytes, mechanism: bytes, credentials: list[bytes]) -> Attempt | None:
+    """Return what a connection gives to be accepted, or None if it is not of a known form."""
+    text = address.decode("ascii", "backslashreplace")
+    match mechanism, credentials:
+        case b"NULL", []:
+            return Attempt(Mechanism.NULL, text)
+        case b"PLAIN", [username, password]:
+            return Attempt(Mechanism.PLAIN, text, username, password)
+        case b"CURVE", [key] if len(key) == 32:  # the length of every key
+            return Attempt(Mechanism.CURVE, text, key=zmq.utils.z85.encode(key).decode())
+    return None
 
 
 class Authenticator(Router):
-    """Replies to authentication requests with the verdict of ``decide(username, password, address)``."""
+    """Replies to authentication requests with the verdicts of ``decide``."""
 
-    def __init__(self, factory: ZmqFactory, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
+    _log = Logger()
+
+    def __init__(self, factory: ZmqFactory, decide: Decide) -> None:
         super().__init__(factory, self._asked)
         self._decide = decide
         self._reactor = factory.reactor
@@ -39,23 +60,34 @@ class Authenticator(Router):
     def _asked(self, frames: list[bytes]) -> None:
         at = frames.index(b"") + 1
         version, request_id, _domain, address, _identity, mechanism, *credentials = frames[at:]
-        verdict = Verdict(Entry.GRANTED if mechanism == b"NULL" else Entry.REFUSED)
-        if mechanism == b"PLAIN" and len(credentials) == 2:
-            verdict = self._decide(credentials[0], credentials[1], address.decode("ascii", "backslashreplace"))
-        user = credentials[0] if verdict.entry is Entry.GRANTED and credentials else b""
-        self._answer([*frames[:at], version, request_id, *_STATUS[verdict.entry], user, b""], verdict.after)
+        envelope = [*frames[:at], version, request_id]
+        attempt = attempt_of(address, mechanism, credentials)
+        if attempt is None:
+            self._answer(envelope, _REFUSED)
+            return
+        try:
+            self._decide(attempt, lambda verdict: self._answer(envelope, verdict))
+        except Exception:  # Without an answer, the peer would wait until its handshake times out.
+            self._log.failure("a connection could not be authenticated")
+            self._answer(envelope, _REFUSED)
 
-    def _answer(self, frames: list[bytes], after: float) -> None:
-        if not after or len(self._delayed) >= MOST_DELAYED:
-            self.transmit(frames)
+    def _answer(self, envelope: list[bytes], verdict: Verdict) -> None:
+        frames = [*envelope, *_STATUS[verdict.entry], verdict.user, _metadata(LOGIN_PROPERTY, verdict.login)]
+        if not verdict.after or len(self._delayed) >= MOST_DELAYED:
+            self._transmit(frames)
             return
 
         def answer() -> None:
             self._delayed.discard(call)
-            self.transmit(frames)
+            self._transmit(frames)
 
-        call = self._reactor.callLater(after, answer)
+        call = self._reactor.callLater(verdict.after, answer)
         self._delayed.add(call)
+
+    def _transmit(self, frames: list[bytes]) -> None:
+        # A verdict may arrive after the network was closed.
+        if self.factory is not None:
+            self.transmit(frames)
 
     def shutdown(self) -> None:
         """Cancel the delayed replies and close the socket."""
@@ -63,3 +95,9 @@ class Authenticator(Router):
             call.cancel()
         self._delayed.clear()
         super().shutdown()
+
+
+def _metadata(name: str, value: str) -> bytes:
+    """Return a property as ZeroMQ's metadata (RFC 23). It is also written if it is empty: a peer cannot replace it."""
+    octets = value.encode()
+    return struct.pack("!B", len(name)) + name.encode() + struct.pack("!I", len(octets)) + octets

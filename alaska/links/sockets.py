@@ -305,6 +305,18 @@ class Router(Socket):
         except zmq.ZMQError:
             return b""
 
+    def property(self, name: str) -> str:
+        """Return a property of the connection of the last message; empty if it has none, or one that is not UTF-8.
+
+        Peers can give their connections any property that the authenticator has not given to them.
+        """
+        if self._header is None:
+            return ""
+        try:
+            return str(self._header.get(name))
+        except (zmq.ZMQError, UnicodeDecodeError):
+            return ""
+
 
 class Pair(Socket):
     """One end of a connection within the process."""

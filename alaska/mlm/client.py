@@ -51,6 +51,7 @@ class ClientMachine:
         """The time of the last command from the broker."""
         self._last_ping = self._last_open = self._now = 0.0
         self._open_attempts = 0
+        self._link_fault = ""
         self._is_flush_pending = False
         self.rounds = 0
         """The number of PINGs that the broker has answered."""
@@ -72,9 +73,10 @@ class ClientMachine:
 
     # Events from outside
 
-    def link(self, state: LinkState, now: float) -> None:
-        """Process a change of the link's state."""
+    def link(self, state: LinkState, now: float, fault: str = "") -> None:
+        """Process a change of the link's state; ``fault`` is a sentence that says why the broker refuses it."""
         self._now = now
+        self._link_fault = fault
         self._handle(LINK_EVENTS[state], None)
 
     def received(self, command: mlm.Command, now: float) -> None:
@@ -310,7 +312,7 @@ class ClientMachine:
         if isinstance(command, mlm.Error):
             self._end(refusal(command))
         else:
-            self._end(errors.Refused("the broker does not accept this user name and password", errors.ACCESS_REFUSED))
+            self._end(errors.Refused(self._link_fault or "the broker refuses the connection", errors.ACCESS_REFUSED))
 
     # Helpers
 

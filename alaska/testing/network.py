@@ -9,7 +9,23 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from alaska.errors import CannotBind
-from alaska.interfaces import Entry, ILink, INetwork, IRouter, LinkState, Verdict
+from alaska.interfaces import (
+    Attempt,
+    Bind,
+    CurveKeys,
+    Decide,
+    Entry,
+    ILink,
+    INetwork,
+    IRouter,
+    KeyPair,
+    LinkState,
+    Mechanism,
+    Verdict,
+)
+
+ADDRESS = "memory"
+"""The address from which links connect."""
 
 
 @implementer(INetwork)
@@ -24,26 +40,38 @@ class MemoryNetwork:
         self._steps: deque[Callable[[], None]] = deque()
         self._routers: dict[str, MemoryRouter] = {}
         self._links: dict[MemoryLink, None] = {}
-        self._decide: Callable[[bytes, bytes, str], Verdict] = lambda *_asked: Verdict(Entry.REFUSED)
+        self._decide: Decide = lambda _attempt, answer: answer(Verdict(Entry.REFUSED))
 
-    def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
-        """See :class:`INetwork`."""
-        link = MemoryLink(self, endpoint, (username, password))
+    def dealer(
+        self,
+        endpoint: str,
+        username: str | None = None,
+        password: str | None = None,
+        curve: CurveKeys | None = None,
+    ) -> ILink:
+        """See :class:`INetwork`; the key of the broker is not compared."""
+        if curve is not None:
+            attempt = Attempt(Mechanism.CURVE, ADDRESS, key=curve.own.public)
+        elif username is not None and password is not None:
+            attempt = Attempt(Mechanism.PLAIN, ADDRESS, username.encode(), password.encode())
+        else:
+            attempt = Attempt(Mechanism.NULL, ADDRESS)
+        link = MemoryLink(self, endpoint, attempt)
         self._links[link] = None
         return link
 
     def router(
         self,
-        endpoints: Iterable[str],
+        endpoints: Iterable[str | Bind],
         domain: str | None = None,
-        is_plain: bool = False,
         most_unread: int | None = None,
+        keys: KeyPair | None = None,
     ) -> IRouter:
-        """See :class:`INetwork`; ``most_unread`` is ignored."""
-        del most_unread
-        return MemoryRouter(self, list(endpoints), is_plain)
+        """See :class:`INetwork`; all arguments but the endpoints are ignored."""
+        del domain, most_unread, keys
+        return MemoryRouter(self, [bind if isinstance(bind, Bind) else Bind(bind) for bind in endpoints])
 
-    def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
+    def authenticate(self, decide: Decide) -> None:
         """See :class:`INetwork`; the delay of verdicts is ignored."""
         self._decide = decide
 
@@ -93,14 +121,17 @@ class MemoryNetwork:
         """Return the router that is bound to an endpoint, or None."""
         return self._routers.get(endpoint)
 
-    def may_connect(self, router: MemoryRouter, credentials: tuple[str | None, str | None]) -> bool:
-        """Return whether a router accepts these credentials."""
-        username, password = credentials
-        if not router.is_plain:
-            return True
-        if username is None or password is None:
-            return False
-        return self._decide(username.encode(), password.encode(), "memory").entry is Entry.GRANTED
+    def verdict_on(self, attempt: Attempt, router: MemoryRouter, endpoint: str) -> Verdict:
+        """Return the verdict on a link that connects to an endpoint of a router; one that is given later is ignored."""
+        required = next(bind.mechanism for bind in router.binds if bind.endpoint == endpoint)
+        if required is Mechanism.NULL:
+            # As within a process, where nobody is asked for a password.
+            return Verdict(Entry.GRANTED)
+        if attempt.mechanism is not required:
+            return Verdict(Entry.REFUSED)
+        verdicts: list[Verdict] = []
+        self._decide(attempt, verdicts.append)
+        return verdicts[0] if verdicts else Verdict(Entry.LATER)
 
 
 @implementer(INetwork)
@@ -111,25 +142,31 @@ class MemoryProcess:
         self._network = network
         self._opened: list[ILink | IRouter] = []
 
-    def dealer(self, endpoint: str, username: str | None = None, password: str | None = None) -> ILink:
+    def dealer(
+        self,
+        endpoint: str,
+        username: str | None = None,
+        password: str | None = None,
+        curve: CurveKeys | None = None,
+    ) -> ILink:
         """See :class:`INetwork`."""
-        link = self._network.dealer(endpoint, username, password)
+        link = self._network.dealer(endpoint, username, password, curve)
         self._opened.append(link)
         return link
 
     def router(
         self,
-        endpoints: Iterable[str],
+        endpoints: Iterable[str | Bind],
         domain: str | None = None,
-        is_plain: bool = False,
         most_unread: int | None = None,
+        keys: KeyPair | None = None,
     ) -> IRouter:
         """See :class:`INetwork`."""
-        router = self._network.router(endpoints, domain, is_plain, most_unread)
+        router = self._network.router(endpoints, domain, most_unread, keys)
         self._opened.append(router)
         return router
 
-    def authenticate(self, decide: Callable[[bytes, bytes, str], Verdict]) -> None:
+    def authenticate(self, decide: Decide) -> None:
         """See :class:`INetwork`."""
         self._network.authenticate(decide)
 
@@ -145,10 +182,12 @@ class MemoryLink:
 
     _count = 0
 
-    def __init__(self, network: MemoryNetwork, endpoint: str, credentials: tuple[str | None, str | None]) -> None:
+    def __init__(self, network: MemoryNetwork, endpoint: str, attempt: Attempt) -> None:
         self._network = network
         self._endpoint = endpoint
-        self._credentials = credentials
+        self._attempt = attempt
+        self.verdict = Verdict(Entry.REFUSED)
+        self.fault = ""
         self._router: MemoryRouter | None = None
         self._peer = b""
         self._received: Callable[[list[bytes]], None] | None = None
@@ -157,7 +196,7 @@ class MemoryLink:
     @property
     def user(self) -> bytes:
         """The name of the user, which is empty without one."""
-        return (self._credentials[0] or "").encode()
+        return self.verdict.user or self._attempt.username
 
     def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """See :class:`ILink`."""
@@ -170,13 +209,16 @@ class MemoryLink:
         router = self._network.served(self._endpoint)
         if router is None or self._router is not None or self._received is None:
             return
-        if self._network.may_connect(router, self._credentials):
+        self.verdict = self._network.verdict_on(self._attempt, router, self._endpoint)
+        if self.verdict.entry is Entry.GRANTED:
             MemoryLink._count += 1
             self._peer = b"\0%04d" % MemoryLink._count
             self._router = router
             router.links[self._peer] = self
             self._network.later(lambda: self._changed(LinkState.UP))
         else:
+            is_plain = self._attempt.mechanism is Mechanism.PLAIN
+            self.fault = "the broker does not accept this " + ("user name and password" if is_plain else "client")
             self._network.later(lambda: self._changed(LinkState.REFUSED))
 
     def disconnect(self, router: MemoryRouter) -> None:
@@ -223,21 +265,26 @@ class MemoryRouter:
 
     is_local = True
 
-    def __init__(self, network: MemoryNetwork, endpoints: list[str], is_plain: bool) -> None:
+    def __init__(self, network: MemoryNetwork, binds: list[Bind]) -> None:
         self._network = network
-        self._endpoints = endpoints
+        self.binds = binds
+        self._verdict = Verdict(Entry.GRANTED)
         self.bound: list[str] = []
         self._received: Callable[[bytes, list[bytes]], int | None] | None = None
         self._gone: Callable[[bytes, bool], None] = lambda _peer, _is_full: None
-        self.is_plain = is_plain
         self.links: dict[bytes, MemoryLink] = {}
+
+    @property
+    def login(self) -> str:
+        """See :class:`IRouter`."""
+        return self._verdict.login
 
     def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
         self._received = received
         self._gone = gone
         try:
-            for endpoint in self._endpoints:
+            for endpoint, _mechanism in self.binds:
                 self._network.bind(endpoint, self)
                 self.bound.append(endpoint)
         except CannotBind:
@@ -247,7 +294,7 @@ class MemoryRouter:
     @property
     def has_users(self) -> bool:
         """See :class:`IRouter`."""
-        return self.is_plain
+        return any(bind.mechanism is not Mechanism.NULL for bind in self.binds)
 
     def user_of(self, peer: bytes) -> bytes | None:
         """See :class:`IRouter`."""
@@ -288,12 +335,14 @@ class MemoryRouter:
     def take(self, peer: bytes, frames: list[bytes]) -> None:
         """Receive a message."""
         if self._received is not None:
+            # A link that was closed has sent this before.
+            self._verdict = self.links[peer].verdict if peer in self.links else Verdict(Entry.GRANTED)
             self._received(peer, frames)
 
     def close(self) -> None:
         """See :class:`IRouter`."""
         self._received = None
-        for endpoint in self._endpoints:
+        for endpoint, _mechanism in self.binds:
             self._network.unbind(endpoint, self)
 
 

@@ -14,11 +14,12 @@ from alaska import errors
 from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
 from alaska.client import Client, Delivery, to_octets
+from alaska.client.keys import load
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Change
 from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
-from alaska.interfaces import INetwork, Reactor
+from alaska.interfaces import CurveKeys, INetwork, Reactor
 from alaska.lua.request import Call, Outcome, Request, Send
 from alaska.mlm.commands import ServiceDeliver
 from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
@@ -78,6 +79,7 @@ class WorkerService(OperatedService):
         self._refused = refused
         self._network: INetwork | None = None
         self._client: Client | None = None
+        self._keys: CurveKeys | None = None
         self._senders = Senders(self._make_sender)
         self._requester = Requester(reactor, self._make_requester, settings.pool_size)
         self._kv: KeyValues | None = None
@@ -146,8 +148,12 @@ class WorkerService(OperatedService):
         """Start the pool, and offer the service as soon as the broker answers.
 
         :raises StoreError: the file of the key-value store cannot be used.
+        :raises ConfigurationError: the keys for CURVE cannot be used.
         """
         super().startService()
+        settings = self._settings
+        if settings.curve_key is not None and settings.curve_server_key is not None:
+            self._keys = load(settings.curve_key, settings.curve_server_key)
         self._kv = KeyValues(self._settings.kv_store, self._settings.kv_limit)
         self._call = Calls(
             self._kv,
@@ -271,6 +277,7 @@ class WorkerService(OperatedService):
             address,
             username=settings.plain_username,
             password=settings.plain_password,
+            curve=self._keys,
             deliver=deliver,
             credit=credit,
             network=self._network,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,20 @@ from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
+from alaska.broker.credentials import Credentials
 from alaska.broker.http import add_broker
-from alaska.broker.passwords import is_same
+from alaska.broker.security import Security
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.broker.tap import accept_of, limits_of, reload_limits, reload_rules
+from alaska.broker.tap import LIVE_SECURITY, limits_of, reload_limits, reload_rules, security_of
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
 from alaska.config.http import HTTPSettings
+from alaska.config.passwords import Users
 from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
+from alaska.interfaces import Mechanism, Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
@@ -111,9 +114,9 @@ def makeService(options: Options) -> IService:
             reactor,
             make_network,
             lambda: store_at(reactor, broker.store_path, broker.store_sync),
-            list(broker.endpoints),
+            broker.binds,
             limits_of(broker),
-            accept_of(broker, broker_file) or accept_one(settings.plain_username, settings.plain_password),
+            _embedded_security(settings, broker, reactor, broker_file),
             broker.domain,
             rules=broker.access,
         )
@@ -155,17 +158,36 @@ def broker_settings(settings: WorkerSettings, loaded: Loaded[BrokerSettings] | N
     found = loaded.settings if loaded is not None else BrokerSettings.from_tree(BrokerSettings.default_tree(""))
     if settings.broker_store is not None:
         found = replace(found, store_path=settings.broker_store, store_sync=settings.broker_store_sync)
-    return replace(found, endpoints=(settings.broker_endpoint,))
+    if found.mechanism == Mechanism.NULL.value and _has_login(settings):
+        found = replace(found, mechanism=Mechanism.PLAIN.value)
+    return at_endpoint(found, settings.broker_endpoint)
 
 
-def accept_one(username: str | None, password: str | None) -> Callable[[bytes, bytes], bool] | None:
-    """Return a function that accepts this user alone; None, to accept everybody, without user or password."""
-    if username is None or password is None:
-        return None
-    known = username.encode(), password.encode()
+def at_endpoint(settings: BrokerSettings, endpoint: str) -> BrokerSettings:
+    """Return the settings of a broker with one endpoint instead of those in its file."""
+    return replace(settings, endpoints=(endpoint,), bind_mechanisms=())
 
-    def accept(name: bytes, word: bytes) -> bool:
-        # Both are always compared, so that the time does not reveal which one was wrong.
-        return is_same(name, known[0]) & is_same(word, known[1])
 
-    return accept
+def _has_login(settings: WorkerSettings) -> bool:
+    return settings.plain_username is not None and settings.plain_password is not None
+
+
+def _embedded_security(
+    settings: WorkerSettings,
+    broker: BrokerSettings,
+    reactor: Reactor,
+    file: ConfigurationFile[BrokerSettings] | None,
+) -> Security | None:
+    """Return what decides about connections to the embedded broker.
+
+    If its file requires no authentication, the worker's own user name and password are the only ones.
+    """
+    if file is None or file.settings.mechanism == Mechanism.NULL.value:
+        if settings.plain_username is None or settings.plain_password is None:
+            return None
+        users: Users = {settings.plain_username.encode(): settings.plain_password.encode()}
+        return Security(lambda: Credentials(users=users))
+    security = security_of(broker, reactor)
+    if security is not None:
+        file.add(LIVE_SECURITY, lambda reread: security.prepare(at_endpoint(reread, settings.broker_endpoint)))
+    return security

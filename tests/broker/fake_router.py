@@ -23,6 +23,7 @@ class FakeRouter:
     """
 
     is_local = True
+    login = ""
     has_users = False
 
     def __init__(self, transmit: Callable[[bytes, Command], bool]) -> None:

@@ -121,7 +121,7 @@ class AbsentTests(SynchronousTestCase):
         self.assertEqual(
             passwords.missing_files(self.path),
             [
-                f"server/auth/plain: the password file {self.path / 'users'} cannot be read: No such file or directory",
+                f"server/auth/plain: {self.path / 'users'}: cannot be read: No such file or directory",
             ],
         )
         self.assertEqual(BrokerSettings(password_file=Path("users")).missing_files(self.path), [])

@@ -66,7 +66,8 @@ class RefusedTests(SynchronousTestCase):
     }
     broker: ClassVar = {
         "server/timeout": ["", "-1", "soon"],
-        "mlm_server/security/mechanism": ["", "PLAIN", "curve", "nul"],
+        "mlm_server/security/mechanism": ["", "PLAIN", "nul"],
+        "mlm_server/bind/mechanism": ["", "tls"],
         "mlm_server/bind/endpoint": ["", "?", "tcp://*", "tcp://*:99999"],
         "mlm_server/mailbox/size-limit": ["", "-1", "MAX", "1k", "18446744073709551616"],
         "mlm_server/service/queue/size-warn": ["", "unlimited"],

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from alaska.interfaces import ILink, Reactor
+from alaska.interfaces import Bind, ILink, Mechanism, Reactor
 from alaska.links import Network, RouterLink
 
 reactor = cast("Reactor", global_reactor)
@@ -54,9 +54,9 @@ class LinkTestCase(TestCase):
         self.full: list[bytes] = []
         self.addCleanup(self.network.close)
 
-    def serve(self, received: Any, **options: Any) -> RouterLink:
+    def serve(self, received: Any, mechanism: Mechanism = Mechanism.NULL, **options: Any) -> RouterLink:
         """Bind a router to a free port; peers that messages could not be sent to are recorded."""
-        router = self.network.router([ANY_PORT], **options)
+        router = self.network.router([Bind(ANY_PORT, mechanism)], **options)
         router.start(received, self.lost)
         return router
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.task import deferLater
 
 from alaska.errors import Refused
-from alaska.interfaces import Entry, LinkState, Verdict
+from alaska.interfaces import Attempt, Entry, LinkState, Mechanism, Verdict
 from tests.links.links_case import LinkTestCase, Waiter, reactor, until
 
 
@@ -16,16 +18,21 @@ class PlainTests(LinkTestCase):
         super().setUp()
         self.asked: list[tuple[bytes, str]] = []
         self.network.authenticate(self.decide)
-        self.router = self.serve(Waiter(), is_plain=True)
+        self.router = self.serve(Waiter(), Mechanism.PLAIN)
 
-    def decide(self, username: bytes, password: bytes, address: str) -> Verdict:
-        """Grant ann, refuse eve after an hour, and let bob retry later."""
-        self.asked.append((username, address))
+    def decide(self, attempt: Attempt, answer: Callable[[Verdict], None]) -> None:
+        """Grant ann, refuse eve after an hour, and let bob retry later; a bug affects mallory."""
+        username, password = attempt.username, attempt.password
+        self.asked.append((username, attempt.address))
+        if username == b"mallory":
+            raise ValueError("a bug")
         if username == b"eve":
-            return Verdict(Entry.REFUSED, 3600)
-        if (username, password) == (b"bob", b"later"):
-            return Verdict(Entry.LATER)
-        return Verdict(Entry.GRANTED if (username, password) == (b"ann", b"secret") else Entry.REFUSED, 0.01)
+            answer(Verdict(Entry.REFUSED, 3600))
+        elif (username, password) == (b"bob", b"later"):
+            answer(Verdict(Entry.LATER))
+        else:
+            is_right = (username, password) == (b"ann", b"secret")
+            answer(Verdict(Entry.GRANTED if is_right else Entry.REFUSED, 0.01))
 
     async def state_for(self, username: str | None, password: str | None) -> LinkState:
         """Return the first state of a link with these credentials."""
@@ -44,6 +51,11 @@ class PlainTests(LinkTestCase):
         """A wrong password, an unknown user and missing credentials are refused, and the link reports it."""
         for username, password in (("ann", "wrong"), ("bob", "secret"), (None, None)):
             self.assertIs(await self.state_for(username, password), LinkState.REFUSED)
+
+    async def test_bug(self) -> None:
+        """A client is refused if the decision about it fails."""
+        self.assertIs(await self.state_for("mallory", "secret"), LinkState.REFUSED)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     async def test_delayed(self) -> None:
         """A delayed reply does not delay others, and the network can be closed before it is sent."""
@@ -70,7 +82,7 @@ class PlainTests(LinkTestCase):
     async def test_refused_client_cannot_send(self) -> None:
         """Messages of a refused client never arrive."""
         received = Waiter()
-        router = self.serve(received, is_plain=True)
+        router = self.serve(received, Mechanism.PLAIN)
         link, changes = self.network.dealer(router.endpoint, "ann", "wrong"), Waiter()
         link.start(Waiter(), changes)
         await changes.until(1)

@@ -9,7 +9,7 @@ import zmq
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from alaska.interfaces import Entry, Verdict
+from alaska.interfaces import Bind, Entry, Mechanism, Verdict
 from alaska.links import Network, RouterLink
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor
 
@@ -43,8 +43,8 @@ class UserTests(LinkTestCase):
     def router(self, endpoint: str = ANY_PORT, *, is_plain: bool = False) -> RouterLink:
         """Return a bound router that records the users of its messages."""
         if is_plain:
-            self.network.authenticate(lambda *_asked: Verdict(Entry.GRANTED))
-        router = self.network.router([endpoint], is_plain=is_plain)
+            self.network.authenticate(lambda asked, answer: answer(Verdict(Entry.GRANTED, user=asked.username)))
+        router = self.network.router([Bind(endpoint, Mechanism.PLAIN if is_plain else Mechanism.NULL)])
 
         def received(peer: bytes, frames: list[bytes]) -> None:
             self.users.append(router.user_of(peer))

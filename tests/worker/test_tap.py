@@ -140,23 +140,6 @@ class MakeServiceTests(FolderCase):
         self.assertIn("did you mean worker/pool?", odd)
 
 
-class AcceptTests(LogCase):
-    """The credentials that an embedded broker accepts."""
-
-    def test_everybody(self) -> None:
-        """Without both user and password in the settings, the broker does not authenticate clients."""
-        for given in ((None, None), ("joe", None), (None, "secret")):
-            self.assertIsNone(tap.accept_one(*given))
-
-    def test_one(self) -> None:
-        """With them, only this user with this password is accepted."""
-        accept = tap.accept_one("jöe", "secret")
-        assert accept is not None
-        self.assertTrue(accept("jöe".encode(), b"secret"))
-        for name, password in (("jöe".encode(), b"Secret"), (b"joe", b"secret"), (b"", b"")):
-            self.assertFalse(accept(name, password))
-
-
 class ReloadTests(FolderCase):
     """The settings that take effect at a reload."""
 

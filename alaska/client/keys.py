@@ -1,0 +1,24 @@
+"""Keys for CURVE from certificate files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from alaska.config.certificates import read_pair, read_public_key
+from alaska.interfaces import CurveKeys
+from alaska.links import curve
+
+
+def load(own: str | os.PathLike[str], server: str | os.PathLike[str]) -> CurveKeys:
+    """Return the keys with which a client connects: its own secret certificate, and the public one of the broker.
+
+    The files are those that ``alas keygen``, CZMQ and pyzmq write. ``server`` may also contain only the key.
+
+    :raises ConfigurationError: a file cannot be read, or is not valid, or ZeroMQ has no CURVE. The text never contains
+        a secret key.
+    """
+    path = Path(own)
+    keys = CurveKeys(read_pair(path), read_public_key(Path(server)))
+    curve.check_pair(keys.own, str(path))
+    return keys
