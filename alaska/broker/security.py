@@ -106,7 +106,8 @@ class Security:
 
     def _install(self, credentials: Credentials) -> None:
         for warning in credentials.warnings:
-            self._log.warn("{sentence}", sentence=warning)
+            if warning not in self._credentials.warnings:
+                self._log.warn("{sentence}", sentence=warning)
         self._credentials = credentials
         self._set_users(users_of(credentials))
         self._users_read_last = self._users

@@ -130,7 +130,8 @@ def makeService(options: Options) -> IService:
     return_large_blocks()
     for line in settings.echo:
         _log.info("{line}", line=line)
-    _log.info("server is using {mechanism} security", mechanism=settings.mechanism.upper())
+    used = dict.fromkeys(bind.mechanism.name for bind in settings.binds)
+    _log.info("server is using {mechanisms} security", mechanisms=" and ".join(used))
     reactor = default_reactor()
     file = ConfigurationFile(options["config"], load_broker, options.loaded)
     program = Program(reactor, options.parent, options.background, Reload(reactor, [file]))

@@ -17,6 +17,8 @@ COMMANDS = {
     "run": "alaska.commands.run",
     "check": "alaska.commands.check",
     "access": "alaska.commands.access",
+    "keygen": "alaska.commands.keygen",
+    "password": "alaska.commands.password",
     "token": "alaska.commands.token",
     "restore": "alaska.commands.restore",
 }

@@ -173,6 +173,7 @@ class Sending:
             options.endpoint,
             username=credentials.username,
             password=credentials.password,
+            curve=credentials.curve,
             confirmed=self._confirmed,
             network=network,
             reactor=reactor,

@@ -1,0 +1,122 @@
+"""``alas keygen``: makes a key pair for CURVE, as two files, and says what to do with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from alaska.commands import streams
+from alaska.commands.parsing import Parser
+from alaska.config.certificates import SECRET_SUFFIX
+from alaska.errors import ConfigurationError
+from alaska.interfaces import KeyPair
+from alaska.links import curve
+from alaska.names import printable
+
+SUFFIX: Final = ".cert"
+_DESCRIPTION = """\
+Make a key pair for connections that are secured with CURVE. The public key is
+written to NAME.cert, and both keys to NAME.cert_secret, which only its owner
+can read. Files that exist are never overwritten."""
+_EPILOG = """\
+exit status:
+  0   both files have been written
+  2   the command line is wrong
+  73  a file exists already, or cannot be written
+  78  this installation of ZeroMQ has no CURVE
+
+example: alas keygen broker; alas keygen ann"""
+_PUBLIC: Final = """\
+# Public certificate for CURVE. Give it to those who connect to its owner, or to whom its owner connects.
+curve
+    public-key = "{pair.public}"
+"""
+_BOTH_KEYS: Final = """\
+# SECRET certificate for CURVE. Do not give it to anybody.
+curve
+    public-key = "{pair.public}"
+    secret-key = "{pair.secret}"
+"""
+_ADVICE: Final = """\
+The public key is {pair.public}
+{public} may be copied to anyone; {secret} is SECRET and stays with its owner.
+
+If they are the keys of a broker, in malamute.cfg:
+    mlm_server
+        security
+            mechanism = "curve"
+            key = "{secret}"
+    server
+        auth
+            curve = "clients"     # the folder with the public certificates of the clients
+If they are the keys of a client or worker:
+    copy {public} to the folder of the broker; the name of the file is that of the user
+    a worker needs in alaska.cfg, with the public certificate of the broker:
+        worker
+            auth
+                curve
+                    key = "{secret}"
+                    server-key = "broker.cert"
+    alas needs: --key {secret} --server-key broker.cert"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    result = Parser(prog="alas keygen", description=_DESCRIPTION, epilog=_EPILOG)
+    result.add_argument(
+        "name", metavar="NAME", nargs="?", default="client", help="the name, or a path with it (default: %(default)s)"
+    )
+    return result
+
+
+def main(arguments: list[str]) -> None:
+    """Make a key pair, write it, and print what to do with it."""
+    reader = parser()
+    name = reader.parse_args(arguments).name
+    if not name.isprintable() or Path(name).name in ("", ".", "..") or name.endswith("/"):
+        reader.error("the name must be that of a file")
+    public = Path(f"{name.removesuffix(SUFFIX)}{SUFFIX}")
+    secret = Path(f"{public}{SECRET_SUFFIX}")
+    try:
+        pair = curve.new_pair()
+    except ConfigurationError as error:
+        raise _failed(str(error), os.EX_CONFIG) from None
+    try:
+        write_pair(public, secret, pair)
+    except OSError as error:
+        raise _failed(f"{printable(str(error.filename))}: {error.strerror}", os.EX_CANTCREAT) from None
+    streams.write_line(_ADVICE.format(pair=pair, public=public, secret=secret))
+
+
+def write_pair(public: Path, secret: Path, pair: KeyPair) -> None:
+    """Write both files, or neither.
+
+    :raises OSError: one of them exists, or cannot be written.
+    """
+    _write(secret, _BOTH_KEYS.format(pair=pair), 0o600)
+    try:
+        _write(public, _PUBLIC.format(pair=pair), 0o644)
+    except OSError:
+        secret.unlink()
+        raise
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    # O_EXCL also refuses a link.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # Path.open takes no descriptor
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink()
+        error.filename = str(path)
+        raise
+
+
+def _failed(text: str, status: int) -> SystemExit:
+    streams.write_line(f"alas: {text}", sys.stderr)
+    return SystemExit(status)

@@ -1,0 +1,62 @@
+"""``alas password``: prints a line for the password file, with the hash of a password."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Final
+
+from alaska.commands import streams
+from alaska.commands.parsing import Parser
+from alaska.config.password_hashes import PasswordHash
+
+MOST_OCTETS: Final = 255
+_DESCRIPTION = """\
+Print a line for the password file of a broker (server/auth/plain): a user with
+the hash of a password. The password is asked for; if the standard input is not
+a terminal, its first line is the password."""
+_EPILOG = """\
+exit status:
+  0   the line has been printed
+  1   there is no password, or the two passwords differ
+  2   the command line is wrong
+
+example: alas password ann >> passwords.cfg"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    result = Parser(prog="alas password", description=_DESCRIPTION, epilog=_EPILOG)
+    result.add_argument("user", metavar="USER", help="the name of the user")
+    return result
+
+
+def main(arguments: list[str]) -> None:
+    """Ask for a password, and print the line."""
+    reader = parser()
+    user = os.fsencode(reader.parse_args(arguments).user)
+    if not 1 <= len(user) <= MOST_OCTETS or user.startswith(b"#") or {*b"=\r\n\0"} & {*user}:
+        reader.error(f"a user name has 1 to {MOST_OCTETS} octets, no = and no line end, and does not begin with #")
+    password = _password()
+    if not 1 <= len(password) <= MOST_OCTETS:
+        raise _failed(f"a password has 1 to {MOST_OCTETS} octets")
+    streams.write(user + b"=" + bytes(PasswordHash.of(password)) + b"\n")
+
+
+def _password() -> bytes:
+    """Return the password, which is asked for twice at a terminal."""
+    try:
+        if not sys.stdin.isatty():
+            return streams.read(MOST_OCTETS + 3).partition(b"\n")[0].removesuffix(b"\r")
+        password, again = getpass.getpass("Password: "), getpass.getpass("Again: ")
+    except (EOFError, OSError) as error:
+        raise _failed(f"the password cannot be read: {error}") from None
+    if password != again:
+        raise _failed("the two passwords differ")
+    return password.encode("utf-8", "surrogateescape")
+
+
+def _failed(text: str) -> SystemExit:
+    streams.write_line(f"alas: {text}", sys.stderr)
+    return SystemExit(1)
