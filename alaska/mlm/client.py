@@ -19,7 +19,7 @@ from alaska import errors
 from alaska.mlm import commands as mlm
 from alaska.mlm.confirmations import Unconfirmed, confirmation, credits_of
 from alaska.mlm.listener import Delivered, Listener
-from alaska.mlm.outbox import Outbox, Pending
+from alaska.mlm.outbox import Outbox
 from alaska.mlm.setups import Request, Setups, refusal
 from alaska.mlm.states import ERROR_EVENTS, EVENTS, LINK_EVENTS, Event, LinkState, State
 
@@ -121,9 +121,7 @@ class ClientMachine:
         self._outbox.add(command, stream)
         if not isinstance(command, mlm.StreamSend) and command.tracker and self.may_be_confirmed:
             self._unconfirmed.add(self._outbox.last, command)
-        if self.state is State.OPEN and (pending := self._outbox.next()) is not None:
-            # All earlier ones were transmitted.
-            self._transmit(pending)
+        self._transmit_pending()
         return self._outbox.last
 
     @property
@@ -330,17 +328,14 @@ class ClientMachine:
 
     def _transmit_pending(self) -> None:
         """Send the messages that were not sent since the client opened; a CLOSE is always the last."""
-        while self.state is State.OPEN and (pending := self._outbox.next()):
-            self._transmit(pending)
-
-    def _transmit(self, pending: Pending) -> None:
-        if pending.stream is not None and pending.stream != self._stream:
-            self._stream = pending.stream
-            self._setups.sent_internally()
-            self._listener.transmit(mlm.StreamWrite(pending.stream))
-        if isinstance(pending.command, mlm.ConnectionClose):
-            self.state = State.CLOSING
-        self._listener.transmit(pending.command)
+        while self.state is State.OPEN and (pending := self._outbox.next()) is not None:
+            if pending.stream is not None and pending.stream != self._stream:
+                self._stream = pending.stream
+                self._setups.sent_internally()
+                self._listener.transmit(mlm.StreamWrite(pending.stream))
+            if isinstance(pending.command, mlm.ConnectionClose):
+                self.state = State.CLOSING
+            self._listener.transmit(pending.command)
 
     def _transmit_credit(self, amount: int) -> None:
         for command in credits_of(amount):

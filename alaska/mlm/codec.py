@@ -38,9 +38,9 @@ class _Form:
     """The generated encoder and decoder of one layout.
 
     ``write`` returns the frames of a command, and raises Python's own error for an invalid value. ``fits`` returns
-    whether each value fits its field, without encoding anything but properties. ``read`` returns the
-    command for a header and all frames, without properties, and ``end`` the offset after its last field; if they are
-    not valid, they return None or raise an IndexError.
+    whether each value fits its field, and raises ValueTooLong for properties that are too many or too large. ``read``
+    returns the command for a header and all frames, without properties, and ``end`` the offset after its last field; if
+    they are not valid, they return None or raise an IndexError.
     """
 
     __slots__ = (

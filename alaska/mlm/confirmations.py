@@ -58,7 +58,8 @@ class Unconfirmed:
     def upto(self, number: int) -> list[Tracked]:
         """Return the messages up to a number, in order."""
         known = [*self._oldest.values(), *(each for others in self._others.values() for each in others)]
-        return [command for each, command in sorted(known, key=lambda one: one[0]) if each <= number]
+        found = [each for each in known if each[0] <= number]
+        return [command for _, command in sorted(found, key=lambda each: each[0])]
 
     def clear(self) -> None:
         """Remove all messages."""

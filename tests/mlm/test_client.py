@@ -5,7 +5,7 @@ from __future__ import annotations
 from alaska import errors
 from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import TABLE
+from alaska.mlm.client import TABLE, ClientMachine
 from alaska.mlm.setups import Request
 from alaska.mlm.states import Event, State
 from tests.mlm.machine_case import (
@@ -18,6 +18,7 @@ from tests.mlm.machine_case import (
     PING,
     PONG,
     MachineTestCase,
+    Recorder,
     request,
 )
 
@@ -78,6 +79,22 @@ class OpenTests(MachineTestCase):
         self.assertEqual(self.recorder.take(), [OPEN])
         self.hear(OK)
         self.assertEqual(self.recorder.calls, ["opened"])
+
+    def test_flushed_when_opened(self) -> None:
+        """A program that sends and flushes when it is told that the client is open gets a proof for all it has sent."""
+
+        class Program(Recorder):
+            def opened(self) -> None:
+                machine.send(request(3))
+                machine.flush()
+
+        program = Program()
+        machine = ClientMachine(OPEN, program, 10, 1000)
+        for number in range(3):
+            machine.send(request(number))
+        machine.link(LinkState.UP, 0.0)
+        machine.received(OK, 0.0)
+        self.assertEqual(program.take(), [OPEN, *map(request, range(4)), PING])
 
     def test_credit_follows_open(self) -> None:
         """A credit client sends CREDIT right after OPEN, before any offer."""
