@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from alaska.lua.interpreter import MODULES, LuaRunner, lupa_module
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.lua_versions import MODULES, lupa_module
 from alaska.lua.options import LuaOptions
 from alaska.lua.request import Outcome, Request
 from alaska.lua.scripts import Script, Scripts

@@ -1,4 +1,4 @@
-"""Runs scripts in Lua. The only module that imports lupa.
+"""Runs scripts in Lua.
 
 Each thread has one interpreter for its scripts. The Lua side (``prologue.lua`` and the other Lua files) gives each
 request fresh globals and ends scripts that exceed a limit. A script cannot reach Python, because no Python object is
@@ -9,18 +9,15 @@ asks the worker.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
-import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-import lupa
-
-from alaska.errors import ScriptBroken, ScriptError, WrongLua
+from alaska.errors import ScriptBroken, ScriptError
 from alaska.lua.description import FRAMES_PER_CALL, SHORT_OCTETS, description, is_short
-from alaska.lua.lua_side import WITH_CHECKS, lua_files, lua_settings
+from alaska.lua.lua_side import lua_files, lua_settings
+from alaska.lua.lua_versions import LuaObject, Lupa, Runtime, lua_file, lupa_module
 from alaska.lua.module_files import find_module
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
@@ -30,11 +27,8 @@ from alaska.lua.scripts import Script
 from alaska.system.memory import MemoryReturner
 
 if TYPE_CHECKING:  # Child processes do not import the settings, to start faster.
-    from lupa import lua54
-
     from alaska.config.entries import Section
 
-MODULES = {"5.4": "lupa.lua54", "luajit": "lupa.luajit21"}
 _MAX_LINE_DIGITS = 9
 _STATUS = {OK: True, NONE: None, ERROR: False}
 _MAX_MESSAGE_OCTETS = 64 * 1024
@@ -44,13 +38,6 @@ _NO_STACK = "too many results to unpack"
 """The error if Alaska's own Lua code needs more stack than there is memory for."""
 _waste = MemoryReturner()
 _DISCARD, _KEEP_AND_TRIM, _COMPLETE = 0, 2, 3
-
-
-class Lupa(Protocol):
-    """A module of lupa, for one version of Lua."""
-
-    LuaRuntime: type[lua54.LuaRuntime]
-    LuaError: type[Exception]
 
 
 class RequestClaims(Protocol):
@@ -223,10 +210,10 @@ class _Interpreter:
             attribute_filter=_refuse_attribute,
             max_memory=0,
         )
-        sources = {name.encode(): _lua_file(options.version, name) for name in lua_files()}
+        sources = {name.encode(): lua_file(options.version, name) for name in lua_files()}
         more = {b"config": _table(lua, config), b"claims": None if claims is None else claims.path}
         settings = lua.table_from({**lua_settings(options), **more})
-        functions = lua.execute(_lua_file(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
+        functions = lua.execute(lua_file(options.version, "prologue"), settings, lua.table_from(sources), mode="b")
         self._compile, self._set_context, self.run, self.run_several, self._resume, *others = functions
         self._set_answer, self._recover, self._details, *others = others
         if claims is not None:
@@ -355,7 +342,7 @@ def _no_worker(_request: Request, _octets: bytes) -> bytes:
     return pack((ERROR, b"there is no worker to ask"))
 
 
-def _table(lua: lua54.LuaRuntime, section: Section) -> lua54.LuaObject:
+def _table(lua: Runtime, section: Section) -> LuaObject:
     """Return a section of the configuration as a Lua table, with nested tables for its sections."""
     return lua.table_from(
         {name.encode(): value.encode() if isinstance(value, str) else _table(lua, value) for name, value in section}
@@ -368,34 +355,3 @@ def _text(octets: bytes) -> str:
 
 def _refuse_attribute(_object: object, name: object, _is_setting: bool) -> NoReturn:
     raise AttributeError(f"no access to {name!r}")
-
-
-def lupa_module(version: str) -> Lupa:
-    """Return lupa's module for a version of Lua.
-
-    C modules for Lua look up the interpreter's functions among the global symbols of the process. So the library must
-    be loaded with global symbols, at its first import. Only one Lua can be loaded: the symbols of two would conflict.
-    """
-    wanted = MODULES[version]
-    for name in MODULES.values():
-        if name != wanted and name in sys.modules:
-            raise WrongLua(f"this process runs {name} already, and cannot run {wanted} as well")
-    try:
-        with lupa.allow_lua_module_loading():
-            return cast(Lupa, importlib.import_module(wanted))
-    except ImportError as error:
-        raise WrongLua(f"the installed lupa has no {wanted}: {error}") from error
-
-
-@functools.cache
-def _lua_file(version: str, name: str) -> bytes:
-    """Return one of Alaska's Lua files, precompiled unless it has time checks.
-
-    This halves the time to create an interpreter.
-    """
-    source = lua_files()[name]
-    if name in WITH_CHECKS:
-        return source
-    dump = b"local name, source = ... return string.dump(assert((loadstring or load)(source, name)))"
-    compiled: bytes = lupa_module(version).LuaRuntime(encoding=None).execute(dump, f"=[alaska {name}]".encode(), source)
-    return compiled

@@ -177,16 +177,3 @@ class ExitTests(LuaCase):
         self.assertEqual(
             self.output(source), "true\ntrue\tnil\tnil\nfalse\tx\n1\n2\tnil\n\nfalse\tcannot resume dead coroutine\n0\n"
         )
-
-
-class MemoryTests(LuaCase):
-    """The memory of an interpreter."""
-
-    def test_memory(self) -> None:
-        """The memory is known from the first script on, and contains what the script left behind."""
-        self.assertEqual(self.runner.memory, 0)
-        self.output("x = 1")
-        before = self.runner.memory
-        self.assertGreater(before, 0)
-        self.outcome("kept = string.rep('x', 1000000) error('over')")
-        self.assertGreater(self.runner.memory, before)

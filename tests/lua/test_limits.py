@@ -134,6 +134,19 @@ class MemoryTests(LimitCase):
         self.assertEqual(self.output("print(#('x'):rep(2e8))"), "200000000\n")
 
 
+class MemoryInUseTests(LuaCase):
+    """The memory of an interpreter, as it is measured; that of a child process is measured from outside."""
+
+    def test_memory(self) -> None:
+        """The memory is known from the first script on, and contains what the script left behind."""
+        self.assertEqual(self.runner.memory, 0)
+        self.output("x = 1")
+        before = self.runner.memory
+        self.assertGreater(before, 0)
+        self.outcome("kept = string.rep('x', 1000000) error('over')")
+        self.assertGreater(self.runner.memory, before)
+
+
 class LinesTests(LimitCase):
     """worker/scripts/lines."""
 

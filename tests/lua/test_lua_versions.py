@@ -10,7 +10,8 @@ import sys
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.errors import WrongLua
-from alaska.lua.interpreter import MODULES, LuaRunner
+from alaska.lua.interpreter import LuaRunner
+from alaska.lua.lua_versions import MODULES
 from alaska.lua.options import LuaOptions
 from tests import PROJECT
 from tests.lua.lua_case import VERSION

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from alaska.lua.interpreter import MODULES
+from alaska.lua.lua_versions import MODULES
 from tests import SEARCH, examples
 from tests.lua import search as lua_search
 from tests.lua.search import ProgramRunner, finding, search

@@ -22,7 +22,7 @@ LAYERS = (
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")
 """Former import paths, which lead to modules in the layers."""
-ONLY = {"lupa": "lua/interpreter.py", "txzmq": "links/", "sqlite3": "store/", "prometheus_client": "admin/"}
+ONLY = {"lupa": "lua/lua_versions.py", "txzmq": "links/", "sqlite3": "store/", "prometheus_client": "admin/"}
 """Libraries that are imported in one place only."""
 
 
