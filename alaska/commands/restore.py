@@ -11,13 +11,16 @@ from alaska.commands import streams
 from alaska.commands.parsing import Parser
 from alaska.config import BrokerSettings, zpl
 from alaska.errors import ConfigurationError, StoreError
-from alaska.store.restore import restore
+from alaska.store.restore import Content, restore, verify
 
 _DESCRIPTION = """\
 Put a backup in the place of the store of a broker, which must not run. The
 backup is checked first; if it is damaged, or of another program or a newer
 version, nothing is changed. The previous store is kept, with another name."""
-_EPILOG = "example: alas restore monday.backup --store /var/lib/alaska/broker.db"
+_EPILOG = """\
+exit status: 0 if it is done, 1 if the backup or the store cannot be used
+
+example: alas restore monday.backup --store /var/lib/alaska/broker.db"""
 
 
 def main(arguments: list[str]) -> None:
@@ -30,17 +33,30 @@ def main(arguments: list[str]) -> None:
         metavar="PATH",
         help="the store (default: mlm_server/store/path in malamute.cfg, or in the environment)",
     )
+    parser.add_argument("--check", action="store_true", help="only check the backup, and change nothing")
     options = parser.parse_args(arguments)
     try:
-        store = options.store or _configured()
-        restored = restore(options.file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
+        if options.check:
+            content = verify(options.file)
+            streams.write_line(f"{options.file} has {_shown(content)}, and can be restored")
+        else:
+            store = options.store or _configured()
+            restored = restore(options.file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
+            content = restored.content
+            streams.write_line(f"{store} has {_shown(content)} now")
+            if restored.previous is not None:
+                streams.write_line(f"the previous store is {restored.previous}")
     except (StoreError, ConfigurationError) as error:
         streams.write_line(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None
-    messages, letters, records = restored.content
-    streams.write_line(f"{store} has {messages} messages, {letters} dead letters and {records} records of streams now")
-    if restored.previous is not None:
-        streams.write_line(f"the previous store is {restored.previous}")
+    if not content.has_checksum:
+        streams.write_line(f"alas: warning: {options.file} has no checksum: alas backup has not made it", sys.stderr)
+
+
+def _shown(content: Content) -> str:
+    counted = ((content.messages, "message"), (content.letters, "dead letter"), (content.records, "stream record"))
+    messages, letters, records = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counted)
+    return f"{messages}, {letters} and {records}"
 
 
 def _configured() -> Path:

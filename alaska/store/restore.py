@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from alaska.errors import DamagedRow, StoreError
 from alaska.store import rows
+from alaska.store.checksum import TRAILER_OCTETS, Checksum, is_trailer
 from alaska.store.database import BUSY_SECONDS, converting_errors, expected_tables, tables_of
 from alaska.store.locks import Locks
 from alaska.store.wal_mark import APPLICATION_ID, BEING_WRITTEN, NEWEST_SCHEMA, check
@@ -33,11 +34,12 @@ _ROWS: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
 
 
 class Content(NamedTuple):
-    """The numbers of what a backup has."""
+    """The numbers of what a backup has, and whether it has a checksum."""
 
     messages: int
     letters: int
     records: int
+    has_checksum: bool = False
 
 
 class Restored(NamedTuple):
@@ -53,7 +55,7 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
     :raises StoreError: the backup cannot be used, or the store is in use; the store at the path is not changed.
     """
     with converting_errors(f"the backup {backup} cannot be restored"):
-        _check_header(backup)
+        octets = _check_header(backup)
         real_path = Path(os.path.realpath(path))
         new = Path(f"{real_path}-restoring")
         is_missing, had_lock = not real_path.exists(), os.path.exists(f"{path}-lock")
@@ -61,8 +63,11 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
         try:
             # What is checked is the copy, which nobody else changes.
             with _removing(new):
+                _check_space(real_path.parent, octets)
                 _copy(backup, new)
-                content = check_content(new, backup)
+                has_checksum = _check_end(new, octets, backup)
+                os.truncate(new, octets)
+                content = check_content(new, backup)._replace(has_checksum=has_checksum)
                 _give_to_owner(new, real_path.parent if is_missing else real_path)
                 previous = None if is_missing else _put_aside(real_path, locks, Path(f"{real_path}{suffix}"))
                 os.replace(new, real_path)
@@ -79,8 +84,19 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
     return Restored(content, previous)
 
 
-def _check_header(backup: Path) -> None:
-    """Check the header of a backup.
+def verify(backup: Path) -> Content:
+    """Check a backup as :func:`restore` does; return what it has.
+
+    :raises StoreError: it cannot be used.
+    """
+    with converting_errors(f"the backup {backup} cannot be checked"):
+        octets = _check_header(backup)
+        has_checksum = _check_end(backup, octets, backup)
+        return check_content(backup, backup)._replace(has_checksum=has_checksum)
+
+
+def _check_header(backup: Path) -> int:
+    """Check the header of a backup, and return the size of its database, without a checksum after it.
 
     :raises StoreError: it is not a backup that this version can read.
     """
@@ -99,11 +115,13 @@ def _check_header(backup: Path) -> None:
         )
     page_octets = int.from_bytes(header[16:18], "big")
     page_octets = 2**16 if page_octets == 1 else page_octets
-    if octets < (pages := _number(header, 28)) * page_octets:
-        raise StoreError(f"{backup} is truncated: it has {octets} of {pages * page_octets} octets")
+    expected = _number(header, 28) * page_octets
+    if octets < expected:
+        raise StoreError(f"{backup} is truncated: it has {octets} of {expected} octets")
     log = Path(f"{backup}-wal")
     if log.exists() and log.stat().st_size:
         raise StoreError(f"{backup} is not a backup, but an open store: a part of it is in {log}")
+    return expected
 
 
 def check_content(path: Path, name: Path) -> Content:
@@ -120,7 +138,8 @@ def check_content(path: Path, name: Path) -> Content:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if tables_of(connection) != expected_tables(version):
                 raise StoreError(f"{name} is not a backup of a broker's store: its tables are others")
-            return Content(*[_check_rows(connection, name, version, *each) for each in _ROWS])
+            messages, letters, records = (_check_rows(connection, name, version, *each) for each in _ROWS)
+            return Content(messages, letters, records)
     except sqlite3.Error as error:
         raise StoreError(f"{name} is damaged: {error}") from error
 
@@ -152,6 +171,34 @@ def _removing(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _check_end(path: Path, octets: int, name: Path) -> bool:
+    """Check what follows so many octets of a file, which errors call ``name``; return whether it is a checksum.
+
+    A file of a store that was copied while no broker ran has none.
+
+    :raises StoreError: it is the checksum of something else, or something else.
+    """
+    with path.open("rb") as file:
+        file.seek(octets)
+        end = file.read(TRAILER_OCTETS + 1)
+        if end and not is_trailer(end):
+            raise StoreError(f"{name} is truncated or damaged: after its last page is something that is no checksum")
+        if end:
+            checksum = Checksum()
+            file.seek(0)
+            while piece := file.read(_COPY_OCTETS):
+                checksum.add(piece)
+            if not checksum.is_right:
+                raise StoreError(f"{name} is damaged: its checksum is wrong")
+    return bool(end)
+
+
+def _check_space(folder: Path, octets: int) -> None:
+    found = os.statvfs(folder)
+    if (free := found.f_bavail * found.f_frsize) < octets:
+        raise StoreError(f"{folder} has too little disk space: {octets} octets are needed, {free} are free")
 
 
 def _copy(backup: Path, new: Path) -> None:

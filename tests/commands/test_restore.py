@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import cast
@@ -45,8 +46,25 @@ class RestoreTests(SynchronousTestCase):
         """The command says what the store has now, and where the previous one is."""
         main([str(self.backup), "--store", str(self.store)])
         first, second = self.text(self.output).splitlines()
-        self.assertEqual(first, f"{self.store} has 1 messages, 0 dead letters and 0 records of streams now")
+        self.assertEqual(first, f"{self.store} has 1 message, 0 dead letters and 0 stream records now")
         self.assertIn(f"{self.store}-before-restore-", second)
+
+        self.assertEqual(self.text(self.errors), "")
+
+    def test_checked(self) -> None:
+        """With --check, the backup is checked, and the store is left alone."""
+        before = self.store.read_bytes()
+        main([str(self.backup), "--store", str(self.store), "--check"])
+        self.assertEqual(
+            self.text(self.output),
+            f"{self.backup} has 1 message, 0 dead letters and 0 stream records, and can be restored\n",
+        )
+        self.assertEqual(self.store.read_bytes(), before)
+
+    def test_without_checksum(self) -> None:
+        """A store that was copied is restored with a warning."""
+        main([str(shutil.copy(self.store, self.backup)), "--store", str(self.folder / "new.db")])
+        self.assertIn("has no checksum", self.text(self.errors))
 
     def test_store_of_the_settings(self) -> None:
         """Without --store, the store is that of the settings."""

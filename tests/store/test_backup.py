@@ -6,15 +6,18 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from alaska.errors import StoreError
 from alaska.interfaces import IBackup, Reactor
-from alaska.store.backup import STEP_PAGES, copy
+from alaska.store.backup import RESERVE_OCTETS, STEP_PAGES, SYNC_STEPS, copy
+from alaska.store.checksum import Checksum
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore, store_at
 from tests.store.sqlite_case import JOBS, FileTestCase, message
@@ -133,6 +136,32 @@ class CopyTests(FileTestCase):
         save(copy(self.store.file, lambda: False), self.saved)
         self.assertEqual(len(self.positions(self.saved)), 1001)
 
+    def test_space_is_left(self) -> None:
+        """A backup ends, or does not begin, before it takes the last disk space, which the store needs."""
+        self.fill(1, 3 * STEP_PAGES * SYNC_STEPS // 2, 4000)
+        free = [10**9, 10**9]
+        self.patch(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=free.pop(0), f_frsize=1))
+        before = sorted(os.listdir(self.path.parent))
+        free.append(RESERVE_OCTETS)
+        error = self.assertRaises(StoreError, copy, self.store.file, lambda: False, lambda _: None)
+        self.assertIn(f"{RESERVE_OCTETS} are free, and {RESERVE_OCTETS} of these are left", str(error))
+        free += [1000, 1000]
+        error = self.assertRaises(StoreError, copy, self.store.file, lambda: False)
+        self.assertIn("1000 are free, and 500 of these are left to the store", str(error))
+        self.assertEqual(sorted(os.listdir(self.path.parent)), before)
+        self.fill(100_000, 1)
+
+    def test_checksum(self) -> None:
+        """A backup ends with a checksum of all before it."""
+        self.fill(1, 10)
+        save(copy(self.store.file, lambda: False), self.saved)
+        checksum = Checksum()
+        for at in range(0, self.saved.stat().st_size, 1000):
+            checksum.add(self.saved.read_bytes()[at : at + 1000])
+        self.assertTrue(checksum.is_right)
+        checksum.add(b"x")
+        self.assertFalse(checksum.is_right)
+
 
 class ThreadTests(TestCase):
     """Backups that a thread makes."""
@@ -169,6 +198,22 @@ class ThreadTests(TestCase):
         made = store.backup()
         store.close()
         self.assertNoResult(made)
+
+    async def test_cancelled(self) -> None:
+        """A backup that nobody waits for any more is cancelled, and another one can be made."""
+        store = store_at(reactor, self.path, "full")
+        made = store.backup()
+        made.cancel()
+        await self.assertFailure(made, CancelledError)
+        while True:
+            try:
+                backup = await store.backup()
+            except StoreError:
+                await deferLater(reactor, 0.01, lambda: None)
+            else:
+                break
+        save(backup, Path(self.mktemp()))
+        store.close()
 
     async def test_no_store(self) -> None:
         """A broker without a store cannot be backed up."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 from twisted.internet.task import Clock
@@ -17,8 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
 from alaska.store.backup import copy
+from alaska.store.checksum import TRAILER_OCTETS
 from alaska.store.database import File
-from alaska.store.restore import Content, restore
+from alaska.store.restore import Content, restore, verify
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
 from tests import PROJECT
@@ -42,7 +44,7 @@ def count(function):
         return function(*arguments, **options)
     return counted
 
-for name in ("open", "link", "unlink", "replace", "rename", "fsync", "pwrite"):
+for name in ("open", "link", "unlink", "replace", "rename", "fsync", "pwrite", "truncate"):
     setattr(os, name, count(getattr(os, name)))
 from alaska.store.restore import restore
 restore(Path(sys.argv[3]), Path(sys.argv[4]), f"-old-{sys.argv[2]}")
@@ -90,16 +92,22 @@ class RestoreTests(SynchronousTestCase):
         return str(error)
 
     def execute(self, statement: str) -> None:
-        """Change the backup."""
+        """Change the backup, which has no checksum afterwards."""
+        self.drop_checksum()
         with closing(sqlite3.connect(self.backup)) as connection:
             connection.execute(statement)
             connection.commit()
 
+    def drop_checksum(self) -> None:
+        """Remove the checksum of the backup, so that it is like a file of a store that was copied."""
+        os.truncate(self.backup, self.backup.stat().st_size - TRAILER_OCTETS)
+
     def test_replaced(self) -> None:
         """The store has the content of the backup, and the previous store is kept."""
         restored = restore(self.backup, self.path, SUFFIX)
-        self.assertEqual(restored.content, Content(3, 0, 0))
+        self.assertEqual(restored.content, Content(3, 0, 0, has_checksum=True))
         self.assertEqual(self.names(), ["broker.db-old"])
+        self.assertEqual(self.path.stat().st_size % 4096, 0)
         self.assertEqual(self.content(self.path), [1, 2, 3])
         self.assertEqual(restored.previous, Path(f"{self.path}-old").resolve())
         self.assertEqual(self.content(self.path.parent / "broker.db-old"), [9])
@@ -179,10 +187,40 @@ class RestoreTests(SynchronousTestCase):
     def test_truncated(self) -> None:
         """A backup that is cut off is refused."""
         os.truncate(self.backup, self.backup.stat().st_size - 1)
+        self.assertIn("is truncated or damaged", self.refused())
+        os.truncate(self.backup, self.backup.stat().st_size - TRAILER_OCTETS)
         self.assertIn("is truncated", self.refused())
 
+    def test_wrong_checksum(self) -> None:
+        """A backup in which one bit has changed is refused, wherever it is."""
+        original = self.backup.read_bytes()
+        for at in (200, len(original) // 2, len(original) - 1):
+            octets = bytearray(original)
+            octets[at] ^= 1
+            self.backup.write_bytes(octets)
+            self.assertIn("its checksum is wrong", self.refused())
+
+    def test_without_checksum(self) -> None:
+        """The file of a store that was copied while no broker ran is accepted; the result says so."""
+        self.drop_checksum()
+        self.assertEqual(restore(self.backup, self.path, SUFFIX).content, Content(3, 0, 0, has_checksum=False))
+
+    def test_verified(self) -> None:
+        """A backup can be checked without a store, and is not changed."""
+        before = self.backup.read_bytes()
+        self.assertEqual(verify(self.backup), Content(3, 0, 0, has_checksum=True))
+        self.assertEqual(self.backup.read_bytes(), before)
+        self.backup.write_bytes(before[:-1])
+        self.assertRaises(StoreError, verify, self.backup)
+
+    def test_no_space(self) -> None:
+        """If the disk has too little space, the error says how much is needed."""
+        self.patch(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=2, f_frsize=4096))
+        self.assertIn(f"{self.backup.stat().st_size - TRAILER_OCTETS} octets are needed, 8192 are free", self.refused())
+
     def test_damaged_page(self) -> None:
-        """A backup with a damaged page is refused."""
+        """A copied store with a damaged page is refused."""
+        self.drop_checksum()
         octets = bytearray(self.backup.read_bytes())
         octets[4096:] = bytes(len(octets) - 4096)
         self.backup.write_bytes(octets)
