@@ -18,6 +18,8 @@ class Check(msgspec.Struct, omit_defaults=True):
 
 Checks: TypeAlias = Callable[[], list[Check]]
 """Returns the conditions, as they are now."""
+Warnings: TypeAlias = Callable[[], list[str]]
+"""Returns what an operator should change although the process works."""
 
 
 def check(name: str, reason: str | None) -> Check:

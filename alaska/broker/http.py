@@ -18,6 +18,7 @@ def add_broker(
 ) -> None:
     """Add a broker to what a process shows and does."""
     contents.ready.append(service.readiness)
+    contents.warnings.append(service.warnings)
     contents.decide = service.decide
     contents.metrics.append(service.figures)
     contents.details.update(details(lambda: service.broker if service.serves else None))

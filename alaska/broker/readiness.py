@@ -6,12 +6,13 @@ from alaska.admin.health import Check, check
 from alaska.interfaces import IStore
 
 NO_ROOM = "too much waits to be written"
+DRAINING = "the broker is draining: it refuses new requests"
 
 
-def serving(store: IStore) -> list[Check]:
+def serving(store: IStore, is_draining: bool) -> list[Check]:
     """Return the conditions of a broker that has bound its endpoints, with its store."""
     complaint = store.complaint or (None if store.has_room else NO_ROOM)
-    return [check("broker", None), check("store", complaint)]
+    return [check("broker", DRAINING if is_draining else None), check("store", complaint)]
 
 
 def waiting(failure: str, is_embedded: bool) -> list[Check]:

@@ -104,7 +104,13 @@ class BrokerService(OperatedService):
 
     def readiness(self) -> list[Check]:
         """Return the conditions under which the broker is ready."""
-        return readiness.waiting("", False) if self._store is None else readiness.serving(self._store)
+        if self._store is None:
+            return readiness.waiting("", False)
+        return readiness.serving(self._store, self.is_draining)
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should change although the broker works."""
+        return exposed(self._binds) if self.serves else []
 
     def decide(self, username: bytes, password: bytes, address: str) -> Deferred[Verdict]:
         """Decide about a login from an address that is not by ZeroMQ; nobody is granted one if none is required."""

@@ -150,8 +150,7 @@ def makeService(options: Options) -> IService:
     reload_rules(service, file)
     reload_limits(service, file)
     file.add(log.LIVE, log.prepare)
-    service.setServiceParent(program)
     contents = Contents()
     add_broker(contents, service, settings, make_network)
-    serve(reactor, settings, contents, program)
+    serve(reactor, settings, contents, program, [service])
     return program

@@ -45,6 +45,7 @@ from alaska.worker.watchdog import Watchdog
 
 ASK_PART = 0.2
 """For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
+DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
@@ -138,10 +139,11 @@ class WorkerService(OperatedService):
     def readiness(self) -> list[Check]:
         """Return the conditions under which the worker is ready."""
         is_connected = self._client is not None and self._client.is_connected
+        pause = "the worker is stopping" if not self.running else DRAINING if self.is_draining else None
         return [
             check("connection", None if is_connected else f"no broker answers at {self._settings.broker_endpoint}"),
             check("pool", STUCK if self._watchdog.is_exhausted else None),
-            check("intake", None if self.running else "the worker is stopping"),
+            check("intake", pause),
         ]
 
     def startService(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, Service
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
@@ -103,6 +103,7 @@ def makeService(options: Options) -> IService:
     reload = Reload(reactor, [file] if broker_file is None else [file, broker_file])
     program = Program(reactor, options.parent, options.background, reload)
     contents = Contents()
+    services: list[Service] = []
     make_network = sharing_networks(reactor)
     if settings.broker_embedded:
         if options.broker is not None:
@@ -124,7 +125,7 @@ def makeService(options: Options) -> IService:
             service.configuration = in_force_of(broker_file)
             reload_rules(service, broker_file)
             reload_limits(service, broker_file)
-        service.setServiceParent(program)
+        services.append(service)
         add_broker(contents, service, broker, make_network)
     worker = WorkerService(
         reactor,
@@ -135,13 +136,13 @@ def makeService(options: Options) -> IService:
     )
     file.add(LIVE, worker.prepare)
     file.add(log.LIVE, log.prepare)
-    worker.setServiceParent(program)
+    services.append(worker)
     worker.administration.configuration = in_force_of(file)
     contents.administered.append(("/api/v1/worker", worker.administration))
     contents.ready.append(worker.readiness)
     contents.metrics.append(worker.figures)
     contents.details.update(worker.details())
-    serve(reactor, http_settings(settings, options.broker), contents, program)
+    serve(reactor, http_settings(settings, options.broker), contents, program, services)
     return program
 
 

@@ -74,6 +74,7 @@ class EventStreams:
         self._make_client = make_client
         self._may = may
         self._open: dict[EventStream, str] = {}
+        self._is_closed = False
         self.lagged = 0
         """The number of programs that were disconnected because they did not read fast enough."""
 
@@ -88,6 +89,8 @@ class EventStreams:
         stream = asked.names["stream"]
         if not self._may(asked.user.name, "read", stream, b""):
             raise HTTPRefused(403, f"{asked.user.name or 'who has not logged in'} may not read {printable(stream)}")
+        if self._is_closed:
+            raise HTTPRefused(503, "the program is stopping")
         who = f"user {asked.user.name}" if asked.user.name else f"address {asked.address}"
         if len(self._open) >= MOST_STREAMS or list(self._open.values()).count(who) >= MOST_OF_ONE:
             raise HTTPRefused(429, f"there are too many event streams; {MOST_OF_ONE} for each client")
@@ -118,7 +121,8 @@ class EventStreams:
         self._log.warn("a reader of {stream} by HTTP was disconnected: it lags", stream=printable(stream))
 
     def close(self) -> None:
-        """End all event streams."""
+        """End all event streams, and begin no more."""
+        self._is_closed = True
         for events in list(self._open):
             events.finish()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from alaska.admin.health import Check, Checks
+from alaska.admin.health import Check, Checks, Warnings
 from alaska.admin.http.answers import TEXT, Answer, in_json
 from alaska.admin.http.routes import Asked
 
@@ -15,22 +15,29 @@ MOST_LOOP_LAG = 5.0
 
 
 class Health(msgspec.Struct):
-    """All conditions: those of a live process, and those of one that is ready."""
+    """All conditions: those of a live process, and those of one that is ready.
+
+    ``warnings`` say what an operator should change although the process works.
+    """
 
     ok: bool
     live: list[Check]
     ready: list[Check]
+    warnings: list[str]
 
 
 class HealthPages:
-    """Answers about health. ``ready`` returns the conditions of the broker, the worker, or both.
+    """Answers about health. ``ready`` and ``warnings`` are those of the broker, the worker, or both.
 
     ``lag`` returns how many seconds late the event loop was at worst within the last seconds.
     """
 
-    def __init__(self, ready: list[Checks], lag: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, ready: list[Checks], lag: Callable[[], float] = lambda: 0.0, warnings: Sequence[Warnings] = ()
+    ) -> None:
         self._ready = ready
         self._lag = lag
+        self._warnings = warnings
 
     def _live_checks(self) -> list[Check]:
         lag = self._lag()
@@ -56,7 +63,8 @@ class HealthPages:
         del asked
         live, ready = self._live_checks(), self._ready_checks()
         is_well = all(check.ok for check in [*live, *ready])
-        return in_json(Health(is_well, live, ready), 200 if is_well else 503)
+        warnings = [warning for found in self._warnings for warning in found()]
+        return in_json(Health(is_well, live, ready, warnings), 200 if is_well else 503)
 
 
 def _in_text(checks: list[Check]) -> Answer:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from twisted.application.service import IServiceCollection
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from alaska.admin.families import Details, Source
-from alaska.admin.health import Checks
+from alaska.admin.health import Checks, Warnings, check
 from alaska.admin.http import table
 from alaska.admin.http.events import EventStreams
 from alaska.admin.http.gate import LevelOf, all_levels
@@ -27,6 +27,8 @@ from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of
+
+STOPPING = "the program is stopping"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Contents:
     """
 
     ready: list[Checks] = field(default_factory=list)
+    warnings: list[Warnings] = field(default_factory=list)
     access: Access | None = None
     decide: Decide | None = None
     administered: list[tuple[str, IAdministered]] = field(default_factory=list)
@@ -59,7 +62,7 @@ class Contents:
 
     def pages(self, parts: Parts) -> Pages:
         """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
-        routes = table.health_routes(HealthPages(self.ready, self.lag))
+        routes = table.health_routes(HealthPages(self.ready, self.lag, self.warnings))
         # Here, since programs without an endpoint need neither the library for metrics nor the time to import it.
         from alaska.admin.http.metrics import MetricsPages  # noqa: PLC0415
 
@@ -75,15 +78,31 @@ class Contents:
         return Pages(table.table(routes), self.access.level_of, way.messages.start, way.stop)
 
 
-def serve(reactor: Reactor, settings: HTTPSettings, contents: Contents, program: IServiceCollection) -> None:
-    """Add the HTTP endpoint of the settings to a program, if there is one."""
+def serve(
+    reactor: Reactor, settings: HTTPSettings, contents: Contents, program: MultiService, services: Sequence[Service]
+) -> None:
+    """Add services to a program, and the HTTP endpoint of the settings, if there is one.
+
+    The endpoint is served before the services start and until they have stopped, so that it can say that they are not
+    ready. Only its connections to the broker are made after all services have started, and end before.
+    """
     endpoint = Endpoint.of(settings)
-    if endpoint is not None:
-        lag = LoopLag(reactor)
-        lag.setServiceParent(program)
-        contents.metrics.append(lag.metrics)
-        contents.lag = lag.worst
-        HTTPService(reactor, endpoint, contents.pages).setServiceParent(program)
+    if endpoint is None:
+        _add(services, program)
+        return
+    lag = LoopLag(reactor)
+    lag.setServiceParent(program)
+    contents.metrics.append(lag.metrics)
+    contents.lag = lag.worst
+    contents.ready.insert(0, lambda: [] if program.running else [check("program", STOPPING)])
+    http = HTTPService(reactor, endpoint, contents.pages)
+    http.setServiceParent(program)
+    _add([*services, http.connections], program)
+
+
+def _add(services: Iterable[Service], program: MultiService) -> None:
+    for service in services:
+        service.setServiceParent(program)
 
 
 class _Way:

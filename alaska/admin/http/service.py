@@ -76,7 +76,7 @@ class Parts:
 
 
 class Pages:
-    """The pages of one process: their routes, and what must be started and stopped with them."""
+    """The pages of one process: their routes, and what connects them to the broker and disconnects them."""
 
     def __init__(
         self,
@@ -89,6 +89,30 @@ class Pages:
         self.level_of = level_of
         self.start = start
         self.stop = stop
+
+
+class Connections(Service):
+    """The connections of the pages to the broker, which last while this service runs.
+
+    Not part of :class:`HTTPService`, which is served before there is a broker, and as long as anything runs.
+    """
+
+    def __init__(self, http: HTTPService) -> None:
+        self._http = http
+        self._pages: Pages | None = None
+
+    def startService(self) -> None:
+        """Connect; the :class:`HTTPService` must have been started."""
+        super().startService()
+        self._pages = self._http.pages
+        if self._pages is not None:
+            self._pages.start()
+
+    def stopService(self) -> Deferred[None] | None:
+        """Disconnect, after what was accepted is sent."""
+        super().stopService()
+        pages, self._pages = self._pages, None
+        return None if pages is None else pages.stop()
 
 
 class HTTPService(Service):
@@ -104,7 +128,8 @@ class HTTPService(Service):
         self._reactor = reactor
         self._endpoint = endpoint
         self._make_pages = make_pages
-        self._pages: Pages | None = None
+        self.pages: Pages | None = None
+        self.connections = Connections(self)
         self._port: IListeningPort | None = None
         self._retry: IDelayedCall | None = None
         self._factory: Any = None
@@ -127,20 +152,19 @@ class HTTPService(Service):
         super().startService()
         endpoint = self._endpoint
         parts = Parts(self._reactor, endpoint)
-        self._pages = self._make_pages(parts)
+        self.pages = self._make_pages(parts)
         gate = Gate(
             parts.users,
             parts.sessions,
             endpoint.is_local,
             endpoint.is_open,
             endpoint.hosts,
-            self._pages.level_of,
+            self.pages.level_of,
         )
-        desk = Desk(self._pages.routes, gate, self._reactor.seconds)
+        desk = Desk(self.pages.routes, gate, self._reactor.seconds)
         exchange = partial(Exchange, desk)
         self.site = Site(self._reactor, exchange, desk.is_known, endpoint.connections, endpoint.octets)
         self._factory = self.site if endpoint.tls is None else secured(self.site, endpoint.tls)
-        self._pages.start()
         if not self._listen():
             self._log.warn(
                 "another process serves {endpoint}; this one has no HTTP until that process ends, or http/endpoint "
@@ -183,8 +207,5 @@ class HTTPService(Service):
         port, self._port = self._port, None
         if port is not None:
             await maybeDeferred(port.stopListening)
-        pages, self._pages = self._pages, None
-        if pages is not None:
-            await maybeDeferred(pages.stop)
         if self.site is not None:
             self.site.close_all()
