@@ -7,7 +7,7 @@ its PING. Messages without such a proof stay in the outbox and are sent again af
 the program runs, but may arrive twice. A broker with the capability ``confirm`` sends CONFIRM 201 when it has stored a
 message; a credit client also sends messages with a tracker again until it has received that.
 
-:data:`TABLE` defines the transitions: state, event, next state, action. Events that a state does not list are ignored.
+:mod:`alaska.mlm.transitions` says which state follows, and what is done then.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from alaska.mlm.listener import Delivered, Listener
 from alaska.mlm.outbox import Outbox
 from alaska.mlm.setups import Request, Setups, refusal
 from alaska.mlm.states import ERROR_EVENTS, EVENTS, LINK_EVENTS, Event, LinkState, State
+from alaska.mlm.transitions import TABLE, Action
 
 HEARTBEAT_SECONDS = 1.0
 SILENT_HEARTBEATS = 4
@@ -315,7 +316,7 @@ class ClientMachine:
     # Helpers
 
     def _handle(self, event: Event, command: mlm.Command | None) -> None:
-        step = TABLE[self.state].get(event)
+        step = _TABLE[self.state].get(event)
         if step is not None:
             self.state, action = step
             if action is not None:
@@ -346,63 +347,30 @@ class ClientMachine:
         self._listener.closed(error)
 
 
-# An action's argument is the command that caused the event, or None.
-Action = Callable[[ClientMachine, Any], None]
-TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
-    State.DOWN: {
-        Event.LINK_UP: (State.OPENING, ClientMachine._open),
-        Event.LINK_REFUSED: (State.CLOSED, ClientMachine._fail),
-    },
-    State.OPENING: {
-        Event.OK: (State.OPEN, ClientMachine._opened),
-        Event.LOST: (State.OPENING, None),  # the answer to a command that was sent before the OPEN
-        Event.REFUSED: (State.CLOSED, ClientMachine._fail),
-        Event.DELIVERY: (State.OPENING, ClientMachine._deliver),
-        Event.HEARTBEAT: (State.OPENING, ClientMachine._retry_open),
-        Event.LINK_DOWN: (State.DOWN, None),
-        Event.LINK_REFUSED: (State.CLOSED, ClientMachine._fail),
-    },
-    State.OPEN: {
-        Event.OK: (State.OPEN, ClientMachine._answer),
-        Event.LOST: (State.REOPENING, ClientMachine._open_again),
-        Event.REFUSED: (State.OPEN, ClientMachine._refuse),
-        Event.PONG: (State.OPEN, ClientMachine._ponged),
-        Event.DELIVERY: (State.OPEN, ClientMachine._deliver),
-        Event.CONFIRM: (State.OPEN, ClientMachine._confirmed),
-        Event.HEARTBEAT: (State.OPEN, ClientMachine._ping),
-        Event.SILENCE: (State.SILENT, ClientMachine._interrupted),
-        Event.LINK_DOWN: (State.AWAY, ClientMachine._interrupted),
-    },
-    State.SILENT: {
-        Event.OK: (State.OPEN, ClientMachine._resume),
-        Event.LOST: (State.REOPENING, ClientMachine._open),
-        Event.REFUSED: (State.OPEN, ClientMachine._resume),
-        Event.PONG: (State.OPEN, ClientMachine._resume),
-        Event.DELIVERY: (State.OPEN, ClientMachine._resume),
-        Event.CONFIRM: (State.OPEN, ClientMachine._resume),
-        Event.HEARTBEAT: (State.SILENT, ClientMachine._ping),
-        Event.LINK_DOWN: (State.AWAY, None),
-    },
-    # A refusal does not close a client that was open before: the broker may accept it again later.
-    State.AWAY: {
-        Event.LINK_UP: (State.REOPENING, ClientMachine._open),
-    },
-    State.REOPENING: {
-        Event.OK: (State.OPEN, ClientMachine._opened),
-        Event.DELIVERY: (State.REOPENING, ClientMachine._deliver),
-        Event.HEARTBEAT: (State.REOPENING, ClientMachine._retry_open),
-        Event.LINK_DOWN: (State.AWAY, None),
-    },
-    State.CLOSING: {
-        Event.OK: (State.CLOSING, ClientMachine._answer_close),
-        Event.LOST: (State.REOPENING, ClientMachine._reopen_to_close),
-        Event.REFUSED: (State.CLOSING, ClientMachine._refuse),
-        Event.PONG: (State.CLOSING, ClientMachine._ponged),
-        Event.DELIVERY: (State.CLOSING, ClientMachine._deliver),
-        Event.CONFIRM: (State.CLOSING, ClientMachine._confirmed),
-        Event.LINK_DOWN: (State.AWAY, ClientMachine._down_to_close),
-    },
-    State.CLOSED: {},
+_ACTIONS: dict[Action | None, Callable[[ClientMachine, Any], None] | None] = {
+    None: None,
+    Action.OPEN: ClientMachine._open,
+    Action.FAIL: ClientMachine._fail,
+    Action.OPENED: ClientMachine._opened,
+    Action.DELIVER: ClientMachine._deliver,
+    Action.RETRY_OPEN: ClientMachine._retry_open,
+    Action.ANSWER: ClientMachine._answer,
+    Action.OPEN_AGAIN: ClientMachine._open_again,
+    Action.REFUSE: ClientMachine._refuse,
+    Action.PONGED: ClientMachine._ponged,
+    Action.CONFIRMED: ClientMachine._confirmed,
+    Action.PING: ClientMachine._ping,
+    Action.INTERRUPTED: ClientMachine._interrupted,
+    Action.RESUME: ClientMachine._resume,
+    Action.ANSWER_CLOSE: ClientMachine._answer_close,
+    Action.REOPEN_TO_CLOSE: ClientMachine._reopen_to_close,
+    Action.DOWN_TO_CLOSE: ClientMachine._down_to_close,
 }
-_STEPS = {state: {type_: row[event] for type_, event in EVENTS.items() if event in row} for state, row in TABLE.items()}
+"""The methods; the argument of each is the command that caused the event, or None."""
+_TABLE = {
+    state: {event: (after, _ACTIONS[action]) for event, (after, action) in row.items()} for state, row in TABLE.items()
+}
+_STEPS = {
+    state: {type_: row[event] for type_, event in EVENTS.items() if event in row} for state, row in _TABLE.items()
+}
 """The table by command."""

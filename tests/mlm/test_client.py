@@ -5,9 +5,9 @@ from __future__ import annotations
 from alaska import errors
 from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
-from alaska.mlm.client import TABLE, ClientMachine
+from alaska.mlm.client import ClientMachine
 from alaska.mlm.setups import Request
-from alaska.mlm.states import Event, State
+from alaska.mlm.states import State
 from tests.mlm.machine_case import (
     ERROR_500,
     MAIL,
@@ -63,11 +63,6 @@ class TableTests(MachineTestCase):
                         else:
                             self.machine.received(event, self.now)
                     self.assertIsInstance(self.machine.state, State)
-
-    def test_every_state_has_its_row(self) -> None:
-        """The table has all states, and the open state has all events but LINK_UP and LINK_REFUSED."""
-        self.assertEqual(set(TABLE), set(State))
-        self.assertEqual(set(Event) - set(TABLE[State.OPEN]), {Event.LINK_UP, Event.LINK_REFUSED})
 
 
 class OpenTests(MachineTestCase):
