@@ -127,9 +127,9 @@ class Client:
 
     @property
     def name(self) -> str:
-        """The name for log lines: the address, or the routing id of a client without address."""
-        # Only the last octets: whoever knew the routing id of a connection could take it over when it has ended.
-        return printable(self.address) or f"anonymous {self.peer[-5:].hex()}"
+        """The name for log lines and administrators: the address, or the number of a client without address."""
+        # Not the routing id: whoever knew that of a connection could take it over when it has ended.
+        return printable(self.address) or f"anonymous {self.number}"
 
     @property
     def is_plain(self) -> bool:

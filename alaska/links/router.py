@@ -16,6 +16,7 @@ from alaska.links.authenticator import LOGIN_PROPERTY
 from alaska.links.security import ServerSecurity
 from alaska.links.shared_context import NEAR_ID, NEAR_OCTETS, SharedContext, numbers
 from alaska.links.sockets import Router, SharingFactory
+from alaska.links.user_router import UserRouter
 
 HANDSHAKE_MILLISECONDS = 10_000
 """The maximum time of a connection's handshake, including authentication; then its descriptor is freed."""
@@ -56,7 +57,8 @@ class RouterLink:
 
     def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
-        socket = self._socket = Router(
+        kind = UserRouter if self.has_users else Router
+        socket = self._socket = kind(
             self._factory,
             lambda frames: received(frames.pop(0), frames),
             lambda frames, is_full: gone(frames[0], is_full),

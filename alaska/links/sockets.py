@@ -31,14 +31,14 @@ _send = zmq.backend.Socket.send
 _recv = zmq.backend.Socket.recv
 Take = Callable[[], Iterable[Sequence[bytes]]]
 _UNDELIVERABLE = frozenset({zmq.EHOSTUNREACH, zmq.EAGAIN})
-_DESCRIPTOR = 2
+DESCRIPTOR = 2
 """ZMQ_SRCFD: the message property with the descriptor of the connection that a message was received from."""
 _IPC_PEER = re.compile(r"localhost:(?P<user>[0-9]+):[0-9]+:[0-9]+")
 _LAST = int(zmq.NOBLOCK)
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
-def _receive(socket: zmq.Socket[bytes]) -> list[bytes]:
+def receive_frames(socket: zmq.Socket[bytes]) -> list[bytes]:
     """Return the frames of the next message.
 
     :raises zmq.Again: there is no message.
@@ -63,7 +63,7 @@ def _is_near(frame: zmq.Frame) -> bool:
 
 def _is_over_inproc(frame: zmq.Frame) -> bool:
     try:
-        frame.get(_DESCRIPTOR)
+        frame.get(DESCRIPTOR)
     except zmq.ZMQError:
         return True  # Only inproc messages have no descriptor.
     return False
@@ -98,7 +98,7 @@ class Socket(ZmqConnection):
     """
 
     _log = Logger()
-    receive = staticmethod(_receive)
+    receive = staticmethod(receive_frames)
 
     def __init__(
         self,

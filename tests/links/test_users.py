@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 
 import zmq
 from twisted.internet.task import deferLater
@@ -11,7 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from alaska.interfaces import Bind, Entry, Mechanism, Verdict
 from alaska.links import Network, RouterLink
-from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor
+from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 
 
 def prop(name: bytes, value: bytes) -> bytes:
@@ -135,3 +136,80 @@ class UserTests(LinkTestCase):
                 await deferLater(reactor, 0.2, lambda: None)
                 await deferToThread(peer.close, 0)
         self.assertEqual(list(dict.fromkeys(self.users)), [b"ann", b"bob"])
+
+
+class TakenOverTests(LinkTestCase):
+    """Messages to a routing id that a client has chosen, and another one takes over."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.authenticate(lambda asked, answer: answer(Verdict(Entry.GRANTED, user=asked.username)))
+        self.heard = Waiter()
+        self.router = self.serve(self.heard, Mechanism.PLAIN)
+
+    def connect_as(self, name: bytes, *, is_silent: bool = False) -> zmq.Socket[bytes]:
+        """Return a socket with the routing id that all of them choose."""
+        peer: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        self.addCleanup(peer.close, 0)
+        peer.set(zmq.ROUTING_ID, b"the same")
+        peer.set(zmq.PLAIN_USERNAME, name)
+        peer.set(zmq.PLAIN_PASSWORD, b"x")
+        peer.connect(self.router.endpoint)
+        if not is_silent:
+            peer.send(name)
+        return peer
+
+    async def leave(self, peer: zmq.Socket[bytes]) -> None:
+        """Disconnect, and wait until the router can have noticed it."""
+        await deferToThread(peer.close, 0)
+        await deferLater(reactor, 0.2, lambda: None)
+
+    async def test_silent_successor(self) -> None:
+        """What is for a client that has left is not sent to a silent one with its routing id, in no way to send."""
+        ann = self.connect_as(b"ann")
+        await self.heard.until(1)
+        await self.leave(ann)
+        bob = self.connect_as(b"bob", is_silent=True)
+        await deferLater(reactor, 0.3, lambda: None)
+        self.assertFalse(self.router.send(b"the same", [b"for ann"]))
+        self.assertIsNone(self.router.send_with_proof(b"the same", [b"for ann"]))
+        self.router.post(b"the same", [b"for ann"])
+        self.router.post_from(b"the same", lambda: [[b"for ann"]])
+        await until(lambda: len(self.unsent) == 4)  # each of them
+        await deferLater(reactor, 0.2, lambda: None)
+        self.assertFalse(bob.poll(0))
+
+    async def test_successor_that_speaks(self) -> None:
+        """From its first message on, the new client gets what is sent to its routing id."""
+        for number, name in enumerate((b"ann", b"bob", b"ann"), 1):
+            peer = self.connect_as(name)
+            await self.heard.until(number)
+            self.assertTrue(self.router.send(b"the same", [b"for " + name]))
+            self.assertEqual(await read(peer), b"for " + name)
+            await self.leave(peer)
+
+    async def test_late_message(self) -> None:
+        """A message that is read when its connection has ended is executed, but nobody gets the reply."""
+        ann = self.connect_as(b"ann")
+        await self.heard.until(1)
+        ann.send(b"last words")
+        ann.close(1000)
+        time.sleep(0.2)  # the reactor must not run
+        self.router.send(b"the same", [b"for ann"])
+        await self.heard.until(2)
+        self.connect_as(b"bob", is_silent=True)
+        await deferLater(reactor, 0.3, lambda: None)
+        self.assertFalse(self.router.send(b"the same", [b"for ann"]))
+
+    async def test_within_the_process(self) -> None:
+        """Connections within the process get replies."""
+        sharing = Network(reactor, self.network)
+        self.addCleanup(sharing.close)
+        link, changes, replies = sharing.dealer(self.router.endpoint, "ann"), Waiter(), Waiter()
+        link.start(replies, changes)
+        await changes.until(1)
+        for count in (1, 2):
+            link.send([b"hi"])
+            await self.heard.until(count)
+            self.assertTrue(self.router.send(self.heard.got[-1][0], [b"yes"]))
+            await replies.until(count)
