@@ -38,7 +38,8 @@ class WorkerMeasures:
     """The measures of a worker since its start.
 
     - ``waiting``: the seconds from the delivery of a request to the worker until its script began.
-    - ``succeeded``, ``failed``, ``retried``: what came of the runs. Each retry of a request is a further run.
+    - ``executed``: the runs; each retry of a request is a further one. ``succeeded``, ``failed``, ``retried``: what
+      came of them.
     - ``not_found``: requests whose subject names no script.
     - ``sent``, ``sent_octets``: messages of scripts by kind, and the octets of their content.
     - ``unsent``: messages of scripts that could not be sent.
@@ -48,7 +49,7 @@ class WorkerMeasures:
         self.scripts: dict[bytes, ScriptMeasures] = {}
         self.other_scripts = ScriptMeasures()
         self.waiting = Histogram()
-        self.succeeded = self.failed = self.retried = 0
+        self.executed = self.succeeded = self.failed = self.retried = 0
         self.not_found = 0
         self.sent = {kind.value: 0 for kind in SendKind}
         self.sent_octets = dict(self.sent)

@@ -29,13 +29,13 @@ class Outbox:
     def __init__(self, settings: WorkerSettings, senders: Senders, output: Output, measures: WorkerMeasures) -> None:
         self._is_sandboxed = settings.scripts_sandbox
         self._senders = senders
-        self._output = output
-        self._measures = measures
+        self.output = output
+        self.measures = measures
         self.request_log: RequestLog | None = None
 
     def process(self, request: Request, outcome: Outcome, record_sender: Callable[[Sink], None]) -> ScriptError | None:
         """Log and send what a script has produced; return an error if a message could not be sent."""
-        self._output.write(request, outcome)
+        self.output.write(request, outcome)
         error = None
         for send in outcome.sends:
             error = self.send(send, request, record_sender) or error
@@ -64,11 +64,11 @@ class Outbox:
                 if log is not None:
                     log.published(request, send.subject, topic)
         except AlaskaError as error:
-            self._measures.unsent += 1
+            self.measures.unsent += 1
             names = {"subject": printable(send.subject), "topic": printable(topic)}
             self._log.error("a message of a script to {topic} is lost: {error}", error=error, **names)
             return ScriptError(f"its message to {names['topic']} is lost: {error}")
-        self._measures.note_sent(send)
+        self.measures.note_sent(send)
         record_sender(client)
         return None
 
@@ -82,12 +82,12 @@ class Outbox:
             client = self._senders.named(send.sender)
             client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
         except AlaskaError as error:
-            self._measures.unsent += 1
+            self.measures.unsent += 1
             names = {"subject": printable(request.subject), "sender": printable(request.sender)}
             self._log.error("the reply of {subject} to {sender} is lost: {error}", error=error, **names)
             return ScriptError(f"its reply to {names['sender']} is lost: {error}")
         if self.request_log is not None:
             self.request_log.replied(request)
-        self._measures.note_sent(send)
+        self.measures.note_sent(send)
         record_sender(client)
         return None

@@ -1,4 +1,4 @@
-"""The worker as a Twisted service: startup, the path of a request from delivery to confirmation, and shutdown."""
+"""The worker as a Twisted service: startup, the requests from the broker, and shutdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from alaska import errors
 from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
 from alaska.client import Client, Delivery, to_octets
@@ -18,9 +17,9 @@ from alaska.client.keys import load
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Change
-from alaska.errors import AlaskaError, ClientError, ScriptError, ScriptNotFound
+from alaska.errors import AlaskaError, ClientError
 from alaska.interfaces import CurveKeys, INetwork, Reactor
-from alaska.lua.request import Call, Outcome, Request, Send
+from alaska.lua.request import Call, Request
 from alaska.mlm.commands import ServiceDeliver
 from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
 from alaska.names import address_of, printable
@@ -33,12 +32,10 @@ from alaska.worker.figures import figures, of_connection, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
 from alaska.worker.outbox import Outbox
+from alaska.worker.outcomes import Outcomes
 from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
-from alaska.worker.reports import Reporter
-from alaska.worker.request_log import RequestLog
 from alaska.worker.requester import Requester
-from alaska.worker.retries import Retries
 from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState
 from alaska.worker.watchdog import Watchdog
@@ -49,7 +46,6 @@ DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
-NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 NO_TIMEOUT_MS = 60_000
 """After this time without a broker there is a warning, if the timeout of the broker is 0 (without limit)."""
 
@@ -76,7 +72,6 @@ class WorkerService(OperatedService):
         self._reactor = reactor
         self._settings = settings
         self._make_network = make_network
-        self._output = Output()
         self._refused = refused
         self._network: INetwork | None = None
         self._client: Client | None = None
@@ -86,22 +81,19 @@ class WorkerService(OperatedService):
         self._kv: KeyValues | None = None
         self._call: Call | None = None
         self._make_runner = make_runner
-        self._pool = make_pool(reactor, settings.pool_size, self._new_runner, self._finished, settings.scripts_limit)
         self.measures = WorkerMeasures()
-        self._outbox = Outbox(settings, self._senders, self._output, self.measures)
-        self._partial = PartialResults(reactor, self._pool.tell, self._outbox.process)
-        self._reporter = Reporter(*self._reports_of(settings))
+        self._outbox = Outbox(settings, self._senders, Output(), self.measures)
+        self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process)
+        self._outcomes = Outcomes(reactor, settings, self._outbox, self._partial, self._submit, lambda: self.intake)
+        finished = self._outcomes.finished
+        self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
         self._intake: Intake | None = None
         self._address = b""
-        self._retries = Retries(reactor, self._run_again)
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
-        self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
         self._ready: Deferred[None] = Deferred()
         self._telling: Telling | None = None
         self._mail_service: MailService | None = None
         self.administration = WorkerAdministration(reactor, self._state())
-        self.executed = 0
-        self.failed = 0
 
     def prepare(self, settings: WorkerSettings) -> Change:
         """Prepare new settings for a reload (:mod:`alaska.daemon.reload`)."""
@@ -109,11 +101,7 @@ class WorkerService(OperatedService):
 
     def _apply(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
-        self._reporter.configure(*self._reports_of(settings))
-
-    def _reports_of(self, settings: WorkerSettings) -> tuple[str, Callable[[Send, Request], None] | None]:
-        return settings.errors_mailbox, self._send_report if settings.errors_notify else None
+        self._outcomes.configure(settings)
 
     @property
     def intake(self) -> Intake:
@@ -232,7 +220,8 @@ class WorkerService(OperatedService):
         """Return whether the worker is connected, and the numbers of its requests."""
         is_connected = self._client is not None and self._client.is_connected
         place = "connected" if is_connected else f"waiting for the broker at {self._settings.broker_endpoint}"
-        counts = f"{self._pool.pending} requests taken, {self.executed} executed, {self.failed} failed"
+        measures = self.measures
+        counts = f"{self._pool.pending} requests taken, {measures.executed} executed, {measures.failed} failed"
         return f"{place}, {counts}"
 
     def tasks(self) -> list[str]:
@@ -251,9 +240,12 @@ class WorkerService(OperatedService):
             is_draining=lambda: self.is_draining,
             drain=self.drain,
             resume=self.resume,
-            executed=lambda: self.executed,
             size=self._settings.pool_size,
         )
+
+    def _call_in_reactor(self, call: Callable[[], None]) -> None:
+        """Make a call in the reactor, before the end of the request that the calling thread runs."""
+        self._pool.tell(call)
 
     def _new_runner(self) -> Runner:
         assert self._call is not None, "the service is not started"
@@ -289,7 +281,7 @@ class WorkerService(OperatedService):
     async def _stop(self) -> None:
         """Take no more requests, finish those received, and disconnect when the broker has all their messages."""
         self._watchdog.is_stopping = True
-        self._cancel_retries()
+        self._outcomes.cancel_retries()
         self.administration.stop()
         if self._telling is not None:
             self._telling.stop()
@@ -333,12 +325,6 @@ class WorkerService(OperatedService):
     @property
     def _stop_seconds(self) -> float:
         return self._settings.stop_timeout / 1000
-
-    def _cancel_retries(self) -> None:
-        """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""
-        for request, error in self._retries.cancel():
-            if not self.intake.can_return:
-                self._fail(request, error)
 
     def _close_failed(self, failure: Failure) -> None:
         failure.trap(ClientError)
@@ -391,74 +377,12 @@ class WorkerService(OperatedService):
             intake.decline(request)
             return
         intake.received()
-        if self._request_log is not None:
-            self._request_log.begun(request)
+        request_log = self._outbox.request_log
+        if request_log is not None:
+            request_log.begun(request)
         self._submit(request)
 
     def _submit(self, request: Request) -> None:
         if not self._watchdog.is_running:
             self._watchdog.start()
         self._pool.submit(request)
-
-    def _finished(self, request: Request, outcome: Outcome | None) -> None:
-        self.executed += 1
-        if outcome is None:
-            outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
-        else:
-            self.measures.note_run(request, outcome, monotonic())
-        try:
-            self._process(request, outcome)
-        except Exception:  # In any case the request must be confirmed, or it would stay with this worker.
-            self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
-            self.failed += 1
-            self.measures.failed += 1
-            self.intake.confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
-        finally:
-            self._output.ended(request)
-
-    def _process(self, request: Request, outcome: Outcome) -> None:
-        """Log and send what a script has produced, and confirm its request or schedule a retry."""
-        intake = self.intake
-        intake.record_seconds(outcome.seconds)
-        summary = self._partial.pop(request)  # before anything can fail: another request may get the same id
-        error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
-        if summary is not None:
-            for sender in summary.senders:
-                intake.record_sender(sender)
-            error = summary.error or error
-        if outcome.broken is not None:
-            self._reporter.report_broken(request, outcome.broken)
-        is_retried = error is not None and self._may_retry(request, error)
-        if self._request_log is not None:
-            self._request_log.ended(request, error, is_retried, outcome.seconds)
-        if error is None:
-            self.measures.succeeded += 1
-            intake.confirm(request, errors.SUCCESS, "")
-            return
-        self.measures.note_error(request, error)
-        if is_retried:
-            self.measures.retried += 1
-            self._retries.schedule(request, error)
-            intake.backoff_started()
-        else:
-            self._fail(request, error)
-
-    def _may_retry(self, request: Request, error: ScriptError) -> bool:
-        return request.runs <= self._settings.errors_retries and not isinstance(error, ScriptNotFound)
-
-    def _run_again(self, request: Request) -> None:
-        self.intake.backoff_ended()
-        self._submit(request)
-
-    def _fail(self, request: Request, error: ScriptError) -> None:
-        """Report a request as failed, and confirm it with the status of its error."""
-        self.failed += 1
-        self.measures.failed += 1
-        try:
-            self._reporter.report(request, error)
-        except Exception:  # The requester must be notified even if the report fails.
-            self._log.failure("the failure of {subject} could not be reported", subject=printable(request.subject))
-        self.intake.confirm(request, error.status, error.message)
-
-    def _send_report(self, mail: Send, request: Request) -> None:
-        self._outbox.send(mail, request, self.intake.record_sender)

@@ -37,7 +37,6 @@ class WorkerState:
     is_draining: Callable[[], bool]
     drain: Callable[[], None]
     resume: Callable[[], None]
-    executed: Callable[[], int]
     size: int
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -76,7 +75,7 @@ class WorkerSnapshots:
                 memory=pool.memory,
             ),
             taken=state.pool.pending,
-            executed=state.executed(),
+            executed=measures.executed,
             succeeded=measures.succeeded,
             failed=measures.failed,
             retried=measures.retried,

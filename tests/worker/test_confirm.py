@@ -6,8 +6,8 @@ from alaska.client import Client
 from alaska.errors import ScriptError, ScriptNotFound
 from alaska.lua.request import LogLine, Outcome
 from alaska.worker import service
+from alaska.worker.outcomes import NOT_PROCESSED
 from alaska.worker.output import Output
-from alaska.worker.service import NOT_PROCESSED
 from tests.worker.worker_case import ConfirmCase, mail
 
 

@@ -140,7 +140,7 @@ class ReplyTests(ServedCase):
         self.client("").send_for("default", "job")
         self.network.run()
         self.run_scripts()
-        self.assertEqual(self.worker.failed, 0)
+        self.assertEqual(self.worker.measures.failed, 0)
         self.assertIn("the reply of job is dropped: the requester has no address", self.logged(LogLevel.debug))
         self.assertEqual(self.logged(LogLevel.warn), [])
 
@@ -150,7 +150,7 @@ class ReplyTests(ServedCase):
         self.start()
         self.ask("job")
         self.run_scripts()
-        self.assertEqual(self.worker.failed, 1)
+        self.assertEqual(self.worker.measures.failed, 1)
 
 
 class SendForTests(ServedCase):

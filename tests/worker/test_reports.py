@@ -82,7 +82,7 @@ class ErrorTests(ServedCase):
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
         (delivery,) = self.got
         self.assertEqual(delivery.content[:2], (b"the worker failed to run it; see the worker's log", b"context"))
-        self.assertEqual((self.worker.executed, self.worker.failed), (2, 1))
+        self.assertEqual((self.worker.measures.executed, self.worker.measures.failed), (2, 1))
 
 
 class BrokenTests(ServedCase):
@@ -100,4 +100,4 @@ class BrokenTests(ServedCase):
         self.assertEqual([each.content[1] for each in got], [b"context"] * 2)
         self.assertIn(b"job.lua:1: unexpected symbol\n(the last good version", got[0].content[0])
         self.assertEqual(len(self.logged(LogLevel.error)), 2)
-        self.assertEqual((self.worker.executed, self.worker.failed), (3, 0))
+        self.assertEqual((self.worker.measures.executed, self.worker.measures.failed), (3, 0))

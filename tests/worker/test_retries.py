@@ -21,7 +21,7 @@ class RetryTests(ConfirmCase):
         self.script(b"job", error="oh no")
         asked = self.ask("job")
         self.run_scripts()
-        self.assertEqual((self.pool.pending, self.worker.failed), (0, 0))
+        self.assertEqual((self.pool.pending, self.worker.measures.failed), (0, 0))
         (line,) = self.logged(LogLevel.warn)
         self.assertRegex(line, r"^job failed, attempt 1; retry in (0\.[5-9]|1\.0) s: oh no$")
         self.script(b"job")
@@ -51,7 +51,7 @@ class RetryTests(ConfirmCase):
         self.script(b"job")
         self.pass_time(1)
         self.run_scripts()
-        self.assertEqual(self.worker.executed, 4)
+        self.assertEqual(self.worker.measures.executed, 4)
 
     def test_others_come_meanwhile(self) -> None:
         """Requests in backoff do not delay other requests, however many they are."""

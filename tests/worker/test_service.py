@@ -84,7 +84,7 @@ class RequestTests(ServedCase):
         for subject in ("good", "bad", "good"):
             self.ask(subject)
         self.run_scripts()
-        self.assertEqual((self.worker.executed, self.worker.failed), (3, 1))
+        self.assertEqual((self.worker.measures.executed, self.worker.measures.failed), (3, 1))
 
     def test_request_is_logged(self) -> None:
         """Each request is logged when it arrives and when it has ended, with control characters escaped."""

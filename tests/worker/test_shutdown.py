@@ -179,9 +179,9 @@ class StopAloneTests(WorkerCase):
         broker.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
         broker.send(mlm.ServiceDeliver(b"requester", b"default", b"job", b"", (b"context",)))
         self.pool.run()
-        self.assertEqual(self.worker.failed, 0)
+        self.assertEqual(self.worker.measures.failed, 0)
         self.worker.stopService()
-        self.assertEqual((self.worker.failed, self.logged(LogLevel.error)), (1, ["job failed: no luck"]))
+        self.assertEqual((self.worker.measures.failed, self.logged(LogLevel.error)), (1, ["job failed: no luck"]))
         self.pass_time(30)
 
     def test_nothing_is_returned(self) -> None:

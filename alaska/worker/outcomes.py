@@ -1,0 +1,127 @@
+"""What becomes of a request whose script has ended: its messages are sent, and it is confirmed, retried, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from twisted.logger import Logger
+
+from alaska import errors
+from alaska.config import WorkerSettings
+from alaska.errors import ScriptError, ScriptNotFound
+from alaska.interfaces import Reactor
+from alaska.lua.request import Outcome, Request, Send
+from alaska.names import printable
+from alaska.worker.intake import Intake
+from alaska.worker.outbox import Outbox
+from alaska.worker.partial_results import PartialResults
+from alaska.worker.reports import Reporter
+from alaska.worker.request_log import RequestLog
+from alaska.worker.retries import Retries
+
+NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
+
+
+class Outcomes:
+    """Processes the outcomes of requests, and confirms each request in the end.
+
+    ``submit`` runs a request again. ``intake`` returns the worker's flow control, which begins with the service.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        settings: WorkerSettings,
+        outbox: Outbox,
+        partial: PartialResults,
+        submit: Callable[[Request], None],
+        intake: Callable[[], Intake],
+    ) -> None:
+        self._outbox = outbox
+        self._measures = outbox.measures
+        self._partial = partial
+        self._submit = submit
+        self._intake = intake
+        self._retries = Retries(reactor, self._run_again)
+        self._reporter = Reporter(*self._reports_of(settings))
+        self.configure(settings)
+
+    def configure(self, settings: WorkerSettings) -> None:
+        """Change how often requests are retried, and what is reported and logged."""
+        self._most_retries = settings.errors_retries
+        self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
+        self._reporter.configure(*self._reports_of(settings))
+
+    def _reports_of(self, settings: WorkerSettings) -> tuple[str, Callable[[Send, Request], None] | None]:
+        return settings.errors_mailbox, self._send_report if settings.errors_notify else None
+
+    def _send_report(self, mail: Send, request: Request) -> None:
+        self._outbox.send(mail, request, self._intake().record_sender)
+
+    def finished(self, request: Request, outcome: Outcome | None) -> None:
+        """Process the outcome of a request; None if the pool could not run it."""
+        self._measures.executed += 1
+        if outcome is None:
+            outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
+        else:
+            self._measures.note_run(request, outcome, monotonic())
+        try:
+            self._process(request, outcome)
+        except Exception:  # In any case the request must be confirmed, or it would stay with this worker.
+            self._log.failure("the outcome of {subject} could not be processed", subject=printable(request.subject))
+            self._measures.failed += 1
+            self._intake().confirm(request, errors.INTERNAL_ERROR, NOT_PROCESSED)
+        finally:
+            self._outbox.output.ended(request)
+
+    def _process(self, request: Request, outcome: Outcome) -> None:
+        """Log and send what a script has produced, and confirm its request or schedule a retry."""
+        intake = self._intake()
+        intake.record_seconds(outcome.seconds)
+        summary = self._partial.pop(request)  # before anything can fail: another request may get the same id
+        error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
+        if summary is not None:
+            for sender in summary.senders:
+                intake.record_sender(sender)
+            error = summary.error or error
+        if outcome.broken is not None:
+            self._reporter.report_broken(request, outcome.broken)
+        is_retried = error is not None and self._may_retry(request, error)
+        if self._request_log is not None:
+            self._request_log.ended(request, error, is_retried, outcome.seconds)
+        if error is None:
+            self._measures.succeeded += 1
+            intake.confirm(request, errors.SUCCESS, "")
+            return
+        self._measures.note_error(request, error)
+        if is_retried:
+            self._measures.retried += 1
+            self._retries.schedule(request, error)
+            intake.backoff_started()
+        else:
+            self._fail(request, error)
+
+    def _may_retry(self, request: Request, error: ScriptError) -> bool:
+        return request.runs <= self._most_retries and not isinstance(error, ScriptNotFound)
+
+    def _run_again(self, request: Request) -> None:
+        self._intake().backoff_ended()
+        self._submit(request)
+
+    def cancel_retries(self) -> None:
+        """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""
+        for request, error in self._retries.cancel():
+            if not self._intake().can_return:
+                self._fail(request, error)
+
+    def _fail(self, request: Request, error: ScriptError) -> None:
+        """Report a request as failed, and confirm it with the status of its error."""
+        self._measures.failed += 1
+        try:
+            self._reporter.report(request, error)
+        except Exception:  # The requester must be notified even if the report fails.
+            self._log.failure("the failure of {subject} could not be reported", subject=printable(request.subject))
+        self._intake().confirm(request, error.status, error.message)
