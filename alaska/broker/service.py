@@ -20,6 +20,7 @@ from alaska.broker.administration import Administration
 from alaska.broker.broker import Broker
 from alaska.broker.exposure import exposed
 from alaska.broker.figures import LOGINS, SERVING, figures
+from alaska.broker.in_flight import is_in_flight
 from alaska.broker.limits import Limits
 from alaska.broker.security import Security
 from alaska.daemon.operated import OperatedService
@@ -90,6 +91,13 @@ class BrokerService(OperatedService):
     def administration(self) -> Administration | None:
         """Return the operations on the broker, or None while it does not serve."""
         return self.broker.administration if self.broker is not None and self.serves else None
+
+    def is_in_flight(self, service: bytes, tracker: bytes) -> Deferred[bool]:
+        """Return whether a worker has a request with this tracker; False while this process serves no broker."""
+        administration = self.administration()
+        if administration is None or self.broker is None:
+            return succeed(False)
+        return administration.turns.do(is_in_flight(self.broker.clients, service, tracker))
 
     @property
     def serves(self) -> bool:

@@ -253,6 +253,7 @@ class Client(Connection):
         headers: Headers | None = None,
         tracker: Text = "",
         expiry: float | None = None,
+        needs_offer: bool = True,
     ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
@@ -263,7 +264,8 @@ class Client(Connection):
         error. A reply that arrives later is a delivery like any other. Raises the errors of :meth:`publish`.
 
         ``tracker`` replaces the generated one, and no other pending request may have it. The request expires after
-        ``timeout``, or after ``expiry`` seconds if that is given; 0: never.
+        ``timeout``, or after ``expiry`` seconds if that is given; 0: never. Without ``needs_offer``, a request for a
+        service that nobody offers yet waits as well.
         """
         tracker = to_text(to_octets(tracker)) or new_tracker()
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
@@ -278,7 +280,7 @@ class Client(Connection):
         self._machine.send(command)
         if self._machine.may_be_confirmed and not self._is_without_credit:
             self._give_spare_credit()
-        asked = self._trackers.ask(tracker, command.subject).addTimeout(timeout, self._reactor)
+        asked = self._trackers.ask(tracker, command.subject, needs_offer).addTimeout(timeout, self._reactor)
         return asked.addBoth(self._note_spare_credit)
 
     def _give_spare_credit(self) -> None:

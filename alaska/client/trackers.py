@@ -33,6 +33,8 @@ class Trackers:
         self._fence = fence
         self._tracked: dict[str, Deferred[Confirmation]] = {}
         self._replies: dict[str, tuple[Deferred[Delivery], bytes]] = {}
+        # The requests that wait although nobody offers their service.
+        self._patient: set[str] = set()
         # For confirmed requests: the PONG that ends the wait, and the amount of mail received when its PING was sent.
         self._ending: dict[str, tuple[int, int]] = {}
         self._mail = 0
@@ -43,10 +45,15 @@ class Trackers:
         self._tracked[tracker] = tracked
         return tracked
 
-    def ask(self, tracker: str, subject: bytes) -> Deferred[Delivery]:
-        """Return a Deferred that fires with the reply to the request with a tracker, or fails if it is refused."""
+    def ask(self, tracker: str, subject: bytes, needs_offer: bool = True) -> Deferred[Delivery]:
+        """Return a Deferred that fires with the reply to the request with a tracker, or fails if it is refused.
+
+        With ``needs_offer``, it also fails if nobody offers the service.
+        """
         asked: Deferred[Delivery] = Deferred(lambda _: self._forget(tracker))
         self._replies[tracker] = asked, subject
+        if not needs_offer:
+            self._patient.add(tracker)
         return asked
 
     @property
@@ -57,9 +64,11 @@ class Trackers:
     def _forget(self, tracker: str) -> None:
         for pending in (self._tracked, self._replies, self._ending):
             pending.pop(tracker, None)
+        self._patient.discard(tracker)
 
     def _end(self, tracker: str) -> tuple[Deferred[Delivery], bytes]:
         self._ending.pop(tracker, None)
+        self._patient.discard(tracker)
         return self._replies.pop(tracker)
 
     def confirmed(self, confirmation: Confirmation) -> None:
@@ -70,6 +79,8 @@ class Trackers:
         if tracker not in self._replies:
             return
         if confirmation.reason == NOBODY_OFFERS and not confirmation.is_final:
+            if tracker in self._patient:
+                return
             self._end(tracker)[0].errback(errors.Refused("nobody offers the service", errors.NOT_FOUND))
         elif confirmation.status >= errors.FAILED:
             refused = errors.Refused(f"no answer: {confirmation.reason}", confirmation.status)
@@ -106,5 +117,5 @@ class Trackers:
     def take_pending(self) -> list[Deferred[Any]]:
         """Return all pending Deferreds, and forget them."""
         pending: list[Deferred[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._replies.values())]
-        self._tracked, self._replies, self._ending = {}, {}, {}
+        self._tracked, self._replies, self._ending, self._patient = {}, {}, {}, set()
         return pending

@@ -15,6 +15,7 @@ from alaska.access import Level
 from alaska.admin import requests, snapshots
 from alaska.admin.http.messages import Messages
 from alaska.admin.http.operations import operation_routes
+from alaska.admin.http.requests import Requests
 from alaska.admin.http.routes import Route
 from alaska.admin.http.table import event_routes, message_routes
 from alaska.admin.operations import BROKER, WORKER, IAdministered, Operation
@@ -50,7 +51,8 @@ class OperationsCase(HTTPCase):
         self.broker, self.worker = Administered(BROKER), Administered(WORKER)
         routes = operation_routes(self.broker, "/api/v1") + operation_routes(self.worker, "/api/v1/worker")
         nothing: Any = None
-        messages: Any = type("Messages", (), dict.fromkeys(dir(Messages), nothing))
+        requests = type("Requests", (), dict.fromkeys(dir(Requests), nothing))
+        messages: Any = type("Messages", (), {**dict.fromkeys(dir(Messages), nothing), "requests": requests})
         return [*routes, *message_routes(messages), *event_routes(type("Events", (), {"read": nothing}))]  # type: ignore[arg-type]
 
     def last(self) -> tuple[str, Struct, str]:

@@ -25,6 +25,11 @@ class HTTPTests(HTTPCase):
         answer = await self.ask(worker, "POST", path, b"x", Authorization=token)
         self.assertEqual((answer[0], json.loads(answer[2])["offers"]), (202, 1))
         self.assertEqual((await self.ask(worker, "POST", path, b"x"))[0], 401)
+        where = answer[1]["Location"]
+        reply = await self.ask(worker, "GET", f"{where}/reply?wait=10", Authorization=token)
+        self.assertEqual((reply[0], reply[2]), (200, b"hello x"))
+        progress = await self.ask(worker, "GET", where, Authorization=token)
+        self.assertEqual(json.loads(progress[2])["state"], "done")
 
     async def test_taken_port(self) -> None:
         """Of two processes with the same port, the second says that it has none, works, and takes it over."""

@@ -71,8 +71,13 @@ def in_json(value: object, status: int = HTTPStatus.OK, headers: Mapping[bytes, 
 def problem(error: HTTPRefused) -> Answer:
     """Return the answer to a request that is refused."""
     title = HTTPStatus(error.http_status).phrase
-    body = msgspec.json.encode(Problem(title, error.http_status, str(error), error.mlm_status))
+    body = msgspec.json.encode(Problem(title, error.http_status, shown(str(error)), error.mlm_status))
     return Answer(error.http_status, body, PROBLEM, error.headers)
+
+
+def shown(text: str) -> str:
+    """Return a text for JSON: what stands for octets that are not UTF-8 is escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def quoted(octets: bytes) -> bytes:

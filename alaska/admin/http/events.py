@@ -21,7 +21,8 @@ from zope.interface import implementer
 from alaska import errors
 from alaska.admin.http.answers import EVENTS, Answer
 from alaska.admin.http.exchange import Exchange
-from alaska.admin.http.messages import May, refused
+from alaska.admin.http.message_fields import refused
+from alaska.admin.http.messages import May
 from alaska.admin.http.routes import Asked
 from alaska.client import Client, Delivery
 from alaska.errors import AlaskaError, HTTPRefused

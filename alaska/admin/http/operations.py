@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 
 from alaska.access import ANONYMOUS
 from alaska.admin.http.answers import Answer, in_json
-from alaska.admin.http.messages import STATUSES
+from alaska.admin.http.message_fields import STATUSES
 from alaska.admin.http.routes import Asked, Route
 from alaska.admin.http.users import Role
 from alaska.admin.operations import IAdministered, Operation

@@ -19,6 +19,7 @@ from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
 from alaska.admin.http.operations import operation_routes
+from alaska.admin.http.requests import IsInFlight
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
 from alaska.admin.loop_lag import LoopLag
@@ -33,12 +34,16 @@ STOPPING = "the program is stopping"
 
 @dataclass(frozen=True)
 class Access:
-    """How the pages reach the broker of this process: its endpoint, the network, and the access rules."""
+    """How the pages reach the broker of this process: its endpoint, the network, and the access rules.
+
+    ``is_in_flight`` is that of :class:`alaska.admin.http.requests.Requests`.
+    """
 
     endpoint: str
     make_network: Callable[[], INetwork]
     may: May
     level_of: LevelOf = all_levels
+    is_in_flight: IsInFlight | None = None
 
 
 @dataclass
@@ -112,7 +117,9 @@ class _Way:
         self._reactor = parts.reactor
         self._access = access
         self._network = access.make_network()
-        self.messages = Messages(parts.reactor, self._make_client, address_of("HTTP"), access.may)
+        self.messages = Messages(
+            parts.reactor, self._make_client, address_of("HTTP"), access.may, time, access.is_in_flight
+        )
         self.events = EventStreams(parts.reactor, self._make_client, access.may, time)
 
     def _make_client(self, address: str, credit: int = 0, **callbacks: Any) -> Client:  # noqa: ANN401  # those of Client

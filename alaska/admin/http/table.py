@@ -10,8 +10,9 @@ from alaska.admin.http.answers import EVENTS, OCTETS, TEXT, Answer
 from alaska.admin.http.events import MOST_POSITION, EventStreams
 from alaska.admin.http.health import Health, HealthPages
 from alaska.admin.http.login import Credentials, Login, Session
-from alaska.admin.http.messages import LONGEST_WAIT, Accepted, Messages
+from alaska.admin.http.messages import Messages
 from alaska.admin.http.openapi import document
+from alaska.admin.http.requests import LONGEST_WAIT, PATH, Accepted, Progress
 from alaska.admin.http.routes import Asked, Header, Route, Routes, seconds, text, whole, word
 from alaska.admin.http.users import Role
 
@@ -23,6 +24,7 @@ _MESSAGE_HEADERS = (
     Header("Alaska-Frame-Lengths", "Numbers separated by commas: the lengths of the frames in the body."),
     Header("Alaska-Header-NAME", "The header NAME of the message, in lower case."),
 )
+_WAIT = seconds("wait", LONGEST_WAIT, "How many seconds to wait for the end of the request.")
 _SUBJECT = text("subject", "The subject of the message.")
 
 
@@ -73,11 +75,10 @@ def login_routes(login: Login) -> list[Route]:
 def message_routes(messages: Messages) -> list[Route]:
     """Return the routes by which messages are sent."""
     accepted = ("The broker has the message.", Accepted)
-    wait = seconds("wait", LONGEST_WAIT, "How many seconds to wait for the reply.")
     request = Route(
         "POST",
         f"{API}/services/{{service}}/{{subject}}",
-        messages.request,
+        messages.requests.send,
         Role.SEND,
         "Send a request to a service.",
         {
@@ -86,13 +87,14 @@ def message_routes(messages: Messages) -> list[Route]:
             204: ("The request has ended without a reply, with `wait`.", None),
         },
         _OCTETS,
-        (wait,),
+        (_WAIT,),
         _MESSAGE_HEADERS,
     )
     box, stream = f"{API}/mailboxes/{{box}}", f"{API}/streams/{{stream}}"
     headers, rest = _MESSAGE_HEADERS, _MESSAGE_HEADERS[2:]
     return [
         request,
+        *tracked_routes(messages),
         Route(
             "POST", box, messages.mail, Role.SEND, "Send mail.", {202: accepted}, _OCTETS, (_SUBJECT,), headers
         ),
@@ -101,6 +103,18 @@ def message_routes(messages: Messages) -> list[Route]:
             (_SUBJECT,), rest,
         ),
     ]  # fmt: skip
+
+
+def tracked_routes(messages: Messages) -> list[Route]:
+    """Return the routes by which senders ask what became of their requests."""
+    one, requests = f"{PATH}/{{tracker}}", messages.requests
+    pending = ("The request has not ended.", Accepted)
+    replies = {200: ("The reply.", _OCTETS), 202: pending, 204: ("The request has ended without a reply.", None)}
+    doc = "How far a request of the user is."
+    return [
+        Route("GET", one, requests.progress, Role.SEND, doc, ok(Progress), None, (_WAIT,)),
+        Route("GET", f"{one}/reply", requests.reply, Role.SEND, "The reply to a request.", replies, None, (_WAIT,)),
+    ]
 
 
 def event_routes(events: EventStreams) -> list[Route]:

@@ -1,0 +1,221 @@
+"""Requests from programs that send them by HTTP, and what became of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+
+from alaska import errors
+from alaska.admin.http.answers import Answer, in_json, quoted, shown
+from alaska.admin.http.message_fields import frames, headers_of, refused, reply, timeout
+from alaska.admin.http.outcomes import Outcome, Outcomes
+from alaska.admin.http.routes import Asked
+from alaska.admin.text import to_text
+from alaska.client import Client, Confirmation, to_octets
+from alaska.errors import AlaskaError, HTTPRefused
+from alaska.interfaces import Reactor
+from alaska.names import is_brokers_own
+
+STORED_SECONDS = 10.0
+"""How long the broker may take to confirm that it has a message."""
+LONGEST_WAIT = 600.0
+PENDING_SECONDS = 7 * 86_400.0
+"""How long a request that does not end is remembered."""
+PATH = "/api/v1/requests"
+_OFFERS = re.compile(r"offers=([0-9]{1,9})")
+
+IsInFlight: TypeAlias = "Callable[[bytes, bytes], Deferred[bool]]"
+"""Returns whether a worker has the request with a tracker for a service."""
+
+
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """The broker has the message. ``offers`` is how many workers offer the service of a request at present.
+
+    The log of the worker names the tracker, and a script sees it.
+    """
+
+    tracker: str = ""
+    offers: int | None = None
+
+
+class Progress(msgspec.Struct, omit_defaults=True):
+    """How far a request is. Times are in seconds since 1970.
+
+    ``done``: its script has ended; ``reply_octets`` is the size of the reply, 0 if it has none, and null if it was
+    dropped to save memory. ``failed``: ``mlm_status`` and ``reason`` say why. ``offers`` is how many workers offered
+    the service when the broker got the request.
+    """
+
+    tracker: str
+    service: str
+    subject: str
+    state: Literal["waiting", "running", "done", "failed"]
+    sent: float
+    offers: int | None = None
+    ended: float | None = None
+    reply_octets: int | None = None
+    mlm_status: int | None = None
+    reason: str = ""
+
+
+class Way(Protocol):
+    """The way to the broker; see :class:`alaska.admin.http.messages.Messages`."""
+
+    def begin(self, asked: Asked, verb: str, name: bytes, subject: bytes) -> str:
+        """Return the tracker of a message; raise HTTPRefused if the user may not send it, or it cannot be sent now."""
+
+    @property
+    def asker(self) -> Client:
+        """The client that sends requests, and gets the replies."""
+
+
+class Requests:
+    """Answers about requests. ``is_in_flight`` says whether a worker has one; without it, this is not known."""
+
+    def __init__(
+        self, reactor: Reactor, way: Way, wall: Callable[[], float], is_in_flight: IsInFlight | None = None
+    ) -> None:
+        self._reactor = reactor
+        self._way = way
+        self._is_in_flight = is_in_flight
+        self.outcomes = Outcomes(reactor.seconds, wall)
+
+    def confirmed(self, confirmation: Confirmation) -> None:
+        """Note that the broker has a request; the client takes note of the end itself."""
+        outcome = self.outcomes.pending(confirmation.tracker)
+        if outcome is None or outcome.is_stored or confirmation.status >= errors.FAILED:
+            return
+        offers = _OFFERS.fullmatch(confirmation.reason)
+        outcome.offers = int(offers[1]) if offers else None
+        outcome.is_stored = True
+        outcome.notify()
+
+    # Calls
+
+    def send(self, asked: Asked) -> Deferred[Answer]:
+        """Send a request; answer when the broker has it or, with ``wait``, when it has ended."""
+        return ensureDeferred(self._send(asked))
+
+    def progress(self, asked: Asked) -> Deferred[Answer]:
+        """Answer how far a request is."""
+        return ensureDeferred(self._progress(asked))
+
+    def reply(self, asked: Asked) -> Deferred[Answer]:
+        """Answer with the reply to a request, as if its sender had waited for it."""
+        return ensureDeferred(self._reply(asked))
+
+    async def _send(self, asked: Asked) -> Answer:
+        service, subject = asked.names["service"], asked.names["subject"]
+        if is_brokers_own(service):
+            raise HTTPRefused(403, "the broker's own services have their own paths below /api/v1")
+        tracker = self._way.begin(asked, "ask", service, subject)
+        content, expiry, headers = frames(asked), timeout(asked), headers_of(asked)
+        outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
+        try:
+            asking = self._way.asker.ask(
+                service,
+                subject,
+                *content,
+                timeout=PENDING_SECONDS,
+                tracker=tracker,
+                expiry=expiry,
+                headers=headers,
+                needs_offer=False,
+            )
+        except AlaskaError as error:
+            self.outcomes.forget(outcome)
+            raise refused(error) from None
+        self.outcomes.follow(outcome, asking)
+        wait = asked.arguments.get("wait")
+        if wait:
+            await self._wait(outcome, float(wait))
+            return self._answer(outcome)
+        return await self._stored(outcome)
+
+    async def _stored(self, outcome: Outcome) -> Answer:
+        """Answer when the broker has the request."""
+        if not outcome.is_stored and outcome.ended is None:
+            try:
+                await outcome.changed().addTimeout(STORED_SECONDS, self._reactor)
+            except DeferredTimeout:
+                raise silent() from None
+        if outcome.error is not None and not outcome.is_stored:
+            self.outcomes.forget(outcome)
+            raise refused(outcome.error)
+        return _accepted(outcome)
+
+    async def _wait(self, outcome: Outcome, seconds: float) -> None:
+        """Wait until a request has ended, but not longer than some seconds."""
+        until = self._reactor.seconds() + seconds
+        while outcome.ended is None and (left := until - self._reactor.seconds()) > 0:
+            try:
+                await outcome.changed().addTimeout(left, self._reactor)
+            except DeferredTimeout:
+                return
+
+    def _answer(self, outcome: Outcome) -> Answer:
+        if outcome.error is not None:
+            raise refused(outcome.error)
+        if outcome.ended is None:
+            return _accepted(outcome)
+        if outcome.reply is None:
+            raise HTTPRefused(410, "the reply was dropped, since there was no room for it")
+        return reply(outcome.reply)
+
+    async def _known(self, asked: Asked) -> Outcome:
+        """Return the request of the user with the tracker in the path, after the wait that is asked for."""
+        outcome = self.outcomes.find(asked.user.name, _text_of(asked.names["tracker"]))
+        if outcome is None:
+            raise HTTPRefused(404, "no request with this tracker is known, or not any more")
+        await self._wait(outcome, float(asked.arguments.get("wait") or 0))
+        return outcome
+
+    async def _reply(self, asked: Asked) -> Answer:
+        return self._answer(await self._known(asked))
+
+    async def _progress(self, asked: Asked) -> Answer:
+        outcome = await self._known(asked)
+        is_running = False
+        if outcome.ended is None and self._is_in_flight is not None:
+            is_running = await self._is_in_flight(outcome.service, to_octets(outcome.tracker))
+        # It may have ended meanwhile.
+        error = outcome.error
+        ended: Literal["done", "failed"] = "done" if error is None else "failed"
+        return in_json(
+            Progress(
+                tracker=to_text(to_octets(outcome.tracker)),
+                service=to_text(outcome.service),
+                subject=to_text(outcome.subject),
+                state=ended if outcome.ended is not None else "running" if is_running else "waiting",
+                sent=outcome.sent,
+                offers=outcome.offers,
+                ended=outcome.ended,
+                reply_octets=None if outcome.reply is None else outcome.reply_octets,
+                mlm_status=None if error is None else error.status,
+                reason="" if error is None else shown(str(error)),
+            )
+        )
+
+
+def _text_of(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _accepted(outcome: Outcome) -> Answer:
+    tracker = to_octets(outcome.tracker)
+    location = f"{PATH}/{quote(tracker, safe='')}".encode()
+    headers = {b"Location": location, b"Alaska-Tracker": quoted(tracker)}
+    return in_json(Accepted(to_text(tracker), outcome.offers), 202, headers)
+
+
+def silent() -> HTTPRefused:
+    """Return the refusal of a message that the broker does not confirm."""
+    return HTTPRefused(
+        503, f"the broker did not confirm within {STORED_SECONDS:g} s that it has the message; it may have it"
+    )
