@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from twisted.internet.defer import Deferred
+
+from alaska.admin.pages import Matches
 from alaska.system.histogram import Reading
 
 
@@ -33,11 +36,18 @@ Value: TypeAlias = "float | Reading"
 Values: TypeAlias = "Iterable[tuple[tuple[str, ...], Value]]"
 """Values, each with the values of its labels."""
 Filled: TypeAlias = "tuple[Family, Values]"
-Source: TypeAlias = Callable[[], Iterable[Filled]]
-"""Returns the current metrics of one part of the program."""
-Matches: TypeAlias = Callable[[bytes], bool]
-"""Returns whether a name is asked for."""
-Details: TypeAlias = Callable[[Matches, int], Iterable[Filled]]
+Source: TypeAlias = "Callable[[], Iterable[Filled] | Deferred[Iterable[Filled]]]"
+"""Returns the current metrics of one part of the program; if it has much to look at, later, and in turns."""
+
+
+class Selected(NamedTuple):
+    """The metrics of single objects, and the number of objects that match and were left out."""
+
+    filled: Iterable[Filled]
+    left_out: int = 0
+
+
+Details: TypeAlias = "Callable[[Matches, int], Selected | Deferred[Selected]]"
 """Returns the metrics of single objects whose names match, of at most so many objects."""
 
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
+from math import inf, isinf
 from time import perf_counter
 from typing import NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.python.failure import Failure
 
-from alaska.admin.families import Details, Family, Filled, Kind, Matches, Source, Values, by
+from alaska.admin.families import Details, Family, Filled, Kind, Selected, Source, Values, by
+from alaska.admin.pages import Matches
 from alaska.errors import Refused
 from alaska.system.histogram import Reading
 
@@ -34,7 +39,8 @@ class MetricsPage:
     """The metrics of some sources as text.
 
     Reading and writing them takes at most :data:`MOST_OF_TIME`: somebody who asks more often gets what was written
-    before. ``further`` are families of Prometheus's own, such as those of the process.
+    before, and all who ask while it is being made get the same. ``further`` are families of Prometheus's own, such as
+    those of the process.
     """
 
     def __init__(
@@ -46,20 +52,40 @@ class MetricsPage:
         self._sources = sources
         self._further = further
         self._clock = clock
+        # Here and below, by content type: there are as many as choose_encoder knows, which are few.
         self._kept: dict[str, tuple[float, Exposition]] = {}
+        self._waiting: dict[str, list[Deferred[Exposition]]] = {}
 
-    def exposition(self, accept: str = "") -> Exposition:
-        """Return the metrics in the format that a header ``Accept`` asks for; by default, that of Prometheus."""
+    def exposition(self, accept: str = "") -> Deferred[Exposition]:
+        """Return the metrics in the format that a header ``Accept`` asks for; by default, that of Prometheus.
+
+        The Deferred fails if a source does.
+        """
         _, content_type = choose_encoder(accept)
-        now = self._clock()
-        fresh_until, exposition = self._kept.get(content_type, (now, None))
-        if exposition is None or now >= fresh_until:
-            filled = (each for source in self._sources for each in source())
-            exposition = _written(filled, self._further(), accept)
-            end = self._clock()
-            # There are as many content types as choose_encoder knows, which are few.
-            self._kept[content_type] = end + (end - now) / MOST_OF_TIME, exposition
+        fresh_until, exposition = self._kept.get(content_type, (0.0, None))
+        if exposition is not None and self._clock() < fresh_until:
+            return succeed(exposition)
+        asked: Deferred[Exposition] = Deferred()
+        waiting = self._waiting.setdefault(content_type, [])
+        waiting.append(asked)
+        if len(waiting) == 1:
+            ensureDeferred(self._make(accept)).addBoth(self._answer, content_type)
+        return asked
+
+    async def _make(self, accept: str) -> Exposition:
+        begin = self._clock()
+        read: list[Iterable[Filled]] = []
+        for source in self._sources:
+            found = source()
+            read.append(await found if isinstance(found, Deferred) else found)
+        exposition = _written(chain.from_iterable(read), self._further(), accept)
+        end = self._clock()
+        self._kept[exposition.content_type] = end + (end - begin) / MOST_OF_TIME, exposition
         return exposition
+
+    def _answer(self, result: Exposition | Failure, content_type: str) -> None:
+        for asked in self._waiting.pop(content_type):
+            asked.callback(result)
 
 
 LEFT_OUT = Family(
@@ -72,48 +98,42 @@ MOST_OBJECTS = 500
 class DetailsPage:
     """The metrics of single queues, clients and so on, as text; ``details`` has the source of each family by name.
 
-    An answer has at most :data:`MOST_OBJECTS` objects of each family, and together the answers take at most
+    An answer has at most :data:`MOST_OBJECTS` objects, and the answers with one family take at most
     :data:`MOST_OF_TIME`.
     """
 
     def __init__(self, details: dict[str, Details], clock: Callable[[], float] = perf_counter) -> None:
         self._details = details
         self._clock = clock
-        self._free_at = float("-inf")
+        self._free_at: dict[str, float] = {}
 
     @property
     def names(self) -> list[str]:
         """The names of the families."""
         return list(self._details)
 
-    def exposition(self, name: str, matches: Matches, accept: str = "") -> Exposition:
-        """Return the details of one family, for the names that match.
+    def exposition(self, name: str, matches: Matches, accept: str = "") -> Deferred[Exposition]:
+        """Return the details of one family, for the names that match; the Deferred fails if the source does.
 
         :raises Refused: there is no such family, or it is too early for another answer; the text says when it is not.
         """
-        now = self._clock()
+        begin = self._clock()
         details = self._details.get(name)
         if details is None:
             raise Refused(f"the family must be one of {', '.join(self._details)}")
-        if now < self._free_at:
-            raise Refused(f"details may be asked for again in {self._free_at - now:.1f} s")
-        exposition = _written(_with_limit(name, details, matches), (), accept)
-        end = self._clock()
-        self._free_at = end + (end - now) / MOST_OF_TIME
-        return exposition
+        wait = self._free_at.get(name, begin) - begin
+        if wait > 0.0:
+            raise Refused("these details are being made" if isinf(wait) else f"ask for details again in {wait:.1f} s")
+        self._free_at[name] = inf
+        return ensureDeferred(self._make(name, details(matches, MOST_OBJECTS), accept, begin))
 
-
-def _with_limit(name: str, details: Details, matches: Matches) -> Iterator[Filled]:
-    found = 0
-
-    def counted(each: bytes) -> bool:
-        nonlocal found
-        is_found = matches(each)
-        found += is_found
-        return is_found
-
-    yield from details(counted, MOST_OBJECTS)
-    yield LEFT_OUT, by([(name, max(0, found - MOST_OBJECTS))])
+    async def _make(self, name: str, found: Selected | Deferred[Selected], accept: str, begin: float) -> Exposition:
+        try:
+            selected = await found if isinstance(found, Deferred) else found
+            return _written([*selected.filled, (LEFT_OUT, by([(name, selected.left_out)]))], (), accept)
+        finally:
+            end = self._clock()
+            self._free_at[name] = end + (end - begin) / MOST_OF_TIME
 
 
 class _Collector(Collector):

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from alaska.admin.requests import Query
 from alaska.admin.snapshots import Page, Snapshot
 from alaska.admin.text import to_name, to_text
-from alaska.errors import FAILED, OperationFailed
+from alaska.errors import CONNECTION_REFUSED, FAILED, OperationFailed
 
 TURN_ITEMS = 10_000
 """The maximum number of items that one turn looks at; the next one is at the next tick."""
@@ -136,6 +136,13 @@ class Turns:
             work, done = self._works.pop(0)
             if self._continue(work, done):
                 self._works.append((work, done))
+
+    def end(self) -> None:
+        """Let all works fail with OperationFailed, since there are no more turns."""
+        works, self._works = self._works, []
+        for work, done in works:
+            work.close()
+            done.errback(OperationFailed("the program ends", CONNECTION_REFUSED))
 
     def _continue(self, work: Generator[None, None, T], done: Deferred[T]) -> bool:
         """Do one turn; return whether there is another one."""

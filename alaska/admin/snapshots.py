@@ -43,6 +43,8 @@ class Totals(Snapshot, frozen=True, kw_only=True):
     sessions_ended: dict[str, int]
     refused: int
     access_refused: int
+    wrong_user: int
+    logins_refused: dict[str, int]
     malformed: int
     invalid: int
     store_errors: int
@@ -120,7 +122,8 @@ class Retained(Snapshot, frozen=True, kw_only=True):
 class Stream(Snapshot, frozen=True, kw_only=True):
     """A stream. Its stored records have the positions ``first`` to ``last``; none is stored if ``last < first``.
 
-    ``lagging`` readers have not got all records; ``unstored`` counts records for which there was no room.
+    ``lagging`` readers have not got all records, of which the one farthest behind has to get ``lag``; ``unstored``
+    counts records for which there was no room.
     """
 
     name: str
@@ -129,6 +132,7 @@ class Stream(Snapshot, frozen=True, kw_only=True):
     octets: int
     readers: int
     lagging: int
+    lag: int
     unstored: int
     retention: Retained
 
@@ -198,7 +202,8 @@ class StoreState(Snapshot, frozen=True, kw_only=True):
     """The broker's store. ``complaint`` says why nothing can be written at present.
 
     ``batches`` is how many groups of changes were written, ``rows`` of how many rows, and in how many seconds;
-    ``commit_seconds`` is the part of them in which the disk was waited for.
+    ``commit_seconds`` is the part of them in which the disk was waited for. ``file_octets`` are those of the file and
+    its write-ahead log, ``free_octets`` those that are free on their disk; None if there is no file.
     """
 
     durable: bool
@@ -214,6 +219,8 @@ class StoreState(Snapshot, frozen=True, kw_only=True):
     commit_seconds: float
     failures: int
     most_octets: int | None
+    file_octets: int | None
+    free_octets: int | None
 
 
 class Limit(Snapshot, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from zope.interface import implementer
 from alaska import errors
 from alaska.admin import requests
 from alaska.admin import snapshots as shown
+from alaska.admin.measured import BrokerMeasures
 from alaska.admin.operations import BROKER, IAdministered, Operation
 from alaska.admin.pages import Turns
 from alaska.admin.text import to_name
@@ -87,6 +88,10 @@ class Administration:
     def overview(self) -> shown.BrokerOverview:
         """See :class:`IAdministered`."""
         return self.snapshots.overview(self._now, len(self.workers))
+
+    def measures(self) -> Deferred[BrokerMeasures]:
+        """Return all that the broker has counted and measured; fails with OperationFailed when it ends."""
+        return self.turns.do(self.snapshots.measures(len(self.workers)))
 
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`."""

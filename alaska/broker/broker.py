@@ -78,6 +78,7 @@ class Broker:
             self.queues,
             self.streams,
             self.counters,
+            self.flows,
             store,
             limits,
             self._close_for_administrator,

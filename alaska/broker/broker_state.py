@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alaska.admin.snapshots import Configuration
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
+from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Limits
 from alaska.broker.queues import Queues
 from alaska.broker.streams import Streams
@@ -16,9 +17,12 @@ from alaska.interfaces import IStore
 
 @dataclass
 class Outside:
-    """What the rules do not know: the endpoints, the settings, and how the whole program is drained and resumed."""
+    """What the rules do not know: the endpoints, how many logins were refused, the settings, and how the whole program
+    is drained and resumed.
+    """
 
     endpoints: Callable[[], Sequence[str]] = lambda: ()
+    logins_refused: Callable[[], Mapping[str, int]] = dict
     configuration: Callable[[], Configuration | None] = lambda: None
     drain: Callable[[], None] | None = None
     resume: Callable[[], None] | None = None
@@ -32,6 +36,7 @@ class BrokerState:
     queues: Queues
     streams: Streams
     counters: Counters
+    flows: Flows
     store: IStore
     limits: Limits
     close_client: Callable[[Client], None]

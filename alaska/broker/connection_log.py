@@ -33,10 +33,9 @@ class SecurityCounters:
     curve_refused: int = 0
     unchecked: int = 0
 
-    @property
-    def refused(self) -> int:
-        """The number of connections that were refused, or not checked."""
-        return self.plain_refused + self.curve_refused + self.unchecked
+    def refused(self) -> dict[str, int]:
+        """Return how many connections were refused, by reason."""
+        return {"password": self.plain_refused, "key": self.curve_refused, "unchecked": self.unchecked}
 
 
 class ConnectionLog:

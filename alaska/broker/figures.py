@@ -1,31 +1,33 @@
-"""The metrics of a broker (docs/metrics.md): reads what its rules count, and what waits at present."""
+"""The metrics of a broker (docs/metrics.md), made of its snapshot (:class:`alaska.admin.measured.BrokerMeasures`)."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from alaska.admin.families import Family, Filled, Kind, Value, by, one
-from alaska.admin.text import to_text
-from alaska.broker.broker import Broker
-from alaska.broker.measures import QueueMeasures
-from alaska.broker.offers import Offers
-from alaska.broker.queue import Queue
-from alaska.errors import StoreError
-from alaska.interfaces import IStore
-from alaska.message import QueueKind
-from alaska.system.histogram import Reading
+from alaska.admin.families import Family, Filled, Kind, Values, by, one
+from alaska.admin.measured import (
+    BrokerMeasures,
+    ClientSums,
+    LetterSums,
+    QueueSums,
+    ServiceMeasures,
+    StreamSums,
+    Traffic,
+)
+from alaska.admin.snapshots import StoreState, Totals
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
-MOST_READS = 5
-"""How many queues one answer reads from the store to find their oldest message."""
 OTHERS = ""
 """The label of all services together that have none of their own."""
 
-_OUTCOMES = ("attempts", "delivered", "expired", "failed", "not_found", "purged", "refused")
+_OUTCOMES = ("succeeded", "attempts", "delivered", "expired", "failed", "not_found", "purged", "refused")
 _DEAD = ("attempts", "failed", "not_found")
 _CAUSES = ("access", "admin", "closed", "disconnected", "error", "expired", "replaced", "unread")
-_DROPPED = ("draining", "no_address", "no_room", "properties", "store_failed", "too_large", "unstorable")
+_DROPPED = (
+    *("draining", "no_address", "no_room", "properties", "store_failed", "stream_no_room", "stream_unread"),
+    *("too_large", "unstorable"),
+)
+_LOGINS = ("key", "password", "unchecked")
 
 
 def _of(part: str, labels: tuple[str, ...]) -> tuple[Family, ...]:
@@ -89,7 +91,9 @@ PUBLISHED_OCTETS = Family("alaska_broker_stream_published_bytes_total", COUNTER,
 SENT = Family("alaska_broker_stream_delivered_total", COUNTER, "Deliveries of stream messages to readers.")
 SENT_OCTETS = Family("alaska_broker_stream_delivered_bytes_total", COUNTER, "Octets of these deliveries.")
 SERVING = Family("alaska_broker_serving", GAUGE, "1 while this process serves the endpoints, else 0.")
-LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins with a wrong user name or password.")
+LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins that were refused, by reason.", ("reason",))
+PAUSED = Family("alaska_broker_services_paused", GAUGE, "Services that are paused.")
+WORKERS = Family("alaska_broker_workers", GAUGE, "Workers that report to this broker.")
 WRITABLE = Family("alaska_store_writable", GAUGE, "1 while the store can be written, else 0.")
 DURABLE = Family("alaska_store_durable", GAUGE, "1 if stored messages survive a restart, else 0.")
 DAMAGED = Family("alaska_store_damaged_rows_total", COUNTER, "Rows, or pages of rows, that were found to be damaged.")
@@ -106,172 +110,107 @@ FAMILIES = (
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
-    LOGINS, FILE, FREE,
+    LOGINS, PAUSED, WORKERS, FILE, FREE,
 )  # fmt: skip
 
 
-def figures(broker: Broker, store: IStore) -> Iterator[Filled]:
+def figures(measures: BrokerMeasures) -> Iterator[Filled]:
     """Return the metrics of a broker and its store."""
-    yield from _counted(broker)
-    yield from _of_requests(broker)
-    yield from _of_clients(broker)
-    yield from _of_queues(broker)
-    yield from _of_streams(broker)
-    yield from _of_store(store)
+    yield from _counted(measures.totals)
+    yield from _of_requests(measures)
+    yield from _of_letters(measures.letters)
+    yield from _of_clients(measures.clients)
+    yield WORKERS, one(measures.workers)
+    yield from _of_queues(measures.queues)
+    yield from _of_services(measures.services)
+    yield from _of_streams(measures.streams)
+    yield from _of_store(measures.store)
+    if measures.writes is not None:
+        yield FAILURES, one(measures.writes.failures)
+        yield ROWS, one(measures.writes.rows)
+        yield WRITE, one(measures.writes.write)
+        yield COMMIT, one(measures.writes.commit)
 
 
-def _counted(broker: Broker) -> Iterator[Filled]:
-    counters, measures = broker.counters, broker.queues.measures
-    yield COMMANDS, one(counters.received)
-    refused = {"access": counters.access_refused, "invalid": counters.invalid, "limit": counters.refused}
-    refused |= {"malformed": counters.malformed, "wrong_user": counters.wrong_user}
+def _for_each(reasons: Iterable[str], counts: Mapping[str, int]) -> Values:
+    """Return a value for each reason that there can be, so that none appears only when it first happens."""
+    return by((reason, counts.get(reason, 0)) for reason in reasons)
+
+
+def _counted(totals: Totals) -> Iterator[Filled]:
+    yield COMMANDS, one(totals.commands)
+    refused = {"access": totals.access_refused, "invalid": totals.invalid, "limit": totals.refused}
+    refused |= {"malformed": totals.malformed, "wrong_user": totals.wrong_user}
     yield BAD, by(refused.items())
-    streams = broker.streams
-    dropped = {reason: counters.dropped_for.get(reason, 0) for reason in _DROPPED}
-    dropped["stream_no_room"] = streams.measures.unstored + streams.refused
-    dropped["stream_unread"] = broker.flows.dropped
-    yield DROPPED, by(dropped.items())
-    dead: Counter[str] = Counter()
-    for each in (measures.mailboxes, measures.other_services, *measures.services.values()):
-        dead.update({reason: each.ended.get(reason, 0) for reason in _DEAD})
-    yield DEAD, by((reason, dead[reason]) for reason in _DEAD)
-    letters = broker.queues.dead_letters
-    yield DEAD_DROPPED, one(counters.dead_letters_dropped)
-    yield DEAD_NOW, one(len(letters))
-    yield DEAD_OCTETS, one(letters.octets)
-    yield OPENED, one(counters.opened)
-    yield CLOSED, by((cause, counters.ended.get(cause, 0)) for cause in _CAUSES)
+    yield LOGINS, _for_each(_LOGINS, totals.logins_refused)
+    yield DROPPED, _for_each(_DROPPED, totals.dropped)
+    yield OPENED, one(totals.sessions)
+    yield CLOSED, _for_each(_CAUSES, totals.sessions_ended)
 
 
-def _of_requests(broker: Broker) -> Iterator[Filled]:
-    measures = broker.queues.measures
-    services: list[tuple[tuple[str, ...], QueueMeasures]]
-    services = [((to_text(name),), each) for name, each in measures.services.items()]
-    services.append(((OTHERS,), measures.other_services))
-    yield from _of_measures(REQUESTS, services)
-    yield from _of_measures(MAIL, [((), measures.mailboxes)])
+def _of_requests(measures: BrokerMeasures) -> Iterator[Filled]:
+    services: list[tuple[tuple[str, ...], Traffic]] = [((each.name,), each.traffic) for each in measures.services]
+    yield from _of_traffic(REQUESTS, [*services, ((OTHERS,), measures.others)])
+    yield from _of_traffic(MAIL, [((), measures.mail)])
 
 
-def _of_measures(
-    families: tuple[Family, ...], measures: list[tuple[tuple[str, ...], QueueMeasures]]
-) -> Iterator[Filled]:
+def _of_traffic(families: tuple[Family, ...], traffic: list[tuple[tuple[str, ...], Traffic]]) -> Iterator[Filled]:
     accepted, ended, redelivered, received_octets, delivered_octets, wait, run = families
-    yield accepted, [(labels, each.immediate + each.enqueued) for labels, each in measures]
-    yield ended, [((*labels, outcome), count) for labels, each in measures for outcome, count in _outcomes(each)]
-    yield redelivered, [(labels, each.redelivered) for labels, each in measures]
-    yield received_octets, [(labels, each.immediate_octets + each.enqueued_octets) for labels, each in measures]
-    yield delivered_octets, [(labels, each.immediate_octets + each.dequeued_octets) for labels, each in measures]
-    yield wait, [(labels, _waits(each)) for labels, each in measures]
-    yield run, [(labels, each.running.read()) for labels, each in measures]
+    yield accepted, [(labels, each.accepted) for labels, each in traffic]
+    yield ended, [((*labels, outcome), each.ended.get(outcome, 0)) for labels, each in traffic for outcome in _OUTCOMES]
+    yield redelivered, [(labels, each.redelivered) for labels, each in traffic]
+    yield received_octets, [(labels, each.accepted_octets) for labels, each in traffic]
+    yield delivered_octets, [(labels, each.delivered_octets) for labels, each in traffic]
+    yield wait, [(labels, each.waited) for labels, each in traffic]
+    yield run, [(labels, each.ran) for labels, each in traffic]
 
 
-def _outcomes(measures: QueueMeasures) -> Iterable[tuple[str, float]]:
-    return [
-        ("succeeded", sum(measures.running.read().counts)),
-        *((outcome, measures.ended.get(outcome, 0)) for outcome in _OUTCOMES),
-    ]
+def _of_letters(letters: LetterSums) -> Iterator[Filled]:
+    yield DEAD, _for_each(_DEAD, letters.became)
+    yield DEAD_DROPPED, one(letters.dropped)
+    yield DEAD_NOW, one(letters.stored)
+    yield DEAD_OCTETS, one(letters.octets)
 
 
-def _waits(measures: QueueMeasures) -> Reading:
-    """Return the times that messages waited; those that were delivered at once have waited for 0 s."""
-    bounds, counts, total = measures.waiting.read()
-    return Reading(bounds, [counts[0] + measures.immediate, *counts[1:]], total)
+def _of_clients(clients: ClientSums) -> Iterator[Filled]:
+    yield CLIENTS, by([("credit", clients.with_credit), ("plain", clients.plain)])
+    yield CREDIT, one(clients.credit)
+    yield UNCONFIRMED, one(clients.unconfirmed)
+    yield FULL, one(clients.full)
 
 
-def _of_clients(broker: Broker) -> Iterator[Filled]:
-    kinds = {"credit": 0, "plain": 0}
-    credit = unconfirmed = full = 0
-    for client in broker.clients:
-        kinds["plain" if client.credit is None else "credit"] += 1
-        credit += client.credit or 0
-        unconfirmed += len(client.leases)
-        full += client.is_full
-    yield CLIENTS, by(kinds.items())
-    yield CREDIT, one(credit)
-    yield UNCONFIRMED, one(unconfirmed)
-    yield FULL, one(full)
+def _of_queues(queues: list[QueueSums]) -> Iterator[Filled]:
+    yield QUEUES, by((each.kind, each.queues) for each in queues)
+    yield WAITING, by((each.kind, each.waiting) for each in queues)
+    yield WAITING_OCTETS, by((each.kind, each.octets) for each in queues)
+    yield OLDEST, by((each.kind, each.oldest) for each in queues if each.oldest is not None)
+    yield PAUSED, one(sum(each.paused for each in queues))
 
 
-def _of_queues(broker: Broker) -> Iterator[Filled]:
-    queues = broker.queues
-    sums = {kind: [0, 0, 0] for kind in QueueKind}
-    oldest: dict[QueueKind, int] = {}
-    reads = MOST_READS
-    for (kind, _), queue in queues.table.items():
-        total = sums[kind]
-        total[0] += 1
-        if queue.waiting:
-            total[1] += queue.waiting
-            total[2] += queue.octets
-            if queue.oldest is None:
-                reads = _find_oldest(queue, reads)
-            since = queue.oldest
-            if since and since < oldest.get(kind, since + 1):
-                oldest[kind] = since
-    for number, family in enumerate((QUEUES, WAITING, WAITING_OCTETS)):
-        yield family, by((kind.value, total[number]) for kind, total in sums.items())
-    yield OLDEST, by((kind.value, since / 1000) for kind, since in oldest.items())
-    measured = [(to_text(name), queues.table.get((QueueKind.SERVICE, name))) for name in queues.measures.services]
-    yield from _of_services(measured)
+def _of_services(services: list[ServiceMeasures]) -> Iterator[Filled]:
+    yield S_WAITING, by((each.name, each.waiting) for each in services)
+    yield S_OCTETS, by((each.name, each.octets) for each in services)
+    yield S_OLDEST, by((each.name, each.oldest) for each in services if each.oldest is not None)
+    yield S_WORKERS, by((each.name, each.workers) for each in services)
+    yield S_READY, by((each.name, each.ready) for each in services)
 
 
-def _find_oldest(queue: Queue, reads: int) -> int:
-    """Find the oldest message of a queue; return how many more queues may be read from the store."""
-    try:
-        return reads - queue.find_oldest(reads > 0)
-    except StoreError:
-        # The rules meet the same error, log and count it.
-        return 0
+def _of_streams(streams: StreamSums) -> Iterator[Filled]:
+    yield STREAMS, one(streams.streams)
+    yield STREAM_OCTETS, one(streams.octets)
+    yield READERS, by([("lagging", streams.lagging), ("live", streams.readers - streams.lagging)])
+    yield LAG, one(streams.lag)
+    yield PUBLISHED, one(streams.published)
+    yield PUBLISHED_OCTETS, one(streams.published_octets)
+    yield SENT, one(streams.delivered)
+    yield SENT_OCTETS, one(streams.delivered_octets)
 
 
-def _of_services(measured: list[tuple[str, Queue | None]]) -> Iterator[Filled]:
-    """Return what waits in services, and who offers them; a service that is gone has none of both."""
-    ready: list[tuple[str, Value]] = []
-    workers: list[tuple[str, Value]] = []
-    for name, queue in measured:
-        clients = queue.consumers.clients if queue is not None and isinstance(queue.consumers, Offers) else ()
-        workers.append((name, len(clients)))
-        ready.append((name, sum(client.is_ready for client in clients)))
-    yield S_WAITING, by((name, queue.waiting if queue is not None else 0) for name, queue in measured)
-    yield S_OCTETS, by((name, queue.octets if queue is not None else 0) for name, queue in measured)
-    known = ((name, queue.oldest) for name, queue in measured if queue is not None and queue.waiting)
-    yield S_OLDEST, by((name, oldest / 1000) for name, oldest in known if oldest)
-    yield S_WORKERS, by(workers)
-    yield S_READY, by(ready)
-
-
-def _of_streams(broker: Broker) -> Iterator[Filled]:
-    streams = octets = readers = lagging = farthest = 0
-    for stream in broker.streams:
-        streams += 1
-        octets += stream.octets
-        readers += stream.readers
-        for _, lag in stream.lags():
-            lagging += 1
-            farthest = max(farthest, lag)
-    measures = broker.streams.measures
-    yield STREAMS, one(streams)
-    yield STREAM_OCTETS, one(octets)
-    yield READERS, by([("lagging", lagging), ("live", readers - lagging)])
-    yield LAG, one(farthest)
-    yield PUBLISHED, one(measures.published)
-    yield PUBLISHED_OCTETS, one(measures.published_octets)
-    yield SENT, one(measures.delivered)
-    yield SENT_OCTETS, one(measures.delivered_octets)
-
-
-def _of_store(store: IStore) -> Iterator[Filled]:
+def _of_store(store: StoreState) -> Iterator[Filled]:
     yield WRITABLE, one(store.complaint is None)
-    yield DURABLE, one(store.is_durable)
+    yield DURABLE, one(store.durable)
     yield DAMAGED, one(store.damaged)
     yield GIVEN_UP, one(store.refused)
-    measures = store.measures
-    if measures is not None:
-        yield FAILURES, one(measures.failures)
-        yield ROWS, one(measures.rows.read())
-        yield WRITE, one(measures.write.read())
-        yield COMMIT, one(measures.commit.read())
-        disk = measures.disk()
-        if disk is not None:
-            yield FILE, one(disk.octets)
-            yield FREE, one(disk.free)
+    if store.file_octets is not None and store.free_octets is not None:
+        yield FILE, one(store.file_octets)
+        yield FREE, one(store.free_octets)

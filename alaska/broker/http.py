@@ -21,7 +21,7 @@ def add_broker(
     contents.warnings.append(service.warnings)
     contents.decide = service.decide
     contents.metrics.append(service.figures)
-    contents.details.update(details(lambda: service.broker if service.serves else None))
+    contents.details.update(details(service.administration))
     contents.administered.append(("/api/v1", Served(service.administration)))
     rules = HTTPRules(service, needs_login=Mechanism.NULL not in settings.mechanisms)
     contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of, service.is_in_flight)

@@ -12,7 +12,7 @@ from alaska.errors import DELIVERED, SUCCESS
 from alaska.message import Message, QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
-MOST_SERVICES = 20
+MOST_SERVICES = 50
 """The maximum number of services that are measured separately."""
 
 
@@ -132,7 +132,8 @@ class Measures:
         """Return the measures of a service that a worker offers."""
         measures = self.services.get(service)
         if measures is None:
-            if len(self.services) >= MOST_SERVICES:
+            # Without a name, its metrics could not be told from those of the others.
+            if not service or len(self.services) >= MOST_SERVICES:
                 return self.other_services
             measures = self.services[service] = QueueMeasures(self._time)
         return measures

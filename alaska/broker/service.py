@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,7 +19,7 @@ from alaska.broker import readiness
 from alaska.broker.administration import Administration
 from alaska.broker.broker import Broker
 from alaska.broker.exposure import exposed
-from alaska.broker.figures import LOGINS, SERVING, figures
+from alaska.broker.figures import SERVING, figures
 from alaska.broker.in_flight import is_in_flight
 from alaska.broker.limits import Limits
 from alaska.broker.security import Security
@@ -81,12 +81,13 @@ class BrokerService(OperatedService):
         self.configuration: Callable[[], Configuration | None] = lambda: None
         """Returns the settings in force, for administrators."""
 
-    def figures(self) -> Iterator[Filled]:
+    def figures(self) -> Deferred[Iterable[Filled]]:
         """Return the metrics of the broker; while it does not serve, there is only one, which says so."""
-        yield SERVING, one(self.serves)
-        yield LOGINS, one(0 if self._security is None else self._security.counters.refused)
-        if self.broker is not None and self._store is not None:
-            yield from figures(self.broker, self._store)
+        administration = self.administration()
+        serving: Filled = SERVING, one(self.serves)
+        if administration is None:
+            return succeed([serving])
+        return administration.measures().addCallback(lambda measures: [serving, *figures(measures)])
 
     def administration(self) -> Administration | None:
         """Return the operations on the broker, or None while it does not serve."""
@@ -173,6 +174,8 @@ class BrokerService(OperatedService):
     def _connect_administration(self, broker: Broker, router: IRouter) -> None:
         outside = broker.outside
         outside.endpoints = lambda: router.bound
+        if self._security is not None:
+            outside.logins_refused = self._security.counters.refused
         outside.configuration = self.configuration
         outside.drain, outside.resume = self.drain, self.resume
         broker.administration.turns.on_more = self._continue_soon
@@ -230,6 +233,8 @@ class BrokerService(OperatedService):
             if self._network is not None:
                 self._network.close()
             self._store = self._router = self._network = None
+            if self.broker is not None:
+                self.broker.administration.turns.end()
             for call in (self._continuation, self._operating):
                 if call is not None:
                     call.cancel()

@@ -13,17 +13,18 @@ from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
-from alaska.admin.pages import Key, Work, chosen, matcher, page_of
+from alaska.admin.measured import BrokerMeasures
+from alaska.admin.pages import TURN_ITEMS, Key, Matches, Work, chosen, matcher, page_of
 from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
+from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
-from alaska.errors import StoreError
 from alaska.message import DeadLetter, QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
@@ -31,36 +32,8 @@ MOST_LISTED = 20
 """The maximum number of patterns, services and streams that are shown of one queue or client."""
 MOST_READ = 20
 """The maximum number of queues of a page whose oldest message is looked for in the store."""
-CENSUS_QUEUES = 10_000
-"""The number of queues that are counted at a time."""
 _KINDS = (QueueKind.SERVICE, QueueKind.MAILBOX)
 _NUMBER_OF = {kind: number for number, kind in enumerate(_KINDS)}
-
-
-class Census:
-    """Counts the queues, and what waits in them; of many queues, a part at each call, so that the sums are older."""
-
-    def __init__(self) -> None:
-        self._left: list[Queue] = []
-        self._counting = [0, 0, 0, 0]
-        self._counted = [0, 0, 0, 0]
-
-    def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> tuple[int, int, int, int]:
-        """Return the numbers of services, mailboxes, waiting messages and paused services."""
-        if not self._left:
-            self._left = list(table.values())
-            self._counting = [0, 0, 0, 0]
-        part, self._left = self._left[:CENSUS_QUEUES], self._left[CENSUS_QUEUES:]
-        counts = self._counting
-        services = sum(queue.name[0] is QueueKind.SERVICE for queue in part)
-        counts[0] += services
-        counts[1] += len(part) - services
-        counts[2] += sum(queue.waiting for queue in part)
-        counts[3] += sum(queue.is_paused for queue in part)
-        if not self._left:
-            self._counted = counts
-        services, mailboxes, waiting, paused = self._counted
-        return services, mailboxes, waiting, paused
 
 
 class BrokerSnapshots:
@@ -110,17 +83,32 @@ class BrokerSnapshots:
             delivered=counters.delivered,
             redelivered=counters.redelivered,
             dead_lettered=counters.dead_lettered,
-            dropped=dict(counters.dropped_for),
+            dropped=self._dropped(),
             sessions=counters.opened,
             sessions_ended=dict(counters.ended),
             refused=counters.refused,
             access_refused=counters.access_refused,
+            wrong_user=counters.wrong_user,
+            logins_refused=dict(self._state.outside.logins_refused()),
             malformed=counters.malformed,
             invalid=counters.invalid,
             store_errors=counters.store_errors,
             admin_requests=counters.admin_requests,
             admin_refused=counters.admin_refused,
         )
+
+    def _dropped(self) -> dict[str, int]:
+        state = self._state
+        found = {
+            **state.counters.dropped_for,
+            "stream_no_room": state.streams.measures.unstored + state.streams.refused,
+            "stream_unread": state.flows.dropped,
+        }
+        return {reason: count for reason, count in found.items() if count}
+
+    def measures(self, workers: int) -> Work[BrokerMeasures]:
+        """Return all that is counted and measured; ``workers`` report to this broker."""
+        return broker_measures(self._state, self._totals, self.store, workers)
 
     def store(self) -> shown.StoreState:
         """Return the state of the store."""
@@ -129,6 +117,7 @@ class BrokerSnapshots:
         none = Histogram()
         each = (none, none, none) if measures is None else (measures.rows, measures.write, measures.commit)
         rows, write, commit = (histogram.read() for histogram in each)
+        disk = None if measures is None else measures.disk()
         return shown.StoreState(
             durable=bool(store.is_durable),
             shared=bool(store.is_shared),
@@ -143,6 +132,8 @@ class BrokerSnapshots:
             commit_seconds=commit.total,
             failures=0 if measures is None else measures.failures,
             most_octets=store.most_octets,
+            file_octets=None if disk is None else disk.octets,
+            free_octets=None if disk is None else disk.free,
         )
 
     def limits(self) -> shown.Limits:
@@ -171,10 +162,15 @@ class BrokerSnapshots:
 
     # Queues
 
-    def queues(self, query: QueueQuery, kind: QueueKind | None = None) -> Work[shown.Page[shown.Queue]]:
-        """Return a page of the queues, of one kind or of both."""
+    def queues(
+        self, query: QueueQuery, kind: QueueKind | None = None, matches: Matches | None = None
+    ) -> Work[shown.Page[shown.Queue]]:
+        """Return a page of the queues, of one kind or of both.
+
+        Here and below, ``matches`` selects by name instead of the query.
+        """
         table = self._state.queues.table
-        matches = matcher(query.match)
+        matches = matches or matcher(query.match)
         is_wanted: Callable[[Queue], bool] | None = None
         if kind is not None or matches is not None:
 
@@ -184,14 +180,14 @@ class BrokerSnapshots:
 
         key, shape = _QUEUE_KEYS[query.sort]
         keys = yield from chosen(list(table.values()), len(table), key, is_wanted)
-        reads = _Reads(MOST_READ)
-        return (yield from page_of(keys, query, shape, lambda each: self._queue_at(each, reads)))
+        oldest = OldestMessages(MOST_READ)
+        return (yield from page_of(keys, query, shape, lambda each: self._queue_at(each, oldest)))
 
-    def _queue_at(self, key: Key, reads: _Reads) -> shown.Queue | None:
+    def _queue_at(self, key: Key, oldest: OldestMessages) -> shown.Queue | None:
         queue = self._state.queues.table.get(QueueName(_KINDS[key[-2]], key[-1]))
-        return None if queue is None else self._queue(queue, reads)
+        return None if queue is None else self._queue(queue, oldest)
 
-    def _queue(self, queue: Queue, reads: _Reads) -> shown.Queue:
+    def _queue(self, queue: Queue, oldest: OldestMessages) -> shown.Queue:
         name, consumers = queue.name, queue.consumers
         patterns: list[bytes] = []
         if isinstance(consumers, Offers):
@@ -205,29 +201,18 @@ class BrokerSnapshots:
             waiting=queue.waiting,
             octets=queue.octets,
             in_flight=queue.in_flight,
-            oldest=self._oldest(queue, reads),
+            oldest=oldest.of(queue),
             consumers=count,
             paused=queue.is_paused,
             patterns=[to_text(each) for each in patterns],
             measures=None if own is None else _measures(own),
         )
 
-    @staticmethod
-    def _oldest(queue: Queue, reads: _Reads) -> float | None:
-        if not queue.waiting:
-            return None
-        if queue.oldest is None:
-            try:
-                reads.left -= queue.find_oldest(reads.left > 0)
-            except StoreError:
-                return None
-        return queue.oldest / 1000 if queue.oldest else None
-
     # Streams
 
-    def streams(self, query: Query) -> Work[shown.Page[shown.Stream]]:
+    def streams(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Stream]]:
         """Return a page of the streams."""
-        streams, matches = self._state.streams, matcher(query.match)
+        streams, matches = self._state.streams, matches or matcher(query.match)
         is_wanted = None if matches is None else (lambda stream: matches(stream.name))
         keys = yield from chosen(list(streams), len(streams), lambda stream: (stream.name,), is_wanted)
         return (yield from page_of(keys, query, (bytes,), self._stream_at))
@@ -244,6 +229,7 @@ class BrokerSnapshots:
             octets=stream.octets,
             readers=stream.readers,
             lagging=len(stream.lagging),
+            lag=max((lag for _, lag in stream.lags()), default=0),
             unstored=stream.refused,
             retention=shown.Retained(records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds),
         )
@@ -257,7 +243,7 @@ class BrokerSnapshots:
             streams = [] if one is None else [one]
         keys: list[Key] = []
         for at, stream in enumerate(streams):
-            if at and not at % (CENSUS_QUEUES // 10):
+            if at and not at % (TURN_ITEMS // 10):
                 yield
             if matches is None or matches(stream.name):
                 keys += [(stream.name, reader.client.number) for reader in stream.all_readers()]
@@ -271,9 +257,9 @@ class BrokerSnapshots:
 
     # Clients
 
-    def clients(self, query: Query) -> Work[shown.Page[shown.Client]]:
+    def clients(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Client]]:
         """Return a page of the clients, in the order in which they have connected."""
-        clients, matches = self._state.clients, matcher(query.match)
+        clients, matches = self._state.clients, matches or matcher(query.match)
         is_wanted = None if matches is None else (lambda client: matches(client.address))
         keys = yield from chosen(clients, len(clients), lambda client: (client.number,), is_wanted)
         return (yield from page_of(keys, query, (int,), self._client_at))
@@ -311,13 +297,6 @@ class BrokerSnapshots:
         keys = yield from chosen(letters, len(letters), lambda letter: (letter.message.position,), selection(query))
         page = Query(after=query.after, limit=query.limit)
         return (yield from page_of(keys, page, (int,), lambda key: _shown_letter(letters.summary(key[0]))))
-
-
-class _Reads:
-    """The number of reads from the store that are left for a page."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
 
 
 _QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {

@@ -1,18 +1,16 @@
-"""The metrics of a worker (docs/metrics.md)."""
+"""The metrics of a worker (docs/metrics.md), made of its snapshot (:class:`alaska.admin.measured.WorkerMeasures`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
 
-from alaska.admin.families import Details, Family, Filled, Kind, Matches, Values, by, one
-from alaska.admin.text import to_text
-from alaska.pool.pool import PoolState
-from alaska.worker.measures import REASONS, ScriptMeasures, WorkerMeasures
+from alaska.admin.families import Details, Family, Filled, Kind, Selected, Values, by, one
+from alaska.admin.measured import ScriptMeasures, WorkerMeasures
+from alaska.admin.pages import Matches
+from alaska.admin.text import to_name
+from alaska.worker.measures import REASONS
 
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
-OTHERS = ""
-"""The label of all scripts together that have none of their own."""
 SERVICE = ("service",)
 
 RUNS = Family(
@@ -50,47 +48,42 @@ SCRIPT_RUNS = Family("alaska_detailed_script_run_seconds", HISTOGRAM, "Run time 
 DETAILS = (SCRIPT_RUNS,)
 
 
-def figures(measures: WorkerMeasures, service: str, pool: PoolState) -> Iterator[Filled]:
-    """Return the metrics of the scripts and the pool of a worker for a service."""
-    outcomes = {"failed": measures.failed, "retried": measures.retried, "succeeded": measures.succeeded}
-    yield RUNS, [((service, outcome), count) for outcome, count in outcomes.items()]
-    scripts = [(to_text(name), script) for name, script in measures.scripts.items()]
-    scripts.append((OTHERS, measures.other_scripts))
-    readings = [(name, script.running.read()) for name, script in scripts]
-    yield WAIT, [((service,), measures.waiting.read())]
-    total = readings[0][1]
-    for _, reading in readings[1:]:
-        total += reading
+def figures(measures: WorkerMeasures) -> Iterator[Filled]:
+    """Return the metrics of a worker; until it has started, there are none of its connection."""
+    service, scripts, slots = measures.service, measures.scripts, measures.slots
+    yield RUNS, [((service, outcome), count) for outcome, count in measures.runs.items()]
+    yield WAIT, [((service,), measures.waited)]
+    total = scripts[0].ran
+    for script in scripts[1:]:
+        total += script.ran
     yield RUN, [((service,), total)]
-    yield SCRIPTS, by((name, sum(reading.counts)) for name, reading in readings)
-    yield SCRIPT_SECONDS, by((name, reading.total) for name, reading in readings)
+    yield SCRIPTS, by((script.name, sum(script.ran.counts)) for script in scripts)
+    yield SCRIPT_SECONDS, by((script.name, script.ran.total) for script in scripts)
     yield ERRORS, _errors(scripts)
     yield NOT_FOUND, one(measures.not_found)
     yield SENT, by(measures.sent.items())
     yield SENT_OCTETS, by(measures.sent_octets.items())
     yield UNSENT, one(measures.unsent)
-    yield SLOTS, by([("idle", pool.idle), ("running", pool.running), ("stuck", pool.stuck)])
-    yield REPLACED, one(pool.replaced)
-    yield QUEUED, one(pool.queued)
-    yield MEMORY, one(pool.memory)
+    yield SLOTS, by([("idle", slots.idle), ("running", slots.running), ("stuck", slots.stuck)])
+    yield REPLACED, one(slots.replaced)
+    yield QUEUED, one(slots.queued)
+    yield MEMORY, one(slots.memory)
+    connection = measures.connection
+    if connection is not None:
+        yield CONNECTED, one(connection.connected)
+        yield CREDIT, one(connection.credit)
+        yield UNCONFIRMED, one(connection.unconfirmed)
 
 
-def _errors(scripts: list[tuple[str, ScriptMeasures]]) -> Values:
-    return [((name, reason), script.errors.get(reason, 0)) for name, script in scripts for reason in REASONS]
+def _errors(scripts: list[ScriptMeasures]) -> Values:
+    return [((script.name, reason), script.errors.get(reason, 0)) for script in scripts for reason in REASONS]
 
 
-def of_connection(is_connected: bool, credit: int, unconfirmed: int) -> Iterator[Filled]:
-    """Return the metrics of the worker's connection to its broker."""
-    yield CONNECTED, one(is_connected)
-    yield CREDIT, one(credit)
-    yield UNCONFIRMED, one(unconfirmed)
-
-
-def script_details(measures: WorkerMeasures) -> Details:
+def script_details(measures: Callable[[], WorkerMeasures]) -> Details:
     """Return the source of details of scripts."""
 
-    def collect(matches: Matches, most: int) -> Iterator[Filled]:
-        found = [(name, script) for name, script in measures.scripts.items() if matches(name)]
-        yield SCRIPT_RUNS, by((to_text(name), script.running.read()) for name, script in islice(found, most))
+    def select(matches: Matches, most: int) -> Selected:
+        found = [script for script in measures().scripts if script.name and matches(to_name(script.name))]
+        return Selected([(SCRIPT_RUNS, by((script.name, script.ran) for script in found[:most]))], len(found[most:]))
 
-    return collect
+    return select

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
+from alaska.admin.measured import ConnectionState
 from alaska.client import Client, Delivery, to_octets
 from alaska.client.keys import load
 from alaska.config import WorkerSettings
@@ -28,7 +29,7 @@ from alaska.store.kv import KeyValues
 from alaska.worker.administration import MailService, Telling, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
-from alaska.worker.figures import figures, of_connection, script_details
+from alaska.worker.figures import figures, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
 from alaska.worker.outbox import Outbox
@@ -111,13 +112,11 @@ class WorkerService(OperatedService):
 
     def figures(self) -> Iterator[Filled]:
         """Return the metrics of the worker."""
-        yield from figures(self.measures, self._settings.service_address, self._pool.state())
-        if self._client is not None and self._intake is not None:
-            yield from of_connection(self._client.is_connected, self._client.credit, self._intake.unconfirmed)
+        return figures(self.administration.snapshots.measures())
 
     def details(self) -> dict[str, Details]:
         """Return the sources of details of the worker, by name."""
-        return {"scripts": script_details(self.measures)}
+        return {"scripts": script_details(self.administration.snapshots.measures)}
 
     @property
     def is_ready(self) -> bool:
@@ -241,6 +240,14 @@ class WorkerService(OperatedService):
             drain=self.drain,
             resume=self.resume,
             size=self._settings.pool_size,
+            connection=self._connection,
+        )
+
+    def _connection(self) -> ConnectionState | None:
+        if self._client is None or self._intake is None:
+            return None
+        return ConnectionState(
+            connected=self._client.is_connected, credit=self._client.credit, unconfirmed=self._intake.unconfirmed
         )
 
     def _call_in_reactor(self, call: Callable[[], None]) -> None:

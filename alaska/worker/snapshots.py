@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import alaska
+from alaska.admin import measured
 from alaska.admin import snapshots as shown
 from alaska.admin.pages import Key, Work, matcher, page_of
 from alaska.admin.requests import Query
@@ -38,6 +39,7 @@ class WorkerState:
     drain: Callable[[], None]
     resume: Callable[[], None]
     size: int
+    connection: Callable[[], measured.ConnectionState | None] = lambda: None
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.time)
@@ -53,7 +55,6 @@ class WorkerSnapshots:
     def overview(self) -> shown.WorkerOverview:
         """Return the overview."""
         state, measures = self._state, self._state.measures
-        pool = state.pool.state()
         return shown.WorkerOverview(
             version=alaska.__version__,
             host=self._host,
@@ -65,15 +66,7 @@ class WorkerSnapshots:
             endpoint=state.endpoint,
             connected=state.is_connected(),
             draining=state.is_draining(),
-            slots=shown.Slots(
-                size=state.size,
-                idle=pool.idle,
-                running=pool.running,
-                stuck=pool.stuck,
-                replaced=pool.replaced,
-                queued=pool.queued,
-                memory=pool.memory,
-            ),
+            slots=self._slots(),
             taken=state.pool.pending,
             executed=measures.executed,
             succeeded=measures.succeeded,
@@ -82,6 +75,37 @@ class WorkerSnapshots:
             not_found=measures.not_found,
             sent=dict(measures.sent),
             unsent=measures.unsent,
+        )
+
+    def _slots(self) -> shown.Slots:
+        pool = self._state.pool.state()
+        return shown.Slots(
+            size=self._state.size,
+            idle=pool.idle,
+            running=pool.running,
+            stuck=pool.stuck,
+            replaced=pool.replaced,
+            queued=pool.queued,
+            memory=pool.memory,
+        )
+
+    def measures(self) -> measured.WorkerMeasures:
+        """Return all that is counted and measured; the last of the scripts stands for all that have no other."""
+        state, measures = self._state, self._state.measures
+        return measured.WorkerMeasures(
+            service=state.service,
+            runs={"failed": measures.failed, "retried": measures.retried, "succeeded": measures.succeeded},
+            waited=measures.waiting.read(),
+            scripts=[
+                measured.ScriptMeasures(name=to_text(name), ran=script.running.read(), errors=dict(script.errors))
+                for name, script in (*measures.scripts.items(), (OTHERS, measures.other_scripts))
+            ],
+            not_found=measures.not_found,
+            sent=dict(measures.sent),
+            sent_octets=dict(measures.sent_octets),
+            unsent=measures.unsent,
+            slots=self._slots(),
+            connection=state.connection(),
         )
 
     def running(self, query: Query) -> Work[shown.Page[shown.Running]]:

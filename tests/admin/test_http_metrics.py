@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from alaska.admin.families import Family, Filled, Kind, Matches, by, one
+from alaska.admin.families import Family, Kind, Selected, by, one
 from alaska.admin.http.metrics import MetricsPages
 from alaska.admin.http.routes import Route
 from alaska.admin.metrics import DetailsPage, MetricsPage
+from alaska.admin.pages import Matches
 from alaska.admin.process_metrics import system_metrics
 from tests.admin.http_case import HTTPCase
 
@@ -16,9 +17,9 @@ EACH = Family("alaska_detailed_depth", Kind.GAUGE, "What waits in each.", ("serv
 NAMES = (b"red", b"green", b"gr\xc3\xbcn")
 
 
-def each(matches: Matches, most: int) -> Iterator[Filled]:
+def each(matches: Matches, most: int) -> Selected:
     """Return the depth of each service that matches."""
-    yield EACH, by([(name.decode(), 1.0) for name in NAMES if matches(name)][:most])
+    return Selected([(EACH, by([(name.decode(), 1.0) for name in NAMES if matches(name)][:most]))])
 
 
 class MetricsTests(HTTPCase):

@@ -46,5 +46,5 @@ class LoopLagTests(SynchronousTestCase):
 
     def test_build(self) -> None:
         """The versions are labels."""
-        text = MetricsPage([self.lag.metrics]).exposition().octets.decode()
+        text = self.successResultOf(MetricsPage([self.lag.metrics]).exposition()).octets.decode()
         self.assertIn(f'alaska_build_info{{version="{alaska.__version__}",python=', text)

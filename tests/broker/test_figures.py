@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from alaska.admin.families import Kind
+from twisted.internet.defer import Deferred
+
+from alaska.admin.families import Filled, Kind, Selected
+from alaska.broker import measured
+from alaska.broker.details import details
 from alaska.broker.figures import (
     COMMIT,
     FAILURES,
     FAMILIES,
     FILE,
     FREE,
-    LOGINS,
-    MOST_READS,
+    REQUESTS,
     ROWS,
     SERVING,
     WRITE,
     figures,
 )
 from alaska.broker.limits import Limits
-from alaska.errors import StoreError
+from alaska.broker.measured import MOST_READS
+from alaska.errors import OperationFailed, StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueKind, QueueName
 from alaska.mlm import commands as mlm
@@ -28,14 +32,22 @@ from alaska.system.histogram import Reading
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
 
-class FiguresTests(BrokerTestCase):
+class FiguresCase(BrokerTestCase):
+    """A broker whose metrics are shown."""
+
+    def shown(self) -> list[Filled]:
+        """Return all metrics."""
+        return list(figures(self.successResultOf(self.broker.administration.measures())))
+
+
+class FiguresTests(FiguresCase):
     """What is shown of a broker."""
 
     limits = Limits(client_timeout=60.0)
 
     def figures(self) -> dict[str, dict[tuple[str, ...], Any]]:
         """Return all values by name and labels."""
-        return {family.name: dict(values) for family, values in figures(self.broker, self.store)}
+        return {family.name: dict(values) for family, values in self.shown()}
 
     def value(self, name: str, *labels: str) -> Any:
         """Return one value."""
@@ -45,9 +57,9 @@ class FiguresTests(BrokerTestCase):
         """A broker in use shows each family once, with values for all its labels, and no other."""
         self.open("a", OFFER, credit=1)
         self.open("p", request(), request())
-        shown = list(figures(self.broker, self.store))
+        shown = self.shown()
         of_files = {family.name for family in (ROWS, WRITE, COMMIT, FAILURES, FILE, FREE)}
-        expected = {family.name for family in FAMILIES} - {SERVING.name, LOGINS.name} - of_files
+        expected = {family.name for family in FAMILIES} - {SERVING.name} - of_files
         self.assertEqual(sorted(family.name for family, _ in shown), sorted(expected))
         for family, values in shown:
             for labels, value in values:
@@ -70,7 +82,7 @@ class FiguresTests(BrokerTestCase):
     def totals(self) -> dict[tuple[str, ...], float]:
         """Return all counters, and the counts of all histograms."""
         found: dict[tuple[str, ...], float] = {}
-        for family, values in figures(self.broker, self.store):
+        for family, values in self.shown():
             for labels, value in values:
                 key = (family.name, *labels)
                 if isinstance(value, Reading):
@@ -114,6 +126,18 @@ class FiguresTests(BrokerTestCase):
             self.open(f"w{name!r}", mlm.ServiceOffer(name, b""), credit=1)
         self.assertEqual(len(self.figures()["alaska_broker_service_workers"]), 4)
 
+    def test_no_name(self) -> None:
+        """A service without a name is one of the others."""
+        self.open("w", mlm.ServiceOffer(b"", b""), credit=1)
+        names = [labels for family, values in self.shown() if family in REQUESTS[:1] for labels, _ in values]
+        self.assertEqual(names, [("",)])
+
+    def test_paused(self) -> None:
+        """Paused services are counted."""
+        self.open("a", OFFER, credit=5)
+        self.broker.queues.pause(b"svc")
+        self.assertEqual(self.value("broker_services_paused"), 1)
+
     def test_clients(self) -> None:
         """Clients are shown by kind, with the credit and the unconfirmed deliveries of all."""
         self.open("a", OFFER, credit=5)
@@ -129,6 +153,101 @@ class FiguresTests(BrokerTestCase):
         self.assertEqual(self.value("broker_stream_lag_records"), 3)
 
 
+class TurnTests(FiguresCase):
+    """A broker with more than one look can see."""
+
+    limits = Limits(client_timeout=60.0)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(measured, "TURN_ITEMS", 10)
+        self.open("a", *(mlm.StreamRead(b"s%d" % number, b"") for number in range(25)), credit=1)
+        self.open("p", *(mail(to=b"%d" % number) for number in range(25)))
+
+    def test_in_turns(self) -> None:
+        """It is looked at in turns, and nothing is left out."""
+        asked = self.broker.administration.measures()
+        self.assertNoResult(asked)
+        for _ in range(5):
+            self.broker.tick(self.now)
+        measures = self.successResultOf(asked)
+        self.assertEqual([each.waiting for each in measures.queues], [25, 0])
+        self.assertEqual((measures.streams.streams, measures.clients.plain), (25, 1))
+
+    def test_ended(self) -> None:
+        """If the broker ends meanwhile, there is no result."""
+        asked = self.broker.administration.measures()
+        self.broker.administration.turns.end()
+        self.failureResultOf(asked, OperationFailed)
+
+
+class DetailsTests(FiguresCase):
+    """The metrics of single objects."""
+
+    limits = Limits(client_timeout=60.0)
+
+    def select(self, family: str, name: bytes = b"", most: int = 100) -> tuple[dict[str, Any], int]:
+        """Return the values of what has this in its name, by metric and label, and the number of those left out."""
+        current = details(lambda: self.broker.administration)
+        selected = self.result(current[family](lambda each: name in each, most))
+        shown = {
+            f"{one.name.removeprefix('alaska_detailed_')} {label}": value
+            for one, values in selected.filled
+            for (label,), value in values
+        }
+        return shown, selected.left_out
+
+    def result(self, found: Selected | Deferred[Selected]) -> Selected:
+        """Return what was selected."""
+        return self.successResultOf(found) if isinstance(found, Deferred) else found
+
+    def test_services(self) -> None:
+        """A service has what waits for it, and who offers it."""
+        self.broker.tick(self.now, 1000.0)
+        self.open("a", OFFER, credit=1)
+        self.open("p", request(), request(content=b"123"))
+        self.assertEqual(
+            self.select("services"),
+            (
+                {
+                    "service_waiting svc": 1,
+                    "service_waiting_bytes svc": 3,
+                    "service_oldest_timestamp_seconds svc": 1000.0,
+                    "service_in_flight svc": 1,
+                    "service_workers svc": 1,
+                    "service_paused svc": False,
+                },
+                0,
+            ),
+        )
+
+    def test_selected(self) -> None:
+        """Only the names that match are shown, at most so many, and what is left out is counted."""
+        self.open("p", *(mail(to=b"box%d" % number) for number in range(30)), mail(to=b"cat"))
+        shown, left_out = self.select("mailboxes", b"box", 10)
+        self.assertEqual((len([name for name in shown if "_waiting box" in name]), left_out), (10, 20))
+
+    def test_streams(self) -> None:
+        """A stream has its readers and their lag."""
+        self.open("a", mlm.StreamRead(b"s", b""), credit=1)
+        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"x", (b"1",)) for _ in range(4)))
+        shown, _ = self.select("streams")
+        self.assertEqual((shown["stream_position s"], shown["stream_lag_records s"]), (4, 3))
+
+    def test_clients(self) -> None:
+        """Clients are shown if they have an address."""
+        self.open("a", OFFER, credit=5)
+        self.do("x", mlm.ConnectionOpen(b""))
+        self.assertEqual(
+            self.select("clients")[0], {"client_credit a": 5, "client_unconfirmed a": 0, "client_full a": 0}
+        )
+
+    def test_no_broker(self) -> None:
+        """While no broker serves, there is nothing."""
+        selected = self.result(details(lambda: None)["streams"](bool, 10))
+        self.assertEqual([list(values) for _, values in selected.filled], [[]] * 5)
+
+
 class BreakableStore(MemoryStore):
     """A store that may become unreadable."""
 
@@ -141,7 +260,7 @@ class BreakableStore(MemoryStore):
         return super().waiting(queue, after, limit)
 
 
-class OldestTests(BrokerTestCase):
+class OldestTests(FiguresCase):
     """The time when the oldest waiting message arrived."""
 
     limits = Limits(client_timeout=600.0)
@@ -216,7 +335,7 @@ class OldestTests(BrokerTestCase):
             self.do("p", *(mlm.ServiceSend(b"%d" % number, b"", b"", timeout, ()) for number in range(40)))
         self.pass_time(2.0, "p")
         self.assertEqual(self.known(), 0)
-        list(figures(self.broker, self.store))
+        self.shown()
         self.assertEqual(self.known(), MOST_READS)
 
     def test_store_fails(self) -> None:
@@ -227,7 +346,7 @@ class OldestTests(BrokerTestCase):
         self.pass_time(2.0, "p")
         assert isinstance(self.store, BreakableStore)
         self.store.is_broken = True
-        shown = {family.name: dict(values) for family, values in figures(self.broker, self.store)}
+        shown = {family.name: dict(values) for family, values in self.shown()}
         self.assertEqual(shown["alaska_broker_waiting"]["service",], 1)
         self.assertEqual(shown["alaska_broker_oldest_timestamp_seconds"], {})
 

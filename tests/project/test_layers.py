@@ -24,6 +24,12 @@ FORMER = ("clock", "delivery")
 """Former import paths, which lead to modules in the layers."""
 ONLY = {"lupa": "lua/lua_versions.py", "txzmq": "links/", "sqlite3": "store/", "prometheus_client": "admin/"}
 """Libraries that are imported in one place only."""
+SHOW = {
+    "broker/figures.py": (),
+    "broker/details.py": ("alaska.broker.administration.", "alaska.broker.snapshots."),
+    "worker/figures.py": ("alaska.worker.measures.REASONS",),
+}
+"""Modules that show what snapshots have, and what else of broker and worker they may use."""
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -84,3 +90,9 @@ class LayerTests(SynchronousTestCase):
             ]
             self.assertTrue(users)
             self.assertEqual([user for user in users if not user.startswith(place)], [])
+
+    def test_snapshots(self) -> None:
+        """Metrics are made of snapshots: they do not reach into the rules of the broker, or the parts of the worker."""
+        for name, allowed in SHOW.items():
+            used = [each for each in imported(PACKAGE / name) if each.startswith(("alaska.broker.", "alaska.worker."))]
+            self.assertEqual([each for each in used if not each.startswith(allowed or "none")], [], name)

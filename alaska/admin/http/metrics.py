@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twisted.internet.defer import Deferred, ensureDeferred
+
 from alaska.admin.families import Details, Source
 from alaska.admin.http.answers import TEXT, Answer
 from alaska.admin.http.routes import Asked, Route, text, word
 from alaska.admin.http.users import Role
 from alaska.admin.metrics import DetailsPage, Exposition, MetricsPage
 from alaska.admin.process_metrics import system_metrics
-from alaska.errors import HTTPRefused, PatternError, Refused
+from alaska.errors import AlaskaError, HTTPRefused, OperationFailed, PatternError, Refused
 from alaska.mlm.patterns import compile_pattern
 
 
@@ -39,26 +41,33 @@ class MetricsPages:
             routes.append(Route("GET", "/metrics/detailed", self.detailed, Role.VIEW, doc, answers, None, parameters))
         return routes
 
-    def metrics(self, asked: Asked) -> Answer:
+    def metrics(self, asked: Asked) -> Deferred[Answer]:
         """Answer with all metrics."""
-        return _answer(self._page.exposition(_accept(asked)))
+        return ensureDeferred(_answer(self._page.exposition(_accept(asked))))
 
-    def detailed(self, asked: Asked) -> Answer:
+    def detailed(self, asked: Asked) -> Deferred[Answer]:
         """Answer with the metrics of single objects."""
         try:
             pattern = compile_pattern(asked.arguments["service"].encode("utf-8", "surrogateescape"))
+            found = self._details.exposition(asked.arguments["family"], pattern.matches, _accept(asked))
         except PatternError as error:
             raise HTTPRefused(400, f"the argument service is no pattern: {error}") from error
-        try:
-            found = self._details.exposition(asked.arguments["family"], pattern.matches, _accept(asked))
         except Refused as error:
-            raise HTTPRefused(503, str(error), headers={b"Retry-After": b"1"}) from error
-        return _answer(found)
+            raise _later(error) from error
+        return ensureDeferred(_answer(found))
 
 
 def _accept(asked: Asked) -> str:
     return asked.headers.get("accept", b"").decode("latin-1")
 
 
-def _answer(found: Exposition) -> Answer:
-    return Answer(200, found.octets, found.content_type.encode())
+async def _answer(found: Deferred[Exposition]) -> Answer:
+    try:
+        content_type, octets = await found
+    except OperationFailed as error:
+        raise _later(error) from error
+    return Answer(200, octets, content_type.encode())
+
+
+def _later(error: AlaskaError) -> HTTPRefused:
+    return HTTPRefused(503, str(error), headers={b"Retry-After": b"1"})

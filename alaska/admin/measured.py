@@ -1,0 +1,146 @@
+"""The types of what broker and worker have counted and measured of all their objects together: metrics show these.
+
+As all snapshots (:mod:`alaska.admin.snapshots`), they do not change after they were made. Totals count since the start
+of the process, and never fall.
+"""
+
+from __future__ import annotations
+
+from alaska.admin.snapshots import Slots, Snapshot, StoreState, Totals
+from alaska.system.histogram import Reading
+
+
+class Traffic(Snapshot, frozen=True, kw_only=True):
+    """The messages of one service, or of several queues.
+
+    ``ended`` counts those that have ended, by outcome. ``waited`` has the seconds until each delivery, ``ran`` those
+    from the delivery to the successful confirmation.
+    """
+
+    accepted: int
+    accepted_octets: int
+    delivered_octets: int
+    redelivered: int
+    ended: dict[str, int]
+    waited: Reading
+    ran: Reading
+
+
+class ServiceMeasures(Snapshot, frozen=True, kw_only=True):
+    """A service that is measured separately: its traffic, and what waits now.
+
+    ``ready`` of the ``workers`` can be sent a request. ``oldest`` is when the request arrived that has waited longest;
+    None if there is none, or if that is not known.
+    """
+
+    name: str
+    traffic: Traffic
+    waiting: int
+    octets: int
+    oldest: float | None
+    workers: int
+    ready: int
+
+
+class QueueSums(Snapshot, frozen=True, kw_only=True):
+    """All queues of one kind together."""
+
+    kind: str
+    queues: int
+    waiting: int
+    octets: int
+    oldest: float | None
+    paused: int
+
+
+class ClientSums(Snapshot, frozen=True, kw_only=True):
+    """All clients together: how many give credit or are plain, and how many get nothing before they read or confirm."""
+
+    with_credit: int
+    plain: int
+    credit: int
+    unconfirmed: int
+    full: int
+
+
+class StreamSums(Snapshot, frozen=True, kw_only=True):
+    """All streams together; ``lag`` is the number of records that the reader farthest behind has not got."""
+
+    streams: int
+    octets: int
+    readers: int
+    lagging: int
+    lag: int
+    published: int
+    published_octets: int
+    delivered: int
+    delivered_octets: int
+
+
+class LetterSums(Snapshot, frozen=True, kw_only=True):
+    """All dead letters: those that are stored now, and how many there have been, by reason."""
+
+    stored: int
+    octets: int
+    dropped: int
+    became: dict[str, int]
+
+
+class WriteTimes(Snapshot, frozen=True, kw_only=True):
+    """The batches that a store has written: their rows, and the seconds for each and for its commit."""
+
+    failures: int
+    rows: Reading
+    write: Reading
+    commit: Reading
+
+
+class BrokerMeasures(Snapshot, frozen=True, kw_only=True):
+    """All that a broker has counted and measured.
+
+    ``services`` are those that are measured separately, ``others`` all others; ``workers`` report to this broker.
+    ``writes`` is None if the store writes no file.
+    """
+
+    totals: Totals
+    services: list[ServiceMeasures]
+    others: Traffic
+    mail: Traffic
+    queues: list[QueueSums]
+    clients: ClientSums
+    workers: int
+    streams: StreamSums
+    letters: LetterSums
+    store: StoreState
+    writes: WriteTimes | None
+
+
+class ScriptMeasures(Snapshot, frozen=True, kw_only=True):
+    """The seconds of the runs of a script, and its errors by reason; without a name: of all others together."""
+
+    name: str
+    ran: Reading
+    errors: dict[str, int]
+
+
+class ConnectionState(Snapshot, frozen=True, kw_only=True):
+    """The connection of a worker to its broker: for how many requests it is ready, and how many it has to confirm."""
+
+    connected: bool
+    credit: int
+    unconfirmed: int
+
+
+class WorkerMeasures(Snapshot, frozen=True, kw_only=True):
+    """All that a worker has counted and measured; ``connection`` is None until it has started."""
+
+    service: str
+    runs: dict[str, int]
+    waited: Reading
+    scripts: list[ScriptMeasures]
+    not_found: int
+    sent: dict[str, int]
+    sent_octets: dict[str, int]
+    unsent: int
+    slots: Slots
+    connection: ConnectionState | None

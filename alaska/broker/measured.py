@@ -1,0 +1,251 @@
+"""Snapshots of all that a broker has counted and measured (:mod:`alaska.admin.measured`).
+
+With :mod:`alaska.broker.snapshots`, this is what reads the objects of the rules to show them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from alaska.admin import measured as shown
+from alaska.admin.pages import TURN_ITEMS, Work
+from alaska.admin.snapshots import StoreState, Totals
+from alaska.admin.text import to_text
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.clients import Client
+from alaska.broker.measures import QueueMeasures
+from alaska.broker.offers import Offers
+from alaska.broker.queue import Queue
+from alaska.broker.stream import Stream
+from alaska.errors import StoreError
+from alaska.message import QueueKind, QueueName
+from alaska.system.histogram import Histogram, Reading
+
+MOST_READS = 5
+"""How many queues are read from the store at a time to find their oldest message."""
+DEAD = ("attempts", "failed", "not_found")
+"""The outcomes with which a message becomes a dead letter."""
+
+
+class OldestMessages:
+    """Finds when the oldest message of each queue arrived, with a limited number of reads from the store."""
+
+    def __init__(self, reads: int) -> None:
+        self._reads = reads
+
+    def of(self, queue: Queue) -> float | None:
+        """Return the time in seconds since 1970; None if nothing waits, or if that is not known."""
+        if not queue.waiting:
+            return None
+        if queue.oldest is None:
+            try:
+                self._reads -= queue.find_oldest(self._reads > 0)
+            except StoreError:
+                # The rules meet the same error, log and count it.
+                self._reads = 0
+        return queue.oldest / 1000 if queue.oldest else None
+
+
+class Census:
+    """Counts the queues, and what waits in them; of many queues, a part at each call, so that the sums are older."""
+
+    def __init__(self) -> None:
+        self._left: list[Queue] = []
+        self._counting = [0, 0, 0, 0]
+        self._counted = [0, 0, 0, 0]
+
+    def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> tuple[int, int, int, int]:
+        """Return the numbers of services, mailboxes, waiting messages and paused services."""
+        if not self._left:
+            self._left = list(table.values())
+            self._counting = [0, 0, 0, 0]
+        part, self._left = self._left[:TURN_ITEMS], self._left[TURN_ITEMS:]
+        counts = self._counting
+        services = sum(queue.name[0] is QueueKind.SERVICE for queue in part)
+        counts[0] += services
+        counts[1] += len(part) - services
+        counts[2] += sum(queue.waiting for queue in part)
+        counts[3] += sum(queue.is_paused for queue in part)
+        if not self._left:
+            self._counted = counts
+        services, mailboxes, waiting, paused = self._counted
+        return services, mailboxes, waiting, paused
+
+
+class _Queues:
+    """Adds up queues by kind."""
+
+    def __init__(self, oldest: OldestMessages) -> None:
+        self._oldest = oldest
+        self._sums = {kind: [0, 0, 0, 0] for kind in QueueKind}
+        self._since: dict[QueueKind, float] = {}
+
+    def add(self, queues: Iterable[Queue]) -> None:
+        sums = self._sums
+        for queue in queues:
+            kind = queue.name.kind
+            total = sums[kind]
+            total[0] += 1
+            total[3] += queue.is_paused
+            if queue.waiting:
+                total[1] += queue.waiting
+                total[2] += queue.octets
+                since = self._oldest.of(queue)
+                if since is not None and since < self._since.get(kind, since + 1):
+                    self._since[kind] = since
+
+    def read(self) -> list[shown.QueueSums]:
+        return [
+            shown.QueueSums(
+                kind=kind.value,
+                queues=queues,
+                waiting=waiting,
+                octets=octets,
+                oldest=self._since.get(kind),
+                paused=paused,
+            )
+            for kind, (queues, waiting, octets, paused) in self._sums.items()
+        ]
+
+
+class _Clients:
+    """Adds up clients."""
+
+    def __init__(self) -> None:
+        self._count = self._plain = self._credit = self._unconfirmed = self._full = 0
+
+    def add(self, clients: Iterable[Client]) -> None:
+        for client in clients:
+            self._count += 1
+            if client.credit is None:
+                self._plain += 1
+            else:
+                self._credit += client.credit
+            self._unconfirmed += len(client.leases)
+            self._full += client.is_full
+
+    def read(self) -> shown.ClientSums:
+        return shown.ClientSums(
+            with_credit=self._count - self._plain,
+            plain=self._plain,
+            credit=self._credit,
+            unconfirmed=self._unconfirmed,
+            full=self._full,
+        )
+
+
+class _Streams:
+    """Adds up streams."""
+
+    def __init__(self) -> None:
+        self._count = self._octets = self._readers = self._lagging = self._lag = 0
+
+    def add(self, streams: Iterable[Stream]) -> None:
+        for stream in streams:
+            self._count += 1
+            self._octets += stream.octets
+            self._readers += stream.readers
+            if lags := stream.lags():
+                self._lagging += len(lags)
+                self._lag = max(self._lag, *(lag for _, lag in lags))
+
+    def read(self, state: BrokerState) -> shown.StreamSums:
+        measures = state.streams.measures
+        return shown.StreamSums(
+            streams=self._count,
+            octets=self._octets,
+            readers=self._readers,
+            lagging=self._lagging,
+            lag=self._lag,
+            published=measures.published,
+            published_octets=measures.published_octets,
+            delivered=measures.delivered,
+            delivered_octets=measures.delivered_octets,
+        )
+
+
+def broker_measures(
+    state: BrokerState, totals: Callable[[], Totals], store: Callable[[], StoreState], workers: int
+) -> Work[shown.BrokerMeasures]:
+    """Return all that a broker has counted and measured."""
+    oldest = OldestMessages(MOST_READS)
+    queues, clients, streams = _Queues(oldest), _Clients(), _Streams()
+    looked = 0
+    summed: tuple[tuple[Iterable[Any], Callable[[Iterable[Any]], None]], ...]
+    summed = (state.queues.table.values(), queues.add), (state.clients, clients.add), (state.streams, streams.add)
+    for objects, add in summed:
+        listed = list(objects)
+        for start in range(0, len(listed), TURN_ITEMS):
+            if looked >= TURN_ITEMS:
+                yield
+                looked = 0
+            part = listed[start : start + TURN_ITEMS]
+            add(part)
+            looked += len(part)
+    measures = state.queues.measures
+    return shown.BrokerMeasures(
+        totals=totals(),
+        services=[_service(state, name, each, oldest) for name, each in measures.services.items()],
+        others=_traffic(measures.other_services),
+        mail=_traffic(measures.mailboxes),
+        queues=queues.read(),
+        clients=clients.read(),
+        workers=workers,
+        streams=streams.read(state),
+        letters=_letters(state),
+        store=store(),
+        writes=_writes(state),
+    )
+
+
+def _service(state: BrokerState, name: bytes, each: QueueMeasures, oldest: OldestMessages) -> shown.ServiceMeasures:
+    queue = state.queues.table.get(QueueName(QueueKind.SERVICE, name))
+    clients = queue.consumers.clients if queue is not None and isinstance(queue.consumers, Offers) else ()
+    return shown.ServiceMeasures(
+        name=to_text(name),
+        traffic=_traffic(each),
+        waiting=0 if queue is None else queue.waiting,
+        octets=0 if queue is None else queue.octets,
+        oldest=None if queue is None else oldest.of(queue),
+        workers=len(clients),
+        ready=sum(client.is_ready for client in clients),
+    )
+
+
+def _traffic(each: QueueMeasures) -> shown.Traffic:
+    ran = each.running.read()
+    bounds, counts, total = each.waiting.read()
+    return shown.Traffic(
+        accepted=each.immediate + each.enqueued,
+        accepted_octets=each.immediate_octets + each.enqueued_octets,
+        delivered_octets=each.immediate_octets + each.dequeued_octets,
+        redelivered=each.redelivered,
+        ended={"succeeded": sum(ran.counts), **each.ended},
+        # Those that were delivered at once have waited for 0 s.
+        waited=Reading(bounds, [counts[0] + each.immediate, *counts[1:]], total),
+        ran=ran,
+    )
+
+
+def _letters(state: BrokerState) -> shown.LetterSums:
+    measures, letters = state.queues.measures, state.queues.dead_letters
+    became: Counter[str] = Counter(dict.fromkeys(DEAD, 0))
+    for each in (measures.mailboxes, measures.other_services, *measures.services.values()):
+        became.update({reason: each.ended.get(reason, 0) for reason in DEAD})
+    return shown.LetterSums(
+        stored=len(letters),
+        octets=letters.octets,
+        dropped=state.counters.dead_letters_dropped,
+        became=dict(became),
+    )
+
+
+def _writes(state: BrokerState) -> shown.WriteTimes | None:
+    measures = state.store.measures
+    if measures is None:
+        return None
+    histograms: tuple[Histogram, ...] = (measures.rows, measures.write, measures.commit)
+    rows, write, commit = (each.read() for each in histograms)
+    return shown.WriteTimes(failures=measures.failures, rows=rows, write=write, commit=commit)
