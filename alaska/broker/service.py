@@ -156,7 +156,7 @@ class BrokerService(OperatedService):
             self.broker.queues.is_draining = self.is_draining
             self._connect_administration(self.broker, self._router)
             if self._security is not None:
-                self.broker.is_valid = self._security.is_valid
+                self.broker.sessions.is_valid = self._security.is_valid
         except Exception:
             self._close()
             raise
@@ -250,7 +250,7 @@ class BrokerService(OperatedService):
     def _end_invalid_sessions(self) -> None:
         """End the sessions of connections whose passwords or keys have been removed or changed."""
         if self.broker is not None:
-            self.broker.end_invalid_sessions()
+            self.broker.sessions.end_invalid(self._now())
 
     def _send_failed(self, peer: bytes, is_full: bool) -> None:
         if self.broker is not None:

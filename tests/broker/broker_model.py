@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alaska.broker.broker import CAPABILITIES
 from alaska.broker.clients import HOLD_SECONDS
 from alaska.broker.liveness import GRACE_SECONDS
+from alaska.broker.sessions import CAPABILITIES
 from alaska.interfaces import IStore
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm

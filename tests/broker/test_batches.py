@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from alaska.broker.broker import CAPABILITIES, SECOND_EDITION
 from alaska.broker.dead_letter_service import ADDRESS
+from alaska.broker.sessions import CAPABILITIES, SECOND_EDITION
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import HEADER, encode_batch
 from alaska.mlm.codec import encode

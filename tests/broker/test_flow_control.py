@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from alaska.broker.broker import CAPABILITIES
 from alaska.broker.clients import LEASE_OCTETS
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, FlowLimits
 from alaska.broker.limits import Limits
 from alaska.broker.log_throttle import INTERVAL_SECONDS
+from alaska.broker.sessions import CAPABILITIES
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import CLOSE, OFFER, OK, BrokerTestCase
 from tests.network_case import LogCase
