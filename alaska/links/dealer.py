@@ -22,6 +22,8 @@ from alaska.mlm.commands import MAX_STRING_OCTETS
 
 FAULTS_TO_REPORT = 2
 """The number of CURVE handshakes in a row that the broker ends without a reason, after which that is reported."""
+FAULTS_TO_REFUSE = 100
+"""The number after which it counts as a refusal, some ten seconds: no broker takes so long to stop."""
 
 
 @implementer(ILink)
@@ -49,6 +51,7 @@ class DealerLink:
         self._look_up = look_up
         self._faults = 0
         self.fault = ""
+        self._was_up = False
         self._near: str | None = None
         self._is_up = False
         self._lookup: VersionLookup | None = None
@@ -134,7 +137,7 @@ class DealerLink:
         message = parse_monitor_message(frames)
         event, value = message["event"], message["value"]
         if event in self._UP:
-            self._faults, self.fault = 0, ""
+            self._faults, self.fault, self._was_up = 0, "", True
             self._change(LinkState.UP)
         elif event in self._DOWN:
             self._change(LinkState.DOWN)
@@ -145,14 +148,17 @@ class DealerLink:
             self._handshake_ended(self._security.refusal(self._endpoint, event, value))
 
     def _handshake_ended(self, sentence: str) -> None:
-        """Record a handshake that the broker has ended without a reason, and log it once if it happens repeatedly.
+        """Record a handshake that the broker has ended without a reason; if it happens repeatedly, log it once.
 
-        A broker does so if it has another key than the client expects. But it could also just have been stopped.
+        A broker does so if it has another key than the client expects. But it could also just have been stopped. So a
+        connection that has been up before is never given up for this.
         """
         self._faults += 1
         if self._faults == FAULTS_TO_REPORT:
             self.fault = sentence
             self._log.warn("{sentence}", sentence=sentence)
+        if self._faults >= FAULTS_TO_REFUSE and not self._was_up:
+            self._change(LinkState.REFUSED)
 
     def _change(self, state: LinkState) -> None:
         self._is_up = state is LinkState.UP

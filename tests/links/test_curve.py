@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from alaska.errors import CannotBind, ConfigurationError, Refused
 from alaska.interfaces import Attempt, Bind, CurveKeys, Entry, ILink, KeyPair, LinkState, Mechanism, Verdict
-from alaska.links import Network, curve
+from alaska.links import Network, curve, dealer
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 
 NEEDS_CURVE = unittest.skipUnless(curve.is_available(), curve.NO_CURVE)
@@ -98,14 +98,16 @@ class CurveTests(LinkTestCase):
         self.assertEqual(link.fault, f"the broker does not accept this client's key, {mallory.public}")
 
     async def test_wrong_server_key(self) -> None:
-        """A client that expects another broker does not connect; the link says what may be wrong, and tries again."""
+        """A client that expects another broker is not connected; the link says what may be wrong, then gives up."""
+        self.patch(dealer, "FAULTS_TO_REFUSE", 4)
         link, changes = self.link(Mechanism.CURVE, self.keys(server=curve.new_pair().public)), Waiter()
         link.start(Waiter(), changes)
         await until(lambda: bool(link.fault))
         self.assertIn(f"the broker at {self.endpoint[Mechanism.CURVE]} ends the connection during", link.fault)
         self.assertIn("perhaps it has another key", link.fault)
-        self.assertNotIn(LinkState.UP, changes.got)
         self.assertNotIn(LinkState.REFUSED, changes.got)
+        await until(lambda: LinkState.REFUSED in changes.got)
+        self.assertNotIn(LinkState.UP, changes.got)
         self.assertEqual(self.asked, [])
 
     async def test_wrong_mechanism(self) -> None:
