@@ -125,6 +125,8 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         Chart("Sessions that ended", "ops", (("{{reason}}", rate("alaska_broker_clients_closed_total", "reason")),)),
         Chart("Workers", "short", (("{{service}}", total("alaska_broker_service_workers", "service")),)),
         Chart("Commands refused", "ops", (("{{reason}}", rate("alaska_broker_commands_refused_total", "reason")),)),
+        Chart("Logins refused", "ops", (("{{reason}}", rate("alaska_broker_logins_refused_total", "reason")),)),
+        Chart("Answers by HTTP", "ops", (("{{status}}", rate("alaska_http_responses_total", "status")),)),
     ),
     "Worker": (
         Chart("Runs", "ops", (("{{outcome}}", rate("alaska_worker_requests_total", "outcome")),)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alaska.admin import loop_lag
 from alaska.admin.families import Family
+from alaska.admin.http import figures as http
 from alaska.admin.metrics import LEFT_OUT
 from alaska.broker import details
 from alaska.broker import figures as broker
@@ -18,6 +19,7 @@ UNITS = {"_seconds": "seconds", "_bytes": "octets", "_rows": "rows", "_records":
 TABLES = {
     "broker": broker.FAMILIES,
     "worker": worker.FAMILIES,
+    "http": http.FAMILIES,
     "process": loop_lag.FAMILIES,
     "detailed": (*details.FAMILIES, *worker.DETAILS, LEFT_OUT),
 }

@@ -76,7 +76,7 @@ class AdminService:
             self._counters.invalid += 1
 
     def _refuse(self, client: Client, command: mlm.ServiceSend) -> None:
-        self._counters.refused += 1
+        self._counters.access_refused += 1
         self._counters.admin_refused += 1
         reason = REFUSED.format(service=ADDRESS.decode())
         if command.tracker and not client.is_plain:

@@ -15,7 +15,7 @@ class Counters:
     invalid: int = 0
     refused: int = 0
     access_refused: int = 0
-    """Commands that the access rules have refused."""
+    """What the access rules, or the protection of the services of the broker, have refused (status 401)."""
     wrong_user: int = 0
     """Messages with the routing id of a session of another user."""
     over_limit: int = 0

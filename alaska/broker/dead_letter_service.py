@@ -63,7 +63,7 @@ class DeadLetterService:
             answered = answer(self._queues, command.subject, content, now).addCallback(reply)
             answered.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
             return
-        self._counters.refused += 1
+        self._counters.access_refused += 1
         if command.tracker and not client.is_plain:
             client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, ACCESS_REFUSED.encode()))
         else:

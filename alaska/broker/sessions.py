@@ -118,7 +118,7 @@ class Sessions:
     def _refused(self, address: bytes, user: bytes | None, is_c: bool) -> mlm.Error | None:
         """Return the error for a client that may not open a session, or None; ``is_c``: it may be a C client."""
         if not self.is_valid(self._router.login):
-            self._counters.refused += 1
+            self._counters.access_refused += 1
             return mlm.Error(errors.ACCESS_REFUSED, INVALID_LOGIN)
         if self._most_clients is not None and len(self._clients) >= self._most_clients:
             self._counters.refused += 1
@@ -215,6 +215,6 @@ class Sessions:
         ZeroMQ cannot close their connections. So such a connection stays, but a session cannot be opened on it.
         """
         for client in [client for client in self._clients if not self.is_valid(client.login)]:
-            self._counters.refused += 1
+            self._counters.access_refused += 1
             self._log.warn("{client.name}: its password or key is not valid any more", client=client)
             self.end_with_error(client, errors.ACCESS_REFUSED, now, "revoked", INVALID_LOGIN)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from alaska.admin.families import Family, Kind, Selected, by, one
+from alaska.admin.http.figures import figures
 from alaska.admin.http.metrics import MetricsPages
 from alaska.admin.http.routes import Route
 from alaska.admin.metrics import DetailsPage, MetricsPage
@@ -100,3 +102,31 @@ class TokenTests(HTTPCase):
         for path in ("/metrics", "/metrics/detailed"):
             self.assertEqual(self.ask("GET", path).status, 401)
             self.assertEqual(self.ask("GET", path, user="bob").status, 200)
+
+
+class EndpointTests(HTTPCase):
+    """The metrics of the endpoint itself."""
+
+    def values(self) -> dict[str, dict[tuple[str, ...], Any]]:
+        """Return all values by name and labels."""
+        return {family.name.removeprefix("alaska_http_"): dict(values) for family, values in figures(self.site)}
+
+    def test_statuses(self) -> None:
+        """Answers are counted by status; the frequent ones are shown before they occur."""
+        self.assertEqual(self.values()["responses_total"]["401",], 0)
+        self.ask("GET", "/livez")
+        self.ask("GET", "/livez", "Authorization: Bearer wrong")
+        self.ask("GET", "/nowhere")
+        counts = self.values()["responses_total"]
+        self.assertEqual((counts["200",], counts["401",], counts["404",]), (1, 1, 1))
+
+    def test_connections(self) -> None:
+        """Connections are counted, and so is what is malformed."""
+        connection = self.connect()
+        connection.send(b"nonsense\r\n\r\n")
+        shown = self.values()
+        self.assertEqual(
+            [shown[name][()] for name in ("connections", "connections_opened_total", "refused_total")], [1, 1, 1]
+        )
+        connection.drop()
+        self.assertEqual(self.values()["connections"][()], 0)

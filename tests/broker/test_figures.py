@@ -132,6 +132,14 @@ class FiguresTests(FiguresCase):
         names = [labels for family, values in self.shown() if family in REQUESTS[:1] for labels, _ in values]
         self.assertEqual(names, [("",)])
 
+    def test_refused(self) -> None:
+        """Who asks the broker's own services without the right to do so is counted with accesses that are refused."""
+        self.router.is_local = False
+        for service in (b"alaska.admin", b"alaska.letters"):
+            self.open(f"to {service!r}", mlm.ServiceSend(service, b"letters", b"", 0, ()), credit=1)
+        self.assertEqual(self.value("broker_commands_refused_total", "access"), 2)
+        self.assertEqual(self.value("broker_commands_refused_total", "limit"), 0)
+
     def test_paused(self) -> None:
         """Paused services are counted."""
         self.open("a", OFFER, credit=5)

@@ -144,6 +144,7 @@ class Exchange(Request):
         if self._disconnected:
             return
         self._answer = answer
+        self._site.answered[answer.status] += 1
         self.setResponseCode(answer.status)
         for name, value in {**SAFE_HEADERS, b"Content-Type": answer.kind, **answer.headers}.items():
             self.setHeader(name, value)

@@ -101,6 +101,7 @@ def serve(
     contents.lag = lag.worst
     contents.ready.insert(0, lambda: [] if program.running else [check("program", STOPPING)])
     http = HTTPService(reactor, endpoint, contents.pages)
+    contents.metrics.append(http.figures)
     http.setServiceParent(program)
     _add([*services, http.connections], program)
 

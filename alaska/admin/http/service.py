@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
+from alaska.admin.families import Filled
 from alaska.admin.http.desk import Desk
 from alaska.admin.http.exchange import Exchange
+from alaska.admin.http.figures import figures
 from alaska.admin.http.gate import Gate, LevelOf
 from alaska.admin.http.routes import Routes
 from alaska.admin.http.sessions import Sessions
@@ -142,6 +144,10 @@ class HTTPService(Service):
             return None
         host: Any = self._port.getHost()
         return str(TCP(host.host, host.port))
+
+    def figures(self) -> Iterable[Filled]:
+        """Return the metrics of the endpoint."""
+        return () if self.site is None else figures(self.site)
 
     def startService(self) -> None:
         """Serve the endpoint, or wait until the process that has it ends.

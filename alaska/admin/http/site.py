@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -52,6 +53,8 @@ class Site(ServerFactory):
         self._channels: dict[Channel, None] = {}
         self._octets = 0
         self.accepted = 0
+        self.answered: Counter[int] = Counter()
+        """The number of answers by status."""
         self.refused = 0
         """The number of connections and of malformed, too large or too slow requests that were refused."""
 
