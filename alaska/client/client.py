@@ -24,11 +24,10 @@ a number out of range, and :exc:`ValueTooLong`, a ValueError, for a name of more
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
 from alaska import errors
 from alaska.client.connection import Connection
@@ -46,17 +45,16 @@ from alaska.client.delivery import (
     to_properties,
     to_text,
 )
+from alaska.client.delivery_queue import DeliveryQueue
+from alaska.client.reply_credit import ReplyCredit
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import CurveKeys, INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import to_octets as octets_of_value
-from alaska.mlm.states import State
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
-
-Answer = TypeVar("Answer")
 
 DEAD_LETTER_SERVICE = "alaska.letters"
 ADMIN_SERVICE = b"alaska.admin"
@@ -64,8 +62,6 @@ MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
 MOST_CREDIT = 2**24
 """The maximum credit of one call."""
-AUTO_CREDIT = 1000
-"""The credit that the client maintains while it confirms all deliveries automatically."""
 
 
 class Client(Connection):
@@ -103,16 +99,12 @@ class Client(Connection):
             if call is not None and not callable(call):
                 raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
         super().__init__(endpoint, address, (username, password, curve), network, reactor, most_messages, most_octets)
-        self._deliver = deliver if deliver is not None else self._enqueue
+        self._queue = DeliveryQueue()
+        self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
         self._trackers = Trackers(to_octets(address), self._machine.fence)
         self._stream: bytes | None = None
-        self._deliveries: deque[Delivery] = deque()
-        self._waiting: deque[Deferred[Delivery]] = deque()
-        self._is_without_credit = True
-        self._auto_confirms = False
-        # Credit that was given for replies that did not arrive.
-        self._spare_credit = 0
+        self._reply_credit = ReplyCredit(self._machine, self._trackers)
         if credit is not None:
             self.give_credit(credit)
 
@@ -273,32 +265,11 @@ class Client(Connection):
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
         check(command)
         self._check_open()
-        if self._is_without_credit and not self._auto_confirms and self._machine.may_confirm:
-            # Before the request: only credit clients get confirmations for their requests.
-            self._auto_confirms = True
-            self._machine.give_credit(AUTO_CREDIT)
+        self._reply_credit.before_request()
         self._machine.send(command)
-        if self._machine.may_be_confirmed and not self._is_without_credit:
-            self._give_spare_credit()
+        self._reply_credit.sent_request()
         asked = self._trackers.ask(tracker, command.subject, needs_offer).addTimeout(timeout, self._reactor)
-        return asked.addBoth(self._note_spare_credit)
-
-    def _give_spare_credit(self) -> None:
-        """Give credit for one more reply, from the spare credit if there is any.
-
-        Other mail, such as a reply that came too late, may have used it up while no reply was awaited.
-        """
-        left = self._machine.credit - self._trackers.awaited_replies
-        self._spare_credit = max(0, min(self._spare_credit, left))
-        if self._spare_credit > 0:
-            self._spare_credit -= 1
-        else:
-            self._machine.give_credit(1)
-
-    def _note_spare_credit(self, result: Answer) -> Answer:
-        """Add the credit of a request that has ended to the spare credit; a reply has subtracted it before."""
-        self._spare_credit += 1
-        return result
+        return asked.addBoth(self._reply_credit.ended_request)
 
     def letters(self, what: str, **options: int) -> Deferred[dict[str, Any]]:
         """Query dead letters: ``list`` (after, limit), ``read``, ``replay`` or ``drop`` (position).
@@ -330,8 +301,9 @@ class Client(Connection):
 
     def give_credit(self, amount: int) -> None:
         """Accept ``amount`` more deliveries, 0 to 2^24; from now on each must be confirmed with :meth:`confirm`."""
-        self._is_without_credit = self._auto_confirms = False
-        self._machine.give_credit(to_number(amount, MOST_CREDIT, "credit"))
+        to_number(amount, MOST_CREDIT, "credit")
+        self._reply_credit.program_gives()
+        self._machine.give_credit(amount)
 
     def confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
         """Confirm a delivery.
@@ -356,47 +328,22 @@ class Client(Connection):
 
     def __anext__(self) -> Deferred[Delivery]:
         """Return the next delivery; the iteration ends when the client is closed."""
-        if self._deliveries:
-            return succeed(self._deliveries.popleft())
-        waiting: Deferred[Delivery] = Deferred(self._waiting.remove)
-        if self._machine.state is State.CLOSED:
-            waiting.errback(self._error or StopAsyncIteration())
-        else:
-            self._waiting.append(waiting)
-        return waiting
-
-    def _enqueue(self, delivery: Delivery) -> None:
-        if self._waiting:
-            self._waiting.popleft().callback(delivery)
-        else:
-            self._deliveries.append(delivery)
+        return self._queue.next()
 
     # Callbacks of the state machine
 
     def delivered(self, command: Delivered, session: int) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
         delivery = Delivery(command, session)
-        if self._auto_confirms:
+        if self._reply_credit.is_automatic:
             self.confirm(delivery)
-            if self._machine.credit <= AUTO_CREDIT // 2:
-                self._machine.give_credit(AUTO_CREDIT - self._machine.credit)
-        if self._trackers.awaited_replies and self._is_answer(delivery):
-            return
-        self._deliver(delivery)
-
-    def _is_answer(self, delivery: Delivery) -> bool:
-        """Return whether a delivery is an awaited reply; other deliveries must not use up the credit of replies."""
-        if self._trackers.awaits(delivery):
-            self._spare_credit -= 1
-            if not self._auto_confirms:
+            self._reply_credit.refill()
+        if self._trackers.awaited_replies:
+            if self._reply_credit.is_for(delivery) and not self._reply_credit.is_automatic:
                 self.confirm(delivery)
-        elif (
-            not self._is_without_credit
-            and self._machine.credit < self._trackers.awaited_replies
-            and self._machine.may_be_confirmed
-        ):
-            self._machine.give_credit(1)
-        return self._trackers.take_reply(delivery)
+            if self._trackers.take_reply(delivery):
+                return
+        self._deliver(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
@@ -419,9 +366,7 @@ class Client(Connection):
 
     def _notify_closed(self, error: errors.ClientError | None) -> None:
         super()._notify_closed(error)
-        waiting, self._waiting = self._waiting, deque()
-        for next_delivery in waiting:
-            next_delivery.errback(error or StopAsyncIteration())
+        self._queue.close(error)
 
 
 def _decode_reply(answer: Delivery) -> dict[str, Any]:

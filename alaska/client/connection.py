@@ -61,14 +61,7 @@ class Connection:
     ) -> None:
         if not isinstance(endpoint, str):
             raise TypeError(f"an endpoint must be text, not {type(endpoint).__name__}")
-        username, password, curve = credentials
-        for value in (username, password):
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"user name and password must be text, not {type(value).__name__}")
-        if curve is not None and not isinstance(curve, CurveKeys):
-            raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
-        if curve is not None and (username, password) != (None, None):
-            raise ValueError("a client has either a user name and password, or keys")
+        _check_credentials(*credentials)
         octets = to_octets(address)
         check(mlm.ConnectionOpen(octets))
         to_number(most_messages, MOST_POSITION, "most_messages")
@@ -329,3 +322,13 @@ class Connection:
     def _pending(self) -> list[Deferred[Any]]:
         """Return further Deferreds that fail when the client is closed."""
         return []
+
+
+def _check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
+    for value in (username, password):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"user name and password must be text, not {type(value).__name__}")
+    if curve is not None and not isinstance(curve, CurveKeys):
+        raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
+    if curve is not None and (username, password) != (None, None):
+        raise ValueError("a client has either a user name and password, or keys")

@@ -1,0 +1,44 @@
+"""The deliveries of a client over which a program iterates."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from alaska import errors
+from alaska.client.delivery import Delivery
+
+
+class DeliveryQueue:
+    """Holds deliveries until the program asks for them, or Deferreds until there are deliveries."""
+
+    def __init__(self) -> None:
+        self._deliveries: deque[Delivery] = deque()
+        self._waiting: deque[Deferred[Delivery]] = deque()
+        self._is_closed = False
+        self._error: errors.ClientError | None = None
+
+    def add(self, delivery: Delivery) -> None:
+        """Add a delivery."""
+        if self._waiting:
+            self._waiting.popleft().callback(delivery)
+        else:
+            self._deliveries.append(delivery)
+
+    def next(self) -> Deferred[Delivery]:
+        """Return the next delivery; after :meth:`close`, and what was added before, the Deferred fails."""
+        if self._deliveries:
+            return succeed(self._deliveries.popleft())
+        if self._is_closed:
+            return fail(self._error or StopAsyncIteration())
+        waiting: Deferred[Delivery] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
+
+    def close(self, error: errors.ClientError | None) -> None:
+        """End the iteration, with an error if there is one."""
+        self._is_closed, self._error = True, error
+        waiting, self._waiting = self._waiting, deque()
+        for each in waiting:
+            each.errback(error or StopAsyncIteration())
