@@ -19,7 +19,7 @@ def add_broker(
     """Add a broker to what a process shows and does."""
     contents.ready.append(service.readiness)
     contents.warnings.append(service.warnings)
-    contents.decide = service.decide
+    contents.decide, contents.is_valid = service.decide, service.is_valid
     contents.metrics.append(service.figures)
     contents.details.update(details(service.administration))
     contents.administered.append(("/api/v1", Served(service.administration)))

@@ -129,6 +129,10 @@ class BrokerService(OperatedService):
         self._decide(self._security, Attempt(Mechanism.PLAIN, address, username, password), decided.callback)
         return decided
 
+    def is_valid(self, login: str) -> bool:
+        """Return whether a login that :meth:`decide` has accepted would be accepted again."""
+        return self._security is not None and self._security.is_valid(login)
+
     def startService(self) -> None:
         """Serve the endpoints.
 

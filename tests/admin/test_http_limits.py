@@ -95,12 +95,18 @@ class FramingTests(LimitsCase):
     def test_pipelined(self) -> None:
         """Requests that are sent one after the other are answered in order, however they are divided."""
         both = POST + b"Content-Length: 3\r\n" + TOKEN + b"\r\nabc" + POST + TOKEN
-        both += b"Transfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;ext=1\r\nf\r\n0\r\n\r\n"
+        both += b"Transfer-Encoding: Chunked\r\n\r\n2\r\nde\r\n1;ext=1\r\nf\r\n0\r\n\r\n"
         for size in (1, 7, len(both)):
             connection = self.connect()
             for start in range(0, len(both), size):
                 connection.send(both[start : start + size])
             self.assertEqual([answer.body for answer in connection.answers], [b"abc", b"def"])
+
+    def test_encoded_body(self) -> None:
+        """A body that is compressed is refused, as it would be taken for the content itself."""
+        for encoding, status in {"gzip": 415, "identity, gzip": 415, "x": 415, "Identity": 200}.items():
+            answer = self.ask("POST", "/echo", f"Content-Encoding: {encoding}", body=b"x", user="ann")
+            self.assertEqual(answer.status, status, encoding)
 
 
 class SizeTests(LimitsCase):

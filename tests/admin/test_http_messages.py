@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from twisted.internet.defer import fail
 
 from alaska import errors
 from alaska.admin.http.events import HEARTBEAT_SECONDS, MOST_LAG_SECONDS, MOST_OF_ONE
 from alaska.client import Client
-from tests.admin.http_case import Connection, parse
+from tests.admin.http_case import Connection, parse, token_lines
 from tests.admin.messages_case import MessagesCase
 
 STREAM = "/api/v1/streams/news"
@@ -76,6 +78,38 @@ class StreamTests(MessagesCase):
         self.assertEqual(self.ids(self.begin("GET", f"{STREAM}?from=0", "Last-Event-ID: 2")), ["3"])
         for bad in ("x", "-1", str(2**64)):
             self.assertEqual(self.begin("GET", STREAM, f"Last-Event-ID: {bad}").answers[0].status, 400)
+
+    def test_first_position(self) -> None:
+        """`start` is the oldest record, and `now`, as nothing, means new ones only."""
+        self.publish(b"1", b"2")
+        self.assertEqual(self.ids(self.begin("GET", f"{STREAM}?from=start&match=")), ["1", "2"])
+        readers = [self.begin("GET", f"{STREAM}?{query}") for query in ("from=now", "from=&match=", "")]
+        self.publish(b"3")
+        self.assertEqual([self.ids(reader) for reader in readers], [["3"]] * 3)
+        for bad in ("end", "-1", "1e1", str(2**64 - 1), "%FF", "\u0663"):
+            self.assertEqual(self.begin("GET", f"{STREAM}?from={quote(bad, '%')}").answers[0].status, 400, bad)
+
+    def test_unbuffered(self) -> None:
+        """Proxies are told to pass events on at once, and caches not to keep them."""
+        headers = self.begin("GET", STREAM).answers[0].headers
+        self.assertEqual((headers["x-accel-buffering"], headers["cache-control"]), ("no", "no-store"))
+
+    def test_lost_right(self) -> None:
+        """A reader whose right or token is taken away is disconnected at the next heartbeat."""
+        for take_away in (
+            lambda: self.denied.add(("cid", "read", b"news")),
+            lambda: self.file.write_text(token_lines().replace("cid send", "eve send")),
+            lambda: self.file.write_text(""),
+        ):
+            self.denied.clear()
+            self.file.write_text(token_lines())
+            reader = self.begin("GET", STREAM)
+            self.pass_time(HEARTBEAT_SECONDS + 1)
+            self.assertEqual(len(self.events), 1)
+            take_away()
+            self.pass_time(HEARTBEAT_SECONDS + 1)
+            self.assertEqual(len(self.events), 0)
+            self.assertTrue(reader.wire.value().endswith(b"0\r\n\r\n"))
 
     def test_heartbeat(self) -> None:
         """A quiet stream has heartbeats."""

@@ -30,9 +30,9 @@ class UsersCase(HTTPCase):
             yield Route("POST", f"/{role.word}", answer, role, "A change.", answers)
             yield Route("GET", f"/{role.word}", answer, role, "A page.", answers)
 
-    def log_in(self, body: bytes) -> Got:
+    def log_in(self, body: bytes, *headers: str) -> Got:
         """Log in."""
-        return self.ask("POST", "/api/v1/session", JSON, body=body)
+        return self.ask("POST", "/api/v1/session", JSON, *headers, body=body)
 
     def cookie_of(self, answer: Got) -> str:
         """Return the header with the cookie that an answer has set."""
@@ -102,10 +102,18 @@ class OpenTests(UsersCase):
             "127.0.0.1.evil.example",
             "10.0.0.1",
             "",
-            "[::1",
-            "a@localhost",
         ):
-            self.assertEqual(self.ask("GET", "/view", host=host).status, 421, host)
+            answer = self.wire_of("GET", "/view", host)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n"), host)
+        for host in ("[::1", "a@localhost", "localhost:x", "localhost:1 evil.example", "localhost, evil.example"):
+            self.assertEqual(self.ask("GET", "/view", host=host).status, 400, host)
+
+    def wire_of(self, method: str, path: str, host: str) -> bytes:
+        """Return what a request is answered with."""
+        connection = self.connect()
+        connection.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        octets: bytes = connection.wire.value()
+        return octets
 
     def test_no_host(self) -> None:
         """A request of HTTP/1.1 has one header Host."""
@@ -123,6 +131,14 @@ class OpenTests(UsersCase):
         self.assertEqual(self.ask("GET", "/view", *link).status, 200)
         self.assertEqual(self.ask("POST", "/all", *link, user="ann").status, 403)
         self.assertEqual(self.ask("GET", "/view", *link[:2], "Sec-Fetch-Dest: iframe").status, 403)
+
+    def test_origin(self) -> None:
+        """A page of another origin is recognized by the header Origin as well, whatever else the browser sends."""
+        for origin in ("https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "localhost", ""):
+            for extra in ((), (SAME,)):
+                self.assertEqual(self.ask("GET", "/view", f"Origin: {origin}", *extra).status, 403, origin)
+                self.assertEqual(self.ask("POST", "/all", f"Origin: {origin}", *extra, user="ann").status, 403)
+        self.assertEqual(self.ask("POST", "/all", "Origin: http://localhost", user="ann").status, 200)
 
     def test_no_cors(self) -> None:
         """No answer lets a page of another origin read it, and a preflight gets no permission."""
@@ -154,6 +170,13 @@ class NeedsTokenTests(UsersCase):
     def test_hosts(self) -> None:
         """If host names are set, only these are served."""
         self.assertEqual(self.ask("GET", "/livez", host="localhost").status, 421)
+
+    def test_origin(self) -> None:
+        """A proxy may use another host name than the page's, if the settings name both."""
+        expected = {"https://alaska.example": 200, "https://ALASKA.example:8443": 200, "https://evil.example": 403}
+        for origin, status in expected.items():
+            answer = self.ask("POST", "/all", f"Origin: {origin}", user="ann", host="alaska.example:1")
+            self.assertEqual(answer.status, status, origin)
 
 
 class SessionTests(UsersCase):
@@ -203,6 +226,27 @@ class SessionTests(UsersCase):
         self.file.write_text("")
         self.assertEqual(self.ask("GET", "/all", cookie).status, 401)
         self.assertEqual(len(self.sessions), 0)
+
+    def test_changed_password(self) -> None:
+        """A session ends when the password with which it began would not be accepted any more."""
+        self.verdict = Verdict(Entry.GRANTED, login="plain:eve:1")
+        cookie = self.cookie_of(self.log_in(b'{"user": "eve", "password": "x"}'))
+        valid = {"plain:eve:1"}
+        self.sessions.is_valid = valid.__contains__
+        self.assertEqual(self.ask("GET", "/view", cookie).body, b"eve")
+        valid.clear()
+        self.assertEqual(self.ask("DELETE", "/api/v1/session", cookie, SAME).headers["set-cookie"][:8], "alaska=;")
+        self.assertNotEqual(self.ask("GET", "/view", cookie).body, b"eve")
+        self.assertEqual(len(self.sessions), 0)
+
+    def test_second_login(self) -> None:
+        """A login ends the former session of the browser, and does not take over the value of its cookie."""
+        first = self.cookie_of(self.log_in(b'{"token": "T-bob"}'))
+        second = self.cookie_of(self.log_in(b'{"token": "T-ann"}', first, SAME))
+        self.assertNotEqual(first, second)
+        self.assertEqual((self.ask("GET", "/view", first).body, self.ask("GET", "/view", second).body), (b"", b"ann"))
+        chosen = self.cookie_of(self.log_in(b'{"token": "T-ann"}', "Cookie: alaska=chosen", SAME))
+        self.assertNotIn("chosen", chosen)
 
     def test_password(self) -> None:
         """A user of the broker logs in with the password, and has the role that the file names, or may view."""

@@ -64,6 +64,16 @@ class HTTPTests(HTTPCase):
         self.assertEqual(answer[0], 202)
         self.assertEqual((await self.ask(broker, "GET", "/api/v1/streams/s"))[0], 403)
         self.assertNotIn("secret", broker.output)
+        self.assertEqual(
+            json.loads((await self.ask(broker, "GET", "/api/v1/session", Cookie=cookie))[2])["user"], "eve"
+        )
+        self.config("passwords", "eve=other\n")
+        broker.send_signal(signal.SIGHUP)
+        await broker.until("the password of eve has changed")
+        self.assertEqual(json.loads((await self.ask(broker, "GET", "/api/v1/session", Cookie=cookie))[2])["user"], "")
+        self.assertEqual(
+            (await self.ask(broker, "POST", path, b"x", Cookie=cookie, Sec_Fetch_Site="same-origin"))[0], 401
+        )
 
     async def test_access_rules(self) -> None:
         """The access rules of the broker hold for users of HTTP."""

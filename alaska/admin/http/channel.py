@@ -127,7 +127,7 @@ class Channel(HTTPChannel):
         """Refuse a body that is too large before it is sent, and start the time for it."""
         request = self.requests[-1]
         encodings = request.requestHeaders.getRawHeaders(b"Transfer-Encoding", [])
-        if encodings and (encodings != [b"chunked"] or self._version != b"HTTP/1.1"):
+        if encodings and ([each.lower() for each in encodings] != [b"chunked"] or self._version != b"HTTP/1.1"):
             self.refuse(HTTPStatus.BAD_REQUEST)
             return
         most = self.site.most_octets(request)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 
 from alaska.admin.http.answers import Answer
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.gate import Gate, Who
-from alaska.admin.http.routes import Asked, Routes
+from alaska.admin.http.routes import Asked, Route, Routes
 from alaska.admin.http.tls import certificate_name
 from alaska.errors import HTTPRefused
 
@@ -43,6 +44,8 @@ class Desk:
         if method == "OPTIONS":
             return Answer(204, headers={b"Allow": self._routes.allowed(exchange.path)})
         route, names = self._routes.find(method, exchange.path)
+        if headers.get("content-encoding", b"identity").lower() != b"identity":
+            raise HTTPRefused(415, "the body must not be encoded", headers={b"Accept-Encoding": b"identity"})
         who = exchange.who
         if not isinstance(who, Who):
             raise who
@@ -57,8 +60,19 @@ class Desk:
             address=_host_of(exchange),
             is_secure=exchange.isSecure(),
             cookie=who.cookie,
+            is_valid=partial(self._is_valid, exchange, route),
         )
         return route.call(asked)
+
+    def _is_valid(self, exchange: Exchange, route: Route) -> bool:
+        """Return whether a request that was accepted would be accepted again from the same user."""
+        former = exchange.who
+        try:
+            who = self._identify(exchange)
+            self._gate.check_role(who, route.role, route.level, False, exchange.headers)
+        except HTTPRefused:
+            return False
+        return isinstance(former, Who) and who.user.name == former.user.name
 
     def _identify(self, exchange: Exchange) -> Who:
         headers = exchange.headers

@@ -7,6 +7,7 @@ is the position of its record, so that a program that connects again, with ``Las
 from __future__ import annotations
 
 import base64
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -43,6 +44,10 @@ MOST_LAG_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 RETRY_MILLISECONDS = 2000
 MOST_POSITION = 2**64 - 1
+_POSITION = re.compile("[0-9]{1,20}")
+START, NOW = "start", "now"
+# Proxies that collect an answer before they pass it on, such as nginx, pass this one on at once.
+_UNBUFFERED = {b"X-Accel-Buffering": b"no"}
 
 
 class Event(msgspec.Struct, omit_defaults=True):
@@ -98,7 +103,11 @@ class EventStreams:
         position = start_of(asked)
         pattern = str(asked.arguments.get("match") or "").encode("utf-8", "surrogateescape")
         encoding = str(asked.arguments.get("encoding") or "")
-        events = EventStream(self, stream, encoding == "base64")
+
+        def may_read() -> bool:
+            return asked.is_valid() and self._may(asked.user.name, "read", stream, b"")
+
+        events = EventStream(self, stream, encoding == "base64", may_read)
         client = events.client = self._make_client("", deliver=events.deliver, credit=CREDIT)
         self._open[events] = who
         try:
@@ -110,7 +119,7 @@ class EventStreams:
         except BaseException:
             events.end()
             raise
-        return Answer(HTTPStatus.OK, b"", EVENTS, source=events)
+        return Answer(HTTPStatus.OK, b"", EVENTS, _UNBUFFERED, events)
 
     def closed(self, events: EventStream) -> None:
         """Forget an event stream."""
@@ -130,10 +139,14 @@ class EventStreams:
 
 @implementer(IPushProducer)
 class EventStream:
-    """One event stream; it begins when the answer has begun, and what arrives before waits."""
+    """One event stream; it begins when the answer has begun, and what arrives before waits.
 
-    def __init__(self, streams: EventStreams, stream: bytes, is_binary: bool) -> None:
+    It ends when ``may_read`` returns False.
+    """
+
+    def __init__(self, streams: EventStreams, stream: bytes, is_binary: bool, may_read: Callable[[], bool]) -> None:
         self._streams = streams
+        self._may_read = may_read
         self._stream = stream
         self._is_binary = is_binary
         self._consumer: Exchange | None = None
@@ -189,7 +202,9 @@ class EventStream:
             self._used = 0
 
     def _beat(self) -> None:
-        if self._consumer is not None and not self._is_paused:
+        if not self._may_read():
+            self.finish()
+        elif self._consumer is not None and not self._is_paused:
             self._consumer.write(b": heartbeat\n\n")
 
     def pauseProducing(self) -> None:  # noqa: N802
@@ -232,11 +247,23 @@ def start_of(asked: Asked) -> int:
     """
     last = asked.headers.get("last-event-id", b"").strip()
     if last:
-        if not last.isdigit() or len(last) > len(str(MOST_POSITION)) or int(last) >= MOST_POSITION:
+        if not _POSITION.fullmatch(last.decode("latin-1")) or int(last) >= MOST_POSITION:
             raise HTTPRefused(400, "Last-Event-ID must be a position")
         return int(last) + 1
-    given = asked.arguments.get("from")
-    return mlm.LIVE_ONLY if given is None else int(given)
+    return int(asked.arguments["from"])
+
+
+def read_position(text: str) -> int:
+    """Return the position for the argument ``from``; an empty text is the same as no argument.
+
+    :raises ValueError: it is none.
+    """
+    if text in ("", NOW):
+        return mlm.LIVE_ONLY
+    position = 0 if text == START else int(text) if _POSITION.fullmatch(text) else MOST_POSITION
+    if position >= MOST_POSITION:
+        raise ValueError(text)
+    return position
 
 
 def event_of(record: mlm.StreamRecord, is_binary: bool) -> Event:

@@ -145,7 +145,7 @@ class Exchange(Request):
             return
         self._answer = answer
         self._site.answered[answer.status] += 1
-        self.setResponseCode(answer.status)
+        self.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
         for name, value in {**SAFE_HEADERS, b"Content-Type": answer.kind, **answer.headers}.items():
             self.setHeader(name, value)
         if answer.status == HTTPStatus.NO_CONTENT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -18,6 +19,7 @@ _SCHEME = "bearer "
 _CHALLENGE = {b"WWW-Authenticate": b'Bearer realm="alaska"'}
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _SAFE_SITES = (b"same-origin", b"none")
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{0,255})(?::[0-9]{0,5})?")
 
 
 LevelOf: TypeAlias = Callable[[str], Level | None]
@@ -73,6 +75,8 @@ class Gate:
         if len(hosts) > 1 or (is_http_1_1 and not hosts):
             raise HTTPRefused(400, "there must be one header Host")
         name = host_name(hosts[0]) if hosts else "localhost"
+        if name is None:
+            raise HTTPRefused(400, "the header Host is not valid")
         accepted = _LOCAL_NAMES | self._hosts if self._is_local else self._hosts
         if (self._is_local or self._hosts) and name not in accepted:
             raise HTTPRefused(421, "this host name is not served here; http/hosts names further ones")
@@ -82,10 +86,20 @@ class Gate:
 
         :raises HTTPRefused: the request comes from such a page.
         """
-        site = headers.get("sec-fetch-site")
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         is_link = headers.get("sec-fetch-mode") == b"navigate" and headers.get("sec-fetch-dest") == b"document"
         if site is not None and site not in _SAFE_SITES and (changes or not is_link):
             raise HTTPRefused(403, "pages of other origins may not use this")
+        # Browsers without Sec-Fetch-Site send this with what changes something.
+        if origin is not None and not self._is_own(origin, headers.get("host", b"")):
+            raise HTTPRefused(403, "pages of other origins may not use this")
+
+    def _is_own(self, origin: bytes, host: bytes) -> bool:
+        """Return whether an origin is that of our pages: that of the header Host, or one of the further host names."""
+        scheme, _, authority = origin.lower().partition(b"://")
+        if scheme not in (b"http", b"https"):
+            return False
+        return authority == host.lower() or host_name(authority) in self._hosts
 
     def identify(self, headers: Mapping[str, bytes], cookies: Mapping[str, str], certificate: str, now: float) -> Who:
         """Return who asks. ``certificate`` is the name in the client's checked TLS certificate, or empty.
@@ -141,9 +155,10 @@ class Gate:
             raise HTTPRefused(403, "with a cookie, changes need the header Sec-Fetch-Site: same-origin")
 
 
-def host_name(host: bytes) -> str:
-    """Return the name in a header Host, without the port and in lower case; an IPv6 address keeps its brackets."""
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return "".join(text.partition("]")[:2])
-    return text.partition(":")[0]
+def host_name(host: bytes) -> str | None:
+    """Return the name in a header Host, without the port and in lower case; an IPv6 address keeps its brackets.
+
+    Return None if it is not valid.
+    """
+    found = _HOST.fullmatch(host)
+    return None if found is None else found[1].decode("ascii").lower()

@@ -56,14 +56,20 @@ class Login:
             given = msgspec.json.decode(asked.body, type=Credentials)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise HTTPRefused(400, 'the body must be {"token": …} or {"user": …, "password": …}') from None
-        found = self._users.with_token(given.token) if given.token else await self._with_password(given, asked.address)
+        found = self._with_token(given.token) if given.token else await self._with_password(given, asked.address)
         if found is None:
             raise HTTPRefused(401, "the token, or user name and password, are not known")
-        key, user = found
-        cookie = set_cookie(self._sessions.begin(key, self._reactor.seconds()), asked.is_secure)
+        key, user, login = found
+        # The former session of this browser, perhaps of another user, ends; nobody chooses the value of a cookie.
+        self._sessions.end(asked.cookie)
+        cookie = set_cookie(self._sessions.begin(key, self._reactor.seconds(), login), asked.is_secure)
         return in_json(Session(user.name, user.role.word), 200, {b"Set-Cookie": cookie})
 
-    async def _with_password(self, given: Credentials, address: str) -> tuple[Key, User] | None:
+    def _with_token(self, token: str) -> tuple[Key, User, str] | None:
+        found = self._users.with_token(token)
+        return None if found is None else (*found, "")
+
+    async def _with_password(self, given: Credentials, address: str) -> tuple[Key, User, str] | None:
         if self._decide is None or not given.user:
             return None
         try:
@@ -75,7 +81,9 @@ class Login:
             raise HTTPRefused(429, "there were too many wrong passwords", headers={b"Retry-After": b"5"})
         if verdict.after > 0:
             await deferLater(self._reactor, verdict.after)
-        return self._users.with_name(PASSWORD, given.user) if verdict.entry is Entry.GRANTED else None
+        if verdict.entry is not Entry.GRANTED:
+            return None
+        return *self._users.with_name(PASSWORD, given.user), verdict.login
 
     def current(self, asked: Asked) -> Answer:
         """Answer who asks."""

@@ -51,7 +51,8 @@ class Contents:
     """What a process shows and does by HTTP.
 
     Without ``access``, messages cannot be sent and streams not read. ``decide`` decides about logins by password;
-    without it only tokens are accepted. ``administered`` are broker and worker, with the paths below which they are.
+    without it only tokens are accepted. ``is_valid`` says whether a login by password would be accepted again.
+    ``administered`` are broker and worker, with the paths below which they are.
     ``routes`` are further ones. ``metrics`` and ``details`` are what the parts of the process measure.
     """
 
@@ -59,6 +60,7 @@ class Contents:
     warnings: list[Warnings] = field(default_factory=list)
     access: Access | None = None
     decide: Decide | None = None
+    is_valid: Callable[[str], bool] = lambda _login: True
     administered: list[tuple[str, IAdministered]] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     metrics: list[Source] = field(default_factory=list)
@@ -72,6 +74,7 @@ class Contents:
         from alaska.admin.http.metrics import MetricsPages  # noqa: PLC0415
 
         routes += MetricsPages.of(self.metrics, self.details).routes()
+        parts.sessions.is_valid = self.is_valid
         routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
         for path, administered in self.administered:
             routes += operation_routes(administered, path)

@@ -20,7 +20,6 @@ from alaska.errors import HTTPRefused
 
 MOST_ARGUMENTS = 32
 MOST_NAME_OCTETS = 255
-_WHOLE = re.compile("[0-9]{1,20}")
 _DECIMAL = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
@@ -30,6 +29,7 @@ class Asked:
 
     ``names`` are the variable parts of the path, with their percent escapes decoded. ``arguments`` are those of the
     query, converted and checked; one that was not given has its default. Names of ``headers`` are in lower case.
+    ``is_valid`` returns whether the same request would still be accepted: for answers that last.
     """
 
     names: Mapping[str, bytes] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class Asked:
     address: str = ""
     is_secure: bool = False
     cookie: str = ""
+    is_valid: Callable[[], bool] = lambda: True
 
 
 Call: TypeAlias = "Callable[[Asked], Answer | Deferred[Answer]]"
@@ -59,19 +60,6 @@ class Parameter:
     schema: Mapping[str, Any]
     doc: str
     default: Any = None
-
-
-def whole(name: str, least: int, most: int, doc: str, default: int | None = None) -> Parameter:
-    """Return a parameter whose value is a whole number in a range."""
-
-    def read(text: str) -> int:
-        value = int(text) if _WHOLE.fullmatch(text) else -1
-        if not least <= value <= most:
-            raise ValueError(text)
-        return value
-
-    schema: dict[str, Any] = {"type": "integer", "minimum": least, "maximum": most}
-    return Parameter(name, read, f"a number from {least} to {most}", _with_default(schema, default), doc, default)
 
 
 def seconds(name: str, most: float, doc: str) -> Parameter:

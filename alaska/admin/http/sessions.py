@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import NamedTuple
 
 from alaska.admin.http.users import Key, digest
@@ -15,6 +16,7 @@ COOKIE = b"alaska"
 
 class _Session(NamedTuple):
     key: Key
+    login: str
     began: float
     used: float
 
@@ -22,21 +24,24 @@ class _Session(NamedTuple):
 class Sessions:
     """The sessions in memory; a restart ends them. Times are seconds of one monotonic clock.
 
-    A session ends an hour after its last request, twelve hours after the login, at the logout, or when newer ones take
-    its place. Only the digests of the cookies are kept.
+    A session ends an hour after its last request, twelve hours after the login, at the logout, when its token or
+    password is removed or changed, or when newer ones take its place. Only the digests of the cookies are kept.
+
+    ``is_valid`` returns whether the login of a session, by a password, would be accepted again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_valid: Callable[[str], bool] = lambda _login: True) -> None:
+        self.is_valid = is_valid
         # In the order of their last use.
         self._sessions: dict[str, _Session] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def begin(self, key: Key, now: float) -> str:
-        """Return the value of the cookie of a new session for the user of a key."""
+    def begin(self, key: Key, now: float, login: str = "") -> str:
+        """Return the value of the cookie of a new session for the user of a key; ``login`` is that of a verdict."""
         value = secrets.token_urlsafe(32)
-        self._sessions[digest(value)] = _Session(key, now, now)
+        self._sessions[digest(value)] = _Session(key, login, now, now)
         if len(self._sessions) > MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         return value
@@ -46,6 +51,8 @@ class Sessions:
         known = digest(value)
         session = self._sessions.pop(known, None)
         if session is None or now - session.used >= IDLE_SECONDS or now - session.began >= LONGEST_SECONDS:
+            return None
+        if session.login and not self.is_valid(session.login):
             return None
         self._sessions[known] = session._replace(used=now)
         return session.key

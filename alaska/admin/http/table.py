@@ -7,14 +7,15 @@ from collections.abc import Iterable
 import msgspec
 
 from alaska.admin.http.answers import EVENTS, OCTETS, TEXT, Answer
-from alaska.admin.http.events import MOST_POSITION, EventStreams
+from alaska.admin.http.events import MOST_POSITION, NOW, START, EventStreams, read_position
 from alaska.admin.http.health import Health, HealthPages
 from alaska.admin.http.login import Credentials, Login, Session
 from alaska.admin.http.messages import Messages
 from alaska.admin.http.openapi import document
 from alaska.admin.http.requests import LONGEST_WAIT, PATH, Accepted, Progress
-from alaska.admin.http.routes import Asked, Header, Route, Routes, seconds, text, whole, word
+from alaska.admin.http.routes import Asked, Header, Parameter, Route, Routes, seconds, text, word
 from alaska.admin.http.users import Role
+from alaska.mlm import commands as mlm
 
 API = "/api/v1"
 _TEXT, _OCTETS, _EVENTS = TEXT.decode(), OCTETS.decode(), EVENTS.decode()
@@ -120,7 +121,19 @@ def tracked_routes(messages: Messages) -> list[Route]:
 def event_routes(events: EventStreams) -> list[Route]:
     """Return the route by which streams are read."""
     parameters = (
-        whole("from", 0, MOST_POSITION, "Position of the first record; 0: the oldest. Without it, new ones only."),
+        Parameter(
+            "from",
+            read_position,
+            f"{START}, {NOW}, or a position below {MOST_POSITION}",
+            {
+                "oneOf": [
+                    {"enum": [START, NOW]},
+                    {"type": "integer", "minimum": 0, "exclusiveMaximum": MOST_POSITION},
+                ]
+            },
+            f"Position of the first record, `{START}` for the oldest, or `{NOW}` for new records, as without it.",
+            mlm.LIVE_ONLY,
+        ),
         text("match", "A pattern of the subjects (docs/patterns.md); without it, all.", default=""),
         word("encoding", ("utf-8", "base64"), "How content is written: `base64`, or as text if it is UTF-8.", "utf-8"),
     )
