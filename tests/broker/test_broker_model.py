@@ -14,7 +14,7 @@ from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import QueueKind, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
-from alaska.store import sqlite
+from alaska.store import write_batches
 from tests.broker.broker_model import BrokerModel
 from tests.broker.model_state import Peer
 from tests.histories import try_histories
@@ -307,7 +307,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         patch(stream, name, size)
     patch(streams, "FEED_RECORDS", stream.FEED_RECORDS)
     patch(streams, "FEED_BETWEEN_TICKS", 10)
-    patch(sqlite, "SPILL_OCTETS", 300)
+    patch(write_batches, "SPILL_OCTETS", 300)
 
 
 class BrokerModelTests(SynchronousTestCase):

@@ -16,6 +16,7 @@ from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
+from alaska.store.changes import Unwritten
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
@@ -48,7 +49,7 @@ class DurableTestCase(BrokerTestCase):
 
     def woken(self) -> None:
         """Notify the store that a write has ended."""
-        self.durable._collect()
+        self.durable._batches._collect()
 
     def write(self) -> None:
         """Write all pending changes."""
@@ -59,7 +60,7 @@ class DurableTestCase(BrokerTestCase):
 
     def crash(self) -> None:
         """End the broker as kill -9 does, which loses unwritten changes, and start another."""
-        self.durable._unwritten = type(self.durable._unwritten)()
+        self.durable._batches._unwritten = Unwritten()
         self.durable.close()
         self.begin()
 

@@ -114,7 +114,7 @@ class FileKind(LocalKind):
         """See :class:`StoreKind`; a crash loses the changes that are not written."""
         assert isinstance(store, SqliteStore)
         if not is_clean:
-            store._unwritten = Unwritten()
+            store._batches._unwritten = Unwritten()
         store.close()
         self._writing = None
         return self.open(store.file) if store.is_durable else self.make()

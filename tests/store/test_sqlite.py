@@ -14,10 +14,11 @@ from twisted.trial.unittest import TestCase
 
 from alaska.interfaces import Reactor
 from alaska.message import Message, Record
-from alaska.store import sqlite
+from alaska.store import sqlite, write_batches
 from alaska.store.changes import Changes
 from alaska.store.database import File, TemporaryFile
-from alaska.store.sqlite import LAZY_ATTEMPTS_SECONDS, LAZY_SECONDS, RETRY_SECONDS, SqliteStore, store_at
+from alaska.store.sqlite import SqliteStore, store_at
+from alaska.store.write_batches import LAZY_ATTEMPTS_SECONDS, LAZY_SECONDS, RETRY_SECONDS
 from alaska.store.writer_thread import WritingThread
 from tests.store.sqlite_case import JOBS, FileTestCase, connect_small, message
 
@@ -138,7 +139,8 @@ class WritingTests(FileTestCase):
     def test_disk_is_slower(self) -> None:
         """When too many changes are unwritten, the next change waits for the disk, so memory is bounded."""
         store = self.open()
-        self.patch(sqlite, "MOST_UNWRITTEN_OCTETS", 10_000)
+        for module in (sqlite, write_batches):
+            self.patch(module, "MOST_UNWRITTEN_OCTETS", 10_000)
         self.keep(store, 1)
         self.clock.advance(0)
         self.keep(store, *range(2, 1000))
@@ -149,7 +151,7 @@ class WritingTests(FileTestCase):
         """A temporary store writes only large amounts of changes, and leaves no file behind."""
         file = TemporaryFile()
         store = self.open(file)
-        self.patch(sqlite, "SPILL_OCTETS", 10_000)
+        self.patch(write_batches, "SPILL_OCTETS", 10_000)
         self.keep(store, *range(1, 30))
         self.assertEqual(self.stored, list(range(1, 30)))
         self.assertFalse(hasattr(self, "writing"))
@@ -191,7 +193,7 @@ class FailureTests(FileTestCase):
     def test_no_room(self) -> None:
         """When many changes cannot be written, the store reports that it has no room, and does not block."""
         store = self.open()
-        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        self.patch(write_batches, "MOST_UNSAFE_OCTETS", 10_000)
         self.keep(store, 1)
         self.clock.advance(0)
         self.writing.run("database or disk is full")
@@ -203,8 +205,8 @@ class FailureTests(FileTestCase):
     def test_no_room_for_a_temporary_file(self) -> None:
         """A temporary file that cannot be written does not make memory grow without limit, either."""
         store = self.open(TemporaryFile())
-        self.patch(sqlite, "SPILL_OCTETS", 1000)
-        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        self.patch(write_batches, "SPILL_OCTETS", 1000)
+        self.patch(write_batches, "MOST_UNSAFE_OCTETS", 10_000)
         self.keep(store, *range(1, 10))
         self.writing.run("database or disk is full")
         self.assertTrue(store.has_room)
@@ -217,8 +219,8 @@ class FailureTests(FileTestCase):
     def test_temporary_file_cannot_be_created(self) -> None:
         """A temporary file that cannot be created is tried again every second, and nothing is lost meanwhile."""
         store = self.open(TemporaryFile())
-        self.patch(sqlite, "SPILL_OCTETS", 1000)
-        self.patch(sqlite, "MOST_UNSAFE_OCTETS", 10_000)
+        self.patch(write_batches, "SPILL_OCTETS", 1000)
+        self.patch(write_batches, "MOST_UNSAFE_OCTETS", 10_000)
         folder = tempfile.tempdir
         self.patch(tempfile, "tempdir", "/nonexistent")
         self.keep(store, *range(1, 100))
@@ -265,8 +267,9 @@ class ThreadTests(TestCase):
 
     def test_temporary_file_is_hidden(self) -> None:
         """A temporary store remains usable after its file was unlinked."""
-        self.patch(sqlite, "SPILL_OCTETS", 1000)
-        self.patch(sqlite, "MOST_UNWRITTEN_OCTETS", 2000)
+        self.patch(write_batches, "SPILL_OCTETS", 1000)
+        for module in (sqlite, write_batches):
+            self.patch(module, "MOST_UNWRITTEN_OCTETS", 2000)
         store = store_at(cast("Reactor", global_reactor), None, "full")
         self.addCleanup(store.close)
         for position in range(1, 2001):

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.interfaces import IStore, Reactor
 from alaska.message import QueueName
-from alaska.store import sqlite
+from alaska.store import write_batches
 from alaska.store.database import File, TemporaryFile
 from alaska.store.memory import MemoryStore
 from alaska.store.sqlite import SqliteStore
@@ -78,7 +78,7 @@ class SpillingStoreTests(SqliteStoreTests):
 
     def make_store(self) -> SqliteStore:
         """Return an empty store."""
-        self.patch(sqlite, "SPILL_OCTETS", 0)
+        self.patch(write_batches, "SPILL_OCTETS", 0)
         return self.open(TemporaryFile())
 
     def reopen(self, store: IStore) -> IStore:
