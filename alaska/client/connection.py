@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, succeed
@@ -82,7 +83,11 @@ class Connection:
         self._requests: dict[Request, Deferred[None]] = {}
         self._flushes: deque[tuple[int, Deferred[None]]] = deque()
         self._error: errors.ClientError | None = None
-        self._is_refused = False
+        self.refused_since: float | None = None
+        """When the broker began to refuse the connection; None: it has accepted it since."""
+        self.refused: Callable[[errors.ClientError], None] = lambda _error: None
+        """Called whenever the broker refuses, after a reconnect, the connection or a subscription or offer that it
+        accepted before. The client stays open, and tries to connect again."""
         self._refused_writes = 0
         self.malformed = 0
         """The number of messages from the broker that could not be decoded."""
@@ -219,10 +224,8 @@ class Connection:
     def _link_changed(self, state: LinkState) -> None:
         fault = "" if self._link is None else self._link.fault
         was_connected = self._connecting is not None and self._connecting.called
-        if state is LinkState.REFUSED and was_connected and not self._is_refused:
-            self._is_refused = True
-            words = "{address}: {fault} any more; trying again"
-            self._log.error(words, address=printable(self.address), fault=printable(fault))
+        if state is LinkState.REFUSED and was_connected:
+            self.refused_again(errors.Refused(f"{fault or 'the broker refuses the connection'} any more"))
         self._machine.link(state, self._reactor.seconds(), fault)
 
     def _tick(self) -> None:
@@ -245,11 +248,19 @@ class Connection:
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        self._is_refused = False
+        self.refused_since = None
         if self._connecting is not None and not self._connecting.called:
             self._connecting.callback(None)
         else:
             self._log.info("{address}: connected again", address=self.address)
+
+    def refused_again(self, error: errors.ClientError) -> None:
+        """See :class:`alaska.mlm.listener.Listener`; also called if the link is refused again."""
+        if self.refused_since is None:
+            self.refused_since = self._reactor.seconds()
+            words = "{address}: {error}; trying again"
+            self._log.error(words, address=printable(self.address), error=printable(str(error)))
+        self.refused(error)
 
     def interrupted(self, state: State) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
@@ -261,6 +272,7 @@ class Connection:
         if asked is None:
             if error is not None:
                 self._log.error("{address}: {error}", address=self.address, error=error)
+                self.refused(error)
         elif error is None:
             asked.callback(None)
         else:

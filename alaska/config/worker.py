@@ -42,7 +42,7 @@ class WorkerSettings(Settings):
     environment: ClassVar[str] = "ALASKA"
     subjects: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Service": ("worker/service",),
-        "Broker connection": ("worker/broker/endpoint", "worker/broker/timeout", "worker/auth"),
+        "Broker connection": ("worker/broker/endpoint", "worker/broker/timeout", "worker/broker/wait", "worker/auth"),
         "Embedded broker": (
             "worker/broker/embedded",
             "worker/broker/config",
@@ -160,6 +160,9 @@ class WorkerSettings(Settings):
         "worker/broker/timeout", MILLISECONDS, "1000",
         "Time without an answer from the broker after which the worker logs a warning; it keeps waiting; 0: 60 s.",
         created="1000")
+    broker_wait: int = setting(
+        "worker/broker/wait", MILLISECONDS, "0",
+        "Time without a broker after which the worker ends with status 69; 0: it waits without limit.")
     broker_embedded: bool = setting(
         "worker/broker/embedded", FLAG, "0",
         "Run a broker in the worker process, at `worker/broker/endpoint`, unless another one serves it.", created="1")

@@ -108,7 +108,7 @@ class Program(MultiService):
         """End the program with the exit status of an error, as soon as the reactor runs."""
         self._status.value = status_of(error)
         # A worker may be refused before the reactor runs.
-        self._reactor.callWhenRunning(self._reactor.stop)
+        self._reactor.callWhenRunning(self._signals.stop_reactor)
 
     @property
     def operated(self) -> list[OperatedService]:

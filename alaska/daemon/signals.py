@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from alaska.daemon.dump import stacks
@@ -101,7 +102,11 @@ class Signals:
 
     def _begin_to_stop(self, number: int) -> None:
         self._log.info("Received {name}, shutting down; send it again to end at once", name=signal.Signals(number).name)
-        if self._reactor.running:
+        self.stop_reactor()
+
+    def stop_reactor(self) -> None:
+        """Begin to shut down, unless that has begun."""
+        with suppress(ReactorNotRunning):
             self._reactor.stop()
 
     def _take_effect(self, number: int) -> None:

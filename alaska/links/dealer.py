@@ -7,28 +7,35 @@ from collections.abc import Callable
 from functools import partial
 
 import zmq
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqEndpoint, ZmqEndpointType
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
-from alaska.errors import BadEndpoint, CannotOpen, Refused
+from alaska.errors import AlaskaError, BadEndpoint, CannotOpen, Refused
 from alaska.interfaces import ILink, LinkState, Mechanism
 from alaska.links.addresses import LookUp, VersionLookup, connect_target, set_version
 from alaska.links.security import ClientSecurity
 from alaska.links.shared_context import NEAR_ID, NEAR_OCTETS, SharedContext, numbers
 from alaska.links.sockets import Dealer, Pair, SharingFactory
 from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.names import printable
 
 FAULTS_TO_REPORT = 2
 """The number of CURVE handshakes in a row that the broker ends without a reason, after which that is reported."""
 FAULTS_TO_REFUSE = 100
 """The number after which it counts as a refusal, some ten seconds: no broker takes so long to stop."""
+MAX_RETRY_SECONDS = 30.0
 
 
 @implementer(ILink)
 class DealerLink:
-    """A client's connection, which reconnects automatically."""
+    """A client's connection, which reconnects automatically.
+
+    ZeroMQ itself does not after a refusal. Then the link opens another socket, after 1, 2, 4 seconds and so on up to
+    ``MAX_RETRY_SECONDS``: the broker delays the logins of all clients of an address that has sent wrong passwords.
+    """
 
     _UP = frozenset({zmq.Event.HANDSHAKE_SUCCEEDED})
     _REFUSED = frozenset({zmq.Event.HANDSHAKE_FAILED_AUTH, zmq.Event.HANDSHAKE_FAILED_PROTOCOL})
@@ -52,6 +59,8 @@ class DealerLink:
         self._faults = 0
         self.fault = ""
         self._was_up = False
+        self._refusals = 0
+        self._retry: IDelayedCall | None = None
         self._near: str | None = None
         self._is_up = False
         self._lookup: VersionLookup | None = None
@@ -137,15 +146,31 @@ class DealerLink:
         message = parse_monitor_message(frames)
         event, value = message["event"], message["value"]
         if event in self._UP:
-            self._faults, self.fault, self._was_up = 0, "", True
+            self._faults, self._refusals, self.fault, self._was_up = 0, 0, "", True
             self._change(LinkState.UP)
         elif event in self._DOWN:
             self._change(LinkState.DOWN)
         elif event in self._REFUSED:
             self.fault = self._security.refusal(self._endpoint, event, value)
+            self._retry_later()
             self._change(LinkState.REFUSED)
         elif self._security.mechanism is Mechanism.CURVE:
             self._handshake_ended(self._security.refusal(self._endpoint, event, value))
+
+    def _retry_later(self) -> None:
+        if self._retry is not None and self._retry.active():
+            return
+        self._refusals += 1
+        seconds = min(MAX_RETRY_SECONDS, 2.0 ** min(self._refusals - 1, 10))
+        self._retry = self.factory.reactor.callLater(seconds, self._try_again)
+
+    def _try_again(self) -> None:
+        self._drop()
+        try:
+            self._begin()
+        except AlaskaError as error:
+            self._log.error("{endpoint}: {error}", endpoint=printable(self._endpoint), error=error)
+            self._retry_later()
 
     def _handshake_ended(self, sentence: str) -> None:
         """Record a handshake that the broker has ended without a reason; if it happens repeatedly, log it once.
@@ -181,6 +206,8 @@ class DealerLink:
         self._drop()
 
     def _drop(self) -> None:
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
         if self._lookup is not None:
             self._lookup.close()
             self._lookup = None

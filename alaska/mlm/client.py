@@ -240,6 +240,11 @@ class ClientMachine:
         for command in self._unconfirmed.upto(self._outbox.proven):
             self._listener.transmit(command)
 
+    def _refused_again(self, command: mlm.Error) -> None:
+        # Other errors may be answers to commands before the OPEN.
+        if command.status_code == errors.ACCESS_REFUSED:
+            self._listener.refused_again(refusal(command))
+
     def _answer(self, command: mlm.Command | None) -> None:
         request = self._setups.answered()
         if request is None:
@@ -357,6 +362,7 @@ _ACTIONS: dict[Action | None, Callable[[ClientMachine, Any], None] | None] = {
     Action.ANSWER: ClientMachine._answer,
     Action.OPEN_AGAIN: ClientMachine._open_again,
     Action.REFUSE: ClientMachine._refuse,
+    Action.REFUSED_AGAIN: ClientMachine._refused_again,
     Action.PONGED: ClientMachine._ponged,
     Action.CONFIRMED: ClientMachine._confirmed,
     Action.PING: ClientMachine._ping,

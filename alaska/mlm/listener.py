@@ -27,6 +27,9 @@ class Listener(Protocol):
     def closed(self, error: errors.ClientError | None) -> None:
         """The client is closed: on request (None), or because the broker refused it."""
 
+    def refused_again(self, error: errors.ClientError) -> None:
+        """The broker has refused to open the client again; it tries again all the same."""
+
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
         """The broker has executed (None) or refused a request."""
 

@@ -18,6 +18,7 @@ class Action(Enum):
     ANSWER = "answer"
     OPEN_AGAIN = "open_again"
     REFUSE = "refuse"
+    REFUSED_AGAIN = "refused_again"
     PONGED = "ponged"
     CONFIRMED = "confirmed"
     PING = "ping"
@@ -69,6 +70,7 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
     },
     State.REOPENING: {
         Event.OK: (State.OPEN, Action.OPENED),
+        Event.REFUSED: (State.REOPENING, Action.REFUSED_AGAIN),
         Event.DELIVERY: (State.REOPENING, Action.DELIVER),
         Event.HEARTBEAT: (State.REOPENING, Action.RETRY_OPEN),
         Event.LINK_DOWN: (State.AWAY, None),

@@ -32,6 +32,7 @@ from alaska.worker.descriptions import described, listed
 from alaska.worker.figures import figures, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
+from alaska.worker.membership import Membership
 from alaska.worker.outbox import Outbox
 from alaska.worker.outcomes import Outcomes
 from alaska.worker.output import Output
@@ -47,16 +48,14 @@ DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
 """The settings that :meth:`WorkerService.prepare` applies."""
-NO_TIMEOUT_MS = 60_000
-"""After this time without a broker there is a warning, if the timeout of the broker is 0 (without limit)."""
 
 
 class WorkerService(OperatedService):
     """Offers a service and runs a script for each request.
 
     ``make_network`` and ``make_runner`` are called after the service has started, and after the fork of a daemon; the
-    latter gets the function that answers the calls of scripts. ``refused`` is called when the broker refuses this
-    worker or its endpoint cannot be used; the worker can do nothing then.
+    latter gets the function that answers the calls of scripts. ``refused`` is called when the worker cannot work:
+    the broker refuses it, or its endpoint cannot be used.
     """
 
     _log = Logger()
@@ -92,6 +91,7 @@ class WorkerService(OperatedService):
         self._address = b""
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         self._ready: Deferred[None] = Deferred()
+        self._membership: Membership | None = None
         self._telling: Telling | None = None
         self._mail_service: MailService | None = None
         self.administration = WorkerAdministration(reactor, self._state())
@@ -163,34 +163,14 @@ class WorkerService(OperatedService):
             self._reactor, self._client, self.administration, lambda: self._settings.admin_open
         )
         self._telling.start()
-        ensureDeferred(self._connect(self._client)).addErrback(self._give_up)
+        self._membership = Membership(self._reactor, settings, self._client, self._joined, self._refused)
+        self._membership.start()
 
-    async def _connect(self, client: Client) -> None:
-        settings = self._settings
-        late = self._reactor.callLater((settings.broker_timeout or NO_TIMEOUT_MS) / 1000, self._warn_no_broker)
-        try:
-            await client.connect(timeout=None)
-        finally:
-            if late.active():
-                late.cancel()
-        self._log.info("Connected ({address})", address=client.address)
-        await client.offer(settings.service_address, settings.service_filter)
+    def _joined(self) -> None:
+        self._ready.callback(None)
         if self.is_draining:
             self.drain()
-        self._ready.callback(None)
-        self._log.info("Alaska worker ready (pool:{size})", size=settings.pool_size)
-
-    def _warn_no_broker(self) -> None:
-        self._log.warn(
-            "no broker answers at {endpoint} yet; the worker waits for it", endpoint=self._settings.broker_endpoint
-        )
-
-    def _give_up(self, failure: Failure) -> None:
-        failure.trap(AlaskaError)
-        # If the worker was stopped while it was connecting, this is no error.
-        if self.running and isinstance(failure.value, AlaskaError):
-            self._log.critical("the worker cannot work: {error}", error=failure.value)
-            self._refused(failure.value)
+        self._log.info("Alaska worker ready (pool:{size})", size=self._settings.pool_size)
 
     # What an operator needs
 
@@ -201,8 +181,8 @@ class WorkerService(OperatedService):
     def drain(self) -> None:
         """Take no more requests; those that have not begun go back to the broker. The worker stays connected."""
         super().drain()
-        if self._intake is None or self._client is None or not self._client.is_connected:
-            return  # then _connect drains
+        if self._intake is None or not self._ready.called:
+            return  # then _joined drains
         if not self._intake.can_return:
             self._log.warn("this broker takes no requests back: the worker runs all that it delivers, until it stops")
             return
@@ -288,6 +268,8 @@ class WorkerService(OperatedService):
     async def _stop(self) -> None:
         """Take no more requests, finish those received, and disconnect when the broker has all their messages."""
         self._watchdog.is_stopping = True
+        if self._membership is not None:
+            self._membership.stop()
         self._outcomes.cancel_retries()
         self.administration.stop()
         if self._telling is not None:

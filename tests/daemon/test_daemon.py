@@ -243,19 +243,3 @@ class PidFileTests(SystemTestCase):
             await until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
             # Any process that is not a program of twistd:
             pid_file.write_text("1", encoding="ascii")
-
-
-class StatusTests(SystemTestCase):
-    """Exit statuses for a service manager."""
-
-    async def test_refused(self) -> None:
-        """A worker that the broker refuses exits with 77."""
-        (self.folder / "users").write_text("joe=secret\n", encoding="utf-8")
-        text = "server\n    auth\n        plain = users\nmlm_server\n    security\n        mechanism = plain\n"
-        config = self.config("malamute.cfg", f"{text}    bind\n        endpoint = {self.endpoint}\n")
-        broker = self.twistd("-n", "malamute", "--config", str(config))
-        await broker.until("Broker ready")
-        auth = "    auth\n        plain\n            username = joe\n            password = wrong\n"
-        worker = self.twistd("-n", "alaska", "--config", str(self.worker_config(embedded=False, more=auth)))
-        self.assertEqual(await worker.ended, 77)
-        self.assertIn("the worker cannot work", worker.output)

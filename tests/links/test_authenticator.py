@@ -17,6 +17,7 @@ class PlainTests(LinkTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.asked: list[tuple[bytes, str]] = []
+        self.right = {(b"ann", b"secret")}
         self.network.authenticate(self.decide)
         self.router = self.serve(Waiter(), Mechanism.PLAIN)
 
@@ -31,7 +32,7 @@ class PlainTests(LinkTestCase):
         elif (username, password) == (b"bob", b"later"):
             answer(Verdict(Entry.LATER))
         else:
-            is_right = (username, password) == (b"ann", b"secret")
+            is_right = (username, password) in self.right
             answer(Verdict(Entry.GRANTED if is_right else Entry.REFUSED, 0.01))
 
     async def state_for(self, username: str | None, password: str | None) -> LinkState:
@@ -63,6 +64,15 @@ class PlainTests(LinkTestCase):
         await until(lambda: bool(self.asked))
         self.assertIs(await self.state_for("ann", "secret"), LinkState.UP)
         self.assertEqual(self.asked, [(b"eve", "127.0.0.1"), (b"ann", "127.0.0.1")])
+
+    async def test_again(self) -> None:
+        """A refused client tries again after a second, and connects when it is accepted."""
+        changes = Waiter()
+        self.network.dealer(self.router.endpoint, "joe", "new").start(Waiter(), changes)
+        await changes.until(1)
+        self.right.add((b"joe", b"new"))
+        await until(lambda: LinkState.UP in changes.got)
+        self.assertIs(changes.got[0], LinkState.REFUSED)
 
     async def test_later(self) -> None:
         """A client that is to retry later is neither connected nor reported as refused, and others can connect."""

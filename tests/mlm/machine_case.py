@@ -49,6 +49,9 @@ class Recorder:
     def closed(self, error: errors.ClientError | None) -> None:
         self.calls.append(error)
 
+    def refused_again(self, error: errors.ClientError) -> None:
+        self.calls.append(("again", error.status))
+
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
         self.calls.append((request.command, error and error.status))
 

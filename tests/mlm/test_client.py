@@ -137,6 +137,7 @@ class OpenTests(MachineTestCase):
         self.machine.link(LinkState.REFUSED, 1.0)
         self.machine.link(LinkState.UP, 2.0)
         self.hear(mlm.Error(401, b"not now"))
+        self.assertEqual(self.recorder.calls[-1], ("again", 401))
         self.pass_time(4)
         self.assertEqual(self.recorder.take(), [OPEN, OPEN])
         self.hear(OK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
+from alaska.broker.service import BrokerService
+from alaska.errors import ConnectTimeout, Refused
 from alaska.mlm import commands as mlm
 from alaska.testing import ScriptedBroker
 from tests.network_case import ENDPOINT
@@ -65,3 +67,86 @@ class BrokerTests(WorkerCase):
         broker.send(mlm.Ok(200, b""))
         broker.send(mlm.Error(300, b"bad pattern"))
         self.assertEqual([str(refusal) for refusal in self.refusals], ["the broker refuses: bad pattern"])
+
+
+class RefusedLaterTests(WorkerCase):
+    """A worker that the broker accepted before, and does not any more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.broker: BrokerService | None = None
+        self.worker = self.make_worker(plain_username="joe", plain_password="secret")
+        self.restart(accepts=True)
+        self.start()
+
+    def restart(self, accepts: bool) -> None:
+        """Replace the broker by one that accepts the worker or not; this is also how the link tries again."""
+        if self.broker is not None:
+            self.broker.stopService()
+            self.network.run()
+        self.broker = self.start_broker(accept=lambda _username, _password: accepts)
+
+    def test_refused(self) -> None:
+        """A worker that is refused for some seconds reports it once."""
+        for _ in range(3):
+            self.restart(accepts=False)
+            self.pass_time(0.9)
+        self.assertEqual(self.refusals, [])
+        for _ in range(5):
+            self.restart(accepts=False)
+            self.pass_time(0.9)
+        (refusal,) = self.refusals
+        self.assertEqual(str(refusal), "the broker does not accept this user name and password any more")
+        self.assertEqual(self.logged(LogLevel.critical), [f"the worker cannot work: {refusal}"])
+
+    def test_accepted_again(self) -> None:
+        """A worker that is refused while a file of passwords is replaced goes on."""
+        for _ in range(5):
+            self.restart(accepts=False)
+            self.pass_time(2)
+            self.restart(accepts=True)
+            self.pass_time(2)
+        self.assertEqual(self.refusals, [])
+
+
+class RefusedOfferTests(WorkerCase):
+    """A broker that takes the worker, but not what it offers any more; and one that does not come back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.scripted = ScriptedBroker(self.network, ENDPOINT)
+
+    def test_offer(self) -> None:
+        """A worker whose offer is refused after a reconnect reports it."""
+        self.start()
+        self.scripted.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+        self.scripted.send(mlm.Error(500, b""))
+        self.scripted.send(mlm.Ok(200, b""), mlm.Error(401, b"joe may not offer default"))
+        self.assertEqual([error.status for error in self.refusals if isinstance(error, Refused)], [401])
+
+    def test_session(self) -> None:
+        """A worker whose session cannot be opened again reports it."""
+        self.start()
+        self.scripted.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+        self.scripted.send(mlm.Error(500, b""))
+        for _ in range(8):
+            self.scripted.send(mlm.Error(401, b"the password is not valid any more"))
+            self.pass_time(1)
+        self.assertEqual(len(self.refusals), 1)
+
+    def test_gone(self) -> None:
+        """With ``worker/broker/wait``, a worker ends after that time without a broker, at the start and later."""
+        for is_answered in (False, True):
+            self.worker = self.make_worker(broker_wait=5000)
+            self.refusals.clear()
+            self.start()
+            if is_answered:
+                for _ in range(9):
+                    self.scripted.send(mlm.Ok(200, b""), mlm.ConnectionPong())
+                    self.pass_time(1)
+            self.pass_time(4.4)
+            self.assertEqual(self.refusals, [])
+            self.pass_time(5.5)
+            self.assertEqual([type(error) for error in self.refusals], [ConnectTimeout])
+            self.worker.stopService()
+            self.pass_time(20)
