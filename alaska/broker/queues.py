@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker.admission import Admission
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
@@ -47,7 +48,6 @@ class Queues:
         self._store = store
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
-        self._most_octets = self._most_octets_of(limits)
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._position: int = store.last_position
@@ -67,6 +67,10 @@ class Queues:
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
+        self._admission = Admission(
+            store, limits, clients, self._queues, self._room, self._deliveries, self._confirmations, self._refusals,
+            self._dispatch, self._remove_waiting,
+        )  # fmt: skip
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -75,14 +79,10 @@ class Queues:
 
     def configure(self, limits: Limits) -> None:
         """Change the limits for messages that arrive from now on."""
-        self._most_octets = self._most_octets_of(limits)
+        self._admission.configure(limits)
         self._room.configure(limits)
         self.dead_letters.limits = limits.dead_letters
         self._deliveries.max_attempts = limits.attempts
-
-    def _most_octets_of(self, limits: Limits) -> int | None:
-        known = [each for each in (limits.content_octets, self._store.most_octets) if each is not None]
-        return min(known, default=None)
 
     @property
     def octets(self) -> int:
@@ -143,7 +143,7 @@ class Queues:
         if not command.address:
             self._refusals.no_address(queue, message)
         elif self._admits_properties(queue, message):
-            self._accept(queue, message)
+            self._admission.accept(queue, message)
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
         """Deliver a request to the next ready worker, or let it wait for one."""
@@ -152,7 +152,7 @@ class Queues:
         if self.is_draining:
             self._refusals.draining(queue, message)
         elif not message.properties or self._admits_properties(queue, message):
-            self._accept(queue, message)
+            self._admission.accept(queue, message)
 
     def send_mail(self, command: mlm.MailboxSend, sender: bytes, now: float) -> None:
         """Send mail from the broker itself."""
@@ -162,7 +162,7 @@ class Queues:
         message = Message(
             self._position, queue.name, sender, command.subject, command.tracker, command.content, moved_at=now
         )
-        self._accept(queue, message)
+        self._admission.accept(queue, message)
 
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
         self._position += 1
@@ -183,67 +183,6 @@ class Queues:
     def _admits_properties(self, queue: Queue, message: Message) -> bool:
         """Refuse a message whose properties leave no room for the broker's own; return whether they do."""
         return leaves_room(message.properties) or self._refusals.properties(queue, message)
-
-    def _accept(self, queue: Queue, message: Message) -> bool:
-        """Deliver a message or let it wait; if there is no room for it, refuse it and return False."""
-        most = self._most_octets
-        if most is not None and message.size > most:
-            return self._refusals.too_large(queue, message, most)
-        if self._is_durable and not self._store.has_room:
-            return self._refusals.store_failed(queue, message)
-        is_admitted = len(self._queues) <= self._room.most_queues or self._admits_new(queue)
-        consumer = queue.consumer_for(message)
-        if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
-            queue.forget(message)
-            return self._refusals.no_room(queue, message)
-        if consumer is None:
-            return self._enqueue(queue, message)
-        queue.measures.immediate += 1
-        queue.measures.immediate_octets += message.size
-        if consumer.credit is None and not self._is_shared:
-            # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
-            if message.is_tracked and not self._is_durable:
-                self._confirm_stored(message)
-            if self._is_durable and message.origin == REPLAYED:
-                # It was stored as a dead letter, which is deleted now.
-                self._store.keep(message, None)
-                self._deliveries.deliver(consumer, message)
-            else:
-                self._deliveries.deliver_unstored(consumer, message)
-            if consumer.is_disconnected:
-                self._room.octets += message.size
-                if not is_admitted and self._remove_waiting(message):
-                    self._store.forget(message)
-                    return self._refusals.no_room(queue, message)
-                self._dispatch(queue, self._now)
-        else:
-            self._store_or_confirm(message, self._is_durable)
-            self._deliveries.deliver(consumer, message)
-        return True
-
-    def _enqueue(self, queue: Queue, message: Message) -> bool:
-        """Let a new message wait, or refuse it."""
-        if not self._store.has_room:
-            return self._refusals.store_failed(queue, message)
-        has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
-        if not self._room.admits(queue.name, queue.octets, message.size, len(self._queues) if has_no_consumer else 0):
-            return self._refusals.no_room(queue, message)
-        self._room.octets += message.size
-        queue.measures.enqueued += 1
-        queue.measures.enqueued_octets += message.size
-        is_in_memory = queue.enqueue(message)
-        self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
-        return True
-
-    def _store_or_confirm(self, message: Message, is_needed: bool) -> None:
-        """Store a message if that is needed; otherwise the store is no safer than memory, so confirm it at once."""
-        if is_needed:
-            self._store.keep(message, self._confirm_stored if message.is_tracked else None)
-        elif message.is_tracked:
-            self._confirm_stored(message)
-
-    def _admits_new(self, queue: Queue) -> bool:
-        return queue.has_messages or self._room.admits_new(queue.name, len(self._queues), len(self._clients))
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -439,10 +378,6 @@ class Queues:
                 self._queues.remove_if_unused(queue)
         return queue
 
-    def _confirm_stored(self, message: Message) -> None:
-        queue = self._queues.get(message.queue) or self._queues.open(*message.queue)
-        self._confirmations.send(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
-
     # Dead letters
 
     def replay_dead_letter(self, position: int, now: float) -> Deferred[bool]:
@@ -459,4 +394,4 @@ class Queues:
             self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED,
             since=int((self._now + self.wall_offset) * 1000), properties=dead.properties, moved_at=self._now,
         )  # fmt: skip
-        return self._accept(self._queues.open(*dead.queue), again)
+        return self._admission.accept(self._queues.open(*dead.queue), again)

@@ -1,0 +1,120 @@
+"""New messages: each is delivered at once, waits, or is refused, and is stored before its sender is told so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alaska import errors
+from alaska.broker.clients import Clients
+from alaska.broker.confirmations import Confirmations
+from alaska.broker.deliveries import Deliveries
+from alaska.broker.limits import Limits, Room
+from alaska.broker.queue import Queue
+from alaska.broker.queue_table import QueueTable
+from alaska.broker.refusals import Refusals
+from alaska.interfaces import IStore
+from alaska.message import REPLAYED, Message
+
+
+class Admission:
+    """Accepts new messages, within the limits.
+
+    ``dispatch`` delivers what waits in a queue, at a time. ``remove_waiting`` removes a message from its queue, and
+    returns False if it does not wait there.
+    """
+
+    def __init__(
+        self,
+        store: IStore,
+        limits: Limits,
+        clients: Clients,
+        table: QueueTable,
+        room: Room,
+        deliveries: Deliveries,
+        confirmations: Confirmations,
+        refusals: Refusals,
+        dispatch: Callable[[Queue, float], int],
+        remove_waiting: Callable[[Message], bool],
+    ) -> None:
+        self._store = store
+        self._is_durable = store.is_durable
+        self._is_shared = store.is_shared
+        self._clients = clients
+        self._table = table
+        self._room = room
+        self._deliveries = deliveries
+        self._confirmations = confirmations
+        self._refusals = refusals
+        self._dispatch = dispatch
+        self._remove_waiting = remove_waiting
+        self.configure(limits)
+
+    def configure(self, limits: Limits) -> None:
+        """Change the maximum size of messages that arrive from now on."""
+        known = [each for each in (limits.content_octets, self._store.most_octets) if each is not None]
+        self._most_octets = min(known, default=None)
+
+    def accept(self, queue: Queue, message: Message) -> bool:
+        """Deliver a new message or let it wait; if there is no room for it, refuse it and return False."""
+        most = self._most_octets
+        if most is not None and message.size > most:
+            return self._refusals.too_large(queue, message, most)
+        if self._is_durable and not self._store.has_room:
+            return self._refusals.store_failed(queue, message)
+        is_admitted = len(self._table) <= self._room.most_queues or self._admits_new(queue)
+        consumer = queue.consumer_for(message)
+        if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
+            queue.forget(message)
+            return self._refusals.no_room(queue, message)
+        if consumer is None:
+            return self._enqueue(queue, message)
+        queue.measures.immediate += 1
+        queue.measures.immediate_octets += message.size
+        if consumer.credit is None and not self._is_shared:
+            # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
+            if message.is_tracked and not self._is_durable:
+                self._confirm_stored(message)
+            if self._is_durable and message.origin == REPLAYED:
+                # It was stored as a dead letter, which is deleted now.
+                self._store.keep(message, None)
+                self._deliveries.deliver(consumer, message)
+            else:
+                self._deliveries.deliver_unstored(consumer, message)
+            if consumer.is_disconnected:
+                self._room.octets += message.size
+                if not is_admitted and self._remove_waiting(message):
+                    self._store.forget(message)
+                    return self._refusals.no_room(queue, message)
+                self._dispatch(queue, message.moved_at)
+        else:
+            self._store_or_confirm(message, self._is_durable)
+            self._deliveries.deliver(consumer, message)
+        return True
+
+    def _enqueue(self, queue: Queue, message: Message) -> bool:
+        """Let a new message wait, or refuse it."""
+        if not self._store.has_room:
+            return self._refusals.store_failed(queue, message)
+        has_no_consumer = not queue.waiting and not queue.consumers.count(message.subject)
+        if not self._room.admits(queue.name, queue.octets, message.size, len(self._table) if has_no_consumer else 0):
+            return self._refusals.no_room(queue, message)
+        self._room.octets += message.size
+        queue.measures.enqueued += 1
+        queue.measures.enqueued_octets += message.size
+        is_in_memory = queue.enqueue(message)
+        self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
+        return True
+
+    def _store_or_confirm(self, message: Message, is_needed: bool) -> None:
+        """Store a message if that is needed; otherwise the store is no safer than memory, so confirm it at once."""
+        if is_needed:
+            self._store.keep(message, self._confirm_stored if message.is_tracked else None)
+        elif message.is_tracked:
+            self._confirm_stored(message)
+
+    def _admits_new(self, queue: Queue) -> bool:
+        return queue.has_messages or self._room.admits_new(queue.name, len(self._table), len(self._clients))
+
+    def _confirm_stored(self, message: Message) -> None:
+        queue = self._table.get(message.queue) or self._table.open(*message.queue)
+        self._confirmations.send(message, errors.STORED, b"offers=%d" % queue.consumers.count(message.subject))
