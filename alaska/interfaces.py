@@ -295,6 +295,11 @@ class IRouter(Interface):
         "over ipc or inproc."
     )
 
+    is_on_machine = Attribute(
+        "Whether the message that is being received comes from a program on this machine: a local one, or one that is "
+        "connected to a loopback address."
+    )
+
     has_users = Attribute("Whether clients log in at some endpoint, so that messages may come from different users.")
     login = Attribute(
         "What the verdict on the connection of the message that is being received has as its ``login``; empty if its "

@@ -115,7 +115,7 @@ class _NullRouter:
     """A router that drops everything, with clients that are always connected."""
 
     bound = ()
-    is_local = False
+    is_local = is_on_machine = False
     login = ""
     has_users = False
 

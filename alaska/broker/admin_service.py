@@ -31,8 +31,8 @@ SUMMARY = b"worker"
 """The subject with which a worker tells its summary; there is no answer."""
 MAX_REQUEST_OCTETS = 16 * 1024
 REFUSED = (
-    "access to {service} is refused: by the access rules, or, if there are none, because the client does not connect "
-    "by ipc as a program of the broker's user"
+    "access to {service} is refused: by the access rules, or, if there are none, because the client is not on this "
+    "machine, or, for dead letters, does not connect by ipc as a program of the broker's user"
 )
 MayAdminister = Callable[[Client, Level, bool], bool]
 _LETTERS = frozenset(name for name in BROKER if "letter" in name)

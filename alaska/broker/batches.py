@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from alaska.broker.clients import Client
 from alaska.errors import FAILED, ProtocolError, Refused
@@ -29,17 +30,29 @@ MESSAGE_OCTETS = 128
 """The estimated memory of a waiting message besides its frames."""
 
 
+class Origin(NamedTuple):
+    """Where a command comes from: :attr:`IRouter.is_local`, and :attr:`IRouter.is_on_machine`."""
+
+    is_local: bool
+    is_on_machine: bool
+
+    @classmethod
+    def of(cls, router: IRouter) -> Origin:
+        """Return the origin of the message that is being received."""
+        return cls(bool(router.is_local), bool(router.is_on_machine))
+
+
 class _Waiting:
     """The commands of a client's batch that are not executed yet, and the messages that it has sent after the batch."""
 
-    __slots__ = ("commands", "is_local", "messages", "octets")
+    __slots__ = ("commands", "messages", "octets", "origin")
 
     def __init__(self, commands: list[Command]) -> None:
         self.commands = deque(commands)
-        self.is_local: bool | None = None
-        """Whether the commands came from a local program; None: as the router says, since they came just now."""
-        self.messages: deque[tuple[list[bytes], bool]] = deque()
-        """The frames of each message, and whether it came from a local program."""
+        self.origin: Origin | None = None
+        """Where the commands came from; None: as the router says, since they came just now."""
+        self.messages: deque[tuple[list[bytes], Origin]] = deque()
+        """The frames and origin of each message."""
         self.octets = 0
 
 
@@ -60,16 +73,16 @@ class Batches:
         self._end = end
         self._router = router
         self._waiting: dict[Client, _Waiting] = {}
-        self._is_local: bool | None = None
+        self._origin: Origin | None = None
 
     def __bool__(self) -> bool:
         """Whether there are batches that are not executed yet."""
         return bool(self._waiting)
 
     @property
-    def is_local(self) -> bool:
-        """Whether the command that is being executed came from a local program (:attr:`IRouter.is_local`)."""
-        return bool(self._router.is_local) if self._is_local is None else self._is_local
+    def origin(self) -> Origin:
+        """Where the command that is being executed came from."""
+        return Origin.of(self._router) if self._origin is None else self._origin
 
     def received(self, client: Client, frames: list[bytes], clock: Clock) -> int:
         """Execute the commands in a message, as far as there is time; return their number."""
@@ -88,7 +101,7 @@ class Batches:
         self._continue(client, clock, clock() + TURN_SECONDS)
         if client in self._waiting:
             # Later the router has received messages of others.
-            waiting.is_local = bool(self._router.is_local)
+            waiting.origin = Origin.of(self._router)
         return len(commands) or 1
 
     def resume(self, clock: Clock) -> None:
@@ -109,7 +122,7 @@ class Batches:
         waiting = self._waiting[client]
         octets = sum(map(len, frames)) + MESSAGE_OCTETS
         waiting.octets += octets
-        waiting.messages.append((frames, bool(self._router.is_local)))
+        waiting.messages.append((frames, Origin.of(self._router)))
         if waiting.octets > CATCH_UP_OCTETS:
             # Back-pressure: ZeroMQ stops the client while the broker does not read.
             self._continue(client, clock, clock() + CATCH_UP_SECONDS, CATCH_UP_OCTETS)
@@ -122,12 +135,12 @@ class Batches:
         try:
             self._execute_waiting(client, clock, end, enough)
         finally:
-            self._is_local = None
+            self._origin = None
 
     def _execute_waiting(self, client: Client, clock: Clock, end: float, enough: int) -> None:
         waiting = self._waiting[client]
         while True:
-            self._is_local = waiting.is_local
+            self._origin = waiting.origin
             while waiting.commands:
                 self._execute(client, waiting.commands.popleft())
                 if client not in self._waiting or clock() >= end:
@@ -137,7 +150,7 @@ class Batches:
                 return
             if waiting.octets <= enough:
                 return
-            frames, waiting.is_local = waiting.messages.popleft()
+            frames, waiting.origin = waiting.messages.popleft()
             waiting.octets -= sum(map(len, frames)) + MESSAGE_OCTETS
             try:
                 waiting.commands.extend(_decode(client, frames))

@@ -306,7 +306,7 @@ class Broker:
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
         if command.address == ADDRESS:
-            is_allowed = self._may_administer(client, level_of(command.subject), True)
+            is_allowed = self._may_use_letters(client, level_of(command.subject))
             self._dead_letter_service.received(client, command, is_allowed, self._now)
         elif command.address == admin_service.ADDRESS:
             self._admin_service.received(client, command, self._now)
@@ -318,9 +318,15 @@ class Broker:
 
         This is where that is decided for all requests in-band; HTTP decides about its users itself.
         """
+        if self.access.is_active or is_about_letters:
+            return self._may_use_letters(client, level)
+        # Without rules, each program on this machine can connect, too, and do everything with addresses and services.
+        return self.batches.origin.is_on_machine
+
+    def _may_use_letters(self, client: Client, level: Level) -> bool:
         if self.access.is_active:
             return self.access.may_administer(client, level)
-        return self.batches.is_local or (is_about_letters and self._dead_letters_are_open)
+        return self.batches.origin.is_local or self._dead_letters_are_open
 
     def _close_for_administrator(self, client: Client) -> None:
         """End the session of a client, which may open another one."""

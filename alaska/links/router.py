@@ -125,6 +125,11 @@ class RouterLink:
         """See :class:`IRouter`."""
         return self._socket is not None and self._socket.is_local
 
+    @property
+    def is_on_machine(self) -> bool:
+        """See :class:`IRouter`."""
+        return self._socket is not None and self._socket.is_on_machine
+
     def send(self, peer: bytes, frames: list[bytes]) -> bool:
         """See :class:`IRouter`."""
         return self._socket is not None and self._socket.transmit([peer, *frames])

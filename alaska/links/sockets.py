@@ -11,6 +11,7 @@ each call, or when :data:`MAX_BATCH` messages have been posted.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +68,15 @@ def _is_over_inproc(frame: zmq.Frame) -> bool:
     except zmq.ZMQError:
         return True  # Only inproc messages have no descriptor.
     return False
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether ZeroMQ's address of a peer is a loopback address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 def is_of_this_user(address: str) -> bool:
@@ -289,6 +299,11 @@ class Router(Socket):
     def is_local(self) -> bool:
         """Whether the last message came from a program of this user on this machine, over ipc or inproc."""
         return self._header is not None and _is_near(self._header)
+
+    @property
+    def is_on_machine(self) -> bool:
+        """Whether the last message came from a program on this machine: a local one, or one over a loopback address."""
+        return self.is_local or is_loopback(self.property("Peer-Address"))
 
     @property
     def is_over_inproc(self) -> bool:

@@ -263,7 +263,7 @@ class MemoryLink:
 class MemoryRouter:
     """A broker's router in memory."""
 
-    is_local = True
+    is_local = is_on_machine = True
 
     def __init__(self, network: MemoryNetwork, binds: list[Bind]) -> None:
         self._network = network

@@ -22,7 +22,7 @@ class FakeRouter:
     each message to them. ``users`` has the users of the peers; all others have none.
     """
 
-    is_local = True
+    is_local = is_on_machine = True
     login = ""
     has_users = False
 

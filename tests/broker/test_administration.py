@@ -179,8 +179,8 @@ class RefusalTests(AdministrationCase):
     """Requests that are not carried out."""
 
     def test_not_local(self) -> None:
-        """Without access rules, only a local program may use the service; others get 401, and are counted."""
-        self.router.is_local = False
+        """Without access rules, only a program on this machine may use the service; others get 401, and are counted."""
+        self.router.is_local = self.router.is_on_machine = False
         self.do("admin", mlm.ServiceSend(ADMIN, b"overview", b"t1", 0, (b"{}",)))
         (refused,) = self.take("admin")
         assert isinstance(refused, mlm.Confirm)
@@ -190,6 +190,16 @@ class RefusalTests(AdministrationCase):
         assert isinstance(got, mlm.MailboxDeliver)
         self.assertEqual(json.loads(got.content[0])["status"], 401)
         self.assertEqual(self.broker.counters.admin_refused, 2)
+
+    def test_on_machine(self) -> None:
+        """A program on this machine that is connected by TCP may use the service, but not see dead letters."""
+        self.router.is_local = False
+        self.assertEqual(self.ask("overview")["program"], "broker")
+        self.assertEqual(self.ask("pause", service="s")["done"], True)
+        self.do("admin", mlm.ServiceSend(ADMIN, b"letters", b"t1", 0, (b"{}",)))
+        (refused,) = self.take("admin")
+        assert isinstance(refused, mlm.Confirm)
+        self.assertEqual(refused.status_code, 401)
 
     def test_unknown(self) -> None:
         """An unknown subject gets 404 with those that exist, and so does a wrong type of an argument get 500."""

@@ -282,14 +282,14 @@ class NearTests(LinkTestCase):
     """Messages of the same user on the same machine."""
 
     async def test_is_near(self) -> None:
-        """``is_local`` holds for messages over ipc from the same user and over inproc, and not for those over TCP."""
-        near: list[tuple[bytes, bool]] = []
+        """Messages over ipc from the same user, and over inproc, are local; those over loopback are on the machine."""
+        near: list[tuple[bytes, bool, bool]] = []
         heard = Waiter()
         ipc = f"ipc://{tempfile.mkdtemp()}/socket"
         self.addCleanup(shutil.rmtree, ipc.partition("//")[2].rpartition("/")[0])
 
         def received(peer: bytes, frames: list[bytes]) -> None:
-            near.append((frames[0], router.is_local))
+            near.append((frames[0], router.is_local, router.is_on_machine))
             heard(peer, frames)
 
         router = self.network.router([ANY_PORT, ipc])
@@ -304,7 +304,15 @@ class NearTests(LinkTestCase):
             link.send([b"%d" % number])
             self.addCleanup(link.close)
             await heard.until(number)
-        self.assertEqual(near, [(b"1", False), (b"2", True), (b"3", True), (b"4", False)])
+        expected = [(b"1", False, True), (b"2", True, True), (b"3", True, True), (b"4", False, True)]
+        self.assertEqual(near, expected)
+
+    def test_loopback(self) -> None:
+        """ZeroMQ's addresses of peers on a loopback address are on this machine, all others are not."""
+        for address in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"):
+            self.assertTrue(sockets.is_loopback(address), address)
+        for address in ("10.0.0.1", "128.0.0.1", "fe80::1%lo", "::", "0.0.0.0", "localhost", "localhost:0:0:1", ""):
+            self.assertFalse(sockets.is_loopback(address), address)
 
     def test_another_user(self) -> None:
         """The ipc address of another user's program, and IP addresses that resemble one, are not of this user."""
