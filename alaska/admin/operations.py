@@ -21,13 +21,17 @@ from alaska.admin.requests import Nothing, Query
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked: who may, what it takes and returns, and what it is, in a sentence."""
+    """One thing that can be asked: who may, what it takes and returns, and what it is, in a sentence.
+
+    ``is_in_band_only``: HTTP has another way for it.
+    """
 
     name: str
     level: Level
     takes: type[Struct]
     returns: Any
     doc: str
+    is_in_band_only: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -35,7 +39,7 @@ class Operation:
         return self.level > Level.VIEW and self.name not in _READS
 
 
-_READS = ("read-letter", "configuration")
+_READS = ("read-letter", "configuration", "read-backup", "end-backup")
 
 
 class IAdministered(Interface):
@@ -86,6 +90,9 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("resume", _O, requests.OneService, snapshots.Done, "End the pause of a service, or the draining."),
     Operation("close-client", _O, requests.OneClient, snapshots.Done, "End the session of a client."),
     Operation("drain", _A, Nothing, snapshots.Done, "Take no new requests; what waits is delivered."),
+    Operation("backup", _A, Nothing, snapshots.Backup, "Make a backup of the store, to be read.", True),
+    Operation("read-backup", _A, requests.BackupPart, snapshots.BackupPart, "Read a part of a backup.", True),
+    Operation("end-backup", _A, requests.OneBackup, snapshots.Done, "Delete a backup that was made to be read.", True),
 )
 """What can be asked of a broker."""
 

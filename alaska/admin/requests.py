@@ -11,6 +11,8 @@ MOST_ITEMS = 1000
 MOST_NAME = 1024
 """The maximum length of a name as text: 255 octets, each of which may be escaped."""
 MOST_POSITION = 2**63 - 1
+MOST_PART_OCTETS = 256 * 1024
+"""The maximum size of a part of a backup: reading it from a slow disk takes a few milliseconds."""
 
 Name = Annotated[str, Meta(max_length=MOST_NAME)]
 Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
@@ -81,6 +83,19 @@ class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service, to pause or resume it; without one, ``resume`` ends the draining of the whole program."""
 
     service: Name | None = None
+
+
+class OneBackup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A backup that was made, by its id."""
+
+    id: Annotated[str, Meta(max_length=64)]
+
+
+class BackupPart(OneBackup, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a backup: from an offset on, at most ``limit`` octets."""
+
+    at: Position
+    limit: Annotated[int, Meta(ge=1, le=MOST_PART_OCTETS)] = MOST_PART_OCTETS
 
 
 class OneClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

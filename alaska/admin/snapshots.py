@@ -341,6 +341,19 @@ class Done(Snapshot, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Backup(Snapshot, frozen=True, kw_only=True):
+    """A backup that was made, and can be read by its id. It is deleted if it is not read for a while."""
+
+    id: str
+    octets: int
+
+
+class BackupPart(Snapshot, frozen=True, kw_only=True):
+    """A part of a backup, in base64; empty at its end."""
+
+    content: bytes
+
+
 class Failure(Snapshot, frozen=True, kw_only=True):
     """Why an operation was refused or failed, with the status of the protocol."""
 

@@ -1,8 +1,8 @@
 """The broker's own service ``alaska.admin``: the operations of administrators, in-band (docs/administration.md).
 
 The subject of a request is the name of an operation, its content JSON. The answer is mail to the sender's address, with
-the subject and tracker of the request, and JSON. ``alaska.letters`` is the service of earlier versions for dead letters
-(:mod:`alaska.broker.dead_letter_service`).
+the subject and tracker of the request, and JSON. A plain client without an address gets it directly.
+``alaska.letters`` is the service of earlier versions for dead letters (:mod:`alaska.broker.dead_letter_service`).
 """
 
 from __future__ import annotations
@@ -110,10 +110,14 @@ class AdminService:
         self._answer(client, command, shown.Failure(error=str(error), status=error.status))
 
     def _answer(self, client: Client, command: mlm.ServiceSend, answer: msgspec.Struct) -> None:
+        content = msgspec.json.encode(answer)
         if client.address:
-            content = msgspec.json.encode(answer)
             mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (content,))
             self._queues.send_mail(mail, ADDRESS, self._administration.now())
+        elif client.is_plain and client.is_ready and self._administration.is_connected(client):
+            # It has no mailbox. A credit client would have to confirm it.
+            answered = mlm.MailboxDeliver(ADDRESS, b"", command.subject, command.tracker, (content,))
+            client.deliver(answered, len(content))
 
 
 def _who(client: Client) -> str:

@@ -22,11 +22,14 @@ from alaska.admin.measured import BrokerMeasures
 from alaska.admin.operations import BROKER, IAdministered, Operation
 from alaska.admin.pages import Turns
 from alaska.admin.text import to_name
+from alaska.broker.backups import Backups
 from alaska.broker.broker_state import BrokerState
+from alaska.broker.clients import Client
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
 from alaska.broker.snapshots import BrokerSnapshots, letter_shown
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
+from alaska.interfaces import IBackup
 from alaska.message import DeadLetter, QueueKind, QueueName
 from alaska.mlm.commands import MAX_STRING_OCTETS
 
@@ -49,6 +52,7 @@ class Administration:
         self.snapshots = BrokerSnapshots(state)
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
+        self.backups = Backups(state.store, self.now)
         snapshots, do = self.snapshots, self.turns.do
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),
@@ -74,6 +78,9 @@ class Administration:
             "resume": self._resume,
             "close-client": self._close_client,
             "drain": lambda _: self._drain(),
+            "backup": lambda _: self.backups.begin(),
+            "read-backup": self.backups.read,
+            "end-backup": self.backups.end,
         }
 
     def now(self) -> float:
@@ -84,6 +91,7 @@ class Administration:
         """Continue with what is done in turns; to be called several times a second."""
         self._now = now
         self.turns.tick()
+        self.backups.tick()
 
     def overview(self) -> shown.BrokerOverview:
         """See :class:`IAdministered`."""
@@ -102,6 +110,16 @@ class Administration:
         if operation.is_change:
             self._log.info("{who} asks for {name} {request}", who=who, name=name, request=_shown(request))
         return maybeDeferred(do, request)
+
+    def backup(self, who: str) -> Deferred[IBackup]:
+        """Make a backup of the store for ``who``; see :meth:`Backups.make`."""
+        self._state.counters.admin_requests += 1
+        self._log.info("{who} asks for a backup", who=who)
+        return maybeDeferred(self.backups.make)
+
+    def is_connected(self, client: Client) -> bool:
+        """Return whether a session lasts."""
+        return self._state.clients.by_number(client.number) is client
 
     def _configuration(self) -> shown.Configuration:
         configuration = self._state.outside.configuration()
@@ -204,6 +222,10 @@ class Served:
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`; fails with OperationFailed while there is no broker."""
         return maybeDeferred(lambda: self._broker().perform(name, request, who))
+
+    def backup(self, who: str) -> Deferred[IBackup]:
+        """See :meth:`Administration.backup`; fails with OperationFailed while there is no broker."""
+        return maybeDeferred(lambda: self._broker().backup(who))
 
     def _broker(self) -> Administration:
         broker = self._current()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alaska.access import Level, Verb
+from alaska.admin.http.backup import backup_routes
 from alaska.admin.http.pages import Access, Contents
 from alaska.broker.administration import Served
 from alaska.broker.details import details
@@ -22,7 +23,9 @@ def add_broker(
     contents.decide, contents.is_valid = service.decide, service.is_valid
     contents.metrics.append(service.figures)
     contents.details.update(details(service.administration))
-    contents.administered.append(("/api/v1", Served(service.administration)))
+    served = Served(service.administration)
+    contents.administered.append(("/api/v1", served))
+    contents.routes += backup_routes("/api/v1", served.backup)
     rules = HTTPRules(service, needs_login=Mechanism.NULL not in settings.mechanisms)
     contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of, service.is_in_flight)
 

@@ -229,6 +229,8 @@ class BrokerService(OperatedService):
     def _close(self) -> None:
         """Close the store before the endpoints: the next broker that binds the endpoints can open the store."""
         try:
+            if self.broker is not None:
+                self.broker.administration.backups.close()
             if self._store is not None:
                 self._store.close()
         finally:

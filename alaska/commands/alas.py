@@ -1,7 +1,7 @@
 """The ``alas`` command: sends a service request whose content is the standard input.
 
-``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, ``alas access`` and
-``alas token`` are for administrators.
+``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, the other commands are for
+administrators.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ COMMANDS = {
     "keygen": "alaska.commands.keygen",
     "password": "alaska.commands.password",
     "token": "alaska.commands.token",
+    "backup": "alaska.commands.backup",
     "restore": "alaska.commands.restore",
 }
 """Imported only when used, so that sending does not import Lua."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-_MARK = b"\nAlaska backup, its SHA-256 next:"
+_MARK = b"\nAlaska backup, SHA-256 follows:"
 TRAILER_OCTETS = len(_MARK) + hashlib.sha256().digest_size
 PIECE_OCTETS = 2**20
 

@@ -29,6 +29,7 @@ from alaska.store.wal_mark import (
     OpenWal,
     check,
     check_missing,
+    needs_wal,
     restart_wal,
     transaction,
 )
@@ -131,14 +132,24 @@ class File:
         """Give a connection that reads the present content for as long as the block takes, whatever is written.
 
         One at a time. The WAL grows meanwhile. Its content is then checkpointed from this thread, as far as possible,
-        so that the thread that writes has to do the rest only.
+        so that the thread that writes has to do the rest only. The content is never that of a moment at which the WAL
+        is being restarted: it needs no WAL.
+
+        :raises StoreError: restarting it takes too long.
         """
         with closing(self.connect()) as connection:
+            # From now on, no restart begins.
             self._has_snapshot = True
             try:
-                with transaction(connection, "DEFERRED"):
-                    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-                    yield connection
+                latest = time.monotonic() + BUSY_SECONDS
+                while True:
+                    with transaction(connection, "DEFERRED"):
+                        if not needs_wal(connection):
+                            yield connection
+                            break
+                    if time.monotonic() > latest:
+                        raise StoreError(f"the write-ahead log of {self.path} is being restarted")
+                    time.sleep(0.01)
                 if self._wal is not None and self._wal.is_long:
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             finally:

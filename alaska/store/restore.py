@@ -21,7 +21,7 @@ from alaska.store import rows
 from alaska.store.checksum import TRAILER_OCTETS, Checksum, is_trailer
 from alaska.store.database import BUSY_SECONDS, converting_errors, expected_tables, tables_of
 from alaska.store.locks import Locks
-from alaska.store.wal_mark import APPLICATION_ID, BEING_WRITTEN, NEWEST_SCHEMA, check
+from alaska.store.wal_mark import APPLICATION_ID, BEING_WRITTEN, NEWEST_SCHEMA, check, needs_wal
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_OCTETS = 100
@@ -136,8 +136,11 @@ def check_content(path: Path, name: Path) -> Content:
             if result != "ok":
                 raise StoreError(f"{name} is damaged: {result.splitlines()[-1]}")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if tables_of(connection) != expected_tables(version):
+            tables = expected_tables(version)
+            if tables_of(connection) != tables:
                 raise StoreError(f"{name} is not a backup of a broker's store: its tables are others")
+            if any(table == "opening" for _, table, *_ in tables) and needs_wal(connection):
+                raise StoreError(f"{name} is not complete: its store was not closed, and the log {name}-wal is missing")
             messages, letters, records = (_check_rows(connection, name, version, *each) for each in _ROWS)
             return Content(messages, letters, records)
     except sqlite3.Error as error:

@@ -50,6 +50,11 @@ def _write(connection: sqlite3.Connection, mark: bytes, is_open: bool) -> None:
         connection.execute("INSERT INTO opening VALUES (?, ?, ?)", (mark, is_open, boot_id()))
 
 
+def needs_wal(connection: sqlite3.Connection) -> bool:
+    """Return whether the content that a connection reads is incomplete without its WAL, if it is alone in a file."""
+    return bool(connection.execute("SELECT count(*) FROM opening WHERE is_open = 1").fetchone() != (0,))
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
     """Run the block as one transaction, which is rolled back if the block raises an error."""

@@ -131,6 +131,9 @@ class OperationTests(OperationsCase):
         lower = {Level.OPERATE: "cid", Level.ALL: "dan"}
         for name, operation in BROKER.items():
             method = "POST" if operation.is_change else "GET"
+            if operation.is_in_band_only:
+                self.assertEqual(self.ask(method, f"/api/v1/{name}", user="ann").status, 404, name)
+                continue
             if operation.level in lower:
                 refused = self.ask(method, f"/api/v1/{name}", user=lower[operation.level])
                 self.assertEqual(refused.status, 403, name)

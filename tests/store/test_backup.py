@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from twisted.trial.unittest import TestCase
 
 from alaska.errors import StoreError
 from alaska.interfaces import IBackup, Reactor
+from alaska.store import wal_mark
 from alaska.store.backup import RESERVE_OCTETS, STEP_PAGES, SYNC_STEPS, copy
 from alaska.store.checksum import Checksum
 from alaska.store.database import File
@@ -150,6 +152,23 @@ class CopyTests(FileTestCase):
         self.assertIn("1000 are free, and 500 of these are left to the store", str(error))
         self.assertEqual(sorted(os.listdir(self.path.parent)), before)
         self.fill(100_000, 1)
+
+    def test_restarted_log(self) -> None:
+        """If the write-ahead log is being restarted when a backup begins, it waits for that: it needs no log."""
+        self.fill(1, 10)
+        with closing(self.store.file.connect()) as connection:
+            wal_mark._write(connection, bytes(16), is_open=True)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            waited: list[float] = []
+
+            def restarted(seconds: float) -> None:
+                waited.append(seconds)
+                wal_mark._write(connection, bytes(16), is_open=False)
+
+            self.patch(time, "sleep", restarted)
+            save(copy(self.store.file, lambda: False, lambda _: None), self.saved)
+        self.assertEqual(len(waited), 1)
+        self.assertEqual(self.positions(self.saved), list(range(1, 11)))
 
     def test_checksum(self) -> None:
         """A backup ends with a checksum of all before it."""

@@ -236,6 +236,11 @@ class RestoreTests(SynchronousTestCase):
         self.execute("CREATE TRIGGER t AFTER DELETE ON message BEGIN DELETE FROM letter; END")
         self.assertIn("its tables are others", self.refused())
 
+    def test_missing_log(self) -> None:
+        """A copied store that was not closed is refused, since its log is missing: no broker would open it."""
+        self.execute("UPDATE opening SET is_open = 1")
+        self.assertIn("its store was not closed, and the log", self.refused())
+
     def test_open_store(self) -> None:
         """The file of a store that is open is refused, since a part of it is in its log."""
         Path(f"{self.backup}-wal").write_bytes(b"x")

@@ -7,19 +7,17 @@ from io import BytesIO
 from typing import Protocol, cast
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from zope.interface import implementer
 
 from alaska.admin.http.answers import SAFE_HEADERS, Answer, problem
 from alaska.admin.http.channel import Channel
 from alaska.admin.http.gate import Who
+from alaska.admin.http.pieces import PIECE_OCTETS, Pieces
 from alaska.admin.http.users import NOBODY
 from alaska.errors import HTTPRefused
 
-PIECE_OCTETS = 65_536
 _FAILED = HTTPRefused(500, "the request failed; the log says why")
 
 
@@ -28,35 +26,6 @@ class Desk(Protocol):
 
     def answer(self, exchange: Exchange) -> Answer | Deferred[Answer]:
         """Return the answer; raise :exc:`HTTPRefused`, or let the Deferred fail with it, to refuse the request."""
-
-
-@implementer(IPushProducer)
-class _Pieces:
-    """Sends a long body piece by piece, as fast as the client reads."""
-
-    def __init__(self, exchange: Exchange, body: bytes) -> None:
-        self._exchange = exchange
-        self._body = memoryview(body)
-        self._sent = 0
-        self._is_paused = False
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """Send pieces until the transport has enough of them."""
-        self._is_paused = False
-        while not self._is_paused and self._sent < len(self._body):
-            piece = self._body[self._sent : self._sent + PIECE_OCTETS]
-            self._sent += len(piece)
-            self._exchange.write(bytes(piece))
-        if self._sent >= len(self._body):
-            self._exchange.unregisterProducer()
-            self._exchange.finish()
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """Wait until the client has read."""
-        self._is_paused = True
-
-    def stopProducing(self) -> None:  # noqa: N802
-        """Stop: the connection is lost."""
 
 
 class Exchange(Request):
@@ -142,6 +111,8 @@ class Exchange(Request):
     def _respond(self, answer: Answer) -> None:
         self.drop_body()
         if self._disconnected:
+            if answer.source is not None:
+                answer.source.end()
             return
         self._answer = answer
         self._site.answered[answer.status] += 1
@@ -163,9 +134,7 @@ class Exchange(Request):
             self.write(b"")
             answer.source.begin(self)
         elif len(answer.body) > PIECE_OCTETS:
-            pieces = _Pieces(self, answer.body)
-            self.registerProducer(pieces, True)
-            pieces.resumeProducing()
+            Pieces(self, len(answer.body), lambda at, most: answer.body[at : at + most]).begin()
         else:
             self.write(answer.body)
             self.finish()

@@ -37,6 +37,8 @@ def operation_routes(administered: IAdministered, path: str) -> list[Route]:
     """
     routes = []
     for name, operation in administered.operations.items():
+        if operation.is_in_band_only:
+            continue
         method = "POST" if operation.is_change else "GET"
         for verb, below, fixed in ((method, name, {}), *RESOURCES.get(name, ())):
             routes.append(_route(administered, operation, verb, f"{path}/{below}", fixed))
@@ -64,11 +66,19 @@ def _perform(administered: IAdministered, name: str, asked: Asked) -> Deferred[A
 
 
 async def _answer(administered: IAdministered, name: str, asked: Asked) -> Answer:
-    who = f"{asked.user.name or ANONYMOUS} ({asked.address}, HTTP)"
     request: Any = asked.arguments["request"]
     try:
-        return in_json(await administered.perform(name, request, who))
-    except OperationFailed as error:
-        raise HTTPRefused(STATUSES.get(error.status, 409), str(error), mlm_status=error.status) from None
-    except StoreError as error:
-        raise HTTPRefused(503, str(error), mlm_status=error.status) from None
+        return in_json(await administered.perform(name, request, who_asks(asked)))
+    except (OperationFailed, StoreError) as error:
+        raise failed(error) from None
+
+
+def who_asks(asked: Asked) -> str:
+    """Return who asks for an operation, for the log."""
+    return f"{asked.user.name or ANONYMOUS} ({asked.address}, HTTP)"
+
+
+def failed(error: OperationFailed | StoreError) -> HTTPRefused:
+    """Return the error for an operation that was refused or has failed."""
+    status = STATUSES.get(error.status, 409) if isinstance(error, OperationFailed) else 503
+    return HTTPRefused(status, str(error), mlm_status=error.status)

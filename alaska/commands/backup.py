@@ -1,0 +1,147 @@
+"""``alas backup``: writes a backup of a running broker's store to a file of this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+
+from alaska import errors
+from alaska.admin import snapshots
+from alaska.admin.requests import BackupPart, Nothing, OneBackup
+from alaska.commands import streams
+from alaska.commands.asking import Asking
+from alaska.commands.credentials import Credentials, add_options
+from alaska.commands.new_backup import NewBackup
+from alaska.commands.parsing import Parser
+from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
+from alaska.daemon.exit_status import status_of
+from alaska.interfaces import Reactor
+from alaska.system.clock import run_on_monotonic_time
+
+PART_SECONDS = 30.0
+_INTERRUPTED = 130
+_DESCRIPTION = """\
+Write a backup of the store of a running broker to a file of this machine. The
+broker goes on meanwhile; what it has confirmed before is in the backup. The
+user needs the right "admin all", or, without access rules, an ipc endpoint and
+the user of the broker. FILE is written only when the backup is complete."""
+_EPILOG = """\
+exit status:
+  0   the backup is on the disk
+  1   the backup cannot be made or written
+  2   the command line is wrong
+  69  the broker does not answer, or the connection is lost
+  77  the broker does not accept the user, or does not allow it
+
+example: alas backup monday.backup -e ipc:///run/alaska/broker"""
+
+
+def main(arguments: list[str]) -> None:
+    """Write the backup, print its size, and exit with a status."""
+    parser = Parser(prog="alas backup", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to write; an earlier backup is replaced")
+    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    parser.add_argument(
+        "-e",
+        "--endpoint",
+        default=endpoint,
+        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
+    )
+    add_options(parser)
+    parser.add_argument(
+        "-t",
+        "--timeout",
+        type=_seconds,
+        default=3600.0,
+        metavar="S",
+        help="how long the broker may take to make the backup, in s (default: %(default)g)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        credentials = Credentials.of(options, os.environ)
+    except ValueError as error:
+        parser.error(str(error))
+    statuses: list[int] = []
+
+    def run(reactor: Reactor) -> Deferred[None]:
+        run_on_monotonic_time(reactor)
+        saving = save(reactor, Asking(reactor, options.endpoint, credentials), options.file, options.timeout)
+        return (
+            ensureDeferred(saving).addCallbacks(print_size, print_error, (options.file,)).addCallback(statuses.append)
+        )
+
+    try:
+        react(run)
+    except SystemExit:
+        # If a signal has ended the reactor, there is no status.
+        raise SystemExit(statuses[0] if statuses else _INTERRUPTED) from None
+
+
+def print_size(octets: int, file: Path) -> int:
+    """Print what was written, and return the exit status."""
+    streams.write_line(f"{file}: {octets} octets")
+    return 0
+
+
+def print_error(failure: Failure) -> int:
+    """Print why there is no backup, and return the exit status."""
+    failure.trap(errors.AlaskaError)
+    error = failure.value
+    assert isinstance(error, errors.AlaskaError)
+    streams.write_line(f"alas: {error}", sys.stderr)
+    if isinstance(error, errors.BadEndpoint):
+        return 2
+    return os.EX_NOPERM if error.status == errors.ACCESS_REFUSED else status_of(error)
+
+
+async def save(reactor: Reactor, asking: Asking, path: Path, timeout: float) -> int:
+    """Write a backup to a file, which is complete and on the disk afterwards; return its size.
+
+    :raises AlaskaError: the broker cannot be reached or refuses, or the file cannot be written; it is as before.
+    """
+    new = NewBackup(path)
+    reactor.addSystemEventTrigger("during", "shutdown", new.discard)
+    try:
+        await asking.connect()
+        try:
+            return await _save(asking, new, timeout)
+        finally:
+            await asking.close()
+    finally:
+        new.discard()
+
+
+async def _save(asking: Asking, new: NewBackup, timeout: float) -> int:
+    backup = await asking.ask("backup", Nothing(), snapshots.Backup, timeout)
+    try:
+        new.reserve(backup.octets)
+        while new.octets < backup.octets:
+            request = BackupPart(id=backup.id, at=new.octets)
+            part = await asking.ask("read-backup", request, snapshots.BackupPart, PART_SECONDS)
+            if not part.content:
+                break
+            new.write(part.content)
+        new.finish()
+    finally:
+        await _end(asking, backup)
+    return backup.octets
+
+
+async def _end(asking: Asking, backup: snapshots.Backup) -> None:
+    """Let the broker delete a backup; if that fails, it does so by itself soon."""
+    try:
+        await asking.ask("end-backup", OneBackup(id=backup.id), snapshots.Done, PART_SECONDS)
+    except errors.AlaskaError as error:
+        streams.write_line(f"alas: warning: the broker was not told that the backup is read: {error}", sys.stderr)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
