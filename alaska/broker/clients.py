@@ -102,13 +102,11 @@ class Client:
         self.flow = flow
         self.is_full = flow.is_full
         self.number = 0
-        self.opened_at = self.last_heard = now
-        self.last_probed = now
+        self.opened_at = self.last_heard = self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
-        self.is_disconnected = False
-        self.ignores_replies = False
+        self.is_disconnected = self.ignores_replies = False
         self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[Lease, Message] = {}

@@ -60,8 +60,7 @@ class Connection:
         most_messages: int,
         most_octets: int,
     ) -> None:
-        if not isinstance(endpoint, str):
-            raise TypeError(f"an endpoint must be text, not {type(endpoint).__name__}")
+        _check_text(endpoint, "an endpoint")
         _check_credentials(*credentials)
         octets = to_octets(address)
         check(mlm.ConnectionOpen(octets))
@@ -336,10 +335,15 @@ class Connection:
         return []
 
 
+def _check_text(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be text, not {type(value).__name__}")
+
+
 def _check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
     for value in (username, password):
-        if value is not None and not isinstance(value, str):
-            raise TypeError(f"user name and password must be text, not {type(value).__name__}")
+        if value is not None:
+            _check_text(value, "user name and password")
     if curve is not None and not isinstance(curve, CurveKeys):
         raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
     if curve is not None and (username, password) != (None, None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
-from alaska.interfaces import Mechanism, Reactor
+from alaska.interfaces import INetwork, Mechanism, Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
@@ -106,34 +106,8 @@ def makeService(options: Options) -> IService:
     services: list[Service] = []
     make_network = sharing_networks(reactor)
     if settings.broker_embedded:
-        if options.broker is not None:
-            starting.report(str(settings.broker_config), options.broker)
-        broker = broker_settings(settings, options.broker)
-        for line in broker.echo:
-            _log.info("{line}", line=line)
-        service = EmbeddedBrokerService(
-            reactor,
-            make_network,
-            lambda: store_at(reactor, broker.store_path, broker.store_sync),
-            broker.binds,
-            limits_of(broker),
-            _embedded_security(settings, broker, reactor, broker_file),
-            broker.domain,
-            rules=broker.access,
-        )
-        if broker_file is not None:
-            service.configuration = in_force_of(broker_file)
-            reload_rules(service, broker_file)
-            reload_limits(service, broker_file)
-        services.append(service)
-        add_broker(contents, service, broker, make_network)
-    worker = WorkerService(
-        reactor,
-        settings,
-        make_network,
-        runner_maker(settings),
-        program.end,
-    )
+        services.append(_embedded_broker(options, broker_file, reactor, make_network, contents))
+    worker = WorkerService(reactor, settings, make_network, runner_maker(settings), program.end)
     file.add(LIVE, worker.prepare)
     file.add(log.LIVE, log.prepare)
     services.append(worker)
@@ -144,6 +118,37 @@ def makeService(options: Options) -> IService:
     contents.details.update(worker.details())
     serve(reactor, http_settings(settings, options.broker), contents, program, services)
     return program
+
+
+def _embedded_broker(
+    options: Options,
+    file: ConfigurationFile[BrokerSettings] | None,
+    reactor: Reactor,
+    make_network: Callable[[], INetwork],
+    contents: Contents,
+) -> EmbeddedBrokerService:
+    """Return the embedded broker, and add what HTTP shows of it; ``file`` is its configuration file, if it has one."""
+    if options.broker is not None:
+        starting.report(str(options.loaded.settings.broker_config), options.broker)
+    settings = broker_settings(options.loaded.settings, options.broker)
+    for line in settings.echo:
+        _log.info("{line}", line=line)
+    service = EmbeddedBrokerService(
+        reactor,
+        make_network,
+        lambda: store_at(reactor, settings.store_path, settings.store_sync),
+        settings.binds,
+        limits_of(settings),
+        _embedded_security(options.loaded.settings, settings, reactor, file),
+        settings.domain,
+        rules=settings.access,
+    )
+    if file is not None:
+        service.configuration = in_force_of(file)
+        reload_rules(service, file)
+        reload_limits(service, file)
+    add_broker(contents, service, settings, make_network)
+    return service
 
 
 def http_settings(settings: WorkerSettings, broker: Loaded[BrokerSettings] | None) -> HTTPSettings:
