@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from functools import lru_cache
 from typing import Final
 
 import re2
@@ -109,6 +110,7 @@ def octets_of(pattern: str, user: str) -> bytes:
     return pattern.encode().replace(USER.encode(), b"(?:%b)" % quoted)
 
 
+@lru_cache(maxsize=20_000)  # Most patterns are the same at the next reload, which is done in the reactor's thread.
 def check_pattern(pattern: str) -> None:
     """Check a pattern with the longest possible name of a user.
 

@@ -40,26 +40,38 @@ class Decision(NamedTuple):
 
 
 class _Names:
-    """The rules of a user that allow, or deny, one verb: all of them are matched at once."""
+    """The rules of a user that allow, or deny, one verb: those without subjects are all matched at once.
 
-    __slots__ = ("_expressions", "_literals", "_with_subject", "has_subjects")
+    Those with subjects are grouped by their names, of which most are not patterns and need only a lookup.
+    """
+
+    __slots__ = ("_expressions", "_literals", "_of_literal", "_of_pattern", "has_subjects")
 
     def __init__(self, rules: Sequence[Rule], user: str) -> None:
         patterns = [octets_of(rule.name, user) for rule in rules if rule.subject is None]
         self._literals = frozenset(each for each in patterns if _LITERAL.issuperset(each))
         self._expressions = compile_any([each for each in patterns if each not in self._literals])
-        self._with_subject = [
-            (compile_any([octets_of(rule.name, user)]), compile_any([octets_of(rule.subject, user)]))
-            for rule in rules
-            if rule.subject is not None
+        subjects: dict[bytes, list[bytes]] = {}
+        for rule in rules:
+            if rule.subject is not None:
+                subjects.setdefault(octets_of(rule.name, user), []).append(octets_of(rule.subject, user))
+        self.has_subjects = bool(subjects)
+        compiled = {name: compile_any(each) for name, each in subjects.items()}
+        self._of_literal = {name: each for name, each in compiled.items() if _LITERAL.issuperset(name)}
+        self._of_pattern = [
+            (compile_any([name]), each) for name, each in compiled.items() if name not in self._of_literal
         ]
-        self.has_subjects = bool(self._with_subject)
 
     def has(self, name: bytes, subject: bytes) -> bool:
         """Return whether one of the rules is about this name, and the subject."""
         if name in self._literals or matches(self._expressions, name):
             return True
-        return any(matches(names, name) and matches(subjects, subject) for names, subjects in self._with_subject)
+        if not self.has_subjects:
+            return False
+        of_literal = self._of_literal.get(name)
+        if of_literal is not None and matches(of_literal, subject):
+            return True
+        return any(matches(names, name) and matches(subjects, subject) for names, subjects in self._of_pattern)
 
 
 class UserRights:
@@ -89,7 +101,8 @@ class UserRights:
     def may(self, verb: Verb, name: bytes, subject: bytes = b"") -> bool:
         """Return whether the user may do this; the name of ``admin`` is a level.
 
-        The time grows with the lengths of name and subject, and with the number of rules with subjects.
+        The time grows with the lengths of name and subject, and with the number of different patterns of names that
+        rules have together with subjects.
         """
         if verb is Verb.ADMIN:
             level = _level(name)

@@ -122,12 +122,13 @@ class AccessControl:
         """Return whether a session may now have an offer or a reader that was refused or ended before."""
         return any(self.may(client.user, verb, name) for verb, name in client.missed)
 
-    def may_administer(self, client: Client, level: Level) -> bool:
-        """Return whether the rules let a client administer; there must be rules."""
-        is_allowed = (self.level_of(client.user) or 0) >= level
-        if not is_allowed:
-            self._note(client.user, Verb.ADMIN, level.name.lower().encode())
-        return is_allowed
+    def refusal_to_administer(self, client: Client, level: Level) -> str:
+        """Return why the rules do not let a client administer, or an empty text if they do; there must be rules."""
+        if (self.level_of(client.user) or 0) >= level:
+            return ""
+        name = level.name.lower().encode()
+        self._note(client.user, Verb.ADMIN, name)
+        return refusal(client.user, Verb.ADMIN, name).decode()
 
     def tick(self, now: float) -> None:
         """Log refusals, at most once a minute, and forget old requests; to be called several times a second."""

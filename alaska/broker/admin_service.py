@@ -30,28 +30,25 @@ ADDRESS = b"alaska.admin"
 SUMMARY = b"worker"
 """The subject with which a worker tells its summary; there is no answer."""
 MAX_REQUEST_OCTETS = 16 * 1024
-REFUSED = (
-    "access to {service} is refused: by the access rules, or, if there are none, because the client is not on this "
-    "machine, or, for dead letters, does not connect by ipc as a program of the broker's user"
-)
-MayAdminister = Callable[[Client, Level, bool], bool]
+REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
+Refusal = Callable[[Client, Level, bool], str]
 _LETTERS = frozenset(name for name in BROKER if "letter" in name)
 
 
 class AdminService:
     """Answers the requests of clients.
 
-    ``may`` decides whether the client of the command that is being executed may do what needs a level; the last
-    argument is whether it is about dead letters, which have a setting of their own.
+    ``refusal`` returns why the client of the command that is being executed may not do what needs a level, or an empty
+    text if it may; the last argument is whether it is about dead letters, which have a setting of their own.
     """
 
     _log = Logger()
 
-    def __init__(self, administration: Administration, queues: Queues, counters: Counters, may: MayAdminister) -> None:
+    def __init__(self, administration: Administration, queues: Queues, counters: Counters, refusal: Refusal) -> None:
         self._administration = administration
         self._queues = queues
         self._counters = counters
-        self._may = may
+        self._refusal = refusal
 
     def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
         """Carry out a request of a client, or refuse it; the answer may come later."""
@@ -60,8 +57,9 @@ class AdminService:
             return
         operation = BROKER.get(printable(command.subject))
         level = Level.VIEW if operation is None else operation.level
-        if not self._may(client, level, operation is not None and operation.name in _LETTERS):
-            self._refuse(client, command)
+        refused = self._refusal(client, level, operation is not None and operation.name in _LETTERS)
+        if refused:
+            self._refuse(client, command, refused)
         elif operation is None:
             known = ", ".join(BROKER)
             self._fail(client, command, OperationFailed(f"the subject must be one of {known}", errors.NOT_FOUND))
@@ -75,10 +73,8 @@ class AdminService:
         if not is_worker or not self._administration.workers.told(client, content, now):
             self._counters.invalid += 1
 
-    def _refuse(self, client: Client, command: mlm.ServiceSend) -> None:
-        self._counters.access_refused += 1
+    def _refuse(self, client: Client, command: mlm.ServiceSend, reason: str) -> None:
         self._counters.admin_refused += 1
-        reason = REFUSED.format(service=ADDRESS.decode())
         if command.tracker and not client.is_plain:
             client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, reason.encode()[: mlm.MAX_STRING_OCTETS]))
         else:

@@ -21,7 +21,7 @@ from alaska.broker.batches import Batches, Clock
 from alaska.broker.broker_state import BrokerState, Outside
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
-from alaska.broker.dead_letter_service import ADDRESS, DeadLetterService, level_of
+from alaska.broker.dead_letter_service import ACCESS_REFUSED, ADDRESS, DeadLetterService, level_of
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Limits
 from alaska.broker.liveness import Liveness
@@ -68,7 +68,7 @@ class Broker:
         )  # fmt: skip
         self.batches = Batches(self._execute, self._end_for_error, router)
         self.sessions.ended = self.batches.remove
-        self._dead_letter_service = DeadLetterService(self.queues, self.counters)
+        self._dead_letter_service = DeadLetterService(self.queues)
         self.outside = Outside()
         self._state = BrokerState(
             self.clients, self.queues, self.streams, self.counters, self.flows, store, limits,
@@ -76,7 +76,7 @@ class Broker:
             outside=self.outside,
         )  # fmt: skip
         self.administration = Administration(self._state)
-        self._admin_service = AdminService(self.administration, self.queues, self.counters, self._may_administer)
+        self._admin_service = AdminService(self.administration, self.queues, self.counters, self._refusal_to_administer)
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._now = 0.0
@@ -306,27 +306,27 @@ class Broker:
 
     def _send_service(self, client: Client, command: mlm.ServiceSend) -> None:
         if command.address == ADDRESS:
-            is_allowed = self._may_use_letters(client, level_of(command.subject))
-            self._dead_letter_service.received(client, command, is_allowed, self._now)
+            refused = self._refusal_to_administer(client, level_of(command.subject), True)
+            self._dead_letter_service.received(client, command, refused, self._now)
         elif command.address == admin_service.ADDRESS:
             self._admin_service.received(client, command, self._now)
         else:
             self.queues.send_service(client, command, self._now)
 
-    def _may_administer(self, client: Client, level: Level, is_about_letters: bool) -> bool:
-        """Return whether the client of the command that is being executed may administer the broker.
+    def _refusal_to_administer(self, client: Client, level: Level, is_about_letters: bool) -> str:
+        """Return why the client of the command that is being executed may not administer the broker, or nothing.
 
         This is where that is decided for all requests in-band; HTTP decides about its users itself.
         """
-        if self.access.is_active or is_about_letters:
-            return self._may_use_letters(client, level)
-        # Without rules, each program on this machine can connect, too, and do everything with addresses and services.
-        return self.batches.origin.is_on_machine
-
-    def _may_use_letters(self, client: Client, level: Level) -> bool:
         if self.access.is_active:
-            return self.access.may_administer(client, level)
-        return self.batches.origin.is_local or self._dead_letters_are_open
+            return self.access.refusal_to_administer(client, level)
+        # Without rules, each program on this machine can connect, too, and do everything with addresses and services.
+        origin = self.batches.origin
+        is_allowed = origin.is_local or self._dead_letters_are_open if is_about_letters else origin.is_on_machine
+        if is_allowed:
+            return ""
+        self.counters.access_refused += 1
+        return ACCESS_REFUSED if is_about_letters else admin_service.REFUSED
 
     def _close_for_administrator(self, client: Client) -> None:
         """End the session of a client, which may open another one."""

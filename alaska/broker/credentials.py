@@ -83,7 +83,10 @@ def _plain_warnings(path: Path, users: Users) -> list[str]:
     count = plain_count(users)
     if not count:
         return []
-    return [
+    warnings = [
         f"{path}: {count} of {len(users)} passwords are not hashed; "
         "`alas password USER` prints a line with a hash to replace each of them"
     ]
+    if is_readable_by_others(path):
+        warnings.append(f"the passwords in {path} can be read by other users of the machine: chmod 600")
+    return warnings

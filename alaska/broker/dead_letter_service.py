@@ -23,7 +23,6 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.access import Level
 from alaska.broker.clients import Client
-from alaska.broker.counters import Counters
 from alaska.broker.queues import Queues
 from alaska.errors import StoreError
 from alaska.message import DeadLetter
@@ -36,8 +35,8 @@ MAX_REQUEST_OCTETS = 1000
 MAX_READ_OCTETS = 4 * 1024 * 1024
 Result: TypeAlias = dict[str, Any]
 ACCESS_REFUSED = (
-    "access to dead letters is refused: by the access rules, or, if there are none, because mlm_server/letters/open is "
-    "not 1, and the client does not connect by ipc"
+    "access to dead letters is refused: there are no access rules, mlm_server/letters/open is not 1, and the client "
+    "does not connect by ipc as a program of the broker's user"
 )
 
 
@@ -51,23 +50,21 @@ class DeadLetterService:
 
     _log = Logger()
 
-    def __init__(self, queues: Queues, counters: Counters) -> None:
+    def __init__(self, queues: Queues) -> None:
         self._queues = queues
-        self._counters = counters
 
-    def received(self, client: Client, command: mlm.ServiceSend, is_allowed: bool, now: float) -> None:
-        """Carry out a request of a client, or refuse it; the reply may come later."""
+    def received(self, client: Client, command: mlm.ServiceSend, refused: str, now: float) -> None:
+        """Carry out a request of a client, or refuse it for a reason; the reply may come later."""
         reply = partial(self._reply, client, command, now)
-        if is_allowed:
+        if not refused:
             content = command.content[0] if command.content else b""
             answered = answer(self._queues, command.subject, content, now).addCallback(reply)
             answered.addErrback(lambda failure: self._log.failure("a request about dead letters failed", failure))
             return
-        self._counters.access_refused += 1
         if command.tracker and not client.is_plain:
-            client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, ACCESS_REFUSED.encode()))
+            client.send(mlm.Confirm(command.tracker, errors.ACCESS_REFUSED, refused.encode()))
         else:
-            reply(_as_json({"error": ACCESS_REFUSED}))
+            reply(_as_json({"error": refused}))
 
     def _reply(self, client: Client, command: mlm.ServiceSend, now: float, content: bytes) -> None:
         if client.address:

@@ -164,12 +164,16 @@ class Security:
                 words = "{user} is accepted" if is_right else "{user} is refused"
                 self._log.info(words, user=printable(attempt.username))
 
-        # An unknown user takes as long as a known one, so that the time does not reveal which users there are.
         to_check = known if known is not None else self._decoy or b""
-        if isinstance(to_check, PasswordHash):
-            self._checks.check(attempt.username, attempt.password, to_check, key, now, checked)
-        else:
-            checked(is_same(attempt.password, to_check) & (known is not None))
+        if isinstance(to_check, bytes):
+            is_right = is_same(attempt.password, to_check) & (known is not None)
+            if is_right or self._decoy is None:
+                checked(is_right)
+                return
+            to_check, known = self._decoy, None
+        # A wrong password takes the same time for a user whose password is hashed, is not hashed, or who is unknown:
+        # the time does not reveal which users there are.
+        self._checks.check(attempt.username, attempt.password, to_check, key, now, checked)
 
     def _unchecked(self, attempt: Attempt) -> Verdict:
         self.counters.unchecked += 1

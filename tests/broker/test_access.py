@@ -87,6 +87,13 @@ class MatchingTests(SynchronousTestCase):
         self.assertTrue(ann.may(Verb.ASK, b"all", b"anything"))
         self.assertFalse(ann.may(Verb.ASK, b"all", b"secrets"))
 
+    def test_same_name_with_subjects(self) -> None:
+        """Rules with the same name and different subjects allow each of them, beside patterns of the name."""
+        ann = rights(allow(Verb.ASK, "a", "x"), allow(Verb.ASK, "a", "y."), allow(Verb.ASK, "a|b", "z"))
+        found = {(name, subject) for name in (b"a", b"b") for subject in (b"x", b"y1", b"z", b"y", b"", b"xy1")
+                 if ann.may(Verb.ASK, name, subject)}  # fmt: skip
+        self.assertEqual(found, {(b"a", b"x"), (b"a", b"y1"), (b"a", b"z"), (b"b", b"z")})
+
 
 class DecisionTests(SynchronousTestCase):
     """Denials, roles, users and the broker's own names."""

@@ -378,6 +378,21 @@ class AdministrationTests(AccessTestCase):
             found = [self.status(name, subject) for subject in (b"list", b"read", b"replay", b"drop")]
             self.assertEqual(found, expected, name)
 
+    def test_reason(self) -> None:
+        """A refusal names the level that the user needs, and is counted once, with and without rules."""
+        self.open("w", credit=10)
+        for service, subject in ((b"alaska.letters", b"read"), (b"alaska.admin", b"pause")):
+            answers = self.say("w", mlm.ServiceSend(service, subject, b"t", 0, ()))
+            self.assertEqual(answers, [mlm.Confirm(b"t", 401, b"user work may not admin operate")])
+        self.assertEqual(self.refused, 2)
+        self.broker.replace_rules(None)
+        self.router.is_local = self.router.is_on_machine = False
+        for service, subject in ((b"alaska.letters", b"read"), (b"alaska.admin", b"pause")):
+            (answer,) = self.say("w", mlm.ServiceSend(service, subject, b"t", 0, ()))
+            assert isinstance(answer, mlm.Confirm)
+            self.assertIn(b"there are no access rules", answer.status_reason)
+        self.assertEqual(self.refused, 4)
+
     def test_own_service(self) -> None:
         """Nobody offers a service, or writes to a mailbox, with a name of the broker."""
         self.open("eve", credit=10)

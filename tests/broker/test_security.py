@@ -79,6 +79,15 @@ class HashedTests(HashedCase):
         self.assertEqual(self.entries(*logins), [Entry.GRANTED, Entry.REFUSED, Entry.REFUSED])
         self.assertEqual(logins[0][0].user, b"joe")
 
+    def test_not_hashed(self) -> None:
+        """Among users with hashes, a wrong password of one without takes a check as well, and the right one none."""
+        self.security.replace(Credentials(users={**self.users, b"old": b"clear"}))
+        self.assertEqual(self.entries(self.log_in(b"old", b"clear")), [Entry.GRANTED])
+        wrong = self.log_in(b"old", b"wrong")
+        self.assertEqual(self.entries(wrong), [None])
+        self.assertEqual(self.run_checks(), 1)
+        self.assertEqual(self.entries(wrong), [Entry.REFUSED])
+
     def test_shared_and_remembered(self) -> None:
         """A thousand logins with the same password need one check, and so does a login an hour after the last."""
         logins = [self.log_in(b"joe", b"secret") for _ in range(1000)]
@@ -241,14 +250,17 @@ class FilesTests(LogCase):
         """Passwords and keys are read, with warnings of plain passwords and of a key that others can read."""
         pair = curve.new_pair()
         self.write_pair(pair, 0o644)
-        (self.folder / "users").write_text(f"joe=secret\nann={bytes(quick_hash(b'x')).decode()}\n")
+        users = self.folder / "users"
+        users.write_text(f"joe=secret\nann={bytes(quick_hash(b'x')).decode()}\n")
+        users.chmod(0o644)
         (self.folder / "keys").write_text(f"ann={PUBLIC}\n")
         found = read_credentials(self.settings(*Mechanism), self.folder)
         self.assertEqual(found.server_keys, pair)
         self.assertEqual(found.names, {PUBLIC: "ann"})
-        plain, readable = found.warnings
+        plain, *readable = found.warnings
         self.assertIn("1 of 2 passwords are not hashed", plain)
-        self.assertIn("can be read by other users", readable)
+        for name, sentence in zip(("users", "broker.key"), readable, strict=True):
+            self.assertIn(f"{self.folder / name} can be read by other users", sentence)
 
     @NEEDS_CURVE
     def test_faults(self) -> None:

@@ -7,6 +7,7 @@ import stat
 import unittest
 from pathlib import Path
 
+from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.client.keys import load
@@ -20,6 +21,7 @@ from alaska.errors import ConfigurationError
 from alaska.interfaces import KeyPair
 from alaska.links import curve
 from tests.commands.test_commands import CommandCase
+from tests.network_case import LogCase
 
 NEEDS_CURVE = unittest.skipUnless(curve.is_available(), curve.NO_CURVE)
 
@@ -97,10 +99,11 @@ class PasswordTests(CommandCase):
 
 
 @NEEDS_CURVE
-class CredentialsTests(SynchronousTestCase):
+class CredentialsTests(LogCase):
     """Keys for ``alas send`` and for client programs."""
 
     def setUp(self) -> None:
+        super().setUp()
         folder = Path(self.mktemp())
         folder.mkdir()
         self.public, self.secret = folder / "a.cert", folder / "a.cert_secret"
@@ -137,3 +140,13 @@ class CredentialsTests(SynchronousTestCase):
         other = curve.new_pair()
         self.secret.write_text(self.secret.read_text().replace(self.pair.secret, other.secret))
         self.assertRaises(ConfigurationError, load, self.secret, self.public)
+
+    def test_readable_by_others(self) -> None:
+        """A secret key that other users of the machine can read is used, with a warning that does not show it."""
+        load(self.secret, self.public)
+        self.assertEqual(self.logged(LogLevel.warn), [])
+        self.secret.chmod(0o644)
+        load(self.secret, self.public)
+        (warning,) = self.logged(LogLevel.warn)
+        self.assertIn(f"{self.secret} can be read by other users", warning)
+        self.assertNotIn(self.pair.secret, warning)
