@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "alaska"
-WORDS = "interfaces, message, access, names, endpoints"
-LOOSE = {"interfaces": WORDS, "message": WORDS, "access": WORDS, "names": WORDS, "endpoints": WORDS}
+WORDS = "interfaces, shared values"
+LOOSE = dict.fromkeys(("interfaces", "message", "access", "authentication", "names", "endpoints"), WORDS)
 """Files outside the folders, drawn as one box."""
 LEFT_OUT = {"testing", "clock", "delivery"}
 """Tools for tests, and former import paths."""
@@ -37,7 +37,7 @@ SAYS = {
     "system": "clocks, memory, descriptors",
     "web": "the page's files (planned)",
     "worker": "requests in, replies out",
-    WORDS: "shared by the other layers",
+    WORDS: "message, access, authentication, names",
 }
 BOX, GAP, ROW = (236, 46), 26, 92
 FONT = "font-family='sans-serif'"

@@ -9,12 +9,13 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.authentication import Attempt, Bind, Entry, Mechanism, Verdict
 from alaska.broker.credentials import Credentials
 from alaska.broker.limits import Limits
 from alaska.broker.security import Security
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
-from alaska.interfaces import Attempt, Bind, Entry, Mechanism, Reactor, Verdict
+from alaska.interfaces import Reactor
 from alaska.store.memory import MemoryStore
 from alaska.testing import MemoryNetwork, MemoryProcess, run_for
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alaska.authentication import KeyPair, Mechanism
 from alaska.broker.passwords import PasswordFile
 from alaska.config import BrokerSettings
 from alaska.config.certificates import is_readable_by_others, read_client_keys, read_pair
 from alaska.config.passwords import Users, plain_count
 from alaska.errors import ConfigurationError
-from alaska.interfaces import KeyPair, Mechanism
 from alaska.links import curve
 
 

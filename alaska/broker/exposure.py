@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alaska.authentication import Bind, Mechanism
 from alaska.endpoints import tcp
-from alaska.interfaces import Bind, Mechanism
 
 
 def exposed(binds: Iterable[Bind]) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from alaska.access import Level, Verb
 from alaska.admin.http.backup import backup_routes
 from alaska.admin.http.pages import Access, Contents
+from alaska.authentication import Mechanism
 from alaska.broker.administration import Served
 from alaska.broker.details import details
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings
-from alaska.interfaces import INetwork, Mechanism
+from alaska.interfaces import INetwork
 
 
 def add_broker(

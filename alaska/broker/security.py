@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from twisted.logger import Logger
 
+from alaska.authentication import Attempt, Entry, KeyPair, Mechanism, Verdict
 from alaska.broker.connection_log import ConnectionLog, Reason, SecurityCounters
 from alaska.broker.credentials import Credentials, read_credentials
 from alaska.broker.login_throttle import LoginThrottle, throttle_key
@@ -23,7 +24,6 @@ from alaska.config.certificates import KEY_CHARACTERS
 from alaska.config.password_hashes import PasswordHash
 from alaska.config.passwords import Secret, Users
 from alaska.daemon.reload import Change
-from alaska.interfaces import Attempt, Entry, KeyPair, Mechanism, Verdict
 from alaska.names import printable
 
 K = TypeVar("K")

@@ -15,6 +15,7 @@ from alaska.access import AccessRules
 from alaska.admin.families import Filled, one
 from alaska.admin.health import Check
 from alaska.admin.snapshots import Configuration
+from alaska.authentication import Attempt, Bind, Entry, Mechanism, Verdict
 from alaska.broker import readiness
 from alaska.broker.administration import Administration
 from alaska.broker.broker import Broker
@@ -25,7 +26,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.security import Security
 from alaska.daemon.operated import OperatedService
 from alaska.errors import AlaskaError, CannotBind
-from alaska.interfaces import Attempt, Bind, Entry, INetwork, IRouter, IStore, Mechanism, Reactor, Verdict
+from alaska.interfaces import INetwork, IRouter, IStore, Reactor
 
 TICK_SECONDS = 0.05
 OPERATION_SECONDS = 0.01

@@ -10,6 +10,7 @@ from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
+from alaska.authentication import Mechanism
 from alaska.broker.credentials import read_credentials
 from alaska.broker.flow_control import FlowLimits
 from alaska.broker.http import add_broker
@@ -21,7 +22,7 @@ from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import Change, ConfigurationFile, Reload
-from alaska.interfaces import Mechanism, Reactor
+from alaska.interfaces import Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.message import Retention
 from alaska.store.sqlite import store_at

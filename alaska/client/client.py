@@ -30,6 +30,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from alaska import errors
+from alaska.authentication import CurveKeys
 from alaska.client.connection import Connection
 from alaska.client.delivery import (
     MOST_POSITION,
@@ -48,7 +49,7 @@ from alaska.client.delivery import (
 from alaska.client.delivery_queue import DeliveryQueue
 from alaska.client.reply_credit import ReplyCredit
 from alaska.client.trackers import Trackers, new_tracker
-from alaska.interfaces import CurveKeys, INetwork, Reactor
+from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered

@@ -17,8 +17,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from alaska import __version__, errors
+from alaska.authentication import CurveKeys
 from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
-from alaska.interfaces import CurveKeys, ILink, INetwork, LinkState, Reactor
+from alaska.interfaces import ILink, INetwork, LinkState, Reactor
 from alaska.links import Network, default_reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from twisted.logger import Logger
 
+from alaska.authentication import CurveKeys
 from alaska.config.certificates import is_readable_by_others, read_pair, read_public_key
-from alaska.interfaces import CurveKeys
 from alaska.links import curve
 
 _log = Logger()

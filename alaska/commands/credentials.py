@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alaska.authentication import CurveKeys
 from alaska.client.keys import load
 from alaska.errors import ConfigurationError
-from alaska.interfaces import CurveKeys
 
 USERNAME_VARIABLE = "ALASKA_USERNAME"
 PASSWORD_VARIABLE = "ALASKA_PASSWORD"  # noqa: S105  # it is the name of one

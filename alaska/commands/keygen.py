@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from alaska.authentication import KeyPair
 from alaska.commands import streams
 from alaska.commands.parsing import Parser
 from alaska.config.certificates import SECRET_SUFFIX
 from alaska.errors import ConfigurationError
-from alaska.interfaces import KeyPair
 from alaska.links import curve
 from alaska.names import printable
 

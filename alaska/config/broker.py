@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from alaska.access import AccessRules
+from alaska.authentication import Bind, Mechanism
 from alaska.config import http
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
@@ -35,7 +36,6 @@ from alaska.config.passwords import read_users
 from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.errors import ConfigurationError
-from alaska.interfaces import Bind, Mechanism
 from alaska.message import Retention
 
 MECHANISMS = tuple(mechanism.value for mechanism in Mechanism)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from alaska.authentication import KeyPair
 from alaska.config import zpl
 from alaska.config.zpl import shown
 from alaska.errors import ConfigurationError
-from alaska.interfaces import KeyPair
 
 KEY_CHARACTERS: Final = 40
 SECRET_SUFFIX: Final = "_secret"  # noqa: S105  # it is the end of a file name

@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
+from alaska.authentication import Attempt, Decide, Entry, Mechanism, Verdict
 from alaska.errors import CannotBind
-from alaska.interfaces import Attempt, Decide, Entry, Mechanism, Verdict
 from alaska.links.sockets import Router
 
 ZAP_ENDPOINT: Final = "inproc://zeromq.zap.01"

@@ -6,8 +6,8 @@ from typing import Final
 
 import zmq
 
+from alaska.authentication import KeyPair
 from alaska.errors import ConfigurationError
-from alaska.interfaces import KeyPair
 
 NO_CURVE: Final = "this installation of ZeroMQ has no CURVE: install pyzmq from PyPI, or a libzmq with libsodium"
 

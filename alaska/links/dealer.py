@@ -13,8 +13,9 @@ from txzmq import ZmqEndpoint, ZmqEndpointType
 from zmq.utils.monitor import parse_monitor_message
 from zope.interface import implementer
 
+from alaska.authentication import Mechanism
 from alaska.errors import AlaskaError, BadEndpoint, CannotOpen, Refused
-from alaska.interfaces import ILink, LinkState, Mechanism
+from alaska.interfaces import ILink, LinkState
 from alaska.links.addresses import LookUp, VersionLookup, connect_target, set_version
 from alaska.links.security import ClientSecurity
 from alaska.links.shared_context import NEAR_ID, NEAR_OCTETS, SharedContext, numbers

@@ -7,7 +7,8 @@ from typing import cast
 
 from zope.interface import implementer
 
-from alaska.interfaces import Bind, CurveKeys, Decide, ILink, INetwork, KeyPair, Reactor
+from alaska.authentication import Bind, CurveKeys, Decide, KeyPair
+from alaska.interfaces import ILink, INetwork, Reactor
 from alaska.links.addresses import LookUp, families_of
 from alaska.links.authenticator import Authenticator
 from alaska.links.dealer import DealerLink

@@ -8,8 +8,9 @@ import zmq
 from txzmq import ZmqEndpoint, ZmqEndpointType
 from zope.interface import implementer
 
+from alaska.authentication import Bind, Mechanism
 from alaska.errors import CannotBind
-from alaska.interfaces import Bind, IRouter, Mechanism
+from alaska.interfaces import IRouter
 from alaska.links import ipc
 from alaska.links.addresses import set_version, version_to_bind
 from alaska.links.authenticator import LOGIN_PROPERTY

@@ -12,8 +12,8 @@ from typing import Final
 
 import zmq
 
+from alaska.authentication import Bind, CurveKeys, KeyPair, Mechanism
 from alaska.errors import CannotBind, Refused
-from alaska.interfaces import Bind, CurveKeys, KeyPair, Mechanism
 from alaska.links.curve import NO_CURVE, is_available
 
 DEFAULT_DOMAIN: Final = "alaska"

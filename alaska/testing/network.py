@@ -8,21 +8,9 @@ from collections.abc import Callable, Iterable
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from alaska.authentication import Attempt, Bind, CurveKeys, Decide, Entry, KeyPair, Mechanism, Verdict
 from alaska.errors import CannotBind
-from alaska.interfaces import (
-    Attempt,
-    Bind,
-    CurveKeys,
-    Decide,
-    Entry,
-    ILink,
-    INetwork,
-    IRouter,
-    KeyPair,
-    LinkState,
-    Mechanism,
-    Verdict,
-)
+from alaska.interfaces import ILink, INetwork, IRouter, LinkState
 
 ADDRESS = "memory"
 """The address from which links connect."""

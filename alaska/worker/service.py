@@ -13,13 +13,14 @@ from twisted.python.failure import Failure
 from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
 from alaska.admin.measured import ConnectionState
+from alaska.authentication import CurveKeys
 from alaska.client import Client, Delivery, to_octets
 from alaska.client.keys import load
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
 from alaska.daemon.reload import Change
 from alaska.errors import AlaskaError, ClientError
-from alaska.interfaces import CurveKeys, INetwork, Reactor
+from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Request
 from alaska.mlm.commands import ServiceDeliver
 from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number

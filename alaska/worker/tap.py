@@ -14,6 +14,7 @@ from twisted.python.usage import Options as BaseOptions
 
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
+from alaska.authentication import Mechanism
 from alaska.broker.credentials import Credentials
 from alaska.broker.http import add_broker
 from alaska.broker.security import Security
@@ -27,7 +28,7 @@ from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import ConfigurationFile, Reload
-from alaska.interfaces import INetwork, Mechanism, Reactor
+from alaska.interfaces import INetwork, Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at

@@ -11,7 +11,7 @@ from alaska.admin.http.answers import SAFE_HEADERS, Answer
 from alaska.admin.http.routes import Asked, Route
 from alaska.admin.http.sessions import IDLE_SECONDS, LONGEST_SECONDS, MOST_SESSIONS, Sessions
 from alaska.admin.http.users import Key, Role, User, parse
-from alaska.interfaces import Entry, Verdict
+from alaska.authentication import Entry, Verdict
 from tests.admin.http_case import TOKENS, Got, HTTPCase, token_lines
 
 JSON = "Content-Type: application/json"

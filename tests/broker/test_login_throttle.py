@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
+from alaska.authentication import Attempt, Bind, Entry, Mechanism, Verdict
 from alaska.broker.credentials import Credentials
 from alaska.broker.limits import Limits
 from alaska.broker.log_throttle import INTERVAL_SECONDS
@@ -18,7 +19,6 @@ from alaska.broker.login_throttle import (
 )
 from alaska.broker.security import Security
 from alaska.broker.service import BrokerService
-from alaska.interfaces import Attempt, Bind, Entry, Mechanism, Verdict
 from alaska.store.memory import MemoryStore
 from tests.network_case import ENDPOINT, LogCase, NetworkCase
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from twisted.logger import LogLevel
 
+from alaska.authentication import Attempt, Entry, Mechanism, Verdict
 from alaska.broker.credentials import Credentials
 from alaska.broker.passwords import PasswordFile
 from alaska.broker.security import Security
-from alaska.interfaces import Attempt, Entry, Mechanism, Verdict
 from tests.network_case import LogCase
 
 

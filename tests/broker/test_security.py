@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.authentication import Attempt, Bind, CurveKeys, Entry, KeyPair, Mechanism, Verdict
 from alaska.broker.credentials import Credentials, read_credentials
 from alaska.broker.exposure import exposed
 from alaska.broker.limits import Limits
@@ -20,7 +21,6 @@ from alaska.client import Client
 from alaska.config import BrokerSettings
 from alaska.config.password_hashes import PasswordHash
 from alaska.errors import ConfigurationError, Refused
-from alaska.interfaces import Attempt, Bind, CurveKeys, Entry, KeyPair, Mechanism, Verdict
 from alaska.links import curve
 from alaska.store.memory import MemoryStore
 from tests.config.test_certificates import OTHER, PUBLIC

@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
+from alaska.authentication import KeyPair
 from alaska.client.keys import load
 from alaska.commands import keygen
 from alaska.commands.credentials import Credentials
@@ -18,7 +19,6 @@ from alaska.config.certificates import read_client_keys, read_pair, read_public_
 from alaska.config.password_hashes import PasswordHash
 from alaska.config.passwords import parse
 from alaska.errors import ConfigurationError
-from alaska.interfaces import KeyPair
 from alaska.links import curve
 from tests.commands.test_commands import CommandCase
 from tests.network_case import LogCase

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from alaska.interfaces import Bind, ILink, Mechanism, Reactor
+from alaska.authentication import Bind, Mechanism
+from alaska.interfaces import ILink, Reactor
 from alaska.links import Network, RouterLink
 
 reactor = cast("Reactor", global_reactor)

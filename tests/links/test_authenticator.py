@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from twisted.internet.task import deferLater
 
+from alaska.authentication import Attempt, Entry, Mechanism, Verdict
 from alaska.errors import Refused
-from alaska.interfaces import Attempt, Entry, LinkState, Mechanism, Verdict
+from alaska.interfaces import LinkState
 from tests.links.links_case import LinkTestCase, Waiter, reactor, until
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import zmq
 from twisted.internet.task import deferLater
 
+from alaska.authentication import Attempt, Bind, CurveKeys, Entry, KeyPair, Mechanism, Verdict
 from alaska.errors import CannotBind, ConfigurationError, Refused
-from alaska.interfaces import Attempt, Bind, CurveKeys, Entry, ILink, KeyPair, LinkState, Mechanism, Verdict
+from alaska.interfaces import ILink, LinkState
 from alaska.links import Network, curve, dealer
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 

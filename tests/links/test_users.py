@@ -10,7 +10,7 @@ import zmq
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from alaska.interfaces import Bind, Entry, Mechanism, Verdict
+from alaska.authentication import Bind, Entry, Mechanism, Verdict
 from alaska.links import Network, RouterLink
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 

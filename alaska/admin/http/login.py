@@ -13,8 +13,9 @@ from alaska.admin.http.answers import Answer, in_json
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.sessions import Sessions, set_cookie
 from alaska.admin.http.users import PASSWORD, Key, User, Users
+from alaska.authentication import Entry, Verdict
 from alaska.errors import HTTPRefused
-from alaska.interfaces import Entry, Reactor, Verdict
+from alaska.interfaces import Reactor
 
 Decide: TypeAlias = Callable[[bytes, bytes, str], Deferred[Verdict]]
 """Decides about a login by user name, password and address, as that by ZeroMQ."""
