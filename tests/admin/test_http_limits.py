@@ -14,6 +14,7 @@ from tests.admin.http_case import Connection, HTTPCase
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: localhost\r\n"
 LONG_OCTETS = 300_000
+SHORT_OCTETS = 30_000
 TOKEN = b"Authorization: Bearer T-ann\r\n"
 
 
@@ -27,7 +28,11 @@ class LimitsCase(HTTPCase):
         def long(_asked: Asked) -> Answer:
             return Answer(200, b"x" * LONG_OCTETS)
 
+        def short(_asked: Asked) -> Answer:
+            return Answer(200, b"x" * SHORT_OCTETS)
+
         return [
+            Route("GET", "/short", short, Role.VIEW, "A short answer.", {200: ("The answer.", None)}),
             Route("POST", "/echo", echo, Role.VIEW, "Echo.", {200: ("The body.", None)}),
             Route("GET", "/long", long, Role.VIEW, "A long answer.", {200: ("The answer.", None)}),
         ]
@@ -221,6 +226,17 @@ class TimeTests(LimitsCase):
         self.assertLess(len(connection.wire.value()), 200_000)
         self.clock.advance(STALL_SECONDS)
         self.assertTrue(connection.wire.is_aborted)
+
+    def test_pipelined_without_reading(self) -> None:
+        """If a client does not read, the further requests that it has sent already wait, too."""
+        for path, octets in (("/long", LONG_OCTETS), ("/short", SHORT_OCTETS)):
+            connection = self.connect()
+            connection.wire.is_read = False
+            connection.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 20 + GET + b"\r\n")
+            self.assertLess(len(connection.wire.value()), 200_000)
+            for _ in range(200):
+                connection.wire.drain()
+            self.assertEqual([len(answer.body) for answer in connection.answers], [octets] * 20 + [3])
 
     def test_client_reads_slowly(self) -> None:
         """A client that reads gets the whole answer."""

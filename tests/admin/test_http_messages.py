@@ -7,7 +7,8 @@ from urllib.parse import quote
 from twisted.internet.defer import fail
 
 from alaska import errors
-from alaska.admin.http.events import HEARTBEAT_SECONDS, MOST_LAG_SECONDS, MOST_OF_ONE
+from alaska.admin.http import events
+from alaska.admin.http.events import CREDIT, HEARTBEAT_SECONDS, MOST_LAG_SECONDS, MOST_OF_ONE
 from alaska.client import Client
 from tests.admin.http_case import Connection, parse, token_lines
 from tests.admin.messages_case import MessagesCase
@@ -135,6 +136,34 @@ class StreamTests(MessagesCase):
             reader.wire.drain()
             self.pass_time(0.2)
         self.assertEqual(self.ids(reader), [str(n) for n in range(1, 21)])
+
+    def test_large_records(self) -> None:
+        """The larger the records are, the fewer of them wait for a reader that does not read."""
+        reader = self.begin("GET", STREAM)
+        for size, most in ((10, CREDIT), (90_000, 12)):
+            reader.wire.is_read = True
+            self.publish(*[b"x" * size] * 40)
+            reader.wire.is_read = False
+            self.publish(b"x" * 90_000, *[b"x" * size] * 60)
+            (stream,) = self.events._open
+            self.assertLessEqual(len(stream._waiting), most)
+            for _ in range(70):
+                reader.wire.drain()
+                self.pass_time(0.1)
+        self.assertEqual(self.ids(reader), [str(n) for n in range(1, 203)])
+        self.assertEqual(self.events.waiting_octets, 0)
+
+    def test_too_much_waits(self) -> None:
+        """If too much waits for all readers, the one for which most waits is disconnected."""
+        self.patch(events, "MOST_WAITING_OCTETS", 250_000)
+        slow, slower = self.begin("GET", STREAM), self.begin("GET", f"{STREAM}?match=big")
+        for reader in (slow, slower):
+            reader.wire.is_read = False
+        self.publish(b"x" * 70_000, b"x" * 70_000)
+        self.publish(b"x" * 70_000, b"x" * 70_000, subject="big")
+        self.assertEqual((len(self.events), self.events.lagged), (1, 1))
+        self.assertIn(b"event: lagged", slow.wire.value())
+        self.assertNotIn(b"event: lagged", slower.wire.value())
 
     def test_lagging_reader(self) -> None:
         """A reader that has read everything once, and then lags too much, is told so and disconnected."""

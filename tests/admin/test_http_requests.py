@@ -138,9 +138,14 @@ class RequestTests(RequestsCase):
             self.assertEqual(self.post(f"/api/v1/{path}").status, 404, path)
 
     def test_own_services(self) -> None:
-        """The broker's own services cannot be reached: they would not see who asks."""
-        for service in ("alaska.letters", "ALASKA.x"):
-            self.assertEqual(self.post(f"/api/v1/services/{service}/list?wait=1", user="ann").status, 403)
+        """The broker's own services cannot be reached, as they would not see who asks, and nobody sends in its name."""
+        for path in (
+            "services/alaska.letters/list?wait=1",
+            "services/ALASKA.x/y",
+            "mailboxes/alaska.x",
+            "streams/alaska.x",
+        ):
+            self.assertEqual(self.post(f"/api/v1/{path}", user="ann").status, 403, path)
 
     def test_same_tracker(self) -> None:
         """Two pending requests cannot have the same tracker; a tracker can be used again."""

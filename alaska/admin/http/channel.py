@@ -93,7 +93,8 @@ class Channel(HTTPChannel):
             self._abort_in(STALL_SECONDS)
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """Wait for a client that does not read, but not for ever."""
+        """Wait for a client that does not read, but not for ever. Requests that it has sent already wait, too."""
+        self.paused = True
         super().pauseProducing()
         if self._deadline is None:
             self._abort_in(STALL_SECONDS)
@@ -104,7 +105,10 @@ class Channel(HTTPChannel):
         if self._is_stalled:
             self._is_stalled = False
             self._set_deadline(None)
+        self.paused = False
         super().resumeProducing()
+        if self._buffer:
+            self.dataReceived(b"")
 
     def lineReceived(self, line: bytes) -> None:  # noqa: N802
         """Refuse header lines that programs understand differently: folded ones, and those with half a line end."""

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -34,8 +35,12 @@ from alaska.names import printable
 MOST_STREAMS = 100
 """The maximum number of event streams, and for one user or, without a login, one address:"""
 MOST_OF_ONE = 20
+FIRST_CREDIT = 4
 CREDIT = 32
-"""The records that the broker may send ahead of what the program reads."""
+AHEAD_OCTETS = 2**20
+"""The records that the broker may send ahead of what the program reads: at first, at most, and of what size."""
+MOST_WAITING_OCTETS = 64 * 2**20
+"""The maximum size of the events that wait for programs which do not read; beyond it, the one with most is ended."""
 MOST_EVENT_OCTETS = 2**20
 """The maximum size of the content that an event has; a larger one is left out."""
 HEARTBEAT_SECONDS = 15.0
@@ -81,6 +86,7 @@ class EventStreams:
         self._may = may
         self._open: dict[EventStream, str] = {}
         self._is_closed = False
+        self.waiting_octets = 0
         self.lagged = 0
         """The number of programs that were disconnected because they did not read fast enough."""
 
@@ -108,7 +114,7 @@ class EventStreams:
             return asked.is_valid() and self._may(asked.user.name, "read", stream, b"")
 
         events = EventStream(self, stream, encoding == "base64", may_read)
-        client = events.client = self._make_client("", deliver=events.deliver, credit=CREDIT)
+        client = events.client = self._make_client("", deliver=events.deliver, credit=FIRST_CREDIT)
         self._open[events] = who
         try:
             await client.connect(timeout=CONNECT_SECONDS)
@@ -130,11 +136,25 @@ class EventStreams:
         self.lagged += 1
         self._log.warn("a reader of {stream} by HTTP was disconnected: it lags", stream=printable(stream))
 
+    def note_waiting(self, octets: int) -> None:
+        """Count octets of events that wait; if there are too many, end the event stream that has most of them."""
+        self.waiting_octets += octets
+        if self.waiting_octets > MOST_WAITING_OCTETS:
+            max(self._open, key=lambda events: events.waiting_octets).lag()
+
     def close(self) -> None:
         """End all event streams, and begin no more."""
         self._is_closed = True
         for events in list(self._open):
             events.finish()
+
+
+class _Encoded(NamedTuple):
+    """An event; ``time`` is when the broker got its record, in seconds of the wall clock."""
+
+    position: int
+    time: float
+    data: bytes
 
 
 @implementer(IPushProducer)
@@ -150,9 +170,9 @@ class EventStream:
         self._stream = stream
         self._is_binary = is_binary
         self._consumer: Exchange | None = None
-        self._waiting: deque[mlm.StreamRecord] = deque()
+        self._waiting: deque[_Encoded] = deque()
+        self.waiting_octets = 0
         self._is_paused = True
-        self._used = 0
         self._was_current = False
         self._heartbeats = LoopingCall(self._beat)
         self._heartbeats.clock = streams.reactor
@@ -180,26 +200,36 @@ class EventStream:
         record = delivery.command
         if not isinstance(record, mlm.StreamRecord):
             return
+        # Encoded at once: what an event leaves out needs no memory while it waits.
+        data = msgspec.json.encode(event_of(record, self._is_binary))
+        event = _Encoded(record.position, record.time / 1000, data)
         if self._is_paused or self._consumer is None:
-            self._waiting.append(record)
+            self._waiting.append(event)
+            self.waiting_octets += len(data)
+            self._streams.note_waiting(len(data))
         else:
-            self._send(record)
+            self._send(event)
 
-    def _send(self, record: mlm.StreamRecord) -> None:
+    def _send(self, event: _Encoded) -> None:
         assert self._consumer is not None
-        age = self._streams.wall() - record.time / 1000
+        age = self._streams.wall() - event.time
         if self._was_current and age > MOST_LAG_SECONDS:
-            self._streams.note_lag(record.address)
-            self._consumer.write(b"event: lagged\ndata: the reader does not read fast enough\n\n")
-            self.finish()
+            self.lag()
             return
         self._was_current = self._was_current or age < HEARTBEAT_SECONDS
-        data = msgspec.json.encode(event_of(record, self._is_binary))
-        self._consumer.write(b"id: %d\ndata: %b\n\n" % (record.position, data))
-        self._used += 1
-        if self._used >= CREDIT // 2 and self.client is not None:
-            self.client.give_credit(self._used)
-            self._used = 0
+        self._consumer.write(b"id: %d\ndata: %b\n\n" % (event.position, event.data))
+        if self.client is not None:
+            most = max(1, min(CREDIT, AHEAD_OCTETS // (len(event.data) + 1)))
+            ahead = self.client.credit + len(self._waiting)
+            if ahead <= most // 2:
+                self.client.give_credit(most - ahead)
+
+    def lag(self) -> None:
+        """End the answer, since the program does not read fast enough; it may connect again, and continue."""
+        self._streams.note_lag(self._stream)
+        if self._consumer is not None:
+            self._consumer.write(b"event: lagged\ndata: the reader does not read fast enough\n\n")
+        self.finish()
 
     def _beat(self) -> None:
         if not self._may_read():
@@ -215,7 +245,14 @@ class EventStream:
         """Go on."""
         self._is_paused = False
         while self._waiting and not self._is_paused and self._consumer is not None:
-            self._send(self._waiting.popleft())
+            event = self._waiting.popleft()
+            self._forget(len(event.data))
+            self._send(event)
+
+    def _forget(self, octets: int) -> None:
+        """Uncount octets of events that do not wait any more."""
+        self.waiting_octets -= octets
+        self._streams.waiting_octets -= octets
 
     def stopProducing(self) -> None:  # noqa: N802
         """Stop: the connection is lost."""
@@ -232,6 +269,8 @@ class EventStream:
     def end(self) -> None:
         """Stop, and close the client."""
         self._consumer = None
+        self._waiting.clear()
+        self._forget(self.waiting_octets)
         if self._heartbeats.running:
             self._heartbeats.stop()
         self._streams.closed(self)

@@ -25,7 +25,7 @@ from alaska.client import Client, Confirmation, Delivery, to_octets
 from alaska.client.trackers import new_tracker
 from alaska.errors import AlaskaError, HTTPRefused
 from alaska.interfaces import Reactor
-from alaska.names import printable
+from alaska.names import is_brokers_own, printable
 
 START_SECONDS = 2.0
 """How long messages wait for the first connection to the broker."""
@@ -153,6 +153,10 @@ class Messages:
         return in_json(Accepted(), 202)
 
     def _check(self, user: User, verb: str, name: bytes, subject: bytes) -> None:
+        if is_brokers_own(name):
+            raise HTTPRefused(
+                403, "names that begin with alaska. are the broker's own", mlm_status=errors.ACCESS_REFUSED
+            )
         if not self._may(user.name, verb, name, subject):
             raise HTTPRefused(403, f"{user.name} may not {verb} {printable(name)}", mlm_status=errors.ACCESS_REFUSED)
 

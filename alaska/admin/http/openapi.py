@@ -80,7 +80,7 @@ def _responses(route: Route, schema_of: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _content(kind: object, schema_of: dict[Any, Any]) -> dict[str, Any]:
-    return {kind: {}} if isinstance(kind, str) else {"application/json": {"schema": schema_of[kind]}}
+    return {kind.partition(";")[0]: {}} if isinstance(kind, str) else {"application/json": {"schema": schema_of[kind]}}
 
 
 def _in_path(name: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from alaska.admin.text import to_text
 from alaska.client import Client, Confirmation, to_octets
 from alaska.errors import AlaskaError, HTTPRefused
 from alaska.interfaces import Reactor
-from alaska.names import is_brokers_own
 
 STORED_SECONDS = 10.0
 """How long the broker may take to confirm that it has a message."""
@@ -112,8 +111,6 @@ class Requests:
 
     async def _send(self, asked: Asked) -> Answer:
         service, subject = asked.names["service"], asked.names["subject"]
-        if is_brokers_own(service):
-            raise HTTPRefused(403, "the broker's own services have their own paths below /api/v1")
         tracker = self._way.begin(asked, "ask", service, subject)
         content, expiry, headers = frames(asked), timeout(asked), headers_of(asked)
         outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
