@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from heapq import nsmallest
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -64,20 +64,34 @@ def read_key(text: str, shape: tuple[type, ...]) -> Key | None:
         raise OperationFailed("the argument after must be the next of another page of the same list") from None
 
 
-def page_of(keys: list[Key], query: Query, shape: tuple[type, ...], show: Callable[[Key], S | None]) -> Work[Page[S]]:
-    """Return the page of a query of the items with these keys, in their order.
+def page_of(
+    keys: Iterable[Key | None], query: Query, shape: tuple[type, ...], show: Callable[[Key], S | None]
+) -> Work[Page[S]]:
+    """Return the page of a query of the items with these keys, in their order; None stands for one that is not wanted.
 
-    ``show`` returns an item, or None if it has gone since its key was collected.
+    Only the keys of the page are held, so an iterator of many keys takes no memory. What it iterates over must not
+    change between turns. ``show`` returns an item, or None if it has gone since its key was collected.
     """
     after = read_key(query.after, shape)
+    keys = iter(keys)
+    total = 0
     best: list[Key] = []
-    for start in range(0, len(keys), TURN_ITEMS):
-        if start:
-            yield
-        part: Iterable[Key] = keys[start : start + TURN_ITEMS]
-        if after is not None:
-            part = [key for key in part if key > after]
-        best = nsmallest(query.limit + 1, [*best, *part])
+    while True:
+        looked = 0
+
+        def wanted() -> Iterator[Key]:
+            nonlocal looked, total
+            for key in islice(keys, TURN_ITEMS):
+                looked += 1
+                if key is not None:
+                    total += 1
+                    if after is None or key > after:
+                        yield key
+
+        best = nsmallest(query.limit + 1, chain(best, wanted()))
+        if looked < TURN_ITEMS:
+            break
+        yield
     items: list[S] = []
     octets = 0
     upto = None
@@ -92,7 +106,7 @@ def page_of(keys: list[Key], query: Query, shape: tuple[type, ...], show: Callab
             items.append(item)
         upto = key
     has_more = upto is not None and upto != best[-1]
-    return Page(items=items, total=len(keys), next=write_key(upto) if has_more and upto is not None else None)
+    return Page(items=items, total=total, next=write_key(upto) if has_more and upto is not None else None)
 
 
 def chosen(

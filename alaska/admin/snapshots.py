@@ -13,8 +13,11 @@ from msgspec import Struct, field
 T = TypeVar("T")
 
 
-class Snapshot(Struct, frozen=True, kw_only=True):
-    """The base class of all types."""
+class Snapshot(Struct, frozen=True, kw_only=True, gc=False):
+    """The base class of all types.
+
+    Snapshots contain nothing that refers to them, so that the garbage collector need not look at them.
+    """
 
 
 class Page(Snapshot, Generic[T], frozen=True, kw_only=True):

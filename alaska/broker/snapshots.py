@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
-from alaska.admin.pages import TURN_ITEMS, Key, Matches, Work, chosen, matcher, page_of
+from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
@@ -171,15 +171,16 @@ class BrokerSnapshots:
         """
         table = self._state.queues.table
         matches = matches or matcher(query.match)
-        is_wanted: Callable[[Queue], bool] | None = None
-        if kind is not None or matches is not None:
 
-            def is_wanted(queue: Queue) -> bool:
-                name = queue.name
-                return (kind is None or name[0] is kind) and (matches is None or matches(name[1]))
+        def is_wanted(queue: Queue) -> bool:
+            name = queue.name
+            return (kind is None or name[0] is kind) and (matches is None or matches(name[1]))
 
         key, shape = _QUEUE_KEYS[query.sort]
-        keys = yield from chosen(list(table.values()), len(table), key, is_wanted)
+        queues = list(table.values())
+        keys: Iterable[Key | None] = map(key, queues)
+        if kind is not None or matches is not None:
+            keys = (key(queue) if is_wanted(queue) else None for queue in queues)
         oldest = OldestMessages(MOST_READ)
         return (yield from page_of(keys, query, shape, lambda each: self._queue_at(each, oldest)))
 
@@ -212,9 +213,8 @@ class BrokerSnapshots:
 
     def streams(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Stream]]:
         """Return a page of the streams."""
-        streams, matches = self._state.streams, matches or matcher(query.match)
-        is_wanted = None if matches is None else (lambda stream: matches(stream.name))
-        keys = yield from chosen(list(streams), len(streams), lambda stream: (stream.name,), is_wanted)
+        streams, is_wanted = list(self._state.streams), matches or matcher(query.match)
+        keys = ((each.name,) if is_wanted is None or is_wanted(each.name) else None for each in streams)
         return (yield from page_of(keys, query, (bytes,), self._stream_at))
 
     def _stream_at(self, key: Key) -> shown.Stream | None:
@@ -241,13 +241,15 @@ class BrokerSnapshots:
         if query.stream is not None:
             one = self._state.streams.get(to_name(query.stream))
             streams = [] if one is None else [one]
-        keys: list[Key] = []
-        for at, stream in enumerate(streams):
-            if at and not at % (TURN_ITEMS // 10):
-                yield
-            if matches is None or matches(stream.name):
-                keys += [(stream.name, reader.client.number) for reader in stream.all_readers()]
-        return (yield from page_of(keys, query, (bytes, int), self._reader_at))
+
+        def keys() -> Iterator[Key | None]:
+            for stream in streams:
+                if matches is None or matches(stream.name):
+                    yield from [(stream.name, reader.client.number) for reader in stream.all_readers()]
+                else:
+                    yield None
+
+        return (yield from page_of(keys(), query, (bytes, int), self._reader_at))
 
     def _reader_at(self, key: Key) -> shown.Reader | None:
         name, number = key
@@ -259,9 +261,10 @@ class BrokerSnapshots:
 
     def clients(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Client]]:
         """Return a page of the clients, in the order in which they have connected."""
-        clients, matches = self._state.clients, matches or matcher(query.match)
-        is_wanted = None if matches is None else (lambda client: matches(client.address))
-        keys = yield from chosen(clients, len(clients), lambda client: (client.number,), is_wanted)
+        is_wanted = matches or matcher(query.match)
+        keys = (
+            (each.number,) if is_wanted is None or is_wanted(each.address) else None for each in self._state.clients
+        )
         return (yield from page_of(keys, query, (int,), self._client_at))
 
     def _client_at(self, key: Key) -> shown.Client | None:
@@ -293,8 +296,8 @@ class BrokerSnapshots:
 
     def letters(self, query: LetterQuery) -> Work[shown.Page[shown.Letter]]:
         """Return a page of the dead letters that match."""
-        letters = self._state.queues.dead_letters
-        keys = yield from chosen(letters, len(letters), lambda letter: (letter.message.position,), selection(query))
+        letters, is_wanted = self._state.queues.dead_letters, selection(query)
+        keys = ((each.message.position,) if is_wanted is None or is_wanted(each) else None for each in letters)
         page = Query(after=query.after, limit=query.limit)
         return (yield from page_of(keys, page, (int,), lambda key: _shown_letter(letters.summary(key[0]))))
 
