@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from alaska.access import Verb
@@ -21,6 +22,7 @@ LEASE_OCTETS = 1024
 """The estimated memory of a delivery that the broker holds, besides its size as limits count it, which may be 0."""
 Lease: TypeAlias = "bytes | int"
 """What identifies an unconfirmed delivery of a client: a number, or its tracker if the client has no properties."""
+MOST_LOOKED_AT = 100
 HOLD_SECONDS = 0.1
 """How long mail is held back from a new client that may still send CREDIT (docs/protocol.md, section 5)."""
 
@@ -37,6 +39,7 @@ class Client:
     - ``ignores_replies``: the reason for that is that the client does not read the replies to its commands.
     - ``leases``: the unconfirmed deliveries, by what a confirmation identifies them with. A plain client has some in a
       shared store, until that has answered.
+    - ``acts_for``: the address of the worker whose scripts send over this connection; empty if it is not one of those.
     - ``user``: who has opened the session (:meth:`IRouter.user_of`). ``origin`` identifies its routing id and user.
     - ``permitted``: what the access rules have permitted; None if the session may do everything. ``answers``: whom the
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
@@ -47,6 +50,7 @@ class Client:
     """
 
     __slots__ = (
+        "acts_for",
         "address",
         "answers",
         "credit",
@@ -93,6 +97,7 @@ class Client:
         self.peer = peer
         self.origin = peer + b"\0" + (user or b"") if has_users else peer
         self.address = address
+        self.acts_for = b""
         self.user = user
         self.permitted: Permitted | None = None
         self.answers: Answers | None = None
@@ -311,6 +316,14 @@ class Clients:
         """Return the client that has this address at present, or None."""
         self.by_origin: Callable[[bytes], Client | None] = self._by_origin.get
         """Return the client with this routing id and user (``origin``), or None."""
+
+    def runs_requests(self, client: Client) -> bool:
+        """Return whether a client, or the worker of the same user for which it acts, has unconfirmed requests."""
+        worker = self.by_address(client.acts_for) if client.acts_for else client
+        if worker is None or worker.user != client.user:
+            return False
+        oldest = islice(worker.leases.values(), MOST_LOOKED_AT)
+        return any(message.queue.kind is QueueKind.SERVICE for message in oldest)
 
     def by_number(self, number: int) -> Client | None:
         """Return the client whose session has this number, or None."""

@@ -54,7 +54,7 @@ class Queues:
         self._restored_upto = self._position
         self._now = self._recounted_at = 0.0
         self.is_draining = False
-        """Whether new requests are refused."""
+        """Whether new requests are refused, except those of scripts that run."""
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
@@ -149,7 +149,7 @@ class Queues:
         """Deliver a request to the next ready worker, or let it wait for one."""
         queue = self._queues.open(QueueKind.SERVICE, command.address)
         message = self._message(queue, sender, command, now)
-        if self.is_draining:
+        if self.is_draining and not self._clients.runs_requests(sender):
             self._refusals.draining(queue, message)
         elif not message.properties or self._admits_properties(queue, message):
             self._admission.accept(queue, message)

@@ -199,9 +199,17 @@ class BrokerService(OperatedService):
                 self._continue_soon()
 
     def drain(self) -> None:
-        """Refuse new requests; all that wait are delivered, and mail and streams are accepted."""
+        """Refuse new requests, except those of scripts that run.
+
+        What waits is delivered; mail and streams are accepted.
+        """
         super().drain()
         if self.broker is not None:
+            self.broker.queues.is_draining = True
+
+    def prepare_to_stop(self) -> None:
+        """Refuse new requests that would be lost when the broker stops: without a store, nobody would know."""
+        if self.broker is not None and self._store is not None and not self._store.is_durable:
             self.broker.queues.is_draining = True
 
     def resume(self) -> None:

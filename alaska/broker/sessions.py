@@ -105,6 +105,7 @@ class Sessions:
             self._has_users,
         )  # fmt: skip
         client.login = self._router.login
+        client.acts_for = properties.to_octets(command.properties.get("for", b""))[: mlm.MAX_STRING_OCTETS]
         client.negotiate(can)
         self._access.enter(client)
         self._counters.opened += 1

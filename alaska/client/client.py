@@ -78,6 +78,9 @@ class Client(Connection):
     :meth:`give_credit` adds, the program must confirm each delivery with :meth:`confirm`, and ``confirmed`` is called
     with the status of messages that were sent with a tracker. With a C broker all this has no effect. A client without
     ``credit`` that calls :meth:`ask` gets its deliveries without limit, and confirms each automatically on arrival.
+
+    ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
+    broker that drains accepts theirs.
     """
 
     def __init__(
@@ -95,11 +98,13 @@ class Client(Connection):
         reactor: Reactor | None = None,
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
+        acts_for: Text = "",
     ) -> None:
         for call in (deliver, confirmed):
             if call is not None and not callable(call):
                 raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
-        super().__init__(endpoint, address, (username, password, curve), network, reactor, most_messages, most_octets)
+        credentials = username, password, curve
+        super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
         self._queue = DeliveryQueue()
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed

@@ -60,11 +60,14 @@ class Connection:
         reactor: Reactor | None,
         most_messages: int,
         most_octets: int,
+        acts_for: Text = "",
     ) -> None:
         _check_text(endpoint, "an endpoint")
         _check_credentials(*credentials)
-        octets = to_octets(address)
-        check(mlm.ConnectionOpen(octets))
+        octets, worker = to_octets(address), to_octets(acts_for)
+        for name in (octets, worker):
+            check(mlm.ConnectionOpen(name))
+        about = {**ABOUT, "for": worker} if worker else ABOUT
         to_number(most_messages, MOST_POSITION, "most_messages")
         to_number(most_octets, MOST_POSITION, "most_octets")
         self.endpoint = endpoint
@@ -74,7 +77,7 @@ class Connection:
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
-        self._machine = ClientMachine(mlm.ConnectionOpen(octets, ABOUT), self, most_messages, most_octets)
+        self._machine = ClientMachine(mlm.ConnectionOpen(octets, about), self, most_messages, most_octets)
         self._outgoing = Outgoing()
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor

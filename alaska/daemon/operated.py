@@ -23,6 +23,9 @@ class OperatedService(Service):
         """Take new work again."""
         self.is_draining = False
 
+    def prepare_to_stop(self) -> None:
+        """Take nothing new that would be lost: the program stops, this service possibly later than others."""
+
     def status(self) -> str:
         """Return the state of the service in a few numbers, for one line."""
         return ""

@@ -148,6 +148,8 @@ class Program(MultiService):
         """Stop the services; the Deferred fires when all have stopped."""
         Service.stopService(self)
         self._manager.stopping()
+        for service in self.operated:
+            service.prepare_to_stop()
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

@@ -5,7 +5,7 @@ Every wait has a timeout, even if the reactor has stopped or all threads of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -50,7 +50,9 @@ class Requester:
         self._threads = threads
         self._client: Client | None = None
         self._is_closed = False
-        self._pending: set[Future[Frames]] = set()
+        # The pending answers, and the services that are asked.
+        self._pending: dict[Future[Frames], bytes] = {}
+        self._refused: set[bytes] = set()
         self._lock = Lock()
         self._waiting = 0
         self._dropped = 0
@@ -75,18 +77,26 @@ class Requester:
     def close(self) -> Deferred[None]:
         """Refuse all pending and later requests; fires when the client is closed."""
         self._is_closed = True
-        for answer in list(self._pending):
-            self._end(answer, (NONE, STOPPING.encode()))
+        self._end_all(self._pending)
         client, self._client = self._client, None
         return succeed(None) if client is None else client.close().addErrback(self._close_failed)
+
+    def refuse(self, service: bytes) -> None:
+        """Refuse all pending and later requests to a service."""
+        self._refused.add(service)
+        self._end_all(answer for answer, asked in self._pending.items() if asked == service)
+
+    def _end_all(self, answers: Iterable[Future[Frames]]) -> None:
+        for answer in list(answers):
+            self._end(answer, (NONE, STOPPING.encode()))
 
     # In the reactor
 
     def _begin(self, answer: Future[Frames], service: bytes, subject: bytes, content: bytes, seconds: float) -> None:
-        if self._is_closed:
+        if self._is_closed or service in self._refused:
             answer.set_result((NONE, STOPPING.encode()))
             return
-        self._pending.add(answer)
+        self._pending[answer] = service
         try:
             asked = self._connected_client().ask(service, subject, content, timeout=seconds)
         except (AlaskaError, ValueError) as error:
@@ -121,7 +131,7 @@ class Requester:
         return NONE, text.encode()
 
     def _end(self, answer: Future[Frames], frames: Frames) -> None:
-        self._pending.discard(answer)
+        self._pending.pop(answer, None)
         with suppress(InvalidStateError):
             answer.set_result(frames)
 

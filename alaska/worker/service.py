@@ -43,8 +43,10 @@ from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState
 from alaska.worker.watchdog import Watchdog
 
-ASK_PART = 0.2
-"""For which part of ``worker/stop/timeout`` scripts may wait for other services when the worker stops."""
+ASK_PART = 0.8
+"""For which part of ``worker/stop/timeout`` scripts may wait for answers when the worker stops."""
+ASK_ITSELF_PART = 0.2
+"""The same for answers of its own service: only other workers can give them, and there may be none."""
 DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
@@ -240,10 +242,10 @@ class WorkerService(OperatedService):
         return self._make_runner(self._call)
 
     def _make_sender(self, address: str) -> Client:
-        return self._make_client(address, self._drop)
+        return self._make_client(address, self._drop, acts_for=self._address)
 
     def _make_requester(self, deliver: Callable[[Delivery], None]) -> Client:
-        return self._make_client(address_of("AQ"), deliver, credit=0)
+        return self._make_client(address_of("AQ"), deliver, credit=0, acts_for=self._address)
 
     def _drop(self, delivery: Delivery) -> None:
         """Drop mail to the address of a connection that takes no mail."""
@@ -251,7 +253,7 @@ class WorkerService(OperatedService):
         self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
     def _make_client(
-        self, address: str, deliver: Callable[[Delivery], None] | None = None, credit: int | None = None
+        self, address: str, deliver: Callable[[Delivery], None], credit: int | None = None, acts_for: bytes = b""
     ) -> Client:
         settings = self._settings
         return Client(
@@ -264,6 +266,7 @@ class WorkerService(OperatedService):
             credit=credit,
             network=self._network,
             reactor=self._reactor,
+            acts_for=acts_for,
         )
 
     async def _stop(self) -> None:
@@ -304,9 +307,11 @@ class WorkerService(OperatedService):
         """Wait for running scripts, up to ``worker/stop/timeout``, and end the threads."""
         self._log_running()
         late = self._reactor.callLater(self._stop_seconds, self._abandon)
+        own = self._settings.service_address.encode("utf-8", "surrogateescape")
+        by_itself = self._reactor.callLater(ASK_ITSELF_PART * self._stop_seconds, self._requester.refuse, own)
         unanswered = self._reactor.callLater(ASK_PART * self._stop_seconds, self._requester.close)
         await self._pool.stop()
-        for call in (late, unanswered):
+        for call in (late, by_itself, unanswered):
             if call.active():
                 call.cancel()
         self._watchdog.stop()

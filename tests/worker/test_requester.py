@@ -140,6 +140,19 @@ class RequesterTests(NetworkCase):
         self.ask()
         self.assertEqual(self.answer(), (NONE, b"the worker is stopping"))
 
+    def test_refuse(self) -> None:
+        """Requests to a service that is refused end, and those to others go on."""
+        for service in ("svc", "other"):
+            self.service.offer(service)
+            self.ask(service.encode(), seconds=1000.0)
+        self.requester.refuse(b"svc")
+        self.assertEqual(self.answer(), (NONE, b"the worker is stopping"))
+        self.ask(b"svc", seconds=1000.0)
+        self.assertEqual(self.answer(), (NONE, b"the worker is stopping"))
+        self.deliveries.pop(0)
+        self.reply(b"1")
+        self.assertEqual(self.answer(), (OK, b"1"))
+
     def test_close_without_requests(self) -> None:
         """Closing an unused requester fires at once."""
         self.assertIsInstance(self.requester.close(), Deferred)
