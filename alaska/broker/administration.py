@@ -22,6 +22,7 @@ from alaska.admin.measured import BrokerMeasures
 from alaska.admin.operations import BROKER, IAdministered, Operation
 from alaska.admin.pages import Turns
 from alaska.admin.text import to_name
+from alaska.admin.warnings import of_broker
 from alaska.broker.backups import Backups
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
@@ -100,6 +101,10 @@ class Administration:
     def measures(self) -> Deferred[BrokerMeasures]:
         """Return all that the broker has counted and measured; fails with OperationFailed when it ends."""
         return self.turns.do(self.snapshots.measures(len(self.workers)))
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should look at although the broker works."""
+        return of_broker(self.overview(), self.snapshots.measured_services(), self.snapshots.store())
 
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`."""

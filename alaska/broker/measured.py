@@ -187,7 +187,7 @@ def broker_measures(
     measures = state.queues.measures
     return shown.BrokerMeasures(
         totals=totals(),
-        services=[_service(state, name, each, oldest) for name, each in measures.services.items()],
+        services=measured_services(state, oldest),
         others=_traffic(measures.other_services),
         mail=_traffic(measures.mailboxes),
         queues=queues.read(),
@@ -198,6 +198,11 @@ def broker_measures(
         store=store(),
         writes=_writes(state),
     )
+
+
+def measured_services(state: BrokerState, oldest: OldestMessages) -> list[shown.ServiceMeasures]:
+    """Return the services that are measured separately, whose number is limited."""
+    return [_service(state, name, each, oldest) for name, each in state.queues.measures.services.items()]
 
 
 def _service(state: BrokerState, name: bytes, each: QueueMeasures, oldest: OldestMessages) -> shown.ServiceMeasures:

@@ -120,7 +120,8 @@ class BrokerService(OperatedService):
 
     def warnings(self) -> list[str]:
         """Return what an operator should change although the broker works."""
-        return exposed(self._binds) if self.serves else []
+        administration = self.administration()
+        return [] if administration is None else [*exposed(self._binds), *administration.warnings()]
 
     def decide(self, username: bytes, password: bytes, address: str) -> Deferred[Verdict]:
         """Decide about a login from an address that is not by ZeroMQ; nobody is granted one if none is required."""

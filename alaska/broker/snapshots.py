@@ -13,13 +13,13 @@ from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
-from alaska.admin.measured import BrokerMeasures
+from alaska.admin.measured import BrokerMeasures, ServiceMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
-from alaska.broker.measured import Census, OldestMessages, broker_measures
+from alaska.broker.measured import Census, OldestMessages, broker_measures, measured_services
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
@@ -109,6 +109,10 @@ class BrokerSnapshots:
     def measures(self, workers: int) -> Work[BrokerMeasures]:
         """Return all that is counted and measured; ``workers`` report to this broker."""
         return broker_measures(self._state, self._totals, self.store, workers)
+
+    def measured_services(self) -> list[ServiceMeasures]:
+        """Return the services that are measured separately, whose number is limited."""
+        return measured_services(self._state, OldestMessages(0))
 
     def store(self) -> shown.StoreState:
         """Return the state of the store."""

@@ -22,6 +22,7 @@ from alaska import errors
 from alaska.admin import snapshots as shown
 from alaska.admin.operations import WORKER, IAdministered, Operation
 from alaska.admin.pages import Turns
+from alaska.admin.warnings import of_worker
 from alaska.client import Client, Delivery
 from alaska.errors import AlaskaError, OperationFailed
 from alaska.names import printable
@@ -70,6 +71,10 @@ class WorkerAdministration:
     def overview(self) -> shown.WorkerOverview:
         """See :class:`IAdministered`."""
         return self.snapshots.overview()
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should look at although the worker works."""
+        return of_worker(self.overview(), self.snapshots.all_scripts())
 
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`."""

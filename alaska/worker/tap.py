@@ -115,6 +115,7 @@ def makeService(options: Options) -> IService:
     worker.administration.configuration = in_force_of(file)
     contents.administered.append(("/api/v1/worker", worker.administration))
     contents.ready.append(worker.readiness)
+    contents.warnings.append(worker.administration.warnings)
     contents.metrics.append(worker.figures)
     contents.details.update(worker.details())
     serve(reactor, http_settings(settings, options.broker), contents, program, services)
