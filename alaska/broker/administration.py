@@ -113,7 +113,8 @@ class Administration:
             return maybeDeferred(_raise, OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
         self._state.counters.admin_requests += 1
         if operation.is_change:
-            self._log.info("{who} asks for {name} {request}", who=who, name=name, request=_shown(request))
+            what = f"{name} {_shown(request)}".rstrip()
+            self._log.info("{who} asks for {what}", who=who, what=what)
         return maybeDeferred(do, request)
 
     def backup(self, who: str) -> Deferred[IBackup]:

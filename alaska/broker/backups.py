@@ -73,14 +73,20 @@ class Backups:
             raise OperationFailed("another backup is being made or read; try again later", errors.FAILED)
         self._is_busy = True
         made = maybeDeferred(self._store.backup)
-        made.addCallbacks(lambda backup: _Open(backup, self._freed), self._not_made)
+        made.addCallbacks(self._opened, self._not_made)
         return made
+
+    def _opened(self, backup: IBackup) -> IBackup:
+        self._log.info("a backup of {octets} octets was made", octets=backup.octets)
+        return _Open(backup, self._freed)
 
     def _freed(self) -> None:
         self._is_busy = False
 
     def _not_made(self, failure: Failure) -> Failure:
         self._is_busy = False
+        if failure.check(StoreError):
+            self._log.error("a backup was not made: {error}", error=failure.value)
         return failure
 
     # In-band

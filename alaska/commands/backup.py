@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -27,9 +28,9 @@ PART_SECONDS = 30.0
 _INTERRUPTED = 130
 _DESCRIPTION = """\
 Write a backup of the store of a running broker to a file of this machine. The
-broker goes on meanwhile; what it has confirmed before is in the backup. The
-user needs the right "admin all", or, without access rules, an ipc endpoint and
-the user of the broker. FILE is written only when the backup is complete."""
+broker goes on meanwhile; what it has confirmed before is in the backup. With
+access rules, the user needs the right "admin all"; without them, the command
+has to run on the machine of the broker. FILE appears when it is complete."""
 _EPILOG = """\
 exit status:
   0   the backup is on the disk
@@ -141,7 +142,10 @@ async def _end(asking: Asking, backup: snapshots.Backup) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value

@@ -10,6 +10,7 @@ from pathlib import Path
 from alaska.commands import streams
 from alaska.commands.parsing import Parser
 from alaska.config import BrokerSettings, zpl
+from alaska.daemon.configuration_report import working_folder
 from alaska.errors import ConfigurationError, StoreError
 from alaska.store.restore import Content, restore, verify
 
@@ -31,8 +32,12 @@ def main(arguments: list[str]) -> None:
         "--store",
         type=Path,
         metavar="PATH",
-        help="the store (default: mlm_server/store/path in malamute.cfg, or in the environment)",
+        help="the store (default: mlm_server/store/path in the configuration file, or in the environment)",
     )
+    parser.add_argument(
+        "-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
+        help="the broker's configuration file, which names the store (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--check", action="store_true", help="only check the backup, and change nothing")
     options = parser.parse_args(arguments)
     try:
@@ -40,7 +45,7 @@ def main(arguments: list[str]) -> None:
             content = verify(options.file)
             streams.write_line(f"{options.file} has {_shown(content)}, and can be restored")
         else:
-            store = options.store or _configured()
+            store = options.store or _configured(options.config)
             restored = restore(options.file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
             content = restored.content
             streams.write_line(f"{store} has {_shown(content)} now")
@@ -59,16 +64,17 @@ def _shown(content: Content) -> str:
     return f"{messages}, {letters} and {records}"
 
 
-def _configured() -> Path:
+def _configured(config: Path) -> Path:
     """Return the path of the store in the settings.
 
     :raises ConfigurationError: there is none.
     """
     try:
-        tree = zpl.load(BrokerSettings.file)
+        tree = zpl.load(config)
     except FileNotFoundError:
         tree = zpl.Item(zpl.ROOT)
     settings = BrokerSettings.from_tree(tree, os.environ)
     if settings.store_path is None:
-        raise ConfigurationError(f"{BrokerSettings.file} names no store (mlm_server/store/path): give --store PATH")
-    return settings.store_path
+        raise ConfigurationError(f"{config} names no store (mlm_server/store/path): give --store PATH")
+    # In the background, a broker runs in another folder.
+    return working_folder(settings, {}) / settings.store_path

@@ -190,7 +190,7 @@ class InBandTests(BrokerTestCase, LogCase):
 
     def test_refused(self) -> None:
         """A client without the right gets an answer that says so."""
-        self.router.is_local = False
+        self.router.is_local = self.router.is_on_machine = False
         self.send("backup")
         (answer,) = self.answers()
         self.assertEqual(answer["status"], 401)

@@ -72,6 +72,20 @@ class RestoreTests(SynchronousTestCase):
         main([str(self.backup)])
         self.assertIn(str(self.store), self.text(self.output))
 
+    def test_configuration(self) -> None:
+        """The file of --config names the store; a broker in the background has its own folder."""
+        config = self.folder / "malamute.cfg"
+        config.write_text(
+            f'server\n    background = 1\n    workdir = "{self.folder}"\n'
+            'mlm_server\n    store\n        path = "broker.db"\n'
+        )
+        main([str(self.backup), "--config", str(config)])
+        self.assertIn(f"{self.store} has 1 message", self.text(self.output))
+        config.write_text("mlm_server\n")
+        ended = self.assertRaises(SystemExit, main, [str(self.backup), "--config", str(config)])
+        self.assertEqual(ended.code, 1)
+        self.assertIn("malamute.cfg names no store", self.text(self.errors))
+
     def test_refused(self) -> None:
         """A backup that cannot be used has status 1, and a sentence on the standard error."""
         self.backup.write_text("hello")
