@@ -12,6 +12,7 @@ DEFAULT_ENDPOINT: Final = "tcp://127.0.0.1:9999"
 WILDCARD: Final = "*"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "lo"})
 MAX_PORT: Final = 2**16 - 1
+_IPV6_NETWORK_BITS: Final = 64
 _LOCAL = re.compile("(?:ipc|inproc)://.+", re.DOTALL)
 # The last colon precedes the port; the part up to a semicolon is the source address of a connection.
 _TCP = re.compile(r"tcp://(\S+;)?(\S+):([0-9]{1,5}|\*)")
@@ -81,3 +82,17 @@ def tcp(endpoint: str) -> TCP | None:
     if port > MAX_PORT or set(host) & set("[]/"):
         raise ValueError(endpoint)
     return TCP(host, port, found[1] or "")
+
+
+def network_of(address: str) -> str:
+    """Return what all addresses of one client have in common: an IPv4 address itself, or an IPv6 /64 network.
+
+    A client usually has a whole IPv6 network. Anything but an IP address is returned as it is.
+    """
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, _IPV6_NETWORK_BITS), strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.endpoints import TCP, tcp
+from alaska.endpoints import TCP, network_of, tcp
 
 
 class EndpointTests(SynchronousTestCase):
@@ -69,3 +69,14 @@ class EndpointTests(SynchronousTestCase):
             ("broker", "broker"),
         ):
             self.assertEqual(TCP(host, 1).to_connect({"eth0": "10.0.0.7"}.get), TCP(reached, 1))
+
+
+class NetworkTests(SynchronousTestCase):
+    """What the addresses of one client have in common."""
+
+    def test_network_of(self) -> None:
+        """An IPv6 address is shown by its network, and an IPv4 address in IPv6 as itself."""
+        self.assertEqual(network_of("2001:db8::1"), network_of("2001:db8::2%eth0"))
+        self.assertNotEqual(network_of("2001:db8:0:1::1"), network_of("2001:db8::2"))
+        self.assertEqual(network_of("::ffff:10.0.0.1"), "10.0.0.1")
+        self.assertEqual(network_of(""), "")

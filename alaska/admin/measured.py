@@ -9,6 +9,9 @@ from __future__ import annotations
 from alaska.admin.snapshots import Slots, Snapshot, StoreState, Totals
 from alaska.system.histogram import Reading
 
+DEAD_OUTCOMES = ("attempts", "failed", "not_found")
+"""The outcomes with which a message becomes a dead letter."""
+
 
 class Traffic(Snapshot, frozen=True, kw_only=True):
     """The messages of one service, or of several queues.

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
 
-from alaska.admin.families import Details, Family, Filled, Kind, Selected, Source, Values, by
+from alaska.admin.families import Details, Family, Filled, Kind, Source, Values, by
 from alaska.admin.pages import Matches
 from alaska.errors import Refused
 from alaska.system.histogram import Reading
@@ -125,10 +125,11 @@ class DetailsPage:
         if wait > 0.0:
             raise Refused("these details are being made" if isinf(wait) else f"ask for details again in {wait:.1f} s")
         self._free_at[name] = inf
-        return ensureDeferred(self._make(name, details(matches, MOST_OBJECTS), accept, begin))
+        return ensureDeferred(self._make(name, details, matches, accept, begin))
 
-    async def _make(self, name: str, found: Selected | Deferred[Selected], accept: str, begin: float) -> Exposition:
+    async def _make(self, name: str, details: Details, matches: Matches, accept: str, begin: float) -> Exposition:
         try:
+            found = details(matches, MOST_OBJECTS)
             selected = await found if isinstance(found, Deferred) else found
             return _written([*selected.filled, (LEFT_OUT, by([(name, selected.left_out)]))], (), accept)
         finally:

@@ -28,7 +28,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     - ``after``: the ``next`` of the page before.
     - ``limit``: the maximum number of items; a page is shorter if it would be large.
     - ``match``: a text that the name has to contain; with ``^`` in front, to begin with.
-    - ``sort``: the order; empty: by name or number, upwards. All others are downwards.
+    - ``sort``: what the list is sorted by, the largest first; empty: by name or number, the smallest first.
     """
 
     after: Name = ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -110,7 +110,7 @@ class Administration:
         """See :class:`IAdministered`."""
         do, operation = self._do.get(name), self.operations.get(name)
         if do is None or operation is None:
-            return maybeDeferred(_raise, OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
+            return fail(OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
         self._state.counters.admin_requests += 1
         if operation.is_change:
             what = f"{name} {_shown(request)}".rstrip()
@@ -141,7 +141,7 @@ class Administration:
         if summary is None:
             raise _no_letter(request.position)
         if summary.message.size > MAX_READ_OCTETS:
-            return maybeDeferred(lambda: shown.LetterContent(letter=letter_shown(summary), content=None))
+            return succeed(shown.LetterContent(letter=letter_shown(summary), content=None))
 
         def with_content(letter: DeadLetter | None) -> shown.LetterContent:
             if letter is None:
@@ -238,10 +238,6 @@ class Served:
         if broker is None:
             raise OperationFailed("another process serves the endpoint of this broker", errors.CONNECTION_REFUSED)
         return broker
-
-
-def _raise(error: OperationFailed) -> None:
-    raise error
 
 
 def _call(do: Callable[[], None] | None) -> shown.Done:

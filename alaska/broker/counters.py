@@ -33,7 +33,6 @@ class Counters:
     dead_letters_dropped: int = 0
     store_errors: int = 0
     store_refused: int = 0
-
     admin_requests: int = 0
     """The requests for the broker's own services, and those of HTTP."""
     admin_refused: int = 0

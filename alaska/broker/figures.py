@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from alaska.admin.families import Family, Filled, Kind, Values, by, one
 from alaska.admin.measured import (
+    DEAD_OUTCOMES,
     BrokerMeasures,
     ClientSums,
     LetterSums,
@@ -21,7 +22,6 @@ OTHERS = ""
 """The label of all services together that have none of their own."""
 
 _OUTCOMES = ("succeeded", "attempts", "delivered", "expired", "failed", "not_found", "purged", "refused")
-_DEAD = ("attempts", "failed", "not_found")
 _CAUSES = ("access", "admin", "closed", "disconnected", "error", "expired", "replaced", "unread")
 _DROPPED = (
     *("draining", "no_address", "no_room", "properties", "store_failed", "stream_no_room", "stream_unread"),
@@ -166,7 +166,7 @@ def _of_traffic(families: tuple[Family, ...], traffic: list[tuple[tuple[str, ...
 
 
 def _of_letters(letters: LetterSums) -> Iterator[Filled]:
-    yield DEAD, _for_each(_DEAD, letters.became)
+    yield DEAD, _for_each(DEAD_OUTCOMES, letters.became)
     yield DEAD_DROPPED, one(letters.dropped)
     yield DEAD_NOW, one(letters.stored)
     yield DEAD_OCTETS, one(letters.octets)

@@ -6,8 +6,9 @@ reveal it. Other addresses are not delayed.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
+
+from alaska.endpoints import network_of
 
 FREE_FAILURES = 3
 FIRST_DELAY = 0.25
@@ -17,7 +18,6 @@ MAX_DELAYED = 50
 """The number of delayed replies per address. Further logins are not checked; the client has to retry later."""
 RESET_SECONDS = 60.0
 MAX_ADDRESSES = 1000
-_IPV6_BITS = 64
 
 
 class _Failures:
@@ -71,16 +71,7 @@ class LoginThrottle:
 
 
 def throttle_key(address: str) -> str:
-    """Return the key that failures are counted under: an IPv4 address, an IPv6 /64 network, or for ipc a user.
-
-    A client usually has a whole IPv6 network, so counting single addresses would not slow it down.
-    """
+    """Return the key that failures are counted under: an IPv4 address, an IPv6 network, or for ipc a user."""
     if address.startswith("localhost:"):
         return ":".join(address.split(":")[:2])
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, _IPV6_BITS), strict=False))
+    return network_of(address)

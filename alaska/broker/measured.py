@@ -25,8 +25,6 @@ from alaska.system.histogram import Histogram, Reading
 
 MOST_READS = 5
 """How many queues are read from the store at a time to find their oldest message."""
-DEAD = ("attempts", "failed", "not_found")
-"""The outcomes with which a message becomes a dead letter."""
 
 
 class OldestMessages:
@@ -236,9 +234,9 @@ def _traffic(each: QueueMeasures) -> shown.Traffic:
 
 def _letters(state: BrokerState) -> shown.LetterSums:
     measures, letters = state.queues.measures, state.queues.dead_letters
-    became: Counter[str] = Counter(dict.fromkeys(DEAD, 0))
+    became: Counter[str] = Counter(dict.fromkeys(shown.DEAD_OUTCOMES, 0))
     for each in (measures.mailboxes, measures.other_services, *measures.services.values()):
-        became.update({reason: each.ended.get(reason, 0) for reason in DEAD})
+        became.update({reason: each.ended.get(reason, 0) for reason in shown.DEAD_OUTCOMES})
     return shown.LetterSums(
         stored=len(letters),
         octets=letters.octets,

@@ -220,7 +220,7 @@ class BrokerService(OperatedService):
             self.broker.queues.is_draining = False
 
     def status(self) -> str:
-        """Return the numbers of clients, queues, waiting octets and received commands."""
+        """Return the numbers of clients, commands, deliveries and dead letters."""
         if self.broker is None or not self.serves:
             return "another broker serves the endpoint"
         counters = self.broker.counters

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alaska.errors import StoreError
 from alaska.store.checksum import TRAILER_OCTETS, Checksum, is_trailer
+from alaska.system.disk_space import free_octets
 
 
 class NewBackup:
@@ -57,8 +58,8 @@ class NewBackup:
         :raises StoreError: there is not.
         """
         with self._converting_errors():
-            found = os.statvfs(self._path.parent)
-        if (free := found.f_bavail * found.f_frsize) < octets:
+            free = free_octets(self._path.parent)
+        if free < octets:
             folder = self._path.parent
             raise StoreError(f"{folder} has too little disk space: {octets} octets are needed, {free} are free")
 

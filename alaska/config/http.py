@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -126,9 +125,7 @@ def authority() -> Path | None:
 def is_loopback(endpoint: str) -> bool:
     """Return whether only programs on this machine can connect to an endpoint."""
     parts = tcp(endpoint)
-    if parts is None or parts.version is None:
-        return True
-    return parts.host != "*" and ipaddress.ip_address(parts.host).is_loopback
+    return parts is None or parts.is_loopback
 
 
 def conflicts(settings: HTTPSettings) -> list[str]:

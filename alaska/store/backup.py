@@ -23,6 +23,7 @@ from alaska.errors import StoreError
 from alaska.interfaces import IBackup, Reactor
 from alaska.store.checksum import trailer_of
 from alaska.store.database import File, TemporaryFile, converting_errors
+from alaska.system.disk_space import free_octets
 
 STEP_PAGES = 256
 """The number of pages that are copied without a pause; the pages of a store have 4096 octets."""
@@ -136,18 +137,14 @@ class Space:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._reserve = min(RESERVE_OCTETS, self._free() // 2)
-
-    def _free(self) -> int:
-        found = os.statvfs(self._folder)
-        return found.f_bavail * found.f_frsize
+        self._reserve = min(RESERVE_OCTETS, free_octets(folder) // 2)
 
     def check(self, needed: int) -> None:
         """Check that there is enough for so many octets.
 
         :raises StoreError: there is not.
         """
-        free = self._free()
+        free = free_octets(self._folder)
         if free - self._reserve < needed:
             raise StoreError(
                 f"{self._folder} has too little disk space for a backup: {needed} octets are needed, {free} are free, "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from alaska.system.disk_space import free_octets
 from alaska.system.histogram import ROWS, Histogram
 
 
@@ -51,10 +51,10 @@ class WriteMeasures:
             octets = self._path.stat().st_size
             with suppress(FileNotFoundError):
                 octets += Path(f"{self._path}-wal").stat().st_size
-            left = os.statvfs(self._path)
+            free = free_octets(self._path)
         except OSError:
             return None
-        return Disk(octets, left.f_bavail * left.f_frsize)
+        return Disk(octets, free)
 
     def note(self, times: Times | None) -> None:
         """Count a batch; None: it could not be written."""

@@ -22,6 +22,7 @@ from alaska.store.checksum import TRAILER_OCTETS, Checksum, is_trailer
 from alaska.store.database import BUSY_SECONDS, converting_errors, expected_tables, tables_of
 from alaska.store.locks import Locks
 from alaska.store.wal_mark import APPLICATION_ID, BEING_WRITTEN, NEWEST_SCHEMA, check, needs_wal
+from alaska.system.disk_space import free_octets
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_OCTETS = 100
@@ -199,8 +200,7 @@ def _check_end(path: Path, octets: int, name: Path) -> bool:
 
 
 def _check_space(folder: Path, octets: int) -> None:
-    found = os.statvfs(folder)
-    if (free := found.f_bavail * found.f_frsize) < octets:
+    if (free := free_octets(folder)) < octets:
         raise StoreError(f"{folder} has too little disk space: {octets} octets are needed, {free} are free")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -80,7 +80,7 @@ class WorkerAdministration:
         """See :class:`IAdministered`."""
         do, operation = self._do.get(name), self.operations.get(name)
         if do is None or operation is None:
-            return maybeDeferred(_raise, OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
+            return fail(OperationFailed(f"there is no operation {name[:40]!r}", errors.NOT_FOUND))
         if operation.is_change:
             self._log.info("{who} asks for {name}", who=who, name=name)
         return maybeDeferred(do, request)
@@ -207,10 +207,6 @@ def _is_answer(content: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return isinstance(decoded, dict) and not _OF_ANSWERS.isdisjoint(decoded)
-
-
-def _raise(error: OperationFailed) -> None:
-    raise error
 
 
 def _done(do: Callable[[], None]) -> shown.Done:

@@ -18,8 +18,7 @@ def listed(requests: list[Request]) -> str:
 
 def described(request: Request, now: float) -> str:
     """Return what a request is, and how long the worker has had it at a time of the monotonic clock."""
-    names = (printable(each) for each in (request.address, request.subject, request.tracker))
-    service, subject, tracker = names
+    service, subject, tracker = map(printable, (request.address, request.subject, request.tracker))
     # A request that is retried has no time of arrival.
     age = "" if math.isinf(request.arrived) else f", {1000 * (now - request.arrived):.0f} ms"
     return f"{service}/{subject} (request {tracker}, attempt {request.attempt}{age})"

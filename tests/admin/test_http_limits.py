@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from alaska.admin.http.answers import Answer
 from alaska.admin.http.channel import BODY_SECONDS, HEADER_SECONDS, IDLE_SECONDS, LINGER_SECONDS, STALL_SECONDS
 from alaska.admin.http.routes import Asked, Route
-from alaska.admin.http.site import BODIES, MOST_OCTETS_UNKNOWN, network_of
+from alaska.admin.http.site import BODIES, MOST_OCTETS_UNKNOWN
 from alaska.admin.http.users import Role
 from tests.admin.http_case import Connection, HTTPCase
 
@@ -268,10 +268,3 @@ class ConnectionTests(LimitsCase):
         self.assertIsNotNone(self.connect("10.0.1.1").channel)
         self.assertTrue(first[0].wire.is_aborted)
         self.assertEqual(self.site.connections, self.connections)
-
-    def test_networks(self) -> None:
-        """An IPv6 client counts by its network, and an IPv4 address in IPv6 as itself."""
-        self.assertEqual(network_of("2001:db8::1"), network_of("2001:db8::2%eth0"))
-        self.assertNotEqual(network_of("2001:db8:0:1::1"), network_of("2001:db8::2"))
-        self.assertEqual(network_of("::ffff:10.0.0.1"), "10.0.0.1")
-        self.assertEqual(network_of(""), "")

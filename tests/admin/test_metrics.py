@@ -228,3 +228,13 @@ class DetailsTests(SynchronousTestCase):
         self.failureResultOf(asked, OperationFailed)
         self.now += 1.0
         page.exposition("queues", lambda _name: True).addErrback(lambda _: None)
+
+    def test_raises(self) -> None:
+        """A source that raises at once can be asked again."""
+
+        def broken(_matches: Matches, _most: int) -> Selected:
+            raise OperationFailed("the program ends")
+
+        page = DetailsPage({"queues": broken}, clock=lambda: self.now)
+        for _ in range(2):
+            self.failureResultOf(page.exposition("queues", lambda _name: True), OperationFailed)

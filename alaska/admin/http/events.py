@@ -33,8 +33,9 @@ from alaska.mlm import commands as mlm
 from alaska.names import printable
 
 MOST_STREAMS = 100
-"""The maximum number of event streams, and for one user or, without a login, one address:"""
+"""The maximum number of event streams."""
 MOST_OF_ONE = 20
+"""The maximum number for one user or, without a login, for one address."""
 FIRST_CREDIT = 4
 CREDIT = 32
 AHEAD_OCTETS = 2**20

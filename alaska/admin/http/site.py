@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,6 +13,7 @@ from twisted.logger import Logger
 
 from alaska.admin.http.answers import SAFE_HEADERS
 from alaska.admin.http.channel import Channel
+from alaska.endpoints import network_of
 from alaska.interfaces import Reactor
 from alaska.system.events import should_log
 
@@ -23,7 +23,6 @@ MOST_OCTETS_UNKNOWN = 65_536
 """The maximum size of a body from somebody who has not shown who they are."""
 BODIES = 8
 """So many bodies of the maximum size may be in memory at the same time."""
-_IPV6_NETWORK_BITS = 64
 
 
 class Site(ServerFactory):
@@ -126,14 +125,3 @@ class Site(ServerFactory):
 
     def log(self, request: object) -> None:
         """Do nothing: there is no access log. This is called by Twisted."""
-
-
-def network_of(host: str) -> str:
-    """Return what the connections of one client are counted under: an IPv4 address, or an IPv6 /64 network."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    return str(address.ipv4_mapped or ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))

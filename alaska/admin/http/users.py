@@ -9,7 +9,6 @@ time on each request.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from twisted.logger import Logger
 
 from alaska.names import printable
+from alaska.system.file_version import Version
 
 MAX_FILE_OCTETS = 2**20
 PASSWORD = "password"  # noqa: S105  # a word of the file
@@ -73,20 +73,16 @@ class Users:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._version: tuple[int, ...] | None = None
+        self._version: Version | None = None
         self._users: dict[Key, User] = {}
         self._complaint = ""
 
     def with_token(self, token: str) -> tuple[Key, User] | None:
         """Return the user of a token, and the key by which :meth:`with_key` finds the user again."""
-        self._refresh()
-        known = digest(token)
         # The time of the lookup depends on the digest, which does not tell what to change in the token.
-        key = Key("token", known)
-        user = self._users.get(key)
-        if user is None or not hmac.compare_digest(key.value, known):
-            return None
-        return key, user
+        key = Key("token", digest(token))
+        user = self.with_key(key)
+        return None if user is None else (key, user)
 
     def with_key(self, key: Key) -> User | None:
         """Return the user of a key, if the file still has it."""
@@ -102,8 +98,7 @@ class Users:
         if self._path is None:
             return
         try:
-            found = self._path.stat()
-            version = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+            version = Version.of(self._path)
             if version == self._version:
                 return
             with self._path.open("rb") as file:
