@@ -62,11 +62,14 @@ function limits.text(setting, what, ...)
   return format(what, ...) .. ', the limit that ' .. setting .. ' sets'
 end
 
+local is_ending = false -- while the position is looked up, which the hook must not interrupt
+
 -- Ends the run because it exceeded a limit.
 function limits.exceed(setting, text)
   if not run.ended_by then
-    run.ended_by, run.limit, run.dirty = text, setting, true
+    run.ended_by, run.limit, run.dirty, is_ending = text, setting, true, true
     pcall(add_position, text)
+    is_ending = false
   end
   end_script()
 end
@@ -201,7 +204,9 @@ end
 -- The hook. It does not interrupt functions of Alaska, because they may be about to change their state. Those that do
 -- not return soon check the time themselves, so the hook is removed; the next check of the script sets it again.
 function check_in_hook()
-  if run.ended_by then
+  if is_ending then
+    return
+  elseif run.ended_by then
     sethook(check_in_hook, '', 1) -- even if the script catches the error, it can do nothing more
     error(run.ended_by, 0)
   elseif find(getinfo(2, 'S').short_src, '^%[alaska ') then
