@@ -34,6 +34,7 @@ SAYS = {
     "mlm": "protocol, without sockets",
     "pool": "threads and processes",
     "store": "memory, SQLite",
+    "traces": "trace contexts, spans",
     "system": "clocks, memory, descriptors",
     "web": "the page's files (planned)",
     "worker": "requests in, replies out",

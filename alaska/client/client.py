@@ -31,7 +31,6 @@ from twisted.internet.defer import Deferred
 
 from alaska import errors
 from alaska.authentication import CurveKeys
-from alaska.client.connection import Connection
 from alaska.client.delivery import (
     MOST_POSITION,
     MOST_STATUS,
@@ -48,12 +47,14 @@ from alaska.client.delivery import (
 )
 from alaska.client.delivery_queue import DeliveryQueue
 from alaska.client.reply_credit import ReplyCredit
+from alaska.client.sending import SendingClient
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import to_octets as octets_of_value
+from alaska.traces.context import TraceContext, add_to
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
@@ -65,7 +66,7 @@ MOST_CREDIT = 2**24
 """The maximum credit of one call."""
 
 
-class Client(Connection):
+class Client(SendingClient):
     """A connection to a broker with one address.
 
     User name and password are for PLAIN; ``curve`` are keys for CURVE (:func:`alaska.client.keys.load`).
@@ -109,7 +110,6 @@ class Client(Connection):
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
         self._trackers = Trackers(to_octets(address), self._machine.fence)
-        self._stream: bytes | None = None
         self._reply_credit = ReplyCredit(self._machine, self._trackers)
         if credit is not None:
             self.give_credit(credit)
@@ -120,13 +120,6 @@ class Client(Connection):
         return self._machine.credit
 
     # Setup
-
-    def produce(self, stream: Text) -> Deferred[None]:
-        """Select the stream for :meth:`send`."""
-        command = mlm.StreamWrite(to_octets(stream))
-        selected = self._ask(command)
-        self._stream = command.stream
-        return selected
 
     def replay(self, stream: Text, pattern: Text = "", position: int = 0) -> Deferred[None]:
         """Read a stream from a position on, then its new messages; 0 is the oldest stored record.
@@ -160,87 +153,7 @@ class Client(Connection):
         """Offer a service for requests whose subjects match a pattern."""
         return self._ask(mlm.ServiceOffer(to_octets(service), to_octets(pattern)))
 
-    # Sending
-
-    def send(self, subject: Text, *content: Text, headers: Headers | None = None) -> None:
-        """Send a message to the stream of :meth:`produce`; arguments and errors are those of :meth:`publish`."""
-        if self._stream is None:
-            raise errors.NotConnected("produce() has to name a stream first")
-        self.publish(self._stream, subject, *content, headers=headers)
-
-    def publish(self, stream: Text, subject: Text, *content: Text, headers: Headers | None = None) -> None:
-        """Send a message to a stream.
-
-        ``headers`` are names and values for the receivers, at most 24 with at most 32 KiB. Only receivers and brokers
-        of Alaska 1.1 or later have them; others get the message without.
-
-        :raises BacklogFull: the send buffer is full; nothing was sent.
-        :raises ValueTooLong: a name or the subject has more than 255 octets, or the headers are too large.
-        :raises NotConnected: the client is closed, or was never connected.
-        :raises TypeError, ValueError: an argument is not valid; nothing was sent.
-        """
-        octets = to_octets(stream)
-        check(mlm.StreamWrite(octets))
-        self._send(mlm.StreamSend(to_octets(subject), to_frames(content), to_properties(headers)), octets)
-
-    def send_to(
-        self,
-        mailbox: Text,
-        subject: Text,
-        *content: Text,
-        tracker: Text = "",
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-    ) -> None:
-        """Send a message to a mailbox; with a timeout, in seconds, it expires if it is not delivered by then.
-
-        Raises the errors of :meth:`publish`.
-        """
-        octets = to_octets(mailbox), to_octets(subject), to_octets(tracker)
-        self._send(mlm.MailboxSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers)))
-
-    def send_for(
-        self,
-        service: Text,
-        subject: Text,
-        *content: Text,
-        tracker: Text = "",
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-    ) -> None:
-        """Send a request to a service; the timeout and errors are those of :meth:`send_to`."""
-        octets = to_octets(service), to_octets(subject), to_octets(tracker)
-        self._send(mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers)))
-
-    def _send(self, command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend, stream: bytes | None = None) -> None:
-        check(command)
-        self._check_open()
-        self._machine.send(command, stream)
-
-    def track_to(
-        self, mailbox: Text, subject: Text, *content: Text, timeout: float = 0.0, headers: Headers | None = None
-    ) -> Deferred[Confirmation]:
-        """Send as :meth:`send_to`; the Deferred fires with the message's final status.
-
-        :raises Refused: this is not a credit client, or the broker does not support confirmations.
-        """
-        tracker = self._new_tracker()
-        self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers)
-        return self._trackers.track(tracker)
-
-    def track_for(
-        self, service: Text, subject: Text, *content: Text, timeout: float = 0.0, headers: Headers | None = None
-    ) -> Deferred[Confirmation]:
-        """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
-        tracker = self._new_tracker()
-        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout, headers=headers)
-        return self._trackers.track(tracker)
-
-    def _new_tracker(self) -> str:
-        self._check_open()
-        if not self._machine.may_be_confirmed:
-            raise errors.Refused("this client gets no confirmations", errors.NOT_IMPLEMENTED)
-        return new_tracker()
+    # Asking
 
     def ask(
         self,
@@ -252,6 +165,7 @@ class Client(Connection):
         tracker: Text = "",
         expiry: float | None = None,
         needs_offer: bool = True,
+        trace: TraceContext | None = None,
     ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
@@ -269,6 +183,8 @@ class Client(Connection):
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         expires = to_milliseconds(timeout if expiry is None else expiry)
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
+        if trace is not None:
+            add_to(command.properties, trace)
         check(command)
         self._check_open()
         self._reply_credit.before_request()

@@ -14,6 +14,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import headers_of, of_headers
 from alaska.mlm.properties import to_number as to_unsigned
+from alaska.traces.context import TraceContext, of_properties
 
 Text: TypeAlias = "str | bytes | bytearray | memoryview"
 
@@ -161,6 +162,11 @@ class Delivery(NamedTuple):
     def headers(self) -> dict[str, str]:
         """The headers of the message."""
         return {to_text(name): to_text(value) for name, value in headers_of(self.command.properties)}
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace context of the message; None if it has no valid one."""
+        return of_properties(self.command.properties)
 
     @property
     def attempt(self) -> int | None:

@@ -13,13 +13,16 @@ from alaska.lua.questions import NONE, Frames
 from alaska.lua.request import Outcome, Request
 from alaska.pool.runners import runner_maker
 from alaska.store.kv import KeyValues
+from alaska.traces.context import TraceContext
 from alaska.worker.calls import Calls
 
 
 class NoBroker:
     """Answers the requests of scripts to other services, in place of a broker."""
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+    def ask(
+        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
+    ) -> Frames:
         """Return that there is no answer."""
         return NONE, b"there is no broker here to ask"
 

@@ -27,7 +27,9 @@ def description(request: Request, seconds: float | None) -> tuple[Any, ...]:
     deadline = None if seconds is None else now + seconds
     age = max(0, round(now * 1000) - request.since) if request.since else None
     headers = [part for header in request.headers for part in header]
+    trace = request.trace
+    traced = None if trace is None else trace.described
     return (
         request.subject, request.address, request.sender, request.sender_tracker, request.worker, request.attempt,
-        deadline, age, len(request.headers), *headers, *request.frames[:FRAMES_PER_CALL],
+        deadline, age, traced, len(request.headers), *headers, *request.frames[:FRAMES_PER_CALL],
     )  # fmt: skip

@@ -22,7 +22,7 @@ from alaska.lua.module_files import find_module
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import ERROR, MODULE, NONE, OK, Frames, pack, unpack
 from alaska.lua.request import Call, Outcome, Request
-from alaska.lua.results import question_from_lua, sends_and_log
+from alaska.lua.results import question_from_lua, results_of
 from alaska.lua.scripts import Script
 from alaska.system.memory import MemoryReturner
 
@@ -249,8 +249,8 @@ class _Interpreter:
         # Each call into Lua releases the GIL and acquires it again, so the frequent case makes no further call.
         if values is not None and values[0] == _COMPLETE:
             _, _, output, _, *fields = values
-            sends, log = sends_and_log(fields)
-            return Outcome(sends, output, log=log, memory=memory)
+            sends, log, marks = results_of(fields)
+            return Outcome(sends, output, log=log, memory=memory, marks=marks)
         self._lua.set_max_memory(0)
         outcome = self._outcome(self._recover() if values is None else values)
         self._lua.set_max_memory(self._limit, total=True)
@@ -320,9 +320,9 @@ class _Interpreter:
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._next_values(len(fields)))
-        sends, log = sends_and_log(fields)
+        sends, log, marks = results_of(fields)
         self._release()
-        return Outcome(sends, output, error, log=log)
+        return Outcome(sends, output, error, log=log, marks=marks)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
         if len(message) > _MAX_MESSAGE_OCTETS:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from alaska.errors import ScriptError
 from alaska.lua.files import Version
+from alaska.traces.context import RunTrace
 
 _GENERATED_TRACKER = re.compile(rb"broker-[0-9]+-[0-9]+")
 
@@ -24,7 +25,7 @@ class Request(NamedTuple):
     is ``lease``, unless it is None. ``runs`` counts the runs of this worker. ``since`` is when the broker received the
     request, in ms since 1970; 0 if that is unknown. ``headers`` are names and values.
     ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
-    script file that was checked after this time need not be checked again.
+    script file that was checked after this time need not be checked again. ``trace`` is the trace of the run, or None.
     """
 
     sender: bytes
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     runs: int = 1
     since: int = 0
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    trace: RunTrace | None = None
 
     @property
     def sender_tracker(self) -> bytes:
@@ -83,6 +85,17 @@ class Send(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+class Mark(NamedTuple):
+    """What a script adds to the span of its run: attributes, or, if it has a name, an event with attributes.
+
+    ``seconds`` is when, on the clock of Lua (limits/clock.lua). Values are encoded, see :mod:`alaska.traces.marks`.
+    """
+
+    event: bytes
+    seconds: float
+    attributes: tuple[tuple[bytes, bytes], ...]
+
+
 PRINTED = "print"
 
 
@@ -111,7 +124,7 @@ class Outcome:
     ``sends``, ``output`` and ``log`` are in order. They include what a failed script did before it failed, and exclude
     what was delivered during the run. ``output`` is what was printed after the last log line. ``error`` is None if the
     script finished. ``seconds`` is the run time. ``memory`` is the memory in use at the end, in octets; 0 for a script
-    without messages and output.
+    without messages and output. ``marks`` are what the script adds to the span of its run.
     """
 
     sends: tuple[Send, ...] = ()
@@ -121,6 +134,7 @@ class Outcome:
     log: tuple[LogLine, ...] = ()
     broken: Broken | None = None
     memory: int = field(default=0, compare=False)
+    marks: tuple[Mark, ...] = ()
 
 
 Call = Callable[[Request, bytes], bytes]

@@ -1,16 +1,17 @@
-"""Decodes the list of values that Lua returns about a script: messages, log lines, and questions to the worker."""
+"""Decodes the list of values that Lua returns about a script: messages, log lines, marks, and questions."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from alaska.lua.questions import PARTIAL, SCRIPT_OPERATIONS
-from alaska.lua.request import PRINTED, LogLine, Outcome, Send, SendKind
+from alaska.lua.request import PRINTED, LogLine, Mark, Outcome, Send, SendKind
 from alaska.lua.values import OUTCOMES
 
 _FIELDS_OF_A_SEND = 5  # and the frames
 _LOG = b"log"
 _PRINT = b"print"
+_MARK = b"mark"
 _HEADERS = b"+headers"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _WITH_HEADERS = {name + _HEADERS: kind for name, kind in _KINDS.items()}
@@ -24,14 +25,23 @@ def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     if values[0] != PARTIAL:
         assert values[0] in SCRIPT_OPERATIONS, values[0]
         return values
-    sends, log = sends_and_log(list(values[1:]))
-    return PARTIAL, OUTCOMES.encode(Outcome(sends, log=log))
+    sends, log, marks = results_of(list(values[1:]))
+    return PARTIAL, OUTCOMES.encode(Outcome(sends, log=log, marks=marks))
 
 
-def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, ...]]:
-    """Return the messages and the log lines of a script."""
+class Results(NamedTuple):
+    """The messages, log lines and marks of a script."""
+
+    sends: tuple[Send, ...]
+    log: tuple[LogLine, ...]
+    marks: tuple[Mark, ...]
+
+
+def results_of(values: list[Any]) -> Results:
+    """Return the results of a script."""
     sends: list[Send] = []
     log: list[LogLine] = []
+    marks: list[Mark] = []
     start = 0
     while start < len(values):
         kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
@@ -42,6 +52,8 @@ def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, .
             log.append(LogLine(topic.decode(), frames[0]))
         elif kind == _PRINT:
             log.append(LogLine(PRINTED, frames[0]))
+        elif kind == _MARK:
+            marks.append(Mark(topic, float(subject), tuple(zip(frames[::2], frames[1::2], strict=True))))
         elif kind in _KINDS:
             sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
         else:
@@ -50,4 +62,4 @@ def sends_and_log(values: list[Any]) -> tuple[tuple[Send, ...], tuple[LogLine, .
             names, values_of = frames[content + 1 :: 2], frames[content + 2 :: 2]
             headers = tuple(zip(names, values_of, strict=True))
             sends.append(Send(_WITH_HEADERS[kind], topic, subject, frames[:content], sender, headers))
-    return tuple(sends), tuple(log)
+    return Results(tuple(sends), tuple(log), tuple(marks))

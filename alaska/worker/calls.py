@@ -15,6 +15,7 @@ from alaska.lua.values import OUTCOMES
 from alaska.names import is_brokers_own, printable
 from alaska.pool.slot import Abandoned
 from alaska.store.kv import KeyValues, Value
+from alaska.traces.context import TraceContext
 
 INTEGERS = range(-(2**63), 2**63)
 _MOST_DIGITS = 32
@@ -23,7 +24,9 @@ _MOST_DIGITS = 32
 class AnyRequester(Protocol):
     """Sends requests to other services; see :class:`alaska.worker.requester.Requester`."""
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+    def ask(
+        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
+    ) -> Frames:
         """Wait at most this long for the answer, in a thread of the pool."""
 
 
@@ -80,7 +83,8 @@ class Calls:
             if name == b"request":
                 seconds = min(self._limit, float(seconds_left or inf))
                 self._flush_sends(request, seconds)
-                return pack(self._request(seconds, *arguments))
+                trace = None if request.trace is None else request.trace.context
+                return pack(self._request(trace, seconds, *arguments))
             if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
             if name in self._script_calls:
@@ -94,9 +98,17 @@ class Calls:
             self._log.failure("a call of {subject!r} failed", subject=request.subject)
             return pack((ERROR, b"the worker failed to answer; see its log"))
 
-    def _request(self, seconds_left: float, service: bytes, subject: bytes, content: bytes, timeout: bytes) -> Frames:
+    def _request(
+        self,
+        trace: TraceContext | None,
+        seconds_left: float,
+        service: bytes,
+        subject: bytes,
+        content: bytes,
+        timeout: bytes,
+    ) -> Frames:
         check_service(service, self._is_sandboxed)
-        return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))))
+        return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))), trace)
 
     def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
         if self._process_partial is None:

@@ -48,19 +48,20 @@ class Outbox:
         log = self.request_log
         topic = send.topic or request.address if send.kind is SendKind.SERVICE else send.topic
         headers = dict(send.headers) or None
+        trace = None if request.trace is None else request.trace.context
         try:
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
-                client.send_to(topic, send.subject, *send.content, headers=headers)
+                client.send_to(topic, send.subject, *send.content, headers=headers, trace=trace)
                 if log is not None:
                     log.mailed(request, send.subject, topic)
             elif send.kind is SendKind.SERVICE:
                 check_service(topic, self._is_sandboxed)
-                client.send_for(topic, send.subject, *send.content, headers=headers)
+                client.send_for(topic, send.subject, *send.content, headers=headers, trace=trace)
                 if log is not None:
                     log.asked(request, send.subject, topic)
             else:
-                client.publish(topic, send.subject, *send.content, headers=headers)
+                client.publish(topic, send.subject, *send.content, headers=headers, trace=trace)
                 if log is not None:
                     log.published(request, send.subject, topic)
         except AlaskaError as error:
@@ -80,7 +81,9 @@ class Outbox:
             return None
         try:
             client = self._senders.named(send.sender)
-            client.send_to(request.sender, request.subject, *send.content, tracker=request.sender_tracker)
+            trace = None if request.trace is None else request.trace.context
+            tracker = request.sender_tracker
+            client.send_to(request.sender, request.subject, *send.content, tracker=tracker, trace=trace)
         except AlaskaError as error:
             self.measures.unsent += 1
             names = {"subject": printable(request.subject), "sender": printable(request.sender)}

@@ -23,6 +23,7 @@ from alaska.errors import AlaskaError, ClientError
 from alaska.lua.questions import NONE, OK, Frames
 from alaska.names import printable
 from alaska.system.events import should_log
+from alaska.traces.context import TraceContext
 
 MOST_FRAMES = 1000
 """Maximum number of content frames in an answer, since the size of Lua's stack is limited."""
@@ -57,7 +58,9 @@ class Requester:
         self._waiting = 0
         self._dropped = 0
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+    def ask(
+        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
+    ) -> Frames:
         """Wait at most this long; return ``OK`` and the frames of the answer, or ``NONE`` and the reason."""
         if seconds <= 0:
             return self._timed_out(service, 0)
@@ -66,7 +69,7 @@ class Requester:
         with self._lock:
             self._waiting += 1
         try:
-            self._reactor.callFromThread(self._begin, answer, service, subject, content, seconds)
+            self._reactor.callFromThread(self._begin, answer, service, subject, content, seconds, trace)
             return answer.result(seconds + REACTOR_SECONDS)
         except FutureTimeout:
             return self._timed_out(service, seconds)
@@ -92,13 +95,21 @@ class Requester:
 
     # In the reactor
 
-    def _begin(self, answer: Future[Frames], service: bytes, subject: bytes, content: bytes, seconds: float) -> None:
+    def _begin(
+        self,
+        answer: Future[Frames],
+        service: bytes,
+        subject: bytes,
+        content: bytes,
+        seconds: float,
+        trace: TraceContext | None,
+    ) -> None:
         if self._is_closed or service in self._refused:
             answer.set_result((NONE, STOPPING.encode()))
             return
         self._pending[answer] = service
         try:
-            asked = self._connected_client().ask(service, subject, content, timeout=seconds)
+            asked = self._connected_client().ask(service, subject, content, timeout=seconds, trace=trace)
         except (AlaskaError, ValueError) as error:
             self._end(answer, (NONE, str(error).encode()))
         else:

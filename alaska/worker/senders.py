@@ -21,6 +21,7 @@ from alaska.client.client import MOST_MESSAGES, MOST_OCTETS
 from alaska.client.delivery import Headers
 from alaska.errors import BacklogFull, ClientError, NotConnected
 from alaska.names import address_of, printable
+from alaska.traces.context import TraceContext
 
 MOST_CONNECTIONS = 8
 """Maximum number of connections to the broker for all sender names together."""
@@ -41,15 +42,35 @@ class Sink(Protocol):
     def unproven(self) -> int:
         """The number of messages that the broker is not known to have."""
 
-    def publish(self, stream: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
+    def publish(
+        self,
+        stream: bytes,
+        subject: bytes,
+        *content: bytes,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
         """See :meth:`Client.publish`."""
 
     def send_to(
-        self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"", headers: Headers | None = None
+        self,
+        mailbox: bytes,
+        subject: bytes,
+        *content: bytes,
+        tracker: bytes = b"",
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         """See :meth:`Client.send_to`."""
 
-    def send_for(self, service: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
+    def send_for(
+        self,
+        service: bytes,
+        subject: bytes,
+        *content: bytes,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
         """See :meth:`Client.send_for`."""
 
     def flush(self) -> Deferred[None]:
@@ -117,23 +138,47 @@ class Buffer:
             return self._client.unproven
         return len(self._messages) or int(self._error is not None)
 
-    def publish(self, stream: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
+    def publish(
+        self,
+        stream: bytes,
+        subject: bytes,
+        *content: bytes,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
         """See :class:`Sink`."""
-        self._add(content, headers, lambda client: client.publish(stream, subject, *content, headers=headers))
+        self._add(
+            content, headers, lambda client: client.publish(stream, subject, *content, headers=headers, trace=trace)
+        )
 
     def send_to(
-        self, mailbox: bytes, subject: bytes, *content: bytes, tracker: bytes = b"", headers: Headers | None = None
+        self,
+        mailbox: bytes,
+        subject: bytes,
+        *content: bytes,
+        tracker: bytes = b"",
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         """See :class:`Sink`."""
         self._add(
             content,
             headers,
-            lambda client: client.send_to(mailbox, subject, *content, tracker=tracker, headers=headers),
+            lambda client: client.send_to(mailbox, subject, *content, tracker=tracker, headers=headers, trace=trace),
         )
 
-    def send_for(self, service: bytes, subject: bytes, *content: bytes, headers: Headers | None = None) -> None:
+    def send_for(
+        self,
+        service: bytes,
+        subject: bytes,
+        *content: bytes,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
         """See :class:`Sink`."""
-        self._add(content, headers, lambda client: client.send_for(service, subject, *content, headers=headers))
+        self._add(
+            content, headers, lambda client: client.send_for(service, subject, *content, headers=headers, trace=trace)
+        )
 
     def _add(self, content: tuple[bytes, ...], headers: Headers | None, message: Message) -> None:
         octets = sum(map(len, content)) + sum(len(name) + len(value) for name, value in (headers or {}).items())

@@ -27,6 +27,7 @@ from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
+from alaska.traces.context import of_run
 from alaska.worker.administration import MailService, Telling, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
@@ -362,9 +363,10 @@ class WorkerService(OperatedService):
         since = to_number(properties.get("since")) or 0
         # Most requests have the broker's properties alone.
         headers = headers_of(properties) if len(properties) > BROKER_PROPERTIES else ()
+        trace = of_run(properties) if len(properties) > BROKER_PROPERTIES else None
         request = Request(
             sender, address, subject, tracker, command.content, attempt, session, self._address, monotonic(),
-            delivery.lease, 1, since, headers,
+            delivery.lease, 1, since, headers, trace,
         )  # fmt: skip
         intake = self.intake
         if not intake.gives_credit:

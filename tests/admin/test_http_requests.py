@@ -11,6 +11,7 @@ from alaska.admin.http.messages import Messages
 from alaska.admin.http.requests import STORED_SECONDS
 from alaska.admin.http.routes import Asked
 from alaska.client import Client, Delivery
+from alaska.traces.context import TraceContext
 from tests.admin.http_case import Got
 from tests.admin.messages_case import MessagesCase
 
@@ -48,6 +49,22 @@ class RequestTests(RequestsCase):
         """A request that ends without a reply is answered with 204."""
         self.worker()
         self.assertEqual(self.post("/api/v1/services/s%2F1/x?wait=5").status, 204)
+
+    def test_trace(self) -> None:
+        """The trace context of the request by HTTP is that of the message; an invalid one is dropped."""
+        requests, (_, mails), (reader, records) = self.worker(), self.client("box"), self.client("reader")
+        reader.consume("news")
+        self.pass_time(0.2)
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        for headers in (
+            (f"traceparent: {parent}", "tracestate: a=b", "Tracestate: c=d"),
+            (f"traceparent: {parent}", f"traceparent: {parent}"),
+            ("traceparent: 00", "tracestate: a=b"),
+        ):
+            for path in ("services/s%2F1/x", "services/s%2F1/x?wait=1", "mailboxes/box", "streams/news"):
+                self.assertLess(self.post(f"/api/v1/{path}", *headers).status, 300)
+        for got in (requests[::2], requests[1::2], mails, records):
+            self.assertEqual([each.trace for each in got], [TraceContext(parent.encode(), b"a=b,c=d"), None, None])
 
     def test_frames(self) -> None:
         """Several frames are in one body, and a header has their lengths, in both directions."""

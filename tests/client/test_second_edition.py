@@ -8,9 +8,12 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.batch import HEADER, encode_batch
 from alaska.mlm.codec import encode
 from alaska.testing import ScriptedBroker, run_for
+from alaska.traces.context import TraceContext, of_properties
 from tests.client.test_client import ENDPOINT, PONG, ClientTestCase
 
 FIRST = mlm.Ok(200, b"alaska/1 credit confirm replay")
+PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SENDS = (mlm.StreamSend, mlm.MailboxSend, mlm.ServiceSend)
 SECOND = mlm.Ok(200, b"alaska/1 credit confirm replay batch properties")
 
 
@@ -32,6 +35,34 @@ class SecondEditionCase(ClientTestCase):
         self.broker.take()
         self.broker.take_frames()
         return client
+
+
+class TraceTests(SecondEditionCase):
+    """Trace contexts of messages."""
+
+    def test_all_methods(self) -> None:
+        """All send methods send a trace context, besides headers."""
+        client, trace = self.connected(credit=0), TraceContext(PARENT, b"a=b")
+        client.produce("s")
+        client.send("job", trace=trace)
+        client.publish("s", "job", trace=trace, headers={"n": "v"})
+        client.send_to("box", "job", trace=trace)
+        client.send_for("svc", "job", trace=trace)
+        client.track_to("box", "job", trace=trace)
+        client.track_for("svc", "job", trace=trace)
+        client.ask("svc", "job", trace=trace)
+        client.send_for("svc", "job")
+        self.network.run()
+        sent = [each for each in self.broker.take() if isinstance(each, SENDS)]
+        self.assertEqual([of_properties(each.properties) for each in sent], [trace] * 7 + [None])
+        self.assertEqual(sent[1].properties.get("h-n"), b"v")
+
+    def test_delivery(self) -> None:
+        """A delivery has the trace context of its message, or none."""
+        self.connected()
+        for properties in ({"traceparent": PARENT, "tracestate": b"a=b"}, {"traceparent": b"x"}, {}):
+            self.broker.send(mlm.MailboxDeliver(b"", b"", b"job", b"", (), properties))
+        self.assertEqual([each.trace for each in self.deliveries], [TraceContext(PARENT, b"a=b"), None, None])
 
 
 class NegotiationTests(SecondEditionCase):

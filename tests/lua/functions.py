@@ -185,6 +185,10 @@ ALASKA = Group(
             "alaska.log.info alaska.log.warn alaska.log.error", CALLS, OUTPUT,
             "the worker's log, with control characters escaped",
         ),
+        Row(
+            "alaska.trace.set alaska.trace.event", SHORT,
+            "128 in one run; 16 attributes of an event; 1 KiB for each text", "the span of this run",
+        ),
         Row("alaska.json.encode alaska.json.decode", CHECKED, f"{LUA}; 1000 levels", VALUES),
         Row("alaska.json.array", SHORT, LUA, "a metatable that only this run has"),
     ),

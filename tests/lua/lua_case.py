@@ -56,7 +56,9 @@ class LuaCase(SynchronousTestCase):
         """Create the runner; subclasses may return a replacement."""
         return LuaRunner(options, call, config)
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
+    def ask(
+        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: object = None
+    ) -> tuple[bytes, ...]:
         """Answer a request of a script with the next of the test's answers."""
         self.asked.append((service, subject, content, seconds))
         return self.answers.pop(0)

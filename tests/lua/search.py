@@ -103,7 +103,7 @@ return { answer = 42 }
 class NoBroker:
     """Answers requests, without a broker."""
 
-    def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float) -> Frames:
+    def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float, _trace: object = None) -> Frames:
         """Return no answer."""
         return NONE, b"there is nobody here to ask"
 

@@ -32,7 +32,9 @@ class DeliveryCase(LuaCase):
         """Record a delivery."""
         self.deliveries.append(outcome)
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> tuple[bytes, ...]:
+    def ask(
+        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: object = None
+    ) -> tuple[bytes, ...]:
         """Answer with the number of messages delivered so far."""
         return b"ok", b"%d" % len(self.subjects())
 

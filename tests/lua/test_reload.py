@@ -139,7 +139,7 @@ class BrokenTests(ReloadCase):
         self.addCleanup(self.kv.close)
         self.calls = Calls(self.kv, self)
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: object = None) -> Frames:
         """Return no answer."""
         return (NONE, b"")
 

@@ -107,7 +107,7 @@ class RefusalTests(SynchronousTestCase):
         def octets(kind: str, message: bytes | int = b"x") -> bytes:
             """Return an encoded outcome with an error."""
             failure = (kind, message, None, None, (), None)
-            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0))
+            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0, ()))
 
         for kind in ("AlaskaError", "SystemExit", "Popen"):
             self.assertRaises(BadValue, OUTCOMES.decode, octets(kind))

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.lua.questions import ERROR, OK, Frames, pack, unpack
 from alaska.lua.request import Request
 from alaska.store.kv import KeyValues
+from alaska.traces.context import RunTrace, TraceContext
 from alaska.worker.calls import Calls, to_value
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
@@ -19,11 +20,13 @@ class CallsTests(SynchronousTestCase):
         self.kv = KeyValues(None)
         self.addCleanup(self.kv.close)
         self.asked: list[tuple[bytes, bytes, bytes, float]] = []
+        self.traces: list[object] = []
         self.calls = Calls(self.kv, self, lambda: 0.0)
 
-    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float) -> Frames:
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: object = None) -> Frames:
         """Record a request to another service, and answer it."""
         self.asked.append((service, subject, content, seconds))
+        self.traces.append(trace)
         return OK, b"answer"
 
     def answer(self, *frames: bytes) -> Frames:
@@ -35,6 +38,13 @@ class CallsTests(SynchronousTestCase):
         for left, timeout in ((b"", b"5"), (b"2.5", b"5"), (b"9", b"5"), (b"-1", b"5")):
             self.assertEqual(self.answer(left, b"request", b"svc", b"job", b"x", timeout), (OK, b"answer"))
         self.assertEqual([seconds for *_, seconds in self.asked], [5.0, 2.5, 5.0, 0.0])
+
+    def test_trace(self) -> None:
+        """A request to another service has the trace context of the run."""
+        context = TraceContext(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        for request in (REQUEST, REQUEST._replace(trace=RunTrace(context, None))):
+            self.calls(request, pack((b"", b"request", b"svc", b"job", b"x", b"5")))
+        self.assertEqual(self.traces, [None, context])
 
     def test_time_limit(self) -> None:
         """No request waits longer than the time limit of scripts, whatever a hostile process says."""

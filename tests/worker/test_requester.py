@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.client import Client, Delivery
 from alaska.lua.questions import NONE, OK, Frames
+from alaska.traces.context import TraceContext
 from alaska.worker.requester import MOST_FRAMES, Requester
 from tests.network_case import NetworkCase
 from tests.pool.hand_reactor import SECONDS, HandReactor
@@ -35,9 +36,10 @@ class RequesterTests(NetworkCase):
             self.service.endpoint, "requester", network=self.network, reactor=self.reactor, deliver=deliver, credit=0
         )
 
-    def ask(self, service: bytes = b"svc", seconds: float = 5.0) -> None:
+    def ask(self, service: bytes = b"svc", seconds: float = 5.0, trace: TraceContext | None = None) -> None:
         """Send a request from a thread, and deliver it."""
-        thread = Thread(target=lambda: self.answers.put(self.requester.ask(service, b"job", b"content", seconds)))
+        ask = self.requester.ask
+        thread = Thread(target=lambda: self.answers.put(ask(service, b"job", b"content", seconds, trace)))
         thread.start()
         self.addCleanup(thread.join, SECONDS)
         self.from_threads.calls.get(timeout=SECONDS)()
@@ -62,6 +64,13 @@ class RequesterTests(NetworkCase):
         self.reply(b"first", b"", b"\0")
         self.reply()
         self.assertEqual({self.answer(), self.answer()}, {(OK, b"first", b"", b"\0"), (OK, b"")})
+
+    def test_trace(self) -> None:
+        """A request has the trace context of the script that sends it."""
+        self.service.offer("svc")
+        context = TraceContext(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        self.ask(trace=context)
+        self.assertEqual([delivery.trace for delivery in self.deliveries], [context])
 
     def test_nobody_offers(self) -> None:
         """A request to a service without workers fails at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypedDict
 from urllib.parse import unquote_to_bytes
 
 from alaska import errors
@@ -11,6 +12,7 @@ from alaska.admin.http.answers import OCTETS, Answer, quoted
 from alaska.admin.http.routes import Asked
 from alaska.client import Delivery, to_text
 from alaska.errors import AlaskaError, HTTPRefused
+from alaska.traces.context import TRACEPARENT, TRACESTATE, TraceContext, read
 
 LONGEST_TIMEOUT = 4_000_000.0
 MOST_FRAMES = 1000
@@ -88,6 +90,19 @@ def headers_of(asked: Asked) -> dict[str, bytes]:
 def tracker_of(asked: Asked) -> str:
     """Return the tracker that a message is given, as text of a client, or an empty one."""
     return to_text(unquote_to_bytes(asked.headers.get("alaska-tracker", b"")))
+
+
+class Options(TypedDict):
+    """What every message may have."""
+
+    headers: dict[str, bytes]
+    trace: TraceContext | None
+
+
+def options_of(asked: Asked) -> Options:
+    """Return the headers of a message, and its trace context: that of the request by HTTP."""
+    trace = read(asked.headers.get(TRACEPARENT, b""), asked.headers.get(TRACESTATE, b""))
+    return {"headers": headers_of(asked), "trace": trace}
 
 
 def subject_of(asked: Asked) -> bytes:

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from alaska import errors
 from alaska.admin.http.answers import Answer, in_json
-from alaska.admin.http.message_fields import frames, headers_of, refused, subject_of, timeout, tracker_of
+from alaska.admin.http.message_fields import frames, options_of, refused, subject_of, timeout, tracker_of
 from alaska.admin.http.requests import STORED_SECONDS, Accepted, IsInFlight, Requests, silent
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.users import User
@@ -124,10 +124,10 @@ class Messages:
     async def _mail(self, asked: Asked) -> Answer:
         box, subject = asked.names["box"], subject_of(asked)
         tracker = self.begin(asked, "send", box, b"")
-        content, expiry, headers = frames(asked), timeout(asked), headers_of(asked)
+        content, expiry, options = frames(asked), timeout(asked), options_of(asked)
         confirmed = self._mails[tracker] = Deferred()
         try:
-            self._sender.send_to(box, subject, *content, tracker=tracker, timeout=expiry, headers=headers)
+            self._sender.send_to(box, subject, *content, tracker=tracker, timeout=expiry, **options)
             confirmation = await confirmed.addTimeout(STORED_SECONDS, self._reactor)
         except DeferredTimeout:
             raise silent() from None
@@ -144,7 +144,7 @@ class Messages:
         self._check(asked.user, "write", stream, b"")
         self._check_connected(self._sender)
         try:
-            self._sender.publish(stream, subject_of(asked), *frames(asked), headers=headers_of(asked))
+            self._sender.publish(stream, subject_of(asked), *frames(asked), **options_of(asked))
             await self._sender.flush().addTimeout(STORED_SECONDS, self._reactor)
         except DeferredTimeout:
             raise silent() from None

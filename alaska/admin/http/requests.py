@@ -13,7 +13,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from alaska import errors
 from alaska.admin.http.answers import Answer, in_json, quoted, shown
-from alaska.admin.http.message_fields import frames, headers_of, refused, reply, timeout
+from alaska.admin.http.message_fields import frames, options_of, refused, reply, timeout
 from alaska.admin.http.outcomes import Outcome, Outcomes
 from alaska.admin.http.routes import Asked
 from alaska.admin.text import to_text
@@ -112,7 +112,7 @@ class Requests:
     async def _send(self, asked: Asked) -> Answer:
         service, subject = asked.names["service"], asked.names["subject"]
         tracker = self._way.begin(asked, "ask", service, subject)
-        content, expiry, headers = frames(asked), timeout(asked), headers_of(asked)
+        content, expiry, options = frames(asked), timeout(asked), options_of(asked)
         outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
         try:
             asking = self._way.asker.ask(
@@ -122,8 +122,8 @@ class Requests:
                 timeout=PENDING_SECONDS,
                 tracker=tracker,
                 expiry=expiry,
-                headers=headers,
                 needs_offer=False,
+                **options,
             )
         except AlaskaError as error:
             self.outcomes.forget(outcome)

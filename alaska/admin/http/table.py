@@ -24,6 +24,8 @@ _MESSAGE_HEADERS = (
     Header("Alaska-Timeout", "Seconds after which the message expires if it is not delivered; 0: never."),
     Header("Alaska-Frame-Lengths", "Numbers separated by commas: the lengths of the frames in the body."),
     Header("Alaska-Header-NAME", "The header NAME of the message, in lower case."),
+    Header("traceparent", "The trace that the message belongs to (W3C Trace Context)."),
+    Header("tracestate", "What tracing systems add to the trace."),
 )
 _WAIT = seconds("wait", LONGEST_WAIT, "How many seconds to wait for the end of the request.")
 _SUBJECT = text("subject", "The subject of the message.")

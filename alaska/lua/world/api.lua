@@ -2,7 +2,7 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, limits, questions, sending, modules = ...
+local run, settings, limits, questions, sending, modules, tracing = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
@@ -11,6 +11,8 @@ local isyieldable = coroutine.isyieldable
 local math_type = math.type or function() end
 local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
+
+local set, event = tracing.set, tracing.event
 
 local DEFAULT_SECONDS = 5
 local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
@@ -288,7 +290,7 @@ function api.make()
     json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },
     kv = { get = kv.get, set = kv.set, incr = kv.incr, ttl = kv.ttl, delete = kv.delete },
     log = { info = log.info, warn = log.warn, error = log.error },
-    reply = reply, request = request,
+    trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply, request = request,
   }
 end
 

@@ -89,7 +89,8 @@ part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, t
 if settings.sandbox and limits.check then
   part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.record)
 end
-local api = part 'api'(run, settings, limits, questions, sending, modules)
+local tracing = part 'tracing'(run, limits, sending)
+local api = part 'api'(run, settings, limits, questions, sending, modules, tracing)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
@@ -233,14 +234,15 @@ end
 
 -- Sets the request for a script that uses `alaska`, before it runs. The number of headers is followed by the name and
 -- value of each, and the content frames.
-local function describe_request(subject, address, sender, tracker, worker, attempt, deadline, age, count_headers, ...)
+local function describe_request(subject, address, sender, tracker, worker, attempt, deadline, age, traced, count_headers,
+    ...)
   local headers = {}
   for i = 1, 2 * count_headers, 2 do
     local name, value = select(i, ...)
     headers[name] = value
   end
   run.request = { subject = subject, address = address, sender = sender, tracker = tracker, worker = worker,
-    attempt = attempt, deadline = deadline, age = age, headers = headers,
+    attempt = attempt, deadline = deadline, age = age, trace = traced, headers = headers,
     frames = { select(2 * count_headers + 1, ...) } }
 end
 

@@ -33,8 +33,10 @@ local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octe
 
 -- For each message: its kind, topic, subject, sender, the number of frames, and the frames. If it has headers, HEADERS
 -- is appended to its kind, and its frames are followed by the number of headers, and the name and value of each; the
--- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log line is stored before it: 'print', '', '', '', 1, and
--- the lines. The worker already has the first `delivered` values; those up to `delivering` are being delivered.
+-- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log
+-- line is stored before it: 'print', '', '', '', 1, and the lines. For each mark of tracing.lua: 'mark', the event or '',
+-- the time, '', and as frames names and values. The worker already has the first `delivered` values; those up to
+-- `delivering` are being delivered.
 local values, count, delivered, delivering = {}, 0, 0, nil
 local delivered_at -- time of the last delivery
 local is_refused = not settings.partial_results -- the worker accepts nothing before the end of the script
@@ -314,6 +316,16 @@ function sending.log(level, text)
     append_printed_lines()
   end
   append('log', level, '', '', 1, text)
+  if run.pending_since or run.eager then
+    after_output()
+  else
+    run.pending_since = true
+  end
+end
+
+-- Appends a mark: an event or '', the time, the number of names and values, and these.
+function sending.mark(event, time, n, ...)
+  append('mark', event, time, '', n, ...)
   if run.pending_since or run.eager then
     after_output()
   else
