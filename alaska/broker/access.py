@@ -27,6 +27,8 @@ from alaska.names import is_brokers_own
 
 MOST_REMEMBERED = 64
 """The number of names, of each verb, that a session remembers as permitted."""
+MOST_RECENT = 64
+"""The number of users without a session whose rights stay compiled: those that were asked for last."""
 _LITERAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-/:@")
 _T = TypeVar("_T")
 
@@ -188,12 +190,16 @@ def _remember(known: set[_T], new: _T) -> None:
 
 
 class Access:
-    """The rights of all users; those of a user are compiled when they are first asked for, and while they are used."""
+    """The rights of all users; those of a user are compiled when they are first asked for.
+
+    They stay compiled while a session uses them, or they are among the last that were asked for.
+    """
 
     def __init__(self, rules: AccessRules) -> None:
         self._users = {user.name.encode(): user for user in rules.users}
         self._nobody = UserRights(None)
         self._compiled: WeakValueDictionary[bytes, UserRights] = WeakValueDictionary()
+        self._recent: dict[bytes, UserRights] = {}
 
     def rights_of(self, user: bytes) -> UserRights:
         """Return the rights of a user by its name, which is empty without authentication."""
@@ -204,4 +210,8 @@ class Access:
         rights = self._compiled.get(name)
         if rights is None:
             rights = self._compiled[name] = UserRights(known)
+        self._recent.pop(name, None)
+        self._recent[name] = rights
+        if len(self._recent) > MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
         return rights

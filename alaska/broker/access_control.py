@@ -85,11 +85,12 @@ class AccessControl:
             return True
         return self._access.rights_of(user).may(verb, name, subject)
 
-    def level_of(self, user: bytes | None) -> Level | None:
-        """Return what a user may administer, or None for nothing."""
-        if self._access is None or user is None:
-            return Level.ALL
-        return self._access.rights_of(user).level
+    def allows(self, user: bytes | None, verb: Verb, name: bytes, subject: bytes = b"") -> bool:
+        """Return the same as :meth:`may`, and count a refusal."""
+        is_allowed = self.may(user, verb, name, subject)
+        if not is_allowed:
+            self._note(user, verb, name)
+        return is_allowed
 
     # Sessions
 
@@ -106,10 +107,7 @@ class AccessControl:
 
     def may_open(self, user: bytes | None, address: bytes) -> bool:
         """Return whether a user may open with an address; count a refusal."""
-        is_allowed = not address or self.may(user, Verb.OPEN, address)
-        if not is_allowed:
-            self._note(user, Verb.OPEN, address)
-        return is_allowed
+        return not address or self.allows(user, Verb.OPEN, address)
 
     def may_keep(self, client: Client, verb: Verb, name: bytes) -> bool:
         """Return whether a session may still have an address, a stream or an offer; count a refusal."""
@@ -124,11 +122,8 @@ class AccessControl:
 
     def refusal_to_administer(self, client: Client, level: Level) -> str:
         """Return why the rules do not let a client administer, or an empty text if they do; there must be rules."""
-        if (self.level_of(client.user) or 0) >= level:
-            return ""
         name = level.name.lower().encode()
-        self._note(client.user, Verb.ADMIN, name)
-        return refusal(client.user, Verb.ADMIN, name).decode()
+        return "" if self.allows(client.user, Verb.ADMIN, name) else refusal(client.user, Verb.ADMIN, name).decode()
 
     def tick(self, now: float) -> None:
         """Log refusals, at most once a minute, and forget old requests; to be called several times a second."""

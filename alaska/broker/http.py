@@ -28,7 +28,7 @@ def add_broker(
     contents.administered.append(("/api/v1", served))
     contents.routes += backup_routes("/api/v1", served.backup)
     rules = HTTPRules(service, needs_login=Mechanism.NULL not in settings.mechanisms)
-    contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.level_of, service.is_in_flight)
+    contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.may_administer, service.is_in_flight)
 
 
 class HTTPRules:
@@ -43,16 +43,16 @@ class HTTPRules:
         self._needs_login = needs_login
 
     def may(self, user: str, verb: str, name: bytes, subject: bytes, /) -> bool:
-        """Return whether a user may do this; see :class:`alaska.admin.http.messages.May`."""
+        """Return whether a user may do this, and count a refusal; see :class:`alaska.admin.http.messages.May`."""
         if self._needs_login and not user:
             return False
         broker = self._service.broker
-        return broker is None or broker.access.may(_octets(user), Verb(verb), name, subject)
+        return broker is None or broker.access.allows(_octets(user), Verb(verb), name, subject)
 
-    def level_of(self, user: str) -> Level | None:
-        """Return what a user may administer."""
+    def may_administer(self, user: str, level: Level) -> bool:
+        """Return whether a user may do what needs a level of ``admin``, and count a refusal."""
         broker = self._service.broker
-        return Level.ALL if broker is None else broker.access.level_of(_octets(user))
+        return broker is None or broker.access.allows(_octets(user), Verb.ADMIN, level.name.lower().encode())
 
 
 def _octets(user: str) -> bytes:

@@ -260,7 +260,8 @@ class BrokerSettings(Settings):
 
     def warnings(self) -> list[str]:
         """Warn of authentication that accepts nobody, of files and rules without an effect, and of plain HTTP."""
-        has_login = self.mechanisms != {Mechanism.NULL}
+        has_users_of_http = self.http_tokens is not None or self.http_authority is not None
+        has_login = self.mechanisms != {Mechanism.NULL} or has_users_of_http
         warnings = [*http.warnings(self), *warnings_about(self.access, has_login=has_login)]
         for mechanism, path, file in (
             (Mechanism.PLAIN, "server/auth/plain", self.password_file),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.access import ANONYMOUS, AccessRules, Level, Role, Rule, User, Verb, check_pattern
-from alaska.broker.access import MOST_REMEMBERED, Access, Permitted, UserRights
+from alaska.broker.access import MOST_RECENT, MOST_REMEMBERED, Access, Permitted, UserRights
 from alaska.errors import PatternError
 
 NAMED = [verb for verb in Verb if verb is not Verb.ADMIN]
@@ -143,6 +145,14 @@ class DecisionTests(SynchronousTestCase):
         self.assertFalse(access.rights_of(b"eve").may(Verb.ASK, b"a"))
         ann = access.rights_of(b"ann")
         self.assertIs(ann, access.rights_of(b"ann"))
+
+    def test_recent(self) -> None:
+        """The rights of users without a session stay compiled, for as many users as asked last."""
+        names = [f"u{number}" for number in range(MOST_RECENT + 1)]
+        access = Access(AccessRules(tuple(User(name, (allow(Verb.ASK, "a.*"),)) for name in names)))
+        kept = [weakref.ref(access.rights_of(name.encode())) for name in names]
+        gc.collect()
+        self.assertEqual([each() is None for each in kept], [True] + MOST_RECENT * [False])
 
 
 class PermittedTests(SynchronousTestCase):

@@ -76,7 +76,7 @@ class HTTPTests(HTTPCase):
         )
 
     async def test_access_rules(self) -> None:
-        """The access rules of the broker hold for users of HTTP."""
+        """The access rules of the broker hold for users of HTTP, and what they refuse is counted and logged."""
         config = self.config(
             "malamute.cfg",
             f'mlm_server\n    bind\n        endpoint = "{self.endpoint}"\n'
@@ -88,8 +88,12 @@ class HTTPTests(HTTPCase):
         for path, status in expected.items():
             answer = await self.ask(broker, "POST", f"/api/v1/{path}", b"x", Authorization="Bearer T-cid")
             self.assertEqual(answer[0], status, path)
+        await broker.until("the access rules have refused")
         answer = await self.ask(broker, "POST", "/api/v1/mailboxes/a%2Fann", b"x", Authorization="Bearer T-ann")
         self.assertEqual(answer[0], 403)
+        self.assertEqual((await self.ask(broker, "GET", "/api/v1/queues", Authorization="Bearer T-ann"))[0], 403)
+        metrics = (await self.ask(broker, "GET", "/metrics"))[2]
+        self.assertIn(b'alaska_broker_commands_refused_total{reason="access"} 5.0', metrics)
 
     async def test_public(self) -> None:
         """A program that other machines could ask without a token does not start, and says why."""

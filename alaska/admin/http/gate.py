@@ -22,12 +22,13 @@ _SAFE_SITES = (b"same-origin", b"none")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~-]{0,255})(?::[0-9]{0,5})?")
 
 
-LevelOf: TypeAlias = Callable[[str], Level | None]
+MayAdminister: TypeAlias = Callable[[str, Level], bool]
+"""Whether the access rules let a user do what needs a level of ``admin``; a refusal is counted."""
 
 
-def all_levels(_user: str) -> Level:
-    """Return the level of every user where there are no access rules."""
-    return Level.ALL
+def everybody_may(_user: str, _level: Level) -> bool:
+    """Return True: there are no access rules."""
+    return True
 
 
 class Who(NamedTuple):
@@ -44,7 +45,7 @@ class Gate:
 
     ``is_open``: the endpoint is on loopback, and who has not logged in may see what the role ``view`` may.
     ``is_local``: the endpoint is on loopback, so that only known host names may be used for it. ``hosts`` are further
-    ones. ``level_of`` says what the access rules let a user administer.
+    ones. ``may_administer`` says what the access rules let a user do.
     """
 
     _log = Logger()
@@ -56,14 +57,14 @@ class Gate:
         is_local: bool,
         is_open: bool,
         hosts: frozenset[str],
-        level_of: LevelOf = all_levels,
+        may_administer: MayAdminister = everybody_may,
     ) -> None:
         self.users = users
         self.sessions = sessions
         self._is_local = is_local
         self._is_open = is_open
         self._hosts = hosts
-        self._level_of = level_of
+        self._may_administer = may_administer
         self.refused = 0
         """The number of requests with a wrong token."""
 
@@ -148,7 +149,7 @@ class Gate:
             if not who.user.name:
                 raise HTTPRefused(401, "this needs a token: send the header Authorization: Bearer", headers=_CHALLENGE)
             raise HTTPRefused(403, f"this needs the role {needed.word}; {who.user.name} has {who.user.role.word}")
-        if level is not None and (self._level_of(who.user.name) or 0) < level:
+        if level is not None and not self._may_administer(who.user.name, level):
             word = level.name.lower()
             raise HTTPRefused(403, f"the access rules do not let {who.user.name or ANONYMOUS} {word} (admin)")
         if changes and who.is_by_cookie and headers.get("sec-fetch-site") != b"same-origin":

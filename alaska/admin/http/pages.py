@@ -14,7 +14,7 @@ from alaska.admin.families import Details, Source
 from alaska.admin.health import Checks, Warnings, check
 from alaska.admin.http import table
 from alaska.admin.http.events import EventStreams
-from alaska.admin.http.gate import LevelOf, all_levels
+from alaska.admin.http.gate import MayAdminister, everybody_may
 from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
@@ -42,7 +42,7 @@ class Access:
     endpoint: str
     make_network: Callable[[], INetwork]
     may: May
-    level_of: LevelOf = all_levels
+    may_administer: MayAdminister = everybody_may
     is_in_flight: IsInFlight | None = None
 
 
@@ -80,10 +80,10 @@ class Contents:
             routes += operation_routes(administered, path)
         routes += self.routes
         if self.access is None:
-            return Pages(table.table(routes), all_levels, lambda: None, lambda: None)
+            return Pages(table.table(routes), everybody_may, lambda: None, lambda: None)
         way = _Way(parts, self.access)
         routes += table.message_routes(way.messages) + table.event_routes(way.events)
-        return Pages(table.table(routes), self.access.level_of, way.messages.start, way.stop)
+        return Pages(table.table(routes), self.access.may_administer, way.messages.start, way.stop)
 
 
 def serve(

@@ -19,7 +19,7 @@ from alaska.admin.families import Filled
 from alaska.admin.http.desk import Desk
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.figures import figures
-from alaska.admin.http.gate import Gate, LevelOf
+from alaska.admin.http.gate import Gate, MayAdminister
 from alaska.admin.http.routes import Routes
 from alaska.admin.http.sessions import Sessions
 from alaska.admin.http.site import Site
@@ -83,12 +83,12 @@ class Pages:
     def __init__(
         self,
         routes: Routes,
-        level_of: LevelOf,
+        may_administer: MayAdminister,
         start: Callable[[], None],
         stop: Callable[[], Deferred[None] | None],
     ) -> None:
         self.routes = routes
-        self.level_of = level_of
+        self.may_administer = may_administer
         self.start = start
         self.stop = stop
 
@@ -165,7 +165,7 @@ class HTTPService(Service):
             endpoint.is_local,
             endpoint.is_open,
             endpoint.hosts,
-            self.pages.level_of,
+            self.pages.may_administer,
         )
         desk = Desk(self.pages.routes, gate, self._reactor.seconds)
         exchange = partial(Exchange, desk)
