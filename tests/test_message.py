@@ -45,7 +45,7 @@ class SizeTests(BrokerTestCase):
             answers = [each for each in self.say("p", command) if isinstance(each, mlm.Confirm)]
             self.assertEqual([answer.status_code for answer in answers], statuses)
         self.do("p", mail(to=b"box"))
-        self.assertEqual(self.broker.counters.over_limit, 2)
+        self.assertEqual(sum(self.broker.counters.dropped_for.values()), 2)
 
 
 class OrderTests(SynchronousTestCase):

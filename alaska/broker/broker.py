@@ -59,7 +59,7 @@ class Broker:
         self.flows = Flows(limits.flow)
         self.clients = Clients()
         self.access = AccessControl(rules, self.counters, {ADDRESS, admin_service.ADDRESS})
-        self._liveness = Liveness(self.clients, self.counters, limits.client_timeout)
+        self._liveness = Liveness(self.clients, limits.client_timeout)
         self.streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
         self.sessions = Sessions(

@@ -18,21 +18,16 @@ class Counters:
     """What the access rules, or the protection of the services of the broker, have refused (status 401)."""
     wrong_user: int = 0
     """Messages with the routing id of a session of another user."""
-    over_limit: int = 0
-    timed_out: int = 0
-    expired_clients: int = 0
     opened: int = 0
     """The sessions of clients that were opened."""
     ended: dict[str, int] = field(default_factory=dict)
     """The sessions that have ended, by cause."""
     redelivered: int = 0
-    dropped: int = 0
     dropped_for: dict[str, int] = field(default_factory=dict)
     """The messages that were dropped, by cause."""
     dead_lettered: int = 0
     dead_letters_dropped: int = 0
     store_errors: int = 0
-    store_refused: int = 0
     admin_requests: int = 0
     """The requests for the broker's own services, and those of HTTP."""
     admin_refused: int = 0
@@ -44,5 +39,4 @@ class Counters:
 
     def note_dropped(self, cause: str) -> None:
         """Count a message that was dropped."""
-        self.dropped += 1
         self.dropped_for[cause] = self.dropped_for.get(cause, 0) + 1

@@ -6,7 +6,6 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker.clients import Client, Clients
-from alaska.broker.counters import Counters
 from alaska.mlm import commands as mlm
 
 PROBE_SECONDS = 1.5
@@ -24,9 +23,8 @@ class Liveness:
 
     _log = Logger()
 
-    def __init__(self, clients: Clients, counters: Counters, timeout: float) -> None:
+    def __init__(self, clients: Clients, timeout: float) -> None:
         self._clients = clients
-        self._counters = counters
         self.timeout = timeout
         self._last_tick: float | None = None
 
@@ -57,6 +55,5 @@ class Liveness:
                 found.append((client, "unread" if client.ignores_replies else "disconnected"))
             elif client.last_heard < silent_since:
                 self._log.info("{client.name} has expired: it has sent nothing for the client timeout", client=client)
-                self._counters.expired_clients += 1
                 found.append((client, "expired"))
         return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alaska import errors
-from alaska.broker.counters import Counters
 from alaska.interfaces import IStore
 from alaska.message import Message
 
@@ -23,13 +22,11 @@ class MessageTimeouts:
     def __init__(
         self,
         store: IStore,
-        counters: Counters,
         remove: Callable[[Message], bool],
         finish: Callable[[Message, int, bytes], None],
     ) -> None:
         self._store = store
         self._is_shared = store.is_shared
-        self._counters = counters
         self._remove = remove
         self._finish = finish
         self._upto = FIRST_EXPIRY
@@ -60,5 +57,4 @@ class MessageTimeouts:
             self._store.take(message, answered)
 
     def _ended(self, message: Message) -> None:
-        self._counters.timed_out += 1
         self._finish(message, errors.TIMEOUT_EXPIRED, b"")

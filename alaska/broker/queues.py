@@ -58,7 +58,7 @@ class Queues:
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
-        self._timeouts = MessageTimeouts(store, counters, self._remove_waiting, self.finish)
+        self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self.measures = Measures()
         self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
@@ -194,7 +194,6 @@ class Queues:
 
     def _store_refused(self, message: Message, reason: str) -> None:
         """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
-        self._counters.store_refused += 1
         if self._remove_waiting(message):
             self._refusals.unstorable(self._queues.open(*message.queue), message, reason)
         else:

@@ -40,12 +40,10 @@ class Refusals:
 
     def too_large(self, queue: Queue, message: Message, most: int) -> Literal[False]:
         """Refuse a message with more than ``most`` octets."""
-        self._counters.over_limit += 1
         return self._refuse(queue, message, "too_large", errors.TOO_LARGE, f"its content has more than {most} octets")
 
     def no_room(self, queue: Queue, message: Message) -> Literal[False]:
         """Refuse a message for which a queue, or the table of queues, has no room."""
-        self._counters.over_limit += 1
         return self._refuse(queue, message, "no_room", errors.TOO_LARGE, "there is no room for it")
 
     def draining(self, queue: Queue, message: Message) -> Literal[False]:

@@ -38,6 +38,13 @@ def confirm(tracker: bytes, status: int = 200, reason: bytes = b"") -> mlm.Confi
     return mlm.Confirm(tracker, status, reason)
 
 
+def expired(broker: Broker) -> int:
+    """Return how many messages have expired."""
+    measures = broker.queues.measures
+    every = (measures.mailboxes, measures.other_services, *measures.services.values())
+    return sum(each.ended.get("expired", 0) for each in every)
+
+
 class BrokerTestCase(SynchronousTestCase):
     """A broker, and inboxes with what its peers are sent; the peers in ``gone`` are disconnected."""
 

@@ -65,6 +65,6 @@ class AddressTests(BrokerTestCase):
         self.pass_time(4)
         self.open_as("new", b"joe", PING)
         self.pass_time(2, "new")
-        self.assertEqual(self.broker.counters.expired_clients, 1)
+        self.assertEqual(self.broker.counters.ended, {"expired": 1})
         self.open("p", mail(to=b"joe"))
         self.assertEqual(self.taken("new"), [b"hi"])

@@ -31,7 +31,7 @@ class ExpiryTests(BrokerTestCase):
         for name in "abc":
             self.do(name, mlm.ConnectionOpen(b""))
         self.pass_time(6)
-        self.assertEqual(self.broker.counters.expired_clients, 3)
+        self.assertEqual(self.broker.counters.ended, {"expired": 3})
 
     def test_requests_of_a_dead_worker(self) -> None:
         """The unconfirmed requests of an expired worker go to another, in order and before later ones."""

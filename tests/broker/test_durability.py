@@ -88,7 +88,7 @@ class UnstorableMessageTests(DurableTestCase):
         self.assertEqual(sorted(self.confirms("p")), [(b"t1", 201), (b"t2", 502), (b"t3", 201)])
         self.open("w", OFFER, credit=9)
         self.assertEqual(self.taken("w"), [b"1", b"3"])
-        self.assertEqual((self.broker.counters.store_refused, self.broker.counters.dropped), (1, 1))
+        self.assertEqual(self.broker.counters.dropped_for, {"unstorable": 1})
 
     def test_room(self) -> None:
         """A message that cannot be written does not count for the size of the queue."""

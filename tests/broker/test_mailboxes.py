@@ -42,7 +42,7 @@ class MailboxTests(BrokerTestCase):
         self.do("a", mlm.ConnectionOpen(b""), PING)
         self.open("p", mail(to=b""))
         self.assertEqual(self.taken("a"), [])
-        self.assertEqual(self.broker.counters.dropped, 1)
+        self.assertEqual(self.broker.counters.dropped_for, {"no_address": 1})
 
     def test_mail_for_next_owner(self) -> None:
         """Mail for a client that has left is delivered to the next client with the same address."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import OFFER, PING, BrokerTestCase, mail, request
+from tests.broker.broker_case import OFFER, PING, BrokerTestCase, expired, mail, request
 
 
 class TimeoutTests(BrokerTestCase):
@@ -15,7 +15,7 @@ class TimeoutTests(BrokerTestCase):
         self.pass_time(1.1, "p")
         self.open("a", OFFER)
         self.do("late", mlm.ConnectionOpen(b"late"), PING)
-        self.assertEqual(self.broker.counters.timed_out, 2)
+        self.assertEqual(expired(self.broker), 2)
         self.assertEqual(self.taken("late"), [])
 
     def test_no_timeout(self) -> None:
@@ -23,7 +23,7 @@ class TimeoutTests(BrokerTestCase):
         self.open("p", request())
         self.pass_time(100, "p")
         self.open("a", OFFER)
-        self.assertEqual(self.broker.counters.timed_out, 0)
+        self.assertEqual(expired(self.broker), 0)
 
 
 class OverdueTests(BrokerTestCase):

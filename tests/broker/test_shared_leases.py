@@ -11,6 +11,7 @@ from alaska.broker.limits import Limits
 from alaska.errors import StoreError
 from alaska.message import Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
+from tests.broker.broker_case import expired
 from tests.broker.test_shared_store import AddedFirst, Side, settle
 from tests.store.later import Shared
 
@@ -137,7 +138,7 @@ class LeaseTests(SynchronousTestCase):
         for _ in range(3):
             self.one.broker.tick(2.0)
         self.settle()
-        self.assertEqual(self.one.broker.counters.timed_out + self.two.broker.counters.timed_out, 1)
+        self.assertEqual(expired(self.one.broker) + expired(self.two.broker), 1)
         self.assertEqual(self.shared.data.queues(), [])
 
     def test_plain_client_closes(self) -> None:

@@ -197,7 +197,7 @@ class WarningTests(BrokerTestCase, LogCase):
         warnings += ["the size of all queues has grown to 45 (service svc)"]
         warnings += ["service svc is full: 31 would be too much"]
         self.assertEqual(self.logged(LogLevel.warn), warnings * 2)
-        self.assertEqual(self.broker.counters.over_limit, 40)
+        self.assertEqual(sum(self.broker.counters.dropped_for.values()), 40)
 
     def test_late_mail(self) -> None:
         """There is another warning after a queue has shrunk because its messages expired."""
