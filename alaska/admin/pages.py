@@ -72,26 +72,7 @@ def page_of(
     Only the keys of the page are held, so an iterator of many keys takes no memory. What it iterates over must not
     change between turns. ``show`` returns an item, or None if it has gone since its key was collected.
     """
-    after = read_key(query.after, shape)
-    keys = iter(keys)
-    total = 0
-    best: list[Key] = []
-    while True:
-        looked = 0
-
-        def wanted() -> Iterator[Key]:
-            nonlocal looked, total
-            for key in islice(keys, TURN_ITEMS):
-                looked += 1
-                if key is not None:
-                    total += 1
-                    if after is None or key > after:
-                        yield key
-
-        best = nsmallest(query.limit + 1, chain(best, wanted()))
-        if looked < TURN_ITEMS:
-            break
-        yield
+    best, total = yield from _first(iter(keys), read_key(query.after, shape), query.limit + 1)
     items: list[S] = []
     octets = 0
     upto = None
@@ -107,6 +88,28 @@ def page_of(
         upto = key
     has_more = upto is not None and upto != best[-1]
     return Page(items=items, total=total, next=write_key(upto) if has_more and upto is not None else None)
+
+
+def _first(keys: Iterator[Key | None], after: Key | None, most: int) -> Work[tuple[list[Key], int]]:
+    """Return the first keys after one in their order, at most ``most``, and the number of all keys."""
+    total = 0
+    best: list[Key] = []
+    while True:
+        looked = 0
+
+        def wanted() -> Iterator[Key]:
+            nonlocal looked, total
+            for key in islice(keys, TURN_ITEMS):
+                looked += 1
+                if key is not None:
+                    total += 1
+                    if after is None or key > after:
+                        yield key
+
+        best = nsmallest(most, chain(best, wanted()))
+        if looked < TURN_ITEMS:
+            return best, total
+        yield
 
 
 def chosen(

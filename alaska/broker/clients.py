@@ -118,8 +118,7 @@ class Client:
         self.last_lease = 0
         self.login = ""
         """What identifies the password or key with which the connection was accepted; empty without security."""
-        self.reads_batches = False
-        self.has_properties = False
+        self.reads_batches = self.has_properties = False
         self.outgoing: Outgoing | None = None
         self.unconfirmed = 0
         """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""

@@ -64,20 +64,17 @@ class Connection:
     ) -> None:
         _check_text(endpoint, "an endpoint")
         _check_credentials(*credentials)
-        octets, worker = to_octets(address), to_octets(acts_for)
-        for name in (octets, worker):
-            check(mlm.ConnectionOpen(name))
-        about = {**ABOUT, "for": worker} if worker else ABOUT
+        opening = _opening(to_octets(address), to_octets(acts_for))
         to_number(most_messages, MOST_POSITION, "most_messages")
         to_number(most_octets, MOST_POSITION, "most_octets")
         self.endpoint = endpoint
-        self.address = to_text(octets)
+        self.address = to_text(opening.address)
         self._credentials = credentials
         self._reactor = reactor if reactor is not None else default_reactor()
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
-        self._machine = ClientMachine(mlm.ConnectionOpen(octets, about), self, most_messages, most_octets)
+        self._machine = ClientMachine(opening, self, most_messages, most_octets)
         self._outgoing = Outgoing()
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = self._reactor
@@ -337,6 +334,12 @@ class Connection:
     def _pending(self) -> list[Deferred[Any]]:
         """Return further Deferreds that fail when the client is closed."""
         return []
+
+
+def _opening(address: bytes, acts_for: bytes) -> mlm.ConnectionOpen:
+    for name in (address, acts_for):
+        check(mlm.ConnectionOpen(name))
+    return mlm.ConnectionOpen(address, {**ABOUT, "for": acts_for} if acts_for else ABOUT)
 
 
 def _check_text(value: object, what: str) -> None:
