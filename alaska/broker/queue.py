@@ -24,6 +24,7 @@ from alaska.broker.measures import QueueMeasures
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueName
 
+NEVER = float("inf")
 WORK_PER_TICK = 6000
 """The number of messages that all calls between two ticks may read from the store and deliver.
 
@@ -98,11 +99,9 @@ class Queue(Backlog):
         if self._has_unsorted or self._is_interrupted:
             return None
         lane = self.consumers.lane_of(message.subject)
-        if (
-            lane in self._lanes
-            or lane == NO_CONSUMERS
-            or (self._lanes.asides and Aside(lane, message.tracker) in self._lanes)
-        ):
+        if lane in self._lanes or lane == NO_CONSUMERS:
+            return None
+        if self._lanes.asides and (Aside(lane, message.tracker) in self._lanes or self._deliverable_upto() < NEVER):
             return None
         client = self.consumers.next_of(lane, message.tracker)
         if client is not None:
@@ -223,7 +222,8 @@ class Queue(Backlog):
             return
         heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
         heapify(heads)
-        while heads:
+        upto = self._deliverable_upto() if self._lanes.asides else NEVER
+        while heads and heads[0][0] <= upto:
             if self._work_done >= self._most_work:
                 self._is_interrupted = True
                 return
@@ -251,7 +251,24 @@ class Queue(Backlog):
                 heapreplace(heads, (lane.messages[0].position, key))
             else:
                 heappop(heads)
+                if self._lanes.asides:
+                    upto = min(upto, self._unread_after(key, lane))
                 self._lanes.remove_if_empty(key)
+
+    def _deliverable_upto(self) -> float:
+        """Return the position up to which no message in the store is to be delivered first.
+
+        This concerns queues with messages that were set aside: without them, a message is in one lane with all those
+        that it must not overtake.
+        """
+        return min((self._unread_after(key, lane) for key, lane in self._lanes.items()), default=NEVER)
+
+    def _unread_after(self, key: Hashable, lane: Lane) -> float:
+        """Return the position after which a lane has its next message, if that is in the store and may be delivered."""
+        if lane.messages or not lane.has_more_in_store or key == NO_CONSUMERS:
+            return NEVER
+        is_in_flight = isinstance(key, Aside) and self.consumers.has_tracker_in_flight(key.tracker)
+        return NEVER if is_in_flight else lane.upto
 
     def _measure_wait(self, message: Message, now: float) -> None:
         measures = self.measures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import tracker_aliases
+from alaska.broker import lanes, queue, tracker_aliases
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
@@ -124,6 +124,33 @@ class MailTests(BrokerTestCase):
         for number in range(1, 2500):
             self.do("box", confirm(b"t"))
             self.assertEqual(self.taken("box"), [b"%d" % number])
+
+    def set_one_aside_in_store(self) -> None:
+        """Let mails 1 and 3 be in flight, and 2, which has the tracker of 1, be set aside in the store."""
+        self.open("box", credit=2)
+        self.open("p", mail(b"1", b"box", b"t"))
+        windows = self.patch(lanes, "TOTAL_WINDOW_OCTETS", 0)
+        self.do("p", mail(b"2", b"box", b"t"))
+        windows.restore()
+        self.do("p", mail(b"3", b"box", b"u"))
+        self.assertEqual(self.taken("box"), [b"1", b"3"])
+
+    def test_not_overtaken(self) -> None:
+        """Later mail that is returned does not overtake mail that was set aside and is in the store alone."""
+        self.set_one_aside_in_store()
+        self.do("box", confirm(b"t"), confirm(b"u", 399), mlm.Credit(1))
+        self.assertEqual(self.taken("box"), [b"2"])
+
+    def test_not_overtaken_by_new(self) -> None:
+        """New mail does not overtake mail that was set aside and is in the store alone."""
+        self.set_one_aside_in_store()
+        self.do("box", confirm(b"t"))
+        reads = self.patch(queue, "READS_PER_CALL", 0)
+        self.do("box", mlm.Credit(1))
+        reads.restore()
+        self.do("p", mail(b"4", b"box", b"v"))
+        self.pass_time(0.05)
+        self.assertEqual(self.taken("box"), [b"2"])
 
     def test_expires(self) -> None:
         """Mail that is set aside expires."""
