@@ -15,7 +15,7 @@ from alaska import errors
 from alaska.admin import snapshots
 from alaska.admin.requests import BackupPart, Nothing, OneBackup
 from alaska.commands import streams
-from alaska.commands.asking import Asking
+from alaska.commands.admin_client import AdminClient
 from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.new_backup import NewBackup
 from alaska.commands.parsing import Parser
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        saving = save(reactor, Asking(reactor, options.endpoint, credentials), options.file, options.timeout)
+        saving = save(reactor, AdminClient(reactor, options.endpoint, credentials), options.file, options.timeout)
         return (
             ensureDeferred(saving).addCallbacks(print_size, print_error, (options.file,)).addCallback(statuses.append)
         )
@@ -100,7 +100,7 @@ def print_error(failure: Failure) -> int:
     return os.EX_NOPERM if error.status == errors.ACCESS_REFUSED else status_of(error)
 
 
-async def save(reactor: Reactor, asking: Asking, path: Path, timeout: float) -> int:
+async def save(reactor: Reactor, broker: AdminClient, path: Path, timeout: float) -> int:
     """Write a backup to a file, which is complete and on the disk afterwards; return its size.
 
     :raises AlaskaError: the broker cannot be reached or refuses, or the file cannot be written; it is as before.
@@ -108,35 +108,35 @@ async def save(reactor: Reactor, asking: Asking, path: Path, timeout: float) -> 
     new = NewBackup(path)
     reactor.addSystemEventTrigger("during", "shutdown", new.discard)
     try:
-        await asking.connect()
+        await broker.connect()
         try:
-            return await _save(asking, new, timeout)
+            return await _save(broker, new, timeout)
         finally:
-            await asking.close()
+            await broker.close()
     finally:
         new.discard()
 
 
-async def _save(asking: Asking, new: NewBackup, timeout: float) -> int:
-    backup = await asking.ask("backup", Nothing(), snapshots.Backup, timeout)
+async def _save(broker: AdminClient, new: NewBackup, timeout: float) -> int:
+    backup = await broker.ask("backup", Nothing(), snapshots.Backup, timeout)
     try:
         new.reserve(backup.octets)
         while new.octets < backup.octets:
             request = BackupPart(id=backup.id, at=new.octets)
-            part = await asking.ask("read-backup", request, snapshots.BackupPart, PART_SECONDS)
+            part = await broker.ask("read-backup", request, snapshots.BackupPart, PART_SECONDS)
             if not part.content:
                 break
             new.write(part.content)
         new.finish()
     finally:
-        await _end(asking, backup)
+        await _end(broker, backup)
     return backup.octets
 
 
-async def _end(asking: Asking, backup: snapshots.Backup) -> None:
+async def _end(broker: AdminClient, backup: snapshots.Backup) -> None:
     """Let the broker delete a backup; if that fails, it does so by itself soon."""
     try:
-        await asking.ask("end-backup", OneBackup(id=backup.id), snapshots.Done, PART_SECONDS)
+        await broker.ask("end-backup", OneBackup(id=backup.id), snapshots.Done, PART_SECONDS)
     except errors.AlaskaError as error:
         streams.write_line(f"alas: warning: the broker was not told that the backup is read: {error}", sys.stderr)
 

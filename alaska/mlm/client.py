@@ -318,7 +318,7 @@ class ClientMachine:
         else:
             self._end(errors.Refused(self._link_fault or "the broker refuses the connection", errors.ACCESS_REFUSED))
 
-    # Helpers
+    # Steps, and what is transmitted
 
     def _handle(self, event: Event, command: mlm.Command | None) -> None:
         step = _TABLE[self.state].get(event)

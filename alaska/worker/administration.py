@@ -114,7 +114,7 @@ class WorkerAdministration:
             scripts = scripts[: len(scripts) // 2]
 
 
-class Telling:
+class SummarySender:
     """Tells the broker the summary of a worker once a second, as long as it is connected to one of ours."""
 
     _log = Logger()

@@ -28,7 +28,7 @@ from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
 from alaska.traces.context import of_run
-from alaska.worker.administration import MailService, Telling, WorkerAdministration
+from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
 from alaska.worker.figures import figures, script_details
@@ -96,7 +96,7 @@ class WorkerService(OperatedService):
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         self._ready: Deferred[None] = Deferred()
         self._membership: Membership | None = None
-        self._telling: Telling | None = None
+        self._summary_sender: SummarySender | None = None
         self._mail_service: MailService | None = None
         self.administration = WorkerAdministration(reactor, self._state())
 
@@ -162,11 +162,11 @@ class WorkerService(OperatedService):
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
-        self._telling = Telling(self._reactor, self._client, self.administration.summary)
+        self._summary_sender = SummarySender(self._reactor, self._client, self.administration.summary)
         self._mail_service = MailService(
             self._reactor, self._client, self.administration, lambda: self._settings.admin_open
         )
-        self._telling.start()
+        self._summary_sender.start()
         self._membership = Membership(self._reactor, settings, self._client, self._joined, self._refused)
         self._membership.start()
 
@@ -277,8 +277,8 @@ class WorkerService(OperatedService):
             self._membership.stop()
         self._outcomes.cancel_retries()
         self.administration.stop()
-        if self._telling is not None:
-            self._telling.stop()
+        if self._summary_sender is not None:
+            self._summary_sender.stop()
         if self._intake is not None and not self._intake.can_return:
             await self._disconnect_from_c_broker()
         elif self._intake is not None:

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from alaska.admin.http.channel import Channel
-from alaska.admin.http.desk import Desk
+from alaska.admin.http.dispatch import Dispatch
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.gate import Gate
 from alaska.admin.http.health import HealthPages
@@ -167,8 +167,8 @@ class HTTPCase(SynchronousTestCase):
         self.ready: list[Callable[[], list[Any]]] = []
         self.routes = self.make_routes()
         self.gate = Gate(self.users, self.sessions, self.is_local, self.is_open, self.hosts)
-        desk = Desk(self.routes, self.gate, self.clock.seconds)
-        self.site = Site(self.reactor, partial(Exchange, desk), desk.is_known, self.connections, self.octets)
+        dispatch = Dispatch(self.routes, self.gate, self.clock.seconds)
+        self.site = Site(self.reactor, partial(Exchange, dispatch), dispatch.is_known, self.connections, self.octets)
 
     def more_routes(self) -> Iterable[Route]:
         """Return further routes."""

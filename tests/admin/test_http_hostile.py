@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alaska.admin.http.desk import cookies
+from alaska.admin.http.dispatch import cookies
 from alaska.admin.http.gate import host_name
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.users import parse

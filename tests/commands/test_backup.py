@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
-from alaska.commands.asking import Asking
+from alaska.commands.admin_client import AdminClient
 from alaska.commands.backup import save
 from alaska.commands.credentials import Credentials
 from alaska.commands.new_backup import NewBackup
@@ -136,8 +136,8 @@ class SaveTests(NetworkCase):
 
     def begin(self) -> Deferred[int]:
         """Begin to save."""
-        asking = Asking(self.reactor, ENDPOINT, Credentials(), self.process())
-        return ensureDeferred(save(self.reactor, asking, self.path, 60.0))
+        broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
+        return ensureDeferred(save(self.reactor, broker, self.path, 60.0))
 
     def run_on(self) -> None:
         """Let time pass."""

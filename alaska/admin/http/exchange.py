@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from io import BytesIO
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import Logger
@@ -18,24 +18,20 @@ from alaska.admin.http.pieces import PIECE_OCTETS, Pieces
 from alaska.admin.http.users import NOBODY
 from alaska.errors import HTTPRefused
 
+if TYPE_CHECKING:
+    from alaska.admin.http.dispatch import Dispatch
+
 _FAILED = HTTPRefused(500, "the request failed; the log says why")
 
 
-class Desk(Protocol):
-    """Answers requests."""
-
-    def answer(self, exchange: Exchange) -> Answer | Deferred[Answer]:
-        """Return the answer; raise :exc:`HTTPRefused`, or let the Deferred fail with it, to refuse the request."""
-
-
 class Exchange(Request):
-    """A request of one connection. Twisted calls all but the properties; ``desk`` makes the answer."""
+    """A request of one connection. Twisted calls all but the properties; ``dispatch`` makes the answer."""
 
     _own_log = Logger()
 
-    def __init__(self, desk: Desk, channel: Channel, queued: object = False) -> None:
+    def __init__(self, dispatch: Dispatch, channel: Channel, queued: object = False) -> None:
         super().__init__(channel, queued)
-        self._desk = desk
+        self._dispatch = dispatch
         self._site = channel.site
         self._octets = 0
         self._asking: Deferred[Answer] | None = None
@@ -80,7 +76,7 @@ class Exchange(Request):
         asking.addErrback(self._fail)
 
     async def _ask(self) -> Answer:
-        answer = self._desk.answer(self)
+        answer = self._dispatch.answer(self)
         return await answer if isinstance(answer, Deferred) else answer
 
     @property

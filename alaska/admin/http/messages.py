@@ -166,7 +166,7 @@ class Messages:
             raise HTTPRefused(503, "there is no broker at present", headers={b"Retry-After": b"1"})
 
     def begin(self, asked: Asked, verb: str, name: bytes, subject: bytes) -> str:
-        """See :class:`alaska.admin.http.requests.Way`; mail that has no status yet, and requests, are pending."""
+        """See :class:`alaska.admin.http.requests.Gateway`; mail that has no status yet, and requests, are pending."""
         self._check(asked.user, verb, name, subject)
         self._check_connected(self._sender if verb == "send" else self.asker)
         tracker = tracker_of(asked) or new_tracker()

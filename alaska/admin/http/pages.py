@@ -81,9 +81,9 @@ class Contents:
         routes += self.routes
         if self.access is None:
             return Pages(table.table(routes), everybody_may, lambda: None, lambda: None)
-        way = _Way(parts, self.access)
-        routes += table.message_routes(way.messages) + table.event_routes(way.events)
-        return Pages(table.table(routes), self.access.may_administer, way.messages.start, way.stop)
+        gateway = _Gateway(parts, self.access)
+        routes += table.message_routes(gateway.messages) + table.event_routes(gateway.events)
+        return Pages(table.table(routes), self.access.may_administer, gateway.messages.start, gateway.stop)
 
 
 def serve(
@@ -114,7 +114,7 @@ def _add(services: Iterable[Service], program: MultiService) -> None:
         service.setServiceParent(program)
 
 
-class _Way:
+class _Gateway:
     """The way to the broker: what sends and reads messages, in one network."""
 
     def __init__(self, parts: Parts, access: Access) -> None:

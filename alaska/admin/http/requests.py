@@ -63,7 +63,7 @@ class Progress(msgspec.Struct, omit_defaults=True):
     reason: str = ""
 
 
-class Way(Protocol):
+class Gateway(Protocol):
     """The way to the broker; see :class:`alaska.admin.http.messages.Messages`."""
 
     def begin(self, asked: Asked, verb: str, name: bytes, subject: bytes) -> str:
@@ -78,10 +78,10 @@ class Requests:
     """Answers about requests. ``is_in_flight`` says whether a worker has one; without it, this is not known."""
 
     def __init__(
-        self, reactor: Reactor, way: Way, wall: Callable[[], float], is_in_flight: IsInFlight | None = None
+        self, reactor: Reactor, gateway: Gateway, wall: Callable[[], float], is_in_flight: IsInFlight | None = None
     ) -> None:
         self._reactor = reactor
-        self._way = way
+        self._gateway = gateway
         self._is_in_flight = is_in_flight
         self.outcomes = Outcomes(reactor.seconds, wall)
 
@@ -111,11 +111,11 @@ class Requests:
 
     async def _send(self, asked: Asked) -> Answer:
         service, subject = asked.names["service"], asked.names["subject"]
-        tracker = self._way.begin(asked, "ask", service, subject)
+        tracker = self._gateway.begin(asked, "ask", service, subject)
         content, expiry, options = frames(asked), timeout(asked), options_of(asked)
         outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
         try:
-            asking = self._way.asker.ask(
+            asking = self._gateway.asker.ask(
                 service,
                 subject,
                 *content,

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
 from alaska.admin.families import Filled
-from alaska.admin.http.desk import Desk
+from alaska.admin.http.dispatch import Dispatch
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.figures import figures
 from alaska.admin.http.gate import Gate, MayAdminister
@@ -167,9 +167,9 @@ class HTTPService(Service):
             endpoint.hosts,
             self.pages.may_administer,
         )
-        desk = Desk(self.pages.routes, gate, self._reactor.seconds)
-        exchange = partial(Exchange, desk)
-        self.site = Site(self._reactor, exchange, desk.is_known, endpoint.connections, endpoint.octets)
+        dispatch = Dispatch(self.pages.routes, gate, self._reactor.seconds)
+        exchange = partial(Exchange, dispatch)
+        self.site = Site(self._reactor, exchange, dispatch.is_known, endpoint.connections, endpoint.octets)
         self._factory = self.site if endpoint.tls is None else secured(self.site, endpoint.tls)
         if not self._listen():
             self._log.warn(

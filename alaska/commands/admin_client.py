@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5.0
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class Asking:
+class AdminClient:
     """A connection to the broker at an endpoint. If it is lost, what is being asked fails."""
 
     def __init__(

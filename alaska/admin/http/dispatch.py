@@ -1,4 +1,4 @@
-"""From a request to the call of its route."""
+"""Finds the route of a request, checks what it needs, and calls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alaska.errors import HTTPRefused
 MOST_COOKIES = 50
 
 
-class Desk:
+class Dispatch:
     """Answers the requests that the gate lets through, by the calls of the routes. ``seconds`` is a monotonic clock."""
 
     def __init__(self, routes: Routes, gate: Gate, seconds: Callable[[], float]) -> None:
@@ -34,7 +34,10 @@ class Desk:
         return isinstance(exchange.who, Who) and bool(exchange.who.user.name)
 
     def answer(self, exchange: Exchange) -> Answer | Deferred[Answer]:
-        """Answer a request; see :class:`alaska.admin.http.exchange.Desk`."""
+        """Answer a request.
+
+        :raises HTTPRefused: it is refused; the Deferred may fail with it as well.
+        """
         headers = exchange.headers
         method = exchange.method.decode("ascii", "replace")
         hosts = exchange.requestHeaders.getRawHeaders(b"Host", [])
