@@ -102,6 +102,7 @@ class BrokerMeasures(Snapshot, frozen=True, kw_only=True):
     """All that a broker has counted and measured.
 
     ``services`` are those that are measured separately, ``others`` all others; ``workers`` report to this broker.
+    ``unserved`` are the requests that wait for services which no worker offers.
     ``writes`` is None if the store writes no file.
     """
 
@@ -110,6 +111,7 @@ class BrokerMeasures(Snapshot, frozen=True, kw_only=True):
     others: Traffic
     mail: Traffic
     queues: list[QueueSums]
+    unserved: int
     clients: ClientSums
     workers: int
     streams: StreamSums

@@ -56,7 +56,10 @@ class Totals(Snapshot, frozen=True, kw_only=True):
 
 
 class BrokerOverview(Snapshot, frozen=True, kw_only=True):
-    """A broker in one look. ``waiting`` and ``waiting_octets`` are the messages of all queues."""
+    """A broker in one look. ``waiting`` and ``waiting_octets`` are the messages of all queues.
+
+    ``waiting_unserved`` are those for services that no worker offers, of which ``unserved`` has the first few.
+    """
 
     program: str = "broker"
     version: str
@@ -74,6 +77,8 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     paused: int
     waiting: int
     waiting_octets: int
+    waiting_unserved: int
+    unserved: list[str]
     dead_letters: int
     store_complaint: str | None
     totals: Totals

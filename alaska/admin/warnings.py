@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alaska.admin.measured import ServiceMeasures
 from alaska.admin.snapshots import BrokerOverview, Script, StoreState, WorkerOverview
 
 MANY_MESSAGES = 10_000
@@ -14,22 +13,21 @@ LITTLE_OCTETS = 256 * 2**20
 RECENT_SECONDS = 600
 """For so long, the last error of a script is shown."""
 MOST_NAMED = 5
-"""The maximum number of services and scripts that are named."""
+"""The maximum number of scripts that are named."""
 
 
-def of_broker(overview: BrokerOverview, services: Sequence[ServiceMeasures], store: StoreState) -> list[str]:
-    """Return sentences about a broker; ``services`` are those that are measured separately."""
-    idle = sorted((each for each in services if each.waiting and not each.workers), key=lambda each: -each.waiting)
-    found = [
-        f"{each.waiting} requests wait for the service {each.name}, and no worker offers it"
-        for each in idle[:MOST_NAMED]
-    ]
+def of_broker(overview: BrokerOverview, store: StoreState) -> list[str]:
+    """Return sentences about a broker."""
+    found = []
+    if overview.waiting_unserved:
+        names = ", ".join(overview.unserved)
+        found.append(f"requests that wait for services which no worker offers: {overview.waiting_unserved} ({names})")
     if overview.paused:
-        found.append(f"{overview.paused} services are paused: nothing of them is delivered until they are resumed")
+        found.append(f"paused services, of which nothing is delivered until they are resumed: {overview.paused}")
     if overview.waiting >= MANY_MESSAGES:
-        found.append(f"{overview.waiting} messages wait; /api/v1/queues?sort=waiting has the longest queues first")
+        found.append(f"messages that wait: {overview.waiting}; /api/v1/queues?sort=waiting has the longest first")
     if overview.dead_letters:
-        found.append(f"{overview.dead_letters} dead letters are stored; /api/v1/letters lists them with their reasons")
+        found.append(f"dead letters that are stored: {overview.dead_letters}; /api/v1/letters has their reasons")
     if store.free_octets is not None and store.free_octets < LITTLE_OCTETS:
         found.append(f"the disk of the store has only {store.free_octets // 2**20} MiB left")
     return found
@@ -39,10 +37,10 @@ def of_worker(overview: WorkerOverview, scripts: Sequence[Script]) -> list[str]:
     """Return sentences about a worker and its scripts."""
     found = []
     if overview.slots.stuck:
-        found.append(f"{overview.slots.stuck} threads are stuck in scripts that do not end; a restart ends them")
+        found.append(f"threads that are stuck in scripts: {overview.slots.stuck}; a restart of the worker ends them")
     ages = [(overview.time - each.last_error_time, each) for each in scripts if each.last_error_time is not None]
     recent = sorted((pair for pair in ages if pair[0] < RECENT_SECONDS), key=lambda pair: pair[0])
     for age, each in recent[:MOST_NAMED]:
-        name = f"the script {each.name} has" if each.name else "scripts have"
-        found.append(f"{name} failed {sum(each.errors.values())} times, last {age:.0f} s ago: {each.last_error}")
+        name = f"the script {each.name}" if each.name else "other scripts"
+        found.append(f"errors of {name}: {sum(each.errors.values())}, the last {age:.0f} s ago: {each.last_error}")
     return found

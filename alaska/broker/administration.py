@@ -104,7 +104,7 @@ class Administration:
 
     def warnings(self) -> list[str]:
         """Return what an operator should look at although the broker works."""
-        return of_broker(self.overview(), self.snapshots.measured_services(), self.snapshots.store())
+        return of_broker(self.overview(), self.snapshots.store())
 
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`."""

@@ -68,6 +68,9 @@ UNCONFIRMED = Family("alaska_broker_unconfirmed", GAUGE, "Deliveries that client
 FULL = Family("alaska_broker_clients_full", GAUGE, "Clients that get nothing until they have read or confirmed some.")
 QUEUES = Family("alaska_broker_queues", GAUGE, "Mailboxes and services with messages or workers.", ("kind",))
 WAITING = Family("alaska_broker_waiting", GAUGE, "Messages that wait.", ("kind",))
+UNSERVED = Family(
+    "alaska_broker_waiting_without_workers", GAUGE, "Requests that wait for services that no worker offers."
+)
 WAITING_OCTETS = Family("alaska_broker_waiting_bytes", GAUGE, "Octets of the messages that wait.", ("kind",))
 OLDEST = Family(
     "alaska_broker_oldest_timestamp_seconds", GAUGE, "When the oldest waiting message arrived; absent: none.", ("kind",)
@@ -107,7 +110,7 @@ COMMIT = Family("alaska_store_commit_seconds", HISTOGRAM, "Time of the commit, i
 
 FAMILIES = (
     SERVING, COMMANDS, BAD, *REQUESTS, *MAIL, DROPPED, DEAD, DEAD_DROPPED, DEAD_NOW, DEAD_OCTETS,
-    OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, WAITING_OCTETS, OLDEST,
+    OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
     LOGINS, PAUSED, WORKERS, FILE, FREE,
@@ -122,6 +125,7 @@ def figures(measures: BrokerMeasures) -> Iterator[Filled]:
     yield from _of_clients(measures.clients)
     yield WORKERS, one(measures.workers)
     yield from _of_queues(measures.queues)
+    yield UNSERVED, one(measures.unserved)
     yield from _of_services(measures.services)
     yield from _of_streams(measures.streams)
     yield from _of_store(measures.store)

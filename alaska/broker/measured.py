@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from alaska.admin import measured as shown
 from alaska.admin.pages import TURN_ITEMS, Work
@@ -23,6 +23,8 @@ from alaska.errors import StoreError
 from alaska.message import QueueKind, QueueName
 from alaska.system.histogram import Histogram, Reading
 
+MOST_UNOFFERED = 5
+"""The maximum number of services that are named since requests wait for them, and no worker offers them."""
 MOST_READS = 5
 """How many queues are read from the store at a time to find their oldest message."""
 
@@ -46,30 +48,51 @@ class OldestMessages:
         return queue.oldest / 1000 if queue.oldest else None
 
 
+class Counted(NamedTuple):
+    """Numbers of queues and of the messages that wait in them.
+
+    ``unserved`` are the requests that wait for services which no worker offers, the first of which are ``unoffered``.
+    """
+
+    services: int = 0
+    mailboxes: int = 0
+    waiting: int = 0
+    paused: int = 0
+    unserved: int = 0
+    unoffered: tuple[bytes, ...] = ()
+
+
 class Census:
     """Counts the queues, and what waits in them; of many queues, a part at each call, so that the sums are older."""
 
     def __init__(self) -> None:
         self._left: list[Queue] = []
-        self._counting = [0, 0, 0, 0]
-        self._counted = [0, 0, 0, 0]
+        self._counting = self._counted = Counted()
 
-    def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> tuple[int, int, int, int]:
-        """Return the numbers of services, mailboxes, waiting messages and paused services."""
+    def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> Counted:
+        """Return the numbers."""
         if not self._left:
             self._left = list(table.values())
-            self._counting = [0, 0, 0, 0]
+            self._counting = Counted()
         part, self._left = self._left[:TURN_ITEMS], self._left[TURN_ITEMS:]
-        counts = self._counting
+        before = self._counting
         services = sum(queue.name[0] is QueueKind.SERVICE for queue in part)
-        counts[0] += services
-        counts[1] += len(part) - services
-        counts[2] += sum(queue.waiting for queue in part)
-        counts[3] += sum(queue.is_paused for queue in part)
+        unserved = [queue for queue in part if _is_unserved(queue)]
+        self._counting = Counted(
+            before.services + services,
+            before.mailboxes + len(part) - services,
+            before.waiting + sum(queue.waiting for queue in part),
+            before.paused + sum(queue.is_paused for queue in part),
+            before.unserved + sum(queue.waiting for queue in unserved),
+            (*before.unoffered, *(queue.name.address for queue in unserved[:MOST_UNOFFERED]))[:MOST_UNOFFERED],
+        )
         if not self._left:
-            self._counted = counts
-        services, mailboxes, waiting, paused = self._counted
-        return services, mailboxes, waiting, paused
+            self._counted = self._counting
+        return self._counted
+
+
+def _is_unserved(queue: Queue) -> bool:
+    return bool(queue.waiting) and queue.name[0] is QueueKind.SERVICE and queue.consumers.is_empty
 
 
 class _Queues:
@@ -79,6 +102,7 @@ class _Queues:
         self._oldest = oldest
         self._sums = {kind: [0, 0, 0, 0] for kind in QueueKind}
         self._since: dict[QueueKind, float] = {}
+        self._unserved = 0
 
     def add(self, queues: Iterable[Queue]) -> None:
         sums = self._sums
@@ -90,9 +114,14 @@ class _Queues:
             if queue.waiting:
                 total[1] += queue.waiting
                 total[2] += queue.octets
+                self._unserved += queue.waiting if _is_unserved(queue) else 0
                 since = self._oldest.of(queue)
                 if since is not None and since < self._since.get(kind, since + 1):
                     self._since[kind] = since
+
+    @property
+    def unserved(self) -> int:
+        return self._unserved
 
     def read(self) -> list[shown.QueueSums]:
         return [
@@ -185,10 +214,11 @@ def broker_measures(
     measures = state.queues.measures
     return shown.BrokerMeasures(
         totals=totals(),
-        services=measured_services(state, oldest),
+        services=[_service(state, name, each, oldest) for name, each in measures.services.items()],
         others=_traffic(measures.other_services),
         mail=_traffic(measures.mailboxes),
         queues=queues.read(),
+        unserved=queues.unserved,
         clients=clients.read(),
         workers=workers,
         streams=streams.read(state),
@@ -196,11 +226,6 @@ def broker_measures(
         store=store(),
         writes=_writes(state),
     )
-
-
-def measured_services(state: BrokerState, oldest: OldestMessages) -> list[shown.ServiceMeasures]:
-    """Return the services that are measured separately, whose number is limited."""
-    return [_service(state, name, each, oldest) for name, each in state.queues.measures.services.items()]
 
 
 def _service(state: BrokerState, name: bytes, each: QueueMeasures, oldest: OldestMessages) -> shown.ServiceMeasures:

@@ -13,13 +13,13 @@ from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
-from alaska.admin.measured import BrokerMeasures, ServiceMeasures
+from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
-from alaska.broker.measured import Census, OldestMessages, broker_measures, measured_services
+from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
@@ -54,7 +54,7 @@ class BrokerSnapshots:
         """Return the overview; ``workers`` report to this broker."""
         state = self._state
         queues, outside = state.queues, state.outside
-        services, mailboxes, waiting, paused = self._census.count(queues.table)
+        counted = self._census.count(queues.table)
         return shown.BrokerOverview(
             version=alaska.__version__,
             host=self._host,
@@ -65,11 +65,13 @@ class BrokerSnapshots:
             draining=queues.is_draining,
             clients=len(state.clients),
             workers=workers,
-            services=services,
-            mailboxes=mailboxes,
+            services=counted.services,
+            mailboxes=counted.mailboxes,
             streams=len(state.streams),
-            paused=paused,
-            waiting=waiting,
+            paused=counted.paused,
+            waiting=counted.waiting,
+            waiting_unserved=counted.unserved,
+            unserved=[to_text(each) for each in counted.unoffered],
             waiting_octets=queues.octets,
             dead_letters=len(queues.dead_letters),
             store_complaint=state.store.complaint,
@@ -109,10 +111,6 @@ class BrokerSnapshots:
     def measures(self, workers: int) -> Work[BrokerMeasures]:
         """Return all that is counted and measured; ``workers`` report to this broker."""
         return broker_measures(self._state, self._totals, self.store, workers)
-
-    def measured_services(self) -> list[ServiceMeasures]:
-        """Return the services that are measured separately, whose number is limited."""
-        return measured_services(self._state, OldestMessages(0))
 
     def store(self) -> shown.StoreState:
         """Return the state of the store."""

@@ -38,7 +38,7 @@ class BrokerTests(BrokerTestCase):
         self.open("a", OFFER, credit=1)
         self.open("p", request(), request())
         self.do("a", mlm.ConnectionClose())
-        self.assertEqual(self.sentences(), ["2 requests wait for the service svc, and no worker offers it"])
+        self.assertEqual(self.sentences(), ["requests that wait for services which no worker offers: 2 (svc)"])
 
     def test_paused_and_dead(self) -> None:
         """Services are paused, and dead letters are stored."""
@@ -47,18 +47,18 @@ class BrokerTests(BrokerTestCase):
         self.do("a", confirm(b"1", 502))
         self.broker.queues.pause(b"svc")
         paused, dead = self.sentences()
-        self.assertIn("1 services are paused", paused)
-        self.assertIn("1 dead letters are stored", dead)
+        self.assertTrue(paused.startswith("paused services") and paused.endswith(": 1"), paused)
+        self.assertIn("dead letters that are stored: 1;", dead)
 
     def test_much_and_little(self) -> None:
         """Many messages wait, and the disk has little space."""
         snapshots = self.broker.administration.snapshots
         overview, store = snapshots.overview(0.0, 0), snapshots.store()
-        self.assertEqual(of_broker(overview, [], replace(store, free_octets=LITTLE_OCTETS)), [])
+        self.assertEqual(of_broker(overview, replace(store, free_octets=LITTLE_OCTETS)), [])
         many, little = of_broker(
-            replace(overview, waiting=MANY_MESSAGES), [], replace(store, free_octets=LITTLE_OCTETS - 1)
+            replace(overview, waiting=MANY_MESSAGES), replace(store, free_octets=LITTLE_OCTETS - 1)
         )
-        self.assertIn("10000 messages wait", many)
+        self.assertIn("messages that wait: 10000;", many)
         self.assertEqual(little, "the disk of the store has only 255 MiB left")
 
 
@@ -80,10 +80,12 @@ class WorkerTests(SynchronousTestCase):
         scripts = [self.script(f"s{number}", 900.0 + number) for number in range(9)]
         sentences = of_worker(WORKER, [*scripts, self.script("", 999.0)])
         self.assertEqual(len(sentences), MOST_NAMED)
-        self.assertEqual(sentences[0], "scripts have failed 2 times, last 1 s ago: oh no")
-        self.assertEqual(sentences[1], "the script s8 has failed 2 times, last 92 s ago: oh no")
+        self.assertEqual(sentences[0], "errors of other scripts: 2, the last 1 s ago: oh no")
+        self.assertEqual(sentences[1], "errors of the script s8: 2, the last 92 s ago: oh no")
 
     def test_stuck(self) -> None:
         """Threads are stuck."""
         stuck = replace(WORKER, slots=replace(WORKER.slots, stuck=2))
-        self.assertEqual(of_worker(stuck, []), ["2 threads are stuck in scripts that do not end; a restart ends them"])
+        self.assertEqual(
+            of_worker(stuck, []), ["threads that are stuck in scripts: 2; a restart of the worker ends them"]
+        )

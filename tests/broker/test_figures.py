@@ -120,6 +120,14 @@ class FiguresTests(FiguresCase):
         self.do("a", mlm.Credit(2))
         self.assertIsNone(self.value("broker_oldest_timestamp_seconds", "service"))
 
+    def test_unserved(self) -> None:
+        """Requests for services without a worker are counted, also if none has ever offered the service."""
+        self.open("a", OFFER, credit=0)
+        self.open("p", request(), *(mlm.ServiceSend(b"new%d" % number, b"job", b"", 0, ()) for number in range(8)))
+        self.assertEqual(self.value("broker_waiting_without_workers"), 8)
+        overview = self.broker.administration.overview()
+        self.assertEqual((overview.waiting_unserved, overview.unserved), (8, [f"new{number}" for number in range(5)]))
+
     def test_names(self) -> None:
         """Different names have different labels, whatever octets they have."""
         for name in (b"\xff", b"\\xff", b'"', b"\n"):

@@ -20,10 +20,7 @@ STILL, GROWS, FALLS = "7x60", "0+60x60", "2000000000-30000000x60"
 """Values once a minute: always the same, 60 more each minute, or less and less, to 0.2e9."""
 SAMPLES: dict[str, dict[str, tuple[str, str]]] = {
     "AlaskaNotServing": {'alaska_broker_serving{job="a"}': ("1x60", "0x60")},
-    "AlaskaServiceWithoutWorkers": {
-        'alaska_broker_service_waiting{service="s"}': ("3x60", "3x60"),
-        'alaska_broker_service_workers{service="s"}': ("1x60", "0x60"),
-    },
+    "AlaskaServiceWithoutWorkers": {"alaska_broker_waiting_without_workers": ("0x60", "3x60")},
     # The time of a test begins at 0 s.
     "AlaskaRequestsWait": {'alaska_broker_service_oldest_timestamp_seconds{service="s"}': ("0+60x60", "100x60")},
     "AlaskaMailboxesGrow": {'alaska_broker_waiting{kind="mailbox"}': ("20000x60", "20000+10x60")},
