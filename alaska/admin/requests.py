@@ -11,6 +11,10 @@ MOST_ITEMS = 1000
 MOST_NAME = 1024
 """The maximum length of a name as text: 255 octets, each of which may be escaped."""
 MOST_POSITION = 2**63 - 1
+SUMMARY = "worker"
+"""The subject with which a worker tells its broker a :class:`alaska.admin.snapshots.Summary`; there is no answer."""
+MOST_SUMMARY_OCTETS = 32 * 1024
+"""The maximum size of a summary: a worker leaves out scripts beyond it, and the broker ignores it."""
 MOST_PART_OCTETS = 256 * 1024
 """The maximum size of a part of a backup: reading it from a slow disk takes a few milliseconds."""
 

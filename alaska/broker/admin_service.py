@@ -18,6 +18,7 @@ from alaska import errors
 from alaska.access import Level
 from alaska.admin import snapshots as shown
 from alaska.admin.operations import BROKER, Operation
+from alaska.admin.requests import SUMMARY
 from alaska.broker.administration import Administration
 from alaska.broker.clients import Client
 from alaska.broker.counters import Counters
@@ -27,11 +28,10 @@ from alaska.mlm import commands as mlm
 from alaska.names import printable
 
 ADDRESS = b"alaska.admin"
-SUMMARY = b"worker"
-"""The subject with which a worker tells its summary; there is no answer."""
 MAX_REQUEST_OCTETS = 16 * 1024
 REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
 Refusal = Callable[[Client, Level, bool], str]
+_SUMMARY = SUMMARY.encode()
 _LETTERS = frozenset(name for name in BROKER if "letter" in name)
 
 
@@ -52,7 +52,7 @@ class AdminService:
 
     def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
         """Carry out a request of a client, or refuse it; the answer may come later."""
-        if command.subject == SUMMARY:
+        if command.subject == _SUMMARY:
             self._told(client, command, now)
             return
         operation = BROKER.get(printable(command.subject))

@@ -7,15 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from alaska.admin.pages import Key, Work, matcher, page_of
-from alaska.admin.requests import Query
+from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query
 from alaska.admin.snapshots import Page, Script, Summary, Worker
 from alaska.admin.text import to_name
 from alaska.broker.clients import Client, Clients
 
 MOST_WORKERS = 1000
 """The maximum number of workers whose summaries are kept."""
-MOST_OCTETS = 32 * 1024
-"""The maximum size of a summary; larger ones are ignored."""
 MOST_SCRIPTS = 100
 """The maximum number of scripts of one worker, and of different scripts of all workers together ten times as many."""
 MIN_SECONDS = 0.5
@@ -39,7 +37,7 @@ class WorkerSummaries:
     def told(self, client: Client, content: bytes, now: float) -> bool:
         """Take over what a worker has told; return whether it was, or ignored since it is invalid or too much."""
         before = self._known.get(client.number)
-        if len(content) > MOST_OCTETS or (before is not None and now - before[0] < MIN_SECONDS):
+        if len(content) > MOST_SUMMARY_OCTETS or (before is not None and now - before[0] < MIN_SECONDS):
             return False
         if before is None and len(self._known) >= MOST_WORKERS:
             self._forget()

@@ -22,6 +22,7 @@ from alaska import errors
 from alaska.admin import snapshots as shown
 from alaska.admin.operations import WORKER, IAdministered, Operation
 from alaska.admin.pages import Turns
+from alaska.admin.requests import MOST_SUMMARY_OCTETS, SUMMARY
 from alaska.admin.warnings import of_worker
 from alaska.client import Client, Delivery
 from alaska.errors import AlaskaError, OperationFailed
@@ -30,10 +31,6 @@ from alaska.worker.snapshots import WorkerSnapshots, WorkerState
 
 TELL_SECONDS = 1.0
 TURN_SECONDS = 0.01
-SUBJECT = "worker"
-"""The subject with which the broker is told."""
-MOST_OCTETS = 32 * 1024
-"""The maximum size of what the broker is told; scripts are left out beyond it."""
 MAX_REQUEST_OCTETS = 16 * 1024
 MOST_ANSWERS = 20
 """The maximum number of answers by mail each second; other mail is dropped."""
@@ -109,7 +106,7 @@ class WorkerAdministration:
         scripts = self.snapshots.all_scripts()
         while True:
             told = msgspec.json.encode(shown.Summary(overview=self.overview(), scripts=scripts))
-            if len(told) <= MOST_OCTETS or not scripts:
+            if len(told) <= MOST_SUMMARY_OCTETS or not scripts:
                 return told
             scripts = scripts[: len(scripts) // 2]
 
@@ -137,7 +134,7 @@ class SummarySender:
     def _tell(self) -> None:
         try:
             if self._client.is_connected and "admin" in self._client.capabilities:
-                self._client.tell_broker(SUBJECT, self._summary())
+                self._client.tell_broker(SUMMARY, self._summary())
         except Exception:  # LoopingCall stops when a call raises.
             self._log.failure("the broker could not be told about this worker")
 

@@ -114,7 +114,7 @@ class AdministrationTests(ServedCase):
 
     def test_bounded(self) -> None:
         """What the broker is told has a limited size, however many scripts there are."""
-        self.patch(administration, "MOST_OCTETS", 2000)
+        self.patch(administration, "MOST_SUMMARY_OCTETS", 2000)
         for number in range(50):
             self.worker.measures._add(b"%d" % number).errors["error"] = 1
         self.assertLessEqual(len(self.worker.administration.summary()), 2000)
