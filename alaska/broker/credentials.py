@@ -8,7 +8,7 @@ from pathlib import Path
 from alaska.authentication import KeyPair, Mechanism
 from alaska.broker.passwords import PasswordFile
 from alaska.config import BrokerSettings
-from alaska.config.certificates import is_readable_by_others, read_client_keys, read_pair
+from alaska.config.certificates import is_readable_by_others, is_writable_by_all, read_client_keys, read_pair
 from alaska.config.passwords import Users, plain_count
 from alaska.errors import ConfigurationError
 from alaska.links import curve
@@ -48,6 +48,7 @@ def read_credentials(settings: BrokerSettings, folder: Path = Path()) -> Credent
         try:
             passwords = PasswordFile(path)
             warnings += _plain_warnings(path, passwords.users)
+            warnings += _writable_warnings(path)
         except ConfigurationError as error:
             faults += [f"server/auth/plain: {line}" for line in str(error).split("\n")]
     if Mechanism.CURVE in mechanisms:
@@ -60,6 +61,7 @@ def read_credentials(settings: BrokerSettings, folder: Path = Path()) -> Credent
                 found = read_client_keys(folder / settings.client_keys)
                 names = found.names
                 warnings += found.warnings
+                warnings += _writable_warnings(folder / settings.client_keys)
         except ConfigurationError as error:
             faults += [f"server/auth/curve: {line}" for line in str(error).split("\n")]
     if faults:
@@ -90,3 +92,9 @@ def _plain_warnings(path: Path, users: Users) -> list[str]:
     if is_readable_by_others(path):
         warnings.append(f"the passwords in {path} can be read by other users of the machine: chmod 600")
     return warnings
+
+
+def _writable_warnings(path: Path) -> list[str]:
+    if not is_writable_by_all(path):
+        return []
+    return [f"each user of the machine can give itself access, since all may write to {path}: chmod o-w"]

@@ -86,8 +86,17 @@ def read_pair(path: Path) -> KeyPair:
 
 def is_readable_by_others(path: Path) -> bool:
     """Return whether other users than the owner may read a file."""
+    return _has_mode(path, stat.S_IRGRP | stat.S_IROTH)
+
+
+def is_writable_by_all(path: Path) -> bool:
+    """Return whether all users of the machine may change a file, or add files to a folder."""
+    return _has_mode(path, stat.S_IWOTH)
+
+
+def _has_mode(path: Path, mode: int) -> bool:
     try:
-        return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        return bool(path.stat().st_mode & mode)
     except OSError:
         return False
 

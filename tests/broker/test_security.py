@@ -263,6 +263,18 @@ class FilesTests(LogCase):
             self.assertIn(f"{self.folder / name} can be read by other users", sentence)
 
     @NEEDS_CURVE
+    def test_writable_by_all(self) -> None:
+        """There is a warning if each user of the machine may add keys or passwords."""
+        self.write_pair(curve.new_pair())
+        users, keys = self.folder / "users", self.folder / "keys"
+        users.write_text(f"ann={bytes(quick_hash(b'x')).decode()}\n")
+        keys.mkdir()
+        for mode, count in ((0o700, 0), (0o777, 2)):
+            users.chmod(mode)
+            keys.chmod(mode)
+            self.assertEqual(len(read_credentials(self.settings(*Mechanism), self.folder).warnings), count)
+
+    @NEEDS_CURVE
     def test_faults(self) -> None:
         """All faults are reported at once, with the setting, the file and the line, and without a secret."""
         (self.folder / "users").write_text("joe=$scrypt$hunter2\n")
