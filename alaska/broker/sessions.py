@@ -26,6 +26,8 @@ from alaska.system.events import should_log
 CAPABILITIES = b"alaska/1 credit confirm replay"
 SECOND_EDITION = b" batch properties admin"
 """Further capabilities, for clients that announce any of them."""
+MOST_ROUTING_ID_OCTETS = 255
+"""ZeroMQ sets no longer ones. Another program may, and each message that is stored has that of its sender."""
 INVALID_LOGIN = b"the password or key of this connection is not valid any more"
 
 
@@ -96,7 +98,7 @@ class Sessions:
     def _open(self, peer: bytes, command: mlm.ConnectionOpen, now: float) -> None:
         can = properties.to_octets(command.properties.get("can", b"")).split()
         user = self._router.user_of(peer)
-        refused = self._refused(command.address, user, is_c=not can)
+        refused = self._refused(peer, command.address, user, is_c=not can)
         if refused is not None:
             self._send_to(peer, refused, now)
             return
@@ -116,7 +118,7 @@ class Sessions:
         is_second = client.reads_batches or client.has_properties
         client.send(mlm.Ok(errors.SUCCESS, CAPABILITIES + SECOND_EDITION if is_second else CAPABILITIES))
 
-    def _refused(self, address: bytes, user: bytes | None, is_c: bool) -> mlm.Error | None:
+    def _refused(self, peer: bytes, address: bytes, user: bytes | None, is_c: bool) -> mlm.Error | None:
         """Return the error for a client that may not open a session, or None; ``is_c``: it may be a C client."""
         if not self.is_valid(self._router.login):
             self._counters.access_refused += 1
@@ -126,6 +128,9 @@ class Sessions:
             self._gauge.admits("the table of clients", len(self._clients) + 1, QueueLimits(self._most_clients))
             # The only status that makes a C client's connect fail within its timeout.
             return mlm.Error(errors.FAILED, b"too many clients")
+        if len(peer) > MOST_ROUTING_ID_OCTETS:
+            self._counters.refused += 1
+            return mlm.Error(errors.FAILED, b"the routing id has more than %d octets" % MOST_ROUTING_ID_OCTETS)
         if not self._access.may_open(user, address):
             # A C client waits for ever after another status than 300.
             return mlm.Error(errors.FAILED if is_c else errors.ACCESS_REFUSED, refusal(user, Verb.OPEN, address))

@@ -49,6 +49,12 @@ class SessionTests(BrokerTestCase):
         self.pass_time(10)
         self.assertEqual(self.take("a"), [])
 
+    def test_long_routing_id(self) -> None:
+        """A client with a longer routing id than ZeroMQ allows has no session: it would be stored with each message."""
+        for octets, expected in ((255, mlm.Ok), (256, mlm.Error), (100_000, mlm.Error)):
+            (answer,) = self.say("x" * octets, mlm.ConnectionOpen(b"a"))
+            self.assertIsInstance(answer, expected)
+
     def test_close_before_open(self) -> None:
         """A CLOSE without OPEN is answered OK, as the C broker does."""
         self.assertEqual(self.say("a", CLOSE), [OK])
