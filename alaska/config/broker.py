@@ -276,6 +276,10 @@ class BrokerSettings(Settings):
             warnings.append("mlm_server/security/key has no effect: mlm_server/security/mechanism is not curve")
         return warnings
 
+    def created_files(self) -> dict[str, Path | None]:
+        """See :class:`Settings`."""
+        return {"mlm_server/store/path": self.store_path, "server/log/file": self.log_file}
+
     def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence for each fault of the files that are needed, such as those with passwords and keys."""
         checks: list[tuple[Mechanism, str, Path | None, Callable[[Path], object]]] = [

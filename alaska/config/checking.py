@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from alaska.config import zpl
 from alaska.config.settings import Settings
+from alaska.errors import ConfigurationError
 
 S = TypeVar("S", bound=Settings)
 
@@ -43,28 +43,35 @@ def check(
     """
     tree, missing = zpl.Item(zpl.ROOT, source=path), False
     faults: list[str] = []
+    unread = ""
     try:
-        tree, faults = zpl.parse(Path(path).read_bytes(), path)
+        tree, faults = zpl.parse(zpl.read(path), path)
     except FileNotFoundError:
         missing = True
         tree = replace(cls.default_tree(NEW_FILE), source=path)
         if is_required:
-            faults = [f"there is no configuration file {zpl.shown(path)}"]
-    except OSError as error:
-        faults = [f"{path}: cannot be read: {error.strerror}"]
+            unread = f"there is no configuration file {zpl.shown(path)}"
+    except ConfigurationError as error:
+        unread = str(error)
     settings, errors, invalid = cls.readable(tree, environ)
-    found = [*settings.conflicts(), *problems_of(settings)]
-    # A default in place of an invalid value must not be reported.
-    certain = [each for each in found if not invalid.intersection(_paths(cls, each))]
-    faults += [*cls.file_warnings(tree), *errors, *_located(cls, tree, environ, certain)]
-    warnings = [*cls.environment_warnings(environ), *_located(cls, tree, environ, settings.warnings())]
+    if unread:
+        # What else the defaults would lack does not matter.
+        return Checked(tree, missing, settings, (unread,), ())
+
+    def certain(found: list[str]) -> Iterator[str]:
+        """Yield the located sentences; a default in place of an invalid value must not be reported."""
+        sure = [each for each in found if not invalid.intersection(_paths(cls, each))]
+        return _located(cls, tree, environ, sure)
+
+    faults += [*cls.file_warnings(tree), *errors, *certain([*settings.conflicts(), *problems_of(settings)])]
+    warnings = [*cls.environment_warnings(environ), *certain(settings.warnings())]
     return Checked(tree, missing, settings, tuple(sorted(faults, key=_line)), tuple(warnings))
 
 
 def _located(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str], sentences: list[str]) -> Iterator[str]:
     """Yield each sentence with the origin of a setting in it in front: file and line, or environment variable.
 
-    It is the first setting that is given, or the file if none is.
+    It is the first setting or section that is given, or the file if none is.
     """
     for sentence in sentences:
         yield f"{next(_origins(cls, tree, environ, sentence), tree.source)}: {sentence}"
@@ -80,8 +87,9 @@ def _origins(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str], se
 
 
 def _paths(cls: type[Settings], sentence: str) -> list[str]:
-    """Return the paths of settings in a sentence, in order."""
-    known = {entry.path for entry in cls.entries().values()}
+    """Return the paths of settings, and of their sections, in a sentence, in order."""
+    settings = {entry.path for entry in cls.entries().values()}
+    known = settings | {path.rpartition("/")[0] for path in settings}
     return [word for word in re.findall(r"[a-z_]+(?:/[a-z-]+)+", sentence) if word in known]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -122,9 +123,13 @@ class Settings:
     def file_warnings(cls, tree: zpl.Item) -> list[str]:
         """Return a sentence for each line of a file that has no effect, such as an unknown or repeated name.
 
-        For an unknown name, the sentence suggests the most similar known name, if there is one.
+        For an unknown name, the sentence suggests the most similar known name, if there is one. There is an end to
+        them at :data:`alaska.config.zpl.MAX_FAULTS`.
         """
-        return list(KnownPaths(cls.entries().values()).warnings(tree))
+        found = list(islice(KnownPaths(cls.entries().values()).warnings(tree), zpl.MAX_FAULTS + 1))
+        if len(found) > zpl.MAX_FAULTS:
+            found[-1] = f"{tree.source}: further lines have no effect; they are not listed"
+        return found
 
     @classmethod
     def environment_warnings(cls, environ: Mapping[str, str]) -> list[str]:
@@ -171,6 +176,10 @@ class Settings:
     def warnings(self) -> list[str]:
         """Return a sentence for each setting that has no effect, or an unwanted one, because of another setting."""
         return []
+
+    def created_files(self) -> dict[str, Path | None]:
+        """Return the files that the program creates, by the paths of their settings."""
+        return {}
 
     def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence for each required file or folder that is missing.

@@ -247,6 +247,14 @@ class WorkerSettings(Settings):
                 warnings.append(f"worker/broker/{name} has no effect: worker/broker/embedded is not 1")
         return warnings
 
+    def created_files(self) -> dict[str, Path | None]:
+        """See :class:`Settings`."""
+        return {
+            "worker/broker/store": self.broker_store if self.broker_embedded else None,
+            "worker/kv/store": self.kv_store,
+            "worker/log/file": self.log_file,
+        }
+
     def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence for each file that cannot be used, and if the scripts directory is missing."""
         scripts = folder / self.scripts_dir

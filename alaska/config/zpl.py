@@ -23,6 +23,8 @@ _NAME_CHARACTERS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 _QUOTES = ("'", '"')
 _MAX_SHOWN = 40
 MAX_FAULTS = 100
+MAX_OCTETS = 8 * 2**20
+"""The maximum size of a file."""
 """The number of faulty lines after which reading ends."""
 UNREADABLE = ""
 """The name of the item that stands for a line that cannot be read, so that the lines below it are read correctly."""
@@ -149,13 +151,25 @@ def load(path: str | os.PathLike[str]) -> Item:
     :raises FileNotFoundError: there is no such file.
     :raises ConfigurationError: the file cannot be read, or :func:`loads` refuses its content.
     """
+    return loads(read(path), os.fspath(path))
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Return the octets of a file.
+
+    :raises FileNotFoundError: there is no such file.
+    :raises ConfigurationError: the file cannot be read, or has more than :data:`MAX_OCTETS`.
+    """
     try:
-        text = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            octets = file.read(MAX_OCTETS + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise ConfigurationError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    return loads(text, os.fspath(path))
+    if len(octets) > MAX_OCTETS:
+        raise ConfigurationError(f"{os.fspath(path)}: has more than {MAX_OCTETS} octets, and is not read")
+    return octets
 
 
 def loads(text: str | bytes, source: str) -> Item:

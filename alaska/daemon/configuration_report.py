@@ -56,8 +56,26 @@ def _problems(settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, An
         except KeyError:
             problems.append(f"{section}/{kind}: this system has no {kind} {shown(name)}")
     # With chroot they cannot be checked from here.
-    if twistd.get("chroot") is None:
-        problems += settings.missing_files(working_folder(settings, twistd).absolute())
+    if twistd.get("chroot") is not None:
+        return problems
+    folder = working_folder(settings, twistd).absolute()
+    if not folder.is_dir():
+        return [*problems, f"{section}/workdir: there is no folder {folder}"]
+    return problems + settings.missing_files(folder) + _misplaced(settings.created_files(), folder)
+
+
+def _misplaced(files: Mapping[str, Path | None], folder: Path) -> list[str]:
+    """Return a sentence for each file that cannot be created, since it is a folder or its folder is missing.
+
+    Whether the program may write there is not checked: it can have another user than whoever checks.
+    """
+    problems = []
+    for setting, file in files.items():
+        path = folder / file if file is not None else None
+        if path is not None and path.is_dir():
+            problems.append(f"{setting}: {path} is a folder; a file was expected")
+        elif path is not None and not path.parent.is_dir():
+            problems.append(f"{setting}: there is no folder {path.parent}")
     return problems
 
 

@@ -10,6 +10,7 @@ from alaska.config import BrokerSettings, WorkerSettings
 from alaska.config.checking import Checked, check
 from alaska.config.http import DEFAULT_HTTP_ENDPOINT
 from alaska.config.settings import Settings
+from alaska.config.zpl import MAX_FAULTS, MAX_OCTETS
 
 FAULTS = """server
     tiemout = 1
@@ -119,3 +120,42 @@ class CheckTests(SynchronousTestCase):
         self.path.mkdir()
         checked = check(WorkerSettings, str(self.path), {}, True, lambda _: [])
         self.assertEqual(checked.faults, (f"{self.path}: cannot be read: Is a directory",))
+
+    def test_unread_file(self) -> None:
+        """If the file is missing or cannot be read, what the defaults would lack is not reported."""
+        for _ in range(2):
+            checked = check(WorkerSettings, str(self.path), {}, True, lambda _: ["worker/scripts/dir: there is no x"])
+            self.assertEqual(len(checked.faults), 1)
+            self.path.mkdir(exist_ok=True)
+
+    def test_large_file(self) -> None:
+        """A file that is too large is not read as a whole, and neither is an endless one."""
+        self.path.write_bytes(b"#" * (MAX_OCTETS + 1))
+        for path in (str(self.path), "/dev/zero"):
+            checked = check(WorkerSettings, path, {}, True, lambda _: [])
+            self.assertEqual(checked.faults, (f"{path}: has more than {MAX_OCTETS} octets, and is not read",))
+
+    def test_many_faults(self) -> None:
+        """Of many lines without effect, the first ones are listed."""
+        faults = self.checked("worker\n" + "    colour = red\n" * 10_000).faults
+        self.assertEqual(len(faults), MAX_FAULTS + 2)
+        self.assertIn(f"{self.path}: further lines have no effect; they are not listed", faults)
+
+    def test_warning_about_a_default(self) -> None:
+        """If a value is not valid, what would follow from the default in its place is no warning."""
+        checked = self.checked("worker\n    broker\n        embedded = yes\n        store = x\n")
+        self.assertEqual(len(checked.faults), 2)
+        self.assertEqual(checked.warnings, ())
+
+    def test_line_of_a_section(self) -> None:
+        """A fault about sections has the line of the first one."""
+        text = (
+            "worker\n    auth\n        plain\n            username = u\n            password = p\n"
+            "        curve\n            key = k\n            server-key = s\n"
+        )
+        faults = self.without_path(self.checked(text).faults)
+        self.assertIn(
+            "a.cfg:3: only one of worker/auth/plain and worker/auth/curve must be given: a connection "
+            "has one mechanism",
+            faults,
+        )

@@ -72,6 +72,23 @@ class ReportTests(SynchronousTestCase):
         for flag in ("--check-config", "--print-config"):
             self.assertEqual(self.run_in_folder("malamute", "-c", "m.cfg", flag), (78, "", faults))
 
+    def test_places(self) -> None:
+        """A file that the program could not create is a fault: its folder is missing, or it is a folder."""
+        (self.folder / "m.cfg").write_text(
+            "mlm_server\n    store\n        path = missing/broker.db\nserver\n    log\n        file = .\n"
+        )
+        folder = self.folder.absolute()
+        status, _, errors = self.run_in_folder("malamute", "-c", "m.cfg", "--check-config")
+        self.assertEqual(status, 78)
+        self.assertEqual(
+            errors,
+            f"m.cfg:3: mlm_server/store/path: there is no folder {folder}/missing\n"
+            f"m.cfg:6: server/log/file: {folder} is a folder; a file was expected\n",
+        )
+        (self.folder / "a.cfg").write_text("worker\n    background = 1\n    workdir = missing\n")
+        status, _, errors = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config")
+        self.assertEqual((status, errors), (78, f"a.cfg:3: worker/workdir: there is no folder {folder}/missing\n"))
+
     def test_missing_given_file(self) -> None:
         """A given file that is missing has status 78."""
         found = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config", ALASKA_WORKER_SCRIPTS_DIR=".")
