@@ -222,11 +222,6 @@ class SqliteStore:
         """See :class:`IStore`."""
         return self._batches.refused
 
-    @property
-    def unwritten_octets(self) -> int:
-        """The estimated memory of the changes that wait to be written, in octets."""
-        return self._unwritten.current.weight
-
     def close(self) -> None:
         """See :class:`IStore`."""
         self._backups.stop()

@@ -1,4 +1,4 @@
-"""Clocks that do not follow the wall clock, memory, file descriptors, histograms, and frequent log events.
+"""Clocks that do not follow the wall clock, memory, file descriptors, threads, histograms, and frequent log events.
 
-May import only the errors. Begin with :mod:`alaska.system.clock`.
+May import the interfaces and what is below them. Begin with :mod:`alaska.system.clock`.
 """

@@ -145,7 +145,7 @@ class WritingTests(FileTestCase):
         self.clock.advance(0)
         self.keep(store, *range(2, 1000))
         self.assertGreater(self.writing.groups, 10)
-        self.assertLessEqual(store.unwritten_octets, 11_000)
+        self.assertLessEqual(store._unwritten.current.weight, 11_000)
 
     def test_temporary(self) -> None:
         """A temporary store writes only large amounts of changes, and leaves no file behind."""
