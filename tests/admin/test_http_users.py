@@ -134,11 +134,13 @@ class OpenTests(UsersCase):
 
     def test_origin(self) -> None:
         """A page of another origin is recognized by the header Origin as well, whatever else the browser sends."""
-        for origin in ("https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "localhost", ""):
+        for origin in ("https://evil.example", "null", "http://localhost:1", "http://127.0.0.1:9", "localhost:9", ""):
             for extra in ((), (SAME,)):
-                self.assertEqual(self.ask("GET", "/view", f"Origin: {origin}", *extra).status, 403, origin)
-                self.assertEqual(self.ask("POST", "/all", f"Origin: {origin}", *extra, user="ann").status, 403)
-        self.assertEqual(self.ask("POST", "/all", "Origin: http://localhost", user="ann").status, 200)
+                asked = f"Origin: {origin}", *extra
+                self.assertEqual(self.ask("GET", "/view", *asked, host="localhost:9").status, 403, origin)
+                self.assertEqual(self.ask("POST", "/all", *asked, user="ann", host="localhost:9").status, 403, origin)
+        for host in ("localhost:9", "LOCALHOST:9", "localhost"):
+            self.assertEqual(self.ask("POST", "/all", "Origin: http://localhost:9", user="ann", host=host).status, 200)
 
     def test_no_cors(self) -> None:
         """No answer lets a page of another origin read it, and a preflight gets no permission."""

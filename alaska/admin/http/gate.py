@@ -100,7 +100,11 @@ class Gate:
         scheme, _, authority = origin.lower().partition(b"://")
         if scheme not in (b"http", b"https"):
             return False
-        return authority == host.lower() or host_name(authority) in self._hosts
+        name = host_name(authority)
+        # Browsers leave out the port of Host only if it is that of the scheme; other programs may leave it out anyway.
+        return authority == host.lower() or (
+            name is not None and (name.encode() == host.lower() or name in self._hosts)
+        )
 
     def identify(self, headers: Mapping[str, bytes], cookies: Mapping[str, str], certificate: str, now: float) -> Who:
         """Return who asks. ``certificate`` is the name in the client's checked TLS certificate, or empty.
