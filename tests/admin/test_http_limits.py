@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from twisted.internet.defer import Deferred
+
 from alaska.admin.http.answers import Answer
 from alaska.admin.http.channel import BODY_SECONDS, HEADER_SECONDS, IDLE_SECONDS, LINGER_SECONDS, STALL_SECONDS
 from alaska.admin.http.routes import Asked, Route
@@ -31,7 +33,11 @@ class LimitsCase(HTTPCase):
         def short(_asked: Asked) -> Answer:
             return Answer(200, b"x" * SHORT_OCTETS)
 
+        def lasting(_asked: Asked) -> Deferred[Answer]:
+            return Deferred()
+
         return [
+            Route("GET", "/lasting", lasting, Role.VIEW, "No answer.", {200: ("Nothing.", None)}, lasts=True),
             Route("GET", "/short", short, Role.VIEW, "A short answer.", {200: ("The answer.", None)}),
             Route("POST", "/echo", echo, Role.VIEW, "Echo.", {200: ("The body.", None)}),
             Route("GET", "/long", long, Role.VIEW, "A long answer.", {200: ("The answer.", None)}),
@@ -261,6 +267,26 @@ class ConnectionTests(LimitsCase):
         self.assertIsNotNone(another.channel)
         self.assertEqual([one.wire.is_aborted for one in ours], [True, False, False, False, False])
         self.assertFalse(other.wire.is_aborted)
+
+    def test_spare(self) -> None:
+        """If all connections wait for answers, a few more are for short answers, and the next ones are refused."""
+        busy = [self.connect() for _ in range(5)]
+        for connection in busy:
+            connection.send(b"GET /lasting HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        spare = self.connect()
+        spare.send(GET + b"\r\n")
+        spare.send(b"GET /lasting HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual([answer.status for answer in spare.answers], [200, 503])
+        spare.send(POST + TOKEN + b"Content-Length: 9\r\n\r\n")
+        second = self.connect()
+        self.assertTrue(spare.wire.is_aborted)
+        second.send(b"GET /lasting HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual([answer.status for answer in second.answers], [503])
+        self.assertEqual([connection.wire.value() for connection in busy], [b""] * 5)
+        busy[0].drop()
+        last = self.connect()
+        last.send(b"GET /lasting HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual(last.answers, [])
 
     def test_in_all(self) -> None:
         """Above the maximum, a new connection takes the place of the oldest one of any address."""

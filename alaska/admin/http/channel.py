@@ -42,11 +42,13 @@ class Channel(HTTPChannel):
     transport: Any
     site: Site
 
-    def __init__(self, site: Site, host: str) -> None:
+    def __init__(self, site: Site, host: str, is_spare: bool = False) -> None:
         super().__init__()
         self.site = self.factory = site
         self.requestFactory = site.exchange  # type: ignore[assignment]  # Twisted calls it
         self.host = host
+        self.is_spare = is_spare
+        """Whether it is one of the last connections, which are for short answers."""
         self.is_busy = False
         """Whether a request is complete and not answered yet."""
         self._is_refused = False

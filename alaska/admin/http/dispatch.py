@@ -15,6 +15,7 @@ from alaska.admin.http.tls import certificate_name
 from alaska.errors import HTTPRefused
 
 MOST_COOKIES = 50
+_LATER = {b"Retry-After": b"1"}
 
 
 class Dispatch:
@@ -53,9 +54,12 @@ class Dispatch:
         if not isinstance(who, Who):
             raise who
         self._gate.check_role(who, route.role, route.level, changes, headers)
+        arguments = route.arguments(exchange.query, exchange.body, names)
+        if exchange.is_spare and (route.lasts or arguments.get("wait")):
+            raise HTTPRefused(503, "all connections have requests that wait (http/connections)", headers=_LATER)
         asked = Asked(
             names=names,
-            arguments=route.arguments(exchange.query, exchange.body, names),
+            arguments=arguments,
             headers=headers,
             body=exchange.body,
             user=who.user,

@@ -92,6 +92,11 @@ class Exchange(Request):
             for name, values in self.requestHeaders.getAllRawHeaders()
         }
 
+    @property
+    def is_spare(self) -> bool:
+        """Whether the connection is for short answers."""
+        return isinstance(self.channel, Channel) and self.channel.is_spare
+
     # Answering
 
     def _refuse(self, failure: Failure) -> None:

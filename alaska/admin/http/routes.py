@@ -119,7 +119,7 @@ class Route:
     A part of the ``path`` in braces is a name, of 1 to 255 octets. ``role`` is what the user needs; ``NONE`` allows
     everybody who may connect. ``answers`` has for each status, besides errors, its meaning, and the type of the
     answer in JSON, or a content type, or None for no content; ``takes`` is the type of the body.
-    ``level`` is what the access rules must allow besides, if there are any.
+    ``level`` is what the access rules must allow besides, if there are any. ``lasts``: the answer may last for hours.
 
     With ``request``, the call gets the argument ``request`` of this type instead: it is decoded from the body in JSON,
     or without a body from the query, and has the names of the path and the values of ``fixed``.
@@ -136,6 +136,7 @@ class Route:
     headers: tuple[Header, ...] = ()
     level: Level | None = None
     request: type[Struct] | None = None
+    lasts: bool = False
     fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property

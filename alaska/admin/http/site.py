@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,6 +20,8 @@ from alaska.system.events import should_log
 
 MOST_OF_ADDRESS = 0.5
 """The part of all connections that one address may have."""
+SPARE = 0.1
+"""So many more connections, as a part of all, are for short answers when all have requests: probes must not fail."""
 MOST_OCTETS_UNKNOWN = 65_536
 """The maximum size of a body from somebody who has not shown who they are."""
 BODIES = 8
@@ -29,7 +32,8 @@ class Site(ServerFactory):
     """Makes a :class:`Channel` for each connection.
 
     There are at most ``most_connections``, and half as many from one address. A new one above that takes the place of
-    the oldest connection, of the same address or of any, that has no complete request; if all have one, it is refused.
+    the oldest connection, of the same address or of any, that has no complete request. If all have one, it is a spare
+    connection, which gets no answers that last, or is refused.
     """
 
     _log = Logger()
@@ -47,6 +51,7 @@ class Site(ServerFactory):
         self.exchange = exchange
         self._is_known = is_known
         self._most_connections = most_connections
+        self._most_spare = math.ceil(most_connections * SPARE)
         self._most_octets = most_octets
         # In the order of their start.
         self._channels: dict[Channel, None] = {}
@@ -65,20 +70,22 @@ class Site(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # noqa: N802
         """Return the channel for a new connection, or None to close it at once."""
         host = network_of(getattr(addr, "host", ""))
-        same = [channel for channel in self._channels if channel.host == host]
-        most = max(1, int(self._most_connections * MOST_OF_ADDRESS))
-        if len(same) >= most and not self._drop_one(same):
-            self._note_refused()
-            return None
-        if len(self._channels) >= self._most_connections and not self._drop_one(list(self._channels)):
+        of_address = max(1, int(self._most_connections * MOST_OF_ADDRESS))
+        has_room = self._make_room(of_address, lambda channel: not channel.is_spare and channel.host == host)
+        has_room = has_room and self._make_room(self._most_connections, lambda channel: not channel.is_spare)
+        if not has_room and not self._make_room(self._most_spare, lambda channel: channel.is_spare):
             self._note_refused()
             return None
         self.accepted += 1
-        channel = Channel(self, host)
+        channel = Channel(self, host, is_spare=not has_room)
         self._channels[channel] = None
         return channel
 
-    def _drop_one(self, channels: list[Channel]) -> bool:
+    def _make_room(self, most: int, is_counted: Callable[[Channel], bool]) -> bool:
+        """Return whether there are less than ``most`` channels of some kind, if need be by closing one of them."""
+        channels = [channel for channel in self._channels if is_counted(channel)]
+        if len(channels) < most:
+            return True
         for channel in channels:
             if not channel.is_busy and channel.transport is not None:
                 del self._channels[channel]

@@ -143,4 +143,4 @@ def event_routes(events: EventStreams) -> list[Route]:
     doc = "Read a stream as server-sent events."
     answers = {200: ("The data of each event is JSON (docs/http.md).", _EVENTS)}
     path = f"{API}/streams/{{stream}}"
-    return [Route("GET", path, events.read, Role.VIEW, doc, answers, None, parameters, (last,))]
+    return [Route("GET", path, events.read, Role.VIEW, doc, answers, None, parameters, (last,), lasts=True)]
