@@ -17,20 +17,8 @@ from tests import PROJECT
 PACKAGE = PROJECT / "alaska"
 LAYERS = (
     *("errors", "mlm", "names", "endpoints", "message", "access", "authentication", "interfaces", "system", "traces"),
-    *(
-        "config",
-        "links",
-        "client",
-        "daemon",
-        "store",
-        "admin",
-        "broker",
-        "lua",
-        "pool",
-        "worker",
-        "commands",
-        "testing",
-    ),
+    *("config", "links", "client", "daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands"),
+    "testing",
 )
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")
