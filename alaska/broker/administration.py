@@ -27,7 +27,8 @@ from alaska.broker.backups import Backups
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
-from alaska.broker.snapshots import BrokerSnapshots, letter_shown
+from alaska.broker.shown_letters import shown_letter
+from alaska.broker.snapshots import BrokerSnapshots
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
 from alaska.interfaces import IBackup
@@ -141,13 +142,13 @@ class Administration:
         if summary is None:
             raise _no_letter(request.position)
         if summary.message.size > MAX_READ_OCTETS:
-            return succeed(shown.LetterContent(letter=letter_shown(summary), content=None))
+            return succeed(shown.LetterContent(letter=shown_letter(summary), content=None))
 
         def with_content(letter: DeadLetter | None) -> shown.LetterContent:
             if letter is None:
                 raise _no_letter(request.position)
             content = [base64.b64encode(frame).decode() for frame in letter.message.content]
-            return shown.LetterContent(letter=letter_shown(summary), content=content)
+            return shown.LetterContent(letter=shown_letter(summary), content=content)
 
         return letters.find(request.position).addCallback(with_content)
 

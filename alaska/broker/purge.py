@@ -8,7 +8,7 @@ from alaska.admin.pages import Work, chosen
 from alaska.admin.requests import Letters
 from alaska.admin.snapshots import Done
 from alaska.broker.broker_state import BrokerState
-from alaska.broker.snapshots import selection
+from alaska.broker.shown_letters import selection
 from alaska.broker.stream import Stream
 from alaska.message import DeadLetter, QueueName
 

@@ -1,6 +1,7 @@
 """Typed snapshots of a broker (:mod:`alaska.admin.snapshots`): everything that shows a broker reads these.
 
-This module alone reads the objects of the rules for that. Long lists are made in turns (:mod:`alaska.admin.pages`).
+With :mod:`alaska.broker.measured`, this is what reads the objects of the rules to show them. Long lists are made in
+turns (:mod:`alaska.admin.pages`).
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
-from alaska.admin.requests import LetterQuery, Letters, Query, QueueQuery, ReaderQuery
+from alaska.admin.requests import LetterQuery, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
@@ -23,9 +23,10 @@ from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.shown_letters import selection, shown_letter
 from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
-from alaska.message import DeadLetter, QueueKind, QueueName
+from alaska.message import QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
 MOST_LISTED = 20
@@ -301,7 +302,11 @@ class BrokerSnapshots:
         letters, is_wanted = self._state.queues.dead_letters, selection(query)
         keys = ((each.message.position,) if is_wanted is None or is_wanted(each) else None for each in letters)
         page = Query(after=query.after, limit=query.limit)
-        return (yield from page_of(keys, page, (int,), lambda key: _shown_letter(letters.summary(key[0]))))
+        return (yield from page_of(keys, page, (int,), self._letter_at))
+
+    def _letter_at(self, key: Key) -> shown.Letter | None:
+        letter = self._state.queues.dead_letters.summary(key[0])
+        return None if letter is None else shown_letter(letter)
 
 
 _QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {
@@ -309,48 +314,6 @@ _QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {
     "waiting": (lambda queue: (-queue.waiting, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
     "octets": (lambda queue: (-queue.octets, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
 }
-
-
-def selection(letters: Letters) -> Callable[[DeadLetter], bool] | None:
-    """Return a function that says whether a dead letter is one of those; None if all are."""
-    wanted: list[tuple[Callable[[DeadLetter], object], object]] = []
-    if letters.queue is not None:
-        wanted.append((lambda letter: letter.message.queue.kind.value, letters.queue))
-    if letters.address is not None:
-        wanted.append((lambda letter: letter.message.queue.address, to_name(letters.address)))
-    if letters.subject is not None:
-        wanted.append((lambda letter: letter.message.subject, to_name(letters.subject)))
-    if letters.sender is not None:
-        wanted.append((lambda letter: letter.message.sender, to_name(letters.sender)))
-    if letters.status is not None:
-        wanted.append((lambda letter: letter.status, letters.status))
-    return partial(_has_all, wanted) if wanted else None
-
-
-def _has_all(wanted: list[tuple[Callable[[DeadLetter], object], object]], letter: DeadLetter) -> bool:
-    return all(value(letter) == expected for value, expected in wanted)
-
-
-def letter_shown(letter: DeadLetter) -> shown.Letter:
-    """Return a dead letter without its content."""
-    message = letter.message
-    return shown.Letter(
-        position=message.position,
-        queue=message.queue.kind.value,
-        address=to_text(message.queue.address),
-        sender=to_text(message.sender),
-        subject=to_text(message.subject),
-        tracker=to_text(message.tracker),
-        attempts=message.attempts,
-        octets=message.size,
-        status=letter.status,
-        reason=to_text(letter.reason),
-        time=letter.time,
-    )
-
-
-def _shown_letter(letter: DeadLetter | None) -> shown.Letter | None:
-    return None if letter is None else letter_shown(letter)
 
 
 def _measures(own: QueueMeasures) -> shown.Ended:
