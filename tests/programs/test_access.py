@@ -45,11 +45,16 @@ class AccessTests(SystemTestCase):
 
     async def test_example(self) -> None:
         """The worker runs what producers may ask and sends its results; nothing else is possible."""
-        broker, _ = await self.start()
+        broker, worker = await self.start()
         reader = await self.user("ann", "ann")
         await reader.consume("numbers", "")
         self.assertEqual(await self.ask("bob", "pi"), 0)
         self.assertEqual([(await anext(reader)).address], ["numbers"])
+        with self.assertRaises(Refused) as failed:
+            await reader.ask("default", "dump", b"no JSON", timeout=10)
+        self.assertIn("dump.lua", str(failed.exception))
+        # The error has gone to the mailbox aw.err.
+        self.assertNotIn("cannot send as", worker.output)
         results = await self.user("results", "aw.res.pi")
         self.assertEqual((await anext(results)).subject, "pi.28")
         for name, subject in (("bob", "other"), ("eve", "pi"), ("results", "pi")):
@@ -60,7 +65,8 @@ class AccessTests(SystemTestCase):
             self.assertEqual(refused.exception.status, 401)
         with self.assertRaises(Refused):
             await reader.offer("default")
-        self.assertEqual(await (await self.user("olga", "olga")).letters("list"), {"letters": []})
+        letters = (await (await self.user("olga", "olga")).letters("list"))["letters"]
+        self.assertEqual([letter["subject"] for letter in letters], ["dump"])
         await broker.until("the access rules have refused")
 
     async def test_reload(self) -> None:
