@@ -186,13 +186,13 @@ class Administration:
         paused = self._state.queues.table.paused
         if name not in paused and len(paused) >= MOST_PAUSED:
             raise OperationFailed(f"at most {MOST_PAUSED} services can be paused", errors.FAILED)
-        self._state.queues.pause(name)
+        self._state.queues.pauses.pause(name)
         return shown.Done(note="until it is resumed" if self._state.store.is_durable else "until the broker ends")
 
     def _resume(self, request: requests.OneService) -> shown.Done:
         if request.service is None:
             return _call(self._state.outside.resume)
-        if not self._state.queues.resume(_service(request), self._now):
+        if not self._state.queues.pauses.resume(_service(request), self._now):
             raise OperationFailed("this service is not paused", errors.NOT_FOUND)
         return shown.Done()
 

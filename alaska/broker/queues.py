@@ -18,6 +18,7 @@ from alaska.broker.deliveries import Deliveries
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
+from alaska.broker.pauses import Pauses
 from alaska.broker.queue import WORK_PER_TICK, Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
@@ -71,6 +72,7 @@ class Queues:
             store, limits, clients, self._queues, self._room, self._deliveries, self._confirmations, self._refusals,
             self._dispatch, self._remove_waiting,
         )  # fmt: skip
+        self.pauses = Pauses(store, self._queues, self._dispatch)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -104,24 +106,6 @@ class Queues:
     def last_position(self) -> int:
         """The position of the newest message."""
         return self._position
-
-    def pause(self, service: bytes) -> None:
-        """Deliver nothing of a service until :meth:`resume`; its requests are accepted."""
-        self._queues.paused.add(service)
-        self._queues.open(QueueKind.SERVICE, service).pause()
-        self._store.set_paused(service, True)
-
-    def resume(self, service: bytes, now: float) -> bool:
-        """End the pause of a service; return False if it is not paused."""
-        if service not in self._queues.paused:
-            return False
-        self._queues.paused.discard(service)
-        self._store.set_paused(service, False)
-        queue = self._queues.open(QueueKind.SERVICE, service)
-        queue.resume()
-        self._dispatch(queue, now)
-        self._queues.remove_if_unused(queue)
-        return True
 
     def end_purged(self, message: Message, now: float) -> bool:
         """End a message that an administrator deletes, and tell its sender; return False if it is in flight."""

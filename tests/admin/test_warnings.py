@@ -45,7 +45,7 @@ class BrokerTests(BrokerTestCase):
         self.open("a", OFFER, credit=1)
         self.open("p", request(tracker=b"1"))
         self.do("a", confirm(b"1", 502))
-        self.broker.queues.pause(b"svc")
+        self.broker.queues.pauses.pause(b"svc")
         paused, dead = self.sentences()
         self.assertTrue(paused.startswith("paused services") and paused.endswith(": 1"), paused)
         self.assertIn("dead letters that are stored: 1;", dead)

@@ -396,13 +396,13 @@ class PausedTests(DurableTestCase):
     def test_stays_paused(self) -> None:
         """A paused service is still paused after a restart, and one that was resumed is not."""
         for service in (b"svc", b"other"):
-            self.broker.queues.pause(service)
+            self.broker.queues.pauses.pause(service)
         self.write()
-        self.broker.queues.resume(b"other", self.now)
+        self.broker.queues.pauses.resume(b"other", self.now)
         self.write()
         self.crash()
         self.assertEqual(self.broker.queues.table.paused, {b"svc"})
         self.open("w", OFFER, request(), credit=9)
         self.assertEqual(self.taken("w"), [])
-        self.broker.queues.resume(b"svc", self.now)
+        self.broker.queues.pauses.resume(b"svc", self.now)
         self.assertEqual(self.taken("w"), [b"job"])

@@ -151,7 +151,7 @@ class FiguresTests(FiguresCase):
     def test_paused(self) -> None:
         """Paused services are counted."""
         self.open("a", OFFER, credit=5)
-        self.broker.queues.pause(b"svc")
+        self.broker.queues.pauses.pause(b"svc")
         self.assertEqual(self.value("broker_services_paused"), 1)
 
     def test_clients(self) -> None:
