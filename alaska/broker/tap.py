@@ -8,6 +8,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
+from alaska.admin.http.checking import problems
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
 from alaska.authentication import Mechanism
@@ -51,7 +52,7 @@ class Options(BaseOptions):
     def postOptions(self) -> None:
         """Load the file and pass its settings to twistd; if it is invalid, exit with an error message."""
         if configuration_report.is_wanted(self):
-            checked = configuration_report.check_file(BrokerSettings, self["config"], self.parent)
+            checked = configuration_report.check_file(BrokerSettings, self["config"], self.parent, problems)
             raise configuration_report.report(self, [checked])
         self.loaded = starting.load_or_exit(load_broker, self["config"], BrokerSettings.file)
         self["config"] = self["config"] or BrokerSettings.file

@@ -17,7 +17,8 @@ from alaska.names import printable
 
 DEFAULT: Final = "default"
 """The origin of a value that is given neither in the file nor in the environment."""
-_SECRET = re.compile("pass|secret|token|credential|private|api.?key", re.IGNORECASE)
+_SECRET = re.compile("pass|pwd|secret|token|credential|private|bearer|(^|api|access|[^a-z])key$", re.IGNORECASE)
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 _NAME = re.compile(r"[0-9A-Za-z$\-_@.&+]+")
 
 
@@ -26,7 +27,7 @@ def in_force(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str]) ->
 
     The text gives the same settings when it is loaded without the environment, except for values that are not written:
     secrets, and values of the environment that a settings file cannot contain. In place of each is a comment. A value
-    in a free-form section is a secret if its name says so, such as ``password``.
+    in a free-form section is a secret if its name says so, such as ``password``, and so is any URL with a password.
     """
     entries = cls.entries().values()
     tree = replace(tree, children=tuple(KnownPaths(entries).in_effect(tree)))
@@ -109,7 +110,7 @@ def _lines(item: zpl.Item, level: int, path: str, is_secret: Callable[[str], boo
 
 def _value_line(item: zpl.Item, is_secret: bool) -> str:
     value, origin = item.value or "", printable(item.where)
-    if is_secret:
+    if is_secret or _URL_WITH_PASSWORD.search(value):
         return f"# {printable(item.name)} is not shown; it is given: {origin}"
     for quote in ('"', "'"):
         if quote not in value and _is_writable(item.name, value):

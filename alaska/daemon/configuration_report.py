@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,18 +34,35 @@ def is_wanted(options: Mapping[str, Any]) -> bool:
 
 
 def check_file(
-    cls: type[S], given: str | None, twistd: Mapping[str, Any] | None, environ: Mapping[str, str] = os.environ
+    cls: type[S],
+    given: str | None,
+    twistd: Mapping[str, Any] | None,
+    problems_of: Callable[[S, Path], list[str]],
+    environ: Mapping[str, str] = os.environ,
 ) -> Checked[S]:
     """Check the given file, or by default the default file, which need not exist.
 
-    ``twistd`` are twistd's options, which override some of the settings.
+    ``twistd`` are twistd's options, which override some of the settings. ``problems_of`` finds further problems; paths
+    are relative to its second argument.
     """
-    path = cls.file if given is None else given
-    return check(cls, path, environ, given is not None, lambda settings: _problems(settings, twistd or {}))
+
+    def problems(settings: S) -> list[str]:
+        found: list[str] = _unknown_users(settings)
+        # With chroot, files cannot be checked from here.
+        if (twistd or {}).get("chroot") is not None:
+            return found
+        folder = working_folder(settings, twistd or {}).absolute()
+        if not folder.is_dir():
+            section = "worker" if isinstance(settings, WorkerSettings) else "server"
+            return [*found, f"{section}/workdir: there is no folder {folder}"]
+        found += settings.missing_files(folder) + _misplaced(settings.created_files(), folder)
+        return found + problems_of(settings, folder)
+
+    return check(cls, cls.file if given is None else given, environ, given is not None, problems)
 
 
-def _problems(settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each setting with which the program would not start on this system."""
+def _unknown_users(settings: WorkerSettings | BrokerSettings) -> list[str]:
+    """Return a sentence for each user or group that this system does not have."""
     problems = []
     section = "worker" if isinstance(settings, WorkerSettings) else "server"
     for kind, find, name in (("user", uidFromString, settings.user), ("group", gidFromString, settings.group)):
@@ -55,13 +72,7 @@ def _problems(settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, An
             find(name)
         except KeyError:
             problems.append(f"{section}/{kind}: this system has no {kind} {shown(name)}")
-    # With chroot they cannot be checked from here.
-    if twistd.get("chroot") is not None:
-        return problems
-    folder = working_folder(settings, twistd).absolute()
-    if not folder.is_dir():
-        return [*problems, f"{section}/workdir: there is no folder {folder}"]
-    return problems + settings.missing_files(folder) + _misplaced(settings.created_files(), folder)
+    return problems
 
 
 def _misplaced(files: Mapping[str, Path | None], folder: Path) -> list[str]:

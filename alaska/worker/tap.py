@@ -12,6 +12,7 @@ from twisted.application.service import IService, Service
 from twisted.logger import Logger
 from twisted.python.usage import Options as BaseOptions
 
+from alaska.admin.http.checking import problems
 from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
 from alaska.authentication import Mechanism
@@ -84,11 +85,11 @@ class Options(BaseOptions):
 
 def _checked(given: str | None, twistd: Mapping[str, Any] | None) -> list[Checked[Any]]:
     """Check the worker's configuration file, and that of the embedded broker, if there is one."""
-    checked: list[Checked[Any]] = [configuration_report.check_file(WorkerSettings, given, twistd)]
+    checked: list[Checked[Any]] = [configuration_report.check_file(WorkerSettings, given, twistd, problems)]
     settings = checked[0].settings
     if settings.broker_embedded and settings.broker_config is not None:
         path = configuration_report.working_folder(settings, twistd or {}) / settings.broker_config
-        checked.append(configuration_report.check_file(BrokerSettings, str(path), twistd))
+        checked.append(configuration_report.check_file(BrokerSettings, str(path), twistd, problems))
     return checked
 
 

@@ -153,6 +153,8 @@ class OriginTests(SynchronousTestCase):
             (one("worker/auth/plain/password", "hunter2"), {}),
             ("", {"ALASKA_WORKER_AUTH_PLAIN_PASSWORD": "hunter2"}),
             (one("worker/scripts/env/db-password", "hunter2"), {}),
+            (one("worker/scripts/env/access_key", "hunter2"), {}),
+            (one("worker/scripts/env/db", "postgres://ann:hunter2@db.example/shop"), {}),
             ("", {"ALASKA_WORKER_SCRIPTS_ENV_API_TOKEN": "hunter2"}),
         ):
             lines = self.lines(text, environ)

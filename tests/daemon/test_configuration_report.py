@@ -89,6 +89,21 @@ class ReportTests(SynchronousTestCase):
         status, _, errors = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config")
         self.assertEqual((status, errors), (78, f"a.cfg:3: worker/workdir: there is no folder {folder}/missing\n"))
 
+    def test_files_of_http(self) -> None:
+        """The content of the files for HTTP is checked: each line of the tokens, and the certificate."""
+        (self.folder / "tokens").write_text("# users\nann all\nbob king 00\n")
+        (self.folder / "c.pem").write_text("nothing")
+        (self.folder / "m.cfg").write_text(
+            "http\n    endpoint = tcp://127.0.0.1:9998\n    tokens = tokens\n"
+            "    tls\n        certificate = c.pem\n        key = c.pem\n"
+        )
+        status, _, errors = self.run_in_folder("malamute", "-c", "m.cfg", "--check-config")
+        tokens = f"m.cfg:3: http/tokens: {self.folder.absolute()}/tokens"
+        first, second, third = errors.splitlines()
+        self.assertEqual((status, first), (78, f"{tokens}: line 2 must be USER ROLE KEY"))
+        self.assertTrue(second.startswith(f"{tokens}: line 3: the role must be view, send"))
+        self.assertTrue(third.startswith("m.cfg:5: http/tls/certificate: "))
+
     def test_missing_given_file(self) -> None:
         """A given file that is missing has status 78."""
         found = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config", ALASKA_WORKER_SCRIPTS_DIR=".")

@@ -32,11 +32,8 @@ def secured(site: Site, files: Files) -> IProtocolFactory:
 
     :raises ConfigurationError: a file cannot be used, or the extra ``tls`` is not installed.
     """
-    try:
-        from twisted.internet import ssl  # noqa: PLC0415  # an extra
-        from twisted.protocols.tls import TLSMemoryBIOFactory  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigurationError(f"http/tls needs the extra tls (pip install 'alaska-workers[tls]'): {error}") from None
+    context = context_of(files)
+    from twisted.protocols.tls import TLSMemoryBIOFactory  # noqa: PLC0415  # an extra
 
     class Secured(TLSMemoryBIOFactory):
         """Makes no connection if the site makes none."""
@@ -47,6 +44,19 @@ def secured(site: Site, files: Files) -> IProtocolFactory:
             channel = site.buildProtocol(addr)
             return None if channel is None else self.protocol(self, channel)
 
+    secured: IProtocolFactory = Secured(context, False, site)
+    return secured
+
+
+def context_of(files: Files) -> Any:  # noqa: ANN401  # of an extra
+    """Return the options of TLS for these files.
+
+    :raises ConfigurationError: a file cannot be used, or the extra ``tls`` is not installed.
+    """
+    try:
+        from twisted.internet import ssl  # noqa: PLC0415  # an extra
+    except ImportError as error:
+        raise ConfigurationError(f"http/tls needs the extra tls (pip install 'alaska-workers[tls]'): {error}") from None
     try:
         own, *chain = [ssl.Certificate.loadPEM(block).original for block in _blocks(files.certificate)]
         key = ssl.KeyPair.load(files.key.read_bytes(), _FILETYPE_PEM).original
@@ -62,8 +72,7 @@ def secured(site: Site, files: Files) -> IProtocolFactory:
         context.getContext()
     except Exception as error:  # OpenSSL has many, and each means the same.
         raise ConfigurationError(f"http/tls: the files cannot be used: {error or type(error).__name__}") from error
-    secured: IProtocolFactory = Secured(context, False, site)
-    return secured
+    return context
 
 
 def _blocks(path: Path) -> Iterable[bytes]:
