@@ -200,7 +200,10 @@ class SessionTests(UsersCase):
         answer = self.log_in(b'{"token": "T-ann"}')
         self.assertEqual((answer.status, answer.json), (200, {"user": "ann", "role": "all"}))
         value, *attributes = answer.headers["set-cookie"].split("; ")
-        self.assertEqual(attributes, ["Path=/", f"Max-Age={LONGEST_SECONDS:.0f}", "HttpOnly", "SameSite=Strict"])
+        expected = ["Path=/", f"Max-Age={LONGEST_SECONDS:.0f}", "HttpOnly", "SameSite=Strict"]
+        self.assertEqual(attributes, expected)
+        proxied = self.log_in(b'{"token": "T-ann"}', "X-Forwarded-Proto: https")
+        self.assertEqual(proxied.headers["set-cookie"].split("; ")[1:], [*expected, "Secure"])
         self.assertEqual(self.ask("GET", "/all", f"Cookie: {value}").body, b"ann")
         self.assertEqual(self.ask("GET", "/all", f"Cookie: {value}x").status, 401)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
+from alaska.errors import Refused
 from tests.ports import free_endpoint
 from tests.programs.http_case import HTTPCase
 
@@ -94,6 +95,23 @@ class HTTPTests(HTTPCase):
         self.assertEqual((await self.ask(broker, "GET", "/api/v1/queues", Authorization="Bearer T-ann"))[0], 403)
         metrics = (await self.ask(broker, "GET", "/metrics"))[2]
         self.assertIn(b'alaska_broker_commands_refused_total{reason="access"} 5.0', metrics)
+
+    async def test_reply_address(self) -> None:
+        """With access rules, nobody can take over the address that gets the replies to requests by HTTP."""
+        config = self.config(
+            "malamute.cfg",
+            f'mlm_server\n    bind\n        endpoint = "{self.endpoint}"\n    access\n        user = "anonymous"\n'
+            f'            open = ".*"\n            admin = "view"\n{self.http()}',
+        )
+        broker = self.twistd("-n", "malamute", "--config", str(config))
+        await broker.until("HTTP ready")
+        await broker.until("Broker ready")
+        addresses: list[str] = []
+        while not addresses:
+            clients = json.loads((await self.ask(broker, "GET", "/api/v1/clients"))[2])["items"]
+            addresses = [client["address"] for client in clients if client["address"]]
+        with self.assertRaises(Refused):
+            await self.client(addresses[0])
 
     async def test_public(self) -> None:
         """A program that other machines could ask without a token does not start, and says why."""

@@ -65,7 +65,7 @@ class Dispatch:
             user=who.user,
             key=who.key,
             address=_host_of(exchange),
-            is_secure=exchange.isSecure(),
+            is_secure=exchange.isSecure() or headers.get("x-forwarded-proto") == b"https",
             cookie=who.cookie,
             is_valid=partial(self._is_valid, exchange, route),
         )

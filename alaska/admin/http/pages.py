@@ -32,6 +32,10 @@ from alaska.names import address_of
 STOPPING = "the program is stopping"
 
 
+ROLE = "alaska.http"
+"""How the address for replies begins: access rules let nobody have it, or mail to it except who has been asked."""
+
+
 @dataclass(frozen=True)
 class Access:
     """How the pages reach the broker of this process: its endpoint, the network, and the access rules.
@@ -122,7 +126,7 @@ class _Gateway:
         self._access = access
         self._network = access.make_network()
         self.messages = Messages(
-            parts.reactor, self._make_client, address_of("HTTP"), access.may, time, access.is_in_flight
+            parts.reactor, self._make_client, address_of(ROLE), access.may, time, access.is_in_flight
         )
         self.events = EventStreams(parts.reactor, self._make_client, access.may, time)
 
