@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import zmq
 from txzmq import ZmqEndpoint, ZmqEndpointType
@@ -58,12 +58,7 @@ class RouterLink:
 
     def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
-        kind = UserRouter if self.has_users else Router
-        socket = self._socket = kind(
-            self._factory,
-            lambda frames: received(frames.pop(0), frames),
-            lambda frames, is_full: gone(frames[0], is_full),
-        )
+        socket = self._socket = self._make_socket(received, lambda frames, is_full: gone(frames[0], is_full))
         # Message tracking needs a thread of pyzmq's; start it before descriptors can run out.
         socket.prepare_tracking()
         # A send to a closed connection fails with an error, instead of dropping the message silently.
@@ -83,6 +78,13 @@ class RouterLink:
             self._near = f"inproc://router-{next(numbers)}"
             socket.addEndpoints([ZmqEndpoint(ZmqEndpointType.bind, self._near)])
             self._shared.serve([*(bind.endpoint for bind in self._binds), *self.bound], self._near, self._factory)
+
+    def _make_socket(
+        self, received: Callable[[bytes, list[bytes]], int | None], unsent: Callable[[Sequence[bytes], bool], None]
+    ) -> Router:
+        if self.has_users:
+            return UserRouter(self._factory, received, unsent)
+        return Router(self._factory, lambda frames: received(frames.pop(0), frames), unsent)
 
     def _bind(self, socket: Router, bind: Bind) -> str:
         """Bind an endpoint; return it, with the port that the system chose."""

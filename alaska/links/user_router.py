@@ -31,12 +31,16 @@ def is_chosen(routing_id: bytes) -> bool:
 
 
 class UserRouter(Router):
-    """See the module; connections within the process are not affected, since they choose random routing ids."""
+    """See the module; connections within the process are not affected, since they choose random routing ids.
+
+    ``received`` gets the routing id and the other frames. Sending takes no longer than with :class:`Router` until there
+    is a client that has chosen its routing id.
+    """
 
     def __init__(
         self,
         factory: ZmqFactory,
-        received: Callable[[list[bytes]], int | None],
+        received: Callable[[bytes, list[bytes]], int | None],
         unsent: Callable[[Sequence[bytes], bool], None],
     ) -> None:
         self._descriptors: dict[bytes, int | None] = {}
@@ -44,7 +48,15 @@ class UserRouter(Router):
         # Those that were closed since all messages had been read: a message from one of them may be that of the ended
         # connection, or of a new one.
         self._closed: set[int] = set()
-        super().__init__(factory, received, unsent)
+
+        def heard(frames: list[bytes]) -> int | None:
+            peer = frames.pop(0)
+            if is_chosen(peer):
+                self._note(peer)
+            return received(peer, frames)
+
+        super().__init__(factory, heard, unsent)
+        self._send_now = self._send
         at = f"inproc://ended-{next(numbers)}"
         self.socket.monitor(at, zmq.Event.DISCONNECTED)
         self._ended = Pair(factory, self._note_ended)
@@ -52,18 +64,15 @@ class UserRouter(Router):
         self._ended.socket.set(zmq.RCVHWM, 0)
         self._ended.addEndpoints([ZmqEndpoint(ZmqEndpointType.connect, at)])
 
-    def receive(self, socket: zmq.Socket[bytes]) -> list[bytes]:
-        """See :class:`Router`; note the connection of the message."""
-        try:
-            frames = super().receive(socket)
-        except zmq.Again:
+    def _read(self) -> bool:
+        is_dry = super()._read()
+        if is_dry:
             self._closed.clear()
-            raise
-        if is_chosen(frames[0]):
-            self._note(frames[0])
-        return frames
+        return is_dry
 
     def _note(self, peer: bytes) -> None:
+        """Note the connection of the message that is being received, which has the chosen routing id ``peer``."""
+        self._send = self._send_if_present  # type: ignore[method-assign]  # from the first chosen routing id on
         assert self._header is not None
         before = self._descriptors.get(peer, -1)
         if before is None:
@@ -104,14 +113,14 @@ class UserRouter(Router):
                 return
             self._note_ended(frames)
 
-    def _send(self, frames: Sequence[bytes], last: zmq.Frame | None = None) -> bool:
+    def _send_if_present(self, frames: Sequence[bytes], last: zmq.Frame | None = None) -> bool:
         peer = frames[0]
         if is_chosen(peer):
             self._read_reports()
             if peer not in self._descriptors:
                 self._unsent(frames, False)
                 return False
-        return super()._send(frames, last)
+        return self._send_now(frames, last)
 
     def shutdown(self) -> None:
         """See :class:`Router`."""
