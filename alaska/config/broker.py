@@ -101,7 +101,7 @@ class BrokerSettings(Settings):
         "server/log/file", PATH, None,
         "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
     log_rotate: tuple[int | None, int | None] = setting(
-        "server/log/rotate", ROTATION, "1000000 100",
+        "server/log/rotate", ROTATION, "10000000 10",
         "Size at which the log file is renamed and a new one begun, and how many renamed files are kept.", live=True)
     lockfile: Path | None = setting(
         "server/lockfile", PATH, None, "PID file; a second broker with the same file does not start.")

@@ -97,7 +97,7 @@ class WorkerSettings(Settings):
         "worker/log/file", PATH, None,
         "Log file; without it, the log goes to the standard output, or of a daemon to `twistd.log`.")
     log_rotate: tuple[int | None, int | None] = setting(
-        "worker/log/rotate", ROTATION, "1000000 100",
+        "worker/log/rotate", ROTATION, "10000000 10",
         "Size at which the log file is renamed and a new one begun, and how many renamed files are kept.", live=True)
     log_requests: bool = setting(
         "worker/log/requests", FLAG, "1", "Log each request and each message that a script sends.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ class LogFile:
         self._has_failed = False
         self._is_in_line = False
         self._descriptor = self._open()
-        self._size = os.fstat(self._descriptor).st_size
+        self._note_opened()
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
@@ -52,6 +53,12 @@ class LogFile:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _note_opened(self) -> None:
+        status = os.fstat(self._descriptor)
+        self._size = status.st_size
+        # Something like /dev/stdout must not be renamed.
+        self._is_regular = stat.S_ISREG(status.st_mode)
 
     def write(self, text: str) -> None:
         """Buffer a text, until :meth:`flush`."""
@@ -73,7 +80,8 @@ class LogFile:
             self.on_recovered(lost, reason)
 
     def _write(self, octets: bytes) -> None:
-        if self.most_octets is not None and self._size and self._size + len(octets) > self.most_octets:
+        is_full = self.most_octets is not None and self._size and self._size + len(octets) > self.most_octets
+        if is_full and self._is_regular:
             self._rotate()
         left = memoryview(b"\n" + octets if self._is_in_line else octets)
         self._has_failed = False
@@ -96,26 +104,35 @@ class LogFile:
             self._rotate()
 
     def _rotate(self) -> None:
-        numbers = sorted(self._numbers(), reverse=True)
         # A folder that cannot be written is no reason to lose lines: the file grows by as much before the next attempt.
         self._size = 0
         with suppress(OSError):
-            for number in numbers:
-                old = self._numbered(number)
-                if self.most_files is not None and number >= max(self.most_files, 1):
-                    old.unlink()
-                else:
-                    old.rename(self._numbered(number + 1))
-            if self.most_files == 0:
-                self.path.unlink()
-            else:
-                self.path.rename(self._numbered(1))
+            # Another program has renamed the file, which may have numbered files of its own here.
+            if not self._is_moved():
+                self._rename_all()
             self._reopen()
 
-    def _numbers(self) -> list[int]:
-        names = (path.name for path in self.path.parent.glob(f"{self.path.name}.*"))
-        ends = (name.rpartition(".")[2] for name in names)
-        return [int(end) for end in ends if end.isascii() and end.isdigit() and len(end) < 10]
+    def _is_moved(self) -> bool:
+        """Return whether the name belongs to another file than the open one, or to none."""
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except OSError:
+            return True
+
+    def _rename_all(self) -> None:
+        """Rename the files that are numbered without a gap, beginning with 1, and the open one."""
+        last = 0
+        while self._numbered(last + 1).exists():
+            last += 1
+        for number in range(last, 0, -1):
+            if self.most_files is not None and number >= max(self.most_files, 1):
+                self._numbered(number).unlink()
+            else:
+                self._numbered(number).rename(self._numbered(number + 1))
+        if self.most_files == 0:
+            self.path.unlink()
+        else:
+            self.path.rename(self._numbered(1))
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
@@ -129,13 +146,12 @@ class LogFile:
             self._reopen()
 
     def _reopen(self) -> None:
-        with suppress(OSError):
-            if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
-                return
+        if not self._is_moved():
+            return
         new = self._open()
         os.close(self._descriptor)
         self._descriptor = new
-        self._size = os.fstat(new).st_size
+        self._note_opened()
         self._is_in_line = False
 
     def close(self) -> None:

@@ -84,13 +84,41 @@ class WriteTests(FileCase):
 
     def test_other_names(self) -> None:
         """Files whose names only resemble those of rotated files are left alone."""
-        for name in ("a.log.old", "a.log.01x", "b.log.1"):
+        names = ("a.log.old", "a.log.01x", "b.log.1", "a.log.3", "a.log.20261127", "a.log.1.gz")
+        for name in names:
             (self.folder / name).write_text(name)
         file = self.file(10, 1)
         for number in range(3):
             self.log(file, f"line {number}\n")
-        for name in ("a.log.old", "a.log.01x", "b.log.1"):
+        for name in names:
             self.assertEqual(self.content()[name], name)
+
+    def test_fewer_files(self) -> None:
+        """If fewer renamed files are to be kept than there are, the others are removed."""
+        for number in range(1, 9):
+            (self.folder / f"a.log.{number}").write_text(f"{number}")
+        file = self.file(10, 2)
+        file.rotate()
+        self.assertEqual(self.content(), {"a.log": "", "a.log.1": "", "a.log.2": "1"})
+
+    def test_renamed_by_another(self) -> None:
+        """A file that another program has renamed and replaced is opened again instead, and its files stay."""
+        file = self.file(10, 1)
+        self.log(file, "line 1\n")
+        self.path.rename(self.folder / "a.log.1")
+        self.path.write_text("")
+        self.log(file, "line 2\n")
+        self.assertEqual(self.content(), {"a.log": "line 2\n", "a.log.1": "line 1\n"})
+
+    def test_no_file(self) -> None:
+        """What is no regular file, such as a pipe, is not renamed."""
+        os.mkfifo(self.path)
+        reading = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reading)
+        file = self.file(10, 1)
+        for _ in range(3):
+            self.log(file, "123456789\n")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["a.log"])
 
     def test_reopened(self) -> None:
         """After the file was renamed, it is opened again by its name."""
