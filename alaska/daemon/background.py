@@ -19,6 +19,8 @@ from typing import Any
 from twisted.internet.interfaces import IReactorDaemonize
 from zope.interface import alsoProvides
 
+from alaska.daemon.signals import restore_signals
+
 EX_FAILED = 1
 EXIT_SECONDS = 3.0
 POLL_SECONDS = 0.02
@@ -48,6 +50,7 @@ class BackgroundStart:
         child = os.fork()
         if child:
             os.close(writing)
+            restore_signals()
             # Without exit handlers: the child runs them.
             os._exit(_wait(reading, child))
         os.close(reading)

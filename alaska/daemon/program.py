@@ -65,7 +65,7 @@ class Program(MultiService):
         :raises SystemExit: one of them cannot start.
         """
         if self._twistd:
-            defer_signals()
+            defer_signals(self._remove_pid_file)
             self._pid_lock = lock(Path(self._twistd.get("pidfile") or os.devnull))
             self._reactor.callWhenRunning(self._signals.install)
         run_on_monotonic_time(self._reactor)
@@ -90,8 +90,9 @@ class Program(MultiService):
     def _failed(self, error: AlaskaError) -> SystemExit:
         _log.critical("{error}", error=error)
         status = status_of(error)
-        self._background.failed(str(error), status)
+        # First: who starts the program may look for the file as soon as it knows.
         self._remove_pid_file()
+        self._background.failed(str(error), status)
         # twistd has replaced sys.stderr by its log.
         if sys.__stderr__ is not None:
             with suppress(OSError, ValueError):

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from _thread import start_new_thread
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -23,10 +23,12 @@ from alaska.interfaces import Reactor
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 DEFERRED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGQUIT)
-"""Signals that are deferred during startup, and never end a program."""
+"""Further signals that are deferred during startup; they never end a program."""
 
 _pending: set[int] = set()
 """Signals that arrived before their handlers were installed; global, like the handlers."""
+_clean_ups: list[Callable[[], None]] = []
+"""What is called before a program ends that is stopped twice during startup."""
 
 
 class Signals:
@@ -61,7 +63,7 @@ class Signals:
             if number != signal.SIGUSR1 or signal.getsignal(number) in (signal.SIG_DFL, None, _defer):
                 signal.signal(number, self._dump if number == signal.SIGQUIT else self._note)
         for pending in sorted(_pending - {signal.SIGQUIT}):
-            self._note(pending, None)
+            (self._stop if pending in STOPPING else self._note)(pending, None)
         _pending.clear()
 
     # The handlers interrupt the main thread anywhere, so they only schedule calls in the reactor.
@@ -92,11 +94,7 @@ class Signals:
     def _end(self, number: int) -> None:
         """End the program at once, as by the default action of the signal."""
         self._clean_up()
-        for stream in (sys.__stdout__, sys.stdout):
-            with suppress(Exception):  # The program must end even if the last lines cannot be written.
-                stream.flush()  # type: ignore[union-attr]
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        _die(number)
 
     # In the reactor
 
@@ -125,12 +123,37 @@ def _log_dump(log: Logger, running: list[str], threads: list[str]) -> None:
         log.warn("{text}", text=text)
 
 
-def defer_signals(numbers: Iterable[int] = DEFERRED) -> None:
-    """Defer signals until :meth:`Signals.install`, unless they have a handler already."""
-    for number in numbers:
-        if signal.getsignal(number) in (signal.SIG_DFL, None):
+def _die(number: int) -> None:
+    for stream in (sys.__stdout__, sys.stdout):
+        with suppress(Exception):  # The program must end even if the last lines cannot be written.
+            stream.flush()  # type: ignore[union-attr]
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def defer_signals(clean_up: Callable[[], None] | None = None) -> None:
+    """Defer signals until :meth:`Signals.install`, unless they have a handler already.
+
+    So a program that is stopped during startup ends properly, as soon as it has started. The second signal to stop ends
+    it at once, after ``clean_up``.
+    """
+    if clean_up is not None:
+        _clean_ups[:] = [clean_up]
+    for number in (*STOPPING, *DEFERRED):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, None):
             signal.signal(number, _defer)
 
 
+def restore_signals() -> None:
+    """End a process by the signals to stop, as by default: one that only waits for the start of another."""
+    for number in STOPPING:
+        if signal.getsignal(number) is _defer:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _defer(number: int, _frame: FrameType | None) -> None:
+    if number in STOPPING and not _pending.isdisjoint(STOPPING):
+        for clean_up in _clean_ups:
+            clean_up()
+        _die(number)
     _pending.add(number)
