@@ -221,12 +221,14 @@ class BrokerService(OperatedService):
 
     def status(self) -> str:
         """Return the numbers of clients, commands, deliveries and dead letters."""
-        if self.broker is None or not self.serves:
+        administration = self.administration()
+        if administration is None:
             return "another broker serves the endpoint"
-        counters = self.broker.counters
+        overview = administration.overview()
+        totals = overview.totals
         return (
-            f"{len(self.broker.clients)} clients, {counters.received} commands received, "
-            f"{counters.delivered} messages delivered, {counters.dead_lettered} dead letters"
+            f"{overview.clients} clients, {totals.commands} commands received, "
+            f"{totals.delivered} messages delivered, {totals.dead_lettered} dead letters"
         )
 
     def stopService(self) -> None:
