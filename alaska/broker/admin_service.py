@@ -29,6 +29,8 @@ from alaska.names import printable
 
 ADDRESS = b"alaska.admin"
 MAX_REQUEST_OCTETS = 16 * 1024
+MOST_HELD = 16
+"""The maximum number of answers that are held for clients that do not read, one for each."""
 REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
 Refusal = Callable[[Client, Level, bool], str]
 _SUMMARY = SUMMARY.encode()
@@ -49,6 +51,7 @@ class AdminService:
         self._queues = queues
         self._counters = counters
         self._refusal = refusal
+        self._held: dict[Client, mlm.MailboxDeliver] = {}
 
     def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
         """Carry out a request of a client, or refuse it; the answer may come later."""
@@ -110,10 +113,27 @@ class AdminService:
         if client.address:
             mail = mlm.MailboxSend(client.address, command.subject, command.tracker, 0, (content,))
             self._queues.send_mail(mail, ADDRESS, self._administration.now())
-        elif client.is_plain and client.is_ready and self._administration.is_connected(client):
+        elif client.is_plain:
             # It has no mailbox. A credit client would have to confirm it.
-            answered = mlm.MailboxDeliver(ADDRESS, b"", command.subject, command.tracker, (content,))
-            client.deliver(answered, len(content))
+            self._deliver(client, mlm.MailboxDeliver(ADDRESS, b"", command.subject, command.tracker, (content,)))
+
+    def _deliver(self, client: Client, answer: mlm.MailboxDeliver) -> None:
+        """Send an answer to a client without a mailbox, or hold it while there is too much that it has not read."""
+        if not self._administration.is_connected(client):
+            return
+        client.recheck_is_full()
+        if client.is_ready:
+            client.deliver(answer, len(answer.content[0]))
+        elif len(self._held) < MOST_HELD:
+            # A client that has asked for more before it has read this loses the rest.
+            self._held.setdefault(client, answer)
+
+    def tick(self) -> None:
+        """Send what is held, as far as its clients have read."""
+        if self._held:
+            held, self._held = self._held, {}
+            for client, answer in held.items():
+                self._deliver(client, answer)
 
 
 def _who(client: Client) -> str:

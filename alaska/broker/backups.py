@@ -22,6 +22,8 @@ from alaska.interfaces import IBackup, IStore
 
 IDLE_SECONDS = 30.0
 """A backup that is not read in-band for so long is deleted, since it takes disk space."""
+ABANDONED_SECONDS = 3.0
+"""A backup that is not read in-band for so long is deleted if another one is wanted: its client may have ended."""
 NO_STORE = (
     "the broker has no store that could be backed up: its messages are in memory (mlm_server/store/path; of an "
     "embedded broker: worker/broker/store)"
@@ -69,6 +71,8 @@ class Backups:
         """
         if not self._store.is_durable:
             raise OperationFailed(NO_STORE, errors.NOT_IMPLEMENTED)
+        if self._in_band is not None and self._now() - self._used_at > ABANDONED_SECONDS:
+            self.close()
         if self._is_busy:
             raise OperationFailed("another backup is being made or read; try again later", errors.FAILED)
         self._is_busy = True

@@ -176,6 +176,7 @@ class Broker:
         if not self._state.started:
             self._state.started = now
         self.administration.tick(now)
+        self._admin_service.tick()
         self.access.tick(now)
         if wall is not None:
             self.queues.wall_offset = wall - now

@@ -79,8 +79,11 @@ def main(arguments: list[str]) -> None:
     try:
         react(run)
     except SystemExit:
-        # If a signal has ended the reactor, there is no status.
-        raise SystemExit(statuses[0] if statuses else _INTERRUPTED) from None
+        if statuses:
+            raise SystemExit(statuses[0]) from None
+        # A signal has ended the reactor. Python would report what is still awaited.
+        streams.write_line("alas: interrupted; no backup is written", sys.stderr)
+        os._exit(_INTERRUPTED)
 
 
 def print_size(octets: int, file: Path) -> int:

@@ -11,7 +11,8 @@ from zope.interface import implementer
 
 from alaska import errors
 from alaska.admin import requests
-from alaska.broker.backups import IDLE_SECONDS, Backups
+from alaska.broker.backups import ABANDONED_SECONDS, IDLE_SECONDS, Backups
+from alaska.broker.flow_control import FlowLimits
 from alaska.errors import OperationFailed, StoreError
 from alaska.interfaces import IBackup, IStore
 from alaska.mlm import commands as mlm
@@ -120,6 +121,16 @@ class BackupsTests(LogCase):
         error = self.assertRaises(StoreError, self.backups.read, requests.BackupPart(id=number, at=0))
         self.assertEqual(str(error), "the backup cannot be read: Input/output error")
 
+    def test_abandoned(self) -> None:
+        """A backup that is not read gives way to another one soon, since its client may have ended."""
+        number = self.begin()
+        self.now += ABANDONED_SECONDS
+        self.fails(errors.FAILED, self.backups.begin)
+        self.now += 1
+        self.backups.begin()
+        self.assertTrue(self.made.is_closed)
+        self.fails(errors.NOT_FOUND, self.backups.read, requests.BackupPart(id=number, at=0))
+
     def test_idle(self) -> None:
         """A backup that is not read any more is deleted, and this is logged."""
         number = self.begin()
@@ -187,6 +198,22 @@ class InBandTests(BrokerTestCase, LogCase):
         for _ in range(20_000):
             self.send("read-backup", id=begun["id"], at=0, limit=8000)
         self.assertLess(len(self.answers()), 2000)
+
+    def test_held_answer(self) -> None:
+        """An answer for a client that has not read earlier ones is sent when it has read them."""
+        self.broker.flows.limits = FlowLimits(octets=5000)
+        self.send("backup")
+        self.durable.asked[0].callback(FakeBackup())
+        (begun,) = self.answers()
+        self.router.unread.add(b"admin")
+        for _ in range(20):
+            self.send("read-backup", id=begun["id"], at=0, limit=8000)
+        self.assertLess(len(self.answers()), 20)
+        self.broker.tick(self.now)
+        self.assertEqual(self.answers(), [])
+        self.router.unread.discard(b"admin")
+        self.broker.tick(self.now)
+        self.assertEqual(len(self.answers()), 1)
 
     def test_refused(self) -> None:
         """A client without the right gets an answer that says so."""
