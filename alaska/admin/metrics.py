@@ -13,8 +13,8 @@ from math import inf, isinf
 from time import perf_counter
 from typing import NamedTuple
 
-from prometheus_client import Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import Metric, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
@@ -24,8 +24,28 @@ from alaska.admin.pages import Matches
 from alaska.errors import Refused
 from alaska.system.histogram import Reading
 
-MOST_OF_TIME = 0.02
-"""The maximum part of the time that is spent on metrics, however often they are asked for."""
+MOST_OF_TIME = 0.01
+"""The maximum part of the time in which metrics of one format are made, however often they are asked for."""
+
+
+class Format(NamedTuple):
+    """A format of metrics: its content type, and what encodes the families of Prometheus's own."""
+
+    content_type: str
+    encode: Callable[[Collector], bytes]
+
+
+TEXT = Format("text/plain; version=0.0.4; charset=utf-8", generate_latest)
+OPENMETRICS = Format("application/openmetrics-text; version=1.0.0; charset=utf-8", openmetrics.generate_latest)
+
+
+def _format_for(accept: str) -> Format:
+    """Return the format that a header ``Accept`` asks for.
+
+    The library chooses as many content types as there are versions to ask for, and fails if one is no number.
+    """
+    wanted = {each.partition(";")[0].strip().lower() for each in accept.split(",")}
+    return OPENMETRICS if "application/openmetrics-text" in wanted else TEXT
 
 
 class Exposition(NamedTuple):
@@ -52,7 +72,7 @@ class MetricsPage:
         self._sources = sources
         self._further = further
         self._clock = clock
-        # Here and below, by content type: there are as many as choose_encoder knows, which are few.
+        # Here and below, by content type, of which there are two.
         self._kept: dict[str, tuple[float, Exposition]] = {}
         self._waiting: dict[str, list[Deferred[Exposition]]] = {}
 
@@ -61,7 +81,7 @@ class MetricsPage:
 
         The Deferred fails if a source does.
         """
-        _, content_type = choose_encoder(accept)
+        content_type = _format_for(accept).content_type
         fresh_until, exposition = self._kept.get(content_type, (0.0, None))
         if exposition is not None and self._clock() < fresh_until:
             return succeed(exposition)
@@ -112,19 +132,23 @@ class DetailsPage:
         """The names of the families."""
         return list(self._details)
 
+    def wait(self, name: str) -> float:
+        """Return in how many seconds details of a family may be asked for; infinite while they are being made."""
+        return max(0.0, self._free_at.get(name, 0.0) - self._clock())
+
     def exposition(self, name: str, matches: Matches, accept: str = "") -> Deferred[Exposition]:
         """Return the details of one family, for the names that match; the Deferred fails if the source does.
 
         :raises Refused: there is no such family, or it is too early for another answer; the text says when it is not.
         """
-        begin = self._clock()
         details = self._details.get(name)
         if details is None:
             raise Refused(f"the family must be one of {', '.join(self._details)}")
-        wait = self._free_at.get(name, begin) - begin
+        wait = self.wait(name)
         if wait > 0.0:
             raise Refused("these details are being made" if isinf(wait) else f"ask for details again in {wait:.1f} s")
         self._free_at[name] = inf
+        begin = self._clock()
         return ensureDeferred(self._make(name, details, matches, accept, begin))
 
     async def _make(self, name: str, details: Details, matches: Matches, accept: str, begin: float) -> Exposition:
@@ -153,10 +177,9 @@ def _written(filled: Iterable[Filled], further: Iterable[Metric], accept: str) -
 
     The library writes a line in 4 to 6 us, which would take too long for the number of lines here.
     """
-    encode, content_type = choose_encoder(accept)
-    is_openmetrics = content_type.startswith("application/openmetrics-text")
-    lines = [line for family, values in filled for line in _lines(family, values, is_openmetrics)]
-    return Exposition(content_type, "".join(lines).encode() + encode(_Collector(further)))
+    chosen = _format_for(accept)
+    lines = [line for family, values in filled for line in _lines(family, values, chosen is OPENMETRICS)]
+    return Exposition(chosen.content_type, "".join(lines).encode() + chosen.encode(_Collector(further)))
 
 
 def _lines(family: Family, values: Values, is_openmetrics: bool) -> Iterator[str]:

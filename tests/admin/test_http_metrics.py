@@ -54,7 +54,16 @@ class MetricsTests(HTTPCase):
 
     def test_strange_accept(self) -> None:
         """Whatever the header Accept is, there is an answer."""
-        for accept in ("", "*/*", "text/html", ";;;", "\xff", "application/openmetrics-text;version=9;q=x"):
+        openmetrics = "application/openmetrics-text"
+        for accept in (
+            "",
+            "*/*",
+            "text/html",
+            ";;;",
+            "\xff",
+            f"{openmetrics};version=9;q=x",
+            f"{openmetrics};version=a",
+        ):
             self.assertEqual(self.ask("GET", "/metrics", f"Accept: {accept}").status, 200, accept)
 
     def test_detailed(self) -> None:

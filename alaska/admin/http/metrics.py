@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, isinf
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
@@ -53,7 +54,7 @@ class MetricsPages:
         except PatternError as error:
             raise HTTPRefused(400, f"the argument service is no pattern: {error}") from error
         except Refused as error:
-            raise _later(error) from error
+            raise _later(error, self._details.wait(asked.arguments["family"])) from error
         return ensureDeferred(_answer(found))
 
 
@@ -69,5 +70,6 @@ async def _answer(found: Deferred[Exposition]) -> Answer:
     return Answer(200, octets, content_type.encode())
 
 
-def _later(error: AlaskaError) -> HTTPRefused:
-    return HTTPRefused(503, str(error), headers={b"Retry-After": b"1"})
+def _later(error: AlaskaError, seconds: float = 0.0) -> HTTPRefused:
+    wait = 1 if isinf(seconds) else max(1, ceil(seconds))
+    return HTTPRefused(503, str(error), headers={b"Retry-After": b"%d" % wait})
