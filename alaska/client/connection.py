@@ -88,9 +88,17 @@ class Connection:
         self.refused: Callable[[errors.ClientError], None] = lambda _error: None
         """Called whenever the broker refuses, after a reconnect, the connection or a subscription or offer that it
         accepted before. The client stays open, and tries to connect again."""
+        self._refusal = ""
         self._refused_writes = 0
         self.malformed = 0
         """The number of messages from the broker that could not be decoded."""
+
+    @property
+    def fault(self) -> str:
+        """Why there is no connection, as far as the broker or the handshake has said; otherwise empty."""
+        if self.is_connected:
+            return ""
+        return self._refusal or ("" if self._link is None else self._link.fault)
 
     @property
     def is_connected(self) -> bool:
@@ -248,7 +256,7 @@ class Connection:
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        self.refused_since = None
+        self.refused_since, self._refusal = None, ""
         if self._connecting is not None and not self._connecting.called:
             self._connecting.callback(None)
         else:
@@ -256,6 +264,7 @@ class Connection:
 
     def refused_again(self, error: errors.ClientError) -> None:
         """See :class:`alaska.mlm.listener.Listener`; also called if the link is refused again."""
+        self._refusal = str(error)
         if self.refused_since is None:
             self.refused_since = self._reactor.seconds()
             words = "{address}: {error}; trying again"

@@ -130,9 +130,11 @@ class WorkerService(OperatedService):
     def readiness(self) -> list[Check]:
         """Return the conditions under which the worker is ready."""
         is_connected = self._client is not None and self._client.is_connected
+        fault = self._client.fault if self._client is not None else ""
+        alone = fault or f"no broker answers at {self._settings.broker_endpoint}"
         pause = "the worker is stopping" if not self.running else DRAINING if self.is_draining else None
         return [
-            check("connection", None if is_connected else f"no broker answers at {self._settings.broker_endpoint}"),
+            check("connection", None if is_connected else alone),
             check("pool", STUCK if self._watchdog.is_exhausted else None),
             check("intake", pause),
         ]

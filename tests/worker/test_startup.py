@@ -99,6 +99,16 @@ class RefusedLaterTests(WorkerCase):
         self.assertEqual(str(refusal), "the broker does not accept this user name and password any more")
         self.assertEqual(self.logged(LogLevel.critical), [f"the worker cannot work: {refusal}"])
 
+    def test_health(self) -> None:
+        """Health says why the broker refuses the worker, until it is accepted again."""
+        self.restart(accepts=False)
+        self.pass_time(0.9)
+        reason = "the broker does not accept this user name and password any more"
+        self.assertEqual([each.reason for each in self.worker.readiness() if not each.ok], [reason])
+        self.restart(accepts=True)
+        self.pass_time(2)
+        self.assertEqual([each for each in self.worker.readiness() if not each.ok], [])
+
     def test_accepted_again(self) -> None:
         """A worker that is refused while a file of passwords is replaced goes on."""
         for _ in range(5):
