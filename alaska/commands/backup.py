@@ -42,19 +42,19 @@ exit status:
 example: alas backup monday.backup -e ipc:///run/alaska/broker"""
 
 
-def main(arguments: list[str]) -> None:
-    """Write the backup, print its size, and exit with a status."""
-    parser = Parser(prog="alas backup", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to write; an earlier backup is replaced")
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    result = Parser(prog="alas backup", description=_DESCRIPTION, epilog=_EPILOG)
+    result.add_argument("file", type=Path, metavar="FILE", help="the file to write; an earlier backup is replaced")
     endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    parser.add_argument(
+    result.add_argument(
         "-e",
         "--endpoint",
         default=endpoint,
         help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
     )
-    add_options(parser)
-    parser.add_argument(
+    add_options(result)
+    result.add_argument(
         "-t",
         "--timeout",
         type=_seconds,
@@ -62,11 +62,17 @@ def main(arguments: list[str]) -> None:
         metavar="S",
         help="how long the broker may take to make the backup, in s (default: %(default)g)",
     )
-    options = parser.parse_args(arguments)
+    return result
+
+
+def main(arguments: list[str]) -> None:
+    """Write the backup, print its size, and exit with a status."""
+    reader = parser()
+    options = reader.parse_args(arguments)
     try:
         credentials = Credentials.of(options, os.environ)
     except ValueError as error:
-        parser.error(str(error))
+        reader.error(str(error))
     statuses: list[int] = []
 
     def run(reactor: Reactor) -> Deferred[None]:
