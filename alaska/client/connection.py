@@ -65,8 +65,7 @@ class Connection:
         _check_text(endpoint, "an endpoint")
         _check_credentials(*credentials)
         opening = _opening(to_octets(address), to_octets(acts_for))
-        to_number(most_messages, MOST_POSITION, "most_messages")
-        to_number(most_octets, MOST_POSITION, "most_octets")
+        _check_limits(most_messages=most_messages, most_octets=most_octets)
         self.endpoint = endpoint
         self.address = to_text(opening.address)
         self._credentials = credentials
@@ -349,6 +348,11 @@ def _opening(address: bytes, acts_for: bytes) -> mlm.ConnectionOpen:
     for name in (address, acts_for):
         check(mlm.ConnectionOpen(name))
     return mlm.ConnectionOpen(address, {**ABOUT, "for": acts_for} if acts_for else ABOUT)
+
+
+def _check_limits(**limits: int) -> None:
+    for name, most in limits.items():
+        to_number(most, MOST_POSITION, name)
 
 
 def _check_text(value: object, what: str) -> None:
