@@ -66,7 +66,7 @@ class PasswordChecks:
                 sharing.append(answer)
             else:
                 answer(None)
-        elif self._free or self._has_room(address):
+        elif self._free or self._make_room(address):
             self._sharing[digest] = [answer]
             self._waiting.setdefault(address, deque()).append((digest, known, password))
             self.waiting += 1
@@ -74,9 +74,21 @@ class PasswordChecks:
         else:
             answer(None)
 
-    def _has_room(self, address: str) -> bool:
+    def _make_room(self, address: str) -> bool:
+        """Return whether a check of an address may wait; it may take the place of one of an address with more."""
         of_address = len(self._waiting.get(address, ()))
-        return self.waiting < MOST_WAITING and of_address < MOST_WAITING_OF_ADDRESS
+        if of_address >= MOST_WAITING_OF_ADDRESS:
+            return False
+        if self.waiting < MOST_WAITING:
+            return True
+        most = max(self._waiting.values(), key=len)
+        if len(most) <= of_address + 1:
+            return False
+        digest, _known, _password = most.pop()
+        self.waiting -= 1
+        for answer in self._sharing.pop(digest):
+            answer(None)
+        return True
 
     def _recall(self, digest: bytes, now: float) -> bool | None:
         is_right, until = self._remembered.pop(digest, (False, float("-inf")))

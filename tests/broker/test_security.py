@@ -14,7 +14,7 @@ from alaska.authentication import Attempt, Bind, CurveKeys, Entry, KeyPair, Mech
 from alaska.broker.credentials import Credentials, read_credentials
 from alaska.broker.exposure import exposed
 from alaska.broker.limits import Limits
-from alaska.broker.password_checks import MOST_WAITING_OF_ADDRESS, RIGHT_SECONDS, WRONG_SECONDS
+from alaska.broker.password_checks import MOST_WAITING, MOST_WAITING_OF_ADDRESS, RIGHT_SECONDS, WRONG_SECONDS
 from alaska.broker.security import THREADS, Security
 from alaska.broker.service import BrokerService
 from alaska.client import Client
@@ -127,6 +127,21 @@ class HashedTests(HashedCase):
         self.assertEqual(self.security.counters.unchecked, len(later))
         login = self.log_in(b"ann", b"other", "198.51.100.1")
         for _ in range(2 + THREADS):
+            check, done = self.running.pop(0)
+            done(check())
+        self.assertEqual(self.entries(login), [Entry.GRANTED])
+
+    def test_many_addresses(self) -> None:
+        """If a few addresses take all the room for checks, one of another address takes the place of one of theirs."""
+        floods = [
+            [self.log_in(b"joe", b"%d-%d" % (address, number), f"192.0.2.{address}") for number in range(60)]
+            for address in range(MOST_WAITING // MOST_WAITING_OF_ADDRESS)
+        ]
+        before = self.security.counters.unchecked
+        login = self.log_in(b"ann", b"other", "198.51.100.1")
+        self.assertEqual(self.entries(login), [None])
+        self.assertEqual(self.security.counters.unchecked, before + 1)
+        for _ in range(len(floods) + 1 + THREADS):
             check, done = self.running.pop(0)
             done(check())
         self.assertEqual(self.entries(login), [Entry.GRANTED])
