@@ -211,7 +211,8 @@ class StoreState(Snapshot, frozen=True, kw_only=True):
 
     ``batches`` is how many groups of changes were written, ``rows`` of how many rows, and in how many seconds;
     ``commit_seconds`` is the part of them in which the disk was waited for. ``file_octets`` are those of the file and
-    its write-ahead log, ``free_octets`` those that are free on their disk; None if there is no file.
+    its write-ahead log, ``free_octets`` those that are free on their disk; None if there is no file. ``last_backup`` is
+    when a client has read a backup to its end, since the broker started.
     """
 
     durable: bool
@@ -229,6 +230,7 @@ class StoreState(Snapshot, frozen=True, kw_only=True):
     most_octets: int | None
     file_octets: int | None
     free_octets: int | None
+    last_backup: float | None = None
 
 
 class Limit(Snapshot, frozen=True, kw_only=True):

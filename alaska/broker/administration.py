@@ -55,6 +55,7 @@ class Administration:
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
         self.backups = Backups(state.store, self.now)
+        state.last_backup = lambda: self.backups.last
         snapshots, do = self.snapshots, self.turns.do
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),

@@ -32,23 +32,26 @@ NO_STORE = (
 
 @implementer(IBackup)
 class _Open:
-    """A backup that is being read; ``closed`` is called when it is closed."""
+    """A backup that is being read; ``closed`` is called when it is closed, and told whether its end was read."""
 
-    def __init__(self, backup: IBackup, closed: Callable[[], None]) -> None:
+    def __init__(self, backup: IBackup, closed: Callable[[bool], None]) -> None:
         self._backup = backup
-        self._closed: Callable[[], None] | None = closed
+        self._closed: Callable[[bool], None] | None = closed
+        self._has_ended = False
         self.octets = backup.octets
 
     def read(self, at: int, most: int) -> bytes:
         """See :class:`IBackup`."""
-        return self._backup.read(at, most)
+        octets = self._backup.read(at, most)
+        self._has_ended = at + len(octets) >= self.octets
+        return octets
 
     def close(self) -> None:
         """See :class:`IBackup`."""
         closed, self._closed = self._closed, None
         if closed is not None:
             self._backup.close()
-            closed()
+            closed(self._has_ended)
 
 
 class Backups:
@@ -63,6 +66,8 @@ class Backups:
         self._in_band: IBackup | None = None
         self._id = ""
         self._used_at = 0.0
+        self.last: float | None = None
+        """When the last backup was read to its end, in the broker's time."""
 
     def make(self) -> Deferred[IBackup]:
         """Make a backup; another one can be made when it is closed.
@@ -84,8 +89,10 @@ class Backups:
         self._log.info("a backup of {octets} octets was made", octets=backup.octets)
         return _Open(backup, self._freed)
 
-    def _freed(self) -> None:
+    def _freed(self, was_read: bool) -> None:
         self._is_busy = False
+        if was_read:
+            self.last = self._now()
 
     def _not_made(self, failure: Failure) -> Failure:
         self._is_busy = False

@@ -30,7 +30,10 @@ class Outside:
 
 @dataclass
 class BrokerState:
-    """The parts of a broker. ``close_client`` ends a session; ``started`` is in the broker's time."""
+    """The parts of a broker.
+
+    ``close_client`` ends a session; ``last_backup`` returns when a backup was read to its end. Times are the broker's.
+    """
 
     clients: Clients
     queues: Queues
@@ -42,3 +45,4 @@ class BrokerState:
     close_client: Callable[[Client], None]
     started: float = 0.0
     outside: Outside = field(default_factory=Outside)
+    last_backup: Callable[[], float | None] = lambda: None

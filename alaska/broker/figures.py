@@ -106,6 +106,9 @@ ROWS = Family("alaska_store_batch_rows", HISTOGRAM, "Rows that a batch writes or
 WRITE = Family("alaska_store_write_seconds", HISTOGRAM, "Time to write a batch, with its commit.")
 FILE = Family("alaska_store_file_bytes", GAUGE, "Size of the store's file and its write-ahead log.")
 FREE = Family("alaska_store_disk_free_bytes", GAUGE, "Octets that are free on the disk of the store.")
+BACKUP = Family(
+    "alaska_store_last_backup_timestamp_seconds", GAUGE, "When a client has read a backup to its end, since the start."
+)
 COMMIT = Family("alaska_store_commit_seconds", HISTOGRAM, "Time of the commit, in which SQLite waits for the fsync.")
 
 FAMILIES = (
@@ -113,7 +116,7 @@ FAMILIES = (
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
-    LOGINS, PAUSED, WORKERS, FILE, FREE,
+    LOGINS, PAUSED, WORKERS, FILE, FREE, BACKUP,
 )  # fmt: skip
 
 
@@ -218,3 +221,5 @@ def _of_store(store: StoreState) -> Iterator[Filled]:
     if store.file_octets is not None and store.free_octets is not None:
         yield FILE, one(store.file_octets)
         yield FREE, one(store.free_octets)
+    if store.last_backup is not None:
+        yield BACKUP, one(store.last_backup)

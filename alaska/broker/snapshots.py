@@ -121,6 +121,7 @@ class BrokerSnapshots:
         each = (none, none, none) if measures is None else (measures.rows, measures.write, measures.commit)
         rows, write, commit = (histogram.read() for histogram in each)
         disk = None if measures is None else measures.disk()
+        last_backup = self._state.last_backup()
         return shown.StoreState(
             durable=bool(store.is_durable),
             shared=bool(store.is_shared),
@@ -137,6 +138,7 @@ class BrokerSnapshots:
             most_octets=store.most_octets,
             file_octets=None if disk is None else disk.octets,
             free_octets=None if disk is None else disk.free,
+            last_backup=None if last_backup is None else self.time(last_backup),
         )
 
     def limits(self) -> shown.Limits:

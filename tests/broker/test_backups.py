@@ -110,9 +110,12 @@ class BackupsTests(LogCase):
             found += part
         self.assertEqual(found, CONTENT)
         self.fails(errors.NOT_FOUND, self.backups.end, requests.OneBackup(id="other"))
+        self.assertIsNone(self.backups.last)
+        self.now = 7.0
         self.backups.end(requests.OneBackup(id=number))
         self.assertTrue(self.made.is_closed)
         self.fails(errors.NOT_FOUND, self.backups.read, requests.BackupPart(id=number, at=0))
+        self.assertEqual(self.backups.last, 7.0)
 
     def test_unreadable(self) -> None:
         """If a part cannot be read from the disk, the error says why."""
@@ -137,11 +140,12 @@ class BackupsTests(LogCase):
         for _ in range(3):
             self.now += IDLE_SECONDS
             self.backups.tick()
-            self.backups.read(requests.BackupPart(id=number, at=0))
+            self.backups.read(requests.BackupPart(id=number, at=0, limit=1))
         self.now += IDLE_SECONDS + 1
         self.backups.tick()
         self.assertTrue(self.made.is_closed)
         self.assertIn("a backup is deleted, since it was not read for 30 s", self.logged())
+        self.assertIsNone(self.backups.last)
         self.backups.make()
 
 
@@ -180,6 +184,17 @@ class InBandTests(BrokerTestCase, LogCase):
         self.send("end-backup", id=begun["id"])
         self.assertEqual(self.answers(), [{"done": True, "count": None, "note": ""}])
         self.assertEqual(len(self.broker.queues.table), 0)
+        self.send("store")
+        self.assertIsNone(self.answers()[0]["last_backup"])
+        self.send("backup")
+        self.durable.asked[1].callback(FakeBackup())
+        (begun,) = self.answers()
+        self.broker.tick(self.now, 1000.0)
+        self.send("read-backup", id=begun["id"], at=0)
+        self.send("end-backup", id=begun["id"])
+        self.answers()
+        self.send("store")
+        self.assertEqual(self.answers()[0]["last_backup"], 1000.0)
 
     def test_client_that_has_left(self) -> None:
         """Whoever has the routing id of a client that has left does not get its answer."""

@@ -10,6 +10,7 @@ from alaska.admin.families import Filled, Kind, Selected
 from alaska.broker import measured
 from alaska.broker.details import details
 from alaska.broker.figures import (
+    BACKUP,
     COMMIT,
     FAILURES,
     FAMILIES,
@@ -58,7 +59,7 @@ class FiguresTests(FiguresCase):
         self.open("a", OFFER, credit=1)
         self.open("p", request(), request())
         shown = self.shown()
-        of_files = {family.name for family in (ROWS, WRITE, COMMIT, FAILURES, FILE, FREE)}
+        of_files = {family.name for family in (ROWS, WRITE, COMMIT, FAILURES, FILE, FREE, BACKUP)}
         expected = {family.name for family in FAMILIES} - {SERVING.name} - of_files
         self.assertEqual(sorted(family.name for family, _ in shown), sorted(expected))
         for family, values in shown:
