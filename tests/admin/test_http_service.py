@@ -147,9 +147,9 @@ class _Listening(Clock):
     code: int | None = errno.EADDRINUSE
     closed = 0
 
-    def listenTCP(self, port: int, factory: object, interface: str = "") -> Any:  # noqa: N802
+    def listenTCP(self, port: int, factory: object, backlog: int, interface: str) -> Any:  # noqa: N802
         """Listen, unless another process does."""
-        del factory
+        del factory, backlog
         if self.code is not None:
             raise CannotListenError(interface, port, OSError(self.code, "why"))
         return self

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 
 from alaska.access import ANONYMOUS
 from alaska.admin.http.answers import Answer, in_json
+from alaska.admin.http.loop_share import LoopShare
 from alaska.admin.http.message_fields import STATUSES
 from alaska.admin.http.routes import Asked, Route
 from alaska.admin.http.users import Role
@@ -29,11 +30,12 @@ RESOURCES: Mapping[str, tuple[tuple[str, str, Mapping[str, str]], ...]] = {
 """Further paths of operations: method, path, and what the path says."""
 
 
-def operation_routes(administered: IAdministered, path: str) -> list[Route]:
+def operation_routes(administered: IAdministered, path: str, share: LoopShare | None = None) -> list[Route]:
     """Return the routes of all operations of a broker or worker, below a path.
 
     What changes nothing is asked with GET and has its arguments in the query; the others are asked with POST and have
-    them in the body, in JSON. Some have a path of their own besides (:data:`RESOURCES`).
+    them in the body, in JSON. Some have a path of their own besides (:data:`RESOURCES`). With ``share``, they have only
+    that of the time.
     """
     routes = []
     for name, operation in administered.operations.items():
@@ -41,17 +43,22 @@ def operation_routes(administered: IAdministered, path: str) -> list[Route]:
             continue
         method = "POST" if operation.is_change else "GET"
         for verb, below, fixed in ((method, name, {}), *RESOURCES.get(name, ())):
-            routes.append(_route(administered, operation, verb, f"{path}/{below}", fixed))
+            routes.append(_route(administered, operation, verb, f"{path}/{below}", fixed, share))
     return routes
 
 
 def _route(
-    administered: IAdministered, operation: Operation, method: str, path: str, fixed: Mapping[str, str]
+    administered: IAdministered,
+    operation: Operation,
+    method: str,
+    path: str,
+    fixed: Mapping[str, str],
+    share: LoopShare | None,
 ) -> Route:
     return Route(
         method,
         path,
-        partial(_perform, administered, operation.name),
+        partial(_perform, share, administered, operation.name),
         Role[operation.level.name],
         operation.doc,
         {200: ("Success.", operation.returns)},
@@ -61,8 +68,11 @@ def _route(
     )
 
 
-def _perform(administered: IAdministered, name: str, asked: Asked) -> Deferred[Answer]:
-    return ensureDeferred(_answer(administered, name, asked))
+def _perform(share: LoopShare | None, administered: IAdministered, name: str, asked: Asked) -> Deferred[Answer]:
+    def perform() -> Deferred[Answer]:
+        return ensureDeferred(_answer(administered, name, asked))
+
+    return perform() if share is None else share.do(perform)
 
 
 async def _answer(administered: IAdministered, name: str, asked: Asked) -> Answer:

@@ -81,7 +81,7 @@ class Contents:
         parts.sessions.is_valid = self.is_valid
         routes += table.login_routes(Login(parts.reactor, parts.users, parts.sessions, self.decide))
         for path, administered in self.administered:
-            routes += operation_routes(administered, path)
+            routes += operation_routes(administered, path, parts.share)
         routes += self.routes
         if self.access is None:
             return Pages(table.table(routes), everybody_may, lambda: None, lambda: None)

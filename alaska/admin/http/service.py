@@ -20,6 +20,7 @@ from alaska.admin.http.dispatch import Dispatch
 from alaska.admin.http.exchange import Exchange
 from alaska.admin.http.figures import figures
 from alaska.admin.http.gate import Gate, MayAdminister
+from alaska.admin.http.loop_share import LoopShare
 from alaska.admin.http.routes import Routes
 from alaska.admin.http.sessions import Sessions
 from alaska.admin.http.site import Site
@@ -75,6 +76,7 @@ class Parts:
         self.reactor = reactor
         self.users = Users(endpoint.tokens)
         self.sessions = Sessions()
+        self.share = LoopShare(reactor)
 
 
 class Pages:
@@ -136,6 +138,7 @@ class HTTPService(Service):
         self._retry: IDelayedCall | None = None
         self._factory: Any = None
         self.site: Site | None = None
+        self._parts: Parts | None = None
 
     @property
     def bound(self) -> str | None:
@@ -157,7 +160,7 @@ class HTTPService(Service):
         """
         super().startService()
         endpoint = self._endpoint
-        parts = Parts(self._reactor, endpoint)
+        parts = self._parts = Parts(self._reactor, endpoint)
         self.pages = self._make_pages(parts)
         gate = Gate(
             parts.users,
@@ -184,7 +187,7 @@ class HTTPService(Service):
         at = self._endpoint.at
         host = {"*": "", "localhost": "127.0.0.1"}.get(at.host, at.host)
         try:
-            self._port = self._reactor.listenTCP(at.port, self._factory, interface=host)
+            self._port = self._reactor.listenTCP(at.port, self._factory, self._endpoint.connections, host)
         except CannotListenError as error:
             code = getattr(error.socketError, "errno", None)
             if code != errno.EADDRINUSE:
@@ -215,3 +218,5 @@ class HTTPService(Service):
             await maybeDeferred(port.stopListening)
         if self.site is not None:
             self.site.close_all()
+        if self._parts is not None:
+            self._parts.share.close()
