@@ -148,20 +148,25 @@ def file_observer() -> ILogObserver:
 
 
 def syslog_observer() -> ILogObserver:
-    """Return the observer that writes the log to syslog, each line of a text as one message."""
+    """Return the observer that writes the log to syslog, each line of an entry as one message."""
     syslog.openlog(selection.prefix, 0, syslog.LOG_USER)
-    is_verbose = selection.is_verbose
+    as_json = JsonFormat()
 
     def observe(event: LogEvent) -> None:
+        # The selection is read each time, since a reload may change it.
         level = event.get("log_level") or LogLevel.info
-        if is_verbose or id(level) in FROM_INFO_ON:
-            lines = escaped(formatEvent(event)).split("\n")
-            place = event.get("log_system") or event.get("log_namespace") or "-"
-            for number, line in enumerate(lines):
-                text = f"[{place}] {'' if number == 0 else chr(9)}{line}"
-                syslog.syslog(_PRIORITIES[level], text.encode("utf-8", "backslashreplace").decode())
+        if selection.is_verbose or id(level) in FROM_INFO_ON:
+            text = as_json.event(event) if selection.style == "json" else _with_place(event)
+            for line in text.rstrip("\n").split("\n"):
+                syslog.syslog(_PRIORITIES[level], line.encode("utf-8", "backslashreplace").decode())
 
     return cast("ILogObserver", provider(ILogObserver)(observe))
+
+
+def _with_place(event: LogEvent) -> str:
+    """Return an event as text; its further lines begin with the place and a tab."""
+    place = event.get("log_system") or event.get("log_namespace") or "-"
+    return f"[{place}] " + escaped(formatEvent(event)).replace("\n", f"\n[{place}] \t")
 
 
 def reopen() -> None:

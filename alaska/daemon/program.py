@@ -140,6 +140,8 @@ class Program(MultiService):
     def status(self) -> str:
         """Return the state of the program in one line."""
         state = "draining; " if self.is_draining else ""
+        if not self.running:
+            state = "stopping; "
         return state + "; ".join(text for text in (service.status() for service in self.operated) if text)
 
     def _running(self) -> list[str]:

@@ -90,7 +90,7 @@ class ServiceManager:
     def stopping(self) -> None:
         """Tell that the program stops, and ask for time for as long as it does."""
         self._is_stopping = True
-        self._notifier.send(STOPPING=1)
+        self._notifier.send(STOPPING=1, STATUS=self._line())
         self._extend()
 
     def _tick(self) -> None:

@@ -219,7 +219,24 @@ class ServiceManagerTests(SystemTestCase):
         await self.alas("-s", "slow")
         await worker.until("subject: slow")
         worker.send_signal(signal.SIGTERM)
-        await until(lambda: self.received("STOPPING=1\nEXTEND_TIMEOUT_USEC="))
+        await until(lambda: self.received("STOPPING=1\nSTATUS=stopping; connected"))
+
+    async def test_watchdog(self) -> None:
+        """There are signs of life twice in the time of the watchdog, and none while the program stands still."""
+        os.environ["WATCHDOG_USEC"] = "600000"
+        worker = await self.start_worker(self.worker_config())
+        for _ in range(2):
+            self.received("")
+            self.messages = ""
+            await until(lambda: self.received("WATCHDOG=1"))
+        worker.send_signal(signal.SIGSTOP)
+        await deferLater(reactor, 0.2, lambda: None)
+        self.received("")
+        self.messages = ""
+        await deferLater(reactor, 1.0, lambda: None)
+        self.assertFalse(self.received("WATCHDOG=1"), self.messages)
+        worker.send_signal(signal.SIGCONT)
+        await until(lambda: self.received("WATCHDOG=1"))
 
 
 class PidFileTests(SystemTestCase):

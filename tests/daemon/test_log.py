@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import syslog
@@ -148,3 +149,17 @@ class ObserverTests(ChooseCase):
                 (syslog.LOG_ALERT, "[test] worse"),
             ],
         )
+
+    def test_syslog_as_json(self) -> None:
+        """With JSON each entry is one message; a reload changes the format and the level."""
+        self.choose(to_syslog=True)
+        sent: list[str] = []
+        self.patch(syslog, "openlog", lambda *_arguments: None)
+        self.patch(syslog, "syslog", lambda _priority, text: sent.append(text))
+        logger = Logger("test", observer=LogPublisher(log.syslog_observer()))
+        log.prepare(WorkerSettings(log_format="json", verbose=True)).apply()
+        self.addCleanup(log.prepare(WorkerSettings()).apply)
+        logger.debug("a\n{x}", x=7)
+        (text,) = sent
+        found = json.loads(text)
+        self.assertEqual((found["level"], found["msg"], found["x"]), ("debug", "a\n7", 7))
