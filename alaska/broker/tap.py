@@ -29,6 +29,7 @@ from alaska.message import Retention
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
 from alaska.system.threads import Threads
+from alaska.traces.service import Recording
 
 _log = Logger()
 
@@ -152,7 +153,10 @@ def makeService(options: Options) -> IService:
     reload_rules(service, file)
     reload_limits(service, file)
     file.add(log.LIVE, log.prepare)
-    contents = Contents()
+    recording = Recording(reactor, "alaska-broker")
+    if settings.traces_spans:
+        recording.setServiceParent(program)
+    contents = Contents(spans=lambda: recording.spans)
     add_broker(contents, service, settings, make_network)
     serve(reactor, settings, contents, program, [service])
     return program

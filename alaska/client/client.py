@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -56,6 +56,9 @@ from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.traces.context import TraceContext, add_to
 
+if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import Spans
+
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
 
 DEAD_LETTER_SERVICE = "alaska.letters"
@@ -81,7 +84,7 @@ class Client(SendingClient):
     ``credit`` that calls :meth:`ask` gets its deliveries without limit, and confirms each automatically on arrival.
 
     ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
-    broker that drains accepts theirs.
+    broker that drains accepts theirs. ``spans`` records a span for each message that is sent (docs/traces.md).
     """
 
     def __init__(
@@ -100,12 +103,14 @@ class Client(SendingClient):
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
         acts_for: Text = "",
+        spans: Spans | None = None,
     ) -> None:
         for call in (deliver, confirmed):
             if call is not None and not callable(call):
                 raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
         credentials = username, password, curve
         super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
+        self._spans = None if spans is None else spans.of_client(endpoint, self.address)
         self._queue = DeliveryQueue()
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
@@ -183,6 +188,19 @@ class Client(SendingClient):
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         expires = to_milliseconds(timeout if expiry is None else expiry)
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
+        if self._spans is None:
+            return self._ask_with(command, timeout, needs_offer, trace)
+        span = self._spans.send(command, trace)
+        try:
+            asked = self._ask_with(command, timeout, needs_offer, span.context)
+        except Exception as error:
+            span.end(error)
+            raise
+        return asked.addBoth(span.ended)
+
+    def _ask_with(
+        self, command: mlm.ServiceSend, timeout: float, needs_offer: bool, trace: TraceContext | None
+    ) -> Deferred[Delivery]:
         if trace is not None:
             add_to(command.properties, trace)
         check(command)
@@ -190,6 +208,7 @@ class Client(SendingClient):
         self._reply_credit.before_request()
         self._machine.send(command)
         self._reply_credit.sent_request()
+        tracker = to_text(command.tracker)
         asked = self._trackers.ask(tracker, command.subject, needs_offer).addTimeout(timeout, self._reactor)
         return asked.addBoth(self._reply_credit.ended_request)
 

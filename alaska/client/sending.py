@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 from twisted.internet.defer import Deferred
 
 from alaska import errors
@@ -11,6 +13,11 @@ from alaska.client.trackers import Trackers, new_tracker
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.traces.context import TraceContext, add_to
+
+if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import ClientSpans
+
+SendCommand: TypeAlias = "mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend"
 
 
 class SendingClient(Connection):
@@ -22,6 +29,7 @@ class SendingClient(Connection):
     """
 
     _stream: bytes | None = None
+    _spans: ClientSpans | None = None
     _trackers: Trackers
 
     def produce(self, stream: Text) -> Deferred[None]:
@@ -92,12 +100,19 @@ class SendingClient(Connection):
         command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers))
         self._send(command, trace)
 
-    def _send(
-        self,
-        command: mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend,
-        trace: TraceContext | None,
-        stream: bytes | None = None,
-    ) -> None:
+    def _send(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> None:
+        if self._spans is None:
+            self._send_with(command, trace, stream)
+            return
+        span = self._spans.send(command, trace, stream)
+        try:
+            self._send_with(command, span.context, stream)
+        except Exception as error:
+            span.end(error)
+            raise
+        span.end()
+
+    def _send_with(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> None:
         if trace is not None:
             add_to(command.properties, trace)
         check(command)

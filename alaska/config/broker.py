@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from alaska.access import AccessRules
 from alaska.authentication import Bind, Mechanism
-from alaska.config import http
+from alaska.config import http, traces
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
 from alaska.config.certificates import read_client_keys, read_pair
@@ -74,6 +74,7 @@ class BrokerSettings(Settings):
         ),
         "Patterns": ("mlm_server/clients/patterns", "mlm_server/patterns"),
         "HTTP": http.PATHS,
+        "Traces": ("server/traces",),
         "Daemon and log": (
             "server/background",
             "server/workdir",
@@ -218,6 +219,7 @@ class BrokerSettings(Settings):
     retain_streams: tuple[tuple[bytes, Retention], ...] = setting(
         "mlm_server/stream/retain/stream", RETENTION, None,
         "Retention of one stream, in place of the general `count`, `size` and `age`.", repeated=True)
+    traces_spans: bool = traces.spans("server/traces/spans")
     http_endpoint: str | None = http.endpoint()
     http_tokens: Path | None = http.tokens()
     http_hosts: tuple[str, ...] = http.hosts()
@@ -249,6 +251,7 @@ class BrokerSettings(Settings):
     def conflicts(self) -> list[str]:
         """Return a sentence for each combination of settings that prevents the broker from starting."""
         found = http.conflicts(self)
+        found += traces.conflicts("server/traces/spans", self.traces_spans)
         if len(self.bind_mechanisms) != len(self.endpoints) and len(set(self.bind_mechanisms)) > 1:
             found.append(
                 f"{self.variable('mlm_server/bind/endpoint')} replaces endpoints with different mechanisms: "

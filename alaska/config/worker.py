@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from alaska.config import http
+from alaska.config import http, traces
 from alaska.config.certificates import read_pair, read_public_key
 from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
@@ -71,6 +71,7 @@ class WorkerSettings(Settings):
         "Pool": ("worker/pool",),
         "Key-value store": ("worker/kv",),
         "HTTP": http.PATHS,
+        "Traces": ("worker/traces",),
         "Daemon and log": (
             "worker/background",
             "worker/workdir",
@@ -203,6 +204,7 @@ class WorkerSettings(Settings):
         "worker/lockfile", PATH, None, "PID file; a second worker with the same file does not start.")
     user: str | None = setting("worker/user", NAME, None, "User of the operating system that the worker runs as.")
     group: str | None = setting("worker/group", NAME, None, "Group of the operating system that the worker runs as.")
+    traces_spans: bool = traces.spans("worker/traces/spans")
     http_endpoint: str | None = http.endpoint()
     http_tokens: Path | None = http.tokens()
     http_hosts: tuple[str, ...] = http.hosts()
@@ -222,6 +224,7 @@ class WorkerSettings(Settings):
     def conflicts(self) -> list[str]:
         """Refuse LuaJIT in threads for scripts in the sandbox, which could end the worker, and incomplete keys."""
         conflicts = http.conflicts(self)
+        conflicts += traces.conflicts("worker/traces/spans", self.traces_spans)
         if (self.curve_key is None) is not (self.curve_server_key is None):
             given, missing = ("key", "server-key") if self.curve_server_key is None else ("server-key", "key")
             conflicts.append(f"worker/auth/curve/{missing} must be given as well as worker/auth/curve/{given}")

@@ -6,7 +6,9 @@ redelivers the requests of a worker that is killed. Requests that end together a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
+from time import time_ns
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -54,6 +56,8 @@ class Intake:
         self._checks = 0
         self._pauses: set[Pause] = set()
         self.gives_credit = True
+        self.settled: Callable[[Request, int, int], None] | None = None
+        """Called with each confirmed request, its status, and when its confirmation began, in ns since 1970."""
         self.unconfirmed = 0
         """The number of requests that were received and not confirmed yet."""
 
@@ -171,11 +175,12 @@ class Intake:
 
     def _confirm_all(self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str]]) -> None:
         are_sends_safe = all(is_flushed for is_flushed, _ in flushes)
-        for request, status, reason in ended:
-            if are_sends_safe:
-                self._confirm(request, status, reason)
-            else:
-                self._confirm(request, errors.INTERNAL_ERROR, SENDS_LOST)
+        began = 0 if self.settled is None else time_ns()
+        for request, given, why in ended:
+            status, reason = (given, why) if are_sends_safe else (errors.INTERNAL_ERROR, SENDS_LOST)
+            self._confirm(request, status, reason)
+            if self.settled is not None:
+                self.settled(request, status, began)
 
     def _confirm(self, request: Request, status: int, reason: str) -> None:
         octets = to_octets(reason) if reason else b""

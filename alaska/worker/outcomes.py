@@ -11,7 +11,7 @@ from alaska import errors
 from alaska.config import WorkerSettings
 from alaska.errors import ScriptError, ScriptNotFound
 from alaska.interfaces import Reactor
-from alaska.lua.request import Outcome, Request, Send
+from alaska.lua.request import Mark, Outcome, Request, Send
 from alaska.names import printable
 from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
@@ -19,6 +19,7 @@ from alaska.worker.partial_results import PartialResults
 from alaska.worker.reports import Reporter
 from alaska.worker.request_log import RequestLog
 from alaska.worker.retries import Retries
+from alaska.worker.tracing import RunTracing
 
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
 
@@ -27,6 +28,7 @@ class Outcomes:
     """Processes the outcomes of requests, and confirms each request in the end.
 
     ``submit`` runs a request again. ``intake`` returns the worker's flow control, which begins with the service.
+    ``tracing`` records the runs, if it is set.
     """
 
     _log = Logger()
@@ -45,6 +47,7 @@ class Outcomes:
         self._partial = partial
         self._submit = submit
         self._intake = intake
+        self.tracing: RunTracing | None = None
         self._retries = Retries(reactor, self._run_again)
         self._reporter = Reporter(*self._reports_of(settings))
         self.configure(settings)
@@ -83,10 +86,13 @@ class Outcomes:
         intake.record_seconds(outcome.seconds)
         summary = self._partial.pop(request)  # before anything can fail: another request may get the same id
         error = self._outbox.process(request, outcome, intake.record_sender) or outcome.error
+        marks: tuple[Mark, ...] = ()
         if summary is not None:
             for sender in summary.senders:
                 intake.record_sender(sender)
-            error = summary.error or error
+            error, marks = summary.error or error, summary.marks
+        if self.tracing is not None:
+            self.tracing.ended(request, outcome, marks + outcome.marks, error)
         if outcome.broken is not None:
             self._reporter.report_broken(request, outcome.broken)
         is_retried = error is not None and self._may_retry(request, error)
@@ -109,7 +115,7 @@ class Outcomes:
 
     def _run_again(self, request: Request) -> None:
         self._intake().backoff_ended()
-        self._submit(request)
+        self._submit(request if self.tracing is None else self.tracing.begin(request))
 
     def cancel_retries(self) -> None:
         """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""

@@ -12,9 +12,11 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.errors import ScriptError
-from alaska.lua.request import Outcome, Request
+from alaska.lua.request import Mark, Outcome, Request
 from alaska.worker.senders import Sink, flush_sender
 
+MOST_MARKS = 128
+"""The maximum number of marks that are kept for one request (lua/world/tracing.lua)."""
 FLUSH_SECONDS = 1.0
 """How long a call of a script waits until the broker has the messages that the script has sent before."""
 
@@ -24,10 +26,11 @@ Process = Callable[[Request, Outcome, Callable[[Sink], None]], "ScriptError | No
 
 @dataclass(slots=True)
 class Summary:
-    """The partial results of one request: the connections that its messages were sent over, and the last error."""
+    """The partial results of one request: the connections that its messages were sent over, the last error, marks."""
 
     senders: set[Sink] = field(default_factory=set)
     error: ScriptError | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 class PartialResults:
@@ -70,6 +73,8 @@ class PartialResults:
     def _process_partial(self, request: Request, outcome: Outcome) -> None:
         summary = self._summaries.setdefault(id(request), Summary())
         summary.error = self._process(request, outcome, summary.senders.add) or summary.error
+        if outcome.marks:
+            summary.marks = (summary.marks + outcome.marks)[:MOST_MARKS]
 
     def _flush(self, request: Request, flushed: Future[None]) -> None:
         summary = self._summaries.get(id(request), Summary())

@@ -14,7 +14,7 @@ from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
 from alaska.admin.measured import ConnectionState
 from alaska.authentication import CurveKeys
-from alaska.client import Client, Delivery, to_octets
+from alaska.client import Client, Delivery, to_octets, to_text
 from alaska.client.keys import load
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
@@ -28,6 +28,7 @@ from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
 from alaska.traces.context import of_run
+from alaska.traces.service import Recording
 from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described, listed
@@ -42,6 +43,7 @@ from alaska.worker.partial_results import PartialResults
 from alaska.worker.requester import Requester
 from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState
+from alaska.worker.tracing import RunTracing
 from alaska.worker.watchdog import Watchdog
 
 ASK_PART = 0.8
@@ -59,7 +61,7 @@ class WorkerService(OperatedService):
 
     ``make_network`` and ``make_runner`` are called after the service has started, and after the fork of a daemon; the
     latter gets the function that answers the calls of scripts. ``refused`` is called when the worker cannot work:
-    the broker refuses it, or its endpoint cannot be used.
+    the broker refuses it, or its endpoint cannot be used. ``recording`` records spans; it starts before.
     """
 
     _log = Logger()
@@ -72,6 +74,7 @@ class WorkerService(OperatedService):
         make_runner: Callable[[Call], Runner],
         refused: Callable[[AlaskaError], None],
         make_pool: MakePool = Pool,
+        recording: Recording | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -85,6 +88,7 @@ class WorkerService(OperatedService):
         self._kv: KeyValues | None = None
         self._call: Call | None = None
         self._make_runner = make_runner
+        self._recording = recording
         self.measures = WorkerMeasures()
         self._outbox = Outbox(settings, self._senders, Output(), self.measures)
         self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process)
@@ -164,6 +168,7 @@ class WorkerService(OperatedService):
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
+        self._trace()
         self._summary_sender = SummarySender(self._reactor, self._client, self.administration.summary)
         self._mail_service = MailService(
             self._reactor, self._client, self.administration, lambda: self._settings.admin_open
@@ -171,6 +176,13 @@ class WorkerService(OperatedService):
         self._summary_sender.start()
         self._membership = Membership(self._reactor, settings, self._client, self._joined, self._refused)
         self._membership.start()
+
+    def _trace(self) -> None:
+        """Record the runs of scripts, if spans are recorded."""
+        if self._recording is not None and self._recording.provider is not None:
+            service, endpoint = self._settings.service_address, self._settings.broker_endpoint
+            tracing = RunTracing(self._recording.provider, service, endpoint, to_text(self._address))
+            self._outcomes.tracing, self.intake.settled = tracing, tracing.settled
 
     def _joined(self) -> None:
         self._ready.callback(None)
@@ -270,6 +282,7 @@ class WorkerService(OperatedService):
             network=self._network,
             reactor=self._reactor,
             acts_for=acts_for,
+            spans=None if self._recording is None else self._recording.spans,
         )
 
     async def _stop(self) -> None:
@@ -376,6 +389,8 @@ class WorkerService(OperatedService):
             intake.decline(request)
             return
         intake.received()
+        if self._outcomes.tracing is not None:
+            request = self._outcomes.tracing.begin(request)
         request_log = self._outbox.request_log
         if request_log is not None:
             request_log.begun(request)

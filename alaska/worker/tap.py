@@ -34,6 +34,7 @@ from alaska.links import default_reactor, sharing_networks
 from alaska.pool.runners import runner_maker
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
+from alaska.traces.service import Recording
 from alaska.worker.service import LIVE, WorkerService
 
 _log = Logger()
@@ -109,7 +110,11 @@ def makeService(options: Options) -> IService:
     make_network = sharing_networks(reactor)
     if settings.broker_embedded:
         services.append(_embedded_broker(options, broker_file, reactor, make_network, contents))
-    worker = WorkerService(reactor, settings, make_network, runner_maker(settings), program.end)
+    recording = Recording(reactor, "alaska-worker")
+    if wants_spans(settings, options.broker):
+        recording.setServiceParent(program)
+    contents.spans = lambda: recording.spans
+    worker = WorkerService(reactor, settings, make_network, runner_maker(settings), program.end, recording=recording)
     file.add(LIVE, worker.prepare)
     file.add(log.LIVE, log.prepare)
     services.append(worker)
@@ -152,6 +157,11 @@ def _embedded_broker(
         reload_limits(service, file)
     add_broker(contents, service, settings, make_network)
     return service
+
+
+def wants_spans(settings: WorkerSettings, broker: Loaded[BrokerSettings] | None) -> bool:
+    """Return whether the process records spans: if the worker or its embedded broker is to."""
+    return settings.traces_spans or (broker is not None and broker.settings.traces_spans)
 
 
 def http_settings(settings: WorkerSettings, broker: Loaded[BrokerSettings] | None) -> HTTPSettings:

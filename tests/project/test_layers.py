@@ -23,7 +23,13 @@ LAYERS = (
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")
 """Former import paths, which lead to modules in the layers."""
-ONLY = {"lupa": "lua/lua_versions.py", "txzmq": "links/", "sqlite3": "store/", "prometheus_client": "admin/"}
+ONLY = {
+    "lupa": "lua/lua_versions.py",
+    "txzmq": "links/",
+    "sqlite3": "store/",
+    "prometheus_client": "admin/",
+    "opentelemetry": "traces/",
+}
 """Libraries that are imported in one place only."""
 SHOW = {
     "broker/figures.py": (),
@@ -82,7 +88,7 @@ class LayerTests(SynchronousTestCase):
             self.assertEqual(used, [], str(file))
 
     def test_one_place(self) -> None:
-        """Lua, ZeroMQ, SQLite and the library for metrics are each imported in one place only."""
+        """Lua, ZeroMQ, SQLite and the libraries for metrics and spans are each imported in one place only."""
         for library, place in ONLY.items():
             users = [
                 file.relative_to(PACKAGE).as_posix()

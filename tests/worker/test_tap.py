@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  # where twistd's documentation has it
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 from zope.interface.verify import verifyObject
 
 from alaska.broker.service import EmbeddedBrokerService
@@ -24,10 +24,12 @@ from alaska.daemon import log
 from alaska.daemon.program import Program
 from alaska.errors import Refused
 from alaska.interfaces import Reactor
+from alaska.traces.service import Recording
 from alaska.worker import tap
 from alaska.worker.service import WorkerService
 from tests.network_case import LogCase
 from tests.ports import free_endpoint
+from tests.traces.spans_case import NOT_INSTALLED
 
 reactor = cast("Reactor", global_reactor)
 
@@ -129,6 +131,18 @@ class MakeServiceTests(FolderCase):
         broker, worker = self.made('worker\n    broker\n        embedded = "1"\n')
         self.assertIsInstance(broker, EmbeddedBrokerService)
         self.assertIsInstance(worker, WorkerService)
+
+    def test_spans(self) -> None:
+        """Spans are recorded before the worker starts and until it has stopped, also if only its broker wants them."""
+        if NOT_INSTALLED is not None:
+            raise SkipTest(NOT_INSTALLED)
+        recording, worker = self.made('worker\n    traces\n        spans = "1"\n')
+        self.assertIsInstance(recording, Recording)
+        self.assertIsInstance(worker, WorkerService)
+        (self.folder / "malamute.cfg").write_text("server\n    traces\n        spans = 1\n", encoding="utf-8")
+        path = self.folder / "malamute.cfg"
+        text = f'worker\n    broker\n        embedded = "1"\n        config = "{path}"\n'
+        self.assertIsInstance(self.made(text)[0], Recording)
 
     def test_report(self) -> None:
         """The log names the configuration file, and has a warning for each unknown setting."""

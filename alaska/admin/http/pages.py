@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -28,6 +28,9 @@ from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of
+
+if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
+    from alaska.traces.spans import Spans
 
 STOPPING = "the program is stopping"
 
@@ -58,6 +61,7 @@ class Contents:
     without it only tokens are accepted. ``is_valid`` says whether a login by password would be accepted again.
     ``administered`` are broker and worker, with the paths below which they are.
     ``routes`` are further ones. ``metrics`` and ``details`` are what the parts of the process measure.
+    ``spans`` records the messages that are sent.
     """
 
     ready: list[Checks] = field(default_factory=list)
@@ -70,6 +74,7 @@ class Contents:
     metrics: list[Source] = field(default_factory=list)
     details: dict[str, Details] = field(default_factory=dict)
     lag: Callable[[], float] = lambda: 0.0
+    spans: Callable[[], Spans | None] = lambda: None
 
     def pages(self, parts: Parts) -> Pages:
         """Return the pages; see :class:`alaska.admin.http.service.HTTPService`."""
@@ -85,7 +90,7 @@ class Contents:
         routes += self.routes
         if self.access is None:
             return Pages(table.table(routes), everybody_may, lambda: None, lambda: None)
-        gateway = _Gateway(parts, self.access)
+        gateway = _Gateway(parts, self.access, self.spans())
         routes += table.message_routes(gateway.messages) + table.event_routes(gateway.events)
         return Pages(table.table(routes), self.access.may_administer, gateway.messages.start, gateway.stop)
 
@@ -121,9 +126,10 @@ def _add(services: Iterable[Service], program: MultiService) -> None:
 class _Gateway:
     """The way to the broker: what sends and reads messages, in one network."""
 
-    def __init__(self, parts: Parts, access: Access) -> None:
+    def __init__(self, parts: Parts, access: Access, spans: Spans | None) -> None:
         self._reactor = parts.reactor
         self._access = access
+        self._spans = spans
         self._network = access.make_network()
         self.messages = Messages(
             parts.reactor, self._make_client, address_of(ROLE), access.may, time, access.is_in_flight
@@ -138,6 +144,7 @@ class _Gateway:
             credit=credit,
             network=self._network,
             reactor=self._reactor,
+            spans=self._spans,
             **callbacks,
         )
 
