@@ -83,7 +83,7 @@ class _Reader:
         if section.value:
             self._note(section, f"access is a section and has no value, found {zpl.shown(section.value)}")
         for item in section.children:
-            if item.name not in _SECTIONS:
+            if item.name not in (*_SECTIONS, zpl.UNREADABLE):
                 self._note(item, f"expected role or user, found {zpl.shown(item.name)}{_hint(item.name, _SECTIONS)}")
         for item in section.all("role"):
             self._add(item, self._roles, Role(item.value or "", self._rules(item, [])))
@@ -118,6 +118,8 @@ class _Reader:
         """Return the rules below a role or user, and append the roles of a user."""
         rules = []
         for item in above.children:
+            if item.name == zpl.UNREADABLE:
+                continue  # The parser has reported it, so these rules are not used.
             self._count += 1
             if self._count > MOST_RULES:
                 break  # It is reported; nothing more is compiled.

@@ -140,6 +140,14 @@ class FaultTests(SynchronousTestCase):
         self.assertEqual(len(self.faults(section() + section())), 1)
         self.assertEqual(len(self.faults('mlm_server\n    access = "0"\n')), 1)
 
+    def test_unreadable(self) -> None:
+        """A line that is no item is reported once, by the parser, and no file with such a line is used."""
+        text = section('user = "a"', "    read x", "role\0")
+        tree, faults = zpl.parse(text, "m.cfg")
+        self.assertEqual(len(faults), 2)
+        BrokerSettings.from_tree(tree, {})
+        self.assertRaises(ConfigurationError, read, text)
+
     def test_too_many(self) -> None:
         """The number of rules is limited, and that of rules with subjects for each user, with those of its roles."""
         most = ['user = "u"', *['    send = "x"'] * (MOST_RULES - 1)]
