@@ -45,7 +45,10 @@ exit status:
   77  the broker does not accept the user name and password, or does not allow
       the request
 
-example: echo '{"n":1}' | alas -s dump; other commands: alas run -h, alas check -h"""
+example: echo '{"n":1}' | alas -s dump
+
+other commands, each with -h: alas run, check, access, keygen, password, token,
+backup, restore"""
 
 
 class Outcome(NamedTuple):

@@ -58,6 +58,10 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
     with converting_errors(f"the backup {backup} cannot be restored"):
         octets = _check_header(backup)
         real_path = Path(os.path.realpath(path))
+        if not real_path.parent.is_dir():
+            raise StoreError(f"there is no folder {real_path.parent} for the store")
+        if real_path.exists() and real_path.samefile(backup):
+            raise StoreError(f"{backup} is the store itself, not a backup of it")
         new = Path(f"{real_path}-restoring")
         is_missing, had_lock = not real_path.exists(), os.path.exists(f"{path}-lock")
         locks = Locks(path, real_path)

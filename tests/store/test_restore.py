@@ -169,6 +169,18 @@ class RestoreTests(SynchronousTestCase):
         self.backup.unlink()
         self.assertIn("is not a file", self.refused())
 
+    def test_itself(self) -> None:
+        """The store itself is no backup of it."""
+        error = self.assertRaises(StoreError, restore, self.path, self.path, SUFFIX)
+        self.assertIn("is the store itself", str(error))
+        self.assertEqual(self.content(self.path), [9])
+
+    def test_no_folder(self) -> None:
+        """If the folder of the store is missing, the error says so."""
+        path = self.path.parent / "missing" / "broker.db"
+        error = self.assertRaises(StoreError, restore, self.backup, path, SUFFIX)
+        self.assertEqual(str(error), f"there is no folder {path.parent.absolute()} for the store")
+
     def test_no_database(self) -> None:
         """A file that is no database is refused."""
         self.backup.write_text("hello")
