@@ -74,7 +74,11 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
                 os.truncate(new, octets)
                 content = check_content(new, backup)._replace(has_checksum=has_checksum)
                 _give_to_owner(new, real_path.parent if is_missing else real_path)
-                previous = None if is_missing else _put_aside(real_path, locks, Path(f"{real_path}{suffix}"))
+                aside = Path(f"{real_path}{suffix}")
+                if is_missing:
+                    _put_log_aside(real_path, aside)
+                else:
+                    _put_aside(real_path, locks, aside)
                 os.replace(new, real_path)
             _sync_folder(real_path.parent)
             os.pwrite(locks.lock_file, BEING_WRITTEN, 0)
@@ -86,7 +90,7 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
             if not had_lock:
                 _give_to_owner(Path(f"{path}-lock"), real_path)
             locks.release()
-    return Restored(content, previous)
+    return Restored(content, None if is_missing else aside)
 
 
 def verify(backup: Path) -> Content:
@@ -217,16 +221,26 @@ def _copy(backup: Path, new: Path) -> None:
         os.fsync(target.fileno())
 
 
-def _put_aside(path: Path, locks: Locks, aside: Path) -> Path:
-    """Give the old store a second name, so that it still has this one until it is replaced."""
+def _put_log_aside(path: Path, aside: Path) -> None:
+    """Give the write-ahead log of a store, if there is one, the name of one that is aside, and delete the other files.
+
+    The old store is missing, or could not be opened with its log, so nothing is lost if a crash leaves it without the
+    log.
+    """
     log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        log.rename(f"{aside}-wal")
+    for suffix in ("-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _put_aside(path: Path, locks: Locks, aside: Path) -> None:
+    """Give the old store a second name, so that it still has this one until it is replaced."""
     try:
         check(path, locks.store_file, locks.lock_file)
         _write_log_into(path)
     except (StoreError, sqlite3.Error):
-        # The old store could not be opened with its log, so nothing is lost if a crash leaves it without the log.
-        if log.exists():
-            log.rename(f"{aside}-wal")
+        _put_log_aside(path, aside)
     for suffix in ("-wal", "-shm", "-journal"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
     try:
@@ -238,7 +252,6 @@ def _put_aside(path: Path, locks: Locks, aside: Path) -> Path:
     except OSError:  # Not every file system has links.
         _copy(path, aside)
     _sync_folder(path.parent)
-    return aside
 
 
 def _write_log_into(path: Path) -> None:

@@ -148,6 +148,21 @@ class RestoreTests(SynchronousTestCase):
         assert restored.previous is not None
         self.assertEqual(self.content(restored.previous), [9, 10])
 
+    def test_lost_store(self) -> None:
+        """If only the write-ahead log of a store is left, it is kept with another name: it belongs to no other file."""
+        store = self.open(self.path)
+        store.keep(message(10), None)
+        store.queues()
+        lost = self.path.parent / "lost.db"
+        log = Path(f"{self.path}-wal").read_bytes()
+        Path(f"{lost}-wal").write_bytes(log)
+        Path(f"{lost}-shm").write_bytes(b"x")
+        store.close()
+        restored = restore(self.backup, lost, SUFFIX)
+        self.assertIsNone(restored.previous)
+        self.assertEqual(self.content(lost), [1, 2, 3])
+        self.assertEqual(Path(f"{lost}-old-wal").read_bytes(), log)
+
     def test_damaged_store(self) -> None:
         """A store that is damaged, with a foreign log, is replaced and kept with its log."""
         self.path.write_bytes(b"no database" * 100)
