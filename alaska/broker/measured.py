@@ -76,23 +76,19 @@ class Census:
             self._counting = Counted()
         part, self._left = self._left[:TURN_ITEMS], self._left[TURN_ITEMS:]
         before = self._counting
-        services = sum(queue.name[0] is QueueKind.SERVICE for queue in part)
-        unserved = [queue for queue in part if _is_unserved(queue)]
+        services = [queue for queue in part if queue.name[0] is QueueKind.SERVICE]
+        unserved = [queue for queue in services if queue.waiting and queue.consumers.is_empty]
         self._counting = Counted(
-            before.services + services,
-            before.mailboxes + len(part) - services,
-            before.waiting + sum(queue.waiting for queue in part),
-            before.paused + sum(queue.is_paused for queue in part),
+            before.services + len(services),
+            before.mailboxes + len(part) - len(services),
+            before.waiting + sum([queue.waiting for queue in part]),
+            before.paused + sum(queue.is_paused for queue in services),
             before.unserved + sum(queue.waiting for queue in unserved),
             (*before.unoffered, *(queue.name.address for queue in unserved[:MOST_UNOFFERED]))[:MOST_UNOFFERED],
         )
         if not self._left:
             self._counted = self._counting
         return self._counted
-
-
-def _is_unserved(queue: Queue) -> bool:
-    return bool(queue.waiting) and queue.name[0] is QueueKind.SERVICE and queue.consumers.is_empty
 
 
 class _Queues:
@@ -102,26 +98,23 @@ class _Queues:
         self._oldest = oldest
         self._sums = {kind: [0, 0, 0, 0] for kind in QueueKind}
         self._since: dict[QueueKind, float] = {}
-        self._unserved = 0
+        self.unserved = 0
 
     def add(self, queues: Iterable[Queue]) -> None:
         sums = self._sums
         for queue in queues:
-            kind = queue.name.kind
+            kind = queue.name[0]
             total = sums[kind]
             total[0] += 1
             total[3] += queue.is_paused
             if queue.waiting:
                 total[1] += queue.waiting
                 total[2] += queue.octets
-                self._unserved += queue.waiting if _is_unserved(queue) else 0
+                if kind is QueueKind.SERVICE and queue.consumers.is_empty:
+                    self.unserved += queue.waiting
                 since = self._oldest.of(queue)
                 if since is not None and since < self._since.get(kind, since + 1):
                     self._since[kind] = since
-
-    @property
-    def unserved(self) -> int:
-        return self._unserved
 
     def read(self) -> list[shown.QueueSums]:
         return [
