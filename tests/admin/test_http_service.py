@@ -215,6 +215,8 @@ class SettingsTests(SynchronousTestCase):
             endpoint = Endpoint.of(broker(one("http/endpoint", f"tcp://{address}:0")))
             assert endpoint is not None
             self.assertEqual((endpoint.is_local, endpoint.is_open, endpoint.at.port), (is_local, is_local, 0))
+        # The address itself may be used as a host name.
+        self.assertIn("127.1.2.3", endpoint.hosts)
         closed = Endpoint.of(broker("http\n    endpoint = tcp://127.0.0.1:9998\n    anonymous = 0\n"))
         self.assertEqual(closed and closed.is_open, False)
 

@@ -62,7 +62,8 @@ class Endpoint:
             is_local,
             is_local and settings.http_anonymous,
             settings.http_tokens,
-            frozenset(host.lower() for host in settings.http_hosts),
+            # Further loopback addresses, such as 127.0.0.2, are known as themselves.
+            frozenset(host.lower() for host in (*settings.http_hosts, *([at.host] if is_local else ()))),
             settings.http_connections,
             settings.http_size_limit,
             None if certificate is None or key is None else Files(certificate, key, settings.http_authority),
