@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import secrets
 from collections.abc import Callable, Sequence
 
 import zmq
@@ -58,6 +61,7 @@ class RouterLink:
 
     def start(self, received: Callable[[bytes, list[bytes]], int | None], gone: Callable[[bytes, bool], None]) -> None:
         """See :class:`IRouter`."""
+        _shuffle_routing_ids()
         socket = self._socket = self._make_socket(received, lambda frames, is_full: gone(frames[0], is_full))
         # Message tracking needs a thread of pyzmq's; start it before descriptors can run out.
         socket.prepare_tracking()
@@ -161,3 +165,14 @@ class RouterLink:
             self._near = None
         while self._locks:
             self._locks.pop().release()
+
+
+def _shuffle_routing_ids() -> None:
+    """Let the routing ids that the next router gives to its connections begin at a number that nobody can guess.
+
+    ZeroMQ takes it from ``rand``, which it does not seed, so that it is the same in each process. A peer may claim any
+    routing id. By claiming the next one that ZeroMQ would give, it ends the process of the router (libzmq 4.3.5), and
+    by claiming that of a client that has left, it may get messages for that client.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # This is not a Unix system.
+        ctypes.CDLL(None).srand(secrets.randbits(32))

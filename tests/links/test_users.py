@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import struct
 import time
@@ -136,6 +137,21 @@ class UserTests(LinkTestCase):
                 await deferLater(reactor, 0.2, lambda: None)
                 await deferToThread(peer.close, 0)
         self.assertEqual(list(dict.fromkeys(self.users)), [b"ann", b"bob"])
+
+
+class RoutingIdTests(LinkTestCase):
+    """The routing ids of clients that have chosen none."""
+
+    async def test_not_predictable(self) -> None:
+        """They are others in each process, although ZeroMQ begins with the same random number in each."""
+        heard = Waiter()
+        for count in (1, 2):
+            ctypes.CDLL(None).srand(1)  # as in a new process
+            link = await self.connect(self.serve(heard), Waiter())
+            link.send([b"hi"])
+            await heard.until(count)
+        first, second = (peer for peer, _frames in heard.got)
+        self.assertNotEqual(first, second)
 
 
 class TakenOverTests(LinkTestCase):
