@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
 from alaska import errors
@@ -182,6 +183,15 @@ class RequestTests(RequestsCase):
         self.worker(200, b"reply")
         self.pass_time(0.5)
         self.assertEqual(self.get("T-1/reply").body, b"reply")
+
+    def test_stop(self) -> None:
+        """When the process stops, who waits for a request that the broker has is told that it is accepted."""
+        self.slow_worker()
+        waiting = self.begin("POST", "/api/v1/services/s/x?wait=9", "Alaska-Tracker: T-1")
+        stopped = ensureDeferred(self.messages.stop())
+        self.pass_time(1)
+        self.successResultOf(stopped)
+        self.assertEqual([(answer.status, answer.json["tracker"]) for answer in waiting.answers], [(202, "T-1")])
 
     def test_role(self) -> None:
         """Sending needs a role, and what the access rules say."""

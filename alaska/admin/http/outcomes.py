@@ -13,7 +13,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.python.failure import Failure
 
 from alaska.client import Delivery
-from alaska.errors import AlaskaError
+from alaska.errors import AlaskaError, NotConnected
 
 MOST_REQUESTS = 10_000
 """The maximum number of requests that are remembered."""
@@ -43,6 +43,7 @@ class Outcome:
     reply: Delivery | None = None
     """The reply, which may have no content; None if there is none yet, or it was dropped to save memory."""
     error: AlaskaError | None = None
+    is_forgotten: bool = False
     asking: Deferred[None] | None = None
     _watchers: list[Deferred[None]] = field(default_factory=list)
 
@@ -118,7 +119,10 @@ class Outcomes:
         return outcome
 
     def follow(self, outcome: Outcome, asking: Deferred[Delivery]) -> None:
-        """Let a request end as its Deferred does; if that fails with a timeout, the request is forgotten."""
+        """Let a request end as its Deferred does.
+
+        If that fails with a timeout, or because this process ends while the broker has the request, it is forgotten.
+        """
         outcome.asking = asking.addCallbacks(
             self._succeeded, self._failed, callbackArgs=(outcome,), errbackArgs=(outcome,)
         )
@@ -135,7 +139,8 @@ class Outcomes:
 
     def _failed(self, failure: Failure, outcome: Outcome) -> None:
         failure.trap(AlaskaError, DeferredTimeout, CancelledError)
-        if isinstance(failure.value, AlaskaError):
+        goes_on = outcome.is_stored and isinstance(failure.value, NotConnected)
+        if isinstance(failure.value, AlaskaError) and not goes_on:
             outcome.error = failure.value
             self._end(outcome)
         else:
@@ -165,6 +170,7 @@ class Outcomes:
         of_user = self._users.get(outcome.user)
         if of_user is None or of_user.requests.get(outcome.tracker) is not outcome:
             return
+        outcome.is_forgotten = True
         self._drop_reply(outcome)
         del of_user.requests[outcome.tracker]
         if not of_user.requests:

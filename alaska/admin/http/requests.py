@@ -150,7 +150,7 @@ class Requests:
     async def _wait(self, outcome: Outcome, seconds: float) -> None:
         """Wait until a request has ended, but not longer than some seconds."""
         until = self._reactor.seconds() + seconds
-        while outcome.ended is None and (left := until - self._reactor.seconds()) > 0:
+        while outcome.ended is None and not outcome.is_forgotten and (left := until - self._reactor.seconds()) > 0:
             try:
                 await outcome.changed().addTimeout(left, self._reactor)
             except DeferredTimeout:
