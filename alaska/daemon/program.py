@@ -52,7 +52,7 @@ class Program(MultiService):
         effects: dict[int, Callable[[], None]] = {
             signal.SIGHUP: self.reload.soon,
             signal.SIGUSR1: log.reopen,
-            signal.SIGUSR2: self.toggle_drain,
+            signal.SIGUSR2: self.drain,
         }
         self._manager = ServiceManager(reactor, Notifier(), self.status)
         self.reload.began, self.reload.ended = self._manager.reloading, self._manager.reloaded
@@ -122,20 +122,10 @@ class Program(MultiService):
         return any(service.is_draining for service in self.operated)
 
     def drain(self) -> None:
-        """Let the services take nothing new, finish what they have, and stay."""
-        _log.warn("draining: nothing new is taken, until USR2 is sent again")
+        """Let the services take nothing new, finish what they have, and stay; again, this changes nothing."""
+        _log.warn("draining: nothing new is taken, until an administrator resumes or the program is restarted")
         for service in self.operated:
             service.drain()
-
-    def resume(self) -> None:
-        """Let the services take new work again."""
-        _log.info("resuming after draining")
-        for service in self.operated:
-            service.resume()
-
-    def toggle_drain(self) -> None:
-        """Drain, or resume if the program is draining."""
-        self.resume() if self.is_draining else self.drain()
 
     def status(self) -> str:
         """Return the state of the program in one line."""

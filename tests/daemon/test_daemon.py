@@ -106,7 +106,7 @@ class SignalTests(SystemTestCase):
         self.assertIsNone(worker.status)
 
     async def test_drain(self) -> None:
-        """A worker that gets SIGUSR2 leaves new requests to others, stays, and takes them after another SIGUSR2."""
+        """A worker that gets SIGUSR2, once or more, leaves new requests to others, and stays."""
         self.script("slow", "for i = 1, 200000000 do end sendTo('slow', '', 'box')")
         self.script("hello", "sendTo('hello', '', 'box')")
         got: list[Delivery] = []
@@ -125,18 +125,22 @@ class SignalTests(SystemTestCase):
         self.assertEqual([delivery.subject for delivery in got], ["slow"])
         self.assertNotIn("subject: hello", worker.output)
         worker.send_signal(signal.SIGUSR2)
-        await worker.until("resuming")
+        await worker.until("draining", 2)
+        await self.start_worker(self.worker_config(embedded=False))
         await until(lambda: len(got) == 2)
+        self.assertNotIn("subject: hello", worker.output)
+        worker.send_signal(signal.SIGTERM)
+        self.assertEqual(await worker.ended, 0)
 
     async def test_drain_broker(self) -> None:
-        """A broker that gets SIGUSR2 refuses new requests and accepts mail, until another SIGUSR2."""
+        """A broker that gets SIGUSR2, once or more, refuses new requests and accepts mail."""
         broker = await self.start_broker()
         got: list[Delivery] = []
         box = await self.client("box", got.append)
-        for words, status in (("draining", 75), ("resuming", 0)):
+        for count in (1, 2):
             broker.send_signal(signal.SIGUSR2)
-            await broker.until(words)
-            self.assertEqual((await self.alas("-s", "hello")).status, status)
+            await broker.until("draining", count)
+            self.assertEqual((await self.alas("-s", "hello")).status, 75)
         box.send_to("box", "mail")
         await until(lambda: len(got) == 1)
 

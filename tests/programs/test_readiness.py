@@ -62,6 +62,7 @@ class ReadinessTests(HTTPCase):
         status, _, body = await self.ask(self.worker, "GET", "/healthz")
         health = json.loads(body)
         self.assertEqual((status, health["ok"], health["warnings"]), (503, False, []))
-        self.worker.send_signal(signal.SIGUSR2)
-        await self.worker.until("resuming")
+        for path in ("/api/v1/resume", "/api/v1/worker/resume"):
+            answer = await self.ask(self.worker, "POST", path, b"", Authorization="Bearer T-dan")
+            self.assertEqual(answer[0], 200, answer[2])
         self.assertEqual((await self.ready())[0], 200)
