@@ -259,6 +259,13 @@ class BrokerSettings(Settings):
             )
         elif Mechanism.CURVE in self.mechanisms and self.key_file is None:
             found.append("mlm_server/security/key must be the path of the broker's key, since an endpoint uses curve")
+        repeated = [each for each in dict.fromkeys(self.endpoints) if self.endpoints.count(each) > 1]
+        # Any port is another one each time.
+        found += [
+            f"mlm_server/bind/endpoint: {each} is given more than once"
+            for each in repeated
+            if not each.endswith((":*", ":0"))
+        ]
         return found
 
     def warnings(self) -> list[str]:

@@ -71,18 +71,24 @@ def check(
 def _located(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str], sentences: list[str]) -> Iterator[str]:
     """Yield each sentence with the origin of a setting in it in front: file and line, or environment variable.
 
-    It is the first setting or section that is given, or the file if none is.
+    It is the first setting or section that is given, or else the section of a setting that is missing, or the file.
     """
     for sentence in sentences:
         yield f"{next(_origins(cls, tree, environ, sentence), tree.source)}: {sentence}"
 
 
 def _origins(cls: type[Settings], tree: zpl.Item, environ: Mapping[str, str], sentence: str) -> Iterator[str]:
-    for path in _paths(cls, sentence):
+    paths = _paths(cls, sentence)
+    for path in paths:
         item = tree.find(path)
         if cls.variable(path) in environ:
             yield cls.variable(path)
         elif item is not None and item.line:
+            yield item.where
+    # What is missing belongs into its section.
+    for above in (path.rpartition("/")[0] for path in paths):
+        item = tree.find(above) if "/" in above else None
+        if item is not None and item.line:
             yield item.where
 
 

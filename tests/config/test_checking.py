@@ -159,3 +159,17 @@ class CheckTests(SynchronousTestCase):
             "has one mechanism",
             faults,
         )
+
+    def test_section_of_what_is_missing(self) -> None:
+        """A fault about a setting that is missing has the line of its section."""
+        (fault,) = self.without_path(
+            self.checked("mlm_server\n    security\n        mechanism = curve\n", BrokerSettings).faults
+        )
+        self.assertTrue(fault.startswith("a.cfg:2: mlm_server/security/key must be"), fault)
+
+    def test_repeated_endpoint(self) -> None:
+        """An endpoint that is given twice could not be bound twice; with any port, it is another one."""
+        bind = "    bind\n        endpoint = tcp://127.0.0.1:{port}\n"
+        text = "mlm_server\n" + (bind.format(port=9999) + bind.format(port="*")) * 2
+        faults = self.without_path(self.checked(text, BrokerSettings).faults)
+        self.assertEqual(faults, ["a.cfg:3: mlm_server/bind/endpoint: tcp://127.0.0.1:9999 is given more than once"])
