@@ -196,7 +196,10 @@ class Client(SendingClient):
         except Exception as error:
             span.end(error)
             raise
-        return asked.addBoth(span.ended)
+        if needs_offer:
+            return asked.addBoth(span.ended)
+        span.end()  # it may wait for days
+        return asked
 
     def _ask_with(
         self, command: mlm.ServiceSend, timeout: float, needs_offer: bool, trace: TraceContext | None

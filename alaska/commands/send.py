@@ -27,9 +27,11 @@ from alaska.commands.parsing import Parser
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
+from alaska.traces.context import TraceContext, read
 
 ENDPOINT = "tcp://127.0.0.1:9999"
 ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
+TRACE_VARIABLES = "TRACEPARENT", "TRACESTATE"
 
 _DESCRIPTION = """\
 Send a service request; its content is the standard input. With a broker that
@@ -133,7 +135,8 @@ def main(arguments: list[str]) -> None:
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        sending = Sending(reactor, options, credentials)
+        trace = read(*(os.environ.get(name, "") for name in TRACE_VARIABLES))
+        sending = Sending(reactor, options, credentials, trace=trace)
         return ensureDeferred(sending.send(content)).addCallback(print_and_exit, options, content)
 
     react(run)
@@ -158,7 +161,7 @@ def print_and_exit(outcome: Outcome, options: argparse.Namespace, content: bytes
 
 
 class Sending:
-    """Sends one request, and waits for its confirmations."""
+    """Sends one request, with a trace context if there is one, and waits for its confirmations."""
 
     def __init__(
         self,
@@ -166,8 +169,10 @@ class Sending:
         options: argparse.Namespace,
         credentials: Credentials,
         network: INetwork | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         self._reactor = reactor
+        self._trace = trace
         self._options = options
         self._timeout = options.timeout / 1000
         self._stored: Deferred[Confirmation] = Deferred()
@@ -197,7 +202,7 @@ class Sending:
 
     async def _send_plain(self, content: bytes) -> Outcome:
         try:
-            self._client.send_for(self._options.address, self._options.subject, content)
+            self._client.send_for(self._options.address, self._options.subject, content, trace=self._trace)
         except errors.AlaskaError as error:
             await self._client.close(timeout=self._timeout)
             return _unsent(error)
@@ -211,7 +216,9 @@ class Sending:
         # The broker sends confirmations only to clients that use credit.
         self._client.give_credit(0)
         try:
-            self._client.send_for(self._options.address, self._options.subject, content, tracker=new_tracker())
+            tracker = new_tracker()
+            options = self._options
+            self._client.send_for(options.address, options.subject, content, tracker=tracker, trace=self._trace)
         except errors.AlaskaError as error:
             return _unsent(error)
         try:

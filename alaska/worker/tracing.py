@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # Workers that record no spans import nothing of OpenTelemetr
     from alaska.traces.spans import Value
 
 SECOND = 1_000_000_000
+LONGEST_SECONDS = 86_400.0
 
 
 class RunTracing:
@@ -45,8 +47,8 @@ class RunTracing:
         from alaska.traces.runs import Ended  # noqa: PLC0415
 
         now = time_ns()
-        # A process that runs scripts can report any time.
-        longest = max(0.0, monotonic() - request.arrived)
+        # A process that runs scripts can report any time. When a retry began is not known.
+        longest = max(0.0, monotonic() - request.arrived) if isfinite(request.arrived) else LONGEST_SECONDS
         seconds = min(outcome.seconds, longest) if outcome.seconds >= 0 else 0.0
         failed = None if error is None else (error.limit or type(error).__name__, error.message)
         self._runs.record(run, _attributes(request), Ended(now - round(seconds * SECOND), now, marks, failed))

@@ -24,6 +24,7 @@ from alaska.commands.send import Outcome, Sending, main, parser
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.testing import ScriptedBroker
+from alaska.traces.context import TraceContext, read
 from tests.network_case import ENDPOINT, NetworkCase
 from tests.programs.system_case import Program, SystemTestCase
 
@@ -33,12 +34,15 @@ UNREACHABLE, FULL, NO_PERMISSION = 69, 75, 77
 class OutcomeCase(NetworkCase):
     """Sends a request and checks the result."""
 
+    trace: TraceContext | None = None
+
     def send(
         self, *arguments: str, content: bytes = b"x", environ: Mapping[str, str] | None = None
     ) -> Deferred[Outcome]:
         """Send a request."""
         options = parser().parse_args(list(arguments))
-        sending = Sending(self.reactor, options, Credentials.of(options, environ or {}), self.network)
+        credentials = Credentials.of(options, environ or {})
+        sending = Sending(self.reactor, options, credentials, self.network, self.trace)
         sent = ensureDeferred(sending.send(content))
         self.network.run()
         return sent
@@ -66,6 +70,15 @@ class OurBrokerTests(OutcomeCase):
         client.offer("default")
         self.network.run()
         return taken
+
+    def test_trace(self) -> None:
+        """A request has the trace context that is given, with and without confirmations."""
+        self.trace = read("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=b")
+        self.start_broker()
+        taken = self.worker(200)
+        self.send("-s", "job")
+        self.send("-s", "job", "--no-confirm")
+        self.assertEqual([delivery.trace for delivery in taken], [self.trace, self.trace])
 
     def test_done(self) -> None:
         """A request that is done is reported at once; it has no sender address."""

@@ -196,6 +196,11 @@ class HTTPTests(MessagesCase):
         assert request.trace is not None
         self.assertEqual((parent_of(span), request.trace.span_id), (SPAN.encode(), id_of(span)))
 
+    def test_without_worker(self) -> None:
+        """The span of a request that waits for a worker has ended, without an error."""
+        self.assertEqual(self.post("/api/v1/services/nobody/x").status, 202)
+        self.assertNotIn("error.type", attributes(self.recorded.one("send nobody")))
+
     def requests_after(self, path: str) -> list[Delivery]:
         """Return what a worker has got after a request by HTTP with a trace context."""
         got = self.worker(200, b"reply")

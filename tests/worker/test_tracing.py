@@ -164,7 +164,7 @@ class RunTests(TracingCase):
     def test_retries(self) -> None:
         """Each run of a request has a span of its own, and the last one is settled."""
         self.worker = self.make_worker(errors_retries=1)
-        self.script(b"job", error="failed")
+        self.scripts.outcomes[b"job"] = Outcome(error=ScriptError("failed"), seconds=2e-6)
         self.traced()
         self.pass_time(5.0)
         self.run_scripts()
@@ -173,6 +173,7 @@ class RunTests(TracingCase):
         self.assertEqual([attributes(run)["messaging.alaska.attempt"] for run in (first, second)], [1, 2])
         self.assertEqual({parent_of(run) for run in (first, second)}, {SPAN.encode()})
         self.assertEqual(parent_of(self.recorded.one("settle default")), id_of(second))
+        self.assertEqual([(run.end_time or 0) - (run.start_time or 0) for run in (first, second)], [2000, 2000])
 
     def test_request_of_a_script(self) -> None:
         """A request of a script is a child of its run."""
