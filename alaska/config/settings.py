@@ -181,6 +181,21 @@ class Settings:
         """Return the files that the program creates, by the paths of their settings."""
         return {}
 
+    def misplaced_files(self, folder: Path) -> list[str]:
+        """Return a sentence for each file that cannot be created, since it is a folder or its folder is missing.
+
+        Relative paths are relative to ``folder``. Whether the program may write there is not checked: it can have
+        another user than whoever checks.
+        """
+        problems = []
+        for setting, file in self.created_files().items():
+            path = None if file is None else folder / file
+            if path is not None and path.is_dir():
+                problems.append(f"{setting}: {path} is a folder; a file was expected")
+            elif path is not None and not path.parent.is_dir():
+                problems.append(f"{setting}: there is no folder {path.parent}")
+        return problems
+
     def missing_files(self, folder: Path) -> list[str]:
         """Return a sentence for each required file or folder that is missing.
 

@@ -55,7 +55,7 @@ def check_file(
         if not folder.is_dir():
             section = "worker" if isinstance(settings, WorkerSettings) else "server"
             return [*found, f"{section}/workdir: there is no folder {folder}"]
-        found += settings.missing_files(folder) + _misplaced(settings.created_files(), folder)
+        found += settings.missing_files(folder) + settings.misplaced_files(folder)
         return found + problems_of(settings, folder)
 
     return check(cls, cls.file if given is None else given, environ, given is not None, problems)
@@ -72,21 +72,6 @@ def _unknown_users(settings: WorkerSettings | BrokerSettings) -> list[str]:
             find(name)
         except KeyError:
             problems.append(f"{section}/{kind}: this system has no {kind} {shown(name)}")
-    return problems
-
-
-def _misplaced(files: Mapping[str, Path | None], folder: Path) -> list[str]:
-    """Return a sentence for each file that cannot be created, since it is a folder or its folder is missing.
-
-    Whether the program may write there is not checked: it can have another user than whoever checks.
-    """
-    problems = []
-    for setting, file in files.items():
-        path = folder / file if file is not None else None
-        if path is not None and path.is_dir():
-            problems.append(f"{setting}: {path} is a folder; a file was expected")
-        elif path is not None and not path.parent.is_dir():
-            problems.append(f"{setting}: there is no folder {path.parent}")
     return problems
 
 
