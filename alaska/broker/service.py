@@ -242,6 +242,8 @@ class BrokerService(OperatedService):
         """Close the store before the endpoints: the next broker that binds the endpoints can open the store."""
         try:
             if self.broker is not None:
+                # While the answers can still be sent, and stored.
+                self.broker.administration.turns.end()
                 self.broker.administration.backups.close()
             if self._store is not None:
                 self._store.close()
@@ -251,8 +253,6 @@ class BrokerService(OperatedService):
             if self._network is not None:
                 self._network.close()
             self._store = self._router = self._network = None
-            if self.broker is not None:
-                self.broker.administration.turns.end()
             for call in (self._continuation, self._operating):
                 if call is not None:
                     call.cancel()

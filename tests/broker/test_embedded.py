@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from twisted.logger import LogLevel
 
-from alaska.broker import service
+from alaska.broker import measured, service
+from alaska.broker.figures import SERVING
 from alaska.broker.limits import Limits
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.errors import CannotBind, StoreError
+from alaska.errors import CannotBind, OperationFailed, StoreError
 from alaska.interfaces import IStore
 from alaska.store.memory import MemoryStore
 from tests.network_case import ENDPOINT, NetworkCase
@@ -73,6 +74,19 @@ class EmbeddedTests(NetworkCase):
         self.pass_time(1)
         self.assertEqual(self.serving(first, second), [False, False])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_metrics_of_one_that_stops(self) -> None:
+        """Metrics that are being made when a broker stops are not waited for; then they say that it does not serve."""
+        first = self.start()
+        self.patch(measured, "TURN_ITEMS", 1)
+        for name in ("a", "b"):
+            self.mailbox(name)
+        asked = first.figures()
+        self.assertNoResult(asked)
+        first.stopService()
+        self.failureResultOf(asked, OperationFailed)
+        ((family, values),) = self.successResultOf(first.figures())
+        self.assertEqual((family, list(values)), (SERVING, [((), False)]))
 
     def test_store_before_endpoint(self) -> None:
         """A stopping broker closes the store before the endpoint, so that the next one can open the store."""
