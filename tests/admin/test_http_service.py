@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from alaska.admin.health import Check
@@ -137,6 +137,21 @@ class SocketTests(TestCase):
             self.assertEqual(await client.closed, b"")
             with socket.socket() as probe:
                 self.assertEqual(probe.connect_ex(("127.0.0.1", self.port)), errno.ECONNREFUSED)
+
+        return ensureDeferred(test())
+
+    def test_stop_while_sending(self) -> Deferred[None]:
+        """When the service stops, answers that have begun arrive whole."""
+
+        async def test() -> None:
+            client, other = await self.connect(), await self.connect()
+            client.transport.write(GET % b"/long")  # type: ignore[union-attr]
+            other.transport.write(GET % b"/livez")  # type: ignore[union-attr]
+            while self.service.site is None or sum(self.service.site.answered.values()) < 2:
+                await deferLater(reactor, 0, lambda: None)
+            await self.service.stopService()
+            self.assertEqual(len((await client.closed).partition(b"\r\n\r\n")[2]), LONG_OCTETS)
+            self.assertTrue((await other.closed).endswith(b"ok\n"))
 
         return ensureDeferred(test())
 

@@ -166,6 +166,20 @@ class Channel(HTTPChannel):
         is_large = self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders
         self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST)
 
+    def end(self) -> None:
+        """Close the connection when the answer that has begun is sent; at once if none has."""
+        if not self.is_busy and not self._is_refused:
+            self.loseConnection()
+        elif self.is_busy and self.requests and self.requests[0].startedWriting:
+            self.persistent = 0
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
     def refuse(self, status: HTTPStatus) -> None:
         """Answer with a status, whatever was asked, and close the connection."""
         if self._is_refused or self.is_busy:

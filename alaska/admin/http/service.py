@@ -218,6 +218,6 @@ class HTTPService(Service):
         if port is not None:
             await maybeDeferred(port.stopListening)
         if self.site is not None:
-            self.site.close_all()
+            await self.site.close_all()
         if self._parts is not None:
             self._parts.share.close()

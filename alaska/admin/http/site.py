@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
@@ -24,6 +27,8 @@ SPARE = 0.1
 """So many more connections, as a part of all, are for short answers when all have requests: probes must not fail."""
 MOST_OCTETS_UNKNOWN = 65_536
 """The maximum size of a body from somebody who has not shown who they are."""
+CLOSE_SECONDS = 1.0
+"""How long answers may still be sent when all connections are closed."""
 BODIES = 8
 """So many bodies of the maximum size may be in memory at the same time."""
 
@@ -55,6 +60,7 @@ class Site(ServerFactory):
         self._most_octets = most_octets
         # In the order of their start.
         self._channels: dict[Channel, None] = {}
+        self._closing: Deferred[None] | None = None
         self._octets = 0
         self.accepted = 0
         self.answered: Counter[int] = Counter()
@@ -90,7 +96,7 @@ class Site(ServerFactory):
             if not channel.is_busy and channel.transport is not None:
                 del self._channels[channel]
                 self.refused += 1
-                channel.transport.abortConnection()
+                channel.abort()
                 return True
         return False
 
@@ -102,12 +108,23 @@ class Site(ServerFactory):
     def closed(self, channel: Channel) -> None:
         """Forget a connection."""
         self._channels.pop(channel, None)
+        if self._closing is not None and not self._channels:
+            closing, self._closing = self._closing, None
+            closing.callback(None)
 
-    def close_all(self) -> None:
-        """Close all connections."""
+    async def close_all(self) -> None:
+        """Close all connections; answers that have begun are sent, for a second at most."""
+        closing: Deferred[None] = Deferred()
+        if self._channels:
+            self._closing = closing
+            for channel in list(self._channels):
+                channel.end()
+            closing.addTimeout(CLOSE_SECONDS, self.reactor)
+            with contextlib.suppress(DeferredTimeout):
+                await closing
+        self._closing = None
         for channel in list(self._channels):
-            if channel.transport is not None:
-                channel.transport.abortConnection()
+            channel.abort()
 
     def most_octets(self, request: object) -> int:
         """Return how large the body of a request may be, whose headers have arrived."""
