@@ -44,6 +44,7 @@ TESTS = (
     "tests.lua.test_questions",
     "tests.lua.test_sandbox",
     "tests.lua.test_sending",
+    "tests.lua.test_tracing",
     "tests.lua.test_tables",
 )
 

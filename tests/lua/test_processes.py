@@ -29,6 +29,7 @@ from tests.lua import (
     test_modules,
     test_pretty,
     test_sending,
+    test_tracing,
 )
 from tests.lua.lua_case import LuaCase
 from tests.pool import children
@@ -85,5 +86,6 @@ for _module in (
     test_modules,
     test_pretty,
     test_sending,
+    test_tracing,
 ):
     globals().update(in_processes(_module))
