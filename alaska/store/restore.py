@@ -66,13 +66,8 @@ def restore(backup: Path, path: Path, suffix: str) -> Restored:
         is_missing, had_lock = not real_path.exists(), os.path.exists(f"{path}-lock")
         locks = Locks(path, real_path)
         try:
-            # What is checked is the copy, which nobody else changes.
             with _removing(new):
-                _check_space(real_path.parent, octets)
-                _copy(backup, new)
-                has_checksum = _check_end(new, octets, backup)
-                os.truncate(new, octets)
-                content = check_content(new, backup)._replace(has_checksum=has_checksum)
+                content = _copy_checked(backup, new, octets)
                 _give_to_owner(new, real_path.parent if is_missing else real_path)
                 aside = Path(f"{real_path}{suffix}")
                 if is_missing:
@@ -205,6 +200,18 @@ def _check_end(path: Path, octets: int, name: Path) -> bool:
             if not checksum.is_right:
                 raise StoreError(f"{name} is damaged: its checksum is wrong")
     return bool(end)
+
+
+def _copy_checked(backup: Path, new: Path, octets: int) -> Content:
+    """Copy so many octets of a backup, and check the copy, which nobody else changes; return what it has.
+
+    :raises StoreError: it cannot be used, or there is no space.
+    """
+    _check_space(new.parent, octets)
+    _copy(backup, new)
+    has_checksum = _check_end(new, octets, backup)
+    os.truncate(new, octets)
+    return check_content(new, backup)._replace(has_checksum=has_checksum)
 
 
 def _check_space(folder: Path, octets: int) -> None:
