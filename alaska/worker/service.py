@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 
 from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
-from alaska.admin.measured import ConnectionState
 from alaska.authentication import CurveKeys
 from alaska.client import Client, Delivery, to_octets, to_text
 from alaska.client.keys import load
@@ -42,7 +41,7 @@ from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
 from alaska.worker.requester import Requester
 from alaska.worker.senders import Senders
-from alaska.worker.snapshots import WorkerState
+from alaska.worker.snapshots import WorkerState, connection_of
 from alaska.worker.tracing import RunTracing
 from alaska.worker.watchdog import Watchdog
 
@@ -238,14 +237,7 @@ class WorkerService(OperatedService):
             drain=self.drain,
             resume=self.resume,
             size=self._settings.pool_size,
-            connection=self._connection,
-        )
-
-    def _connection(self) -> ConnectionState | None:
-        if self._client is None or self._intake is None:
-            return None
-        return ConnectionState(
-            connected=self._client.is_connected, credit=self._client.credit, unconfirmed=self._intake.unconfirmed
+            connection=lambda: connection_of(self._client, self._intake),
         )
 
     def _call_in_reactor(self, call: Callable[[], None]) -> None:

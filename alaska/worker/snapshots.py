@@ -15,8 +15,10 @@ from alaska.admin import snapshots as shown
 from alaska.admin.pages import Key, Work, matcher, page_of
 from alaska.admin.requests import Query
 from alaska.admin.text import to_text
+from alaska.client import Client
 from alaska.lua.request import Request
 from alaska.pool.pool import AnyPool
+from alaska.worker.intake import Intake
 from alaska.worker.measures import ScriptMeasures, WorkerMeasures
 
 OTHERS = b""
@@ -43,6 +45,13 @@ class WorkerState:
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.time)
+
+
+def connection_of(client: Client | None, intake: Intake | None) -> measured.ConnectionState | None:
+    """Return the state of a worker's connection; None if it has not started."""
+    if client is None or intake is None:
+        return None
+    return measured.ConnectionState(connected=client.is_connected, credit=client.credit, unconfirmed=intake.unconfirmed)
 
 
 class WorkerSnapshots:
