@@ -158,5 +158,5 @@ def makeService(options: Options) -> IService:
         recording.setServiceParent(program)
     contents = Contents(spans=lambda: recording.spans)
     add_broker(contents, service, settings, make_network)
-    serve(reactor, settings, contents, program, [service])
+    serve(reactor, settings, contents, program, [service], file)
     return program

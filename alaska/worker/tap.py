@@ -124,7 +124,7 @@ def makeService(options: Options) -> IService:
     contents.warnings.append(worker.administration.warnings)
     contents.metrics.append(worker.figures)
     contents.details.update(worker.details())
-    serve(reactor, http_settings(settings, options.broker), contents, program, services)
+    serve(reactor, http_settings(settings, options.broker), contents, program, services, file)
     return program
 
 

@@ -222,7 +222,7 @@ class SettingsTests(SynchronousTestCase):
         """Without the setting, or with an empty one, there is no HTTP."""
         for settings in (broker(""), worker(""), broker(one("http/endpoint", ""))):
             self.assertIsNone(Endpoint.of(settings))
-            serve(reactor, settings, Contents(), cast("Any", None), [])
+            serve(reactor, settings, Contents(), cast("Any", None), [], cast("Any", None))
 
     def test_endpoint(self) -> None:
         """Loopback is open for programs of this machine, unless the setting says otherwise."""

@@ -133,6 +133,30 @@ class TLSTests(TestCase):
 
         return ensureDeferred(test())
 
+    def test_reloaded(self) -> Deferred[None]:
+        """A certificate that has been replaced is used for new connections; one that cannot be used changes nothing."""
+
+        async def test() -> None:
+            service = HTTPService(reactor, self.endpoint, Contents().pages)
+            service.startService()
+            self.addCleanup(service.stopService)
+            port = int((service.bound or "").rpartition(":")[2])
+            self.assertIsNone(service.prepare(None))
+            make(self.folder, "server")
+            self.path("authority.pem").write_bytes(self.path("server.pem").read_bytes())
+            with self.assertRaises(ssl.SSLError):
+                await self.ask(port, "/livez")
+            change = service.prepare(None)
+            assert change is not None
+            change.apply()
+            self.assertEqual(change.sentences, ("the certificate in http/tls has changed",))
+            self.assertEqual(await self.ask(port, "/livez"), (200, b"ok\n"))
+            self.path("server.key").write_text("x")
+            self.assertRaises(ConfigurationError, service.prepare, None)
+            self.assertEqual(await self.ask(port, "/livez"), (200, b"ok\n"))
+
+        return ensureDeferred(test())
+
     def test_bad_files(self) -> None:
         """Files that cannot be used prevent the start."""
         assert self.endpoint.tls is not None

@@ -26,6 +26,7 @@ from alaska.admin.loop_lag import LoopLag
 from alaska.admin.operations import IAdministered
 from alaska.client import Client
 from alaska.config.http import HTTPSettings
+from alaska.daemon.reload import ConfigurationFile
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import address_of
 
@@ -96,12 +97,18 @@ class Contents:
 
 
 def serve(
-    reactor: Reactor, settings: HTTPSettings, contents: Contents, program: MultiService, services: Sequence[Service]
+    reactor: Reactor,
+    settings: HTTPSettings,
+    contents: Contents,
+    program: MultiService,
+    services: Sequence[Service],
+    file: ConfigurationFile[Any],
 ) -> None:
     """Add services to a program, and the HTTP endpoint of the settings, if there is one.
 
     The endpoint is served before the services start and until they have stopped, so that it can say that they are not
-    ready. Only its connections to the broker are made after all services have started, and end before.
+    ready. Only its connections to the broker are made after all services have started, and end before. When ``file`` is
+    reloaded, a new certificate is used.
     """
     endpoint = Endpoint.of(settings)
     if endpoint is None:
@@ -114,6 +121,7 @@ def serve(
     contents.ready.insert(0, lambda: [] if program.running else [check("program", STOPPING)])
     http = HTTPService(reactor, endpoint, contents.pages)
     contents.metrics.append(http.figures)
+    file.add((), http.prepare)
     http.setServiceParent(program)
     _add([*services, http.connections], program)
 

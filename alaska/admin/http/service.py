@@ -27,6 +27,7 @@ from alaska.admin.http.site import Site
 from alaska.admin.http.tls import Files, secured
 from alaska.admin.http.users import Users
 from alaska.config.http import HTTPSettings, is_loopback
+from alaska.daemon.reload import Change
 from alaska.endpoints import TCP, tcp
 from alaska.errors import CannotBind
 from alaska.interfaces import Reactor
@@ -138,6 +139,7 @@ class HTTPService(Service):
         self._port: IListeningPort | None = None
         self._retry: IDelayedCall | None = None
         self._factory: Any = None
+        self._digest = b""
         self.site: Site | None = None
         self._parts: Parts | None = None
 
@@ -174,13 +176,34 @@ class HTTPService(Service):
         dispatch = Dispatch(self.pages.routes, gate, self._reactor.seconds)
         exchange = partial(Exchange, dispatch)
         self.site = Site(self._reactor, exchange, dispatch.is_known, endpoint.connections, endpoint.octets)
-        self._factory = self.site if endpoint.tls is None else secured(self.site, endpoint.tls)
+        self._factory = self.site
+        if endpoint.tls is not None:
+            self._use(secured(self.site, endpoint.tls), endpoint.tls.digest())
         if not self._listen():
             self._log.warn(
                 "another process serves {endpoint}; this one has no HTTP until that process ends, or http/endpoint "
                 "names another port",
                 endpoint=endpoint.at,
             )
+
+    def prepare(self, _settings: object) -> Change | None:
+        """Prepare a certificate and key that have been replaced, for new connections; see :mod:`alaska.daemon.reload`.
+
+        :raises ConfigurationError: the files cannot be used.
+        """
+        files = self._endpoint.tls
+        if files is None or self.site is None:
+            return None
+        factory, digest = secured(self.site, files), files.digest()
+        if digest == self._digest:
+            return None
+        return Change(partial(self._use, factory, digest), ("the certificate in http/tls has changed",))
+
+    def _use(self, factory: object, digest: bytes) -> None:
+        self._factory, self._digest = factory, digest
+        if self._port is not None:
+            port: Any = self._port
+            port.factory = factory
 
     def _listen(self) -> bool:
         """Bind the endpoint; return False, and try again later, if another process has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ class Files:
     certificate: Path
     key: Path
     authority: Path | None = None
+
+    def digest(self) -> bytes:
+        """Return a hash of what the files have now."""
+        found = hashlib.sha256()
+        for path in (self.certificate, self.key, self.authority):
+            found.update(b"" if path is None else hashlib.sha256(path.read_bytes()).digest())
+        return found.digest()
 
 
 def secured(site: Site, files: Files) -> IProtocolFactory:
