@@ -30,7 +30,7 @@ from alaska.traces.context import of_run
 from alaska.traces.service import Recording
 from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
 from alaska.worker.calls import Calls
-from alaska.worker.descriptions import described, listed
+from alaska.worker.descriptions import described
 from alaska.worker.figures import figures, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
@@ -42,13 +42,10 @@ from alaska.worker.partial_results import PartialResults
 from alaska.worker.requester import Requester
 from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState, connection_of
+from alaska.worker.stopping import finish_scripts
 from alaska.worker.tracing import RunTracing
 from alaska.worker.watchdog import Watchdog
 
-ASK_PART = 0.8
-"""For which part of ``worker/stop/timeout`` scripts may wait for answers when the worker stops."""
-ASK_ITSELF_PART = 0.2
-"""The same for answers of its own service: only other workers can give them, and there may be none."""
 DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
@@ -291,7 +288,10 @@ class WorkerService(OperatedService):
         elif self._intake is not None:
             self._intake.pause(Pause.STOPPING)
             self._intake.return_to_broker(self._pool.withdraw())
-        await self._drain_pool()
+        service = self._settings.service_address.encode("utf-8", "surrogateescape")
+        await finish_scripts(self._reactor, self._pool, self._requester, service, self._stop_seconds)
+        self._watchdog.stop()
+        await self._requester.close()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
         # Settling needs the senders, and ends at the latest when they close, which has a timeout.
         await self._senders.close()
@@ -311,20 +311,6 @@ class WorkerService(OperatedService):
         assert self._client is not None
         await self._client.close(longest=self._stop_seconds).addErrback(self._close_failed)
 
-    async def _drain_pool(self) -> None:
-        """Wait for running scripts, up to ``worker/stop/timeout``, and end the threads."""
-        self._log_running()
-        late = self._reactor.callLater(self._stop_seconds, self._abandon)
-        own = self._settings.service_address.encode("utf-8", "surrogateescape")
-        by_itself = self._reactor.callLater(ASK_ITSELF_PART * self._stop_seconds, self._requester.refuse, own)
-        unanswered = self._reactor.callLater(ASK_PART * self._stop_seconds, self._requester.close)
-        await self._pool.stop()
-        for call in (late, by_itself, unanswered):
-            if call.active():
-                call.cancel()
-        self._watchdog.stop()
-        await self._requester.close()
-
     @property
     def _stop_seconds(self) -> float:
         return self._settings.stop_timeout / 1000
@@ -332,21 +318,6 @@ class WorkerService(OperatedService):
     def _close_failed(self, failure: Failure) -> None:
         failure.trap(ClientError)
         self._log.warn("{error}", error=failure.value)
-
-    def _log_running(self) -> None:
-        running = self._pool.unfinished()
-        if running:
-            self._log.info(
-                "stopping; waiting at most {seconds:g} s for {count} running scripts: {subjects}",
-                seconds=self._stop_seconds,
-                count=len(running),
-                subjects=listed(running),
-            )
-
-    def _abandon(self) -> None:
-        subjects = listed(self._pool.unfinished())
-        count = self._pool.abandon()
-        self._log.error("{count} requests were not finished: {subjects}", count=count, subjects=subjects)
 
     def stopService(self) -> Deferred[None]:
         """Finish running requests within ``worker/stop/timeout``; fires when the worker has disconnected."""
