@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.task import react
+from twisted.internet.task import deferLater, react
 from twisted.python.failure import Failure
 
 from alaska import errors
@@ -77,10 +77,14 @@ def main(arguments: list[str]) -> None:
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        saving = save(reactor, AdminClient(reactor, options.endpoint, credentials), options.file, options.timeout)
-        return (
-            ensureDeferred(saving).addCallbacks(print_size, print_error, (options.file,)).addCallback(statuses.append)
-        )
+        client = AdminClient(reactor, options.endpoint, credentials)
+
+        def begin() -> Deferred[int]:
+            return ensureDeferred(save(reactor, client, options.file, options.timeout))
+
+        # When the reactor runs, since signals leave no file behind then.
+        saving = deferLater(reactor, 0, begin)
+        return saving.addCallbacks(print_size, print_error, (options.file,)).addCallback(statuses.append)
 
     try:
         react(run)
