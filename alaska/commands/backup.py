@@ -110,6 +110,8 @@ def print_error(failure: Failure) -> int:
     streams.write_line(f"alas: {error}", sys.stderr)
     if isinstance(error, errors.BadEndpoint):
         return 2
+    if error.status == errors.NOT_IMPLEMENTED:
+        return 1
     return os.EX_NOPERM if error.status == errors.ACCESS_REFUSED else status_of(error)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,14 +16,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from alaska.broker.limits import Limits
 from alaska.broker.service import BrokerService
 from alaska.commands.admin_client import AdminClient
-from alaska.commands.backup import save
+from alaska.commands.backup import print_error, save
 from alaska.commands.credentials import Credentials
 from alaska.commands.new_backup import NewBackup
 from alaska.errors import AlaskaError, ConnectTimeout, OperationFailed, StoreError
 from alaska.interfaces import Reactor
+from alaska.mlm import commands as mlm
 from alaska.store.checksum import trailer_of
 from alaska.store.memory import MemoryStore
-from alaska.testing import run_for
+from alaska.testing import ScriptedBroker, run_for
 from tests.broker.test_backups import CONTENT, DurableStore, FakeBackup
 from tests.network_case import ENDPOINT, NetworkCase
 
@@ -176,6 +179,20 @@ class SaveTests(NetworkCase):
         service.stopService()
         self.run_on()
         self.assertIn("the connection is lost", self.fails(saving, ConnectTimeout))
+
+    def test_other_broker(self) -> None:
+        """A broker without the service, such as the C broker, is told apart from one that refuses the user."""
+        broker = ScriptedBroker(self.network, ENDPOINT)
+        saving = self.begin()
+        self.network.run()
+        broker.send(mlm.Ok(200, b""))
+        run_for(self.clock, self.network, 1.0)
+        broker.send(mlm.Ok(200, b""))
+        self.run_on()
+        failure = self.failureResultOf(saving, AlaskaError)
+        self.assertEqual(str(failure.value), f"the broker at {ENDPOINT} cannot be administered")
+        self.patch(sys, "stderr", io.TextIOWrapper(io.BytesIO()))
+        self.assertEqual(print_error(failure), 1)
 
     def test_no_broker(self) -> None:
         """If there is no broker, this is said after some seconds."""
