@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alaska.errors import StoreError
@@ -29,7 +31,9 @@ class NewBackup:
         """The number of octets that were written so far."""
         with self._converting_errors():
             self._check_existing()
+            self._remove_abandoned()
             descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     @contextmanager
@@ -38,6 +42,13 @@ class NewBackup:
             yield
         except OSError as error:
             raise StoreError(f"{self._shown} cannot be written: {error.strerror}") from error
+
+    def _remove_abandoned(self) -> None:
+        """Delete what commands have left that were killed: nobody has it locked."""
+        for each in self._path.parent.glob(f"{glob.escape(self._path.name[:200])}.{'[0-9a-f]' * 8}.part"):
+            with suppress(OSError), each.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                each.unlink()
 
     def _check_existing(self) -> None:
         if self._path.is_dir():

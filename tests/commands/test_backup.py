@@ -89,6 +89,18 @@ class NewBackupTests(SynchronousTestCase):
         self.assertEqual(self.path.read_bytes(), Backup.content)
         self.assertEqual(self.names(), ["b"])
 
+    def test_abandoned(self) -> None:
+        """What a killed command has left is deleted, and what another one is writing is not."""
+        (self.folder / "b.0123abcd.part").write_bytes(b"x")
+        (self.folder / "c.0123abcd.part").write_bytes(b"x")
+        first = NewBackup(self.path)
+        self.assertEqual(len(self.names()), 2)
+        second = NewBackup(self.path)
+        self.assertEqual(len(self.names()), 3)
+        for new in (first, second):
+            new.discard()
+        self.assertEqual(self.names(), ["c.0123abcd.part"])
+
     def test_something_else(self) -> None:
         """A file that is no backup, such as a store, is not replaced; nor is a folder."""
         self.path.write_bytes(b"SQLite format 3\0" * 100)
