@@ -294,6 +294,9 @@ class Client(SendingClient):
         reason = command.status_reason
         if command.properties:
             reason = octets_of_value(command.properties.get("error", reason))
+        if not command.tracker and command.status_code == errors.ACCESS_REFUSED:
+            self.refused_unasked(errors.Refused(f"the broker refuses: {to_text(reason)}", command.status_code))
+            return
         confirmation = Confirmation(to_text(command.tracker), command.status_code, to_text(reason))
         self._trackers.confirmed(confirmation)
         if self._confirmed_callback is not None:

@@ -85,8 +85,8 @@ class Connection:
         self.refused_since: float | None = None
         """When the broker began to refuse the connection; None: it has accepted it since."""
         self.refused: Callable[[errors.ClientError], None] = lambda _error: None
-        """Called whenever the broker refuses, after a reconnect, the connection or a subscription or offer that it
-        accepted before. The client stays open, and tries to connect again."""
+        """Called whenever the broker refuses the connection, or a subscription or offer, that it accepted before. The
+        client stays open, and tries to connect again."""
         self._refusal = ""
         self._refused_writes = 0
         self.malformed = 0
@@ -103,6 +103,11 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether the client is open and the broker has sent something within the last four heartbeats."""
         return self._machine.state is State.OPEN
+
+    @property
+    def session(self) -> int:
+        """The number of times that the broker has accepted the connection."""
+        return self._machine.session
 
     @property
     def is_open(self) -> bool:
@@ -268,6 +273,11 @@ class Connection:
             self.refused_since = self._reactor.seconds()
             words = "{address}: {error}; trying again"
             self._log.error(words, address=printable(self.address), error=printable(str(error)))
+        self.refused(error)
+
+    def refused_unasked(self, error: errors.ClientError) -> None:
+        """The broker has ended an offer that it had accepted."""
+        self._log.error("{address}: {error}", address=printable(self.address), error=printable(str(error)))
         self.refused(error)
 
     def interrupted(self, state: State) -> None:

@@ -50,6 +50,7 @@ class Membership:
         self._is_over = False
         self._alone_since = 0.0
         self._check_due: IDelayedCall | None = None
+        self._ending: IDelayedCall | None = None
         self._warning: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -65,7 +66,7 @@ class Membership:
     def stop(self) -> None:
         """Watch no more: the client may be closed."""
         self._is_over = True
-        for call in (self._warning, self._check_due):
+        for call in (self._warning, self._check_due, self._ending):
             if call is not None and call.active():
                 call.cancel()
 
@@ -100,10 +101,21 @@ class Membership:
         self._check_due = self._reactor.callLater(CHECK_SECONDS, self._check)
 
     def _refused(self, error: ClientError) -> None:
-        """End if the offer is refused, or the connection for ``REFUSED_SECONDS`` on end."""
+        """End if the offer or the connection is refused for ``REFUSED_SECONDS`` on end."""
         since = self._client.refused_since
-        if since is None or self._reactor.seconds() - since >= REFUSED_SECONDS:
+        if since is None:
+            # The offer is refused, not the connection. If that is a mistake in the rules, the session will end.
+            self._end_unless_reopened(self._client.session, error)
+        elif self._reactor.seconds() - since >= REFUSED_SECONDS:
             self._end(error)
+
+    def _end_unless_reopened(self, session: int, error: ClientError) -> None:
+        def end() -> None:
+            if self._client.session == session:
+                self._end(error)
+
+        if self._ending is None or not self._ending.active():
+            self._ending = self._reactor.callLater(REFUSED_SECONDS, end)
 
     def _end(self, error: AlaskaError) -> None:
         if not self._is_over:

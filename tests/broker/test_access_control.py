@@ -443,6 +443,16 @@ class ReplaceTests(AccessTestCase):
         self.open("inner", OFFER)
         self.assertEqual(self.taken("inner"), [b"pi"])
 
+    def test_tells_workers(self) -> None:
+        """A worker of the second edition whose offer ends is told so; others get nothing that they cannot read."""
+        self.router.users[b"w2"] = b"work"
+        self.open_second("w", OFFER, credit=10)
+        self.open("w2", OFFER, credit=10)
+        self.broker.replace_rules(AccessRules((user("work", ("open", "w.*"), ("offer", "two")),)))
+        self.router.end_turn(self.broker)
+        self.assertEqual(self.take("w"), [mlm.Confirm(b"", 401, b"user work may not offer svc")])
+        self.assertEqual(self.take("w2"), [])
+
     def test_address(self) -> None:
         """A session whose address is not allowed any more gets no more mail: it ends, or is without address."""
         self.router.users[b"x"] = b"ann"

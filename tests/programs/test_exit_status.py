@@ -78,6 +78,18 @@ class RefusedTests(SystemTestCase):
         await self.start_secure_broker('    access\n        user = "joe"\n            open = ".*"\n')
         await self.assert_refused(worker)
 
+    async def test_reloaded_rules(self) -> None:
+        """A worker whose offer is not allowed any more after a reload of the broker."""
+        self.passwords("joe=secret\n")
+        rules = '    access\n        user = "joe"\n            open = ".*"\n'
+        broker = await self.start_secure_broker(f'{rules}            offer = "default"\n')
+        worker = await self.start_joe()
+        config = self.folder / "malamute.cfg"
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace('offer = "default"', 'offer = "other"'), encoding="utf-8")
+        broker.send_signal(signal.SIGHUP)
+        await self.assert_refused(worker, "the broker refuses: user joe may not offer default")
+
 
 class OtherTests(SystemTestCase):
     """The other reasons why a worker ends."""

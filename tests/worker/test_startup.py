@@ -132,7 +132,27 @@ class RefusedOfferTests(WorkerCase):
         self.scripted.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
         self.scripted.send(mlm.Error(500, b""))
         self.scripted.send(mlm.Ok(200, b""), mlm.Error(401, b"joe may not offer default"))
+        self.assertEqual(self.refusals, [])
+        for _ in range(4):
+            self.scripted.send(mlm.ConnectionPong())
+            self.pass_time(1)
         self.assertEqual([error.status for error in self.refusals if isinstance(error, Refused)], [401])
+
+    def test_offer_ended(self) -> None:
+        """A worker whose offer the broker has ended reports it, unless its session ends and it may offer again."""
+        self.start()
+        self.scripted.send(mlm.Ok(200, b"alaska/1 credit confirm"), mlm.Ok(200, b""))
+        refusal = mlm.Confirm(b"", 401, b"joe may not offer default")
+        for is_undone in (True, False):
+            self.scripted.send(refusal)
+            self.pass_time(1)
+            if is_undone:
+                self.scripted.send(mlm.Error(500, b""))
+                self.scripted.send(mlm.Ok(200, b"alaska/1 credit confirm"), mlm.Ok(200, b""))
+            for _ in range(4):
+                self.scripted.send(mlm.ConnectionPong())
+                self.pass_time(1)
+            self.assertEqual(len(self.refusals), not is_undone)
 
     def test_session(self) -> None:
         """A worker whose session cannot be opened again reports it."""
