@@ -37,6 +37,8 @@ from alaska.mlm.commands import MAX_STRING_OCTETS
 
 MAX_READ_OCTETS = 4 * 1024 * 1024
 """A dead letter with more octets is shown without its content."""
+WARNING_SECONDS = 1.0
+"""For so long, warnings stay the same: many queues take a millisecond, and everyone may ask for the health."""
 MOST_PAUSED = 1000
 """The maximum number of paused services: each is kept as long as it is paused."""
 
@@ -51,6 +53,8 @@ class Administration:
     def __init__(self, state: BrokerState) -> None:
         self._state = state
         self._now = state.started
+        self._warned_at = float("-inf")
+        self._warnings: list[str] = []
         self.snapshots = BrokerSnapshots(state)
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
@@ -105,8 +109,11 @@ class Administration:
         return self.turns.do(self.snapshots.measures(len(self.workers)))
 
     def warnings(self) -> list[str]:
-        """Return what an operator should look at although the broker works."""
-        return of_broker(self.overview(), self.snapshots.store())
+        """Return what an operator should look at although the broker works; it is at most a second old."""
+        if abs(self._now - self._warned_at) >= WARNING_SECONDS:
+            self._warned_at = self._now
+            self._warnings = of_broker(self.overview(), self.snapshots.store())
+        return self._warnings
 
     def perform(self, name: str, request: Struct, who: str) -> Deferred[Any]:
         """See :class:`IAdministered`."""

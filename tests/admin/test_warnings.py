@@ -40,6 +40,15 @@ class BrokerTests(BrokerTestCase):
         self.do("a", mlm.ConnectionClose())
         self.assertEqual(self.sentences(), ["requests that wait for services which no worker offers: 2 (svc)"])
 
+    def test_often(self) -> None:
+        """Who asks often gets what was found before, for a second."""
+        self.open("p", request())
+        before = self.sentences()
+        self.do("p", request())
+        self.assertEqual(self.sentences(), before)
+        self.pass_time(1.0, "p")
+        self.assertEqual(self.sentences(), ["requests that wait for services which no worker offers: 2 (svc)"])
+
     def test_paused_and_dead(self) -> None:
         """Services are paused, and dead letters are stored."""
         self.open("a", OFFER, credit=1)
