@@ -72,7 +72,9 @@ class ApiTests(RequestCase):
         await self.start_broker()
         silent = await self.client("silent", lambda _delivery: None)
         await silent.offer("silent")
-        worker = await self.start_worker(self.worker_config(embedded=False))
+        worker = await self.start_worker(
+            self.worker_config(embedded=False, more='    stop\n        timeout = "3000"\n')
+        )
         await self.alas("-s", "wait")
         await worker.until("[SREQ]")
         worker.send_signal(signal.SIGTERM)
