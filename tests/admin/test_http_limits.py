@@ -85,6 +85,14 @@ class FramingTests(LimitsCase):
             b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabcd\r\n0\r\n\r\n",
             b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcdX\r\n0\r\n\r\n",
             b"Transfer-Encoding: chunked\r\n\r\n-1\r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n+4\r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n0x4\r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n4 \r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n4\nabcd\n0\n\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n4;a\nb\r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding: chunked\r\n\r\n4;" + b"a" * 5000 + b"\r\nabcd\r\n0\r\n\r\n",
+            b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            b"Content-Length: 99999999999999999999999999\r\nTransfer-Encoding: chunked\r\n\r\n",
         ):
             self.refused(POST + lines)
 
@@ -95,6 +103,12 @@ class FramingTests(LimitsCase):
             b"GET  /livez HTTP/1.1",
             b"GET /livez HTTP/2.0",
             b"GET /li vez HTTP/1.1",
+            b"GET\t/livez\tHTTP/1.1",
+            b" GET /livez HTTP/1.1",
+            b"GET /livez http/1.1",
+            b"GET /livez HTTP/1.1x",
+            b"GET /livez\0 HTTP/1.1",
+            b"PRI * HTTP/2.0",
             b"\x16\x03",
         ):
             self.refused(line + b"\r\nHost: localhost\r\n\r\n")
