@@ -140,6 +140,8 @@ class RequestTests(RequestsCase):
             (f"{path}?wiat=1",),
             (f"{path}%zz",),
             (path, "Alaska-Timeout: soon"),
+            (path, "Alaska-Tiemout: 1"),
+            ("/api/v1/streams/s", "Alaska-Tracker: x"),
             (path, "Alaska-Timeout: 1e9"),
             (path, "Alaska-Frame-Lengths: 2"),
             (path, "Alaska-Frame-Lengths: 1,-1,1"),

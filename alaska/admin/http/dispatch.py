@@ -54,6 +54,7 @@ class Dispatch:
         if not isinstance(who, Who):
             raise who
         self._gate.check_role(who, route.role, route.level, changes, headers)
+        route.check_headers(headers)
         arguments = route.arguments(exchange.query, exchange.body, names)
         if exchange.is_spare and (route.lasts or arguments.get("wait")):
             raise HTTPRefused(503, "all connections have requests that wait (http/connections)", headers=_LATER)

@@ -9,14 +9,13 @@ from urllib.parse import unquote_to_bytes
 
 from alaska import errors
 from alaska.admin.http.answers import OCTETS, Answer, quoted
-from alaska.admin.http.routes import Asked
+from alaska.admin.http.routes import OF_MESSAGE, Asked
 from alaska.client import Delivery, to_text
 from alaska.errors import AlaskaError, HTTPRefused
 from alaska.traces.context import TRACEPARENT, TRACESTATE, TraceContext, read
 
 LONGEST_TIMEOUT = 4_000_000.0
 MOST_FRAMES = 1000
-HEADER_PREFIX = "alaska-header-"
 _LENGTHS = re.compile(rb"[0-9]{1,12}(?: ?, ?[0-9]{1,12})*")
 _TIMEOUT = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,9})?")
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -81,9 +80,9 @@ def frames(asked: Asked) -> list[bytes]:
 def headers_of(asked: Asked) -> dict[str, bytes]:
     """Return the headers of a message: those whose names begin with ``Alaska-Header-``, in lower case without that."""
     return {
-        name.removeprefix(HEADER_PREFIX): unquote_to_bytes(value)
+        name.removeprefix(OF_MESSAGE): unquote_to_bytes(value)
         for name, value in asked.headers.items()
-        if name.startswith(HEADER_PREFIX) and name != HEADER_PREFIX
+        if name.startswith(OF_MESSAGE) and name != OF_MESSAGE
     }
 
 

@@ -20,6 +20,8 @@ from alaska.errors import HTTPRefused
 
 MOST_ARGUMENTS = 32
 MOST_NAME_OCTETS = 255
+OWN, OF_MESSAGE = "alaska-", "alaska-header-"
+"""How the names of our own headers begin, and those of the headers of messages."""
 _DECIMAL = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
@@ -143,6 +145,17 @@ class Route:
     def parts(self) -> tuple[str, ...]:
         """The parts of the path."""
         return tuple(self.path.split("/")[1:])
+
+    def check_headers(self, names: Iterable[str]) -> None:
+        """Check that a message has none of our headers that its route does not know; names are in lower case.
+
+        :raises HTTPRefused: there is one, which would have no effect.
+        """
+        known = {header.name.lower() for header in self.headers}
+        for name in names:
+            if known and name.startswith(OWN) and not name.startswith(OF_MESSAGE) and name not in known:
+                listed = ", ".join(header.name for header in self.headers)
+                raise HTTPRefused(400, f"the header {_shown(name)} is not one of {listed}")
 
     def arguments(self, query: bytes, body: bytes, names: Mapping[str, bytes]) -> dict[str, Any]:
         """Return the arguments of a query, those that are not given with their defaults; or the ``request``.
