@@ -159,7 +159,7 @@ class StuckTests(PrefetchCase):
         self.submit("stuck", b"sleep")
         for number in range(2 * MOST_PREFETCHED):
             self.submit(f"{number}", b"quick")
-        self.until(lambda: len(self.finished) == 200 + 2 * MOST_PREFETCHED)
+        self.until(lambda: len(self.finished) == 200 + 2 * MOST_PREFETCHED and b"stuck" in self.began())
         self.assertNotIn(b"stuck", self.finished)
         self.assertEqual(self.began()[b"stuck"], 1)
 
