@@ -272,8 +272,7 @@ class Senders:
         self._is_closing = True
         for client in self._closing.values():
             client.close(timeout=CLOSE_SECONDS).addErrback(self._close_failed, client)
-        for name in list(self._clients):
-            self._start_closing(name)
+        self._close_all()
         if not self._closing:
             return succeed(None)
         closed: Deferred[None] = Deferred()
@@ -298,6 +297,11 @@ class Senders:
             if name in self._clients:
                 self._start_closing(name)
 
+    def _close_all(self) -> None:
+        # One may be closed at once, which closes all others.
+        while self._clients:
+            self._start_closing(next(iter(self._clients)))
+
     def _start_closing(self, name: bytes) -> None:
         """Close the connection of a name as soon as the broker has all its messages."""
         client = self._closing[name] = self._clients.pop(name)
@@ -311,8 +315,7 @@ class Senders:
         del self._closing[name]
         self._connect_waiting()
         if self._is_closing:
-            for connected in list(self._clients):
-                self._start_closing(connected)
+            self._close_all()
         else:
             self._evict()
         if not self._closing:

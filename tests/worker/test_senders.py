@@ -114,6 +114,16 @@ class SendingTests(SendersCase):
         self.assertIn("did not take everything within 5 s", lines[0])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_close_at_once(self) -> None:
+        """Connections that close at once, since the broker is away and has all their messages, do so together."""
+        broker = self.start_broker()
+        self.send(b"LU", "a")
+        self.send(b"EP", "b")
+        self.pass_time(1.0)
+        broker.stopService()
+        self.network.run()
+        self.successResultOf(self.senders.close())
+
     def test_name_after_close(self) -> None:
         """A name that is used after close gets a new client."""
         first = self.senders.named(b"LU")
