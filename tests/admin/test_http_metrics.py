@@ -73,6 +73,12 @@ class MetricsTests(HTTPCase):
             got = self.ask("GET", f"/metrics/detailed{query}")
             self.assertEqual([name for name in NAMES if b'"%s"' % name in got.body], [n for n in NAMES if n in names])
 
+    def test_rules(self) -> None:
+        """Where there are access rules, details need their permission to view; the sums do not."""
+        self.gate._may_administer = lambda _user, _level: False
+        self.assertEqual(self.ask("GET", "/metrics/detailed").status, 403)
+        self.assertEqual(self.ask("GET", "/metrics").status, 200)
+
     def test_escaped(self) -> None:
         """The pattern may have any character, with percent escapes."""
         self.assertIn('"grün"'.encode(), self.ask("GET", "/metrics/detailed?service=%C3%BC").body)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, isinf
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
+from alaska.access import Level
 from alaska.admin.families import Details, Source
 from alaska.admin.http.answers import TEXT, Answer
 from alaska.admin.http.routes import Asked, Route, text, word
@@ -39,7 +41,9 @@ class MetricsPages:
                 text("service", "A pattern of the names to show (docs/patterns.md); without it, all.", default=""),
             )
             doc = "Metrics of single objects."
-            routes.append(Route("GET", "/metrics/detailed", self.detailed, Role.VIEW, doc, answers, None, parameters))
+            # It shows the names of clients and mailboxes, as the operations do.
+            detailed = Route("GET", "/metrics/detailed", self.detailed, Role.VIEW, doc, answers, None, parameters)
+            routes.append(replace(detailed, level=Level.VIEW))
         return routes
 
     def metrics(self, asked: Asked) -> Deferred[Answer]:
