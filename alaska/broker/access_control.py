@@ -89,7 +89,7 @@ class AccessControl:
         """Return the same as :meth:`may`, and count a refusal."""
         is_allowed = self.may(user, verb, name, subject)
         if not is_allowed:
-            self._note(user, verb, name)
+            self._note(user, verb, name, subject)
         return is_allowed
 
     # Sessions
@@ -190,15 +190,15 @@ class AccessControl:
         return False
 
     def _refuse(self, client: Client, verb: Verb, name: bytes, tracker: bytes, subject: bytes = b"") -> bool:
-        self._note(client.user, verb, name)
+        self._note(client.user, verb, name, subject)
         if tracker and not client.is_plain:
             client.send(mlm.Confirm(tracker, errors.ACCESS_REFUSED, refusal(client.user, verb, name, subject)))
         return False
 
-    def _note(self, user: bytes | None, verb: Verb, name: bytes) -> None:
+    def _note(self, user: bytes | None, verb: Verb, name: bytes, subject: bytes = b"") -> None:
         self._counters.access_refused += 1
         self._unreported += 1
-        self._last_refusal = refusal(user, verb, name).decode()
+        self._last_refusal = refusal(user, verb, name, subject).decode()
 
     def _miss(self, client: Client, verb: Verb, name: bytes) -> None:
         self._note(client.user, verb, name)
