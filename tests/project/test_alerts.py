@@ -37,10 +37,7 @@ SAMPLES: dict[str, dict[str, tuple[str, str]]] = {
     "AlaskaStoreDamaged": {"alaska_store_damaged_rows_total": (STILL, "0x40 1x20")},
     "AlaskaWorkerNotConnected": {"alaska_worker_connected": ("1x60", "0x60")},
     "AlaskaThreadsStuck": {'alaska_worker_pool_slots{state="stuck"}': ("0x60", "1x60")},
-    "AlaskaPoolBusy": {
-        'alaska_worker_pool_slots{state="idle"}': ("1x60", "0x60"),
-        "alaska_worker_pool_queued": ("3x60", "3x60"),
-    },
+    "AlaskaPoolBusy": {'alaska_worker_pool_slots{state="idle"}': ("1x60", "0x60")},
     "AlaskaScriptFails": {'alaska_worker_script_errors_total{script="s",reason="error"}': (STILL, GROWS)},
     "AlaskaScriptsNotFound": {"alaska_worker_scripts_not_found_total": (STILL, GROWS)},
     "AlaskaEventLoopLags": {
