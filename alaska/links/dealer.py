@@ -23,9 +23,12 @@ from alaska.links.sockets import Dealer, Pair, SharingFactory
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.names import printable
 
+RETRY_MILLISECONDS = 50
+"""The time after which a lost connection is tried again. It is short, since a broker whose endpoint requires other
+security often ends the connection before it has said so: about every second time, as measured."""
 FAULTS_TO_REPORT = 2
-"""The number of CURVE handshakes in a row that the broker ends without a reason, after which that is reported."""
-FAULTS_TO_REFUSE = 100
+"""The number of handshakes in a row that the broker ends without a reason, after which that is reported."""
+FAULTS_TO_REFUSE = 200
 """The number after which it counts as a refusal, some ten seconds: no broker takes so long to stop."""
 MAX_RETRY_SECONDS = 30.0
 
@@ -121,6 +124,7 @@ class DealerLink:
         socket = self._socket = Dealer(self.factory, self._received)
         # Queue no messages while disconnected: the first message that a new broker gets must be CONNECTION-OPEN.
         socket.socket.set(zmq.IMMEDIATE, 1)
+        socket.socket.set(zmq.RECONNECT_IVL, RETRY_MILLISECONDS)
         socket.socket.set(zmq.RECONNECT_IVL_MAX, 500)
         try:
             self._apply_security(socket.socket)
@@ -155,7 +159,7 @@ class DealerLink:
             self.fault = self._security.refusal(self._endpoint, event, value)
             self._retry_later()
             self._change(LinkState.REFUSED)
-        elif self._security.mechanism is Mechanism.CURVE:
+        else:
             self._handshake_ended(self._security.refusal(self._endpoint, event, value))
 
     def _retry_later(self) -> None:
@@ -176,14 +180,16 @@ class DealerLink:
     def _handshake_ended(self, sentence: str) -> None:
         """Record a handshake that the broker has ended without a reason; if it happens repeatedly, log it once.
 
-        A broker does so if it has another key than the client expects. But it could also just have been stopped. So a
-        connection that has been up before is never given up for this.
+        A broker does so if it has another key than the client expects, or requires other security. But it could also
+        just have been stopped, or a proxy in front of it may have nothing to connect to. So a connection is given up
+        for this only if it uses keys and has never been up: clients without keys are told soon what is required.
         """
         self._faults += 1
         if self._faults == FAULTS_TO_REPORT:
             self.fault = sentence
             self._log.warn("{sentence}", sentence=sentence)
-        if self._faults >= FAULTS_TO_REFUSE and not self._was_up:
+        uses_keys = self._security.mechanism is Mechanism.CURVE
+        if self._faults >= FAULTS_TO_REFUSE and uses_keys and not self._was_up:
             self._change(LinkState.REFUSED)
 
     def _change(self, state: LinkState) -> None:

@@ -107,7 +107,8 @@ class ClientSecurity:
                 f"the broker at {endpoint} ends the connection during the CURVE handshake: perhaps it has another key "
                 "than the one that this client was given for it"
                 if self.mechanism is Mechanism.CURVE
-                else f"the broker at {endpoint} ends the connection during the handshake"
+                else f"the broker at {endpoint} ends the connection during the handshake: perhaps it requires other "
+                "security than this client uses"
             )
         if self.curve is not None:
             return f"the broker does not accept this client's key, {self.curve.own.public}"

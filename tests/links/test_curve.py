@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import unittest
 from collections.abc import Callable
 
 import zmq
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from alaska.authentication import Attempt, Bind, CurveKeys, Entry, KeyPair, Mechanism, Verdict
 from alaska.errors import CannotBind, ConfigurationError, Refused
@@ -119,6 +121,21 @@ class CurveTests(LinkTestCase):
                     link = self.link(mechanism, **options)  # type: ignore[arg-type]  # of a table
                     self.assertIs(await self.first_state(link), LinkState.REFUSED)
                     self.assertIn("requires other security than this client uses", link.fault)
+
+    async def test_ended_handshakes(self) -> None:
+        """A client without keys whose handshakes are ended without a reason says so, and is not given up."""
+        self.patch(dealer, "FAULTS_TO_REFUSE", 4)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            link = self.network.dealer(f"tcp://127.0.0.1:{server.getsockname()[1]}", None, None, None)
+            self.addCleanup(link.close)
+            changes = Waiter()
+            link.start(Waiter(), changes)
+            for _ in range(6):
+                accepted, _peer = await deferToThread(server.accept)
+                accepted.close()
+        await until(lambda: bool(link.fault))
+        self.assertIn("perhaps it requires other security than this client uses", link.fault)
+        self.assertNotIn(LinkState.REFUSED, changes.got)
 
     async def test_no_authenticator(self) -> None:
         """Without an authenticator, no key is accepted, instead of all."""

@@ -68,7 +68,7 @@ server
         other = await self.ask("ann", "eve")
         self.assertEqual(other.status, 69)
         self.assertIn("perhaps it has another key", other.output)
-        without = await self.alas("-s", "hello")
+        without = await self.alas("-s", "hello", "-t", "5000")
         self.assertEqual(without.status, 77)
         self.assertIn("requires other security", without.output)
 
