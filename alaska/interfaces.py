@@ -193,13 +193,13 @@ class IStore(Interface):
         it cannot be made, or if another one is being made.
         """
 
-    # Paused services
+    # What is set up in the broker
 
-    def set_paused(service: bytes, is_paused: bool) -> None:
-        """Store, if the store is durable, that a service is paused, or is not any more."""
+    def set_entry(kind: str, name: bytes, value: bytes | None) -> None:
+        """Store a value under a name that is unique within its kind, if the store is durable; None deletes it."""
 
-    def paused() -> list[bytes]:
-        """Return the services that were paused when the store was opened, as far as they can be read.
+    def entries(kind: str) -> dict[bytes, bytes]:
+        """Return the values of a kind by their names when the store was opened, as far as they can be read.
 
         :raises StoreError: the store cannot be read.
         """

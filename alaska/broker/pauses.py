@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alaska.broker.queue import Queue
-from alaska.broker.queue_table import QueueTable
+from alaska.broker.queue_table import PAUSED, QueueTable
 from alaska.interfaces import IStore
 from alaska.message import QueueKind
 
@@ -22,14 +22,14 @@ class Pauses:
         """Deliver nothing of a service until :meth:`resume`; its requests are accepted."""
         self._table.paused.add(service)
         self._table.open(QueueKind.SERVICE, service).pause()
-        self._store.set_paused(service, True)
+        self._store.set_entry(PAUSED, service, b"")
 
     def resume(self, service: bytes, now: float) -> bool:
         """End the pause of a service; return False if it is not paused."""
         if service not in self._table.paused:
             return False
         self._table.paused.discard(service)
-        self._store.set_paused(service, False)
+        self._store.set_entry(PAUSED, service, None)
         queue = self._table.open(QueueKind.SERVICE, service)
         queue.resume()
         self._dispatch(queue, now)

@@ -16,6 +16,9 @@ from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind, QueueName, QueueSize
 from alaska.mlm.patterns import Pattern
 
+PAUSED = "paused"
+"""The kind of the entries in the store for paused services."""
+
 
 class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
     """The queues by kind and address. A queue exists while it has messages or offers.
@@ -53,7 +56,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         for size in self._store.queues():
             self.open(*size.queue).restore(size.messages, size.octets)
             self._room.octets += size.octets
-        self.paused.update(self._store.paused())
+        self.paused.update(self._store.entries(PAUSED))
         for service in self.paused:
             self.open(QueueKind.SERVICE, service).pause()
 

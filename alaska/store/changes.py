@@ -30,10 +30,10 @@ class Changes:
     __slots__ = (
         "attempts",
         "deleted",
+        "entries",
         "kept",
         "lasts",
         "letters",
-        "paused",
         "records",
         "stored_callbacks",
         "taken_callbacks",
@@ -49,8 +49,8 @@ class Changes:
         self.records: dict[bytes, dict[int, Record]] = {}
         self.lasts: dict[bytes, int] = {}
         self.trimmed: dict[bytes, int] = {}
-        self.paused: dict[bytes, bool] = {}
-        """Whether a service is paused from now on."""
+        self.entries: dict[tuple[str, bytes], bytes | None] = {}
+        """The values of entries by kind and name; None to delete one."""
         self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.taken_callbacks: list[Callable[[], None]] = []
         self.weight = 0
@@ -58,13 +58,14 @@ class Changes:
 
     def __bool__(self) -> bool:
         messages = self.kept or self.deleted or self.attempts or self.letters
-        return bool(messages or self.records or self.trimmed or self.paused)
+        return bool(messages or self.records or self.trimmed or self.entries)
 
     @property
     def rows(self) -> int:
         """The number of rows to write or delete; the deletion of all records up to a position counts as one."""
         kept, records = sum(map(len, self.kept.values())), sum(map(len, self.records.values()))
-        return kept + records + len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.trimmed)
+        changed = len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.entries)
+        return kept + records + changed + len(self.trimmed)
 
     @property
     def is_awaited(self) -> bool:
@@ -123,6 +124,11 @@ class Changes:
         self.letters[position] = None
         self.weight += DELETION_OCTETS
 
+    def set_entry(self, kind: str, name: bytes, value: bytes | None) -> None:
+        """Add an entry to write, or with None to delete."""
+        self.entries[kind, name] = value
+        self.weight += len(name) + len(value or b"") + MESSAGE_OCTETS
+
     def record(self, record: Record) -> None:
         """Add a record to write."""
         self.records.setdefault(record.stream, {})[record.position] = record
@@ -145,8 +151,8 @@ class Changes:
         A dead letter and the deletion of its message stay together: if the dead letter cannot be written, the message
         is not deleted.
         """
-        for service, is_paused in self.paused.items():
-            yield _part(paused={service: is_paused})
+        for key, value in self.entries.items():
+            yield _part(entries={key: value})
         for stream, last in self.lasts.items():
             yield _part(lasts={stream: last})
         for stream, upto in self.trimmed.items():
@@ -178,8 +184,9 @@ class Changes:
             return f"the deletion of message {position} of {queue}"
         for position, message in self.attempts.items():
             return f"the number of attempts of message {position} of {message.queue}"
-        if self.paused:
-            what, name = "the pause of service", next(iter(self.paused))
+        if self.entries:
+            ((kind, name),) = self.entries
+            what = f"the entry of kind {kind}"
         else:
             what, name = "the last position of stream", next(iter(self.trimmed or self.lasts), b"")
         return f"{what} {printable(name)}"

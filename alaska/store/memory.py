@@ -125,12 +125,13 @@ class MemoryStore:
         kept = self._streams.get(stream, {})
         return succeed(sum(kept.pop(each).size for each in [position for position in kept if position <= upto]))
 
-    def set_paused(self, service: bytes, is_paused: bool) -> None:
+    def set_entry(self, kind: str, name: bytes, value: bytes | None) -> None:
         """See :class:`IStore`; it is not durable."""
 
-    def paused(self) -> list[bytes]:
+    def entries(self, kind: str) -> dict[bytes, bytes]:
         """See :class:`IStore`."""
-        return []
+        del kind
+        return {}
 
     def streams(self) -> list[StreamSize]:
         """See :class:`IStore`."""

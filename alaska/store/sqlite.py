@@ -192,16 +192,16 @@ class SqliteStore:
         self._batches.write_all()
         return [] if self.view.reader is None else Totals(self.view.reader).streams()
 
-    def set_paused(self, service: bytes, is_paused: bool) -> None:
+    def set_entry(self, kind: str, name: bytes, value: bytes | None) -> None:
         """See :class:`IStore`."""
         if self.is_durable:
-            self._unwritten.current.paused[service] = is_paused
+            self._unwritten.current.set_entry(kind, name, value)
             self._batches.schedule()
 
-    def paused(self) -> list[bytes]:
+    def entries(self, kind: str) -> dict[bytes, bytes]:
         """See :class:`IStore`."""
         self._batches.write_all()
-        return [] if self.view.reader is None else Totals(self.view.reader).paused()
+        return {} if self.view.reader is None else Totals(self.view.reader).entries(kind)
 
     def backup(self) -> Deferred[IBackup]:
         """See :class:`IStore`."""

@@ -78,15 +78,15 @@ class Totals:
             if isinstance(name, bytes)
         ]
 
-    def paused(self) -> list[bytes]:
-        """Return the services that are paused, as far as they can be read."""
-        found: list[bytes] = []
+    def entries(self, kind: str) -> dict[bytes, bytes]:
+        """Return the entries of a kind, as far as they can be read."""
+        found: dict[bytes, bytes] = {}
         with converting_errors(self._what):
             try:
-                rows = self._reader.connection.execute("SELECT service FROM paused")
-                found += (service for (service,) in rows if isinstance(service, bytes))
+                rows = self._reader.connection.execute("SELECT name, value FROM entry WHERE kind = ?", (kind,))
+                found.update((name, value) for name, value in rows if type(name) is type(value) is bytes)
             except sqlite3.DatabaseError as error:
-                self._note(error, "the table of paused services")
+                self._note(error, "the table of entries")
         return found
 
     def _streams_one_by_one(self) -> list[tuple[bytes, int, int, int]]:

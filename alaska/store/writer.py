@@ -66,7 +66,7 @@ class Writer:
                 self._write_messages(part)
                 self._write_letters(part)
                 self._write_records(part)
-                self._write_paused(part)
+                self._write_entries(part)
         except sqlite3.OperationalError:
             self._roll_back()
             raise
@@ -146,11 +146,12 @@ class Writer:
                 (stream, last),
             )
 
-    def _write_paused(self, changes: Changes) -> None:
-        for service, is_paused in changes.paused.items():
-            self._connection.execute("DELETE FROM paused WHERE service = ?", (service,))
-            if is_paused:
-                self._connection.execute("INSERT INTO paused VALUES (?)", (service,))
+    def _write_entries(self, changes: Changes) -> None:
+        for (kind, name), value in changes.entries.items():
+            if value is None:
+                self._connection.execute("DELETE FROM entry WHERE kind = ? AND name = ?", (kind, name))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", (kind, name, value))
 
     def _insert_large(self, kind: int, address: bytes, position: int, content: Content) -> None:
         """Insert or replace the content of a message or record."""

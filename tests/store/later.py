@@ -262,13 +262,13 @@ class LaterStore:
         """See :class:`IStore`."""
         return self._data.streams()
 
-    def set_paused(self, service: bytes, is_paused: bool) -> None:
+    def set_entry(self, kind: str, name: bytes, value: bytes | None) -> None:
         """See :class:`IStore`."""
-        self._data.set_paused(service, is_paused)
+        self._data.set_entry(kind, name, value)
 
-    def paused(self) -> list[bytes]:
+    def entries(self, kind: str) -> dict[bytes, bytes]:
         """See :class:`IStore`."""
-        return self._data.paused()
+        return self._data.entries(kind)
 
     def backup(self) -> Deferred[IBackup]:
         """See :class:`IStore`; there is no file."""

@@ -15,6 +15,7 @@ from msgspec.structs import astuple
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
 from alaska.message import Message, QueueSize
+from alaska.store import rows
 from alaska.store.database import File, TemporaryFile
 from alaska.store.sqlite import SqliteStore
 from alaska.store.wal_mark import APPLICATION_ID
@@ -64,6 +65,34 @@ class OlderTests(FileTestCase):
         again = self.open()
         found = [(each.position, each.attempts) for each in again.waiting(JOBS, 0, 10)]
         self.assertEqual((self.stored, found), ([9], [(8, 3), (9, 0)]))
+
+
+class EntryTests(FileTestCase):
+    """Entries: what is set up in the broker and not in its configuration."""
+
+    def test_entries(self) -> None:
+        """Entries are there again when the file is opened again, those of each kind; the last value counts."""
+        store = self.open()
+        for kind, name, value in (("a", b"1", b"x"), ("a", b"1", b"y"), ("a", b"2", b""), ("b", b"1", b"z")):
+            store.set_entry(kind, name, value)
+        store.set_entry("a", b"2", None)
+        store.set_entry("a", b"\xff", b"")
+        store.close()
+        again = self.open()
+        self.assertEqual(again.entries("a"), {b"1": b"y", b"\xff": b""})
+        self.assertEqual((again.entries("b"), again.entries("c")), ({b"1": b"z"}, {}))
+
+    def test_paused_before(self) -> None:
+        """What was paused in a file of version 7 is an entry now."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.create_function("as_data", 6, rows.as_data)
+            for version in range(1, 8):
+                script = resources.files("alaska.store").joinpath(f"schema/{version}.sql").read_text("utf-8")
+                connection.executescript(script)
+            connection.executescript(
+                f"INSERT INTO paused VALUES (x'61'); PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 7"
+            )
+        self.assertEqual(self.open().entries("paused"), {b"a": b""})
 
 
 class PlaceTests(FileTestCase):
@@ -157,7 +186,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store of a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 7")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 8")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""
