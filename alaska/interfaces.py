@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFro
 from zope.interface import Attribute, Interface
 
 from alaska.authentication import Bind, CurveKeys, Decide, KeyPair
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.mlm.states import LinkState as LinkState  # noqa: PLC0414  # part of ILink, for programs
 
 Refused: TypeAlias = Callable[[Message, str], None]
@@ -38,6 +38,10 @@ class IStore(Interface):
     is_shared = Attribute(
         "Whether other brokers use the same queues. If so, a message may be delivered only after ``taken(True)`` was"
         " called for it (see :meth:`take`), and numbers of waiting messages are estimates."
+    )
+    has_ids = Attribute(
+        "Whether the store knows ids (:meth:`set_id`). If not, the broker refuses messages with an id; the methods for"
+        " ids are not called."
     )
     last_position = Attribute(
         "The highest position of a message or dead letter when the store was opened, or 0. Of a shared store: a"
@@ -154,6 +158,36 @@ class IStore(Interface):
 
     def delete_dead_letter(position: int) -> None:
         """Delete the dead letter at a position; do nothing if there is none."""
+
+    # Ids of messages that are sent once
+
+    def set_id(known: KnownId, replaced: Message | None = None) -> None:
+        """Store an id, in place of what is known of it.
+
+        It is stored in one transaction with the message that :meth:`keep` stores next in the same turn of the event
+        loop, and with the deletion of the message that is ``replaced``.
+        """
+
+    def delete_id(queue: QueueName, name: bytes) -> None:
+        """Delete an id; do nothing if it is not stored."""
+
+    def known_id(queue: QueueName, name: bytes) -> KnownId | None:
+        """Return what is known of an id; None if it is not stored.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def ended_ids(now: float, limit: int) -> list[tuple[QueueName, bytes]]:
+        """Return ids whose windows have ended by ``now``: about ``limit``, or fewer; some while there are any.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def counts_of_ids() -> dict[QueueName, int]:
+        """Return the number of ids of each queue, when the store has been opened.
+
+        :raises StoreError: the store cannot be read.
+        """
 
     # Streams
 

@@ -134,6 +134,21 @@ class Record(NamedTuple):
         return counted_size(self.content, names)
 
 
+class KnownId(NamedTuple):
+    """The id of a message that a queue has accepted, so that no second one with it is accepted (docs/protocol.md).
+
+    ``position`` is that of the message. ``ends`` is when the id is forgotten, measured as :attr:`Message.expires`;
+    None: when the message ends. ``status`` and ``reason`` are its outcome; 0 while it has none.
+    """
+
+    queue: QueueName
+    id: bytes
+    position: int
+    ends: float | None
+    status: int = 0
+    reason: bytes = b""
+
+
 class RecordSize(NamedTuple):
     """A record's position, time, and size as limits count it."""
 

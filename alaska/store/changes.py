@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from alaska.message import DeadLetter, Message, QueueName, Record
+from alaska.message import DeadLetter, KnownId, Message, QueueName, Record
 from alaska.names import printable
 
 MESSAGE_OCTETS = 256
@@ -31,6 +31,7 @@ class Changes:
         "attempts",
         "deleted",
         "entries",
+        "ids",
         "kept",
         "lasts",
         "letters",
@@ -51,6 +52,8 @@ class Changes:
         self.trimmed: dict[bytes, int] = {}
         self.entries: dict[tuple[str, bytes], bytes | None] = {}
         """The values of entries by kind and name; None to delete one."""
+        self.ids: dict[tuple[QueueName, bytes], KnownId | None] = {}
+        """The ids to write by queue and id; None to delete one."""
         self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.taken_callbacks: list[Callable[[], None]] = []
         self.weight = 0
@@ -58,13 +61,13 @@ class Changes:
 
     def __bool__(self) -> bool:
         messages = self.kept or self.deleted or self.attempts or self.letters
-        return bool(messages or self.records or self.trimmed or self.entries)
+        return bool(messages or self.records or self.trimmed or self.entries or self.ids)
 
     @property
     def rows(self) -> int:
         """The number of rows to write or delete; the deletion of all records up to a position counts as one."""
         kept, records = sum(map(len, self.kept.values())), sum(map(len, self.records.values()))
-        changed = len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.entries)
+        changed = len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.entries) + len(self.ids)
         return kept + records + changed + len(self.trimmed)
 
     @property
@@ -129,6 +132,12 @@ class Changes:
         self.entries[kind, name] = value
         self.weight += len(name) + len(value or b"") + MESSAGE_OCTETS
 
+    def set_id(self, queue: QueueName, name: bytes, known: KnownId | None) -> None:
+        """Add an id to write, or with None to delete."""
+        if (queue, name) not in self.ids:
+            self.weight += len(name) + MESSAGE_OCTETS
+        self.ids[queue, name] = known
+
     def record(self, record: Record) -> None:
         """Add a record to write."""
         self.records.setdefault(record.stream, {})[record.position] = record
@@ -149,10 +158,10 @@ class Changes:
         """Split the batch into changes of one row each, in an order in which they can be written.
 
         A dead letter and the deletion of its message stay together: if the dead letter cannot be written, the message
-        is not deleted.
+        is not deleted. So do a message and its id.
         """
-        for key, value in self.entries.items():
-            yield _part(entries={key: value})
+        for name, value in self.entries.items():
+            yield _part(entries={name: value})
         for stream, last in self.lasts.items():
             yield _part(lasts={stream: last})
         for stream, upto in self.trimmed.items():
@@ -168,9 +177,18 @@ class Changes:
                 yield _part(deleted={position: queue})
         for position, message in self.attempts.items():
             yield _part(attempts={position: message})
-        for queue, messages in self.kept.items():
-            for position, message in messages.items():
-                yield _part(kept={queue: {position: message}})
+        yield from self._parts_with_ids()
+
+    def _parts_with_ids(self) -> Iterator[Changes]:
+        """Split the messages and ids into changes of one message, one id, or one message and its id."""
+        ids = dict(self.ids)
+        key_of = {known.position: key for key, known in ids.items() if known is not None}
+        for message in self.messages():
+            key = key_of.get(message.position)
+            kept = {message.queue: {message.position: message}}
+            yield _part(kept=kept) if key is None else _part(kept=kept, ids={key: ids.pop(key)})
+        for key, known in ids.items():
+            yield _part(ids={key: known})
 
     def __str__(self) -> str:
         """Describe a part in a log line."""
@@ -187,6 +205,9 @@ class Changes:
         if self.entries:
             ((kind, name),) = self.entries
             what = f"the entry of kind {kind}"
+        elif self.ids:
+            ((queue, name),) = self.ids
+            what = f"for {queue} the id"
         else:
             what, name = "the last position of stream", next(iter(self.trimmed or self.lasts), b"")
         return f"{what} {printable(name)}"
@@ -289,6 +310,23 @@ class Unwritten:
                 still = {position: message for position, message in still.items() if position not in layer.deleted}
             still.update(kept)
         return still
+
+    def id(self, queue: QueueName, name: bytes) -> tuple[bool, KnownId | None]:
+        """Return whether an id is to be written or deleted, and what is to be written."""
+        for layer in self.layers()[::-1]:
+            if (queue, name) in layer.ids:
+                return True, layer.ids[queue, name]
+        return False, None
+
+    def ended_ids(self, now: float) -> set[tuple[QueueName, bytes]]:
+        """Return the ids to write whose windows have ended by ``now``."""
+        known = {key: each for layer in self.layers() for key, each in layer.ids.items()}
+        return {key for key, each in known.items() if each is not None and each.ends is not None and each.ends <= now}
+
+    def ends_of_ids(self) -> Iterator[float]:
+        """Iterate over the times when the windows of the ids to write end."""
+        known = (each for layer in self.layers() for each in layer.ids.values() if each is not None)
+        return (each.ends for each in known if each.ends is not None)
 
     # Dead letters and records
 

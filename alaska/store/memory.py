@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 
@@ -11,7 +12,18 @@ from zope.interface import implementer
 
 from alaska.errors import StoreError
 from alaska.interfaces import IBackup, IStore, Refused
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize, sizes_of
+from alaska.message import (
+    DeadLetter,
+    KnownId,
+    Message,
+    Page,
+    QueueName,
+    QueueSize,
+    Record,
+    RecordSize,
+    StreamSize,
+    sizes_of,
+)
 
 
 @implementer(IStore)
@@ -20,6 +32,7 @@ class MemoryStore:
 
     is_durable = False
     is_shared = False
+    has_ids = True
     last_position = 0
     complaint = None
     has_room = True
@@ -32,6 +45,7 @@ class MemoryStore:
         self.opened_at = time.time()
         self._queues: dict[QueueName, dict[int, Message]] = {}
         self._letters: dict[int, DeadLetter] = {}
+        self._ids: dict[tuple[QueueName, bytes], KnownId] = {}
         self._streams: dict[bytes, dict[int, Record]] = {}
         self._last_records: dict[bytes, int] = {}
 
@@ -105,6 +119,29 @@ class MemoryStore:
         """See :class:`IStore`."""
         self._letters.pop(position, None)
 
+    def set_id(self, known: KnownId, replaced: Message | None = None) -> None:
+        """See :class:`IStore`."""
+        self._ids[known.queue, known.id] = known
+        if replaced is not None:
+            self.forget(replaced)
+
+    def delete_id(self, queue: QueueName, name: bytes) -> None:
+        """See :class:`IStore`."""
+        self._ids.pop((queue, name), None)
+
+    def known_id(self, queue: QueueName, name: bytes) -> KnownId | None:
+        """See :class:`IStore`."""
+        return self._ids.get((queue, name))
+
+    def ended_ids(self, now: float, limit: int) -> list[tuple[QueueName, bytes]]:
+        """See :class:`IStore`."""
+        ended = (key for key, known in self._ids.items() if known.ends is not None and known.ends <= now)
+        return list(islice(ended, limit))
+
+    def counts_of_ids(self) -> dict[QueueName, int]:
+        """See :class:`IStore`."""
+        return dict(Counter(queue for queue, _ in self._ids))
+
     def record(self, record: Record) -> None:
         """See :class:`IStore`."""
         self._streams.setdefault(record.stream, {})[record.position] = record
@@ -153,6 +190,7 @@ class MemoryStore:
         """See :class:`IStore`."""
         self._queues.clear()
         self._letters.clear()
+        self._ids.clear()
         self._streams.clear()
 
 

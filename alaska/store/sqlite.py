@@ -14,10 +14,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from alaska.interfaces import IBackup, IStore, Reactor, Refused
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.backup import Backups
 from alaska.store.changes import Unwritten
 from alaska.store.database import File, TemporaryFile
+from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.totals import Totals
 from alaska.store.view import NEVER, View
 from alaska.store.write_batches import MOST_UNWRITTEN_OCTETS, MakeWriting, WriteBatches
@@ -35,6 +36,7 @@ class SqliteStore:
     """
 
     is_shared = False
+    has_ids = True
     most_octets = MOST_ROW_OCTETS
 
     def __init__(self, reactor: Reactor, file: File, make_writing: MakeWriting | None = None) -> None:
@@ -46,13 +48,14 @@ class SqliteStore:
         self.view = View(self._unwritten)
         self._batches = WriteBatches(reactor, file, self._unwritten, self.view, make_writing)
         self.measures = self._batches.measures
-        self._first_expiry = NEVER
+        self._first_expiry = self._first_end = NEVER
         self._backups = Backups(reactor, file)
         if self.is_durable:
             self._batches.open()
             self.last_position = self._batches.highest_written
             self.opened_at = file.opened_at
             self._first_expiry = self.view.first_expiry(BEFORE_ALL)
+            self._first_end = self.view.first_end()
 
     def on_refused(self, refused: Refused) -> None:
         """See :class:`IStore`."""
@@ -90,17 +93,21 @@ class SqliteStore:
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
         unwritten = self._unwritten
-        current = unwritten.current
-        current.drop(message)
-        if message.position > self._batches.highest_written:
-            # There is less to write than before, so nothing has to be scheduled.
-            unwritten.call_stored(message.position)
-            return
-        unwritten.lazy_attempts.pop(message.position, None)
-        current.delete(message)
-        unwritten.call_stored(message.position)
-        if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
+        # If it was not written, there is less to write than before, so nothing has to be scheduled.
+        is_written = self._delete(message)
+        if is_written and (unwritten.writing is None or unwritten.current.weight > MOST_UNWRITTEN_OCTETS):
             self._batches.schedule()
+
+    def _delete(self, message: Message) -> bool:
+        """Delete a message with the current batch; return whether it is written."""
+        unwritten = self._unwritten
+        unwritten.current.drop(message)
+        is_written = message.position <= self._batches.highest_written
+        if is_written:
+            unwritten.lazy_attempts.pop(message.position, None)
+            unwritten.current.delete(message)
+        unwritten.call_stored(message.position)
+        return is_written
 
     def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
@@ -161,6 +168,43 @@ class SqliteStore:
         if self.view.has_dead_letter(position):
             self._unwritten.current.delete_dead_letter(position)
             self._batches.schedule()
+
+    # Ids
+
+    def set_id(self, known: KnownId, replaced: Message | None = None) -> None:
+        """See :class:`IStore`."""
+        self._set_id(known.queue, known.id, known)
+        if known.ends is not None and known.ends < self._first_end:
+            self._first_end = known.ends
+        if replaced is not None:
+            self._delete(replaced)
+
+    def delete_id(self, queue: QueueName, name: bytes) -> None:
+        """See :class:`IStore`."""
+        self._set_id(queue, name, None)
+
+    def _set_id(self, queue: QueueName, name: bytes, known: KnownId | None) -> None:
+        self._unwritten.current.set_id(queue, name, known)
+        # The writing of a durable store must not begin before the message is in the batch.
+        self._batches.schedule(may_begin=not self.is_durable)
+
+    def known_id(self, queue: QueueName, name: bytes) -> KnownId | None:
+        """See :class:`IStore`."""
+        return self.view.known_id(queue, name)
+
+    def ended_ids(self, now: float, limit: int) -> list[IdKey]:
+        """See :class:`IStore`."""
+        if now < self._first_end:
+            return []
+        found = self.view.ended_ids(now, limit)
+        if not found:
+            self._first_end = self.view.first_end()
+        return found
+
+    def counts_of_ids(self) -> dict[QueueName, int]:
+        """See :class:`IStore`."""
+        self._batches.write_all()
+        return {} if self.view.reader is None else KnownIds(self.view.reader).counts()
 
     # Streams
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alaska.message import DeadLetter, Message, Page, QueueName, Record, RecordSize, sizes_of
+from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, Record, RecordSize, sizes_of
 from alaska.store.changes import Unwritten
+from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.reader import Reader
 
 NEVER = float("inf")
@@ -67,6 +68,23 @@ class View:
         if position in unwritten:
             return unwritten[position] is not None
         return self.reader is not None and self.reader.has_dead_letter(position)
+
+    def known_id(self, queue: QueueName, name: bytes) -> KnownId | None:
+        """See :class:`alaska.interfaces.IStore`."""
+        is_unwritten, known = self._unwritten.id(queue, name)
+        return known if is_unwritten or self.reader is None else KnownIds(self.reader).find(queue, name)
+
+    def ended_ids(self, now: float, limit: int) -> list[IdKey]:
+        """See :class:`alaska.interfaces.IStore`."""
+        found = self._unwritten.ended_ids(now)
+        if self.reader is not None:
+            found.update(each for each in KnownIds(self.reader).ended(now, limit) if not self._unwritten.id(*each)[0])
+        return list(found)
+
+    def first_end(self) -> float:
+        """Return when the first window of an id ends, or an earlier time; infinity if there is none."""
+        first = None if self.reader is None else KnownIds(self.reader).first_end()
+        return min([NEVER if first is None else first, *self._unwritten.ends_of_ids()])
 
     def records(self, stream: bytes, after: int, limit: int) -> Page[Record, int]:
         """See :class:`alaska.interfaces.IStore`."""

@@ -23,7 +23,7 @@ from alaska.system.clock import boot_id
 
 APPLICATION_ID = 0x416C6173
 """SQLite's application id of Alaska's stores ("Alas")."""
-NEWEST_SCHEMA = 8
+NEWEST_SCHEMA = 9
 LONG_FRAMES = 1000
 """The number of frames from which on the WAL is checkpointed and restarted."""
 _MAGIC = b"SQLite format 3\0"

@@ -105,11 +105,11 @@ class WriteBatches:
         if self._is_durable:
             self._write()
 
-    def schedule(self) -> None:
-        """Schedule the writing of the current changes."""
+    def schedule(self, may_begin: bool = True) -> None:
+        """Schedule the writing of the current changes; without ``may_begin``, it never begins within this call."""
         current = self._unwritten.current
         if self._unwritten.writing is not None:
-            if current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
+            if may_begin and current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
                 # Changes arrive faster than the disk can write them. Block the reactor as back-pressure.
                 self._wait_for_batch()
         elif not self._is_durable:

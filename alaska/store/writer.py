@@ -16,6 +16,8 @@ from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
 from alaska.store.chunks import LARGE_OCTETS, to_chunks
 from alaska.store.database import File
+from alaska.store.known_ids import COLUMNS as ID_COLUMNS
+from alaska.store.known_ids import of_known_ids
 from alaska.store.measures import Times
 
 ROWS_AT_ONCE = tuple(2**power for power in range(9, -1, -1))
@@ -67,6 +69,7 @@ class Writer:
                 self._write_letters(part)
                 self._write_records(part)
                 self._write_entries(part)
+                self._write_ids(part)
         except sqlite3.OperationalError:
             self._roll_back()
             raise
@@ -153,6 +156,19 @@ class Writer:
             else:
                 self._connection.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", (kind, name, value))
 
+    def _write_ids(self, changes: Changes) -> None:
+        deleted: dict[QueueName, list[bytes]] = {}
+        for (queue, name), known in changes.ids.items():
+            if known is None:
+                deleted.setdefault(queue, []).append(name)
+        for queue, names in deleted.items():
+            same, start = (rows.NUMBERS[queue.kind], queue.address), 0
+            for count in ROWS_AT_ONCE:
+                while len(names) - start >= count:
+                    self._connection.execute(_deletion_of_ids(count), (*same, *names[start : start + count]))
+                    start += count
+        self._insert("once", ID_COLUMNS, (), of_known_ids(each for each in changes.ids.values() if each is not None))
+
     def _insert_large(self, kind: int, address: bytes, position: int, content: Content) -> None:
         """Insert or replace the content of a message or record."""
         self._has_large = True
@@ -180,6 +196,11 @@ class Writer:
                 some = values[start : start + count * width]
                 self._connection.execute(_insertion(table, columns, len(same), count), (*same, *some))
                 start += count * width
+
+
+@cache
+def _deletion_of_ids(count: int) -> str:
+    return f"DELETE FROM once WHERE kind = ? AND address = ? AND id IN ({', '.join('?' * count)})"  # no values
 
 
 @cache

@@ -31,7 +31,7 @@ OPERATIONS = (
 
 
 class StoreContract(MessageContract, CallbackContract, ExpiryContract, DeadLetterContract, StreamContract):
-    """The whole contract."""
+    """The contract of all stores; that of stores that know ids is :class:`tests.store.contract_ids.IdContract`."""
 
     def test_interface(self) -> None:
         """The store provides the interface."""

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from alaska.errors import StoreError
 from alaska.interfaces import IBackup, IStore, Refused
-from alaska.message import DeadLetter, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
 from alaska.store.memory import MemoryStore
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class LaterStore:
 
     is_durable = True
     is_shared = True
+    has_ids = False
     complaint = None
     has_room = True
     most_octets = None
@@ -233,6 +234,28 @@ class LaterStore:
         found: Deferred[T] = Deferred()
         self._answers.append(lambda: found.callback(find()))
         return found
+
+    # Ids, which it does not know
+
+    def set_id(self, known: KnownId, replaced: Message | None = None) -> None:
+        """See :class:`IStore`."""
+        raise NotImplementedError
+
+    def delete_id(self, queue: QueueName, name: bytes) -> None:
+        """See :class:`IStore`."""
+        raise NotImplementedError
+
+    def known_id(self, queue: QueueName, name: bytes) -> KnownId | None:
+        """See :class:`IStore`."""
+        raise NotImplementedError
+
+    def ended_ids(self, now: float, limit: int) -> list[tuple[QueueName, bytes]]:
+        """See :class:`IStore`."""
+        raise NotImplementedError
+
+    def counts_of_ids(self) -> dict[QueueName, int]:
+        """See :class:`IStore`."""
+        raise NotImplementedError
 
     # Streams
 

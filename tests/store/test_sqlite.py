@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from alaska.interfaces import Reactor
-from alaska.message import Message, Record
+from alaska.message import KnownId, Message, Record
 from alaska.store import sqlite, write_batches
 from alaska.store.changes import Changes
 from alaska.store.database import File, TemporaryFile
@@ -54,6 +54,36 @@ class WritingTests(FileTestCase):
         self.clock.advance(LAZY_SECONDS / 2)
         self.assertIsNone(self.writing.begun)
         self.clock.advance(LAZY_SECONDS / 2)
+        self.assertIsNotNone(self.writing.begun)
+
+    def written(self) -> tuple[list[int], list[int]]:
+        """Return the positions of the messages in the file, and those of the ids."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            queries = (f"SELECT position FROM {table} ORDER BY position" for table in ("message", "once"))
+            messages, ids = ([each for (each,) in connection.execute(query)] for query in queries)
+        return messages, ids
+
+    def test_id_with_its_message(self) -> None:
+        """An id is in the batch of the message that is stored next, however much waits to be written."""
+        store = self.open()
+        self.keep(store, 1)
+        self.clock.advance(0)
+        store.keep(message(2, b"x" * (write_batches.MOST_UNWRITTEN_OCTETS - 300)), None)
+        store.set_id(KnownId(JOBS, b"a", 4, None), message(1))
+        self.assertEqual(self.writing.groups, 0)
+        self.keep(store, 4)
+        self.assertEqual((self.writing.groups, self.written()), (1, ([1], [])))
+        self.writing.run()
+        self.assertEqual(self.written(), ([2, 4], [4]))
+
+    def test_id_alone(self) -> None:
+        """An id that changes without a message is written after a delay."""
+        store = self.open()
+        store.set_id(KnownId(JOBS, b"a", 4, None))
+        self.clock.advance(LAZY_SECONDS)
+        self.writing.run()
+        store.delete_id(JOBS, b"a")
+        self.clock.advance(LAZY_SECONDS)
         self.assertIsNotNone(self.writing.begun)
 
     def test_done_before_its_turn(self) -> None:

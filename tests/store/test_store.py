@@ -20,10 +20,11 @@ from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
 from tests.store.contract import StoreContract
 from tests.store.contract_case import JOBS, message
+from tests.store.contract_ids import IdContract
 from tests.store.later import LaterStore, Shared
 
 
-class MemoryStoreTests(StoreContract, SynchronousTestCase):
+class MemoryStoreTests(StoreContract, IdContract, SynchronousTestCase):
     """The store in memory."""
 
     def make_store(self) -> IStore:
@@ -36,7 +37,7 @@ class MemoryStoreTests(StoreContract, SynchronousTestCase):
         return MemoryStore()
 
 
-class SqliteStoreTests(StoreContract, SynchronousTestCase):
+class SqliteStoreTests(StoreContract, IdContract, SynchronousTestCase):
     """The store in a file, which is written when the test calls ``settle``, or when the store waits for it."""
 
     def setUp(self) -> None:

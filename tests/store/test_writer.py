@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from alaska.message import DeadLetter, Record, StreamSize
+from alaska.message import DeadLetter, KnownId, Record, StreamSize
 from alaska.store.changes import Changes
 from alaska.store.database import File
 from alaska.store.writer import Writer
@@ -83,6 +83,22 @@ class RefusedRowTests(FileTestCase):
         self.assertEqual([each.message.position for each in again.dead_letters(0, 10)], [6])
         self.assertEqual([each.position for each in again.records(b"s", 0, 10)], [1])
         self.assertEqual(again.streams(), [StreamSize(b"s", 1, 2, 0)])
+
+    def test_id_of_refused(self) -> None:
+        """The id of a refused message is not written either, and neither is affected by other ids that are refused."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            connection.execute(
+                "CREATE TRIGGER refuse_id BEFORE INSERT ON once WHEN new.position = 6 "
+                "BEGIN SELECT RAISE(ABORT, 'too odd'); END"
+            )
+        for position in (2, 3, 6):
+            self.store.set_id(KnownId(JOBS, b"%d" % position, position, None))
+            self.keep(self.store, position)
+        self.store.set_id(KnownId(JOBS, b"alone", 1, None))
+        self.write()
+        self.assertEqual((self.stored, [position for position, _ in self.refused]), ([2], [3, 6]))
+        known = [name for name in (b"2", b"3", b"6", b"alone") if self.store.known_id(JOBS, name) is not None]
+        self.assertEqual(known, [b"2", b"alone"])
 
     def test_disk_fails_meanwhile(self) -> None:
         """If the disk is full, no row is dropped, and the whole batch has to be retried."""
