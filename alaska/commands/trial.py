@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -15,16 +16,15 @@ from alaska.pool.runners import runner_maker
 from alaska.store.kv import KeyValues
 from alaska.traces.context import TraceContext
 from alaska.worker.calls import Calls
+from alaska.worker.requester import Asked
 
 
 class NoBroker:
     """Answers the requests of scripts to other services, in place of a broker."""
 
-    def ask(
-        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
-    ) -> Frames:
-        """Return that there is no answer."""
-        return NONE, b"there is no broker here to ask"
+    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+        """Return for each request that there is no answer."""
+        return [(NONE, b"there is no broker here to ask") for _ in requests]
 
 
 class Bench:

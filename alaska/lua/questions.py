@@ -22,11 +22,15 @@ MODULE = b"module"
 
 The process that runs the script answers this itself; it is never sent to the worker.
 """
-SCRIPT_OPERATIONS = frozenset((b"request", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
+SCRIPT_OPERATIONS = frozenset((b"request", b"request.all", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
 """Operations that scripts use. All others are used by the runner of the script."""
 ERROR = b"error"
 """The script made an error; the second string is its text."""
 
+MOST_TEXTS = 30_000
+"""The maximum number of texts of :func:`unpack_texts`; Lua sends no more."""
+
+_MOST_DIGITS = 20
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frames)
 
@@ -42,3 +46,22 @@ def unpack(octets: bytes) -> Frames:
     :raises msgspec.MsgspecError: the octets are not valid.
     """
     return _decoder.decode(octets)
+
+
+def unpack_texts(octets: bytes) -> list[bytes]:
+    """Return texts, each of which has its length in decimal digits and a colon in front.
+
+    :raises ValueError: the octets are not valid.
+    """
+    texts: list[bytes] = []
+    at = 0
+    while at < len(octets):
+        colon = octets.index(b":", at, at + _MOST_DIGITS)
+        if not octets[at:colon].isdigit() or len(texts) >= MOST_TEXTS:
+            raise ValueError(f"no length at octet {at}, or more than {MOST_TEXTS} texts")
+        end = colon + 1 + int(octets[at:colon])
+        if end > len(octets):
+            raise ValueError(f"a text that ends at octet {end} of {len(octets)}")
+        texts.append(octets[colon + 1 : end])
+        at = end
+    return texts

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from math import inf
 from typing import Protocol
 
 from twisted.logger import Logger
 
 from alaska.errors import ACCESS_REFUSED, KeyValueError, Refused
-from alaska.lua.questions import ERROR, OK, PARTIAL, Frames, pack, unpack
+from alaska.lua.questions import ERROR, NONE, OK, PARTIAL, Frames, pack, unpack, unpack_texts
 from alaska.lua.request import Outcome, Request
 from alaska.lua.values import OUTCOMES
 from alaska.names import is_brokers_own, printable
 from alaska.pool.slot import Abandoned
 from alaska.store.kv import KeyValues, Value
 from alaska.traces.context import TraceContext
+from alaska.worker.requester import MOST_FRAMES, Asked
 
 INTEGERS = range(-(2**63), 2**63)
 _MOST_DIGITS = 32
+MOST_REQUESTS = 100
+"""The maximum number of requests of one call."""
+TOO_MANY_FRAMES = b"the answers have more than %d frames together" % MOST_FRAMES
+DEFAULT_SECONDS = 5.0
+"""How long each of them may take if neither it nor the call says so."""
 
 
 class AnyRequester(Protocol):
     """Sends requests to other services; see :class:`alaska.worker.requester.Requester`."""
 
-    def ask(
-        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
-    ) -> Frames:
-        """Wait at most this long for the answer, in a thread of the pool."""
+    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+        """Send requests at once, and wait in a thread of the pool until each has an answer or its time is over."""
 
 
 class Calls:
@@ -59,12 +64,16 @@ class Calls:
         self._requester = requester
         self._now = kv.now if now is None else now
         self._calls: dict[bytes, Callable[..., Frames]] = {
-            b"request": self._request,
             b"kv.get": self._get,
             b"kv.set": self._set,
             b"kv.incr": self._incr,
             b"kv.ttl": self._ttl,
             b"kv.delete": self._delete,
+        }
+        # These wait for other services.
+        self._waiting_calls: dict[bytes, Callable[..., Frames]] = {
+            b"request": self._request,
+            b"request.all": self._request_all,
         }
         # These only reach the version of the script that serves the request.
         self._script_calls: dict[bytes, Callable[..., Frames]] = {
@@ -80,11 +89,11 @@ class Calls:
         """
         try:
             seconds_left, name, *arguments = unpack(octets)
-            if name == b"request":
+            if name in self._waiting_calls:
                 seconds = min(self._limit, float(seconds_left or inf))
                 self._flush_sends(request, seconds)
                 trace = None if request.trace is None else request.trace.context
-                return pack(self._request(trace, seconds, *arguments))
+                return pack(self._waiting_calls[name](trace, seconds, *arguments))
             if name == PARTIAL:
                 return pack(self._add_partial_result(request, *arguments))
             if name in self._script_calls:
@@ -108,7 +117,22 @@ class Calls:
         timeout: bytes,
     ) -> Frames:
         check_service(service, self._is_sandboxed)
-        return self._requester.ask(service, subject, content, max(0.0, min(seconds_left, float(timeout))), trace)
+        asked = Asked(service, subject, (content,), max(0.0, min(seconds_left, float(timeout))))
+        return self._requester.ask_all([asked], trace)[0]
+
+    def _request_all(self, trace: TraceContext | None, seconds_left: float, timeout: bytes, encoded: bytes) -> Frames:
+        """Return for each request ``OK`` or ``NONE``, the number of its frames, and these."""
+        longest = max(0.0, min(seconds_left, float(timeout or inf)))
+        requests = list(_requests_of(encoded, longest, DEFAULT_SECONDS if not timeout else longest))
+        for each in requests:
+            check_service(each.service, self._is_sandboxed)
+        result: list[bytes] = [OK]
+        room = MOST_FRAMES
+        for answer in self._requester.ask_all(requests, trace):
+            word, *frames = answer if len(answer) - 1 <= room else (NONE, TOO_MANY_FRAMES)
+            room -= len(frames)
+            result += [word, b"%d" % len(frames), *frames]
+        return tuple(result)
 
     def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
         if self._process_partial is None:
@@ -142,6 +166,23 @@ class Calls:
     def _set_good_version(self, subject: bytes, version: bytes, path: bytes, source: bytes) -> Frames:
         self._good[subject] = version, path, source
         return (OK,)
+
+
+def _requests_of(encoded: bytes, longest: float, otherwise: float) -> Iterator[Asked]:
+    """Yield the requests of a list that ``asking.lua`` has encoded; without a timeout, it is ``otherwise`` seconds.
+
+    :raises ValueError: it is not such a list, or too long.
+    """
+    texts = iter(unpack_texts(encoded))
+    for count, service in enumerate(texts):
+        if count >= MOST_REQUESTS:
+            raise ValueError(f"more than {MOST_REQUESTS} requests")
+        try:
+            subject, timeout, frames = next(texts), next(texts), int(next(texts))
+            content = tuple(islice(texts, frames))
+        except StopIteration:
+            raise ValueError("a request that is not complete") from None
+        yield Asked(service, subject, content, max(0.0, min(longest, float(timeout or otherwise))))
 
 
 def check_service(service: bytes, is_sandboxed: bool) -> None:

@@ -5,11 +5,13 @@ Every wait has a timeout, even if the reactor has stopped or all threads of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from threading import Lock
+from time import monotonic
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -32,10 +34,20 @@ REACTOR_SECONDS = 1.0
 STOPPING = "the worker is stopping"
 
 
+class Asked(NamedTuple):
+    """One request of a script, with the frames of its content, and how many seconds it may take."""
+
+    service: bytes
+    subject: bytes
+    content: Frames
+    seconds: float
+
+
 class Requester:
     """Sends requests with its own client, which ``make_client`` makes for the first request.
 
-    ``threads`` is the number of the pool's threads. They call :meth:`ask`; all else is called in the reactor's thread.
+    ``threads`` is the number of the pool's threads. They call
+    :meth:`ask_all`; all else is called in the reactor's thread.
     """
 
     _log = Logger()
@@ -58,24 +70,35 @@ class Requester:
         self._waiting = 0
         self._dropped = 0
 
-    def ask(
-        self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: TraceContext | None = None
-    ) -> Frames:
-        """Wait at most this long; return ``OK`` and the frames of the answer, or ``NONE`` and the reason."""
-        if seconds <= 0:
-            return self._timed_out(service, 0)
-        seconds = min(seconds, MOST_MILLISECONDS / 1000)
-        answer: Future[Frames] = Future()
+    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+        """Send requests at once, and wait until all have ended, each at most as long as it may take.
+
+        Return for each ``OK`` and the frames of the answer, or ``NONE`` and the reason.
+        """
+        pending: list[tuple[Asked, Future[Frames]]] = []
+        for each in requests:
+            seconds = min(each.seconds, MOST_MILLISECONDS / 1000)
+            answer: Future[Frames] = Future()
+            if seconds <= 0:
+                answer.set_result(self._timed_out(each.service, 0))
+            pending.append((each._replace(seconds=seconds), answer))
+        begun = monotonic()
         with self._lock:
             self._waiting += 1
         try:
-            self._reactor.callFromThread(self._begin, answer, service, subject, content, seconds, trace)
-            return answer.result(seconds + REACTOR_SECONDS)
-        except FutureTimeout:
-            return self._timed_out(service, seconds)
+            if unanswered := [each for each in pending if not each[1].done()]:
+                self._reactor.callFromThread(self._begin_all, unanswered, trace)
+            return [self._wait(asked, answer, begun) for asked, answer in pending]
         finally:
             with self._lock:
                 self._waiting -= 1
+
+    def _wait(self, asked: Asked, answer: Future[Frames], begun: float) -> Frames:
+        left = begun + asked.seconds + REACTOR_SECONDS - monotonic()
+        try:
+            return answer.result(max(0.0, left))
+        except FutureTimeout:
+            return self._timed_out(asked.service, asked.seconds)
 
     def close(self) -> Deferred[None]:
         """Refuse all pending and later requests; fires when the client is closed."""
@@ -95,25 +118,22 @@ class Requester:
 
     # In the reactor
 
-    def _begin(
-        self,
-        answer: Future[Frames],
-        service: bytes,
-        subject: bytes,
-        content: bytes,
-        seconds: float,
-        trace: TraceContext | None,
-    ) -> None:
+    def _begin_all(self, pending: list[tuple[Asked, Future[Frames]]], trace: TraceContext | None) -> None:
+        for asked, answer in pending:
+            self._begin(asked, answer, trace)
+
+    def _begin(self, asked: Asked, answer: Future[Frames], trace: TraceContext | None) -> None:
+        service, subject, content, seconds = asked
         if self._is_closed or service in self._refused:
             answer.set_result((NONE, STOPPING.encode()))
             return
         self._pending[answer] = service
         try:
-            asked = self._connected_client().ask(service, subject, content, timeout=seconds, trace=trace)
+            sent = self._connected_client().ask(service, subject, *content, timeout=seconds, trace=trace)
         except (AlaskaError, ValueError) as error:
             self._end(answer, (NONE, str(error).encode()))
         else:
-            asked.addCallbacks(self._answered, self._failed, (answer,), errbackArgs=(answer, service, seconds))
+            sent.addCallbacks(self._answered, self._failed, (answer,), errbackArgs=(answer, service, seconds))
 
     def _connected_client(self) -> Client:
         if self._client is None:

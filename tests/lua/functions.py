@@ -178,6 +178,10 @@ ALASKA = Group(
             "services, except the broker's own (`alaska.`)",
         ),
         Row(
+            "alaska.request_all", WAITS, "the same; 100 requests; 250 frames of each, 1000 of all answers",
+            "services, except the broker's own (`alaska.`)",
+        ),
+        Row(
             "alaska.kv.get alaska.kv.set alaska.kv.incr alaska.kv.ttl alaska.kv.delete", WAITS,
             "1 MiB for each value; `worker/kv/size-limit` for all", "the worker's store, which all scripts share",
         ),

@@ -17,6 +17,7 @@ from alaska.lua.request import Call, Outcome, Request, Send, SendKind
 from alaska.lua.scripts import Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
+from tests.asking import AnswersEach
 
 VERSION = os.environ.get("ALASKA_TEST_LUA", LuaOptions().version)
 """The version of Lua. A process can run only one; tests/lua/test_lua_versions.py runs the tests again with the others.
@@ -30,7 +31,7 @@ IS_JIT = VERSION == "luajit"
 only_in_5_4 = skipIf(IS_JIT, "LuaJIT is Lua 5.1")
 
 
-class LuaCase(SynchronousTestCase):
+class LuaCase(AnswersEach, SynchronousTestCase):
     """Each test has its own scripts directory, and a runner for the scripts in it."""
 
     options: ClassVar[LuaOptions] = TRUSTED

@@ -25,6 +25,7 @@ from alaska.pool.process import child_command
 from alaska.pool.runners import address_space
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
+from tests.asking import AnswersEach
 from tests.lua import functions as lua_functions
 from tests.lua.programs import CANARY, Programs
 from tests.pool import children
@@ -100,10 +101,10 @@ return { answer = 42 }
 """
 
 
-class NoBroker:
+class NoBroker(AnswersEach):
     """Answers requests, without a broker."""
 
-    def ask(self, _service: bytes, _subject: bytes, _content: bytes, _seconds: float, _trace: object = None) -> Frames:
+    def ask(self, service: bytes, subject: bytes, content: bytes, seconds: float, trace: object = None) -> Frames:
         """Return no answer."""
         return NONE, b"there is nobody here to ask"
 

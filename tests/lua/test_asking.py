@@ -1,9 +1,9 @@
-"""alaska.request."""
+"""alaska.request and alaska.request_all."""
 
 from __future__ import annotations
 
 from alaska.lua.questions import NONE, OK
-from tests.lua.lua_case import LuaCase
+from tests.lua.lua_case import LuaCase, limit_of
 
 
 class AskTests(LuaCase):
@@ -68,3 +68,79 @@ class AskTests(LuaCase):
         self.answers = [(OK, b"1")]
         self.error("coroutine.wrap(function() alaska.request('svc', 'job') error('oh no') end)()")
         self.assertEqual(self.output("print('fine')"), "fine\n")
+
+
+class AskAllTests(LuaCase):
+    """Several requests whose answers the script waits for together."""
+
+    def test_results(self) -> None:
+        """The results are in the order of the requests: the frames of an answer, or the reason why there is none."""
+        self.answers = [(OK, b"one", b"\0two"), (NONE, b"nobody offers the service"), (OK, b"")]
+        source = """
+            local results = alaska.request_all {
+              { service = 'a', subject = 'job', content = 'x\\0:' },
+              { service = 'b', subject = 7, timeout = 2 },
+              { service = 'c', subject = 'job', content = 1, 'y', 2 },
+              timeout = 9,
+            }
+            local one = results[1]
+            print(#results, one.reply, #one.frames, one.frames[2], one.error)
+            print(results[2].reply, results[2].frames, results[2].error)
+            print('<' .. results[3].reply .. '>', #results[3].frames)
+        """
+        expected = "3\tone\t2\t\0two\tnil\nnil\tnil\tnobody offers the service\n<>\t1\n"
+        self.assertEqual(self.output(source), expected)
+        asked = [(b"a", b"job", b"x\0:", 9.0), (b"b", b"7", b"", 2.0), (b"c", b"job", b"1y2", 9.0)]
+        self.assertEqual(self.asked, asked)
+
+    def test_without_timeouts(self) -> None:
+        """Without a timeout, each request has that of alaska.request; an empty list is answered at once."""
+        self.answers = [(OK, b"")]
+        self.assertEqual(self.output("print(#alaska.request_all { { service = 'a', subject = 'b' } })"), "1\n")
+        self.assertEqual(self.output("print(#alaska.request_all {})"), "0\n")
+        self.assertEqual(self.asked, [(b"a", b"b", b"", 5.0)])
+
+    def test_most(self) -> None:
+        """A hundred requests can be sent at once, and no more."""
+        self.answers = [(OK, b"%d" % number) for number in range(100)]
+        source = """
+            local list = {}
+            for i = 1, tonumber(alaskaContext) do list[i] = { service = 'a', subject = i } end
+            print(alaska.request_all(list)[100].reply)
+        """
+        self.assertEqual(self.output(source, b"100"), "99\n")
+        outcome = self.outcome(source, b"101")
+        self.assertIn("script.lua:4: bad argument #1 to 'request_all' (more than 100 requests)", str(outcome.error))
+        self.assertEqual(len(self.asked), 100)
+
+    def test_bad_arguments(self) -> None:
+        """Invalid arguments are errors at the position of the call, and nothing is sent."""
+        for argument, part in {
+            "nil": "(table expected, got nil)",
+            "{ 7 }": "(item 1 must be a table, not a number)",
+            "{ service = 'a', subject = 'b' }": "(a list of tables is expected, one for each request)",
+            "{ { service = 'a' } }": "(the subject of item 1 must be a string or a number, not nil)",
+            "{ { service = 'a', subject = ('x'):rep(256) } }": "(the subject of item 1 has 256 octets, and 255 is",
+            "{ { service = 'a', subject = 'b', content = {} } }": "(the content of item 1 must be a string or a",
+            "{ { service = 'a', subject = 'b', timeout = 0 } }": "(the timeout of item 1 must be a number of seconds",
+            "{ { service = 'a', subject = 'b' }, timeout = 'x' }": "(the timeout must be a number of seconds above 0)",
+        }.items():
+            text = self.error(f"\nalaska.request_all({argument})")
+            self.assertIn(f"script.lua:2: bad argument #1 to 'request_all' {part}", text)
+        self.assertEqual(self.asked, [])
+
+    def test_limits(self) -> None:
+        """Each request counts as a message of the script."""
+        self.use(sends=2)
+        one = "{ service = 'a', subject = 'b' }"
+        outcome = self.outcome(f"alaska.request_all {{ {one}, {one}, {one} }}")
+        self.assertEqual((limit_of(outcome), self.asked), ("worker/scripts/sends", []))
+
+    def test_values_of_the_script(self) -> None:
+        """Metatables of the list and its items are not used."""
+        self.answers = [(OK, b"")]
+        source = """
+            local trap = { __index = function() error('index') end, __len = function() error('length') end }
+            print(#alaska.request_all(setmetatable({ setmetatable({ service = 'a', subject = 'b' }, trap) }, trap)))
+        """
+        self.assertEqual(self.output(source), "1\n")

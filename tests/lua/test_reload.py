@@ -17,6 +17,7 @@ from alaska.lua.runner import ScriptRunner, Versions
 from alaska.lua.scripts import BROKEN_SECONDS, MAX_WAIT_SECONDS, OPEN_SECONDS, SETTLE_SECONDS, Scripts
 from alaska.store.kv import KeyValues
 from alaska.worker.calls import Calls
+from tests.asking import AnswersEach
 from tests.lua.lua_case import SANDBOXED
 
 REQUEST = Request(b"sender", b"default", b"job", b"", ())
@@ -130,7 +131,7 @@ class SettleTests(ReloadCase):
         self.assertEqual(self.slept, [])
 
 
-class BrokenTests(ReloadCase):
+class BrokenTests(AnswersEach, ReloadCase):
     """Scripts that do not compile."""
 
     def setUp(self) -> None:

@@ -158,7 +158,7 @@ class DocumentTests(SandboxCase):
         examples = re.findall(r"^```lua\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
         self.assertGreater(len(examples), 3)
         for example in examples:
-            self.answers = [(OK, b'{"price":12.5}')]
+            self.answers = [(OK, b'{"price":12.5}')] * 2
             self.output(example, b'{"item":"lamp"}')
 
 

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from alaska.client import Client, Delivery
 from alaska.lua.questions import NONE, OK, Frames
 from alaska.traces.context import TraceContext
-from alaska.worker.requester import MOST_FRAMES, Requester
+from alaska.worker.requester import MOST_FRAMES, Asked, Requester
 from tests.network_case import NetworkCase
 from tests.pool.hand_reactor import SECONDS, HandReactor
 
@@ -38,8 +38,16 @@ class RequesterTests(NetworkCase):
 
     def ask(self, service: bytes = b"svc", seconds: float = 5.0, trace: TraceContext | None = None) -> None:
         """Send a request from a thread, and deliver it."""
-        ask = self.requester.ask
-        thread = Thread(target=lambda: self.answers.put(ask(service, b"job", b"content", seconds, trace)))
+        self.ask_all([Asked(service, b"job", (b"content",), seconds)], trace)
+
+    def ask_all(self, requests: list[Asked], trace: TraceContext | None = None) -> None:
+        """Send requests at once from a thread, and deliver them."""
+
+        def wait() -> None:
+            for answer in self.requester.ask_all(requests, trace):
+                self.answers.put(answer)
+
+        thread = Thread(target=wait)
         thread.start()
         self.addCleanup(thread.join, SECONDS)
         self.from_threads.calls.get(timeout=SECONDS)()
@@ -121,9 +129,34 @@ class RequesterTests(NetworkCase):
         dropped = [line for line in self.logged() if line.startswith("dropped mail from service: no script waits")]
         self.assertEqual([line.partition("(")[2] for line in dropped], ["1 so far)", "10 so far)", "100 so far)"])
 
+    def test_several_at_once(self) -> None:
+        """Requests that are sent at once are all on their way before the first answer, and are answered in order."""
+        self.service.offer("svc")
+        nowhere, late = Asked(b"nowhere", b"job", (), 5.0), Asked(b"svc", b"late", (), 1.0)
+        self.ask_all([Asked(b"svc", b"first", (b"x", b"y"), 5.0), nowhere, late, Asked(b"svc", b"last", (), 5.0)])
+        self.assertEqual([each.subject for each in self.deliveries], ["first", "late", "last"])
+        self.assertEqual(self.deliveries[0].content, (b"x", b"y"))
+        self.deliveries.reverse()
+        self.reply(b"3")
+        self.deliveries.reverse()
+        self.reply(b"1", b"more")
+        self.pass_time(1.1)
+        answers = [self.answer() for _ in range(4)]
+        self.assertEqual(answers[:2], [(OK, b"1", b"more"), (NONE, b"nobody offers the service")])
+        self.assertEqual(answers[2:], [(NONE, b"no answer from svc within 1 s"), (OK, b"3")])
+
+    def test_several_count_as_one_that_waits(self) -> None:
+        """A thread that waits for several answers is one of those that wait."""
+        self.service.offer("svc")
+        self.ask_all([Asked(b"svc", b"job", (), 1.0)] * 2)
+        self.pass_time(1.1)
+        self.assertEqual([self.answer() for _ in range(2)], [(NONE, b"no answer from svc within 1 s")] * 2)
+
     def test_no_time_left(self) -> None:
         """A request with a timeout of 0 is not sent."""
-        self.assertEqual(self.requester.ask(b"svc", b"job", b"", 0.0), (NONE, b"no answer from svc within 0 s"))
+        self.assertEqual(
+            self.requester.ask_all([Asked(b"svc", b"job", (), 0.0)]), [(NONE, b"no answer from svc within 0 s")]
+        )
         self.assertRaises(Empty, self.from_threads.calls.get_nowait)
 
     def test_too_many_frames(self) -> None:
@@ -170,5 +203,7 @@ class RequesterTests(NetworkCase):
     def test_reactor_has_stopped(self) -> None:
         """The timeout also holds if the reactor has stopped."""
         self.assertTrue(
-            self.requester.ask(b"svc", b"job", b"", 0.01)[1].startswith(b"no answer from svc within 0.01 s")
+            self.requester.ask_all([Asked(b"svc", b"job", (), 0.01)])[0][1].startswith(
+                b"no answer from svc within 0.01 s"
+            )
         )

@@ -2,19 +2,18 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, limits, questions, sending, modules, tracing = ...
+local run, settings, sending, asking, modules, tracing = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
 local floor, format, huge, sub = math.floor, string.format, math.huge, string.sub
-local isyieldable = coroutine.isyieldable
 local math_type = math.type or function() end
 local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
+local ask, seconds = asking.ask, asking.seconds
 
 local set, event = tracing.set, tracing.event
 
-local DEFAULT_SECONDS = 5
 local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
 local EXACT = 2 ^ 53 -- from here on, not every integer has an exact float
 
@@ -135,47 +134,6 @@ end
 
 local log = { info = logger 'info', warn = logger 'warn', error = logger 'error' }
 
--- Questions to the worker
-
-local function check_answer(call, level, is_good, ...)
-  limits.check_time()
-  if is_good == nil then
-    return nil, (...)
-  elseif not is_good then
-    error(call .. ': ' .. (...), level)
-  end
-  return ...
-end
-
--- Asks the worker and returns its answer. An error gets the position of the script, `level` levels up.
-local function ask(call, level, ...)
-  if run.ended_by then
-    limits.end_script()
-  elseif not isyieldable() then
-    error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
-      .. 'module', level)
-  end
-  limits.deliver_before_wait()
-  limits.check_time() -- the time limit includes waiting
-  return check_answer(call, level, questions.ask(...))
-end
-
-local function seconds(value, position, call)
-  if type(value) ~= 'number' or value ~= value or value <= 0 then
-    error(format("bad argument #%d to '%s' (a number of seconds above 0 is expected)", position, call), 3)
-  end
-  return format('%.6f', value < 1e9 and value or 1e9)
-end
-
-local function request(service, subject, content, timeout)
-  service = as_text(service, 1, 'service', 'request', LIMIT, 2)
-  subject = as_text(subject, 2, 'subject', 'request', LIMIT, 2)
-  content = content == nil and '' or as_text(content, 3, 'content', 'request', nil, 2)
-  timeout = seconds(timeout == nil and DEFAULT_SECONDS or timeout, 4, 'request')
-  sending.count_message(#content)
-  return ask('alaska.request', 2, 'request', service, subject, content, timeout)
-end
-
 -- The key-value store. A value is sent to the worker as one letter for its type, then text.
 
 local function to_octets(value, position, call)
@@ -290,7 +248,8 @@ function api.make()
     json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },
     kv = { get = kv.get, set = kv.set, incr = kv.incr, ttl = kv.ttl, delete = kv.delete },
     log = { info = log.info, warn = log.warn, error = log.error },
-    trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply, request = request,
+    trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply,
+    request = asking.request, request_all = asking.request_all,
   }
 end
 

@@ -90,7 +90,8 @@ if settings.sandbox and limits.check then
   part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.record)
 end
 local tracing = part 'tracing'(run, limits, sending)
-local api = part 'api'(run, settings, limits, questions, sending, modules, tracing)
+local asking = part 'asking'(run, limits, questions, sending)
+local api = part 'api'(run, settings, sending, asking, modules, tracing)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
