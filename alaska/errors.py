@@ -49,6 +49,12 @@ class PatternError(AlaskaError):
     status = FAILED
 
 
+class BadTerm(AlaskaError, ValueError):
+    """A property of a send that says how the message is to be treated is not valid; the text names it."""
+
+    status = FAILED
+
+
 class ValueTooLong(AlaskaError, ValueError):
     """A name, subject or tracker has more than the 255 octets that the wire format allows."""
 

@@ -10,7 +10,18 @@ from twisted.internet.interfaces import IReactorCore, IReactorFDSet, IReactorFro
 from zope.interface import Attribute, Interface
 
 from alaska.authentication import Bind, CurveKeys, Decide, KeyPair
-from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import (
+    DeadLetter,
+    KnownId,
+    Message,
+    Page,
+    PartName,
+    QueueName,
+    QueueSize,
+    Record,
+    RecordSize,
+    StreamSize,
+)
 from alaska.mlm.states import LinkState as LinkState  # noqa: PLC0414  # part of ILink, for programs
 
 Refused: TypeAlias = Callable[[Message, str], None]
@@ -114,8 +125,14 @@ class IStore(Interface):
         ``taken`` was.
         """
 
-    def waiting(queue: QueueName, after: int, limit: int) -> Page[Message, int]:
-        """Return at most ``limit`` messages of a queue with positions above ``after``, oldest first.
+    def move(message: Message, before: PartName) -> None:
+        """Move a message from a part of its queue to the one that it belongs to now (:attr:`Message.part`).
+
+        Its number of attempts and its expiry are stored, too. Nothing happens to a message that is not stored.
+        """
+
+    def waiting(part: PartName, after: int, limit: int) -> Page[Message, int]:
+        """Return at most ``limit`` messages of a part of a queue with positions above ``after``, oldest first.
 
         Damaged messages are skipped. A page may end early: when it becomes large, and before a large message. The large
         message is read in another thread, and a later call returns it.
@@ -124,7 +141,9 @@ class IStore(Interface):
         """
 
     def overdue(now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
-        """Return at most ``limit`` messages that have expired by ``now`` (measured as ``opened_at``).
+        """Return at most ``limit`` messages that have expired, or are due, by ``now`` (measured as ``opened_at``).
+
+        Large ones may lack their content.
 
         They are ordered by the pair (expiry, position) and start with the first pair above ``after``.
 
@@ -132,7 +151,7 @@ class IStore(Interface):
         """
 
     def queues() -> list[QueueSize]:
-        """Return each queue that has messages, with the number and total size of the messages.
+        """Return each part of a queue that has messages, with the number and total size of the messages.
 
         This is called when the store has been opened; a shared store is asked again every few seconds, and returns what
         it knows by then.

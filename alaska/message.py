@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +23,11 @@ FREE_FRAMES = 16
 FREE_OCTETS = 256
 MOST_POSITION = 2**62
 """The highest valid position; a higher one in a store is damaged."""
+NORMAL = 4
+"""The priority of a message that names none."""
+PRIORITIES = range(10)
+DELAYED = 10
+"""The rank of a message that is delayed; that of all others is their priority."""
 REPLAYED = b"replayed"
 """The origin of a message that was a dead letter."""
 _T = TypeVar("_T")
@@ -49,10 +54,42 @@ class QueueName(NamedTuple):
         return f"{self.kind.value} {printable(self.address)}"
 
 
-class QueueSize(NamedTuple):
-    """The number of messages in a queue, and their total size."""
+class RankedName(NamedTuple):
+    """The name of a part of a queue that does not have the normal rank."""
 
-    queue: QueueName
+    kind: QueueKind
+    address: bytes
+    rank: int
+
+    def __str__(self) -> str:
+        what = "delayed messages" if self.rank == DELAYED else f"priority {self.rank}"
+        return f"{self.kind.value} {printable(self.address)}, {what}"
+
+
+PartName: TypeAlias = "QueueName | RankedName"
+"""The name of a part of a queue: its messages of one priority, or its delayed ones. That of the normal priority is the
+name of the queue."""
+
+
+def part_of(queue: QueueName, rank: int) -> PartName:
+    """Return the name of the part of a queue with a rank."""
+    return queue if rank == NORMAL else RankedName(*queue, rank)
+
+
+def name_of(part: PartName) -> QueueName:
+    """Return the name of the queue of a part."""
+    return QueueName(part.kind, part.address)
+
+
+def rank_of(part: PartName) -> int:
+    """Return the rank of a part of a queue."""
+    return NORMAL if isinstance(part, QueueName) else part.rank
+
+
+class QueueSize(NamedTuple):
+    """The number of messages in a part of a queue, and their total size."""
+
+    part: PartName
     messages: int
     octets: int
 
@@ -65,8 +102,9 @@ class Message(Struct, eq=False):
     ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries.
     ``sent_as`` is the sender's own tracker if the broker has replaced it (:mod:`alaska.broker.tracker_aliases`).
     ``since`` is when it arrived, in ms since 1970; ``properties`` are the sender's. ``moved_at`` is the
-    broker's time when it began to wait, or was delivered; 0 if that is unknown. ``size`` is computed, and is what
-    limits count, see :func:`counted_size`.
+    broker's time when it began to wait, or was delivered; 0 if that is unknown. ``rank`` is its priority; for a delayed
+    message it is :data:`DELAYED`, and ``expires`` is when it is due, after which it may wait ``patience`` seconds.
+    ``size`` is computed, and is what limits count, see :func:`counted_size`.
 
     It is a struct of msgspec, which is created in half of the time of a dataclass.
     """
@@ -85,6 +123,8 @@ class Message(Struct, eq=False):
     since: int = 0
     properties: Properties = {}  # msgspec copies it
     moved_at: float = 0.0
+    rank: int = NORMAL
+    patience: float | None = None
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -97,6 +137,11 @@ class Message(Struct, eq=False):
             self.size = len(content[0])
         else:
             self.size = counted_size(content, names)
+
+    @property
+    def part(self) -> PartName:
+        """The part of the queue that the message belongs to."""
+        return self.queue if self.rank == NORMAL else RankedName(*self.queue, self.rank)
 
     @property
     def is_promised(self) -> bool:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from alaska import errors
 from alaska.broker.clients import Clients
 from alaska.broker.confirmations import Confirmations
+from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
 from alaska.broker.limits import Limits, Room
+from alaska.broker.part import Part
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
 from alaska.interfaces import IStore
-from alaska.message import REPLAYED, Message
+from alaska.message import DELAYED, NORMAL, REPLAYED, Message
 
 
 class Admission:
@@ -33,6 +35,7 @@ class Admission:
         deliveries: Deliveries,
         confirmations: Confirmations,
         refusals: Refusals,
+        delays: Delays,
         dispatch: Callable[[Queue, float], int],
         remove_waiting: Callable[[Message], bool],
     ) -> None:
@@ -45,6 +48,7 @@ class Admission:
         self._deliveries = deliveries
         self._confirmations = confirmations
         self._refusals = refusals
+        self._delays = delays
         self._dispatch = dispatch
         self._remove_waiting = remove_waiting
         self.configure(limits)
@@ -62,12 +66,14 @@ class Admission:
         if self._is_durable and not self._store.has_room:
             return self._refusals.store_failed(queue, message)
         is_admitted = len(self._table) <= self._room.most_queues or self._admits_new(queue)
-        consumer = queue.consumer_for(message)
+        is_delayed = message.rank == DELAYED
+        part = queue if message.rank == NORMAL or is_delayed else queue.part(message.rank)
+        consumer = None if is_delayed else part.consumer_for(message)
         if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
-            queue.forget(message)
+            part.forget(message)
             return self._refusals.no_room(queue, message)
         if consumer is None:
-            return self._enqueue(queue, message)
+            return self._delay(queue, message) if is_delayed else self._enqueue(queue, part, message)
         queue.measures.immediate += 1
         queue.measures.immediate_octets += message.size
         if consumer.credit is None and not self._is_shared:
@@ -91,7 +97,17 @@ class Admission:
             self._deliveries.deliver(consumer, message)
         return True
 
-    def _enqueue(self, queue: Queue, message: Message) -> bool:
+    def _delay(self, queue: Queue, message: Message) -> bool:
+        """Store a new message that is delayed, or refuse it."""
+        if not self._store.has_room:
+            return self._refusals.store_failed(queue, message)
+        if not self._room.admits(queue.name, queue.octets, message.size, 0):
+            return self._refusals.no_room(queue, message)
+        self._delays.add(queue, message)
+        self._store_or_confirm(message, True)
+        return True
+
+    def _enqueue(self, queue: Queue, part: Part, message: Message) -> bool:
         """Let a new message wait, or refuse it."""
         if not self._store.has_room:
             return self._refusals.store_failed(queue, message)
@@ -101,7 +117,7 @@ class Admission:
         self._room.octets += message.size
         queue.measures.enqueued += 1
         queue.measures.enqueued_octets += message.size
-        is_in_memory = queue.enqueue(message)
+        is_in_memory = part.enqueue(message)
         self._store_or_confirm(message, self._is_durable or not is_in_memory or message.expires is not None)
         return True
 

@@ -1,4 +1,4 @@
-"""The backlog of a queue: its waiting messages, in memory and in the store.
+"""The backlog of a part of a queue: its waiting messages, in memory and in the store.
 
 The store holds all waiting messages, and memory the first ones of each lane, up to the size of a window. A store that
 is not durable need not hold what is in memory. The messages in the store are read in order. Up to ``_sorted_upto``
@@ -17,7 +17,7 @@ from alaska.broker.consumers import Consumers
 from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
 from alaska.broker.measures import QueueMeasures
 from alaska.interfaces import IStore
-from alaska.message import Message, Page, QueueName
+from alaska.message import Message, Page, PartName
 
 READ_MESSAGES = 500
 READ_FOR_OLDEST = 16
@@ -32,11 +32,11 @@ MAX_MATCHES = 4000
 
 
 class Backlog:
-    """The waiting messages of a queue, sorted into lanes, and the positions of those that are in flight."""
+    """The waiting messages of a part, sorted into lanes, and the positions of those that are in flight."""
 
     def __init__(
         self,
-        name: QueueName,
+        name: PartName,
         consumers: Consumers,
         store: IStore,
         window_memory: WindowMemory,
@@ -58,17 +58,17 @@ class Backlog:
         # The lanes that were refilled since the last delivery, each with the end of its window before.
         self._refilled: dict[Hashable, int] = {}
         self._most_matched = MAX_MATCHES
-        self.waiting = 0
+        self.depth = 0
         """The number of messages that wait."""
-        self.octets = 0
+        self.depth_octets = 0
         """The octets of their content."""
         self.oldest: int | None = None
         """When the oldest one arrived, in ms since 1970; None if that is unknown, see :meth:`find_oldest`."""
 
     @property
     def has_messages(self) -> bool:
-        """Whether the queue has messages that wait or are in flight."""
-        return bool(self.waiting or self._loaded)
+        """Whether the part has messages that wait or are in flight."""
+        return bool(self.depth or self._loaded)
 
     @property
     def in_flight(self) -> int:
@@ -78,7 +78,7 @@ class Backlog:
     @property
     def has_unloaded(self) -> bool:
         """Whether there are, or in a shared store may be, waiting messages that are not in memory."""
-        return self.waiting > self._in_memory or (self._is_shared and self._has_unread)
+        return self.depth > self._in_memory or (self._is_shared and self._has_unread)
 
     @property
     def _has_unread(self) -> bool:
@@ -86,7 +86,7 @@ class Backlog:
 
     def find_oldest(self, may_read: bool) -> bool:
         """Set ``oldest``, with ``may_read`` from the store if necessary; return whether the store was read."""
-        if self.oldest is not None or not self.waiting:
+        if self.oldest is not None or not self.depth:
             return False
         heads = [lane.messages[0] for lane in self._lanes.values() if lane.messages]
         if self.has_unloaded:
@@ -103,11 +103,11 @@ class Backlog:
     def restore(self, messages: int, octets: int) -> None:
         """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""
         in_flight = self.in_flight
-        if messages - in_flight != self.waiting and not self.consumers.has_ready():
+        if messages - in_flight != self.depth and not self.consumers.has_ready():
             self._read_from_start(self._lanes.remove_all())
-        self.waiting = max(self._in_memory, messages - in_flight)
+        self.depth = max(self._in_memory, messages - in_flight)
         self.oldest = None
-        self.octets = octets * self.waiting // max(messages, 1)
+        self.depth_octets = octets * self.depth // max(messages, 1)
 
     def consumers_changed(self) -> None:
         """Sort the waiting messages into lanes again, since the lanes depend on the consumers."""
@@ -230,15 +230,15 @@ class Backlog:
 
     def _count_loaded(self) -> None:
         """Count messages of other brokers in a shared store: at least those in memory are waiting."""
-        self.waiting = max(self.waiting, self._in_memory)
-        self.octets = max(self.octets, sum(lane.octets for lane in self._lanes.values()))
+        self.depth = max(self.depth, self._in_memory)
+        self.depth_octets = max(self.depth_octets, sum(lane.octets for lane in self._lanes.values()))
         self._recount()
 
     def _recount(self) -> None:
         """Correct the counts: messages that the store has found to be damaged do not wait any more."""
         if not self._has_unsorted and self._lanes.are_in_memory:
-            self.waiting = self._in_memory
-            self.octets = sum(lane.octets for lane in self._lanes.values())
+            self.depth = self._in_memory
+            self.depth_octets = sum(lane.octets for lane in self._lanes.values())
 
     def _spill(self, message: Message) -> None:
         if not self._store.is_durable:
@@ -316,5 +316,5 @@ class Backlog:
 
     def _count_removed(self, message: Message) -> None:
         self.oldest = None
-        self.waiting -= 1
-        self.octets -= message.size
+        self.depth -= 1
+        self.depth_octets -= message.size

@@ -37,15 +37,14 @@ class OldestMessages:
 
     def of(self, queue: Queue) -> float | None:
         """Return the time in seconds since 1970; None if nothing waits, or if that is not known."""
-        if not queue.waiting:
-            return None
-        if queue.oldest is None:
-            try:
-                self._reads -= queue.find_oldest(self._reads > 0)
-            except StoreError:
-                # The rules meet the same error, log and count it.
-                self._reads = 0
-        return queue.oldest / 1000 if queue.oldest else None
+        try:
+            oldest, has_read = queue.oldest_of(self._reads > 0)
+        except StoreError:
+            # The rules meet the same error, log and count it.
+            oldest, self._reads = None, 0
+        else:
+            self._reads -= has_read
+        return oldest / 1000 if oldest else None
 
 
 class Counted(NamedTuple):

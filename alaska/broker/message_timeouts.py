@@ -1,4 +1,7 @@
-"""Message timeouts: a message that is not delivered in time ends with status 302 (docs/protocol.md, section 5)."""
+"""Message timeouts: a message that is not delivered in time ends with status 302 (docs/protocol.md, section 5).
+
+The store finds delayed messages that are due by the same query.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from collections.abc import Callable
 
 from alaska import errors
 from alaska.interfaces import IStore
-from alaska.message import Message
+from alaska.message import DELAYED, Message
 
-OVERDUE_PER_TICK = 1000
+OVERDUE_PER_TURN = 300
+"""The number of messages that have expired, or are due, for one turn; the caller has to call again for more."""
 FIRST_EXPIRY = (0.0, 0)
 
 
@@ -16,7 +20,7 @@ class MessageTimeouts:
     """Ends messages that have expired.
 
     ``remove`` removes a message that waits from its queue, and returns False if it is in flight. ``finish`` ends a
-    message that no longer waits, and notifies its sender.
+    message that no longer waits, and notifies its sender. ``due`` is called with delayed messages that are due.
     """
 
     def __init__(
@@ -24,22 +28,30 @@ class MessageTimeouts:
         store: IStore,
         remove: Callable[[Message], bool],
         finish: Callable[[Message, int, bytes], None],
+        due: Callable[[list[Message], float], None],
     ) -> None:
         self._store = store
         self._is_shared = store.is_shared
         self._remove = remove
         self._finish = finish
+        self._due = due
+        self.has_more = False
+        """Whether the last turn has left some for the next one."""
         self._upto = FIRST_EXPIRY
         # Positions of expired messages of a shared store that have been asked for, and not taken yet.
         self._pending: set[int] = set()
 
     def tick(self, now: float) -> None:
-        """End the waiting messages that have expired; if there are many, the next tick continues."""
-        late = self._store.overdue(now, self._upto, OVERDUE_PER_TICK)
+        """End the waiting messages that have expired, and delays; if there are many, the next call continues."""
+        late = self._store.overdue(now, self._upto, OVERDUE_PER_TURN)
         # Expired messages in flight stay in the store; continue after them, so that they do not hide later ones.
         self._upto = late.upto or FIRST_EXPIRY
+        self.has_more = bool(late) and late.upto is not None
+        delayed = [message for message in late if message.rank == DELAYED]
+        if delayed:
+            self._due(delayed, now)
         for message in late:
-            if message.position not in self._pending and self._remove(message):
+            if message.rank != DELAYED and message.position not in self._pending and self._remove(message):
                 self.end(message)
 
     def end(self, message: Message) -> None:

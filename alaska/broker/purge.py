@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from alaska.admin.pages import Work, chosen
 from alaska.admin.requests import Letters
@@ -10,7 +10,7 @@ from alaska.admin.snapshots import Done
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.shown_letters import selection
 from alaska.broker.stream import Stream
-from alaska.message import DeadLetter, QueueName
+from alaska.message import DELAYED, DeadLetter, PartName, QueueName, name_of, part_of, rank_of
 
 MESSAGES_PER_TURN = 300
 LETTERS_PER_TURN = 300
@@ -22,17 +22,29 @@ EARLY = "the store did not answer in time; ask again for the rest"
 
 
 def purge_queue(state: BrokerState, name: QueueName, now: Callable[[], float]) -> Work[Done]:
-    """End the messages that wait in a queue at present; their senders are told."""
-    queues, store = state.queues, state.store
+    """End the messages that wait in a queue at present, delayed ones too; their senders are told."""
+    queue = state.queues.table.get(name)
+    count, is_done = 0, True
+    for rank in [] if queue is None else queue.ranks:
+        ended, is_complete = yield from _purge_part(state, part_of(name, rank), now)
+        count, is_done = count + ended, is_done and is_complete
+    return Done(done=is_done, count=count, note="" if is_done else EARLY)
+
+
+def _purge_part(
+    state: BrokerState, part: PartName, now: Callable[[], float]
+) -> Generator[None, None, tuple[int, bool]]:
+    """End the messages of a part of a queue; return how many, and whether those were all."""
+    queues, store, rank = state.queues, state.store, rank_of(part)
     upto, after, count, waits = queues.last_position, 0, 0, 0
-    while waits < MOST_WAITS and (queue := queues.table.get(name)) is not None and queue.waiting:
-        if not store.is_durable:
+    while waits < MOST_WAITS and (queue := queues.table.get(name_of(part))) is not None and queue.size_of(rank):
+        if not store.is_durable and rank != DELAYED:
             # What is in memory may not be in the store; it stays there only if a consumer is ready.
-            queue.leave_in_store()
-        page = store.waiting(name, after, MESSAGES_PER_TURN)
+            queue.part(rank).leave_in_store()
+        page = store.waiting(part, after, MESSAGES_PER_TURN)
         for message in page:
             if message.position > upto:
-                return Done(count=count)
+                return count, True
             count += queues.end_purged(message, now())
             after = message.position
         if page.upto is None:
@@ -40,7 +52,7 @@ def purge_queue(state: BrokerState, name: QueueName, now: Callable[[], float]) -
         waits = 0 if page or page.upto > after else waits + 1
         after = max(after, page.upto)
         yield
-    return Done(done=waits < MOST_WAITS, count=count, note="" if waits < MOST_WAITS else EARLY)
+    return count, waits < MOST_WAITS
 
 
 def purge_stream(stream: Stream) -> Work[Done]:

@@ -1,55 +1,25 @@
 """One queue: the messages that wait for the owner of a mailbox, or for the workers of a service.
 
-Waiting messages are sorted into lanes. A lane holds, in order, the messages that may go to exactly the same set of
-consumers. If the first message of a lane cannot be delivered, then none of the lane can, and the other lanes are not
-blocked. Messages without any consumer are in a lane of their own (``NO_CONSUMERS``), which has no messages in memory.
-
-A client never has two messages with the same tracker in flight. Mail whose tracker is in flight to its receiver is set
-aside, together with later mail with this tracker, into an additional lane; other mail is delivered meanwhile. A request
-does not wait: it goes to another worker, or with an alias (:mod:`alaska.broker.tracker_aliases`).
-
-Of the waiting messages, only the first ones of each lane are in memory (:mod:`alaska.broker.backlog`).
+A queue has a part for each priority (:mod:`alaska.broker.part`). Most queues have messages of the normal priority only;
+the queue itself is their part, so that they take no detour. A consumer gets nothing of a part while one with a higher
+priority has a message for it. Delayed messages are in the store only (:mod:`alaska.broker.delays`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from heapq import heapify, heappop, heapreplace
+from collections.abc import Callable
 
-from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory
+from alaska.broker.lanes import WindowMemory
 from alaska.broker.measures import QueueMeasures
+from alaska.broker.part import Part
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueName
-
-NEVER = float("inf")
-WORK_PER_TICK = 6000
-"""The number of messages that all calls between two ticks may read from the store and deliver.
-
-A large message that is read counts as several.
-"""
-MIN_DELIVERIES_PER_CALL = 10
-"""The number of messages that one call may deliver even if other calls have used up the number for this tick."""
-PATTERNS_PER_MESSAGE = 32
-"""Finding a ready consumer among this many patterns takes about as long as delivering a message."""
-MANY_LANES = 128
-LANES_PER_MESSAGE = 3
-"""In a queue with many lanes, finding no ready consumer for so many takes at most as long as delivering a message."""
-HEADS_PER_MESSAGE = 32
-"""There, the same is true of putting so many of them in order."""
-READS_PER_CALL = 4
-"""The number of reads from the store per call. The next tick continues, so that other clients do not have to wait."""
+from alaska.message import DELAYED, NORMAL, Message, PartName, QueueName, part_of
 
 
-class Queue(Backlog):
-    """A backlog with consumers: takes new messages, and delivers waiting ones.
-
-    ``deliver`` is called with a client and a message for it, and ``expired`` with a message that has expired.
-    ``set_aside`` is called with this queue and a tracker for which messages were set aside: when the tracker is no
-    longer in flight, the caller has to dispatch the queue.
-    """
+class Queue(Part):
+    """A queue, and its part of the normal priority; the arguments are those of :class:`Part`."""
 
     def __init__(
         self,
@@ -58,265 +28,164 @@ class Queue(Backlog):
         store: IStore,
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
-        set_aside: Callable[[Queue, bytes], None],
+        set_aside: Callable[[PartName, bytes], None],
         window_memory: WindowMemory,
         measures: QueueMeasures,
     ) -> None:
-        super().__init__(name, consumers, store, window_memory, measures)
-        self._on_deliver = deliver
-        self._on_expired = expired
-        self._on_set_aside = set_aside
-        self._most_work = 0
-        self._is_interrupted = False
-        self._lanes_asked = 0
+        super().__init__(name, consumers, store, deliver, expired, set_aside, window_memory, measures)
+        self.name: QueueName = name
+        self._shared = deliver, expired, set_aside, window_memory
+        self._others: dict[int, Part] = {}
+        self.parts: list[Part] = [self]
+        """The parts, that of the highest priority first."""
+        self.delayed = 0
+        """The number of delayed messages."""
+        self.delayed_octets = 0
+        """The octets of their content."""
         self.is_paused = False
         """Whether nothing is delivered; see :meth:`pause`."""
 
+    def part(self, rank: int) -> Part:
+        """Return the part for a priority; add it if there is none."""
+        if rank == NORMAL:
+            return self
+        found = self._others.get(rank)
+        if found is None:
+            found = self._others[rank] = Part(
+                part_of(self.name, rank), self.consumers, self._store, *self._shared, self.measures
+            )
+            if self.is_paused:
+                found.take_no_short_cut()
+            self._order()
+        return found
+
+    def _order(self) -> None:
+        by_rank = {NORMAL: self, **self._others}
+        ranks = sorted(by_rank, reverse=True)
+        self.parts = [by_rank[rank] for rank in ranks]
+        for at, part in enumerate(self.parts):
+            part.above = self.parts[:at]
+
+    def drop_empty_parts(self) -> None:
+        """Forget the parts without messages, but for that of the normal priority."""
+        empty = [rank for rank, part in self._others.items() if not part.has_messages]
+        if empty and not self._is_shared:
+            for rank in empty:
+                del self._others[rank]
+            self._order()
+
+    # Totals of all parts
+
+    @property
+    def waiting(self) -> int:
+        """The number of messages that wait for a consumer, without delayed ones."""
+        return self.depth if not self._others else sum([part.depth for part in self.parts])
+
+    @property
+    def octets(self) -> int:
+        """The octets of the content of all messages that wait, delayed ones included."""
+        if self._others:
+            return self.delayed_octets + sum([part.depth_octets for part in self.parts])
+        return self.depth_octets + self.delayed_octets
+
+    @property
+    def running(self) -> int:
+        """The number of messages that are in flight to consumers."""
+        return sum([part.in_flight for part in self.parts])
+
+    def size_of(self, rank: int) -> int:
+        """The number of messages of a rank that wait."""
+        return self.delayed if rank == DELAYED else self.part(rank).depth
+
+    @property
+    def has_any(self) -> bool:
+        """Whether it has messages: waiting, delayed or in flight."""
+        return self.has_messages or self.delayed > 0 or any(part.has_messages for part in self._others.values())
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the queue must be kept: it has messages, or consumers, or is paused."""
+        has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
+        return bool(has_consumers or self.is_paused or self.has_any)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a dispatch may find messages."""
+        return bool(self.depth) or any(part.depth or part.has_unloaded for part in self.parts)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
+        return not self.is_paused and any(part.has_more_to_deliver for part in self.parts)
+
+    def oldest_of(self, may_read: bool) -> tuple[int | None, bool]:
+        """Return when the oldest waiting message arrived, in ms since 1970, and whether the store was read for it.
+
+        Without ``may_read`` it may be unknown, which is None, as without messages.
+        """
+        has_read, found = False, []
+        for part in self.parts:
+            if part.depth:
+                has_read = part.find_oldest(may_read) or has_read
+                if part.oldest is None:
+                    return None, has_read
+                found.append(part.oldest)
+        return min(found, default=None), has_read
+
+    # Changes that concern all parts
+
+    def restore_part(self, rank: int, messages: int, octets: int) -> None:
+        """Take over the size of a part that the store has: at startup and, if it is shared, later."""
+        if rank == DELAYED:
+            self.delayed, self.delayed_octets = messages, octets
+        else:
+            self.part(rank).restore(messages, octets)
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks of the parts that there are, and of the delayed messages."""
+        return [NORMAL, *self._others, DELAYED]
+
+    def use_measures(self, measures: QueueMeasures) -> None:
+        """Measure with these from now on."""
+        for part in self.parts:
+            part.measures = measures
+
+    def match_again(self) -> None:
+        """Sort the waiting messages into lanes again, since the consumers have changed."""
+        for part in self.parts:
+            part.consumers_changed()
+
+    def leave_all_in_store(self) -> None:
+        """Leave all waiting messages in the store; they are sorted when a consumer is ready."""
+        for part in self.parts:
+            part.leave_in_store()
+
+    def expect_more_of_all(self) -> None:
+        """Record that the store has another message, of any priority and at any position."""
+        for part in self.parts:
+            part.expect_more()
+
     def pause(self) -> None:
         """Deliver nothing until :meth:`resume`; what arrives waits."""
-        # An interrupted queue takes no short cut, so that nothing has to be asked for each message.
-        self.is_paused = self._is_interrupted = True
+        self.is_paused = True
+        for part in self.parts:
+            part.take_no_short_cut()
 
     def resume(self) -> None:
         """Deliver again; the caller has to dispatch the queue."""
         self.is_paused = False
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether the queue must be kept: it has waiting messages, messages in flight, or consumers."""
-        has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
-        return bool(self.waiting or self._loaded or has_consumers or self.is_paused)
-
-    @property
-    def has_more_to_deliver(self) -> bool:
-        """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
-        return not self.is_paused and (self._is_interrupted or self.has_unloaded)
-
-    # Incoming messages
-
-    def consumer_for(self, message: Message) -> Client | None:
-        """Return the consumer that takes a new message at once, or None if it has to wait."""
-        if self._has_unsorted or self._is_interrupted:
-            return None
-        lane = self.consumers.lane_of(message.subject)
-        if lane in self._lanes or lane == NO_CONSUMERS:
-            return None
-        if self._lanes.asides and (Aside(lane, message.tracker) in self._lanes or self._deliverable_upto() < NEVER):
-            return None
-        client = self.consumers.next_of(lane, message.tracker)
-        if client is not None:
-            self._loaded.add(message.position)
-        return client
-
-    def enqueue(self, message: Message) -> bool:
-        """Append a new message, which waits in order; return whether it is in memory."""
-        if not self.waiting:
-            self.oldest = message.since
-        self.waiting += 1
-        self.octets += message.size
-        self._has_additions = self._has_additions or message.position < self._sorted_upto
-        if self._has_unsorted or self._has_additions:
-            return False
-        key, lane = self._lane_for(message)
-        tracker = message.tracker
-        if lane is None and tracker and self._lanes.may_set_aside and self.consumers.has_tracker_in_flight(tracker):
-            key = Aside(key, tracker)
-            lane = self._open_aside(key, message)
-        return self._add_to_lane(message, key, lane)
-
-    def requeue(self, message: Message) -> None:
-        """Let a message that was in flight wait again, in its original position."""
-        self.oldest = None
-        self.waiting += 1
-        self.octets += message.size
-        if self._has_unsorted and message.position > self._sorted_upto:
-            self._loaded.discard(message.position)
-            return
-        key, lane = self._lane_for(message)
-        stays_in_store = lane is not None and lane.has_more_in_store and message.position > lane.upto
-        if key == NO_CONSUMERS or stays_in_store:
-            self._loaded.discard(message.position)
-            if key == NO_CONSUMERS and lane is None:
-                self._lanes.open(key, 0)
-            return
-        if lane is None:
-            lane = self._lanes.open(key, message.position)
-        lane.insert(message)
-        self._in_memory += 1
-        if not self._has_unsorted:
-            self._sorted_upto = max(self._sorted_upto, message.position)
-        if lane.is_too_large and self._lanes.asides:
-            # What is set aside may not overtake what its lane has in the store.
-            self.leave_in_store()
-            return
-        while lane.is_too_large:
-            last = lane.leave_last_in_store()
-            self._unload(last)
-            self._spill(last)
-
-    def forget(self, message: Message) -> None:
-        """Forget a message that was in flight and is finished."""
-        self._loaded.discard(message.position)
-
-    def remove(self, message: Message) -> bool:
-        """Remove a message that waits; return False if it is in flight."""
-        if message.position in self._loaded and not self._remove_from_window(message):
-            return False
-        self._count_removed(message)
-        return True
-
-    def _remove_from_window(self, message: Message) -> bool:
-        """Remove a message from its window; return False if it is not there."""
-        main = self.consumers.lane_of(message.subject)
-        for key in (main, Aside(main, message.tracker)):
-            lane = self._lanes.get(key)
-            if lane is not None and lane.remove(message):
-                self._unload(message)
-                self._lanes.remove_if_empty(key)
-                return True
-        return False
-
-    # Outgoing messages
-
     def dispatch(self, now: float, most: int) -> int:
-        """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
-
-        The call ends when that number is at least ``most``, but may deliver ``MIN_DELIVERIES_PER_CALL`` messages,
-        unless there are many lanes. A message that is read counts once more per ``MESSAGE_OCTETS``.
-        """
+        """Deliver messages, the highest priority first; return the number read and delivered, as :meth:`deliver`."""
         if self.is_paused:
             return 0
-        if most <= 0 and len(self._lanes) > MANY_LANES:
-            self._is_interrupted = True
-            return 0
-        self._work_done = 0
-        self.oldest = None
-        self._refilled.clear()
-        self._most_work = max(most, MIN_DELIVERIES_PER_CALL)
-        self._deliver(now)
-        for _ in range(READS_PER_CALL):
-            if (
-                self._work_done >= most
-                or not self.has_unloaded
-                or not self.consumers.has_ready()
-                or not self._load_more()
-            ):
-                break
-            if self._is_shared:
-                self._count_loaded()
-            self._deliver(now)
-            self._shed_refilled()
-        return self._work_done
-
-    def _deliver(self, now: float) -> None:
-        self._lanes_asked = 0
-        lanes = len(self._lanes)
-        self._deliver_lanes(now)
-        if lanes > MANY_LANES:
-            # Counted at the end, so that each call delivers something, however many lanes there are.
-            self._work_done += self._lanes_asked // LANES_PER_MESSAGE + lanes // HEADS_PER_MESSAGE
-
-    def _deliver_lanes(self, now: float) -> None:
-        self._is_interrupted = False
-        if not self.consumers.has_ready():
-            return
-        heads = [(lane.messages[0].position, key) for key, lane in self._lanes.items() if lane.messages]
-        heapify(heads)
-        upto = self._deliverable_upto() if self._lanes.asides else NEVER
-        while heads and heads[0][0] <= upto:
-            if self._work_done >= self._most_work:
-                self._is_interrupted = True
-                return
-            _, key = heads[0]
-            lane = self._lanes[key]
-            message = lane.messages[0]
-            is_removed = message.expires is not None and self._drop_if_expired(lane, now)
-            main = key.lane if isinstance(key, Aside) else key
-            client = None if is_removed else self.consumers.next_of(main, message.tracker)
-            if client is not None:
-                is_removed = True
-                self._work_done += _work_of(main)
-                lane.popleft()
-                self._in_memory -= 1
-                self.waiting -= 1
-                self.octets -= message.size
-                self._measure_wait(message, now)
-                self._on_deliver(client, message)
-            elif not is_removed:
-                self._lanes_asked += 1
-                if not self.consumers.has_ready():
-                    return
-                is_removed = self._set_aside(key, lane)
-            if lane.messages and is_removed:
-                heapreplace(heads, (lane.messages[0].position, key))
-            else:
-                heappop(heads)
-                if self._lanes.asides:
-                    upto = min(upto, self._unread_after(key, lane))
-                self._lanes.remove_if_empty(key)
-
-    def _deliverable_upto(self) -> float:
-        """Return the position up to which no message in the store is to be delivered first.
-
-        This concerns queues with messages that were set aside: without them, a message is in one lane with all those
-        that it must not overtake.
-        """
-        return min((self._unread_after(key, lane) for key, lane in self._lanes.items()), default=NEVER)
-
-    def _unread_after(self, key: Hashable, lane: Lane) -> float:
-        """Return the position after which a lane has its next message, if that is in the store and may be delivered."""
-        if lane.messages or not lane.has_more_in_store or key == NO_CONSUMERS:
-            return NEVER
-        is_in_flight = isinstance(key, Aside) and self.consumers.has_tracker_in_flight(key.tracker)
-        return NEVER if is_in_flight else lane.upto
-
-    def _measure_wait(self, message: Message, now: float) -> None:
-        measures = self.measures
-        measures.dequeued_octets += message.size
-        waited, histogram = now - message.moved_at, measures.waiting
-        if waited == histogram.last:
-            histogram.repeats += 1
-        else:
-            histogram.add(waited)
-        message.moved_at = now
-
-    def _drop_if_expired(self, lane: Lane, now: float) -> bool:
-        message = lane.messages[0]
-        if message.expires is None or message.expires > now:
-            return False
-        lane.popleft()
-        self._unload(message)
-        self._count_removed(message)
-        self._on_expired(message)
-        return True
-
-    # Trackers that are in flight
-
-    def _open_aside(self, key: Aside, message: Message) -> Lane:
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes.open(key, message.position - 1)
-        self._on_set_aside(self, key.tracker)
-        return lane
-
-    def _set_aside(self, key: Hashable, lane: Lane) -> bool:
-        """Set the first message of a lane aside if only its tracker prevents the delivery; return whether it was.
-
-        A message that has been set aside before stays in its lane, and so does one beyond the limit for lanes.
-        """
-        tracker = lane.messages[0].tracker
-        if not tracker or not self.consumers.has_tracker_in_flight(tracker):
-            return False
-        if isinstance(key, Aside) or not (self._lanes.may_set_aside or Aside(key, tracker) in self._lanes):
-            self._on_set_aside(self, tracker)
-            return False
-        message = lane.popleft()
-        if not self._put_aside(self._open_aside(Aside(key, tracker), message), message):
-            self._unload(message)
-            self._spill(message)
-        return True
-
-
-def _work_of(lane: Hashable) -> int:
-    """Return the work of delivering a message of a lane, as a number of messages."""
-    return 1 + (len(lane) // PATTERNS_PER_MESSAGE if isinstance(lane, frozenset) else 0)
+        if not self._others:
+            return self.deliver(now, most)
+        work = 0
+        for part in self.parts:
+            if part.depth or part.has_unloaded:
+                work += part.deliver(now, most - work)
+                if part.may_precede:
+                    break
+        return work

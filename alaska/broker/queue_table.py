@@ -13,7 +13,7 @@ from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.subject_index import CacheMemory
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueKind, QueueName, QueueSize
+from alaska.message import Message, PartName, QueueKind, QueueName, QueueSize, name_of, part_of, rank_of
 from alaska.mlm.patterns import Pattern
 
 PAUSED = "paused"
@@ -35,7 +35,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         measures: Measures,
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
-        set_aside: Callable[[Queue, bytes], None],
+        set_aside: Callable[[PartName, bytes], None],
     ) -> None:
         super().__init__()
         self._clients = clients
@@ -54,7 +54,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
     def restore(self) -> None:
         """Add the queues that the store has at startup."""
         for size in self._store.queues():
-            self.open(*size.queue).restore(size.messages, size.octets)
+            self.open(*name_of(size.part)).restore_part(rank_of(size.part), size.messages, size.octets)
             self._room.octets += size.octets
         self.paused.update(self._store.entries(PAUSED))
         for service in self.paused:
@@ -78,8 +78,8 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self.offered_by.setdefault(client, {})[address] = None
         if self._offers_of(address).add(client, pattern):
             queue = self.open(QueueKind.SERVICE, address)
-            queue.measures = self._measures.offered(address)
-            queue.consumers_changed()
+            queue.use_measures(self._measures.offered(address))
+            queue.match_again()
 
     def withdraw_offers(self, client: Client) -> None:
         """Remove all offers of a client."""
@@ -94,11 +94,12 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
             del self.offered_by[client]
         queue = self.open(QueueKind.SERVICE, address)
         if self._offers[address].withdraw(client):
-            queue.consumers_changed()
+            queue.match_again()
         self.remove_if_unused(queue)
 
     def remove_if_unused(self, queue: Queue) -> None:
-        """Remove a queue that has neither messages nor offers."""
+        """Remove a queue that has neither messages nor offers, and the parts without messages of one that has."""
+        queue.drop_empty_parts()
         if not queue.is_needed and self.pop(queue.name, None) is not None:
             self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
             if queue.name.kind is QueueKind.SERVICE:
@@ -106,10 +107,14 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
 
     def recount(self) -> None:
         """Correct the numbers of waiting messages in a shared store, since other brokers deliver them too."""
-        sizes = {size.queue: size for size in self._store.queues()}
+        sizes = {size.part: size for size in self._store.queues()}
+        ranks: dict[QueueName, set[int]] = {}
+        for part in sizes:
+            ranks.setdefault(name_of(part), set()).add(rank_of(part))
         for queue in list(self.values()):
-            _, messages, octets = sizes.get(queue.name, QueueSize(queue.name, 0, 0))
             before = queue.octets
-            queue.restore(messages, octets)
+            for rank in ranks.get(queue.name, set()).union(queue.ranks):
+                _, messages, octets = sizes.get(part := part_of(queue.name, rank), QueueSize(part, 0, 0))
+                queue.restore_part(rank, messages, octets)
             self._room.shrank(queue.name, queue.octets, before - queue.octets)
             self.remove_if_unused(queue)

@@ -14,18 +14,21 @@ from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
+from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
+from alaska.broker.part import WORK_PER_TICK
 from alaska.broker.pauses import Pauses
-from alaska.broker.queue import WORK_PER_TICK, Queue
+from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
 from alaska.broker.round_robin import RoundRobin
-from alaska.errors import StoreError
+from alaska.broker.terms import priority_of, terms_of
+from alaska.errors import BadTerm, StoreError
 from alaska.interfaces import IStore
-from alaska.message import REPLAYED, DeadLetter, Message, QueueKind, QueueName
+from alaska.message import DELAYED, NORMAL, REPLAYED, DeadLetter, Message, PartName, QueueKind, QueueName, name_of
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.mlm.properties import leaves_room, to_number
@@ -59,7 +62,7 @@ class Queues:
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
-        self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish)
+        self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish, self._end_delays)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self.measures = Measures()
         self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
@@ -68,9 +71,10 @@ class Queues:
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
+        self._delays = Delays(store, self._queues, self._room, self._dispatch)
         self._admission = Admission(
             store, limits, clients, self._queues, self._room, self._deliveries, self._confirmations, self._refusals,
-            self._dispatch, self._remove_waiting,
+            self._delays, self._dispatch, self._remove_waiting,
         )  # fmt: skip
         self.pauses = Pauses(store, self._queues, self._dispatch)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
@@ -98,7 +102,7 @@ class Queues:
     def expect_more(self, name: QueueName) -> None:
         """Note that another broker has added a message to a queue; without consumers it is read later."""
         if (queue := self._queues.get(name)) is not None:
-            queue.expect_more()
+            queue.expect_more_of_all()
 
     # What administrators do
 
@@ -126,7 +130,7 @@ class Queues:
         message = self._message(queue, sender, command, now)
         if not command.address:
             self._refusals.no_address(queue, message)
-        elif self._admits_properties(queue, message):
+        elif not message.properties or self._admits_properties(queue, message):
             self._admission.accept(queue, message)
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
@@ -165,8 +169,17 @@ class Queues:
         return message
 
     def _admits_properties(self, queue: Queue, message: Message) -> bool:
-        """Refuse a message whose properties leave no room for the broker's own; return whether they do."""
-        return leaves_room(message.properties) or self._refusals.properties(queue, message)
+        """Take over the terms of a message, or refuse it because of its properties and return False."""
+        if not leaves_room(message.properties):
+            return self._refusals.properties(queue, message)
+        try:
+            terms = terms_of(message.properties)
+        except BadTerm as error:
+            return self._refusals.bad_term(queue, message, str(error))
+        message.rank = terms.priority
+        if terms.at is not None and (due := terms.at - self.wall_offset) > self._now:
+            self._delays.delay(message, due)
+        return True
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -185,8 +198,10 @@ class Queues:
 
     def _remove_waiting(self, message: Message) -> bool:
         """Remove a message that waits from its queue; return False if it is in flight."""
+        if message.rank == DELAYED:
+            return self._delays.remove(message)
         queue = self._queues.open(*message.queue)
-        if not queue.remove(message):
+        if not queue.part(message.rank).remove(message):
             return False
         self._room.shrank(queue.name, queue.octets, message.size)
         return True
@@ -220,7 +235,7 @@ class Queues:
 
     def _dispatch(self, queue: Queue | None, now: float) -> int:
         self._now = now
-        if queue is None or not (queue.waiting or queue.has_unloaded):
+        if queue is None or not queue.has_work:
             return 0
         before = queue.octets
         self._work_budget -= (work := queue.dispatch(now, self._work_budget))
@@ -262,9 +277,9 @@ class Queues:
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._queues.remove_if_unused(mailbox)
 
-    def _note_set_aside(self, queue: Queue, tracker: bytes) -> None:
-        """Record that messages of a queue are set aside until a tracker is no longer in flight."""
-        self._set_aside.setdefault(tracker, {})[queue.name] = None
+    def _note_set_aside(self, part: PartName, tracker: bytes) -> None:
+        """Record that messages of a part of a queue are set aside until a tracker is no longer in flight."""
+        self._set_aside.setdefault(tracker, {})[name_of(part)] = None
 
     def _dispatch_set_aside(self, leases: Iterable[Lease | None], now: float) -> None:
         """Deliver messages that were set aside for trackers that are no longer in flight."""
@@ -281,18 +296,19 @@ class Queues:
         names = {message.queue for message in messages}
         for name in names:
             if (queue := self._queues.get(name)) is not None:
-                queue.begin_matching()
+                for part in queue.parts:
+                    part.begin_matching()
         # The last one first, so that each is inserted at the head of its lane, which is fast.
         for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
-            queue = self._queues.open(*message.queue)
-            queue.measures.redelivered += 1
+            part = self._queues.open(*message.queue).part(message.rank)
+            part.measures.redelivered += 1
             message.moved_at = now
-            queue.requeue(message)
-            if queue.has_matched_enough:
-                queue.leave_in_store()
+            part.requeue(message)
+            if part.has_matched_enough:
+                part.leave_in_store()
         for name in names:
             self._dispatch(self._queues.get(name), now)
 
@@ -305,9 +321,22 @@ class Queues:
             self._recounted_at = now
             self._queues.recount()
         self._timeouts.tick(now)
-        unfinished = [each for each in self._queues.values() if each.has_more_to_deliver and each.consumers.has_ready()]
+        unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
+
+    @property
+    def has_more_due(self) -> bool:
+        """Whether :meth:`continue_due` has more to do at once."""
+        return self._timeouts.has_more
+
+    def continue_due(self, now: float) -> None:
+        """Continue with messages that have expired, or are due, of which there were many."""
+        self._now = now
+        self._timeouts.tick(now)
+
+    def _end_delays(self, messages: list[Message], now: float) -> None:
+        self._delays.end(messages, now)
 
     def _dead_letter(
         self, message: Message, outcome: str, status: int, reason: bytes, now: float, error: object = None
@@ -326,7 +355,7 @@ class Queues:
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
-        self._queues.open(*message.queue).requeue(message)
+        self._queues.open(*message.queue).part(message.rank).requeue(message)
 
     def return_taken(self, message: Message) -> None:
         """Do as :meth:`return_unsent` after the dispatch of the message, and dispatch its queue again."""
@@ -356,7 +385,7 @@ class Queues:
         """Forget a message that was in flight; return its queue, if that still exists."""
         self._unstorable.discard(message.position)
         if (queue := self._queues.get(message.queue)) is not None:
-            queue.forget(message)
+            (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
             if not queue.waiting:
                 self._queues.remove_if_unused(queue)
         return queue
@@ -376,5 +405,6 @@ class Queues:
         again = Message(
             self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED,
             since=int((self._now + self.wall_offset) * 1000), properties=dead.properties, moved_at=self._now,
+            rank=priority_of(dead.properties),
         )  # fmt: skip
         return self._admission.accept(self._queues.open(*dead.queue), again)

@@ -38,6 +38,10 @@ class Refusals:
         """Refuse a message whose properties leave no room for the broker's own."""
         return self._refuse(queue, message, "properties", errors.TOO_LARGE, "too many properties, or too large ones")
 
+    def bad_term(self, queue: Queue, message: Message, reason: str) -> Literal[False]:
+        """Refuse a message with a property that is not valid, and would change what happens to it."""
+        return self._refuse(queue, message, "properties", errors.FAILED, reason)
+
     def too_large(self, queue: Queue, message: Message, most: int) -> Literal[False]:
         """Refuse a message with more than ``most`` octets."""
         return self._refuse(queue, message, "too_large", errors.TOO_LARGE, f"its content has more than {most} octets")

@@ -206,7 +206,7 @@ class BrokerSnapshots:
             name=to_text(name.address),
             waiting=queue.waiting,
             octets=queue.octets,
-            in_flight=queue.in_flight,
+            in_flight=queue.running,
             oldest=oldest.of(queue),
             consumers=count,
             paused=queue.is_paused,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-from alaska.message import DeadLetter, KnownId, Message, QueueName, Record
+from alaska.message import DeadLetter, KnownId, Message, PartName, QueueName, Record
 from alaska.names import printable
 
 MESSAGE_OCTETS = 256
@@ -17,14 +17,22 @@ DELETED_OCTETS = 8
 """So many deleted octets of content count as one octet: SQLite has to read them to free their pages."""
 
 
+class Moved(NamedTuple):
+    """A stored message that belongs to another part of its queue now, and the part that its row is in."""
+
+    message: Message
+    before: PartName
+
+
 class Changes:
     """A batch of changes, which is written in one transaction.
 
-    ``kept``: messages to write, by queue and position. ``deleted``: the positions of messages to delete, with their
-    queues. ``attempts``: stored messages whose number of attempts has changed. ``letters``: dead letters to write, or
-    None to delete one. ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the
-    positions up to which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are
-    called, each with its message, and the ``taken_callbacks``.
+    ``kept``: messages to write, by part of a queue and position. ``deleted``: the positions of messages to delete, with
+    the parts that their rows are in. ``moved``: messages whose rows go to another part of their queue. ``attempts``:
+    stored messages whose number of attempts has changed. ``letters``: dead letters to write, or None to delete one.
+    ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the positions up to
+    which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are called, each
+    with its message, and the ``taken_callbacks``.
     """
 
     __slots__ = (
@@ -35,6 +43,7 @@ class Changes:
         "kept",
         "lasts",
         "letters",
+        "moved",
         "records",
         "stored_callbacks",
         "taken_callbacks",
@@ -43,8 +52,9 @@ class Changes:
     )
 
     def __init__(self) -> None:
-        self.kept: dict[QueueName, dict[int, Message]] = {}
-        self.deleted: dict[int, QueueName] = {}
+        self.kept: dict[PartName, dict[int, Message]] = {}
+        self.deleted: dict[int, PartName] = {}
+        self.moved: dict[int, Moved] = {}
         self.attempts: dict[int, Message] = {}
         self.letters: dict[int, DeadLetter | None] = {}
         self.records: dict[bytes, dict[int, Record]] = {}
@@ -60,15 +70,15 @@ class Changes:
         """The estimated memory of the batch in octets."""
 
     def __bool__(self) -> bool:
-        messages = self.kept or self.deleted or self.attempts or self.letters
+        messages = self.kept or self.deleted or self.moved or self.attempts or self.letters
         return bool(messages or self.records or self.trimmed or self.entries or self.ids)
 
     @property
     def rows(self) -> int:
         """The number of rows to write or delete; the deletion of all records up to a position counts as one."""
         kept, records = sum(map(len, self.kept.values())), sum(map(len, self.records.values()))
-        changed = len(self.deleted) + len(self.attempts) + len(self.letters) + len(self.entries) + len(self.ids)
-        return kept + records + changed + len(self.trimmed)
+        messages = len(self.deleted) + len(self.moved) + len(self.attempts) + len(self.letters)
+        return kept + records + messages + len(self.trimmed) + len(self.entries) + len(self.ids)
 
     @property
     def is_awaited(self) -> bool:
@@ -77,34 +87,54 @@ class Changes:
 
     def keep(self, message: Message) -> None:
         """Add a message to write, or to write again."""
-        position = message.position
-        if position in self.deleted:
+        position, name = message.position, message.part
+        if position in self.deleted and self.deleted[position] == name:
             del self.deleted[position]
             self.weight -= DELETION_OCTETS + message.size // DELETED_OCTETS
-        queue = self.kept.get(message.queue)
-        if queue is None:
-            queue = self.kept[message.queue] = {}
-        if position not in queue:
+        part = self.kept.get(name)
+        if part is None:
+            part = self.kept[name] = {}
+        if position not in part:
             self.weight += message.size + MESSAGE_OCTETS
-        queue[position] = message
+        part[position] = message
 
     def drop(self, message: Message) -> None:
         """Remove a message from those to write."""
         self.attempts.pop(message.position, None)
-        queue = self.kept.get(message.queue)
-        if queue is not None and queue.pop(message.position, None) is not None:
-            self.weight -= message.size + MESSAGE_OCTETS
-            if not queue:
-                del self.kept[message.queue]
+        self._unkeep(message, message.part)
+
+    def _unkeep(self, message: Message, name: PartName) -> bool:
+        part = self.kept.get(name)
+        if part is None or part.pop(message.position, None) is None:
+            return False
+        self.weight -= message.size + MESSAGE_OCTETS
+        if not part:
+            del self.kept[name]
+        return True
+
+    def move(self, message: Message, before: PartName, has_row: bool) -> None:
+        """Write a message to its part, and not to the one in which it was before.
+
+        ``has_row``: it may be in the file already.
+        """
+        position = message.position
+        self.attempts.pop(position, None)
+        if self._unkeep(message, before):
+            self.keep(message)
+        if has_row:
+            if position not in self.moved:
+                self.weight += MESSAGE_OCTETS
+            self.moved[position] = Moved(message, self.moved[position].before if position in self.moved else before)
 
     def delete(self, message: Message) -> None:
         """Add the deletion of a stored message."""
-        self.deleted[message.position] = message.queue
+        moved = self.moved.pop(message.position, None)
+        self.deleted[message.position] = message.part if moved is None else moved.before
         self.weight += DELETION_OCTETS + message.size // DELETED_OCTETS
 
     def has(self, message: Message) -> bool:
         """Return whether the batch writes a message."""
-        return message.position in self.kept.get(message.queue, ())
+        return message.position in self.kept.get(message.part, ())
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Add a dead letter to write."""
@@ -113,11 +143,16 @@ class Changes:
 
     def messages(self) -> Iterator[Message]:
         """Iterate over the messages to write."""
-        return (message for queue in self.kept.values() for message in queue.values())
+        yield from self._kept()
+        yield from (moved.message for moved in self.moved.values())
+
+    def _kept(self) -> Iterator[Message]:
+        return (message for part in self.kept.values() for message in part.values())
 
     def does_not_affect(self, message: Message) -> bool:
-        """Return whether the batch neither writes nor deletes a message."""
-        return message.position not in self.deleted and not self.has(message)
+        """Return whether the batch neither writes, moves nor deletes a message."""
+        position = message.position
+        return position not in self.deleted and position not in self.moved and not self.has(message)
 
     def delete_dead_letter(self, position: int) -> None:
         """Add the deletion of a dead letter, which is not written then."""
@@ -175,6 +210,8 @@ class Changes:
         for position, queue in self.deleted.items():
             if position not in self.letters:
                 yield _part(deleted={position: queue})
+        for position, moved in self.moved.items():
+            yield _part(moved={position: moved})
         for position, message in self.attempts.items():
             yield _part(attempts={position: message})
         yield from self._parts_with_ids()
@@ -183,25 +220,25 @@ class Changes:
         """Split the messages and ids into changes of one message, one id, or one message and its id."""
         ids = dict(self.ids)
         key_of = {known.position: key for key, known in ids.items() if known is not None}
-        for message in self.messages():
+        for message in self._kept():
             key = key_of.get(message.position)
-            kept = {message.queue: {message.position: message}}
+            kept = {message.part: {message.position: message}}
             yield _part(kept=kept) if key is None else _part(kept=kept, ids={key: ids.pop(key)})
         for key, known in ids.items():
             yield _part(ids={key: known})
 
     def __str__(self) -> str:
         """Describe a part in a log line."""
-        for queue, messages in self.kept.items():
-            return f"message {min(messages)} of {queue}"
+        for message in self.messages():
+            return f"message {message.position} of {message.part}"
         for stream, records in self.records.items():
             return f"record {min(records)} of stream {printable(stream)}"
         for position in self.letters:
             return f"dead letter {position}"
-        for position, queue in self.deleted.items():
-            return f"the deletion of message {position} of {queue}"
+        for position, part in self.deleted.items():
+            return f"the deletion of message {position} of {part}"
         for position, message in self.attempts.items():
-            return f"the number of attempts of message {position} of {message.queue}"
+            return f"the number of attempts of message {position} of {message.part}"
         if self.entries:
             ((kind, name),) = self.entries
             what = f"the entry of kind {kind}"
@@ -273,14 +310,18 @@ class Unwritten:
         newest_first = self.layers()[::-1]
         seen: list[Message] = []
         for message in read:
-            if message.position in self.lazy_attempts:
-                seen.append(self.lazy_attempts[message.position])
+            lazy = self.lazy_attempts.get(message.position)
+            if lazy is not None and lazy.rank == message.rank:
+                seen.append(lazy)
                 continue
             for layer in newest_first:
                 if message.position in layer.deleted:
                     break
                 if layer.has(message):
-                    seen.append(layer.kept[message.queue][message.position])
+                    seen.append(layer.kept[message.part][message.position])
+                    break
+                if message.position in layer.moved:
+                    # In its new part, it is among those to write.
                     break
                 if message.position in layer.attempts:
                     seen.append(layer.attempts[message.position])
@@ -289,10 +330,17 @@ class Unwritten:
                 seen.append(message)
         return seen
 
-    def of_queue(self, queue: QueueName, after: int) -> dict[int, Message]:
-        """Return the messages of a queue after a position that are to be written."""
+    def of_part(self, name: PartName, after: int) -> dict[int, Message]:
+        """Return the messages of a part of a queue after a position that are to be written."""
         return self._merged(
-            {position: message for position, message in layer.kept.get(queue, {}).items() if position > after}
+            {
+                **{position: message for position, message in layer.kept.get(name, {}).items() if position > after},
+                **{
+                    position: moved.message
+                    for position, moved in layer.moved.items()
+                    if position > after and moved.message.part == name
+                },
+            }
             for layer in self.layers()
         )
 
@@ -306,8 +354,9 @@ class Unwritten:
         """Merge the messages to write of both batches, older first, without those that the newer batch deletes."""
         still: dict[int, Message] = {}
         for layer, kept in zip(self.layers(), kept_of_layers, strict=True):
-            if layer.deleted:
-                still = {position: message for position, message in still.items() if position not in layer.deleted}
+            if layer.deleted or layer.moved:
+                gone = layer.deleted.keys() | layer.moved.keys()
+                still = {position: message for position, message in still.items() if position not in gone}
             still.update(kept)
         return still
 

@@ -17,6 +17,7 @@ from alaska.message import (
     KnownId,
     Message,
     Page,
+    PartName,
     QueueName,
     QueueSize,
     Record,
@@ -43,7 +44,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.opened_at = time.time()
-        self._queues: dict[QueueName, dict[int, Message]] = {}
+        self._queues: dict[PartName, dict[int, Message]] = {}
         self._letters: dict[int, DeadLetter] = {}
         self._ids: dict[tuple[QueueName, bytes], KnownId] = {}
         self._streams: dict[bytes, dict[int, Record]] = {}
@@ -60,17 +61,25 @@ class MemoryStore:
 
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""
-        self._queues.setdefault(message.queue, {})[message.position] = message
+        self._queues.setdefault(message.part, {})[message.position] = message
         if stored is not None:
             stored(message)
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
-        queue = self._queues.get(message.queue)
-        if queue is not None:
-            queue.pop(message.position, None)
-            if not queue:
-                del self._queues[message.queue]
+        self._remove(message, message.part)
+
+    def _remove(self, message: Message, name: PartName) -> bool:
+        part = self._queues.get(name, {})
+        was_there = part.pop(message.position, None) is not None
+        if was_there and not part:
+            del self._queues[name]
+        return was_there
+
+    def move(self, message: Message, before: PartName) -> None:
+        """See :class:`IStore`."""
+        if self._remove(message, before):
+            self.keep(message, None)
 
     def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
@@ -80,9 +89,9 @@ class MemoryStore:
     def release(self, message: Message) -> None:
         """See :class:`IStore`."""
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
-        kept = self._queues.get(queue, {})
+        kept = self._queues.get(part, {})
         return Page[Message, int](kept[position] for position in sorted(kept) if position > after).cut(limit, _position)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:

@@ -12,7 +12,7 @@ from operator import lt
 from typing import Any, TypeVar
 
 from alaska.errors import DamagedRow
-from alaska.message import MOST_POSITION, DeadLetter, Message, Page, QueueName, Record, RecordSize
+from alaska.message import MOST_POSITION, DeadLetter, Message, Page, PartName, Record, RecordSize
 from alaska.names import printable
 from alaska.store import rows
 from alaska.store.chunks import LARGE_OCTETS
@@ -47,9 +47,9 @@ class Reader:
         self.large.close()
         self.connection.close()
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
-        """Return messages of a queue after a position, in order."""
-        return self._page(MESSAGES, (rows.NUMBERS[queue.kind], queue.address), after, limit)
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
+        """Return messages of a part of a queue after a position, in order."""
+        return self._page(MESSAGES, rows.key_of(part), after, limit)
 
     def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """Return dead letters after a position, in order; wait until large ones are read."""

@@ -8,7 +8,21 @@ from typing import Any
 import msgspec
 
 from alaska.errors import DamagedRow, ProtocolError
-from alaska.message import MOST_POSITION, DeadLetter, Message, QueueKind, QueueName, Record, RecordSize
+from alaska.message import (
+    DELAYED,
+    MOST_POSITION,
+    NORMAL,
+    PRIORITIES,
+    DeadLetter,
+    Message,
+    PartName,
+    QueueKind,
+    QueueName,
+    Record,
+    RecordSize,
+    part_of,
+    rank_of,
+)
 from alaska.mlm.commands import Content, Properties
 from alaska.mlm.properties import check
 from alaska.store.chunks import LARGE_OCTETS, LENGTH_OCTETS
@@ -17,6 +31,15 @@ KINDS = (QueueKind.MAILBOX, QueueKind.SERVICE)
 NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 RECORD_KIND = len(KINDS)
 """The kind of records in the table that they share with messages."""
+_FIRST_RANKED = 4
+PARTS = {
+    number: (kind, rank)
+    for rank in (*PRIORITIES, DELAYED)
+    for kind, of_normal in NUMBERS.items()
+    for number in (of_normal if rank == NORMAL else _FIRST_RANKED + 2 * rank + of_normal,)
+}
+"""The kind of queue and the rank for each kind of a row."""
+_PART_NUMBERS = {part: number for number, part in PARTS.items()}
 MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
     "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time, "
@@ -33,7 +56,7 @@ _to_data = msgspec.msgpack.Encoder().encode
 
 
 class _Data(msgspec.Struct, array_like=True, gc=False):
-    """The column ``data`` of a message; rows that an older version wrote end before ``since``."""
+    """The column ``data`` of a message; rows that older versions wrote are shorter."""
 
     sender: bytes
     subject: bytes
@@ -43,10 +66,22 @@ class _Data(msgspec.Struct, array_like=True, gc=False):
     origin: bytes
     since: int = 0
     properties: Properties = {}
+    patience: float | None = None
 
 
 _from_data = msgspec.msgpack.Decoder(_Data).decode
 _from_properties = msgspec.msgpack.Decoder(Properties).decode
+
+
+def key_of(part: PartName) -> tuple[int, bytes]:
+    """Return the columns that name a part of a queue."""
+    return _PART_NUMBERS[part.kind, rank_of(part)], part.address
+
+
+def part_with(number: int, address: bytes) -> PartName:
+    """Return the part of a queue that two columns name; the number is one of ``PARTS``."""
+    kind, rank = PARTS[number]
+    return part_of(QueueName(kind, address), rank)
 
 
 def pack(content: Content) -> bytes:
@@ -104,6 +139,7 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
                     each.origin,
                     each.since,
                     each.properties,
+                    each.patience,
                 )
             ),
         )
@@ -118,16 +154,18 @@ def to_message(row: Sequence[Any]) -> Message:
     if tuple(map(type, row)) not in _MESSAGE_TYPES:
         raise DamagedRow("a column has another type")
     kind, address, position, octets, attempts, expires, data = row
-    if kind >> 1 or not (0 <= octets <= _MOST and 0 <= attempts <= _MOST):
+    if kind not in PARTS or not (0 <= octets <= _MOST and 0 <= attempts <= _MOST):
         raise DamagedRow("a number is out of range")
+    queue_kind, rank = PARTS[kind]
     try:
         read = _from_data(data)
         check(read.properties, len(data))
     except (msgspec.MsgspecError, RecursionError, ProtocolError) as error:
         raise DamagedRow(str(error)) from error
     message = Message(
-        position, QueueName(KINDS[kind], address), read.sender, read.subject, read.tracker, read.content,
-        read.is_tracked, read.origin, expires, attempts, since=read.since, properties=read.properties,
+        position, QueueName(queue_kind, address), read.sender, read.subject, read.tracker, read.content,
+        read.is_tracked, read.origin, expires, attempts, since=read.since, properties=read.properties, rank=rank,
+        patience=read.patience,
     )  # fmt: skip
     # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets

@@ -14,7 +14,18 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from alaska.interfaces import IBackup, IStore, Reactor, Refused
-from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import (
+    DeadLetter,
+    KnownId,
+    Message,
+    Page,
+    PartName,
+    QueueName,
+    QueueSize,
+    Record,
+    RecordSize,
+    StreamSize,
+)
 from alaska.store.backup import Backups
 from alaska.store.changes import Unwritten
 from alaska.store.database import File, TemporaryFile
@@ -128,9 +139,17 @@ class SqliteStore:
             self._unwritten.lazy_attempts[message.position] = message
             self._batches.schedule_attempts()
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def move(self, message: Message, before: PartName) -> None:
         """See :class:`IStore`."""
-        return self.view.waiting(queue, after, limit)
+        self._unwritten.lazy_attempts.pop(message.position, None)
+        self._unwritten.current.move(message, before, message.position <= self._batches.highest_written)
+        if message.expires is not None and message.expires < self._first_expiry:
+            self._first_expiry = message.expires
+        self._batches.schedule()
+
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
+        """See :class:`IStore`."""
+        return self.view.waiting(part, after, limit)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from alaska.message import MOST_POSITION, QueueName, QueueSize, StreamSize
+from alaska.message import MOST_POSITION, PartName, QueueSize, StreamSize
 from alaska.store import rows
 from alaska.store.damage import first_readable, is_damage
 from alaska.store.database import converting_errors
@@ -43,7 +43,7 @@ class Totals:
         return max([*positions, *self._letters(), 0]) + POSITION_MARGIN
 
     def queues(self) -> list[QueueSize]:
-        """Return the sizes of all queues."""
+        """Return the sizes of all parts of queues."""
         with converting_errors(self._what):
             try:
                 query = "SELECT kind, address, count(*), sum(octets) FROM message GROUP BY kind, address"
@@ -51,13 +51,13 @@ class Totals:
             except sqlite3.DatabaseError as error:
                 self._note(error, "the table of messages")
                 found = [(name[0], name[1:], *size[1:3]) for name, size in self._sizes(_MESSAGES).items()]
-        sizes: dict[QueueName, QueueSize] = {}
+        sizes: dict[PartName, QueueSize] = {}
         for kind, address, count, octets in found:
-            if kind in rows.NUMBERS.values() and isinstance(address, bytes):
-                queue = QueueName(rows.KINDS[kind], address)
+            if kind in rows.PARTS and isinstance(address, bytes):
+                part = rows.part_with(kind, address)
                 # If keys are damaged, a queue may occur in several rows.
-                _, messages, total = sizes.get(queue, (queue, 0, 0))
-                sizes[queue] = QueueSize(queue, messages + count, total + whole_number(octets))
+                _, messages, total = sizes.get(part, (part, 0, 0))
+                sizes[part] = QueueSize(part, messages + count, total + whole_number(octets))
         return list(sizes.values())
 
     def streams(self) -> list[StreamSize]:
@@ -196,7 +196,7 @@ class _Table(NamedTuple):
 
 
 def _message_key(row: tuple[Any, ...]) -> _Key:
-    if not row or row[0] not in rows.NUMBERS.values() or not isinstance(row[1], bytes):
+    if not row or row[0] not in rows.PARTS or not isinstance(row[1], bytes):
         return _NONE
     return bytes([row[0]]) + row[1], whole_number(row[2])
 

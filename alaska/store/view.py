@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, Record, RecordSize, sizes_of
+from alaska.message import DeadLetter, KnownId, Message, Page, PartName, QueueName, Record, RecordSize, sizes_of
 from alaska.store.changes import Unwritten
+from alaska.store.chunks import LARGE_OCTETS
 from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.reader import Reader
 
@@ -17,16 +18,21 @@ class View:
         self._unwritten = unwritten
         self.reader: Reader | None = None
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`alaska.interfaces.IStore`."""
-        read: Page[Message, int] = Page() if self.reader is None else self.reader.waiting(queue, after, limit)
+        read: Page[Message, int] = Page() if self.reader is None else self.reader.waiting(part, after, limit)
         seen = self._unwritten.apply_to(read)
-        unwritten = self._unwritten.of_queue(queue, after)
+        unwritten = self._unwritten.of_part(part, after)
         if not unwritten:
             return Page(seen, read.upto)
         found = {message.position: message for message in seen}
         found.update((each, unwritten[each]) for each in unwritten if read.upto is None or each <= read.upto)
-        return Page((found[position] for position in sorted(found)), read.upto).cut(limit, _position)
+        page = Page((found[position] for position in sorted(found)), read.upto).cut(limit, _position)
+        for at, message in enumerate(page):
+            if not message.content and message.size > LARGE_OCTETS:
+                # It is large, and being moved: its content can be read when that is written.
+                return Page(page[:at], message.position - 1)
+        return page
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`alaska.interfaces.IStore`."""

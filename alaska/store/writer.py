@@ -10,7 +10,7 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
-from alaska.message import QueueName
+from alaska.message import PartName, QueueName
 from alaska.mlm.commands import Content
 from alaska.store import rows
 from alaska.store.changes import Changes, Refusal
@@ -96,30 +96,47 @@ class Writer:
         self._connection.close()
 
     def _write_messages(self, changes: Changes) -> None:
-        deleted: dict[QueueName, list[int]] = {}
-        for queue, entries in groupby(changes.deleted.items(), itemgetter(1)):
-            deleted.setdefault(queue, []).extend(map(itemgetter(0), entries))
-        for queue, positions in deleted.items():
+        deleted: dict[PartName, list[int]] = {}
+        for part, entries in groupby(changes.deleted.items(), itemgetter(1)):
+            deleted.setdefault(part, []).extend(map(itemgetter(0), entries))
+        for part, positions in deleted.items():
             self._connection.execute(
                 "DELETE FROM message WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
-                (rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
+                (*rows.key_of(part), json.dumps(positions)),
             )
-            self._delete_large(rows.NUMBERS[queue.kind], queue.address, positions)
-        attempts: dict[tuple[QueueName, int], list[int]] = {}
+            self._delete_large(*rows.key_of(part), positions)
+        self._move(changes)
+        attempts: dict[tuple[PartName, int], list[int]] = {}
         for position, message in changes.attempts.items():
-            attempts.setdefault((message.queue, message.attempts), []).append(position)
-        for (queue, count), positions in attempts.items():
+            attempts.setdefault((message.part, message.attempts), []).append(position)
+        for (part, count), positions in attempts.items():
             self._connection.execute(
                 "UPDATE message SET attempts = ? WHERE kind = ? AND address = ? "
                 "AND position IN (SELECT value FROM json_each(?))",
-                (count, rows.NUMBERS[queue.kind], queue.address, json.dumps(positions)),
+                (count, *rows.key_of(part), json.dumps(positions)),
             )
-        for queue, messages in changes.kept.items():
-            same = (rows.NUMBERS[queue.kind], queue.address)
+        for part, messages in changes.kept.items():
+            same = rows.key_of(part)
             self._insert("message", rows.MESSAGE_COLUMNS, same, rows.of_messages(messages.values()))
             for message in messages.values():
                 if message.size > LARGE_OCTETS:
                     self._insert_large(*same, message.position, message.content)
+
+    def _move(self, changes: Changes) -> None:
+        moves = [
+            (rows.key_of(each.part)[0], each.attempts, each.expires, *rows.key_of(before), each.position)
+            for each, before in changes.moved.values()
+        ]
+        self._connection.executemany(
+            "UPDATE OR REPLACE message SET kind = ?, attempts = ?, expires = ? "
+            "WHERE kind = ? AND address = ? AND position = ?",
+            moves,
+        )
+        if self._has_large:
+            self._connection.executemany(
+                "UPDATE OR REPLACE large SET kind = ? WHERE kind = ? AND address = ? AND position = ?",
+                [(kind, *key) for kind, _, _, *key in moves],
+            )
 
     def _write_letters(self, changes: Changes) -> None:
         deleted = [position for position, letter in changes.letters.items() if letter is None]

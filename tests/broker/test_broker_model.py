@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker import backlog, lanes, queue, queues, stream, streams
+from alaska.broker import backlog, lanes, part, queues, stream, streams
 from alaska.broker.limits import Limits, QueueLimits
 from alaska.message import QueueKind, QueueName, Retention
 from alaska.mlm import commands as mlm
@@ -299,9 +299,9 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         patch(lanes, name, size)
     for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
         patch(backlog, name, size)
-    patch(queue, "READS_PER_CALL", 2)
-    patch(queue, "MANY_LANES", 2)
-    patch(queue, "MIN_DELIVERIES_PER_CALL", 2)
+    patch(part, "READS_PER_CALL", 2)
+    patch(part, "MANY_LANES", 2)
+    patch(part, "MIN_DELIVERIES_PER_CALL", 2)
     patch(queues, "WORK_PER_TICK", 100)
     for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():
         patch(stream, name, size)

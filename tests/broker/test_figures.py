@@ -26,7 +26,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.measured import MOST_READS
 from alaska.errors import OperationFailed, StoreError
 from alaska.interfaces import IStore
-from alaska.message import Message, Page, QueueKind, QueueName
+from alaska.message import Message, Page, PartName, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.system.histogram import Reading
@@ -270,11 +270,11 @@ class BreakableStore(MemoryStore):
 
     is_broken = False
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
         if self.is_broken:
             raise StoreError("the disk is broken")
-        return super().waiting(queue, after, limit)
+        return super().waiting(part, after, limit)
 
 
 class OldestTests(FiguresCase):

@@ -13,7 +13,7 @@ from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
-from alaska.message import Message, Page, QueueName, Retention
+from alaska.message import Message, Page, PartName, Retention
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from tests.broker.broker_case import CLOSE, OFFER, PONG, BrokerTestCase, confirm, mail, request
@@ -62,10 +62,10 @@ class ReadsStore(MemoryStore):
 
     reads = 0
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`alaska.interfaces.IStore`."""
         self.reads += 1
-        return super().waiting(queue, after, limit)
+        return super().waiting(part, after, limit)
 
 
 class LongQueueTests(BrokerTestCase):

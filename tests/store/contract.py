@@ -21,6 +21,8 @@ OPERATIONS = (
     "forget",
     "forget",
     "attempt",
+    "move",
+    "move",
     "bury",
     "drop",
     "record",

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.interfaces import Reactor
-from alaska.message import Message, QueueKind, QueueName
+from alaska.message import Message, PartName, QueueKind, QueueName
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.testing import HandWriting
@@ -53,7 +53,7 @@ class DamageCase(LogCase, SynchronousTestCase):
             connection.execute("PRAGMA writable_schema = ON")
             connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = '{table}'")
 
-    def positions(self, store: SqliteStore, queue: QueueName = MAIL[0], limit: int = MANY) -> list[int]:
+    def positions(self, store: SqliteStore, queue: PartName = MAIL[0], limit: int = MANY) -> list[int]:
         """Return the positions of all messages of a queue, read page by page."""
         found: list[int] = []
         upto: int | None = 0

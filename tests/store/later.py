@@ -13,7 +13,19 @@ from zope.interface import implementer
 
 from alaska.errors import StoreError
 from alaska.interfaces import IBackup, IStore, Refused
-from alaska.message import DeadLetter, KnownId, Message, Page, QueueName, QueueSize, Record, RecordSize, StreamSize
+from alaska.message import (
+    DeadLetter,
+    KnownId,
+    Message,
+    Page,
+    PartName,
+    QueueName,
+    QueueSize,
+    Record,
+    RecordSize,
+    StreamSize,
+    name_of,
+)
 from alaska.store.memory import MemoryStore
 
 T = TypeVar("T")
@@ -157,7 +169,7 @@ class LaterStore:
         self._data.forget(message)
 
     def _found(self, message: Message) -> Message | None:
-        kept = self._data.waiting(message.queue, message.position - 1, 1)
+        kept = self._data.waiting(message.part, message.position - 1, 1)
         return kept[0] if kept and kept[0].position == message.position else None
 
     def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
@@ -186,14 +198,20 @@ class LaterStore:
     def _is_free(self, message: Message) -> bool:
         return self._shared.leases.get(message.position, self._lease(message))[0] is self
 
-    def waiting(self, queue: QueueName, after: int, limit: int) -> Page[Message, int]:
+    def move(self, message: Message, before: PartName) -> None:
+        """See :class:`IStore`."""
+        self._data.move(replace(message), before)
+        self._shared.leases.pop(message.position, None)
+        self._shared.tell_others(self, message.queue)
+
+    def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
 
         def read(most: int) -> Page[Message, int]:
-            kept = (replace(each) for each in self._data.waiting(queue, after, 10**9) if self._is_free(each))
+            kept = (replace(each) for each in self._data.waiting(part, after, 10**9) if self._is_free(each))
             return Page[Message, int](kept).cut(most, lambda each: each.position)
 
-        return self._page(("waiting", queue), queue, after, limit, read)
+        return self._page(("waiting", part), name_of(part), after, limit, read)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""

@@ -9,9 +9,22 @@ from typing import Any
 from msgspec.structs import astuple, replace
 
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, Page, QueueKind, QueueName, QueueSize, Record, StreamSize
+from alaska.message import (
+    DELAYED,
+    NORMAL,
+    DeadLetter,
+    Message,
+    Page,
+    QueueKind,
+    QueueName,
+    QueueSize,
+    Record,
+    StreamSize,
+    part_of,
+)
 
 QUEUES = (QueueName(QueueKind.SERVICE, b"a"), QueueName(QueueKind.MAILBOX, b"a"), QueueName(QueueKind.SERVICE, b"b"))
+PARTS = [part_of(queue, rank) for queue in QUEUES for rank in (NORMAL, 7, DELAYED)]
 STREAMS = (b"s", b"t")
 EVERYTHING = 1000
 
@@ -68,6 +81,13 @@ class StoreModel:
         message.attempts += 1
         store.take(message, None)
 
+    def _move(self, store: IStore, number: int) -> None:
+        message = self._fetched(number)
+        before = message.part
+        message.rank = (NORMAL, 7, DELAYED)[number % 3]
+        message.expires = None if number % 2 else float(number)
+        store.move(message, before)
+
     def _bury(self, store: IStore, number: int) -> None:
         message = self._fetched(number)
         if message.position in self.messages:
@@ -100,19 +120,19 @@ class StoreModel:
     def expected(self) -> Any:
         """Return the expected results of all queries."""
         seen: dict[Hashable, Any] = {}
-        for queue in QUEUES:
-            kept = [message_values(message) for message in self.messages.values() if message.queue == queue]
+        for part in PARTS:
+            kept = [message_values(message) for message in self.messages.values() if message.part == part]
             for after, limit in ((0, EVERYTHING), (3, 2)):
-                seen[queue, after] = [each for each in kept if each[0] > after][:limit]
+                seen[part, after] = [each for each in kept if each[0] > after][:limit]
         seen["overdue"] = sorted(
             message_values(message)
             for message in self.messages.values()
             if message.expires is not None and message.expires <= 6
         )
         seen["queues"] = {
-            QueueSize(queue, len(sizes), sum(sizes))
-            for queue in QUEUES
-            if (sizes := [message.size for message in self.messages.values() if message.queue == queue])
+            QueueSize(part, len(sizes), sum(sizes))
+            for part in PARTS
+            if (sizes := [message.size for message in self.messages.values() if message.part == part])
         }
         letters = [self.letters[position] for position in sorted(self.letters)]
         seen["letters"] = [letter_values(letter) for letter in letters if letter.message.position > 2][:3]
@@ -132,10 +152,10 @@ class StoreModel:
     def seen_in(self, store: IStore, page: Callable[[Callable[[], Page[Any, Any]]], Page[Any, Any]]) -> Any:
         """Return the content of a store; ``page`` returns the result of a read after the data was fetched."""
         seen: dict[Hashable, Any] = {}
-        for queue in QUEUES:
+        for part in PARTS:
             for after, limit in ((0, EVERYTHING), (3, 2)):
-                seen[queue, after] = [
-                    message_values(message) for message in page(partial(store.waiting, queue, after, limit))
+                seen[part, after] = [
+                    message_values(message) for message in page(partial(store.waiting, part, after, limit))
                 ]
         seen["overdue"] = sorted(
             message_values(message) for message in page(partial(store.overdue, 6.0, (0.0, 0), EVERYTHING))
@@ -154,5 +174,5 @@ def message_values(message: Message) -> tuple[Any, ...]:
 
 
 def letter_values(letter: DeadLetter) -> tuple[Any, ...]:
-    """Return all values of a dead letter that a store keeps."""
-    return message_values(letter.message), letter.status, letter.reason, letter.time
+    """Return all values of a dead letter that a store keeps; its message is in no part of a queue any more."""
+    return message_values(replace(letter.message, rank=NORMAL)), letter.status, letter.reason, letter.time

@@ -92,13 +92,13 @@ class RowTests(DamageCase):
             store.keep(message(position), None)
         store.close()
         self.execute(
-            "UPDATE message SET kind = 7 WHERE position = 1",
+            "UPDATE message SET kind = 3 WHERE position = 1",
             "UPDATE message SET address = 'box0' WHERE position = 2",
             f"UPDATE message SET position = {2**63 - 1} WHERE position = 3",
         )
         again = self.open()
         self.assertEqual((again.last_position, self.positions(again)), (5, [4, 5]))
-        self.assertEqual([size.queue for size in again.queues()], [MAIL[0]])
+        self.assertEqual([size.part for size in again.queues()], [MAIL[0]])
 
     def test_stream(self) -> None:
         """A stream whose name or last position is damaged does not affect others."""
@@ -133,7 +133,7 @@ class PageTests(DamageCase):
         path = Path(self.mktemp())
         path.write_bytes(octets)
         store = self.open(path)
-        found: dict[object, int] = {size.queue: len(self.positions(store, size.queue)) for size in store.queues()}
+        found: dict[object, int] = {size.part: len(self.positions(store, size.part)) for size in store.queues()}
         found["letters"] = len(store.dead_letters(0, MANY))
         found["records"] = len(store.records(b"s", 0, MANY))
         store.keep(message(store.last_position + 1, MAIL[2]), None)

@@ -1,0 +1,57 @@
+"""The terms of a send: properties that say how a message is to be treated (docs/protocol.md, section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alaska.errors import BadTerm
+from alaska.message import NORMAL, PRIORITIES
+from alaska.mlm.commands import Properties
+from alaska.mlm.properties import to_number
+
+AT = "at"
+PRIORITY = "priority"
+_NAMES = frozenset({AT, PRIORITY})
+MOST_MILLISECONDS = 2**53
+"""The highest time, in ms since 1970: a number that a double has exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms of one message.
+
+    ``at``: when it is due, in seconds since 1970; None: at once. ``priority``: 0 to 9, higher ones first.
+    """
+
+    at: float | None = None
+    priority: int = NORMAL
+
+
+NO_TERMS = Terms()
+
+
+def terms_of(properties: Properties) -> Terms:
+    """Return the terms among the properties of a send.
+
+    :raises BadTerm: one of them is not valid.
+    """
+    if _NAMES.isdisjoint(properties):
+        return NO_TERMS
+    at = _number(properties, AT, MOST_MILLISECONDS)
+    priority = _number(properties, PRIORITY, PRIORITIES[-1])
+    return Terms(None if at is None else at / 1000, NORMAL if priority is None else priority)
+
+
+def priority_of(properties: Properties) -> int:
+    """Return the priority among the properties of a message that was accepted, or read from a store."""
+    priority = to_number(properties.get(PRIORITY, NORMAL))
+    return NORMAL if priority is None or priority not in PRIORITIES else priority
+
+
+def _number(properties: Properties, name: str, most: int) -> int | None:
+    if name not in properties:
+        return None
+    number = to_number(properties[name])
+    if number is None or number > most:
+        raise BadTerm(f"property {name} is not a number from 0 to {most}")
+    return number
