@@ -18,6 +18,7 @@ CONNECTION_REFUSED = 303
 RESOURCE_LOCKED = 400
 ACCESS_REFUSED = 401
 NOT_FOUND = 404
+REJECTED = 406
 COMMAND_INVALID = 500
 NOT_IMPLEMENTED = 501
 INTERNAL_ERROR = 502
@@ -144,6 +145,12 @@ class ScriptUnreadable(ScriptError):
     """A script cannot be read now, for lack of descriptors or memory; another worker may be able to read it."""
 
     status = FAILED
+
+
+class ScriptRejected(ScriptError):
+    """A script has ended its run by ``alaska.reject``; the text is its reason."""
+
+    status = REJECTED
 
 
 class ScriptBroken(ScriptError):

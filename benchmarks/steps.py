@@ -88,7 +88,7 @@ def _log_requests(log: RequestLog, observer: LineObserver) -> None:
     _request_number[0] += 1
     request = Request(b"client", b"bench", b"noop", b"tracker-%d" % _request_number[0], (b"12345678",))
     log.begun(request)
-    log.ended(request, None, False, 0.001)
+    log.ended(request, "ok", 0.001)
     if _request_number[0] % 100 == 0:
         observer.flush()
 

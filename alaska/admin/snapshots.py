@@ -289,6 +289,7 @@ class WorkerOverview(Snapshot, frozen=True, kw_only=True):
     succeeded: int
     failed: int
     retried: int
+    snoozed: int = 0
     not_found: int
     sent: dict[str, int]
     unsent: int
@@ -303,6 +304,7 @@ class Running(Snapshot, frozen=True, kw_only=True):
     sender: str
     attempt: int
     run: int
+    snoozes: int = 0
     octets: int
     received: float | None
     since: float | None

@@ -13,13 +13,15 @@ from alaska.commands.lua_names import NotLua, globals_of
 from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
 from alaska.config import WorkerSettings
+from alaska.lua.header import read_header
 from alaska.lua.request import Request
 
 _SCRIPT = "check.lua"
 _DESCRIPTION = """\
 Compile scripts and modules without running them, and list all errors: files
 that do not compile or cannot be read, and uses of globals that are neither
-provided by the worker nor set in the same file."""
+provided by the worker nor set in the same file. What cannot be read in a
+header ("-- alaska: retries=5") is a warning."""
 
 
 def parser() -> Parser:
@@ -57,7 +59,7 @@ def files(path: Path) -> Iterator[Path]:
 
 
 def check(file: Path, compiler: Compiler) -> bool:
-    """Print the errors in a file, one per line; return whether there are none."""
+    """Print the errors and warnings in a file, one per line; return whether there are no errors."""
     try:
         source = without_first_line_comment(file.read_bytes())
     except OSError as error:
@@ -72,6 +74,8 @@ def check(file: Path, compiler: Compiler) -> bool:
     except NotLua as error:
         streams.write_line(f"{file}: its globals cannot be listed: {error}")
         return False
+    for fault in read_header(source).faults:
+        streams.write_line(f"{file}:{fault.line}: warning: its header: {fault.text}")
     unknown = [use for use in uses if use.name not in compiler.known and use.name not in sets]
     for use in unknown:
         streams.write_line(f"{file}:{use.line}: unknown global '{use.name}'")

@@ -9,7 +9,7 @@ from pathlib import Path
 from alaska.commands import settings, streams
 from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
-from alaska.lua.request import Outcome, Request, Send, SendKind
+from alaska.lua.request import Outcome, Request, Send, SendKind, Verdict, VerdictKind
 from alaska.names import printable
 
 SUFFIX = ".lua"
@@ -68,7 +68,9 @@ def main(arguments: list[str]) -> None:
     limit = loaded.scripts_timeout / 1000
     outcome = bench.run(request, limit + PATIENCE_SECONDS if limit else None)
     show(outcome, request)
-    raise SystemExit(outcome.error is not None)
+    verdict = outcome.verdict
+    has_failed = verdict.kind is not VerdictKind.SNOOZE if verdict is not None else outcome.error is not None
+    raise SystemExit(has_failed)
 
 
 def show(outcome: Outcome, request: Request) -> None:
@@ -80,6 +82,8 @@ def show(outcome: Outcome, request: Request) -> None:
         streams.write_line(describe(send, request))
     if outcome.error is not None:
         streams.write_line(f"alas: {outcome.error}", sys.stderr)
+    if outcome.verdict is not None:
+        streams.write_line(describe_verdict(outcome.verdict))
     streams.write_line(f"time: {outcome.seconds * 1000:.1f} ms, memory: {outcome.memory / 1024:.0f} KiB")
 
 
@@ -94,6 +98,12 @@ def describe(send: Send, request: Request) -> str:
         f"{_VERBS[send.kind]} {printable(topic)}, subject {printable(send.subject)}, from {printable(send.sender)}: "
         f"{content}"
     )
+
+
+def describe_verdict(verdict: Verdict) -> str:
+    """Return how a script has ended its run, as one line."""
+    wait = "" if verdict.seconds is None else f" in {verdict.seconds:g} s"
+    return f"{verdict.kind.value}{wait}{f': {shown(verdict.why)}' if verdict.why else ''}"
 
 
 def shown(frame: bytes) -> str:

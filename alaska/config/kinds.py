@@ -12,6 +12,8 @@ from alaska.endpoints import tcp
 from alaska.message import Retention
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.mlm.patterns import compile_pattern
+from alaska.system import durations
+from alaska.system.retry_plan import Backoff, backoff_of
 
 T = TypeVar("T")
 
@@ -111,6 +113,15 @@ def _write_retention(value: tuple[bytes, Retention]) -> str:
     return " ".join([name.decode(), *(f"{key}={'max' if most is None else f'{most:g}'}" for key, most in parts)])
 
 
+def _backoff(text: str) -> Backoff:
+    first, most = map(durations.to_milliseconds, text.split())
+    return backoff_of(first, most)
+
+
+def _write_backoff(value: Backoff) -> str:
+    return f"{durations.to_text(value.first)} {durations.to_text(value.most)}"
+
+
 def _write_flag(value: bool) -> str:
     return str(int(value))
 
@@ -146,6 +157,7 @@ SIZE: Final = Kind("a number of octets, or max", _size, _write_size)
 COUNT: Final = Kind("a number, or max", _size, _write_size)
 SECONDS: Final = Kind("a number of seconds, or max", _size, _write_size)
 RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention, _write_retention)
+BACKOFF: Final = Kind("the first and the longest wait, such as 1s 5m", _backoff, _write_backoff)
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a string", str)

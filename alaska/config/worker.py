@@ -12,6 +12,7 @@ from alaska.config import http, traces
 from alaska.config.certificates import read_pair, read_public_key
 from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
+    BACKOFF,
     CONNECT_ENDPOINT,
     COUNT,
     FLAG,
@@ -31,6 +32,7 @@ from alaska.config.kinds import (
 from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.errors import ConfigurationError
+from alaska.system.retry_plan import MOST_RETRIES, Backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,12 @@ class WorkerSettings(Settings):
     service_filter: str = setting(
         "worker/service/filter", PATTERN, ".*", "Pattern of the subjects that the worker accepts (docs/patterns.md).",
         created=".*")
+    service_retries: int | None = setting(
+        "worker/service/retries", number(0, MOST_RETRIES), None,
+        "As `worker/errors/retries`, for this service; a script and a message can say something else (docs/lua.md).",
+        live=True)
+    service_backoff: Backoff | None = setting(
+        "worker/service/backoff", BACKOFF, None, "As `worker/errors/backoff`, for this service.", live=True)
     admin_open: bool = setting(
         "worker/admin/open", FLAG, "0",
         "Let everyone who may send mail to the worker also ask for running requests, drain and resume it "
@@ -190,7 +198,13 @@ class WorkerSettings(Settings):
     errors_mailbox: str = setting(
         "worker/errors/mailbox", NAME, "aw.err", "Name of the error mailbox.", created="aw.err", live=True)
     errors_retries: int = setting(
-        "worker/errors/retries", number(0, 1000), "0", "Number of times that a failed script is retried.", live=True)
+        "worker/errors/retries", number(0, MOST_RETRIES), "0",
+        "Number of times that a failed request is run again; with 0, one whose script asks for it is run again up to "
+        "10 times (docs/lua.md).", live=True)
+    errors_backoff: Backoff = setting(
+        "worker/errors/backoff", BACKOFF, "1s 5m",
+        "Wait before the first retry, which doubles with each further one, and the longest wait; half of it is random.",
+        live=True)
     plain_username: str | None = setting(
         "worker/auth/plain/username", TEXT, None, "User name for PLAIN authentication at the broker.")
     plain_password: str | None = setting(

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from alaska.errors import ScriptError
 from alaska.lua.files import Version
+from alaska.lua.header import Header
+from alaska.system.retry_plan import Plan
 from alaska.traces.context import RunTrace
 
 _GENERATED_TRACKER = re.compile(rb"broker-[0-9]+-[0-9]+")
@@ -26,6 +28,7 @@ class Request(NamedTuple):
     request, in ms since 1970; 0 if that is unknown. ``headers`` are names and values.
     ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
     script file that was checked after this time need not be checked again. ``trace`` is the trace of the run, or None.
+    ``plan`` is what its sender says about retries, and ``snoozes`` how often its script has put it off.
     """
 
     sender: bytes
@@ -42,6 +45,8 @@ class Request(NamedTuple):
     since: int = 0
     headers: tuple[tuple[bytes, bytes], ...] = ()
     trace: RunTrace | None = None
+    plan: Plan | None = None
+    snoozes: int = 0
 
     @property
     def sender_tracker(self) -> bytes:
@@ -117,6 +122,22 @@ class Broken:
     error: ScriptError
 
 
+class VerdictKind(Enum):
+    """What a script wants to become of its request."""
+
+    RETRY = "retry"
+    SNOOZE = "snooze"
+    REJECT = "reject"
+
+
+class Verdict(NamedTuple):
+    """How a script has ended its run: to be run again after so many seconds (None: by plan), or never, and why."""
+
+    kind: VerdictKind
+    seconds: float | None
+    why: bytes
+
+
 @dataclass(slots=True)
 class Outcome:
     """The result of a script.
@@ -124,7 +145,8 @@ class Outcome:
     ``sends``, ``output`` and ``log`` are in order. They include what a failed script did before it failed, and exclude
     what was delivered during the run. ``output`` is what was printed after the last log line. ``error`` is None if the
     script finished. ``seconds`` is the run time. ``memory`` is the memory in use at the end, in octets; 0 for a script
-    without messages and output. ``marks`` are what the script adds to the span of its run.
+    without messages and output. ``marks`` are what the script adds to the span of its run. ``verdict`` is how it has
+    ended its run, if it did so, and ``header`` that of the script, if it matters for what becomes of the request.
     """
 
     sends: tuple[Send, ...] = ()
@@ -135,6 +157,8 @@ class Outcome:
     broken: Broken | None = None
     memory: int = field(default=0, compare=False)
     marks: tuple[Mark, ...] = ()
+    verdict: Verdict | None = None
+    header: Header | None = None
 
 
 Call = Callable[[Request, bytes], bytes]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from alaska.errors import ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import Version
+from alaska.lua.header import NO_HEADER
 from alaska.lua.interpreter import LuaRunner, RequestClaims
 from alaska.lua.options import LuaOptions
 from alaska.lua.questions import pack, unpack
@@ -149,6 +150,9 @@ class ScriptRunner:
             if not self._versions.is_replaced(script, outcome.error, request):
                 break
         outcome.broken = broken
+        header = script.header
+        if header is not NO_HEADER and (header.faults or outcome.error is not None or outcome.verdict is not None):
+            outcome.header = header
         return outcome
 
     @property

@@ -14,11 +14,12 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alaska.errors import ScriptNotFound, ScriptUnreadable
 from alaska.lua.files import SUFFIX, InvalidFile, Version, read_file, version_at
+from alaska.lua.header import Header, read_header
 
 SETTLE_SECONDS = 0.1
 """Time without changes, in seconds, after which a file counts as complete, if it is not known to be open for writing.
@@ -36,12 +37,16 @@ _SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script: ``name`` is the subject that it serves, ``source`` its content at ``version``."""
+    """A script: ``name`` is the subject that it serves, ``source`` its content at ``version``, with its ``header``."""
 
     name: bytes
     path: Path
     source: bytes
     version: Version
+    header: Header = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "header", read_header(self.source))
 
 
 class Scripts:

@@ -9,7 +9,14 @@ from __future__ import annotations
 from math import inf
 from time import time
 
-from alaska.errors import InterpreterLost, ScriptBroken, ScriptError, ScriptNotFound, ScriptUnreadable
+from alaska.errors import (
+    InterpreterLost,
+    ScriptBroken,
+    ScriptError,
+    ScriptNotFound,
+    ScriptRejected,
+    ScriptUnreadable,
+)
 from alaska.lua.request import TIMEOUT, Outcome, Request, Send, SendKind
 from alaska.system.histogram import Histogram
 
@@ -38,8 +45,8 @@ class WorkerMeasures:
     """The measures of a worker since its start.
 
     - ``waiting``: the seconds from the delivery of a request to the worker until its script began.
-    - ``executed``: the runs; each retry of a request is a further one. ``succeeded``, ``failed``, ``retried``: what
-      came of them.
+    - ``executed``: the runs; each retry of a request is a further one. ``succeeded``, ``failed``, ``retried``,
+      ``snoozed``: what came of them.
     - ``not_found``: requests whose subject names no script.
     - ``sent``, ``sent_octets``: messages of scripts by kind, and the octets of their content.
     - ``unsent``: messages of scripts that could not be sent.
@@ -49,7 +56,7 @@ class WorkerMeasures:
         self.scripts: dict[bytes, ScriptMeasures] = {}
         self.other_scripts = ScriptMeasures()
         self.waiting = Histogram()
-        self.executed = self.succeeded = self.failed = self.retried = 0
+        self.executed = self.succeeded = self.failed = self.retried = self.snoozed = 0
         self.not_found = 0
         self.sent = {kind.value: 0 for kind in SendKind}
         self.sent_octets = dict(self.sent)
@@ -83,6 +90,13 @@ class WorkerMeasures:
         script = self.scripts[subject] = ScriptMeasures()
         return script
 
+    def note_again(self, is_spent: bool) -> None:
+        """Count a run after which its request is run again; ``is_spent``: it counts as an attempt."""
+        if is_spent:
+            self.retried += 1
+        else:
+            self.snoozed += 1
+
     def note_error(self, request: Request, error: ScriptError) -> None:
         """Count the error of a run."""
         if not isinstance(error, ScriptNotFound):
@@ -98,7 +112,7 @@ class WorkerMeasures:
         self.sent_octets[kind] += sum(map(len, send.content))
 
 
-REASONS = ("broken", "error", "limit", "lost", "timeout", "unreadable")
+REASONS = ("broken", "error", "limit", "lost", "rejected", "timeout", "unreadable")
 """The reasons of errors that scripts can have."""
 
 
@@ -110,6 +124,8 @@ def reason_of(error: ScriptError) -> str:
         return "unreadable"
     if isinstance(error, InterpreterLost):
         return "lost"
+    if isinstance(error, ScriptRejected):
+        return "rejected"
     if error.limit is not None:
         return "timeout" if error.limit == TIMEOUT else "limit"
     return "error"

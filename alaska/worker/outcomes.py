@@ -9,19 +9,23 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.config import WorkerSettings
-from alaska.errors import ScriptError, ScriptNotFound
+from alaska.errors import ScriptError
 from alaska.interfaces import Reactor
 from alaska.lua.request import Mark, Outcome, Request, Send
 from alaska.names import printable
+from alaska.system.events import should_log
 from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
 from alaska.worker.partial_results import PartialResults
+from alaska.worker.plans import Again, Plans
 from alaska.worker.reports import Reporter
 from alaska.worker.request_log import RequestLog
 from alaska.worker.retries import Retries
 from alaska.worker.tracing import RunTracing
 
 NOT_PROCESSED = "the worker failed to process its outcome; see the worker's log"
+MANY_SNOOZES = 100
+"""A request that was put off so many times is logged as a warning, and again after ten times as many."""
 
 
 class Outcomes:
@@ -49,12 +53,13 @@ class Outcomes:
         self._intake = intake
         self.tracing: RunTracing | None = None
         self._retries = Retries(reactor, self._run_again)
+        self._plans = Plans(settings)
         self._reporter = Reporter(*self._reports_of(settings))
         self.configure(settings)
 
     def configure(self, settings: WorkerSettings) -> None:
         """Change how often requests are retried, and what is reported and logged."""
-        self._most_retries = settings.errors_retries
+        self._plans.configure(settings)
         self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
         self._reporter.configure(*self._reports_of(settings))
 
@@ -95,23 +100,37 @@ class Outcomes:
             self.tracing.ended(request, outcome, marks + outcome.marks, error)
         if outcome.broken is not None:
             self._reporter.report_broken(request, outcome.broken)
-        is_retried = error is not None and self._may_retry(request, error)
+        if outcome.header is not None and outcome.header.faults:
+            self._reporter.report_header(request, outcome.header)
+        fate = error if outcome.verdict is None and error is None else self._plans.decide(request, outcome, error)
         if self._request_log is not None:
-            self._request_log.ended(request, error, is_retried, outcome.seconds)
-        if error is None:
+            self._request_log.ended(request, _named(fate), outcome.seconds)
+        if fate is None:
             self._measures.succeeded += 1
             intake.confirm(request, errors.SUCCESS, "")
-            return
-        self._measures.note_error(request, error)
-        if is_retried:
-            self._measures.retried += 1
-            self._retries.schedule(request, error)
-            intake.backoff_started()
+        elif isinstance(fate, Again):
+            if error is not None:
+                self._measures.note_error(request, error)
+            self._put_off(request, fate)
         else:
-            self._fail(request, error)
+            self._measures.note_error(request, fate)
+            self._fail(request, fate)
 
-    def _may_retry(self, request: Request, error: ScriptError) -> bool:
-        return request.runs <= self._most_retries and not isinstance(error, ScriptNotFound)
+    def _put_off(self, request: Request, again: Again) -> None:
+        """Have a request run again later."""
+        self._measures.note_again(again.is_spent)
+        names = {"subject": printable(request.subject), "seconds": again.seconds}
+        if again.is_spent:
+            self._log.warn(
+                "{subject} failed, attempt {attempt}; retry in {seconds:.1f} s: {text}",
+                attempt=request.attempt,
+                text=printable(again.error.message),
+                **names,
+            )
+        elif (count := request.snoozes + 1) >= MANY_SNOOZES and should_log(count):
+            self._log.warn("{subject} was put off {count} times, now for {seconds:.1f} s", count=count, **names)
+        self._retries.schedule(request, again)
+        self._intake().backoff_started()
 
     def _run_again(self, request: Request) -> None:
         self._intake().backoff_ended()
@@ -131,3 +150,10 @@ class Outcomes:
         except Exception:  # The requester must be notified even if the report fails.
             self._log.failure("the failure of {subject} could not be reported", subject=printable(request.subject))
         self._intake().confirm(request, error.status, error.message)
+
+
+def _named(fate: Again | ScriptError | None) -> str:
+    """Return what becomes of a request, as the log says it."""
+    if isinstance(fate, Again):
+        return "retried" if fate.is_spent else "snoozed"
+    return "ok" if fate is None else "failed"

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from alaska import __version__
 from alaska.errors import ScriptError
 from alaska.lua.files import Version
+from alaska.lua.header import Fault, Header
 from alaska.lua.request import Broken, Request, Send, SendKind
 from alaska.names import printable
 
@@ -25,6 +26,7 @@ class Reporter:
     def __init__(self, mailbox: str, send: Callable[[Send, Request], object] | None) -> None:
         self.configure(mailbox, send)
         self._broken_versions: dict[bytes, Version] = {}
+        self._faults: dict[bytes, tuple[Fault, ...]] = {}
 
     def configure(self, mailbox: str, send: Callable[[Send, Request], object] | None) -> None:
         """Change where reports are sent."""
@@ -45,6 +47,18 @@ class Reporter:
             error = broken.error
             text = f"{error.message}\n(the last good version of this script is used)"
             self.report(request, ScriptError(text, file=error.file, line=error.line))
+
+    def report_header(self, request: Request, header: Header) -> None:
+        """Log what of a script's header has no effect, once until it changes."""
+        if self._faults.get(request.subject) != header.faults:
+            self._faults[request.subject] = header.faults
+            for fault in header.faults:
+                self._log.warn(
+                    "{subject}.lua:{line}: its header: {text}",
+                    subject=printable(request.subject),
+                    line=fault.line,
+                    text=printable(fault.text),
+                )
 
 
 def mail_frames(request: Request, error: ScriptError) -> tuple[bytes, bytes, bytes]:

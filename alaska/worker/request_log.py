@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from alaska.errors import ScriptError
 from alaska.lua.request import Request
 from alaska.names import printable
 from alaska.system.frequent import Kind, Records, records
@@ -85,9 +84,9 @@ class RequestLog:
         """Log a request that was received."""
         self._add(BEGUN, request)
 
-    def ended(self, request: Request, error: ScriptError | None, is_retried: bool, seconds: float) -> None:
-        """Log a request that has ended, with the run time of its script."""
-        self._add(ENDED, request, "ok" if error is None else "retried" if is_retried else "failed", seconds)
+    def ended(self, request: Request, outcome: str, seconds: float) -> None:
+        """Log a request that has ended, with its outcome and the run time of its script."""
+        self._add(ENDED, request, outcome, seconds)
 
     def mailed(self, request: Request, subject: bytes, mailbox: bytes) -> None:
         """Log mail of a script."""

@@ -22,15 +22,15 @@ from alaska.errors import AlaskaError, ClientError
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Request
 from alaska.mlm.commands import ServiceDeliver
-from alaska.mlm.properties import BROKER_PROPERTIES, headers_of, to_number
+from alaska.mlm.properties import BROKER_PROPERTIES, to_number
 from alaska.names import address_of, printable
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
-from alaska.traces.context import of_run
 from alaska.traces.service import Recording
 from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
 from alaska.worker.calls import Calls
 from alaska.worker.descriptions import described
+from alaska.worker.extras import NONE, ExtrasReader
 from alaska.worker.figures import figures, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
@@ -48,7 +48,10 @@ from alaska.worker.watchdog import Watchdog
 
 DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
-LIVE = ("admin_open", "log_requests", "errors_notify", "errors_mailbox", "errors_retries", "stop_timeout")
+LIVE = (
+    *("admin_open", "log_requests", "errors_notify", "errors_mailbox", "stop_timeout"),
+    *("errors_retries", "errors_backoff", "service_retries", "service_backoff"),
+)
 """The settings that :meth:`WorkerService.prepare` applies."""
 
 
@@ -93,6 +96,7 @@ class WorkerService(OperatedService):
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
         self._intake: Intake | None = None
         self._address = b""
+        self._extras = ExtrasReader()
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         self._ready: Deferred[None] = Deferred()
         self._membership: Membership | None = None
@@ -340,11 +344,10 @@ class WorkerService(OperatedService):
         attempt = to_number(properties.get("attempt")) or 1
         since = to_number(properties.get("since")) or 0
         # Most requests have the broker's properties alone.
-        headers = headers_of(properties) if len(properties) > BROKER_PROPERTIES else ()
-        trace = of_run(properties) if len(properties) > BROKER_PROPERTIES else None
+        extras = self._extras.read(properties) if len(properties) > BROKER_PROPERTIES else NONE
         request = Request(
             sender, address, subject, tracker, command.content, attempt, session, self._address, monotonic(),
-            delivery.lease, 1, since, headers, trace,
+            delivery.lease, 1, since, *extras,
         )  # fmt: skip
         intake = self.intake
         if not intake.gives_credit:

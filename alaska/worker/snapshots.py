@@ -81,6 +81,7 @@ class WorkerSnapshots:
             succeeded=measures.succeeded,
             failed=measures.failed,
             retried=measures.retried,
+            snoozed=measures.snoozed,
             not_found=measures.not_found,
             sent=dict(measures.sent),
             unsent=measures.unsent,
@@ -103,7 +104,12 @@ class WorkerSnapshots:
         state, measures = self._state, self._state.measures
         return measured.WorkerMeasures(
             service=state.service,
-            runs={"failed": measures.failed, "retried": measures.retried, "succeeded": measures.succeeded},
+            runs={
+                "failed": measures.failed,
+                "retried": measures.retried,
+                "snoozed": measures.snoozed,
+                "succeeded": measures.succeeded,
+            },
             waited=measures.waiting.read(),
             scripts=[
                 measured.ScriptMeasures(name=to_text(name), ran=script.running.read(), errors=dict(script.errors))
@@ -135,6 +141,7 @@ class WorkerSnapshots:
             sender=to_text(request.sender),
             attempt=request.attempt,
             run=request.runs,
+            snoozes=request.snoozes,
             octets=request.octets,
             received=state.wall() - state.monotonic() + request.arrived if has_arrived else None,
             since=request.since / 1000 if request.since else None,

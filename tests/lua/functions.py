@@ -182,6 +182,10 @@ ALASKA = Group(
             "services, except the broker's own (`alaska.`)",
         ),
         Row(
+            "alaska.retry alaska.snooze alaska.reject", SHORT, "32 KiB for a reason; at most 30 days",
+            "ends the request's run, and says whether and when there is another",
+        ),
+        Row(
             "alaska.kv.get alaska.kv.set alaska.kv.incr alaska.kv.ttl alaska.kv.delete", WAITS,
             "1 MiB for each value; `worker/kv/size-limit` for all", "the worker's store, which all scripts share",
         ),

@@ -30,6 +30,7 @@ from tests.lua import (
     test_pretty,
     test_sending,
     test_tracing,
+    test_verdicts,
 )
 from tests.lua.lua_case import LuaCase
 from tests.pool import children
@@ -87,5 +88,6 @@ for _module in (
     test_pretty,
     test_sending,
     test_tracing,
+    test_verdicts,
 ):
     globals().update(in_processes(_module))

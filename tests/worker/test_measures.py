@@ -10,6 +10,7 @@ from alaska.errors import (
     ScriptBroken,
     ScriptError,
     ScriptNotFound,
+    ScriptRejected,
     ScriptUnreadable,
 )
 from alaska.lua.request import TIMEOUT, Outcome, Request
@@ -101,6 +102,7 @@ class NoteTests(SynchronousTestCase):
             ScriptError("x"),
             LimitExceeded("x", "worker/scripts/memory"),
             InterpreterLost("x"),
+            ScriptRejected("x"),
             LimitExceeded("x", TIMEOUT),
             ScriptUnreadable("x"),
         )

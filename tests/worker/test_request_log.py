@@ -6,7 +6,6 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.errors import ScriptError
 from alaska.lua.request import Request
 from alaska.system.frequent import Records
 from alaska.worker.request_log import RequestLog
@@ -29,7 +28,7 @@ class RequestLogTests(SynchronousTestCase):
     def test_request(self) -> None:
         """A request has one line when it arrives, and one with its outcome and run time when it ends."""
         self.log.begun(REQUEST)
-        self.log.ended(REQUEST, None, False, 0.0012344)
+        self.log.ended(REQUEST, "ok", 0.0012344)
         (begun, fields), (ended, more) = self.logged()
         named = r"address: default, subject: a\nb, "
         self.assertEqual(begun, rf"[SREQ]( {named}sender: client, request: id \xff, attempt: 2 )")
@@ -39,10 +38,10 @@ class RequestLogTests(SynchronousTestCase):
         self.assertEqual(more, {**same, "ms": 1.234, "outcome": "ok"})
 
     def test_failed(self) -> None:
-        """The outcome of a failed request is failed, or retried."""
-        for is_retried in (False, True):
-            self.log.ended(REQUEST, ScriptError("bad"), is_retried, 1)
-        self.assertEqual([fields["outcome"] for _, fields in self.logged()], ["failed", "retried"])
+        """The outcome of a request is shown as it is given."""
+        for outcome in ("failed", "retried", "snoozed"):
+            self.log.ended(REQUEST, outcome, 1)
+        self.assertEqual([fields["outcome"] for _, fields in self.logged()], ["failed", "retried", "snoozed"])
 
     def test_sends(self) -> None:
         """The messages of a script have the id of its request."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
-from alaska.worker.retries import MOST_BACKOFF_SECONDS, backoff
 from tests.worker.worker_case import ConfirmCase
 
 
@@ -78,9 +77,3 @@ class RetryTests(ConfirmCase):
         self.assertEqual([delivery.subject for delivery in got], ["job"])
         self.assertEqual(len(self.scripts.requests), 1)
         self.assertNoResult(asked)
-
-    def test_backoff(self) -> None:
-        """The backoff doubles from one second on up to a limit, and half of it is random."""
-        self.assertEqual([backoff(attempt, 1.0) for attempt in (1, 2, 3)], [1.0, 2.0, 4.0])
-        self.assertEqual([backoff(attempt, 0.0) for attempt in (1, 2, 3)], [0.5, 1.0, 2.0])
-        self.assertEqual(backoff(1000, 1.0), MOST_BACKOFF_SECONDS)

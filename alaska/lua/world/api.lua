@@ -2,7 +2,7 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, sending, asking, modules, tracing = ...
+local run, settings, sending, asking, modules, tracing, verdicts = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
@@ -242,7 +242,7 @@ function api.make()
   return {
     subject = asked.subject, address = asked.address, sender = asked.sender, tracker = asked.tracker,
     frames = asked.frames, headers = asked.headers, age = asked.age, attempt = asked.attempt,
-    deadline = asked.deadline, worker = asked.worker,
+    snoozes = asked.snoozes, deadline = asked.deadline, worker = asked.worker,
     version = settings.version,
     config = next(settings.config) == nil and {} or copy(settings.config),
     json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },
@@ -250,6 +250,7 @@ function api.make()
     log = { info = log.info, warn = log.warn, error = log.error },
     trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply,
     request = asking.request, request_all = asking.request_all,
+    retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
   }
 end
 

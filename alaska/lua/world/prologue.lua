@@ -91,7 +91,8 @@ if settings.sandbox and limits.check then
 end
 local tracing = part 'tracing'(run, limits, sending)
 local asking = part 'asking'(run, limits, questions, sending)
-local api = part 'api'(run, settings, sending, asking, modules, tracing)
+local verdicts = part 'verdicts'(run, limits, sending)
+local api = part 'api'(run, settings, sending, asking, modules, tracing, verdicts)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
@@ -235,15 +236,15 @@ end
 
 -- Sets the request for a script that uses `alaska`, before it runs. The number of headers is followed by the name and
 -- value of each, and the content frames.
-local function describe_request(subject, address, sender, tracker, worker, attempt, deadline, age, traced, count_headers,
-    ...)
+local function describe_request(subject, address, sender, tracker, worker, attempt, snoozes, deadline, age, traced,
+    count_headers, ...)
   local headers = {}
   for i = 1, 2 * count_headers, 2 do
     local name, value = select(i, ...)
     headers[name] = value
   end
   run.request = { subject = subject, address = address, sender = sender, tracker = tracker, worker = worker,
-    attempt = attempt, deadline = deadline, age = age, trace = traced, headers = headers,
+    attempt = attempt, snoozes = snoozes, deadline = deadline, age = age, trace = traced, headers = headers,
     frames = { select(2 * count_headers + 1, ...) } }
 end
 

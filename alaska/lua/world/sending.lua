@@ -35,7 +35,7 @@ local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octe
 -- is appended to its kind, and its frames are followed by the number of headers, and the name and value of each; the
 -- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log
 -- line is stored before it: 'print', '', '', '', 1, and the lines. For each mark of tracing.lua: 'mark', the event or '',
--- the time, '', and as frames names and values. The worker already has the first `delivered` values; those up to
+-- the time, '', and as frames names and values. For a verdict: 'verdict', its kind, the seconds or '', '', 1, and why. The worker already has the first `delivered` values; those up to
 -- `delivering` are being delivered.
 local values, count, delivered, delivering = {}, 0, 0, nil
 local delivered_at -- time of the last delivery
@@ -331,6 +331,11 @@ function sending.mark(event, time, n, ...)
   else
     run.pending_since = true
   end
+end
+
+-- Appends the verdict of the script about its request (verdicts.lua). It is not delivered during the run.
+function sending.verdict(kind, seconds, why)
+  append('verdict', kind, seconds, '', 1, why)
 end
 
 -- Returns the number of octets in messages and log lines.
