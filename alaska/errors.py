@@ -56,6 +56,12 @@ class BadTerm(AlaskaError, ValueError):
     status = FAILED
 
 
+class ScheduleError(AlaskaError):
+    """A schedule, or the time zone of it, is not valid; the text says what is wrong with it."""
+
+    status = COMMAND_INVALID
+
+
 class ValueTooLong(AlaskaError, ValueError):
     """A name, subject or tracker has more than the 255 octets that the wire format allows."""
 

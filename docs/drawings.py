@@ -33,6 +33,7 @@ SAYS = {
     "lua": "Lua: the only lupa",
     "mlm": "protocol, without sockets",
     "pool": "threads and processes",
+    "schedules": "cron and time zones",
     "store": "memory, SQLite",
     "traces": "trace contexts, spans",
     "system": "clocks, memory, descriptors",

@@ -29,6 +29,7 @@ from alaska.broker.pattern_admission import PatternAdmission
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
 from alaska.broker.recheck import end_what_is_refused
+from alaska.broker.schedules import Schedules
 from alaska.broker.sessions import Sessions
 from alaska.broker.streams import Streams
 from alaska.interfaces import IRouter, IStore
@@ -69,6 +70,7 @@ class Broker:
         self.batches = Batches(self._execute, self._end_for_error, router)
         self.sessions.ended = self.batches.remove
         self._dead_letter_service = DeadLetterService(self.queues)
+        self.schedules = Schedules(store, self.queues, self.counters)
         self.outside = Outside()
         self._state = BrokerState(
             self.clients, self.queues, self.streams, self.counters, self.flows, store, limits,
@@ -185,6 +187,8 @@ class Broker:
         self.sessions.tick(now)
         try:
             self.queues.tick(now)
+            if wall is not None:
+                self.schedules.tick(now, wall)
             # If the wall clock was set forward, that does not count as age until the broker is restarted.
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)

@@ -19,6 +19,8 @@ class Confirmations:
         self._clients = clients
         self._restored_upto = restored_upto
         self._is_own = is_own
+        self.untold: Callable[[int, int], None] = lambda _position, _status: None
+        """Called with the position and status of a message whose sender is not connected, or has no address."""
 
     def send(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
         """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection.
@@ -30,6 +32,8 @@ class Confirmations:
             is_later = message.position > self._restored_upto
             origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
             sender = self._clients.by_origin(origin) or self._clients.by_address(message.sender)
-            if sender is not None and sender.credit is not None:
+            if sender is None:
+                self.untold(message.position, status)
+            elif sender.credit is not None:
                 properties: mlm.Properties = {"error": error} if error is not None and sender.has_properties else {}
                 sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason, properties))

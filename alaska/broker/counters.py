@@ -32,6 +32,8 @@ class Counters:
     """The requests for the broker's own services, and those of HTTP."""
     admin_refused: int = 0
     """Those whose sender may not do that."""
+    schedules: dict[str, int] = field(default_factory=lambda: {"fired": 0, "missed": 0, "skipped": 0})
+    """What has become of the times of schedules: a request was made, or it was missed or skipped."""
 
     def note_ended(self, cause: str) -> None:
         """Count a session that has ended."""

@@ -69,7 +69,7 @@ class Queues:
         self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None
-        self._confirmations = Confirmations(clients, self._restored_upto, is_own)
+        self.confirmations = self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
         self._delays = Delays(store, self._queues, self._room, self._dispatch)
         self._admission = Admission(
@@ -151,6 +151,23 @@ class Queues:
             self._position, queue.name, sender, command.subject, command.tracker, command.content, moved_at=now
         )
         self._admission.accept(queue, message)
+
+    def send_request(
+        self, service: bytes, subject: bytes, content: mlm.Content, sender: bytes, properties: mlm.Properties,
+        now: float, tracker: bytes = b"",
+    ) -> int | None:  # fmt: skip
+        """Send a request from the broker itself; return its position, or None if it is refused.
+
+        If it has a tracker, the sender is told what becomes of it, or else ``confirmations.untold``.
+        """
+        self._position += 1
+        self._now = now
+        queue = self._queues.open(QueueKind.SERVICE, service)
+        message = Message(
+            self._position, queue.name, sender, subject, tracker, content, bool(tracker),
+            since=int((now + self.wall_offset) * 1000), properties=properties, moved_at=now,
+        )  # fmt: skip
+        return message.position if self._admission.accept(queue, message) else None
 
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:
         self._position += 1

@@ -27,6 +27,7 @@ from alaska.broker.security import Security
 from alaska.daemon.operated import OperatedService
 from alaska.errors import AlaskaError, CannotBind
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor
+from alaska.schedules.schedule import Plan
 
 TICK_SECONDS = 0.05
 OPERATION_SECONDS = 0.01
@@ -79,6 +80,8 @@ class BrokerService(OperatedService):
         self.broker: Broker | None = None
         self._continuation: IDelayedCall | None = None
         self._operating: IDelayedCall | None = None
+        self.plan = Plan()
+        """The schedules of the settings; set it before the service starts."""
         self.configuration: Callable[[], Configuration | None] = lambda: None
         """Returns the settings in force, for administrators."""
 
@@ -111,6 +114,12 @@ class BrokerService(OperatedService):
         if rules != self._rules and self.broker is not None:
             self.broker.replace_rules(rules)
         self._rules = rules
+
+    def replace_plan(self, plan: Plan) -> None:
+        """Replace the schedules of the settings; see :meth:`Schedules.configure`."""
+        if plan != self.plan and self.broker is not None and self.serves:
+            self.broker.schedules.configure(plan)
+        self.plan = plan
 
     def readiness(self) -> list[Check]:
         """Return the conditions under which the broker is ready."""
@@ -160,6 +169,7 @@ class BrokerService(OperatedService):
             self._clock_offset = self._store.opened_at - self._reactor.seconds()
             self.broker = Broker(self._router, self._limits, self._store, self._rules)
             self.broker.queues.is_draining = self.is_draining
+            self.broker.schedules.configure(self.plan)
             self._connect_administration(self.broker, self._router)
             if self._security is not None:
                 self.broker.sessions.is_valid = self._security.is_valid

@@ -23,9 +23,12 @@ from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
 from alaska.daemon.reload import Change, ConfigurationFile, Reload
+from alaska.errors import ScheduleError
 from alaska.interfaces import Reactor
 from alaska.links import default_reactor, sharing_networks
 from alaska.message import Retention
+from alaska.schedules import zones
+from alaska.schedules.schedule import Plan
 from alaska.store.sqlite import store_at
 from alaska.system.memory import return_large_blocks
 from alaska.system.threads import Threads
@@ -126,6 +129,23 @@ def reload_rules(service: BrokerService, file: ConfigurationFile[BrokerSettings]
     file.add(("access",), lambda settings: Change(lambda: service.replace_rules(settings.access)))
 
 
+def plan_of(settings: BrokerSettings) -> Plan:
+    """Return the schedules of the settings. If the machine's time zone is needed and cannot be read, it is UTC."""
+    if settings.schedule_zone is not None:
+        return Plan(settings.schedules, zones.zone(settings.schedule_zone))
+    try:
+        return Plan(settings.schedules, zones.of_machine())
+    except ScheduleError as error:
+        _log.warn("{error}; schedules without a zone of their own are in UTC", error=error)
+        return Plan(settings.schedules)
+
+
+def reload_schedules(service: BrokerService, file: ConfigurationFile[BrokerSettings]) -> None:
+    """Let a broker replace its schedules whenever its configuration file is reloaded."""
+    names = "schedules", "schedule_zone"
+    file.add(names, lambda settings: Change(lambda: service.replace_plan(plan_of(settings))))
+
+
 def makeService(options: Options) -> IService:
     """Return the broker for the options; nothing is opened before it starts."""
     settings = options.loaded.settings
@@ -150,8 +170,10 @@ def makeService(options: Options) -> IService:
         rules=settings.access,
     )
     service.configuration = in_force_of(file)
+    service.plan = plan_of(settings)
     reload_rules(service, file)
     reload_limits(service, file)
+    reload_schedules(service, file)
     file.add(log.LIVE, log.prepare)
     recording = Recording(reactor, "alaska-broker")
     if settings.traces_spans:

@@ -26,10 +26,12 @@ from alaska.config.kinds import (
     PATH_OR_NONE,
     RETENTION,
     ROTATION,
+    SCHEDULE,
     SECONDS,
     SIZE,
     TEXT,
     VERBOSITY,
+    ZONE,
     one_of,
 )
 from alaska.config.passwords import read_users
@@ -37,7 +39,10 @@ from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.errors import ConfigurationError
 from alaska.message import Retention
+from alaska.schedules.schedule import MOST_SCHEDULES, Schedule
 
+MOST_CONFLICTS = 20
+"""The maximum number of schedules that are named since their names are not unique."""
 MECHANISMS = tuple(mechanism.value for mechanism in Mechanism)
 
 
@@ -72,6 +77,7 @@ class BrokerSettings(Settings):
             "mlm_server/stream/size-warn",
             "mlm_server/stream/limit",
         ),
+        "Schedules": ("mlm_server/schedule",),
         "Patterns": ("mlm_server/clients/patterns", "mlm_server/patterns"),
         "HTTP": http.PATHS,
         "Traces": ("server/traces",),
@@ -219,6 +225,13 @@ class BrokerSettings(Settings):
     retain_streams: tuple[tuple[bytes, Retention], ...] = setting(
         "mlm_server/stream/retain/stream", RETENTION, None,
         "Retention of one stream, in place of the general `count`, `size` and `age`.", repeated=True)
+    schedules: tuple[Schedule, ...] = setting(
+        "mlm_server/schedule/entry", SCHEDULE, None,
+        "A schedule: at the times of a cron expression, the broker sends a request (docs/schedules.md).",
+        repeated=True, live=True)
+    schedule_zone: str | None = setting(
+        "mlm_server/schedule/zone", ZONE, None,
+        "Time zone of the schedules that name none; without it, that of the machine.", live=True)
     traces_spans: bool = traces.spans("server/traces/spans")
     http_endpoint: str | None = http.endpoint()
     http_tokens: Path | None = http.tokens()
@@ -259,6 +272,14 @@ class BrokerSettings(Settings):
             )
         elif Mechanism.CURVE in self.mechanisms and self.key_file is None:
             found.append("mlm_server/security/key must be the path of the broker's key, since an endpoint uses curve")
+        names = [each.name for each in self.schedules]
+        found += [
+            f"mlm_server/schedule/entry: there are two schedules {each}, and each needs a name of its own"
+            for each in dict.fromkeys(names)
+            if names.count(each) > 1
+        ][:MOST_CONFLICTS]
+        if len(names) > MOST_SCHEDULES:
+            found.append(f"mlm_server/schedule/entry: there can be {MOST_SCHEDULES} schedules, found {len(names)}")
         repeated = [each for each in dict.fromkeys(self.endpoints) if self.endpoints.count(each) > 1]
         # Any port is another one each time.
         found += [

@@ -12,6 +12,7 @@ from alaska.endpoints import tcp
 from alaska.message import Retention
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.mlm.patterns import compile_pattern
+from alaska.schedules import schedule, zones
 from alaska.system import durations
 from alaska.system.retry_plan import Backoff, backoff_of
 
@@ -39,6 +40,7 @@ class Kind(Generic[T]):
 
         :raises ValueError: the text is not as expected, contains a NUL, or cannot be encoded as UTF-8.
         :raises PatternError: a pattern was expected, and the text is not a valid pattern.
+        :raises ScheduleError: a schedule or time zone was expected, and the text is not a valid one.
         """
         if b"\0" in text.encode("utf-8"):
             raise ValueError(text)
@@ -169,6 +171,8 @@ ROTATION: Final = Kind(
 WORDS: Final = Kind("words separated by spaces", lambda text: tuple(text.split()), " ".join)
 PATH: Final = Kind("a path", _path)
 PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
+SCHEDULE: Final = Kind("NAME 'CRON' OPTIONS SERVICE SUBJECT CONTENT", schedule.parse, schedule.write)
+ZONE: Final = Kind("the name of a time zone", lambda text: zones.known(text).name)
 PATTERN: Final = Kind("a pattern", _pattern)
 CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))
 BIND_ENDPOINT: Final = Kind("tcp://address:port, ipc://path or inproc://name", lambda text: _endpoint(text, 0))

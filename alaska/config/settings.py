@@ -19,7 +19,7 @@ from alaska.config.entries import Entry, entry_of
 from alaska.config.free_sections import items_in_force
 from alaska.config.free_sections import values as section_values
 from alaska.config.known_paths import KnownPaths
-from alaska.errors import ConfigurationError, PatternError
+from alaska.errors import ConfigurationError, PatternError, ScheduleError
 
 S = TypeVar("S", bound="Settings")
 
@@ -273,7 +273,7 @@ def _read(entry: Entry, given: list[tuple[str, str]]) -> object:
 def _parsed(entry: Entry, origin: str, text: str) -> object:
     try:
         return entry.value(text)
-    except PatternError as error:
+    except (PatternError, ScheduleError) as error:
         raise ConfigurationError(f"{origin} must be {entry.kind.expected}: {error}") from None
     except ValueError:
         found = "" if entry.secret else f", found {zpl.shown(text)}"

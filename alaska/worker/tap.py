@@ -20,7 +20,15 @@ from alaska.broker.credentials import Credentials
 from alaska.broker.http import add_broker
 from alaska.broker.security import Security
 from alaska.broker.service import EmbeddedBrokerService
-from alaska.broker.tap import LIVE_SECURITY, limits_of, reload_limits, reload_rules, security_of
+from alaska.broker.tap import (
+    LIVE_SECURITY,
+    limits_of,
+    plan_of,
+    reload_limits,
+    reload_rules,
+    reload_schedules,
+    security_of,
+)
 from alaska.config import BrokerSettings, Loaded, WorkerSettings, load_broker, load_worker
 from alaska.config.checking import Checked
 from alaska.config.http import HTTPSettings
@@ -151,10 +159,12 @@ def _embedded_broker(
         settings.domain,
         rules=settings.access,
     )
+    service.plan = plan_of(settings)
     if file is not None:
         service.configuration = in_force_of(file)
         reload_rules(service, file)
         reload_limits(service, file)
+        reload_schedules(service, file)
     add_broker(contents, service, settings, make_network)
     return service
 

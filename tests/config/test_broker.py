@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.config import BrokerSettings
+from alaska.errors import ConfigurationError
 from tests.config.texts import broker
 
 
@@ -128,3 +129,50 @@ class AbsentTests(SynchronousTestCase):
         self.path.mkdir()
         (self.path / "users").touch()
         self.assertEqual(passwords.missing_files(self.path), [])
+
+
+class ScheduleTests(SynchronousTestCase):
+    """The section of schedules."""
+
+    def schedules(self, *lines: str) -> BrokerSettings:
+        """Return the settings with these lines in the section, the first of which is line 3."""
+        return broker("\n".join(["mlm_server", "    schedule", *(f"        {line}" for line in lines)]))
+
+    def test_read(self) -> None:
+        """Each entry is a schedule; JSON is in single quotes or without quotes."""
+        found = self.schedules(
+            "zone = Europe/Berlin",
+            "entry = \"nightly '0 3 * * *' default report\"",
+            """entry = 'clean "@daily" missed=once default report {"keep": 7}'""",
+            """entry = plain '0 3 * * *' default report {"keep": 7}""",
+        )
+        self.assertEqual(found.schedule_zone, "Europe/Berlin")
+        self.assertEqual([each.name for each in found.schedules], ["nightly", "clean", "plain"])
+        self.assertEqual({each.content for each in found.schedules}, {b"", b'{"keep": 7}'})
+
+    def test_refused(self) -> None:
+        """An error has file and line, and says what is wrong."""
+        error = self.assertRaises(
+            ConfigurationError,
+            self.schedules,
+            "entry = \"good '0 3 * * *' default report\"",
+            "entry = \"bad '61 3 * * *' default report\"",
+            "entry = \"bad '0 3 * * *' mised=once default report\"",
+            "zone = Europe/Berln",
+        )
+        first, second, third = str(error).split("\n")
+        self.assertTrue(first.startswith("malamute.cfg:4: mlm_server/schedule/entry must be NAME 'CRON'"), first)
+        self.assertTrue(first.endswith("the cron expression '61 3 * * *' is not valid: bad minute"), first)
+        self.assertIn("malamute.cfg:5: ", second)
+        self.assertIn("did you mean missed?", second)
+        self.assertIn("malamute.cfg:6: mlm_server/schedule/zone must be the name of a time zone", third)
+        self.assertIn("did you mean Europe/Berlin?", third)
+
+    def test_names(self) -> None:
+        """Two schedules with the same name, and too many of them, are refused."""
+        entry = "entry = \"n '0 3 * * *' default report\""
+        error = self.assertRaises(ConfigurationError, self.schedules, entry, entry)
+        self.assertIn("there are two schedules n", str(error))
+        many = [f"entry = \"n{number} '@daily' default report\"" for number in range(1001)]
+        error = self.assertRaises(ConfigurationError, self.schedules, *many)
+        self.assertIn("there can be 1000 schedules, found 1001", str(error))

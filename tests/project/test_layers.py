@@ -16,7 +16,19 @@ from tests import PROJECT
 
 PACKAGE = PROJECT / "alaska"
 LAYERS = (
-    *("errors", "mlm", "names", "endpoints", "message", "access", "authentication", "interfaces", "system", "traces"),
+    *(
+        "errors",
+        "mlm",
+        "names",
+        "endpoints",
+        "message",
+        "access",
+        "authentication",
+        "interfaces",
+        "system",
+        "traces",
+        "schedules",
+    ),
     *("config", "links", "client", "daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands"),
     "testing",
 )
@@ -29,6 +41,7 @@ ONLY = {
     "sqlite3": "store/",
     "prometheus_client": "admin/",
     "opentelemetry": "traces/",
+    "cronsim": "schedules/",
 }
 """Libraries that are imported in one place only."""
 SHOW = {
