@@ -15,13 +15,30 @@ from alaska.config.entries import Entry
 from alaska.config.in_force import in_force
 from alaska.config.settings import Settings
 from alaska.config.zpl import ROOT, Item, loads
-from alaska.errors import ConfigurationError, PatternError
+from alaska.errors import ConfigurationError, PatternError, ScheduleError
 from tests.config.texts import one
 
 NAMES = st.sampled_from(["a", "b-c", "password", "x.y", "db"])
 TEXTS = st.one_of(
     st.sampled_from(
-        ["", "0", "1", "4", "10", "max", "full", "null", "plain", "thread", "tcp://*:1", "s count=1", "#'\""]
+        [
+            "",
+            "0",
+            "1",
+            "4",
+            "10",
+            "max",
+            "full",
+            "null",
+            "plain",
+            "thread",
+            "tcp://*:1",
+            "s count=1",
+            "#'\"",
+            "UTC",
+            "n '@daily' s t",
+            "m '@daily' s t {\"a\": 1}",
+        ]
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.text("\"'# \t\r\na", max_size=5),
@@ -33,7 +50,7 @@ def is_valid(entry: Entry, text: str) -> bool:
     """Return whether a text is a value of a setting."""
     try:
         entry.kind.read(text)
-    except (ValueError, PatternError):
+    except (ValueError, PatternError, ScheduleError):
         return False
     return "\0" not in text
 
