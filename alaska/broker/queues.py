@@ -167,6 +167,8 @@ class Queues:
             self._position, queue.name, sender, subject, tracker, content, bool(tracker),
             since=int((now + self.wall_offset) * 1000), properties=properties, moved_at=now,
         )  # fmt: skip
+        if properties and not self._admits_properties(queue, message):
+            return None
         return message.position if self._admission.accept(queue, message) else None
 
     def _message(self, queue: Queue, sender: Client, command: mlm.MailboxSend | mlm.ServiceSend, now: float) -> Message:

@@ -326,7 +326,7 @@ class Schedules:
             return False
         # What was damaged in the store has not ended in a way that is told.
         queue = self._queues.table.get((QueueKind.SERVICE, entry.schedule.service))
-        return queue is not None and queue.has_messages
+        return queue is not None and queue.has_any
 
     def _ended(self, position: int, status: int) -> None:
         """Note that a message has ended whose sender cannot be told: that has no address, or is not connected."""
