@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from alaska.access import Level
-from alaska.admin import requests, snapshots
+from alaska.admin import requests, scheduled, snapshots
 from alaska.admin.requests import Nothing, Query
 
 
@@ -88,6 +88,12 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, until resumed."),
     Operation("resume", _O, requests.OneService, snapshots.Done, "End the pause of a service, or the draining."),
+    Operation("schedules", _V, requests.ScheduleQuery, _P[scheduled.Schedule], "The schedules, and their next times."),
+    Operation("add-schedule", _A, requests.NewSchedule, snapshots.Done, "Add a schedule to those of the settings."),
+    Operation("remove-schedule", _A, requests.OneSchedule, snapshots.Done, "Remove a schedule that was added."),
+    Operation("run-schedule", _O, requests.OneSchedule, snapshots.Done, "Make the request of a schedule now."),
+    Operation("pause-schedule", _O, requests.OneSchedule, snapshots.Done, "Make no requests of a schedule."),
+    Operation("resume-schedule", _O, requests.OneSchedule, snapshots.Done, "Make the requests of a schedule again."),
     Operation("close-client", _O, requests.OneClient, snapshots.Done, "End the session of a client."),
     Operation("drain", _A, Nothing, snapshots.Done, "Take no new requests; what waits is delivered."),
     Operation("backup", _A, Nothing, snapshots.Backup, "Make a backup of the store, to be read.", True),

@@ -68,19 +68,24 @@ def read_key(text: str, shape: tuple[type, ...]) -> Key | None:
 
 
 def page_of(
-    keys: Iterable[Key | None], query: Query, shape: tuple[type, ...], show: Callable[[Key], S | None]
+    keys: Iterable[Key | None],
+    query: Query,
+    shape: tuple[type, ...],
+    show: Callable[[Key], S | None],
+    turn_shown: int = TURN_SHOWN,
 ) -> Work[Page[S]]:
     """Return the page of a query of the items with these keys, in their order; None stands for one that is not wanted.
 
     Only the keys of the page are held, so an iterator of many keys takes no memory. What it iterates over must not
-    change between turns. ``show`` returns an item, or None if it has gone since its key was collected.
+    change between turns. ``show`` returns an item, or None if it has gone since its key was collected. One turn makes
+    at most ``turn_shown`` items.
     """
     best, total = yield from _first(iter(keys), read_key(query.after, shape), query.limit + 1)
     items: list[S] = []
     octets = 0
     upto = None
     for at, key in enumerate(best[: query.limit]):
-        if at and not at % TURN_SHOWN:
+        if at and not at % turn_shown:
             yield
         item = show(key)
         if item is not None:

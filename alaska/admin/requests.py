@@ -10,6 +10,8 @@ MOST_ITEMS = 1000
 """The maximum number of items of a page."""
 MOST_NAME = 1024
 """The maximum length of a name as text: 255 octets, each of which may be escaped."""
+MOST_NEXT = 20
+"""The maximum number of next times of a schedule."""
 MOST_POSITION = 2**63 - 1
 SUMMARY = "worker"
 """The subject with which a worker tells its broker a :class:`alaska.admin.snapshots.Summary`; there is no answer."""
@@ -87,6 +89,31 @@ class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service, to pause or resume it; without one, ``resume`` ends the draining of the whole program."""
 
     service: Name | None = None
+
+
+class ScheduleQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which schedules, and how many of the next times of each."""
+
+    next: Annotated[int, Meta(ge=0, le=MOST_NEXT)] = 1
+
+
+class OneSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A schedule by its name."""
+
+    name: Name
+
+
+class NewSchedule(OneSchedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new schedule (docs/schedules.md); ``zone`` is that of the settings if it is not given."""
+
+    cron: Name
+    service: Name
+    subject: Name
+    content: str = ""
+    zone: Name | None = None
+    missed: Literal["skip", "once"] = "skip"
+    overlap: Literal["queue", "skip"] = "queue"
+    paused: bool = False
 
 
 class OneBackup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,6 +53,7 @@ class Totals(Snapshot, frozen=True, kw_only=True):
     store_errors: int
     admin_requests: int
     admin_refused: int
+    schedules: dict[str, int]
 
 
 class BrokerOverview(Snapshot, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     mailboxes: int
     streams: int
     paused: int
+    schedules: int
     waiting: int
     waiting_octets: int
     waiting_unserved: int

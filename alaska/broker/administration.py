@@ -27,6 +27,7 @@ from alaska.broker.backups import Backups
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
+from alaska.broker.schedule_operations import ScheduleOperations
 from alaska.broker.shown_letters import shown_letter
 from alaska.broker.snapshots import BrokerSnapshots
 from alaska.broker.worker_summaries import WorkerSummaries
@@ -61,6 +62,7 @@ class Administration:
         self.backups = Backups(state.store, self.now)
         state.last_backup = lambda: self.backups.last
         snapshots, do = self.snapshots, self.turns.do
+        schedules = ScheduleOperations(state)
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),
             "services": lambda query: do(snapshots.queues(query, QueueKind.SERVICE)),
@@ -83,6 +85,12 @@ class Administration:
             "purge": self._purge,
             "pause": self._pause,
             "resume": self._resume,
+            "schedules": lambda query: do(schedules.page(query)),
+            "add-schedule": schedules.add,
+            "remove-schedule": schedules.remove,
+            "run-schedule": lambda request: schedules.run(request, self._now),
+            "pause-schedule": schedules.pause,
+            "resume-schedule": schedules.resume,
             "close-client": self._close_client,
             "drain": lambda _: self._drain(),
             "backup": lambda _: self.backups.begin(),

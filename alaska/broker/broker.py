@@ -74,7 +74,7 @@ class Broker:
         self.outside = Outside()
         self._state = BrokerState(
             self.clients, self.queues, self.streams, self.counters, self.flows, store, limits,
-            self._close_for_administrator,
+            self.schedules, self._close_for_administrator,
             outside=self.outside,
         )  # fmt: skip
         self.administration = Administration(self._state)

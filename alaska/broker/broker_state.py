@@ -11,6 +11,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Limits
 from alaska.broker.queues import Queues
+from alaska.broker.schedules import Schedules
 from alaska.broker.streams import Streams
 from alaska.interfaces import IStore
 
@@ -42,6 +43,7 @@ class BrokerState:
     flows: Flows
     store: IStore
     limits: Limits
+    schedules: Schedules
     close_client: Callable[[Client], None]
     started: float = 0.0
     outside: Outside = field(default_factory=Outside)

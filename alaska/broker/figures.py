@@ -96,6 +96,9 @@ SENT_OCTETS = Family("alaska_broker_stream_delivered_bytes_total", COUNTER, "Oct
 SERVING = Family("alaska_broker_serving", GAUGE, "1 while this process serves the endpoints, else 0.")
 LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins that were refused, by reason.", ("reason",))
 PAUSED = Family("alaska_broker_services_paused", GAUGE, "Services that are paused.")
+SCHEDULED = Family(
+    "alaska_broker_schedules_total", COUNTER, "Times of schedules: requests made, missed or skipped.", ("outcome",)
+)
 WORKERS = Family("alaska_broker_workers", GAUGE, "Workers that report to this broker.")
 WRITABLE = Family("alaska_store_writable", GAUGE, "1 while the store can be written, else 0.")
 DURABLE = Family("alaska_store_durable", GAUGE, "1 if stored messages survive a restart, else 0.")
@@ -116,7 +119,7 @@ FAMILIES = (
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
-    LOGINS, PAUSED, WORKERS, FILE, FREE, BACKUP,
+    LOGINS, PAUSED, SCHEDULED, WORKERS, FILE, FREE, BACKUP,
 )  # fmt: skip
 
 
@@ -151,6 +154,7 @@ def _counted(totals: Totals) -> Iterator[Filled]:
     yield BAD, by(refused.items())
     yield LOGINS, _for_each(_LOGINS, totals.logins_refused)
     yield DROPPED, _for_each(_DROPPED, totals.dropped)
+    yield SCHEDULED, by(totals.schedules.items())
     yield OPENED, one(totals.sessions)
     yield CLOSED, _for_each(_CAUSES, totals.sessions_ended)
 

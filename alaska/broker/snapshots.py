@@ -70,6 +70,7 @@ class BrokerSnapshots:
             mailboxes=counted.mailboxes,
             streams=len(state.streams),
             paused=counted.paused,
+            schedules=len(state.schedules),
             waiting=counted.waiting,
             waiting_unserved=counted.unserved,
             unserved=[to_text(each) for each in counted.unoffered],
@@ -98,6 +99,7 @@ class BrokerSnapshots:
             store_errors=counters.store_errors,
             admin_requests=counters.admin_requests,
             admin_refused=counters.admin_refused,
+            schedules=dict(counters.schedules),
         )
 
     def _dropped(self) -> dict[str, int]:

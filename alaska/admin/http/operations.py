@@ -25,6 +25,8 @@ RESOURCES: Mapping[str, tuple[tuple[str, str, Mapping[str, str]], ...]] = {
         ("DELETE", "services/{name}", {"kind": "service"}),
         ("DELETE", "streams/{name}", {"kind": "stream"}),
     ),
+    "add-schedule": (("POST", "schedules", {}),),
+    "remove-schedule": (("DELETE", "schedules/{name}", {}),),
     "close-client": (("DELETE", "clients/{number}", {}),),
 }
 """Further paths of operations: method, path, and what the path says."""
