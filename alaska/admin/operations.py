@@ -86,6 +86,7 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("replay-letters", _O, requests.Letters, snapshots.Done, "Send all dead letters again that match."),
     Operation("drop-letters", _O, requests.Letters, snapshots.Done, "Delete all dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
+    Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
     Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, until resumed."),
     Operation("resume", _O, requests.OneService, snapshots.Done, "End the pause of a service, or the draining."),
     Operation("schedules", _V, requests.ScheduleQuery, _P[scheduled.Schedule], "The schedules, and their next times."),

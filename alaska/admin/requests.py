@@ -85,6 +85,13 @@ class OneQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
 
 
+class OneReader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A durable reader of a stream."""
+
+    stream: Name
+    name: Name
+
+
 class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service, to pause or resume it; without one, ``resume`` ends the draining of the whole program."""
 

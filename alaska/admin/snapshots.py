@@ -148,17 +148,24 @@ class Stream(Snapshot, frozen=True, kw_only=True):
 
 
 class Reader(Snapshot, frozen=True, kw_only=True):
-    """A client that reads a stream. ``position`` is the next record that it gets, ``lag`` the number of those before it
-    has caught up.
+    """A client that reads a stream, or a durable reader. ``position`` is the next record that it gets, ``lag`` the
+    number of those before it has caught up.
+
+    A durable reader has a ``name``; its ``position`` is the first record that is not confirmed, and ``lost`` how many
+    records the stream has removed before they were read. ``client`` is None if no client has it at present: it was
+    ``seen`` last at that time.
     """
 
     stream: str
-    client: int
+    client: int | None
     address: str
     patterns: list[str]
     position: int
     lag: int
     records: bool
+    name: str | None = None
+    lost: int = 0
+    seen: float | None = None
 
 
 class Client(Snapshot, frozen=True, kw_only=True):

@@ -83,6 +83,7 @@ class Administration:
             "replay-letters": lambda letters: do(replay_letters(state, letters, self.now)),
             "drop-letters": lambda letters: do(drop_letters(state, letters)),
             "purge": self._purge,
+            "delete-reader": self._delete_reader,
             "pause": self._pause,
             "resume": self._resume,
             "schedules": lambda query: do(schedules.page(query)),
@@ -196,6 +197,16 @@ class Administration:
         if queue not in self._state.queues.table:
             raise OperationFailed(f"there is no such {request.kind}", errors.NOT_FOUND)
         return self.turns.do(purge_queue(self._state, queue, self.now))
+
+    def _delete_reader(self, request: requests.OneReader) -> shown.Done:
+        durable = self._state.streams.durable
+        reader = durable.get(to_name(request.stream), to_name(request.name))
+        if reader is None:
+            raise OperationFailed("there is no such durable reader", errors.NOT_FOUND)
+        if reader.reader is not None:
+            raise OperationFailed("a client reads with this name at present", errors.RESOURCE_LOCKED)
+        durable.delete(reader)
+        return shown.Done()
 
     def _pause(self, request: requests.OneService) -> shown.Done:
         name = _service(request)

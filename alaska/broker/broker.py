@@ -28,6 +28,7 @@ from alaska.broker.liveness import Liveness
 from alaska.broker.pattern_admission import PatternAdmission
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
+from alaska.broker.reading import Reading
 from alaska.broker.recheck import end_what_is_refused
 from alaska.broker.schedules import Schedules
 from alaska.broker.sessions import Sessions
@@ -63,6 +64,7 @@ class Broker:
         self._liveness = Liveness(self.clients, limits.client_timeout)
         self.streams = Streams(store, limits, self._report_store_error)
         self.queues = Queues(self.clients, self.counters, store, limits, self._report_store_error)
+        self._reading = Reading(self.streams, self._patterns, self._pattern_limits, self.access)
         self.sessions = Sessions(
             router, limits, self.counters, self.clients, self.flows, self.access, self.streams, self.queues,
             self._pattern_limits,
@@ -92,15 +94,15 @@ class Broker:
             Action.PONG: self._pong,
             Action.CLOSE: self._close,
             Action.WRITE: self._write,
-            Action.READ: self._read,
+            Action.READ: self._reading.read,
             Action.SEND_STREAM: self._send_stream,
             Action.SEND_MAILBOX: self._send_mailbox,
             Action.SEND_SERVICE: self._send_service,
             Action.OFFER: self._offer,
             Action.CREDIT: self._credit,
             Action.CONFIRM: self._confirm,
-            Action.CANCEL: self._cancel,
-            Action.REPLAY: self._replay,
+            Action.CANCEL: self._reading.cancel,
+            Action.REPLAY: self._reading.replay,
         }
         return {command: methods[action] for command, action in TABLE[State.OPEN].items()}
 
@@ -114,6 +116,10 @@ class Broker:
         self._state.limits = limits
         self.streams.configure(limits)
         self.queues.configure(limits)
+
+    def close(self) -> None:
+        """Store what is otherwise stored now and then; the store may be closed afterwards."""
+        self.streams.durable.save_all()
 
     # Events
 
@@ -277,24 +283,6 @@ class Broker:
         client.stream = command.stream
         client.send(mlm.Ok(errors.SUCCESS, b""))
 
-    def _read(self, client: Client, command: mlm.StreamRead) -> None:
-        pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
-        if pattern is not None:
-            self.streams.read(command.stream, client, pattern)
-            client.send(mlm.Ok(errors.SUCCESS, b""))
-
-    def _replay(self, client: Client, command: mlm.StreamReplay) -> None:
-        pattern = self._patterns.admit(client, PatternKey(True, command.stream, command.pattern))
-        if pattern is not None:
-            last = self.streams.replay(command.stream, client, pattern, command.position)
-            client.send(mlm.Ok(errors.SUCCESS, b"last=%d" % last))
-            self.streams.feed(client)
-
-    def _cancel(self, client: Client, command: mlm.StreamCancel) -> None:
-        self.streams.cancel(command.stream, client)
-        self._pattern_limits.cancel(client, command.stream)
-        client.send(mlm.Ok(errors.SUCCESS, b""))
-
     def _send_stream(self, client: Client, command: mlm.StreamSend) -> None:
         if client.stream is None:
             self.counters.invalid += 1
@@ -354,7 +342,8 @@ class Broker:
 
     def _confirm(self, client: Client, command: mlm.Confirm) -> None:
         if not self.queues.confirm(client, command, self._now):
-            self.counters.invalid += 1
+            if not self._reading.confirm(client, command):
+                self.counters.invalid += 1
         elif client.is_full:
             client.recheck_is_full()
             self._dispatch_to(client)

@@ -41,6 +41,8 @@ class Limits:
     - ``patterns_of_name``: different patterns per stream or service.
     - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
+    - ``durable_readers``: named positions in all streams; one that no client has had for ``durable_reader_seconds`` is
+      deleted.
     - ``attempts``: deliveries of a request whose workers disconnect without a confirmation, before it becomes a dead
       letter.
     """
@@ -63,6 +65,8 @@ class Limits:
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
+    durable_readers: int | None = 1000
+    durable_reader_seconds: float | None = 30 * 24 * 3600.0
 
 
 MOST_WARNED = 10_000

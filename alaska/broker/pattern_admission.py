@@ -28,7 +28,6 @@ class PatternAdmission:
         If the pattern is invalid, a limit is reached, or the client has lost its address, send ERROR and return None.
         A plain client gets OK even then, since it cannot handle an error here.
         """
-        refusal: errors.AlaskaError
         try:
             if client.is_replaced:
                 raise errors.Refused("a newer client has its address", errors.RESOURCE_LOCKED)
@@ -36,7 +35,11 @@ class PatternAdmission:
             self._limits.add(client, key)
             return pattern
         except (errors.PatternError, errors.Refused) as error:
-            refusal = error
+            self.refuse(client, error, is_quiet=client.is_plain)
+        return None
+
+    def refuse(self, client: Client, refusal: errors.AlaskaError, *, is_quiet: bool = False) -> None:
+        """Refuse a setup command: send ERROR, or OK to a client that cannot handle an error here (``is_quiet``)."""
         self._counters.refused += 1
         client.refusals += 1
         if should_log(client.refusals):
@@ -44,8 +47,7 @@ class PatternAdmission:
                 "{client.name} is refused ({count} times so far): {refusal}",
                 client=client, count=client.refusals, refusal=refusal,
             )  # fmt: skip
-        if client.is_plain:
+        if is_quiet:
             client.send(mlm.Ok(errors.SUCCESS, b""))
         else:
             client.send(mlm.Error(refusal.status, str(refusal).encode()[: mlm.MAX_STRING_OCTETS]))
-        return None

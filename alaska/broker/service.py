@@ -255,6 +255,8 @@ class BrokerService(OperatedService):
                 # While the answers can still be sent, and stored.
                 self.broker.administration.turns.end()
                 self.broker.administration.backups.close()
+                if self._store is not None:
+                    self.broker.close()
             if self._store is not None:
                 self._store.close()
         finally:

@@ -19,6 +19,7 @@ from alaska.admin.requests import LetterQuery, Query, QueueQuery, ReaderQuery
 from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
+from alaska.broker.durable_reader import DurableReader
 from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
@@ -159,6 +160,8 @@ class BrokerSnapshots:
             ("mlm_server/patterns/limit", limits.patterns, None),
             ("mlm_server/queues/limit", limits.queues, len(state.queues.table)),
             ("mlm_server/stream/limit", limits.streams, len(state.streams)),
+            ("mlm_server/stream/readers", limits.durable_readers, len(state.streams.durable)),
+            ("mlm_server/stream/reader-ttl", limits.durable_reader_seconds, None),
             ("mlm_server/service/attempts", limits.attempts, None),
             ("mlm_server/letters/count", letters.most, len(state.queues.dead_letters)),
             ("mlm_server/letters/size", letters.most_octets, state.queues.dead_letters.octets),
@@ -249,17 +252,28 @@ class BrokerSnapshots:
             one = self._state.streams.get(to_name(query.stream))
             streams = [] if one is None else [one]
 
+        durable = [
+            (each.stream_name, 0, each.name)
+            for each in self._state.streams.durable
+            if each.reader is None and query.stream in (None, to_text(each.stream_name))
+        ]
+
         def keys() -> Iterator[Key | None]:
+            for key in durable:
+                yield key if matches is None or matches(key[0]) else None
             for stream in streams:
                 if matches is None or matches(stream.name):
-                    yield from [(stream.name, reader.client.number) for reader in stream.all_readers()]
+                    yield from [(stream.name, reader.client.number, b"") for reader in stream.all_readers()]
                 else:
                     yield None
 
-        return (yield from page_of(keys(), query, (bytes, int), self._reader_at))
+        return (yield from page_of(keys(), query, (bytes, int, bytes), self._reader_at))
 
     def _reader_at(self, key: Key) -> shown.Reader | None:
-        name, number = key
+        name, number, reader_name = key
+        if not number:
+            durable = self._state.streams.durable.get(name, reader_name)
+            return None if durable is None else _durable_reader(self._state.streams.get(name), durable)
         stream, client = self._state.streams.get(name), self._state.clients.by_number(number)
         reader = None if stream is None or client is None else stream.reader_of(client)
         return None if reader is None or stream is None else _reader(stream, reader)
@@ -334,7 +348,10 @@ def _measures(own: QueueMeasures) -> shown.Ended:
 
 
 def _reader(stream: Stream, reader: Reader) -> shown.Reader:
+    durable = reader.durable
     position = stream.last + 1 if reader.next_position is None else reader.next_position
+    if durable is not None:
+        position = durable.position
     return shown.Reader(
         stream=to_text(stream.name),
         client=reader.client.number,
@@ -343,6 +360,27 @@ def _reader(stream: Stream, reader: Reader) -> shown.Reader:
         position=position,
         lag=max(0, stream.last + 1 - max(position, stream.first)),
         records=reader.wants_records,
+        name=None if durable is None else to_text(durable.name),
+        lost=0 if durable is None else durable.lost,
+    )
+
+
+def _durable_reader(stream: Stream | None, durable: DurableReader) -> shown.Reader:
+    """Return a durable reader that no client has at present, or its client's if that has just come."""
+    if stream is not None and durable.reader is not None:
+        return _reader(stream, durable.reader)
+    position = durable.position
+    return shown.Reader(
+        stream=to_text(durable.stream_name),
+        client=None,
+        address="",
+        patterns=[to_text(durable.pattern)],
+        position=position,
+        lag=0 if stream is None else max(0, stream.last + 1 - max(position, stream.first)),
+        records=True,
+        name=to_text(durable.name),
+        lost=durable.lost,
+        seen=durable.seen,
     )
 
 

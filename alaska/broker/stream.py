@@ -98,6 +98,11 @@ class Stream:
         """Which records are stored."""
         return self._retention
 
+    @property
+    def is_retained(self) -> bool:
+        """Whether records are stored although all readers have got them."""
+        return self._is_retained
+
     def all_readers(self) -> list[Reader]:
         """Return the readers."""
         return list(self._readers.values())
@@ -124,13 +129,15 @@ class Stream:
         if reader is None or pattern not in reader.subscriptions:
             self._subscribe(client, pattern, self._last + 1)
 
-    def replay(self, client: Client, pattern: Pattern, position: int) -> None:
+    def replay(self, client: Client, pattern: Pattern, position: int) -> Reader:
         """Add a pattern to a client's reader, from a position on; from now on it gets messages as records.
 
         Messages that it has been sent under another pattern are not sent again.
         """
         since = self._last + 1 if position == mlm.LIVE_ONLY else max(position, 1)
-        self._subscribe(client, pattern, since).wants_records = True
+        reader = self._subscribe(client, pattern, since)
+        reader.wants_records = True
+        return reader
 
     def _subscribe(self, client: Client, pattern: Pattern, since: int) -> Reader:
         reader = self._readers.setdefault(client, Reader(client, self._own_records))
@@ -149,6 +156,8 @@ class Stream:
         reader = self._readers.pop(client, None)
         if reader is not None:
             reader.forget_own()
+            if reader.durable is not None:
+                reader.durable.detach()
         for pattern in reader.subscriptions if reader else ():
             readers = self._by_pattern[pattern]
             del readers[client]
@@ -174,10 +183,10 @@ class Stream:
                 record.position < reader.latest_start and not reader.wants(record)
             ):
                 continue
-            elif reader.client.is_ready:
+            elif reader.is_ready:
                 reader.send(record, size)
                 count += 1
-            elif reader.client.is_full and reader.client.is_plain:
+            elif reader.client.is_full and reader.client.is_plain and reader.durable is None:
                 reader.client.flow.note_dropped(reader.client)
             else:
                 reader.next_position = record.position
@@ -215,7 +224,7 @@ class Stream:
         if reader is None or reader.next_position is None:
             return 0
         examined = 0
-        while client.is_ready and reader.next_position <= self._last and examined < most:
+        while reader.is_ready and reader.next_position <= self._last and examined < most:
             at_most = READ_RECORDS if client.credit is None else min(READ_RECORDS, client.credit)
             at_most = max(MIN_READ_RECORDS, min(at_most, (most - examined) // reader.cost))
             records = self._store.records(self.name, reader.next_position - 1, at_most)
@@ -224,7 +233,7 @@ class Stream:
                 return examined
             for record in records:
                 is_for_it = reader.wants(record)
-                if is_for_it and not client.is_ready:
+                if is_for_it and not reader.is_ready:
                     return examined
                 reader.next_position = record.position + 1
                 examined += reader.cost + record.size // FEED_OCTETS

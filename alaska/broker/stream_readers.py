@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alaska.broker.clients import Client
+from alaska.broker.durable_reader import DurableReader
 from alaska.message import Record
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
@@ -34,11 +35,13 @@ class Reader:
     """A client that reads a stream, its patterns and its position.
 
     ``next_position`` is the first position that has not been offered to it while it lags; None while it is live.
-    ``latest_start`` is the highest start position of its patterns.
+    ``latest_start`` is the highest start position of its patterns. ``durable`` is the durable reader that it is, if it
+    has a name.
     """
 
     __slots__ = (
         "client",
+        "durable",
         "latest_start",
         "next_position",
         "own_records",
@@ -52,6 +55,7 @@ class Reader:
         self.client = client
         self.subscriptions: dict[Pattern, Subscription] = {}
         self.next_position: int | None = None
+        self.durable: DurableReader | None = None
         self.latest_start = 0
         self.wants_records = False
         self.own_records: set[int] = set()
@@ -68,6 +72,11 @@ class Reader:
     def cost(self) -> int:
         """The cost of matching a record against all patterns, as a number of records."""
         return 1 + len(self.subscriptions) // PATTERNS_PER_RECORD
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the client can be sent another record."""
+        return self.client.is_ready and (self.durable is None or self.durable.has_room)
 
     def note_own(self, position: int) -> None:
         """Record that the client, which has no address, wrote a record itself; it gets those beyond the limit."""
@@ -99,6 +108,8 @@ class Reader:
     def send(self, record: Record, size: int) -> None:
         """Send a record to the client, which must be ready; ``size`` is in octets."""
         self.client.spend_credit()
+        if self.durable is not None:
+            self.durable.sent(record.position)
         stream, position, time, sender, subject, content, properties = record
         if not self.client.has_properties:
             properties = {}

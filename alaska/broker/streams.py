@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from alaska.broker.clients import Client
+from alaska.broker.durable_reader import DurableReader
+from alaska.broker.durable_readers import DurableReaders
 from alaska.broker.ended_streams import EndedStreams
 from alaska.broker.limits import Gauge, Limits, QueueLimits
 from alaska.broker.measures import StreamMeasures
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.stream import FEED_RECORDS, Stream
-from alaska.broker.stream_readers import OwnRecords
+from alaska.broker.stream_readers import OwnRecords, Reader
 from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
@@ -50,6 +52,7 @@ class Streams:
         self.measures = StreamMeasures()
         self._round_robin, self._feed_budget = RoundRobin(), FEED_BETWEEN_TICKS
         self._trim_robin = RoundRobin()
+        self.durable = DurableReaders(store, limits)
         for size in store.streams():
             if size.first <= size.last:
                 self._get_or_create(size.stream).restore(size.first, size.last, size.octets)
@@ -59,6 +62,7 @@ class Streams:
     def configure(self, limits: Limits) -> None:
         """Change the limits, but not the retention, for messages that are published from now on."""
         self._limits, self._most, self._most_octets = limits.stream, limits.streams, limits.content_octets
+        self.durable.configure(limits)
         for stream in self._streams.values():
             stream.limits = limits.stream
 
@@ -106,6 +110,26 @@ class Streams:
         stream = self._get_or_create(name)
         stream.replay(client, pattern, position)
         return stream.last
+
+    def open(self, name: bytes) -> Stream:
+        """Return the stream with this name, for a reader that is added to it at once."""
+        return self._get_or_create(name)
+
+    def replay_as(
+        self, durable: DurableReader, client: Client, pattern: Pattern, position: int, held: int | None
+    ) -> None:
+        """Let a client be a durable reader, and read from a position on; see :meth:`DurableReader.attach`."""
+        name = durable.stream_name
+        self._read_by.setdefault(client, {})[name] = None
+        stream = self._get_or_create(name)
+        reader = stream.replay(client, pattern, position)
+        reader.durable = durable
+        durable.attach(stream, reader, pattern.source, held)
+
+    def reader_of(self, name: bytes, client: Client) -> Reader | None:
+        """Return a client's reader of a stream, or None."""
+        stream = self._streams.get(name)
+        return None if stream is None else stream.reader_of(client)
 
     def read_by(self, client: Client) -> list[bytes]:
         """Return the streams that a client reads."""
@@ -179,6 +203,7 @@ class Streams:
 
     def tick(self, now: float) -> None:
         """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
+        self.durable.tick(now)
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now

@@ -90,6 +90,8 @@ def limits_of(settings: BrokerSettings) -> Limits:
         unconfirmed_octets=settings.unconfirmed_size,
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
         retention_of=dict(settings.retain_streams),
+        durable_readers=settings.durable_readers,
+        durable_reader_seconds=settings.durable_reader_ttl,
     )
 
 
@@ -114,7 +116,7 @@ LIVE_LIMITS = (
     "service_attempts", "letters_count", "letters_size", "letters_age", "letters_open",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
-    "stream_size_limit", "stream_size_warn",
+    "stream_size_limit", "stream_size_warn", "durable_readers", "durable_reader_ttl",
 )  # fmt: skip
 """The settings that :func:`reload_limits` applies."""
 

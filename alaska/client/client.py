@@ -46,6 +46,7 @@ from alaska.client.delivery import (
     to_text,
 )
 from alaska.client.delivery_queue import DeliveryQueue
+from alaska.client.readers import Readers, check_name
 from alaska.client.reply_credit import ReplyCredit
 from alaska.client.sending import SendingClient
 from alaska.client.trackers import Trackers, new_tracker
@@ -54,6 +55,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import to_octets as octets_of_value
+from alaska.mlm.replay import ReaderStart
 from alaska.traces.context import TraceContext, add_to
 
 if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
@@ -112,6 +114,10 @@ class Client(SendingClient):
         super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
         self._spans = None if spans is None else spans.of_client(endpoint, self.address)
         self._queue = DeliveryQueue()
+        self._readers = Readers(self._machine, self._reactor)
+        self.began_reading: Callable[[ReaderStart], None] = self._readers.log_start
+        """Called whenever a durable reader begins, also after a reconnect: says from where, and what it has missed."""
+        self._has_queue = deliver is None
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
         self._trackers = Trackers(to_octets(address), self._machine.fence)
@@ -130,15 +136,18 @@ class Client(SendingClient):
         """Read a stream from a position on, then its new messages; 0 is the oldest stored record.
 
         The deliveries have positions. To continue later, pass the last position plus one; after a reconnect the client
-        does so automatically.
+        does so automatically. To let the broker keep the position, use :meth:`consume` with a name.
 
         :raises Refused: the broker does not support replay.
         """
         to_number(position, MOST_POSITION, "a position")
         command = mlm.StreamReplay(to_octets(stream), to_octets(pattern), position)
-        if "replay" not in self.capabilities:
-            raise errors.Refused("the broker does not support replay", errors.NOT_IMPLEMENTED)
+        self._require("replay", "the broker does not support replay")
         return self._ask(command)
+
+    def _require(self, capability: str, complaint: str) -> None:
+        if capability not in self.capabilities:
+            raise errors.Refused(complaint, errors.NOT_IMPLEMENTED)
 
     def next_position(self, stream: Text) -> int | None:
         """Return the position from which the :meth:`replay` of a stream would continue after a reconnect, or None."""
@@ -146,13 +155,37 @@ class Client(SendingClient):
         commands = self._machine.setups.current_replays
         return next((command.position for command in commands if command.stream == octets), None)
 
-    def consume(self, stream: Text, pattern: Text = "") -> Deferred[None]:
-        """Subscribe to the new messages of a stream whose subjects match a pattern."""
-        return self._ask(mlm.StreamRead(to_octets(stream), to_octets(pattern)))
+    def consume(
+        self, stream: Text, pattern: Text = "", *, name: Text = "", position: int = 0, manual: bool = False
+    ) -> Deferred[None]:
+        """Subscribe to the messages of a stream whose subjects match a pattern: to the new ones, or with a name.
+
+        With a name, this is a durable reader: the broker keeps its position in the stream, also when this client, or
+        the broker, has ended. The next client that reads with the same name goes on there; it takes over the name, if
+        another client has it, which is told by :attr:`refused`. A name that is not known yet begins at ``position``;
+        0 is the oldest stored record. Each record arrives at least once. It counts as read when ``deliver`` has
+        returned, or when the program that iterates asks for the next one; with ``manual``, when the program confirms
+        it, or a later one, with :meth:`confirm`. :attr:`began_reading` is called when it begins. A client reads a
+        stream with one name and one pattern.
+
+        :raises Refused: the broker keeps no positions of readers.
+        """
+        octets, source, reader = to_octets(stream), to_octets(pattern), to_octets(name)
+        to_number(position, MOST_POSITION, "a position")
+        if not reader:
+            return self._ask(mlm.StreamRead(octets, source))
+        check_name(reader)
+        self._require("readers", "the broker keeps no positions of readers")
+        asked = self._ask(mlm.StreamReplay(octets, source, position, {"name": reader}))
+        if self._has_queue:
+            self._queue.processed = self._readers.processed
+        return asked.addCallback(lambda _: self._readers.add(octets, is_manual=manual))
 
     def cancel(self, stream: Text) -> Deferred[None]:
         """Unsubscribe from a stream."""
-        return self._ask(mlm.StreamCancel(to_octets(stream)))
+        octets = to_octets(stream)
+        self._readers.remove(octets)
+        return self._ask(mlm.StreamCancel(octets))
 
     def offer(self, service: Text, pattern: Text = "") -> Deferred[None]:
         """Offer a service for requests whose subjects match a pattern."""
@@ -255,9 +288,16 @@ class Client(SendingClient):
         A status below 300 acknowledges it. 300 to 399 rejects it, and the broker delivers it again. 400 and above
         rejects it permanently, and the broker stores it as a dead letter. If the connection was lost since the
         delivery, nothing is sent: the broker delivers the message again.
+
+        A record of a durable reader that was begun with ``manual`` is confirmed together with all earlier ones.
         """
         if not isinstance(delivery, Delivery):
             raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
+        if self._readers and status < errors.FAILED:
+            self._readers.confirm(delivery)
+        self._confirm(delivery, status, reason)
+
+    def _confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
         self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session, delivery.lease)
 
     def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int, lease: int | None = None) -> None:
@@ -280,14 +320,16 @@ class Client(SendingClient):
         """See :class:`alaska.mlm.listener.Listener`."""
         delivery = Delivery(command, session)
         if self._reply_credit.is_automatic:
-            self.confirm(delivery)
+            self._confirm(delivery)
             self._reply_credit.refill()
         if self._trackers.awaited_replies:
             if self._reply_credit.is_for(delivery) and not self._reply_credit.is_automatic:
-                self.confirm(delivery)
+                self._confirm(delivery)
             if self._trackers.take_reply(delivery):
                 return
         self._deliver(delivery)
+        if self._readers and not self._has_queue:
+            self._readers.processed(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
@@ -297,10 +339,24 @@ class Client(SendingClient):
         if not command.tracker and command.status_code == errors.ACCESS_REFUSED:
             self.refused_unasked(errors.Refused(f"the broker refuses: {to_text(reason)}", command.status_code))
             return
+        if not command.tracker and command.status_code == errors.RESOURCE_LOCKED and command.properties:
+            self._readers.taken_over(command)
+            self.refused_unasked(errors.Refused(to_text(reason), command.status_code))
+            return
         confirmation = Confirmation(to_text(command.tracker), command.status_code, to_text(reason))
         self._trackers.confirmed(confirmation)
         if self._confirmed_callback is not None:
             self._confirmed_callback(confirmation)
+
+    def opened(self) -> None:
+        """See :class:`alaska.mlm.listener.Listener`."""
+        super().opened()
+        self._readers.confirm_now()
+
+    def reader_started(self, start: ReaderStart) -> None:
+        """See :class:`alaska.mlm.listener.Listener`."""
+        self._readers.confirm_now()
+        self.began_reading(start)
 
     def proven(self, count: int) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
@@ -308,10 +364,16 @@ class Client(SendingClient):
         if self._trackers.awaited_replies:
             self._trackers.ponged(self._machine.rounds, self._machine.session)
 
+    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
+        """See :class:`Connection`; what durable readers have processed is confirmed before."""
+        self._readers.close()
+        return super().close(timeout, longest)
+
     def _pending(self) -> list[Deferred[Any]]:
         return self._trackers.take_pending()
 
     def _notify_closed(self, error: errors.ClientError | None) -> None:
+        self._readers.close()
         super()._notify_closed(error)
         self._queue.close(error)
 

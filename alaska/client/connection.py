@@ -26,6 +26,7 @@ from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
 from alaska.mlm.codec import check, decode, decode_with_properties, encode, without_properties
 from alaska.mlm.listener import Delivered
+from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
 from alaska.names import printable
@@ -295,6 +296,10 @@ class Connection:
             asked.callback(None)
         else:
             asked.errback(error)
+
+    def reader_started(self, start: ReaderStart) -> None:
+        """See :class:`alaska.mlm.listener.Listener`."""
+        raise NotImplementedError
 
     def write_refused(self, error: errors.ClientError) -> None:
         """See :class:`alaska.mlm.listener.Listener`; the 1st, 10th and 100th time are logged."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "token": "alaska.commands.token",
     "backup": "alaska.commands.backup",
     "restore": "alaska.commands.restore",
+    "tail": "alaska.commands.tail",
 }
 """Imported only when used, so that sending does not import Lua."""
 

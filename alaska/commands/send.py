@@ -50,7 +50,7 @@ exit status:
 example: echo '{"n":1}' | alas -s dump
 
 other commands, each with -h: alas run, check, access, keygen, password, token,
-backup, restore"""
+backup, restore, tail"""
 
 
 class Outcome(NamedTuple):

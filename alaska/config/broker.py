@@ -76,6 +76,8 @@ class BrokerSettings(Settings):
             "mlm_server/stream/size-limit",
             "mlm_server/stream/size-warn",
             "mlm_server/stream/limit",
+            "mlm_server/stream/readers",
+            "mlm_server/stream/reader-ttl",
         ),
         "Schedules": ("mlm_server/schedule",),
         "Patterns": ("mlm_server/clients/patterns", "mlm_server/patterns"),
@@ -232,6 +234,12 @@ class BrokerSettings(Settings):
     schedule_zone: str | None = setting(
         "mlm_server/schedule/zone", ZONE, None,
         "Time zone of the schedules that name none; without it, that of the machine.", live=True)
+    durable_readers: int | None = setting(
+        "mlm_server/stream/readers", COUNT, "1000",
+        "Maximum number of durable readers, which have a name and a position that the broker keeps.", live=True)
+    durable_reader_ttl: int | None = setting(
+        "mlm_server/stream/reader-ttl", SECONDS, "2592000",
+        "Time after which a durable reader is deleted if no client has read with its name.", live=True)
     traces_spans: bool = traces.spans("server/traces/spans")
     http_endpoint: str | None = http.endpoint()
     http_tokens: Path | None = http.tokens()

@@ -180,6 +180,12 @@ class ClientMachine:
         if self.state is State.OPEN and session == self.session and b"confirm" in self.capabilities:
             self._listener.transmit(confirmation(tracker, status, reason, lease))
 
+    def confirm_records(self) -> None:
+        """Confirm what durable readers have processed; if the client is not open, that is done when it is."""
+        if self.state is State.OPEN:
+            for command in self._setups.confirmations():
+                self._listener.transmit(command)
+
     def send_once(self, command: mlm.MailboxSend | mlm.ServiceSend) -> bool:
         """Send a message if the client is open, without keeping it; return whether it was sent.
 
@@ -250,8 +256,12 @@ class ClientMachine:
         if request is None:
             return
         request.was_done = True
-        if isinstance(command, mlm.Ok) and self._setups.must_repeat(request, command) and self.state is State.OPEN:
-            self._transmit_request(request)
+        if isinstance(command, mlm.Ok):
+            if self._setups.must_repeat(request, command) and self.state is State.OPEN:
+                self._transmit_request(request)
+            start = self._setups.resumed(request, command, self.session)
+            if start is not None:
+                self._listener.reader_started(start)
         self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Error) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from alaska import errors
 from alaska.mlm import commands as mlm
+from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
 
@@ -32,6 +33,9 @@ class Listener(Protocol):
 
     def answered(self, request: Request, error: errors.ClientError | None) -> None:
         """The broker has executed (None) or refused a request."""
+
+    def reader_started(self, start: ReaderStart) -> None:
+        """The broker has said from where a durable reader reads on, for the first time or again."""
 
     def write_refused(self, error: errors.ClientError) -> None:
         """The broker has refused the stream of messages, which are lost."""

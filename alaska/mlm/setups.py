@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alaska import errors
 from alaska.mlm import commands as mlm
-from alaska.mlm.replay import Replay
+from alaska.mlm.replay import ReaderStart, Replay
 
 Setup = mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.ServiceOffer
 
@@ -89,7 +89,33 @@ class Setups:
     def must_repeat(self, request: Request, ok: mlm.Ok) -> bool:
         """Return whether a replay that the broker has accepted must be sent again, for a stream that is a new one."""
         replay = self._replays.get(request)
-        return replay is not None and not replay.started(ok.status_reason)
+        return replay is not None and not replay.name and not replay.started(ok.status_reason)
+
+    # Durable readers
+
+    def resumed(self, request: Request, ok: mlm.Ok, session: int) -> ReaderStart | None:
+        """Return from where a durable reader reads on that the broker has accepted; None if the request is none."""
+        replay = self._replays.get(request)
+        return None if replay is None or not replay.name else replay.resumed(ok.status_reason, session)
+
+    def processed(self, stream: bytes, position: int, session: int) -> None:
+        """Record that the program has processed a stream's records up to a position."""
+        for replay in self._replays.values():
+            if replay.name and replay.command.stream == stream:
+                replay.processed(position, session)
+
+    def confirmations(self) -> list[mlm.Confirm]:
+        """Return the confirmations of what durable readers have processed since the last call."""
+        found = (replay.confirmation() for replay in self._replays.values() if replay.name)
+        return [each for each in found if each is not None]
+
+    def taken_over(self, stream: bytes, name: bytes) -> None:
+        """Remove a durable reader that another client has now."""
+        for request, replay in list(self._replays.items()):
+            if replay.name == name and replay.command.stream == stream:
+                del self._replays[request]
+                if request in self.current:
+                    self.current.remove(request)
 
     def refused(self) -> Request | None:
         """Return the same as :meth:`answered`; the command is removed unless it succeeded once."""

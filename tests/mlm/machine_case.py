@@ -9,6 +9,7 @@ from alaska.interfaces import LinkState
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine
 from alaska.mlm.listener import Delivered
+from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
 
@@ -57,6 +58,9 @@ class Recorder:
 
     def write_refused(self, error: errors.ClientError) -> None:
         self.calls.append(("write", error.status))
+
+    def reader_started(self, start: ReaderStart) -> None:
+        self.calls.append(start)
 
     def delivered(self, command: Delivered, session: int) -> None:
         self.calls.append((command, session))

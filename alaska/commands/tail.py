@@ -1,0 +1,260 @@
+"""``alas tail``: prints the records of a stream, and with a name goes on where it has stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+import msgspec
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import react
+
+from alaska import errors
+from alaska.client import Client, Delivery
+from alaska.client.delivery import MOST_POSITION, to_octets
+from alaska.commands import streams
+from alaska.commands.credentials import Credentials, add_options
+from alaska.commands.parsing import Parser
+from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
+from alaska.daemon.exit_status import status_of
+from alaska.interfaces import INetwork, Reactor
+from alaska.mlm import commands as mlm
+from alaska.mlm.replay import ReaderStart
+from alaska.names import printable
+from alaska.system.clock import run_on_monotonic_time
+
+CONNECT_SECONDS = 5.0
+CREDIT = 1000
+"""The number of records that the broker sends ahead."""
+_DESCRIPTION = """\
+Print the records of a stream whose subjects match a pattern: position, time,
+subject and content. With --as, the broker keeps the position: the next
+command with the same name goes on after the last record that was printed."""
+_EPILOG = """\
+exit status:
+  0   the records that --count asks for are printed
+  1   the broker refuses it, another client has taken over the name, or the
+      output cannot be written
+  2   the command line is wrong
+  69  the broker does not answer
+  77  the broker does not accept the user, or does not allow it
+
+example: alas tail sensors ^temp --as nightly-report --count 100"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    result = Parser(prog="alas tail", description=_DESCRIPTION, epilog=_EPILOG)
+    add = result.add_argument
+    add("stream", metavar="STREAM", help="the stream")
+    add("pattern", metavar="PATTERN", nargs="?", default="", help="the pattern of the subjects (default: all)")
+    add("--as", dest="name", metavar="NAME", default="", help="the name under which the broker keeps the position")
+    add(
+        "--from",
+        dest="position",
+        type=position,
+        metavar="N",
+        help="the first position, or new; with a name that the broker knows, it has no effect "
+        "(default: new; with a new name: 0, the oldest record)",
+    )
+    add("--count", type=_count, metavar="N", help="end after so many records")
+    add("--json", action="store_true", help="print a JSON object for each record")
+    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+    add(
+        "-e",
+        "--endpoint",
+        default=endpoint,
+        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
+    )
+    add_options(result)
+    return result
+
+
+def position(text: str) -> int:
+    """Parse a position of a stream, or ``new``.
+
+    :raises argparse.ArgumentTypeError: it is neither.
+    """
+    if text == "new":
+        return mlm.LIVE_ONLY
+    if not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or int(text) > MOST_POSITION:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a position nor new")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def main(arguments: list[str]) -> None:
+    """Print records until there are enough, and exit with a status."""
+    reader = parser()
+    options = reader.parse_args(arguments)
+    try:
+        credentials = Credentials.of(options, os.environ)
+    except ValueError as error:
+        reader.error(str(error))
+
+    def run(reactor: Reactor) -> Deferred[None]:
+        run_on_monotonic_time(reactor)
+        tail = Tail(reactor, options, credentials, print_line)
+        reactor.addSystemEventTrigger("before", "shutdown", tail.close)
+        return ensureDeferred(tail.run()).addCallback(_exit)
+
+    react(run)
+
+
+def _exit(outcome: tuple[int, str]) -> None:
+    status, complaint = outcome
+    if complaint:
+        streams.write_line(f"alas: {complaint}", sys.stderr)
+    raise SystemExit(status)
+
+
+def print_line(line: str) -> bool:
+    """Write a line to the standard output; return whether that was possible."""
+    try:
+        sys.stdout.buffer.write(f"{line}\n".encode("utf-8", "surrogateescape"))
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+class Tail:
+    """Reads a stream; ``write`` writes a line, and returns False if that is not possible any more."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        options: argparse.Namespace,
+        credentials: Credentials,
+        write: Callable[[str], bool],
+        network: INetwork | None = None,
+    ) -> None:
+        self._options = options
+        self._write = write
+        self._left: int | None = options.count
+        self._ended: Deferred[tuple[int, str]] = Deferred()
+        self._client = Client(
+            options.endpoint,
+            username=credentials.username,
+            password=credentials.password,
+            curve=credentials.curve,
+            credit=CREDIT,
+            deliver=self._delivered,
+            network=network,
+            reactor=reactor,
+        )
+        self._client.refused = lambda error: self._end(status_of_error(error), str(error))
+        self._client.began_reading = self._began
+
+    async def run(self) -> tuple[int, str]:
+        """Read until there are enough records; return the exit status, and a complaint or nothing."""
+        options = self._options
+        try:
+            await self._client.connect(timeout=CONNECT_SECONDS)
+            if options.name:
+                start = options.position or 0
+                reading = self._client.consume(
+                    options.stream, options.pattern, name=options.name, position=start, manual=True
+                )
+                await reading
+            else:
+                start = mlm.LIVE_ONLY if options.position is None else options.position
+                await self._client.replay(options.stream, options.pattern, start)
+        except errors.AlaskaError as error:
+            await self.close()
+            return status_of_error(error), str(error)
+        outcome = await self._ended
+        await self.close()
+        return outcome
+
+    def close(self) -> Deferred[None]:
+        """Tell the broker what was printed, and disconnect."""
+        return self._client.close(timeout=CONNECT_SECONDS).addErrback(lambda failure: failure.trap(errors.ClientError))
+
+    def _end(self, status: int, complaint: str = "") -> None:
+        if not self._ended.called:
+            self._ended.callback((status, complaint))
+
+    def _began(self, start: ReaderStart) -> None:
+        stream, name = printable(start.stream), printable(start.name)
+        if start.lost:
+            first = f"the first one left is {start.first}"
+            streams.write_line(
+                f"alas: {start.lost} records of {stream} were removed before {name} has read them; {first}", sys.stderr
+            )
+        if start.is_live:
+            streams.write_line(
+                f"alas: {stream} stores no records (mlm_server/stream/retain): {name} misses what is sent meanwhile",
+                sys.stderr,
+            )
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if self._ended.called:
+            return
+        if not self._write(as_json(delivery) if self._options.json else as_text(delivery)):
+            self._end(1)
+            return
+        self._client.confirm(delivery)
+        if self._client.credit <= CREDIT // 2:
+            self._client.give_credit(CREDIT - self._client.credit)
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                self._end(0)
+
+
+def as_text(delivery: Delivery) -> str:
+    """Return a record as a line: position, time, subject, and the frames of its content."""
+    frames = " ".join(printable(frame) for frame in delivery.content)
+    return f"{delivery.position} {_time(delivery)} {_name(delivery.subject)} {frames}".rstrip()
+
+
+def as_json(delivery: Delivery) -> str:
+    """Return a record as a JSON object; octets that are not UTF-8 are escaped as in other output."""
+    shown = {
+        "position": delivery.position,
+        "time": _time(delivery),
+        "sender": _name(delivery.sender),
+        "subject": _name(delivery.subject),
+        "headers": {_name(name): _text(to_octets(value)) for name, value in delivery.headers.items()},
+        "content": [_text(frame) for frame in delivery.content],
+    }
+    return msgspec.json.encode(shown).decode()
+
+
+def _name(text: str) -> str:
+    return printable(to_octets(text))
+
+
+def _text(frame: bytes) -> str:
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return printable(frame)
+
+
+def _time(delivery: Delivery) -> str:
+    command = delivery.command
+    seconds = command.time / 1000 if isinstance(command, mlm.StreamRecord) else 0.0
+    try:
+        time = datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):  # any number can be in a store
+        return "-"
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def status_of_error(error: errors.AlaskaError) -> int:
+    """Return the exit status for an error of the client."""
+    if isinstance(error, errors.BadEndpoint | errors.ValueTooLong):
+        return 2
+    if error.status == errors.ACCESS_REFUSED:
+        return os.EX_NOPERM
+    return 1 if isinstance(error, errors.Refused) else status_of(error)
