@@ -14,7 +14,7 @@ from itertools import islice
 
 from alaska.broker import lanes
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Lanes, Limited, WindowMemory, main_lane
 from alaska.broker.measures import QueueMeasures
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, PartName
@@ -253,7 +253,7 @@ class Backlog:
 
     def _add_to_lane(self, message: Message, key: Hashable, lane: Lane | None) -> bool:
         if lane is None:
-            if isinstance(key, frozenset) and key != NO_CONSUMERS and not self._lanes.may_add:
+            if isinstance(key, frozenset | Limited) and key != NO_CONSUMERS and not self._lanes.may_add:
                 # It is sorted later, before all that follow it.
                 self._has_unsorted = self._lacks_lane = True
                 return False

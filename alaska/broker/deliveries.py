@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -143,6 +143,12 @@ class Deliveries:
         """Finish deliveries to clients that do not confirm, as far as they have left this process."""
         sent = list(self._untransmitted.items())
         self._round_robin.run(sent, FINISHED_PER_TICK, lambda each, most: self._finish_sent(*each, most))
+
+    def untransmitted(self) -> Iterator[Message]:
+        """Return the deliveries to clients that do not confirm that may still be in this process."""
+        for each in self._untransmitted.values():
+            yield from each.encoded()
+            yield from each.unsent()
 
     def remove_client(self, client: Client) -> list[Message]:
         """Return the deliveries to a client that has left, and does not confirm, that may still be in this process."""

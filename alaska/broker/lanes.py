@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from alaska.broker.subject_index import Matches
 from alaska.message import Message, insert_by_position
 
 WINDOW_MESSAGES = 1000
@@ -38,6 +39,16 @@ class Aside(NamedTuple):
     tracker: bytes
 
 
+class Limited(NamedTuple):
+    """The key of a lane of requests with limits for their subjects: the lane that they would be in, and the limits.
+
+    Those that a limit holds back do not block the others with the same consumers.
+    """
+
+    lane: Matches
+    limits: Matches
+
+
 def main_lane(key: Hashable) -> Hashable:
     """Return the key of the original lane of messages that were set aside; any other key is returned as it is."""
     return key.lane if isinstance(key, Aside) else key
@@ -45,8 +56,14 @@ def main_lane(key: Hashable) -> Hashable:
 
 def memory_of_lane(key: Hashable) -> int:
     """Return the estimated memory of the lane with a key, without its messages."""
-    main = main_lane(key)
-    return LANE_OCTETS + PATTERN_OCTETS * (len(main) if isinstance(main, frozenset) else 0)
+    return LANE_OCTETS + PATTERN_OCTETS * patterns_in(main_lane(key))
+
+
+def patterns_in(key: Hashable) -> int:
+    """Return the number of patterns in the key of a lane; 0 for the lanes of a mailbox."""
+    if isinstance(key, Limited):
+        return patterns_in(key.lane) + len(key.limits)
+    return len(key) if isinstance(key, frozenset) else 0
 
 
 class WindowMemory:

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from alaska.broker.flow_control import FlowLimits
 from alaska.message import QueueKind, QueueName, Retention
+from alaska.service_limits import ServiceLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Limits:
       deleted.
     - ``attempts``: deliveries of a request whose workers disconnect without a confirmation, before it becomes a dead
       letter.
+    - ``of_services``: how fast and how many at once the requests of services are delivered.
     """
 
     client_timeout: float = 5.0
@@ -67,6 +69,7 @@ class Limits:
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0
+    of_services: tuple[ServiceLimit, ...] = ()
 
 
 MOST_WARNED = 10_000

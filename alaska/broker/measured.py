@@ -15,6 +15,7 @@ from alaska.admin.snapshots import StoreState, Totals
 from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
+from alaska.broker.limited_offers import LimitedOffers
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
@@ -222,7 +223,9 @@ def broker_measures(
 
 def _service(state: BrokerState, name: bytes, each: QueueMeasures, oldest: OldestMessages) -> shown.ServiceMeasures:
     queue = state.queues.table.get(QueueName(QueueKind.SERVICE, name))
-    clients = queue.consumers.clients if queue is not None and isinstance(queue.consumers, Offers) else ()
+    clients = (
+        queue.consumers.clients if queue is not None and isinstance(queue.consumers, Offers | LimitedOffers) else ()
+    )
     return shown.ServiceMeasures(
         name=to_text(name),
         traffic=_traffic(each),

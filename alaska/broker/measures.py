@@ -32,6 +32,7 @@ class QueueMeasures:
     - ``enqueued``, ``enqueued_octets``: messages that had to wait.
     - ``dequeued_octets``: the octets of those that were delivered after they had waited.
     - ``redelivered``: messages that wait again, since their receiver was lost or has returned them.
+    - ``held``: messages that were delivered after a limit of their service had held them back.
     - ``waiting``: the seconds that messages waited in the queue for each delivery, without those that did not wait.
     - ``running``: the seconds from the delivery of a message to its confirmation as successful.
     - ``ended``: how many messages ended in another way, by outcome.
@@ -43,6 +44,7 @@ class QueueMeasures:
         "ended",
         "enqueued",
         "enqueued_octets",
+        "held",
         "immediate",
         "immediate_octets",
         "redelivered",
@@ -56,6 +58,7 @@ class QueueMeasures:
         self.enqueued = self.enqueued_octets = 0
         self.dequeued_octets = 0
         self.redelivered = 0
+        self.held = 0
         self.waiting = Histogram()
         self.running = Histogram()
         self.ended: dict[str, int] = {}

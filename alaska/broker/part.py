@@ -19,8 +19,9 @@ from heapq import heapify, heappop, heapreplace
 from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane, patterns_in
 from alaska.broker.measures import QueueMeasures
+from alaska.broker.service_limits import ServiceLimits
 from alaska.interfaces import IStore
 from alaska.message import Message, PartName
 
@@ -71,6 +72,12 @@ class Part(Backlog):
         self._lanes_asked = 0
         self.above: list[Part] = []
         """The parts of the queue with higher priorities, which come first."""
+        self.limits: ServiceLimits | None = None
+        """The limits of the service; None: there are none."""
+
+    def use_limits(self, limits: ServiceLimits | None, consumers: Consumers) -> None:
+        """Use other limits from now on, and the consumers that belong to them."""
+        self.limits, self.consumers = limits, consumers
 
     def take_no_short_cut(self) -> None:
         """Let the next messages wait until the next :meth:`deliver`."""
@@ -97,6 +104,8 @@ class Part(Backlog):
     def consumer_for(self, message: Message) -> Client | None:
         """Return the consumer that takes a new message at once, or None if it has to wait."""
         if self._has_unsorted or self._is_interrupted or (self.above and self._is_preceded):
+            return None
+        if self.limits is not None and self.limits.holds(message.subject):
             return None
         lane = self.consumers.lane_of(message.subject)
         if lane in self._lanes or lane == NO_CONSUMERS:
@@ -130,6 +139,11 @@ class Part(Backlog):
 
     def requeue(self, message: Message) -> None:
         """Let a message that was in flight wait again, in its original position."""
+        if self.limits is not None:
+            self._count_ended(message, self.limits)
+        self._wait_again(message)
+
+    def _wait_again(self, message: Message) -> None:
         self.oldest = None
         self.depth += 1
         self.depth_octets += message.size
@@ -167,11 +181,17 @@ class Part(Backlog):
             self.expect_more()
             return
         self._loaded.add(message.position)
-        self.requeue(message)
+        self._wait_again(message)
 
     def forget(self, message: Message) -> None:
         """Forget a message that was in flight and is finished."""
+        if self.limits is not None:
+            self._count_ended(message, self.limits)
         self._loaded.discard(message.position)
+
+    def _count_ended(self, message: Message, limits: ServiceLimits) -> None:
+        if message.position in self._loaded:
+            limits.ended(message.subject)
 
     def remove(self, message: Message) -> bool:
         """Remove a message that waits; return False if it is in flight."""
@@ -286,6 +306,8 @@ class Part(Backlog):
     def _measure_wait(self, message: Message, now: float) -> None:
         measures = self.measures
         measures.dequeued_octets += message.size
+        if self.limits is not None:
+            measures.held += self.limits.was_held(message.subject, message.moved_at)
         waited, histogram = now - message.moved_at, measures.waiting
         if waited == histogram.last:
             histogram.repeats += 1
@@ -332,4 +354,4 @@ class Part(Backlog):
 
 def _work_of(lane: Hashable) -> int:
     """Return the work of delivering a message of a lane, as a number of messages."""
-    return 1 + (len(lane) // PATTERNS_PER_MESSAGE if isinstance(lane, frozenset) else 0)
+    return 1 + patterns_in(lane) // PATTERNS_PER_MESSAGE

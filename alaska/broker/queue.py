@@ -14,6 +14,7 @@ from alaska.broker.consumers import Consumers
 from alaska.broker.lanes import WindowMemory
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.part import Part
+from alaska.broker.service_limits import ServiceLimits
 from alaska.interfaces import IStore
 from alaska.message import DELAYED, NORMAL, Message, PartName, QueueName, part_of
 
@@ -54,6 +55,7 @@ class Queue(Part):
             found = self._others[rank] = Part(
                 part_of(self.name, rank), self.consumers, self._store, *self._shared, self.measures
             )
+            found.limits = self.limits
             if self.is_paused:
                 found.take_no_short_cut()
             self._order()
@@ -150,6 +152,11 @@ class Queue(Part):
         """Measure with these from now on."""
         for part in self.parts:
             part.measures = measures
+
+    def limit(self, limits: ServiceLimits | None, consumers: Consumers) -> None:
+        """Use these limits from now on, and the consumers that belong to them."""
+        for part in self.parts:
+            part.use_limits(limits, consumers)
 
     def match_again(self) -> None:
         """Sort the waiting messages into lanes again, since the consumers have changed."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from alaska.broker.clients import Client, Clients
 from alaska.broker.lanes import WindowMemory
+from alaska.broker.limited_offers import LimitedOffers
 from alaska.broker.limits import Room
 from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.measures import Measures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.service_limits import ServiceLimits
 from alaska.broker.subject_index import CacheMemory
 from alaska.interfaces import IStore
 from alaska.message import Message, PartName, QueueKind, QueueName, QueueSize, name_of, part_of, rank_of
@@ -24,7 +26,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
     """The queues by kind and address. A queue exists while it has messages or offers.
 
     ``deliver``, ``expired`` and ``set_aside`` are those of each :class:`alaska.broker.queue.Queue`; ``room`` counts the
-    octets that wait in all queues.
+    octets that wait in all queues; ``now`` returns the time of the call that is being carried out.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         deliver: Callable[[Client, Message], None],
         expired: Callable[[Message], None],
         set_aside: Callable[[PartName, bytes], None],
+        now: Callable[[], float],
     ) -> None:
         super().__init__()
         self._clients = clients
@@ -44,7 +47,10 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self._measures = measures
         self._callbacks = deliver, expired, set_aside
         self._offers: dict[bytes, Offers] = {}
-        self._cache_memory = CacheMemory()
+        self.limits: dict[bytes, ServiceLimits] = {}
+        """The limits of the services that have some (:mod:`alaska.broker.limited_services`)."""
+        self._now = now
+        self.cache_memory = CacheMemory()
         self.offered_by: dict[Client, dict[bytes, None]] = {}
         """The services that each client offers."""
         self.window_memory = WindowMemory()
@@ -68,10 +74,18 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
             consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
             shared = self.window_memory, self._measures.of(name)
             queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, *shared)
+            if kind is QueueKind.SERVICE and address in self.limits:
+                self.use_limits(queue)
         return queue
 
+    def use_limits(self, queue: Queue) -> None:
+        """Let the limits of its service apply to a queue, or none if there are none any more."""
+        address = queue.name.address
+        offers, limits = self._offers_of(address), self.limits.get(address)
+        queue.limit(limits, offers if limits is None else LimitedOffers(offers, limits, self._now))
+
     def _offers_of(self, address: bytes) -> Offers:
-        return self._offers.setdefault(address, Offers(self._cache_memory))
+        return self._offers.setdefault(address, Offers(self.cache_memory))
 
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add a client's offer of a service."""

@@ -16,6 +16,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
+from alaska.broker.limited_services import LimitedServices
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
@@ -65,7 +66,7 @@ class Queues:
         self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish, self._end_delays)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self.measures = Measures()
-        self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks)
+        self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks, lambda: self._now)
         self.window_memory = self._queues.window_memory
         self._round_robin, self._work_budget = RoundRobin(), WORK_PER_TICK
         is_own = (lambda position: position <= self._position) if self._is_shared else None
@@ -77,6 +78,8 @@ class Queues:
             self._delays, self._dispatch, self._remove_waiting,
         )  # fmt: skip
         self.pauses = Pauses(store, self._queues, self._dispatch)
+        self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
+        self._limited.configure(limits.of_services, self._now)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()  # messages in flight that the store could not write
@@ -89,6 +92,7 @@ class Queues:
         self._room.configure(limits)
         self.dead_letters.limits = limits.dead_letters
         self._deliveries.max_attempts = limits.attempts
+        self._limited.configure(limits.of_services, self._now)
 
     @property
     def octets(self) -> int:
@@ -282,6 +286,8 @@ class Queues:
             self._dead_letter(message, outcome, command.status_code, command.status_reason, now, error)
         if self._set_aside:
             self._dispatch_set_aside([lease], now)
+        if self._limited.freed:
+            self._limited.dispatch_freed(now)
         return True
 
     def remove_client(self, client: Client, now: float) -> None:
@@ -341,6 +347,7 @@ class Queues:
             self._queues.recount()
         self._timeouts.tick(now)
         unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
+        unfinished += self._limited.due(now)
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
 
@@ -374,7 +381,10 @@ class Queues:
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
-        self._queues.open(*message.queue).part(message.rank).requeue(message)
+        part = self._queues.open(*message.queue).part(message.rank)
+        part.requeue(message)
+        if part.limits is not None:
+            part.limits.not_delivered(message.subject)
 
     def return_taken(self, message: Message) -> None:
         """Do as :meth:`return_unsent` after the dispatch of the message, and dispatch its queue again."""

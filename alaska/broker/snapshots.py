@@ -20,6 +20,7 @@ from alaska.admin.text import to_name, to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.durable_reader import DurableReader
+from alaska.broker.limited_offers import LimitedOffers
 from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
@@ -201,7 +202,7 @@ class BrokerSnapshots:
     def _queue(self, queue: Queue, oldest: OldestMessages) -> shown.Queue:
         name, consumers = queue.name, queue.consumers
         patterns: list[bytes] = []
-        if isinstance(consumers, Offers):
+        if isinstance(consumers, Offers | LimitedOffers):
             count, patterns = len(consumers.clients), consumers.patterns(MOST_LISTED)
         else:
             count = consumers.count(b"")

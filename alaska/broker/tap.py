@@ -92,6 +92,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         retention_of=dict(settings.retain_streams),
         durable_readers=settings.durable_readers,
         durable_reader_seconds=settings.durable_reader_ttl,
+        of_services=settings.service_limits,
     )
 
 
@@ -117,6 +118,7 @@ LIVE_LIMITS = (
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
     "stream_size_limit", "stream_size_warn", "durable_readers", "durable_reader_ttl",
+    "service_limits",
 )  # fmt: skip
 """The settings that :func:`reload_limits` applies."""
 

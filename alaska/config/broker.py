@@ -35,11 +35,14 @@ from alaska.config.kinds import (
     one_of,
 )
 from alaska.config.passwords import read_users
+from alaska.config.service_limits import LIMIT
+from alaska.config.service_limits import conflicts as conflicts_of_limits
 from alaska.config.settings import Settings
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.errors import ConfigurationError
 from alaska.message import Retention
 from alaska.schedules.schedule import MOST_SCHEDULES, Schedule
+from alaska.service_limits import ServiceLimit
 
 MOST_CONFLICTS = 20
 """The maximum number of schedules that are named since their names are not unique."""
@@ -59,6 +62,7 @@ class BrokerSettings(Settings):
         "Store": ("mlm_server/store",),
         "Queues and mailboxes": (
             "mlm_server/service/queue",
+            "mlm_server/service/limit",
             "mlm_server/mailbox",
             "mlm_server/size-limit",
             "mlm_server/size-warn",
@@ -164,6 +168,10 @@ class BrokerSettings(Settings):
         "mlm_server/service/attempts", COUNT, "5",
         "Maximum number of workers in a row that are lost with the same request; then it becomes a dead letter.",
         live=True)
+    service_limits: tuple[ServiceLimit, ...] = setting(
+        "mlm_server/service/limit", LIMIT, None,
+        "How fast the requests of a service are delivered, and how many at once: all of them, or those whose subject "
+        "matches (docs/operation.md).", repeated=True, live=True)
     letters_count: int | None = setting(
         "mlm_server/letters/count", COUNT, "10000",
         "Maximum number of dead letters; the oldest are dropped first.", live=True)
@@ -273,6 +281,7 @@ class BrokerSettings(Settings):
         """Return a sentence for each combination of settings that prevents the broker from starting."""
         found = http.conflicts(self)
         found += traces.conflicts("server/traces/spans", self.traces_spans)
+        found += conflicts_of_limits(self.service_limits)
         if len(self.bind_mechanisms) != len(self.endpoints) and len(set(self.bind_mechanisms)) > 1:
             found.append(
                 f"{self.variable('mlm_server/bind/endpoint')} replaces endpoints with different mechanisms: "

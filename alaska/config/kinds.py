@@ -24,6 +24,10 @@ _DIGITS = re.compile("[0-9]{1,20}")
 _WHOLE = re.compile("[+-]?[0-9]{1,20}")
 
 
+class Fault(ValueError):
+    """A value is not as expected; the text says why, where that is not clear from ``expected``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
     """A type of value: ``expected`` completes the sentence "it must be …", ``parse`` converts a text or raises.
@@ -39,6 +43,7 @@ class Kind(Generic[T]):
         """Return the value of a text.
 
         :raises ValueError: the text is not as expected, contains a NUL, or cannot be encoded as UTF-8.
+        :raises Fault: the same, with the reason.
         :raises PatternError: a pattern was expected, and the text is not a valid pattern.
         :raises ScheduleError: a schedule or time zone was expected, and the text is not a valid one.
         """

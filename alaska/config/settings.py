@@ -18,6 +18,7 @@ from alaska.config import zpl
 from alaska.config.entries import Entry, entry_of
 from alaska.config.free_sections import items_in_force
 from alaska.config.free_sections import values as section_values
+from alaska.config.kinds import Fault
 from alaska.config.known_paths import KnownPaths
 from alaska.errors import ConfigurationError, PatternError, ScheduleError
 
@@ -275,6 +276,8 @@ def _parsed(entry: Entry, origin: str, text: str) -> object:
         return entry.value(text)
     except (PatternError, ScheduleError) as error:
         raise ConfigurationError(f"{origin} must be {entry.kind.expected}: {error}") from None
+    except Fault as fault:
+        raise ConfigurationError(f"{origin}: {fault}") from None
     except ValueError:
         found = "" if entry.secret else f", found {zpl.shown(text)}"
         raise ConfigurationError(f"{origin} must be {entry.kind.expected}{found}") from None

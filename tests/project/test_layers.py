@@ -22,6 +22,7 @@ LAYERS = (
         "names",
         "endpoints",
         "message",
+        "service_limits",
         "access",
         "authentication",
         "interfaces",
