@@ -146,6 +146,14 @@ class Broker:
         self._now = now
         self.batches.resume(clock)
 
+    def continue_due(self, now: float) -> None:
+        """Continue with messages that have expired or are due, if there are more (``queues.has_more_due``)."""
+        self._now = now
+        try:
+            self.queues.continue_due(now)
+        except errors.StoreError as error:
+            self._report_store_error(error)
+
     def _execute(self, client: Client, command: mlm.Command) -> None:
         self.counters.received += 1
         method = self._checked.get(type(command))

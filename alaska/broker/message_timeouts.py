@@ -48,10 +48,11 @@ class MessageTimeouts:
         self._upto = late.upto or FIRST_EXPIRY
         self.has_more = bool(late) and late.upto is not None
         delayed = [message for message in late if message.rank == DELAYED]
+        expired = [message for message in late if message.rank != DELAYED] if delayed else late
         if delayed:
             self._due(delayed, now)
-        for message in late:
-            if message.rank != DELAYED and message.position not in self._pending and self._remove(message):
+        for message in expired:
+            if message.position not in self._pending and self._remove(message):
                 self.end(message)
 
     def end(self, message: Message) -> None:

@@ -200,7 +200,7 @@ class Queues:
         except BadTerm as error:
             return self._refusals.bad_term(queue, message, str(error))
         message.rank = terms.priority
-        if terms.at is not None and (due := terms.at - self.wall_offset) > self._now:
+        if (due := terms.due(self._now, self.wall_offset)) is not None:
             self._delays.delay(message, due)
         return True
 

@@ -1,4 +1,4 @@
-"""The terms of a send: properties that say how a message is to be treated (docs/protocol.md, section 7)."""
+"""What the broker reads from the terms of a send (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,33 @@ from alaska.errors import BadTerm
 from alaska.message import NORMAL, PRIORITIES
 from alaska.mlm.commands import Properties
 from alaska.mlm.properties import to_number
+from alaska.mlm.terms import AT, DELAY, PRIORITY, has_terms
 
-AT = "at"
-PRIORITY = "priority"
-_NAMES = frozenset({AT, PRIORITY})
 MOST_MILLISECONDS = 2**53
-"""The highest time, in ms since 1970: a number that a double has exactly."""
+"""The highest time, in ms since 1970, and the longest delay: a number that a double has exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The terms of one message.
 
-    ``at``: when it is due, in seconds since 1970; None: at once. ``priority``: 0 to 9, higher ones first.
+    ``at``: when it is due, in seconds since 1970; ``delay``: or in how many seconds. None: at once. ``priority``: 0 to
+    9, higher ones first.
     """
 
     at: float | None = None
+    delay: float | None = None
     priority: int = NORMAL
+
+    def due(self, now: float, wall_offset: float) -> float | None:
+        """Return when the message is due by the broker's clock; None if it is already.
+
+        ``wall_offset`` is the wall clock's time minus the broker's.
+        """
+        due = now + self.delay if self.delay is not None else None
+        if self.at is not None:
+            due = self.at - wall_offset
+        return due if due is not None and due > now else None
 
 
 NO_TERMS = Terms()
@@ -35,11 +45,18 @@ def terms_of(properties: Properties) -> Terms:
 
     :raises BadTerm: one of them is not valid.
     """
-    if _NAMES.isdisjoint(properties):
+    if not has_terms(properties):
         return NO_TERMS
     at = _number(properties, AT, MOST_MILLISECONDS)
+    delay = _number(properties, DELAY, MOST_MILLISECONDS)
+    if at is not None and delay is not None:
+        raise BadTerm(f"a message has either the property {AT} or {DELAY}")
     priority = _number(properties, PRIORITY, PRIORITIES[-1])
-    return Terms(None if at is None else at / 1000, NORMAL if priority is None else priority)
+    return Terms(
+        None if at is None else at / 1000,
+        None if delay is None else delay / 1000,
+        NORMAL if priority is None else priority,
+    )
 
 
 def priority_of(properties: Properties) -> int:

@@ -29,6 +29,7 @@ from alaska.mlm.listener import Delivered
 from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
 from alaska.mlm.states import State
+from alaska.mlm.terms import has_terms
 from alaska.names import printable
 from alaska.system.events import should_log
 
@@ -257,7 +258,26 @@ class Connection:
         else:
             # What was to be sent before this CONNECTION-OPEN belongs to a session that has ended.
             self._outgoing.clear()
-            self._link.send(encode(command if isinstance(command, mlm.ConnectionOpen) else without_properties(command)))
+            if isinstance(command, mlm.ConnectionOpen):
+                self._link.send(encode(command))
+            elif not (isinstance(command, mlm.MailboxSend | mlm.ServiceSend) and self._refuse_terms(command)):
+                self._link.send(encode(without_properties(command)))
+
+    def _refuse_terms(self, command: mlm.MailboxSend | mlm.ServiceSend) -> bool:
+        """Return whether a message has terms, which this broker would ignore, so that it must not be sent.
+
+        That happens only if the client has been connected to another broker before.
+        """
+        if not has_terms(command.properties):
+            return False
+        self._log.error(
+            "{address}: a message to {to} is not sent, since this broker ignores its terms",
+            address=printable(self.address), to=printable(command.address),
+        )  # fmt: skip
+        if command.tracker:
+            reason = b"the broker does not support the terms of the message"
+            self.confirmed(mlm.Confirm(command.tracker, errors.NOT_IMPLEMENTED, reason))
+        return True
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""

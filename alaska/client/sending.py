@@ -9,12 +9,16 @@ from twisted.internet.defer import Deferred
 from alaska import errors
 from alaska.client.connection import Connection
 from alaska.client.delivery import Confirmation, Headers, Text, to_frames, to_milliseconds, to_octets, to_properties
+from alaska.client.terms import SendTerms, to_terms
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.traces.context import TraceContext, add_to
 
-if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    # Programs that record no spans import nothing of OpenTelemetry.
     from alaska.traces.spans import ClientSpans
 
 SendCommand: TypeAlias = "mlm.StreamSend | mlm.MailboxSend | mlm.ServiceSend"
@@ -25,7 +29,8 @@ class SendingClient(Connection):
 
     ``headers`` in its methods are names and values for the receivers, at most 24 with at most 32 KiB. ``trace`` is the
     trace context of the message (docs/traces.md). Only receivers and brokers of Alaska 1.1 or later have these; others
-    get the message without.
+    get the message without. ``terms`` are those of :class:`alaska.client.terms.SendTerms`; a message that has some is
+    not sent to a broker that does not support them.
     """
 
     _stream: bytes | None = None
@@ -76,13 +81,18 @@ class SendingClient(Connection):
         timeout: float = 0.0,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """Send a message to a mailbox; with a timeout, in seconds, it expires if it is not delivered by then.
 
-        Raises the errors of :meth:`publish`.
+        Raises the errors of :meth:`publish`. With terms also:
+
+        :raises Refused: the broker does not support them.
         """
         octets = to_octets(mailbox), to_octets(subject), to_octets(tracker)
         command = mlm.MailboxSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers))
+        if terms:
+            self._add_terms(command, terms)
         self._send(command, trace)
 
     def send_for(
@@ -94,11 +104,23 @@ class SendingClient(Connection):
         timeout: float = 0.0,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """Send a request to a service; the timeout and errors are those of :meth:`send_to`."""
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         command = mlm.ServiceSend(*octets, to_milliseconds(timeout), to_frames(content), to_properties(headers))
+        if terms:
+            self._add_terms(command, terms)
         self._send(command, trace)
+
+    def _add_terms(self, command: mlm.MailboxSend | mlm.ServiceSend, terms: SendTerms) -> None:
+        properties = to_terms(terms)
+        self._check_open()
+        if not self._machine.session:
+            raise errors.NotConnected("only a client that is connected knows whether its broker supports terms")
+        if "properties" not in self.capabilities:
+            raise errors.Refused(f"the broker does not support {', '.join(terms)}", errors.NOT_IMPLEMENTED)
+        command.properties.update(properties)
 
     def _send(self, command: SendCommand, trace: TraceContext | None, stream: bytes | None = None) -> None:
         if self._spans is None:
@@ -127,13 +149,16 @@ class SendingClient(Connection):
         timeout: float = 0.0,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> Deferred[Confirmation]:
         """Send as :meth:`send_to`; the Deferred fires with the message's final status.
 
         :raises Refused: this is not a credit client, or the broker does not support confirmations.
         """
         tracker = self._new_tracker()
-        self.send_to(mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace)
+        self.send_to(
+            mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+        )
         return self._trackers.track(tracker)
 
     def track_for(
@@ -144,10 +169,13 @@ class SendingClient(Connection):
         timeout: float = 0.0,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> Deferred[Confirmation]:
         """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
         tracker = self._new_tracker()
-        self.send_for(service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace)
+        self.send_for(
+            service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+        )
         return self._trackers.track(tracker)
 
     def _new_tracker(self) -> str:

@@ -20,10 +20,12 @@ from alaska import __version__, errors
 from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import MOST_MILLISECONDS, Confirmation
+from alaska.client.terms import SendTerms
 from alaska.client.trackers import NOBODY_OFFERS, new_tracker
 from alaska.commands import streams
 from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.parsing import Parser
+from alaska.commands.times import duration, point_in_time, priority
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
@@ -94,6 +96,10 @@ def parser() -> Parser:
         metavar="MS",
         help="how long to wait for the end of the request, after the broker has it, in ms (default: %(default)s)",
     )
+    when = result.add_mutually_exclusive_group()
+    when.add_argument("--delay", type=duration, help="do not deliver it before so much time has passed: 90s, 10m, 1.5h")
+    when.add_argument("--at", type=point_in_time, help="do not deliver it before a time: 2026-12-01T08:00Z")
+    add("--priority", type=priority, help="0 to 9; requests with a higher one are delivered first (default: 4)")
     add("--no-confirm", action="store_true", help="do not wait for confirmations, as with a C broker")
     add("--version", action="version", version=f"alas {__version__}")
     return result
@@ -114,6 +120,18 @@ def positive_milliseconds(text: str) -> int:
     if not milliseconds(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds from 1 on")
     return int(text)
+
+
+def terms_of(options: argparse.Namespace) -> SendTerms:
+    """Return the terms of the request that the options give."""
+    terms: SendTerms = {}
+    if options.delay is not None:
+        terms["delay"] = options.delay
+    if options.at is not None:
+        terms["at"] = options.at
+    if options.priority is not None:
+        terms["priority"] = options.priority
+    return terms
 
 
 def main(arguments: list[str]) -> None:
@@ -202,7 +220,9 @@ class Sending:
 
     async def _send_plain(self, content: bytes) -> Outcome:
         try:
-            self._client.send_for(self._options.address, self._options.subject, content, trace=self._trace)
+            self._client.send_for(
+                self._options.address, self._options.subject, content, trace=self._trace, **terms_of(self._options)
+            )
         except errors.AlaskaError as error:
             await self._client.close(timeout=self._timeout)
             return _unsent(error)
@@ -218,7 +238,9 @@ class Sending:
         try:
             tracker = new_tracker()
             options = self._options
-            self._client.send_for(options.address, options.subject, content, tracker=tracker, trace=self._trace)
+            self._client.send_for(
+                options.address, options.subject, content, tracker=tracker, trace=self._trace, **terms_of(options)
+            )
         except errors.AlaskaError as error:
             return _unsent(error)
         try:
@@ -228,8 +250,10 @@ class Sending:
             return Outcome(os.EX_UNAVAILABLE, text)
         if first.is_final:
             return _outcome(first)
-        if first.reason == NOBODY_OFFERS:
-            return Outcome(0, "Sent! The broker has it, and nobody offers the service yet.")
+        is_later = bool(self._options.delay) or self._options.at is not None
+        if is_later or first.reason == NOBODY_OFFERS:
+            what = "delivers it later" if is_later else "nobody offers the service yet"
+            return Outcome(0, f"Sent! The broker has it, and {what}.")
         try:
             return _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
         except DeferredTimeout:
