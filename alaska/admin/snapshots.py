@@ -305,7 +305,10 @@ class WorkerOverview(Snapshot, frozen=True, kw_only=True):
 
 
 class Running(Snapshot, frozen=True, kw_only=True):
-    """A request that a slot of a worker has taken; ``received`` is when the worker got it, ``since`` the broker."""
+    """A request that a slot of a worker has taken; ``received`` is when the worker got it, ``since`` the broker.
+
+    ``progress`` is the fraction from 0 to 1 that its script has told last, if any.
+    """
 
     tracker: str
     service: str
@@ -317,6 +320,18 @@ class Running(Snapshot, frozen=True, kw_only=True):
     octets: int
     received: float | None
     since: float | None
+    progress: float | None = None
+    progress_text: str = ""
+
+
+class Progress(Snapshot, frozen=True, kw_only=True):
+    """How far the script of a running request is: a fraction from 0 to 1, and a text."""
+
+    service: str
+    subject: str
+    since: float | None
+    fraction: float
+    text: str
 
 
 class Script(Snapshot, frozen=True, kw_only=True):
@@ -341,14 +356,19 @@ class Summary(Snapshot, frozen=True, kw_only=True):
 
     overview: WorkerOverview
     scripts: list[Script] = []
+    progress: list[Progress] = []
 
 
 class Worker(Snapshot, frozen=True, kw_only=True):
-    """A worker as its broker knows it; ``client`` is the number of its session, ``told`` when it sent ``overview``."""
+    """A worker as its broker knows it; ``client`` is the number of its session, ``told`` when it sent ``overview``.
+
+    ``progress`` has some of its running requests: those whose scripts tell how far they are.
+    """
 
     client: int
     told: float
     overview: WorkerOverview
+    progress: list[Progress] = []
 
 
 # Answers to operations

@@ -10,6 +10,7 @@ from alaska.access import Verb
 from alaska.broker.access import Permitted
 from alaska.broker.answers import Answers
 from alaska.broker.flow_control import PROOF_MESSAGES, PROOF_OCTETS, REPLY_OCTETS, Flow
+from alaska.broker.progress import Report
 from alaska.interfaces import IRouter
 from alaska.message import Message, QueueKind
 from alaska.mlm.batch import Outgoing
@@ -45,8 +46,10 @@ class Client:
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
       ``missed``: some offers and readers that were refused, or ended by new rules.
     - ``number`` identifies the session for administrators, ``opened_at`` is when it began.
-    - ``reads_batches``, ``has_properties``: what the client has announced (docs/protocol.md, section 7). ``outgoing``:
-      what the broker has for it in this iteration of the event loop; None if the client gets single messages.
+    - ``progress``: what it has told about some of its unconfirmed deliveries (:mod:`alaska.broker.progress`).
+    - ``reads_batches``, ``has_properties``, ``takes_progress``, ``takes_cancel``: what the client has announced
+      (docs/protocol.md, section 7). ``outgoing``: what the broker has for it in this iteration of the event loop; None
+      if the client gets single messages.
     """
 
     __slots__ = (
@@ -75,10 +78,13 @@ class Client:
         "outgoing",
         "peer",
         "permitted",
+        "progress",
         "reads_batches",
         "refusals",
         "router",
         "stream",
+        "takes_cancel",
+        "takes_progress",
         "unconfirmed",
         "user",
     )
@@ -116,9 +122,10 @@ class Client:
         self.stream: bytes | None = None
         self.leases: dict[Lease, Message] = {}
         self.last_lease = 0
+        self.progress: dict[Lease, Report] = {}
         self.login = ""
         """What identifies the password or key with which the connection was accepted; empty without security."""
-        self.reads_batches = self.has_properties = False
+        self.reads_batches = self.has_properties = self.takes_progress = self.takes_cancel = False
         self.outgoing: Outgoing | None = None
         self.unconfirmed = 0
         """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
@@ -152,6 +159,8 @@ class Client:
         """Take over what the client has announced when it opened."""
         self.reads_batches = b"batch" in can
         self.has_properties = b"properties" in can
+        self.takes_progress = self.has_properties and b"progress" in can
+        self.takes_cancel = self.has_properties and b"cancel" in can
 
     def add_credit(self, amount: int, most: int) -> None:
         """Add to the credit, which is then at most ``most``; from now on this is a credit client."""
@@ -284,6 +293,8 @@ class Client:
         message = self.leases.pop(lease, None)
         if message is not None:
             self.unconfirmed -= message.size + LEASE_OCTETS
+            if self.progress:
+                self.progress.pop(lease, None)
             if self.answers is not None and message.queue.kind is QueueKind.SERVICE:
                 self.answers.ended(message.sender)
         return message
@@ -291,6 +302,7 @@ class Client:
     def release_all(self) -> dict[Lease, Message]:
         """Remove and return all unconfirmed deliveries, by lease, oldest first."""
         leases, self.leases = self.leases, {}
+        self.progress = {}
         if self.answers is not None:
             for message in leases.values():
                 if message.queue.kind is QueueKind.SERVICE:

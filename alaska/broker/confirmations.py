@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alaska.broker.clients import Clients
+from alaska import errors
+from alaska.broker.clients import Client, Clients, Lease
+from alaska.broker.progress import Report
 from alaska.message import Message
 from alaska.mlm import commands as mlm
+from alaska.mlm.progress import read_progress
 
 
 class Confirmations:
@@ -28,12 +31,37 @@ class Confirmations:
         ``error`` is the value of the property with the whole text of the reason, or None.
         """
         if message.is_tracked:
-            # Routing ids from before a restart or of another broker are not valid: another client may have them here.
-            is_later = message.position > self._restored_upto
-            origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
-            sender = self._clients.by_origin(origin) or self._clients.by_address(message.sender)
+            sender = self._sender_of(message)
             if sender is None:
                 self.untold(message.position, status)
             elif sender.credit is not None:
                 properties: mlm.Properties = {"error": error} if error is not None and sender.has_properties else {}
                 sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason, properties))
+
+    def take_progress(self, client: Client, lease: Lease | None, reason: bytes, now: float) -> bool:
+        """Take over what a client has told about one of its deliveries, and tell the sender.
+
+        Return False if it has no such delivery, or the reason is not valid.
+        """
+        message = None if lease is None else client.leases.get(lease)
+        progress = read_progress(reason)
+        if lease is None or message is None or progress is None:
+            return False
+        report = client.progress.get(lease)
+        if report is None:
+            report = client.progress[lease] = Report(progress, now)
+        if report.may_pass_on(progress, now):
+            self._send_progress(message, reason)
+        return True
+
+    def _send_progress(self, message: Message, reason: bytes) -> None:
+        """Tell the sender of a tracked message how far it is, if the sender understands that and reads what it gets."""
+        sender = self._sender_of(message) if message.is_tracked else None
+        if sender is not None and sender.credit is not None and sender.takes_progress and not sender.flow.is_stalled:
+            sender.send(mlm.Confirm(message.sent_as or message.tracker, errors.PROGRESS, reason))
+
+    def _sender_of(self, message: Message) -> Client | None:
+        # Routing ids from before a restart or of another broker are not valid: another client may have them here.
+        is_later = message.position > self._restored_upto
+        origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
+        return self._clients.by_origin(origin) or self._clients.by_address(message.sender)

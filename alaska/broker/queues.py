@@ -270,6 +270,8 @@ class Queues:
     def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
         """Carry out a client's confirmation; return False if there is no such unconfirmed delivery."""
         lease = to_number(command.properties.get("lease")) if client.has_properties else command.tracker
+        if command.status_code == errors.PROGRESS and client.takes_progress:
+            return self._confirmations.take_progress(client, lease, command.status_reason, now)
         message = None if lease is None else client.settle(lease)
         if message is None:
             return False

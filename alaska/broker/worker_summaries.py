@@ -16,6 +16,8 @@ MOST_WORKERS = 1000
 """The maximum number of workers whose summaries are kept."""
 MOST_SCRIPTS = 100
 """The maximum number of scripts of one worker, and of different scripts of all workers together ten times as many."""
+MOST_PROGRESS = 100
+"""The maximum number of running requests of one worker whose progress is shown."""
 MIN_SECONDS = 0.5
 """A summary that follows another one of the same worker sooner is ignored."""
 MOST_REASONS = 32
@@ -47,6 +49,8 @@ class WorkerSummaries:
             summary = _DECODER.decode(content)
         except (msgspec.DecodeError, RecursionError):
             return False
+        if len(summary.progress) > MOST_PROGRESS:
+            return False
         if len(summary.scripts) > MOST_SCRIPTS or any(len(each.errors) > MOST_REASONS for each in summary.scripts):
             return False
         self._known[client.number] = now, summary
@@ -68,7 +72,10 @@ class WorkerSummaries:
 
         def show(key: Key) -> Worker | None:
             known = self._known.get(key[0])
-            return None if known is None else Worker(client=key[0], told=time(known[0]), overview=known[1].overview)
+            if known is None:
+                return None
+            told_at, summary = known
+            return Worker(client=key[0], told=time(told_at), overview=summary.overview, progress=summary.progress)
 
         keys: list[Key] = [(number,) for number in self._known if is_wanted(number)]
         return (yield from page_of(keys, query, (int,), show))

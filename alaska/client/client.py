@@ -37,7 +37,9 @@ from alaska.client.delivery import (
     Confirmation,
     Delivery,
     Headers,
+    Progress,
     Text,
+    check_function,
     to_frames,
     to_milliseconds,
     to_number,
@@ -54,6 +56,7 @@ from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.listener import Delivered
+from alaska.mlm.progress import read_progress, write_progress
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.replay import ReaderStart
 from alaska.traces.context import TraceContext, add_to
@@ -61,7 +64,7 @@ from alaska.traces.context import TraceContext, add_to
 if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
     from alaska.traces.spans import Spans
 
-__all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]
+__all__ = ["Client", "Confirmation", "Delivery", "Progress", "to_octets", "to_text"]
 
 DEAD_LETTER_SERVICE = "alaska.letters"
 ADMIN_SERVICE = b"alaska.admin"
@@ -82,7 +85,8 @@ class Client(SendingClient):
 
     With ``credit``, even 0, this is a credit client: the broker delivers no more than that and what
     :meth:`give_credit` adds, the program must confirm each delivery with :meth:`confirm`, and ``confirmed`` is called
-    with the status of messages that were sent with a tracker. With a C broker all this has no effect. A client without
+    with the status of messages that were sent with a tracker. ``progressed`` is called with the progress of such
+    messages, where workers tell it. With a C broker all this has no effect. A client without
     ``credit`` that calls :meth:`ask` gets its deliveries without limit, and confirms each automatically on arrival.
 
     ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
@@ -100,6 +104,7 @@ class Client(SendingClient):
         deliver: Callable[[Delivery], None] | None = None,
         credit: int | None = None,
         confirmed: Callable[[Confirmation], None] | None = None,
+        progressed: Callable[[Progress], None] | None = None,
         network: INetwork | None = None,
         reactor: Reactor | None = None,
         most_messages: int = MOST_MESSAGES,
@@ -107,9 +112,8 @@ class Client(SendingClient):
         acts_for: Text = "",
         spans: Spans | None = None,
     ) -> None:
-        for call in (deliver, confirmed):
-            if call is not None and not callable(call):
-                raise TypeError(f"deliver and confirmed must be functions, not {type(call).__name__}")
+        for call in (deliver, confirmed, progressed):
+            check_function(call, "deliver, confirmed and progressed")
         credentials = username, password, curve
         super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
         self._spans = None if spans is None else spans.of_client(endpoint, self.address)
@@ -120,7 +124,7 @@ class Client(SendingClient):
         self._has_queue = deliver is None
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
-        self._trackers = Trackers(to_octets(address), self._machine.fence)
+        self._trackers = Trackers(to_octets(address), self._machine.fence, progressed)
         self._reply_credit = ReplyCredit(self._machine, self._trackers)
         if credit is not None:
             self.give_credit(credit)
@@ -204,6 +208,7 @@ class Client(SendingClient):
         expiry: float | None = None,
         needs_offer: bool = True,
         trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
@@ -215,17 +220,19 @@ class Client(SendingClient):
 
         ``tracker`` replaces the generated one, and no other pending request may have it. The request expires after
         ``timeout``, or after ``expiry`` seconds if that is given; 0: never. Without ``needs_offer``, a request for a
-        service that nobody offers yet waits as well.
+        service that nobody offers yet waits as well. ``progress`` is called whenever the script that serves the request
+        tells how far it is.
         """
+        check_function(progress, "progress")
         tracker = to_text(to_octets(tracker)) or new_tracker()
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         expires = to_milliseconds(timeout if expiry is None else expiry)
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
         if self._spans is None:
-            return self._ask_with(command, timeout, needs_offer, trace)
+            return self._ask_with(command, timeout, needs_offer, trace, progress)
         span = self._spans.send(command, trace)
         try:
-            asked = self._ask_with(command, timeout, needs_offer, span.context)
+            asked = self._ask_with(command, timeout, needs_offer, span.context, progress)
         except Exception as error:
             span.end(error)
             raise
@@ -235,7 +242,12 @@ class Client(SendingClient):
         return asked
 
     def _ask_with(
-        self, command: mlm.ServiceSend, timeout: float, needs_offer: bool, trace: TraceContext | None
+        self,
+        command: mlm.ServiceSend,
+        timeout: float,
+        needs_offer: bool,
+        trace: TraceContext | None,
+        progress: Callable[[Progress], None] | None,
     ) -> Deferred[Delivery]:
         if trace is not None:
             add_to(command.properties, trace)
@@ -245,6 +257,7 @@ class Client(SendingClient):
         self._machine.send(command)
         self._reply_credit.sent_request()
         tracker = to_text(command.tracker)
+        self._trackers.watch(tracker, progress)
         asked = self._trackers.ask(tracker, command.subject, needs_offer).addTimeout(timeout, self._reactor)
         return asked.addBoth(self._reply_credit.ended_request)
 
@@ -307,6 +320,23 @@ class Client(SendingClient):
         if octets or lease is not None:
             self._machine.confirm(octets, status, why, session, lease)
 
+    def report_progress(self, delivery: Delivery, fraction: float, text: Text = "") -> None:
+        """Tell the sender of an unconfirmed delivery how far the work is: a part from 0 to 1, and at most 240 octets.
+
+        It arrives if broker and sender can understand it. The broker passes on at most 5 in a second for each delivery,
+        after the first 5 at once.
+
+        :raises ValueError: the fraction is out of range.
+        """
+        reason = write_progress(fraction, to_octets(text))
+        if delivery.lease is not None:
+            self.send_progress(reason, delivery.session, delivery.lease)
+
+    def send_progress(self, reason: bytes, session: int, lease: int) -> None:
+        """Do as :meth:`report_progress`, with the result of :func:`alaska.mlm.progress.write_progress`."""
+        if "progress" in self.capabilities:
+            self._machine.confirm(b"", errors.PROGRESS, reason, session, lease)
+
     def __aiter__(self) -> Client:
         return self
 
@@ -342,6 +372,10 @@ class Client(SendingClient):
         if not command.tracker and command.status_code == errors.RESOURCE_LOCKED and command.properties:
             self._readers.taken_over(command)
             self.refused_unasked(errors.Refused(to_text(reason), command.status_code))
+            return
+        if command.status_code == errors.PROGRESS:
+            if (progress := read_progress(reason)) is not None:
+                self._trackers.progressed(Progress(to_text(command.tracker), progress.fraction, to_text(progress.text)))
             return
         confirmation = Confirmation(to_text(command.tracker), command.status_code, to_text(reason))
         self._trackers.confirmed(confirmation)

@@ -71,6 +71,15 @@ def to_properties(headers: Headers | None) -> mlm.Properties:
     return of_headers(named)
 
 
+def check_function(call: object, what: str) -> None:
+    """Check that an optional argument is a function; ``what`` is its name in errors.
+
+    :raises TypeError: it is something else.
+    """
+    if call is not None and not callable(call):
+        raise TypeError(f"{what} must be functions, not {_kind(call)}")
+
+
 def to_number(value: int, most: int, what: str) -> int:
     """Return an integer from 0 to ``most``; ``what`` is its name in errors.
 
@@ -188,6 +197,14 @@ class Delivery(NamedTuple):
     def content(self) -> tuple[bytes, ...]:
         """The frames, as the sender sent them."""
         return self.command.content
+
+
+class Progress(NamedTuple):
+    """How far a message is that was sent with a tracker: the part of the work that is done, from 0 to 1, and a text."""
+
+    tracker: str
+    fraction: float
+    text: str
 
 
 class Confirmation(NamedTuple):

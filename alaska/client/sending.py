@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from twisted.internet.defer import Deferred
 
 from alaska import errors
 from alaska.client.connection import Connection
-from alaska.client.delivery import Confirmation, Headers, Text, to_frames, to_milliseconds, to_octets, to_properties
+from alaska.client.delivery import (
+    Confirmation,
+    Headers,
+    Progress,
+    Text,
+    check_function,
+    to_frames,
+    to_milliseconds,
+    to_octets,
+    to_properties,
+)
 from alaska.client.terms import SendTerms, to_terms
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.mlm import commands as mlm
@@ -169,13 +180,19 @@ class SendingClient(Connection):
         timeout: float = 0.0,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
         **terms: Unpack[SendTerms],
     ) -> Deferred[Confirmation]:
-        """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`."""
+        """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`.
+
+        ``progress`` is called whenever the worker tells how far the request is.
+        """
+        check_function(progress, "progress")
         tracker = self._new_tracker()
         self.send_for(
             service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
         )
+        self._trackers.watch(tracker, progress)
         return self._trackers.track(tracker)
 
     def _new_tracker(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from alaska import errors
-from alaska.client.delivery import Confirmation, Delivery, to_octets
+from alaska.client.delivery import Confirmation, Delivery, Progress, to_octets
 from alaska.mlm import commands as mlm
 
 NOBODY_OFFERS = "offers=0"
@@ -25,13 +25,17 @@ class Trackers:
 
     The confirmation of a request may arrive before its reply, which another connection may have sent, or which is
     queued behind other mail. So a request ends without a reply only after a round trip to the broker, started by
-    ``fence``, during which no mail arrived.
+    ``fence``, during which no mail arrived. ``progressed`` is called with the progress of each message.
     """
 
-    def __init__(self, address: bytes, fence: Callable[[], int]) -> None:
+    def __init__(
+        self, address: bytes, fence: Callable[[], int], progressed: Callable[[Progress], None] | None = None
+    ) -> None:
         self._address = address
         self._fence = fence
+        self._progressed = progressed
         self._tracked: dict[str, Deferred[Confirmation]] = {}
+        self._watched: dict[str, Callable[[Progress], None]] = {}
         self._replies: dict[str, tuple[Deferred[Delivery], bytes]] = {}
         # The requests that wait although nobody offers their service.
         self._patient: set[str] = set()
@@ -56,18 +60,30 @@ class Trackers:
             self._patient.add(tracker)
         return asked
 
+    def watch(self, tracker: str, progressed: Callable[[Progress], None] | None) -> None:
+        """Call a function with the progress of a pending message, until that has ended."""
+        if progressed is not None:
+            self._watched[tracker] = progressed
+
+    def progressed(self, progress: Progress) -> None:
+        """Process the progress of a message."""
+        for call in (self._watched.get(progress.tracker), self._progressed):
+            if call is not None:
+                call(progress)
+
     @property
     def awaited_replies(self) -> int:
         """The number of awaited replies."""
         return len(self._replies)
 
     def _forget(self, tracker: str) -> None:
-        for pending in (self._tracked, self._replies, self._ending):
+        for pending in (self._tracked, self._replies, self._ending, self._watched):
             pending.pop(tracker, None)
         self._patient.discard(tracker)
 
     def _end(self, tracker: str) -> tuple[Deferred[Delivery], bytes]:
         self._ending.pop(tracker, None)
+        self._watched.pop(tracker, None)
         self._patient.discard(tracker)
         return self._replies.pop(tracker)
 
@@ -75,6 +91,7 @@ class Trackers:
         """Process a confirmation from the broker."""
         tracker = confirmation.tracker
         if tracker in self._tracked and confirmation.is_final:
+            self._watched.pop(tracker, None)
             self._tracked.pop(tracker).callback(confirmation)
         if tracker not in self._replies:
             return
@@ -118,4 +135,5 @@ class Trackers:
         """Return all pending Deferreds, and forget them."""
         pending: list[Deferred[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._replies.values())]
         self._tracked, self._replies, self._ending, self._patient = {}, {}, {}, set()
+        self._watched.clear()
         return pending

@@ -19,7 +19,7 @@ from twisted.internet.task import react
 from alaska import __version__, errors
 from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
-from alaska.client.delivery import MOST_MILLISECONDS, Confirmation
+from alaska.client.delivery import MOST_MILLISECONDS, Confirmation, Progress
 from alaska.client.terms import SendTerms
 from alaska.client.trackers import NOBODY_OFFERS, new_tracker
 from alaska.commands import streams
@@ -100,6 +100,11 @@ def parser() -> Parser:
     when.add_argument("--delay", type=duration, help="do not deliver it before so much time has passed: 90s, 10m, 1.5h")
     when.add_argument("--at", type=point_in_time, help="do not deliver it before a time: 2026-12-01T08:00Z")
     add("--priority", type=priority, help="0 to 9; requests with a higher one are delivered first (default: 4)")
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="print to the standard error how far the script is, while --wait lasts (default: on a terminal)",
+    )
     add("--no-confirm", action="store_true", help="do not wait for confirmations, as with a C broker")
     add("--version", action="version", version=f"alas {__version__}")
     return result
@@ -201,6 +206,7 @@ class Sending:
             password=credentials.password,
             curve=credentials.curve,
             confirmed=self._confirmed,
+            progressed=self._progressed,
             network=network,
             reactor=reactor,
         )
@@ -258,6 +264,10 @@ class Sending:
             return _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
         except DeferredTimeout:
             return Outcome(0, "Sent! The broker has it.")
+
+    def _progressed(self, progress: Progress) -> None:
+        if sys.stderr.isatty() if self._options.progress is None else self._options.progress:
+            streams.write_line(f"alas: {progress.fraction:.0%} {printable(progress.text)}".rstrip(), sys.stderr)
 
     def _confirmed(self, confirmation: Confirmation) -> None:
         if not self._stored.called:

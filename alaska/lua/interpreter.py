@@ -249,8 +249,8 @@ class _Interpreter:
         # Each call into Lua releases the GIL and acquires it again, so the frequent case makes no further call.
         if values is not None and values[0] == _COMPLETE:
             _, _, output, _, *fields = values
-            sends, log, marks, verdict = results_of(fields)
-            return Outcome(sends, output, log=log, memory=memory, marks=marks, verdict=verdict)
+            sends, log, marks, verdict, progress = results_of(fields)
+            return Outcome(sends, output, log=log, memory=memory, marks=marks, verdict=verdict, progress=progress)
         self._lua.set_max_memory(0)
         outcome = self._outcome(self._recover() if values is None else values)
         self._lua.set_max_memory(self._limit, total=True)
@@ -320,9 +320,9 @@ class _Interpreter:
         error = None if message is None else self._script_error(message)
         while len(fields) < count:
             fields.extend(self._next_values(len(fields)))
-        sends, log, marks, verdict = results_of(fields)
+        sends, log, marks, verdict, progress = results_of(fields)
         self._release()
-        return Outcome(sends, output, error, log=log, marks=marks, verdict=verdict)
+        return Outcome(sends, output, error, log=log, marks=marks, verdict=verdict, progress=progress)
 
     def _script_error(self, message: bytes, cls: type[ScriptError] = ScriptError) -> ScriptError:
         if len(message) > _MAX_MESSAGE_OCTETS:

@@ -147,6 +147,7 @@ class Outcome:
     script finished. ``seconds`` is the run time. ``memory`` is the memory in use at the end, in octets; 0 for a script
     without messages and output. ``marks`` are what the script adds to the span of its run. ``verdict`` is how it has
     ended its run, if it did so, and ``header`` that of the script, if it matters for what becomes of the request.
+    ``progress`` is the newest that it has told: the fraction, a space, and a text; or empty.
     """
 
     sends: tuple[Send, ...] = ()
@@ -159,6 +160,7 @@ class Outcome:
     marks: tuple[Mark, ...] = ()
     verdict: Verdict | None = None
     header: Header | None = None
+    progress: bytes = b""
 
 
 Call = Callable[[Request, bytes], bytes]

@@ -13,6 +13,7 @@ _LOG = b"log"
 _PRINT = b"print"
 _MARK = b"mark"
 _VERDICT = b"verdict"
+_PROGRESS = b"progress"
 _HEADERS = b"+headers"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
 _WITH_HEADERS = {name + _HEADERS: kind for name, kind in _KINDS.items()}
@@ -26,17 +27,18 @@ def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
     if values[0] != PARTIAL:
         assert values[0] in SCRIPT_OPERATIONS, values[0]
         return values
-    sends, log, marks, _ = results_of(list(values[1:]))
-    return PARTIAL, OUTCOMES.encode(Outcome(sends, log=log, marks=marks))
+    sends, log, marks, _, progress = results_of(list(values[1:]))
+    return PARTIAL, OUTCOMES.encode(Outcome(sends, log=log, marks=marks, progress=progress))
 
 
 class Results(NamedTuple):
-    """The messages, log lines and marks of a script, and its verdict, if it has given one."""
+    """The messages, log lines and marks of a script, its verdict, if it has given one, and its newest progress."""
 
     sends: tuple[Send, ...]
     log: tuple[LogLine, ...]
     marks: tuple[Mark, ...]
     verdict: Verdict | None
+    progress: bytes = b""
 
 
 def results_of(values: list[Any]) -> Results:
@@ -45,6 +47,7 @@ def results_of(values: list[Any]) -> Results:
     log: list[LogLine] = []
     marks: list[Mark] = []
     verdict: Verdict | None = None
+    progress = b""
     start = 0
     while start < len(values):
         kind, topic, subject, sender, count = values[start : start + _FIELDS_OF_A_SEND]
@@ -59,6 +62,8 @@ def results_of(values: list[Any]) -> Results:
             marks.append(Mark(topic, float(subject), tuple(zip(frames[::2], frames[1::2], strict=True))))
         elif kind == _VERDICT:
             verdict = Verdict(VerdictKind(topic.decode()), float(subject) if subject else None, frames[0])
+        elif kind == _PROGRESS:
+            progress = topic + b" " + subject
         elif kind in _KINDS:
             sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
         else:
@@ -67,4 +72,4 @@ def results_of(values: list[Any]) -> Results:
             names, values_of = frames[content + 1 :: 2], frames[content + 2 :: 2]
             headers = tuple(zip(names, values_of, strict=True))
             sends.append(Send(_WITH_HEADERS[kind], topic, subject, frames[:content], sender, headers))
-    return Results(tuple(sends), tuple(log), tuple(marks), verdict)
+    return Results(tuple(sends), tuple(log), tuple(marks), verdict, progress)

@@ -307,7 +307,8 @@ class ClientMachine:
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Confirm) -> None:
-        self._unconfirmed.confirmed(command.tracker)
+        if command.status_code != errors.PROGRESS:
+            self._unconfirmed.confirmed(command.tracker)
         self._listener.confirmed(command)
 
     def _resume(self, command: mlm.Command | None) -> None:

@@ -103,12 +103,12 @@ class WorkerAdministration:
 
     def summary(self) -> bytes:
         """Return what the broker is told, of limited size."""
-        scripts = self.snapshots.all_scripts()
+        scripts, progress = self.snapshots.all_scripts(), self.snapshots.progress()
         while True:
-            told = msgspec.json.encode(shown.Summary(overview=self.overview(), scripts=scripts))
-            if len(told) <= MOST_SUMMARY_OCTETS or not scripts:
+            told = msgspec.json.encode(shown.Summary(overview=self.overview(), scripts=scripts, progress=progress))
+            if len(told) <= MOST_SUMMARY_OCTETS or not (scripts or progress):
                 return told
-            scripts = scripts[: len(scripts) // 2]
+            scripts, progress = scripts[: len(scripts) // 2], progress[: len(progress) // 2]
 
 
 class SummarySender:

@@ -18,6 +18,7 @@ from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
 from alaska.worker.partial_results import PartialResults
 from alaska.worker.plans import Again, Plans
+from alaska.worker.progress import ProgressReports
 from alaska.worker.reports import Reporter
 from alaska.worker.request_log import RequestLog
 from alaska.worker.retries import Retries
@@ -45,12 +46,14 @@ class Outcomes:
         partial: PartialResults,
         submit: Callable[[Request], None],
         intake: Callable[[], Intake],
+        progress: ProgressReports,
     ) -> None:
         self._outbox = outbox
         self._measures = outbox.measures
         self._partial = partial
         self._submit = submit
         self._intake = intake
+        self._progress = progress
         self.tracing: RunTracing | None = None
         self._retries = Retries(reactor, self._run_again)
         self._plans = Plans(settings)
@@ -76,6 +79,8 @@ class Outcomes:
             outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
         else:
             self._measures.note_run(request, outcome, monotonic())
+        if outcome.progress or self._progress:
+            self._progress.ended(request, outcome.progress)
         try:
             self._process(request, outcome)
         except Exception:  # In any case the request must be confirmed, or it would stay with this worker.

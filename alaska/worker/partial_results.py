@@ -37,14 +37,20 @@ class PartialResults:
     """Processes the partial results of running requests.
 
     ``call_in_reactor`` makes a call in the reactor, before the end of the request that the calling thread runs.
+    ``progressed`` is called there with the progress of requests.
     """
 
     def __init__(
-        self, reactor: IReactorFromThreads, call_in_reactor: Callable[[Callable[[], None]], None], process: Process
+        self,
+        reactor: IReactorFromThreads,
+        call_in_reactor: Callable[[Callable[[], None]], None],
+        process: Process,
+        progressed: Callable[[Request, bytes], None] = lambda _request, _text: None,
     ) -> None:
         self._reactor = reactor
         self._call_in_reactor = call_in_reactor
         self._process = process
+        self._progressed = progressed
         # By object id: a request stays the same object from its delivery to its end.
         self._summaries: dict[int, Summary] = {}
         self._has_sent: set[int] = set()
@@ -71,6 +77,8 @@ class PartialResults:
     # In the reactor
 
     def _process_partial(self, request: Request, outcome: Outcome) -> None:
+        if outcome.progress:
+            self._progressed(request, outcome.progress)
         summary = self._summaries.setdefault(id(request), Summary())
         summary.error = self._process(request, outcome, summary.senders.add) or summary.error
         if outcome.marks:

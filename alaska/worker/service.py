@@ -39,6 +39,7 @@ from alaska.worker.outbox import Outbox
 from alaska.worker.outcomes import Outcomes
 from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
+from alaska.worker.progress import ProgressReports
 from alaska.worker.requester import Requester
 from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState, connection_of
@@ -90,8 +91,11 @@ class WorkerService(OperatedService):
         self._recording = recording
         self.measures = WorkerMeasures()
         self._outbox = Outbox(settings, self._senders, Output(), self.measures)
-        self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process)
-        self._outcomes = Outcomes(reactor, settings, self._outbox, self._partial, self._submit, lambda: self.intake)
+        self._progress = ProgressReports(reactor, self._tell_progress)
+        self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process, self._progress.add)
+        self._outcomes = Outcomes(
+            reactor, settings, self._outbox, self._partial, self._submit, lambda: self.intake, self._progress
+        )
         finished = self._outcomes.finished
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
         self._intake: Intake | None = None
@@ -239,11 +243,16 @@ class WorkerService(OperatedService):
             resume=self.resume,
             size=self._settings.pool_size,
             connection=lambda: connection_of(self._client, self._intake),
+            progress=self._progress,
         )
 
     def _call_in_reactor(self, call: Callable[[], None]) -> None:
         """Make a call in the reactor, before the end of the request that the calling thread runs."""
         self._pool.tell(call)
+
+    def _tell_progress(self, request: Request, reason: bytes) -> None:
+        if self._client is not None and request.lease is not None:
+            self._client.send_progress(reason, request.session, request.lease)
 
     def _new_runner(self) -> Runner:
         assert self._call is not None, "the service is not started"
@@ -295,6 +304,7 @@ class WorkerService(OperatedService):
         service = self._settings.service_address.encode("utf-8", "surrogateescape")
         await finish_scripts(self._reactor, self._pool, self._requester, service, self._stop_seconds)
         self._watchdog.stop()
+        self._progress.stop()
         await self._requester.close()
         settled = self._intake.settle() if self._intake is not None else succeed(None)
         # Settling needs the senders, and ends at the latest when they close, which has a timeout.

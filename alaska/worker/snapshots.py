@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import alaska
 from alaska.admin import measured
@@ -20,9 +21,12 @@ from alaska.lua.request import Request
 from alaska.pool.pool import AnyPool
 from alaska.worker.intake import Intake
 from alaska.worker.measures import ScriptMeasures, WorkerMeasures
+from alaska.worker.progress import ProgressReports
 
 OTHERS = b""
 """The name of all scripts together that are not measured separately."""
+MOST_PROGRESS = 20
+"""The maximum number of requests whose progress the broker is told in a summary."""
 MOST_RUNNING = 10_000
 """The maximum number of requests that are looked at; a slot takes a few at a time."""
 
@@ -42,6 +46,7 @@ class WorkerState:
     resume: Callable[[], None]
     size: int
     connection: Callable[[], measured.ConnectionState | None] = lambda: None
+    progress: ProgressReports | None = None
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.time)
@@ -134,6 +139,7 @@ class WorkerSnapshots:
     def _running(self, request: Request) -> shown.Running:
         state = self._state
         has_arrived = not math.isinf(request.arrived)
+        progress = None if state.progress is None else state.progress.of(request)
         return shown.Running(
             tracker=to_text(request.tracker),
             service=to_text(request.address),
@@ -145,7 +151,23 @@ class WorkerSnapshots:
             octets=request.octets,
             received=state.wall() - state.monotonic() + request.arrived if has_arrived else None,
             since=request.since / 1000 if request.since else None,
+            progress=None if progress is None else progress.fraction,
+            progress_text="" if progress is None else to_text(progress.text),
         )
+
+    def progress(self) -> list[shown.Progress]:
+        """Return the progress of some of the requests whose scripts tell it."""
+        reports = islice(self._state.progress or (), MOST_PROGRESS)
+        return [
+            shown.Progress(
+                service=to_text(request.address),
+                subject=to_text(request.subject),
+                since=request.since / 1000 if request.since else None,
+                fraction=progress.fraction,
+                text=to_text(progress.text),
+            )
+            for request, progress in reports
+        ]
 
     def scripts(self, query: Query) -> Work[shown.Page[shown.Script]]:
         """Return a page of the scripts that have run."""

@@ -179,6 +179,16 @@ class RequestTests(RequestsCase):
         self.assertEqual(self.post("/api/v1/services/s/x", "Alaska-Tracker: T-1").status, 202)
         self.assertEqual(self.get("T-1").json["state"], "running")
 
+    def test_progress(self) -> None:
+        """What the script has told last of how far it is, is shown."""
+        client, got = self.slow_worker()
+        self.post("/api/v1/services/s/x", "Alaska-Tracker: T-1")
+        self.assertNotIn("progress", self.get("T-1").json)
+        client.report_progress(got[0], 0.25, "a quarter")
+        self.pass_time(0.1)
+        found = self.get("T-1").json
+        self.assertEqual((found["progress"], found["progress_text"]), (0.25, "a quarter"))
+
     def test_client_leaves(self) -> None:
         """When the client disconnects, its request stays, and so does what becomes of it."""
         self.begin("POST", "/api/v1/services/s%2F1/x?wait=600", "Alaska-Tracker: T-1").drop()

@@ -97,6 +97,25 @@ class OurBrokerTests(OutcomeCase):
         self.pass_time(0.1)
         self.assertEqual(self.successResultOf(sent), (0, "Sent! The broker has it."))
 
+    def test_progress(self) -> None:
+        """With --progress, the progress of the script is printed to the standard error, and not without."""
+        self.start_broker()
+        taken: list[Delivery] = []
+        client = self.client("worker", taken.append, credit=10)
+        client.offer("default")
+        self.network.run()
+        printed = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        self.patch(sys, "stderr", printed)
+        for option in ("--progress", "--no-progress", "-w1000"):
+            sent = self.send(option)
+            self.network.run()
+            client.report_progress(taken[-1], 0.123, "so\nfar")
+            client.report_progress(taken[-1], 1)
+            client.confirm(taken[-1])
+            self.pass_time(0.1)
+            self.assertEqual(self.successResultOf(sent).status, 0)
+        self.assertEqual(printed.buffer.getvalue(), b"alas: 12% so\\nfar\nalas: 100%\n")
+
     def test_nobody_offers(self) -> None:
         """If nobody offers the service, this is reported at once."""
         self.start_broker()

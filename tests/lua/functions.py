@@ -194,6 +194,10 @@ ALASKA = Group(
             "the worker's log, with control characters escaped",
         ),
         Row(
+            "alaska.progress", SHORT, "told four times a second; 240 octets of text",
+            "the sender of this request, and administrators",
+        ),
+        Row(
             "alaska.trace.set alaska.trace.event", SHORT,
             "128 in one run; 16 attributes of an event; 1 KiB for each text", "the span of this run",
         ),

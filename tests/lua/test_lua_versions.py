@@ -33,6 +33,7 @@ TESTS = (
     "tests.lua.test_json",
     "tests.lua.test_key_values",
     "tests.lua.test_limits",
+    "tests.lua.test_progress",
     "tests.lua.test_slow_code",
     "tests.lua.test_loading",
     "tests.lua.test_metamethods",

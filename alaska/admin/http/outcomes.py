@@ -13,6 +13,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.python.failure import Failure
 
 from alaska.client import Delivery
+from alaska.client.delivery import Progress
 from alaska.errors import AlaskaError, NotConnected
 
 MOST_REQUESTS = 10_000
@@ -43,6 +44,9 @@ class Outcome:
     reply: Delivery | None = None
     """The reply, which may have no content; None if there is none yet, or it was dropped to save memory."""
     error: AlaskaError | None = None
+    progress: float | None = None
+    progress_text: str = ""
+    """What its script has told last of how far it is."""
     is_forgotten: bool = False
     asking: Deferred[None] | None = None
     _watchers: list[Deferred[None]] = field(default_factory=list)
@@ -51,6 +55,10 @@ class Outcome:
     def reply_octets(self) -> int:
         """The size of the reply."""
         return 0 if self.reply is None else sum(map(len, self.reply.content))
+
+    def take_progress(self, progress: Progress) -> None:
+        """Take over what its script has told."""
+        self.progress, self.progress_text = progress.fraction, progress.text
 
     def changed(self) -> Deferred[None]:
         """Return a Deferred that fires at the next change: the broker has the request, or it has ended."""

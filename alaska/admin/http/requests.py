@@ -48,7 +48,7 @@ class Progress(msgspec.Struct, omit_defaults=True):
 
     ``done``: its script has ended; ``reply_octets`` is the size of the reply, 0 if it has none, and null if it was
     dropped to save memory. ``failed``: ``mlm_status`` and ``reason`` say why. ``offers`` is how many workers offered
-    the service when the broker got the request.
+    the service when the broker got the request. ``progress``, from 0 to 1, is what its script has told last.
     """
 
     tracker: str
@@ -61,6 +61,8 @@ class Progress(msgspec.Struct, omit_defaults=True):
     reply_octets: int | None = None
     mlm_status: int | None = None
     reason: str = ""
+    progress: float | None = None
+    progress_text: str = ""
 
 
 class Gateway(Protocol):
@@ -123,6 +125,7 @@ class Requests:
                 tracker=tracker,
                 expiry=expiry,
                 needs_offer=False,
+                progress=outcome.take_progress,
                 **options,
             )
         except AlaskaError as error:
@@ -196,6 +199,8 @@ class Requests:
                 reply_octets=None if outcome.reply is None else outcome.reply_octets,
                 mlm_status=None if error is None else error.status,
                 reason="" if error is None else shown(str(error)),
+                progress=outcome.progress,
+                progress_text=shown(outcome.progress_text),
             )
         )
 

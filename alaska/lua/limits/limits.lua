@@ -260,6 +260,10 @@ local function check_own()
   if run.pending_since then
     now = limits.deliver_if_due(now)
   end
+  if run.has_progress then
+    limits.deliver_progress()
+    now = quick()
+  end
   return check_clock(now)
 end
 

@@ -2,7 +2,7 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, sending, asking, modules, tracing, verdicts = ...
+local run, settings, sending, asking, progress, modules, tracing, verdicts = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
@@ -249,7 +249,7 @@ function api.make()
     kv = { get = kv.get, set = kv.set, incr = kv.incr, ttl = kv.ttl, delete = kv.delete },
     log = { info = log.info, warn = log.warn, error = log.error },
     trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply,
-    request = asking.request, request_all = asking.request_all,
+    request = asking.request, request_all = asking.request_all, progress = progress.progress,
     retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
   }
 end

@@ -1,5 +1,5 @@
 -- Calls that wait for the worker's answer, among them requests to other services, one or several at once.
-local run, limits, questions, sending = ...
+local run, limits, questions, sending, progress = ...
 
 local error, type, next, rawget = error, type, next, rawget
 local floor, format, tonumber = math.floor, string.format, tonumber
@@ -13,6 +13,7 @@ local MAX_REQUESTS, MAX_FRAMES = 100, 250 -- of one call of `request_all`, and o
 local asking = {}
 
 local function check_answer(call, level, is_good, ...)
+  progress.waits()
   limits.check_time()
   if is_good == nil then
     return nil, (...)
@@ -30,6 +31,7 @@ function asking.ask(call, level, ...)
     error(call .. ' cannot wait for an answer here: within a function that is called by table.sort, string.gsub or a C '
       .. 'module', level)
   end
+  progress.waits()
   limits.deliver_before_wait()
   limits.check_time() -- the time limit includes waiting
   return check_answer(call, level, questions.ask(...))

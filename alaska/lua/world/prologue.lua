@@ -90,9 +90,11 @@ if settings.sandbox and limits.check then
   part 'bounds'(globals.libraries, limits, part, part_with_checks, guards, trace.record)
 end
 local tracing = part 'tracing'(run, limits, sending)
-local asking = part 'asking'(run, limits, questions, sending)
+local progress = part 'progress'(run, limits, sending)
+limits.deliver_progress = progress.deliver_if_due
+local asking = part 'asking'(run, limits, questions, sending, progress)
 local verdicts = part 'verdicts'(run, limits, sending)
-local api = part 'api'(run, settings, sending, asking, modules, tracing, verdicts)
+local api = part 'api'(run, settings, sending, asking, progress, modules, tracing, verdicts)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
@@ -162,6 +164,7 @@ local function begin()
   limits.begin()
   console.begin()
   sending.begin()
+  progress.begin()
   coroutines.begin()
   if guards then
     guards.begin()
@@ -201,6 +204,7 @@ local function conclude(thread, ok, value)
   if run.script.eager then
     sending.end_eager()
   end
+  progress.take()
   if ok and not run.ended_by and status(thread) == 'dead' then
     finish()
     -- A finalizer may have exceeded a limit.

@@ -35,7 +35,8 @@ local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octe
 -- is appended to its kind, and its frames are followed by the number of headers, and the name and value of each; the
 -- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log
 -- line is stored before it: 'print', '', '', '', 1, and the lines. For each mark of tracing.lua: 'mark', the event or '',
--- the time, '', and as frames names and values. For a verdict: 'verdict', its kind, the seconds or '', '', 1, and why. The worker already has the first `delivered` values; those up to
+-- the time, '', and as frames names and values. For a verdict: 'verdict', its kind, the seconds or '', '', 1, and why.
+-- For progress: 'progress', the fraction, the text. The worker already has the first `delivered` values; those up to
 -- `delivering` are being delivered.
 local values, count, delivered, delivering = {}, 0, 0, nil
 local delivered_at -- time of the last delivery
@@ -343,7 +344,7 @@ function sending.buffered_octets()
   return octets + logged
 end
 
-sending.record_delivery = record_delivery
+sending.append, sending.deliver, sending.record_delivery = append, deliver, record_delivery
 
 -- Called when an eager script starts.
 function sending.begin_eager()
