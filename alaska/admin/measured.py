@@ -111,6 +111,7 @@ class BrokerMeasures(Snapshot, frozen=True, kw_only=True):
     others: Traffic
     mail: Traffic
     queues: list[QueueSums]
+    all_paused: bool
     unserved: int
     clients: ClientSums
     workers: int

@@ -87,8 +87,10 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("drop-letters", _O, requests.Letters, snapshots.Done, "Delete all dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
-    Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, until resumed."),
-    Operation("resume", _O, requests.OneService, snapshots.Done, "End the pause of a service, or the draining."),
+    Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, or of all."),
+    Operation(
+        "resume", _O, requests.OneService, snapshots.Done, "End the pause of a service or of all, or the draining."
+    ),
     Operation("schedules", _V, requests.ScheduleQuery, _P[scheduled.Schedule], "The schedules, and their next times."),
     Operation("add-schedule", _A, requests.NewSchedule, snapshots.Done, "Add a schedule to those of the settings."),
     Operation("remove-schedule", _A, requests.OneSchedule, snapshots.Done, "Remove a schedule that was added."),

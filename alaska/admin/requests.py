@@ -93,9 +93,10 @@ class OneReader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service, to pause or resume it; without one, ``resume`` ends the draining of the whole program."""
+    """A service, or all of them, to pause or resume it; without either, ``resume`` ends the draining of the program."""
 
     service: Name | None = None
+    all: bool = False
 
 
 class ScheduleQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):

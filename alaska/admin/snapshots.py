@@ -76,6 +76,7 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     mailboxes: int
     streams: int
     paused: int
+    all_paused: bool
     schedules: int
     waiting: int
     waiting_octets: int

@@ -22,7 +22,9 @@ def of_broker(overview: BrokerOverview, store: StoreState) -> list[str]:
     if overview.waiting_unserved:
         names = ", ".join(overview.unserved)
         found.append(f"requests that wait for services which no worker offers: {overview.waiting_unserved} ({names})")
-    if overview.paused:
+    if overview.all_paused:
+        found.append("all services are paused: nothing is delivered until they are resumed")
+    elif overview.paused:
         found.append(f"paused services, of which nothing is delivered until they are resumed: {overview.paused}")
     if overview.waiting >= MANY_MESSAGES:
         found.append(f"messages that wait: {overview.waiting}; /api/v1/queues?sort=waiting has the longest first")

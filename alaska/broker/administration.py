@@ -209,19 +209,37 @@ class Administration:
         return shown.Done()
 
     def _pause(self, request: requests.OneService) -> shown.Done:
+        until = "until resumed" if self._state.store.is_durable else "until the broker ends"
+        if request.all:
+            _check_all(request)
+            if not self._state.queues.pauses.pause_all():
+                raise OperationFailed("all services are paused already", errors.RESOURCE_LOCKED)
+            return shown.Done(note=until)
         name = _service(request)
         paused = self._state.queues.table.paused
         if name not in paused and len(paused) >= MOST_PAUSED:
             raise OperationFailed(f"at most {MOST_PAUSED} services can be paused", errors.FAILED)
         self._state.queues.pauses.pause(name)
-        return shown.Done(note="until it is resumed" if self._state.store.is_durable else "until the broker ends")
+        return shown.Done(note=until)
 
     def _resume(self, request: requests.OneService) -> shown.Done:
+        table = self._state.queues.table
+        if request.all:
+            _check_all(request)
+            if not self._state.queues.pauses.resume_all():
+                raise OperationFailed("there is no pause of all services", errors.NOT_FOUND)
+            paused = len(table.paused)
+            return shown.Done(note=f"paused for themselves, and still so: {paused}" if paused else "")
         if request.service is None:
             return _call(self._state.outside.resume)
         if not self._state.queues.pauses.resume(_service(request), self._now):
-            raise OperationFailed("this service is not paused", errors.NOT_FOUND)
-        return shown.Done()
+            what = (
+                "all services are paused, not this one for itself"
+                if table.is_all_paused
+                else "this service is not paused"
+            )
+            raise OperationFailed(what, errors.NOT_FOUND)
+        return shown.Done(note="all services are still paused" if table.is_all_paused else "")
 
     def _close_client(self, request: requests.OneClient) -> shown.Done:
         clients = self._state.clients
@@ -282,11 +300,19 @@ def _service(request: requests.OneService) -> bytes:
     return name
 
 
+def _check_all(request: requests.OneService) -> None:
+    if request.service is not None:
+        raise OperationFailed("either service or all can be given")
+
+
 def _no_letter(position: int) -> OperationFailed:
     return OperationFailed(f"there is no dead letter {position}", errors.NOT_FOUND)
 
 
 def _shown(request: Struct) -> str:
-    """Return the arguments that are given, for the log; names are escaped by repr."""
+    """Return the arguments that are given, for the log; names are escaped by repr. Content is not shown."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) not in (None, "")}
+    if "content" in given:
+        given["content"] = f"{len(given['content'])} characters"
+    given = {name: value for name, value in given.items() if value is not False}
     return ", ".join(f"{name}={value!r}" for name, value in given.items())

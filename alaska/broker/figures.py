@@ -95,6 +95,7 @@ SENT = Family("alaska_broker_stream_delivered_total", COUNTER, "Deliveries of st
 SENT_OCTETS = Family("alaska_broker_stream_delivered_bytes_total", COUNTER, "Octets of these deliveries.")
 SERVING = Family("alaska_broker_serving", GAUGE, "1 while this process serves the endpoints, else 0.")
 LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins that were refused, by reason.", ("reason",))
+ALL_PAUSED = Family("alaska_broker_all_paused", GAUGE, "1 while all services are paused, else 0.")
 PAUSED = Family("alaska_broker_services_paused", GAUGE, "Services that are paused.")
 SCHEDULED = Family(
     "alaska_broker_schedules_total", COUNTER, "Times of schedules: requests made, missed or skipped.", ("outcome",)
@@ -119,7 +120,7 @@ FAMILIES = (
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
     S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
-    LOGINS, PAUSED, SCHEDULED, WORKERS, FILE, FREE, BACKUP,
+    LOGINS, PAUSED, ALL_PAUSED, SCHEDULED, WORKERS, FILE, FREE, BACKUP,
 )  # fmt: skip
 
 
@@ -131,6 +132,7 @@ def figures(measures: BrokerMeasures) -> Iterator[Filled]:
     yield from _of_clients(measures.clients)
     yield WORKERS, one(measures.workers)
     yield from _of_queues(measures.queues)
+    yield ALL_PAUSED, one(measures.all_paused)
     yield UNSERVED, one(measures.unserved)
     yield from _of_services(measures.services)
     yield from _of_streams(measures.streams)

@@ -211,6 +211,7 @@ def broker_measures(
         others=_traffic(measures.other_services),
         mail=_traffic(measures.mailboxes),
         queues=queues.read(),
+        all_paused=state.queues.table.is_all_paused,
         unserved=queues.unserved,
         clients=clients.read(),
         workers=workers,

@@ -106,9 +106,9 @@ class Queue(Part):
 
     @property
     def is_needed(self) -> bool:
-        """Whether the queue must be kept: it has messages, or consumers, or is paused."""
+        """Whether the queue must be kept: it has messages, or consumers."""
         has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
-        return bool(has_consumers or self.is_paused or self.has_any)
+        return bool(has_consumers or self.has_any)
 
     @property
     def has_work(self) -> bool:

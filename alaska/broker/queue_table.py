@@ -20,6 +20,8 @@ from alaska.mlm.patterns import Pattern
 
 PAUSED = "paused"
 """The kind of the entries in the store for paused services."""
+ALL = b""
+"""The name of the entry of this kind if all services are paused."""
 
 
 class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
@@ -55,16 +57,20 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         """The services that each client offers."""
         self.window_memory = WindowMemory()
         self.paused: set[bytes] = set()
-        """The services that are paused."""
+        """The services that are paused, each for itself."""
+        self.is_all_paused = False
+        """Whether all services are paused, also those that there will be."""
 
     def restore(self) -> None:
         """Add the queues that the store has at startup."""
+        self.paused.update(self._store.entries(PAUSED))
+        self.is_all_paused = ALL in self.paused
+        self.paused.discard(ALL)
         for size in self._store.queues():
             self.open(*name_of(size.part)).restore_part(rank_of(size.part), size.messages, size.octets)
             self._room.octets += size.octets
-        self.paused.update(self._store.entries(PAUSED))
         for service in self.paused:
-            self.open(QueueKind.SERVICE, service).pause()
+            self.open(QueueKind.SERVICE, service)
 
     def open(self, kind: QueueKind, address: bytes) -> Queue:
         """Return the queue with this name; add it if there is none."""
@@ -76,7 +82,13 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
             queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, *shared)
             if kind is QueueKind.SERVICE and address in self.limits:
                 self.use_limits(queue)
+            if kind is QueueKind.SERVICE and (self.is_all_paused or address in self.paused):
+                queue.pause()
         return queue
+
+    def services(self) -> list[Queue]:
+        """Return the queues of all services."""
+        return [queue for queue in self.values() if queue.name.kind is QueueKind.SERVICE]
 
     def use_limits(self, queue: Queue) -> None:
         """Let the limits of its service apply to a queue, or none if there are none any more."""
@@ -112,8 +124,13 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self.remove_if_unused(queue)
 
     def remove_if_unused(self, queue: Queue) -> None:
-        """Remove a queue that has neither messages nor offers, and the parts without messages of one that has."""
+        """Remove a queue that has neither messages nor offers, and the parts without messages of one that has.
+
+        A service that is paused for itself stays, so that it is shown.
+        """
         queue.drop_empty_parts()
+        if queue.is_paused and queue.name.address in self.paused:
+            return
         if not queue.is_needed and self.pop(queue.name, None) is not None:
             self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
             if queue.name.kind is QueueKind.SERVICE:

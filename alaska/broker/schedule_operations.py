@@ -101,7 +101,7 @@ class ScheduleOperations:
         """Make no requests of a schedule."""
         if not self._schedules.pause(self._entry(request)):
             raise OperationFailed("this schedule is paused already", errors.RESOURCE_LOCKED)
-        return shown.Done(note="until it is resumed" if self._state.store.is_durable else "until the broker ends")
+        return shown.Done(note="until resumed" if self._state.store.is_durable else "until the broker ends")
 
     def resume(self, request: requests.OneSchedule) -> shown.Done:
         """Make the requests of a schedule again."""

@@ -72,6 +72,7 @@ class BrokerSnapshots:
             mailboxes=counted.mailboxes,
             streams=len(state.streams),
             paused=counted.paused,
+            all_paused=queues.table.is_all_paused,
             schedules=len(state.schedules),
             waiting=counted.waiting,
             waiting_unserved=counted.unserved,

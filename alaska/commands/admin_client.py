@@ -71,10 +71,14 @@ class AdminClient:
             raise self._unanswered(f"no answer within {timeout:g} s") from None
         finally:
             self._asked = None
+        if (failure := _failure(answer)) is not None:
+            raise failure
         try:
             return msgspec.json.decode(answer, type=returns)
         except msgspec.DecodeError:
-            raise _failed(answer) from None
+            raise errors.OperationFailed(
+                "the broker gave an answer that cannot be read", errors.INTERNAL_ERROR
+            ) from None
 
     def _unanswered(self, why: str) -> errors.ConnectTimeout:
         return errors.ConnectTimeout(f"the broker at {self._endpoint}: {why}")
@@ -100,9 +104,10 @@ class _Client(Client):
             self.lost()
 
 
-def _failed(answer: bytes) -> errors.OperationFailed:
+def _failure(answer: bytes) -> errors.OperationFailed | None:
+    """Return the error of an answer that is one. No other answer has its member ``error``."""
     try:
         failure = msgspec.json.decode(answer, type=Failure)
     except msgspec.DecodeError:
-        return errors.OperationFailed("the broker gave an answer that cannot be read", errors.INTERNAL_ERROR)
+        return None
     return errors.OperationFailed(failure.error, failure.status)

@@ -23,8 +23,16 @@ COMMANDS = {
     "backup": "alaska.commands.backup",
     "restore": "alaska.commands.restore",
     "tail": "alaska.commands.tail",
+    "schedule": "alaska.commands.schedule",
+    "pause": "alaska.commands.operate:pause",
+    "resume": "alaska.commands.operate:resume",
+    "drain": "alaska.commands.operate:drain",
+    "purge": "alaska.commands.operate:purge",
 }
-"""Imported only when used, so that sending does not import Lua."""
+"""The module of each command, and its function, if that is not ``main``.
+
+They are imported only when used, so that sending does not import Lua.
+"""
 
 
 def main() -> None:
@@ -35,7 +43,8 @@ def main() -> None:
     if arguments and arguments[0] in COMMANDS:
         command, *arguments = arguments
     try:
-        import_module(COMMANDS[command]).main(arguments)
+        module, _, function = COMMANDS[command].partition(":")
+        getattr(import_module(module), function or "main")(arguments)
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     finally:

@@ -52,7 +52,7 @@ exit status:
 example: echo '{"n":1}' | alas -s dump
 
 other commands, each with -h: alas run, check, access, keygen, password, token,
-backup, restore, tail"""
+backup, restore, tail, schedule, pause, resume, drain, purge"""
 
 
 class Outcome(NamedTuple):

@@ -286,6 +286,57 @@ class OperationTests(AdministrationCase):
         self.ask("resume", service="svc")
         self.assertNotIn((QueueKind.SERVICE, b"svc"), self.broker.queues.table)
 
+    def test_pause_all(self) -> None:
+        """While all services are paused, nothing of any is delivered, also of new ones; 201 is still given."""
+        self.open("w", OFFER, credit=5)
+        self.assertTrue(self.ask("pause", all=True)["done"])
+        self.open("other", mlm.ServiceOffer(b"new", b""), credit=5)
+        self.open("p", credit=5)
+        got = self.say("p", request(tracker=b"a"), mlm.ServiceSend(b"new", b"x", b"b", 0, (b"x",)), mail(to=b"w"))
+        self.assertEqual([each.status_code for each in got if isinstance(each, mlm.Confirm)], [201, 201])
+        self.pass_time(0.2)
+        self.assertEqual((self.taken("w"), self.taken("other")), ([b"hi"], []))
+        self.assertTrue(all(each["paused"] for each in self.ask("services")["items"]))
+        self.assertEqual((self.ask("overview")["all_paused"], self.ask("overview")["paused"]), (True, 2))
+        self.assertEqual(self.broker.administration.warnings()[0][:23], "all services are paused")
+        self.assertTrue(self.ask("resume", all=True)["done"])
+        self.pass_time(0.1)
+        self.assertEqual((self.taken("w"), self.taken("other")), ([b"job"], [b"x"]))
+        self.assertFalse(self.ask("overview")["all_paused"])
+
+    def test_pause_all_and_one(self) -> None:
+        """The pause of all services and that of one end separately, and whoever ends one is told of the other."""
+        self.open("w", OFFER, mlm.ServiceOffer(b"other", b""), credit=5)
+        self.ask("pause", service="svc")
+        self.ask("pause", all=True)
+        self.do("w", request(), mlm.ServiceSend(b"other", b"x", b"", 0, (b"x",)))
+        self.assertEqual(self.ask("resume", all=True)["note"], "paused for themselves, and still so: 1")
+        self.pass_time(0.1)
+        self.assertEqual(self.taken("w"), [b"x"])
+        self.ask("pause", all=True)
+        self.assertEqual(self.ask("resume", service="svc")["note"], "all services are still paused")
+        self.pass_time(0.1)
+        self.assertEqual(self.taken("w"), [])
+        self.ask("resume", all=True)
+        self.pass_time(0.1)
+        self.assertEqual(self.taken("w"), [b"job"])
+
+    def test_pause_all_refused(self) -> None:
+        """What is so already is refused, and so is a service together with all."""
+        self.assertEqual(self.ask("resume", all=True)["status"], 404)
+        self.assertEqual(self.ask("pause", all=True, service="svc")["status"], 500)
+        self.ask("pause", all=True)
+        self.assertEqual(self.ask("pause", all=True)["status"], 400)
+        self.assertIn("all services are paused", self.ask("resume", service="svc")["error"])
+
+    def test_nothing_kept_while_all_paused(self) -> None:
+        """Services that nobody uses any more are forgotten also while all are paused."""
+        self.ask("pause", all=True)
+        for number in range(3):
+            self.open("w", mlm.ServiceOffer(b"%d" % number, b""))
+            self.do("w", mlm.ConnectionClose())
+        self.assertEqual(self.ask("services")["total"], 0)
+
     def test_close_client(self) -> None:
         """A session that is closed gets an error, and its requests go to others; it can open again."""
         self.open("w", OFFER, credit=1)

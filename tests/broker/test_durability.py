@@ -406,3 +406,22 @@ class PausedTests(DurableTestCase):
         self.assertEqual(self.taken("w"), [])
         self.broker.queues.pauses.resume(b"svc", self.now)
         self.assertEqual(self.taken("w"), [b"job"])
+
+    def test_all_stay_paused(self) -> None:
+        """The pause of all services lasts over a restart, for what waits and for what comes; so does its end."""
+        self.open("p", request())
+        self.broker.queues.pauses.pause_all()
+        self.write()
+        self.crash()
+        self.open("w", OFFER, mlm.ServiceOffer(b"new", b""), mlm.ServiceSend(b"new", b"n", b"", 0, (b"x",)), credit=9)
+        self.pass_time(0.1)
+        self.write()
+        self.assertEqual(self.taken("w"), [])
+        self.broker.queues.pauses.resume_all()
+        self.write()
+        self.crash()
+        self.open("w", OFFER, mlm.ServiceOffer(b"new", b""), credit=9)
+        self.pass_time(0.1)
+        self.write()
+        self.router.end_turn(self.broker)
+        self.assertEqual(sorted(self.taken("w")), [b"job", b"n"])

@@ -1,0 +1,84 @@
+"""Base class for tests of commands that ask a broker, with a broker in memory."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable
+
+from twisted.internet.defer import ensureDeferred
+from twisted.python.failure import Failure
+
+from alaska.broker.broker import Broker
+from alaska.broker.limits import Limits
+from alaska.broker.queues import Queues
+from alaska.broker.service import BrokerService
+from alaska.commands.admin_client import AdminClient
+from alaska.commands.asking import Run, Talk, conversation, exit_status
+from alaska.commands.credentials import Credentials
+from alaska.commands.parsing import Parser
+from alaska.errors import AlaskaError
+from alaska.store.memory import MemoryStore
+from alaska.testing import run_for
+from tests.network_case import ENDPOINT, NetworkCase
+
+
+class AskingCase(NetworkCase):
+    """A broker, and commands that ask it."""
+
+    wall = 1_800_000_000.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.service = BrokerService(
+            self.reactor, self.process, MemoryStore, [ENDPOINT], Limits(), wall=lambda: self.wall
+        )
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        self.run_on()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker."""
+        assert self.service.broker is not None
+        return self.service.broker
+
+    @property
+    def queues(self) -> Queues:
+        """Its queues."""
+        return self.broker.queues
+
+    def run_on(self) -> None:
+        """Let time pass."""
+        run_for(self.clock, self.network, 6.0)
+
+    def alas(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+        """Run a command, and return what it prints.
+
+        :raises AlaskaError: the broker cannot do it.
+        """
+        answers: list[str | Failure] = []
+
+        def run(_parser: Parser, _options: argparse.Namespace, talk: Talk) -> None:
+            broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
+            ensureDeferred(conversation(broker, talk)).addBoth(answers.append)
+
+        command(list(arguments), run)
+        self.run_on()
+        (answer,) = answers
+        if isinstance(answer, Failure):
+            answer.raiseException()
+        return str(answer)
+
+    def fails(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+        """Run a command that the broker cannot carry out; return why, with the exit status in front."""
+        error = self.assertRaises(AlaskaError, self.alas, command, *arguments)
+        return f"{exit_status(error)}: {error}"
+
+    def refused(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+        """Run a command whose arguments are refused, and return what it prints."""
+        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        self.patch(sys, "stderr", output)
+        self.assertEqual(self.assertRaises(SystemExit, self.alas, command, *arguments).code, 2)
+        return output.buffer.getvalue().decode()
