@@ -99,7 +99,9 @@ class Message(Struct, eq=False):
 
     ``position`` numbers the broker's messages in the order of their arrival. ``is_tracked``: the sender expects
     CONFIRMs for the message; ``origin`` is the sender's routing id, which is not valid after a restart of the broker.
-    ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries.
+    ``expires`` is in seconds, measured as :attr:`IStore.opened_at`, or None. ``attempts`` counts deliveries,
+    ``answered`` those up to the last one after which the receiver has put the message off, and ``snoozes`` how often
+    one did so without an attempt (:mod:`alaska.broker.attempts`).
     ``sent_as`` is the sender's own tracker if the broker has replaced it (:mod:`alaska.broker.tracker_aliases`).
     ``since`` is when it arrived, in ms since 1970; ``properties`` are the sender's. ``moved_at`` is the
     broker's time when it began to wait, or was delivered; 0 if that is unknown. ``rank`` is its priority; for a delayed
@@ -125,6 +127,8 @@ class Message(Struct, eq=False):
     moved_at: float = 0.0
     rank: int = NORMAL
     patience: float | None = None
+    answered: int = 0
+    snoozes: int = 0
     size: int = 0
 
     def __post_init__(self) -> None:

@@ -24,6 +24,8 @@ class Traffic(Snapshot, frozen=True, kw_only=True):
     accepted_octets: int
     delivered_octets: int
     redelivered: int
+    retried: int = 0
+    snoozed: int = 0
     ended: dict[str, int]
     waited: Reading
     ran: Reading

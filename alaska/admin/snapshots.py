@@ -96,6 +96,8 @@ class Ended(Snapshot, frozen=True, kw_only=True):
 
     accepted: int
     redelivered: int
+    retried: int = 0
+    snoozed: int = 0
     succeeded: int
     ended: dict[str, int]
     waited: int

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 from alaska import errors
+from alaska.broker.attempts import Attempts
 from alaska.broker.clients import LEASE_OCTETS, Client, Lease
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Limits
@@ -18,6 +19,7 @@ from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind
 from alaska.mlm import commands as mlm
+from alaska.mlm.properties import BROKER_PROPERTIES
 
 _NO_TRACKER = bytes(mlm.MAX_STRING_OCTETS)
 """A prefix that makes a key of ``Client.leases`` longer than any tracker, so that it is different from all of them."""
@@ -65,7 +67,7 @@ class Deliveries:
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
         self._counters = counters
-        self.max_attempts = limits.attempts
+        self.attempts = Attempts(limits.attempts)
         self._restored_upto = restored_upto
         self._outcomes = outcomes
         self._report_error = report_error
@@ -76,7 +78,7 @@ class Deliveries:
 
     def deliver(self, client: Client, message: Message) -> None:
         """Send a message to a client that is ready for it; give up a request that has been delivered too often."""
-        if message.position <= self._restored_upto and not self._is_shared and self.has_no_attempts_left(message):
+        if message.position <= self._restored_upto and not self._is_shared and self.attempts.are_spent(message):
             self._outcomes.give_up(message)
             return
         message.attempts += 1
@@ -185,7 +187,7 @@ class Deliveries:
         was_full = client.is_full
         client.settle(lease)
         client.recheck_is_full()
-        if not is_taken or self._is_spent(message):
+        if not is_taken or self.attempts.are_exceeded(message):
             self._withdraw(client, message, lease, is_taken)
         elif client.is_plain and self._send(client, message):
             if was_full:
@@ -245,21 +247,11 @@ class Deliveries:
 
     def _deliver_leased(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
         """Deliver a message of a shared store that a client has to confirm."""
-        if not is_taken or self._is_spent(message):
+        if not is_taken or self.attempts.are_exceeded(message):
             client.cancel_lease(lease)
             self._withdraw(client, message, lease, is_taken)
         elif not client.is_disconnected:
             client.deliver(_leased(message, lease), message.size)
-
-    def has_no_attempts_left(self, message: Message) -> bool:
-        """Return whether a request has reached the maximum number of deliveries."""
-        most = self.max_attempts
-        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts >= most
-
-    def _is_spent(self, message: Message) -> bool:
-        """Return whether a request that was taken must not be delivered: other brokers have done so too often."""
-        most = self.max_attempts
-        return message.queue.kind is QueueKind.SERVICE and most is not None and message.attempts > most
 
 
 def _leased(message: Message, lease: Lease) -> mlm.Command:
@@ -267,6 +259,9 @@ def _leased(message: Message, lease: Lease) -> mlm.Command:
     if isinstance(lease, bytes):
         return _delivery(message, lease, {})
     properties: mlm.Properties = {"lease": lease, "attempt": message.attempts, "since": message.since}
+    # Where the sender's properties leave no room for it, the receiver does not learn it.
+    if message.snoozes and len(message.properties) < mlm.MAX_PROPERTIES - BROKER_PROPERTIES:
+        properties["snoozes"] = message.snoozes
     return _delivery(
         message, message.tracker, {**message.properties, **properties} if message.properties else properties
     )

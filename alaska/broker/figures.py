@@ -44,6 +44,7 @@ def _of(part: str, labels: tuple[str, ...]) -> tuple[Family, ...]:
             name("ended_total"), COUNTER, f"Messages for {where} that have ended, by outcome.", (*labels, "outcome")
         ),
         Family(name("redelivered_total"), COUNTER, f"Deliveries of {noun} that were lost or returned.", labels),
+        Family(name("put_off_total"), COUNTER, f"Deliveries of {noun} that receivers have put off.", (*labels, "kind")),
         Family(name("received_bytes_total"), COUNTER, f"Octets of the {noun} that were accepted.", labels),
         Family(name("delivered_bytes_total"), COUNTER, f"Octets of the {noun} that were delivered.", labels),
         Family(name("wait_seconds"), HISTOGRAM, f"Time that {noun} waited in the queue for a delivery.", labels),
@@ -168,10 +169,18 @@ def _of_requests(measures: BrokerMeasures) -> Iterator[Filled]:
 
 
 def _of_traffic(families: tuple[Family, ...], traffic: list[tuple[tuple[str, ...], Traffic]]) -> Iterator[Filled]:
-    accepted, ended, redelivered, received_octets, delivered_octets, wait, run = families
+    accepted, ended, redelivered, put_off, received_octets, delivered_octets, wait, run = families
     yield accepted, [(labels, each.accepted) for labels, each in traffic]
     yield ended, [((*labels, outcome), each.ended.get(outcome, 0)) for labels, each in traffic for outcome in _OUTCOMES]
     yield redelivered, [(labels, each.redelivered) for labels, each in traffic]
+    yield (
+        put_off,
+        [
+            ((*labels, kind), count)
+            for labels, each in traffic
+            for kind, count in (("retried", each.retried), ("snoozed", each.snoozed))
+        ],
+    )
     yield received_octets, [(labels, each.accepted_octets) for labels, each in traffic]
     yield delivered_octets, [(labels, each.delivered_octets) for labels, each in traffic]
     yield wait, [(labels, each.waited) for labels, each in traffic]

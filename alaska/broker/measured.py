@@ -246,6 +246,8 @@ def _traffic(each: QueueMeasures) -> shown.Traffic:
         accepted_octets=each.immediate_octets + each.enqueued_octets,
         delivered_octets=each.immediate_octets + each.dequeued_octets,
         redelivered=each.redelivered,
+        retried=each.retried,
+        snoozed=each.snoozed,
         ended={"succeeded": sum(ran.counts), **each.ended},
         # Those that were delivered at once have waited for 0 s.
         waited=Reading(bounds, [counts[0] + each.immediate, *counts[1:]], total),

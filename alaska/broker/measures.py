@@ -33,6 +33,7 @@ class QueueMeasures:
     - ``dequeued_octets``: the octets of those that were delivered after they had waited.
     - ``redelivered``: messages that wait again, since their receiver was lost or has returned them.
     - ``held``: messages that were delivered after a limit of their service had held them back.
+    - ``retried``, ``snoozed``: messages that their receiver has put off, with and without spending an attempt.
     - ``waiting``: the seconds that messages waited in the queue for each delivery, without those that did not wait.
     - ``running``: the seconds from the delivery of a message to its confirmation as successful.
     - ``ended``: how many messages ended in another way, by outcome.
@@ -48,7 +49,9 @@ class QueueMeasures:
         "immediate",
         "immediate_octets",
         "redelivered",
+        "retried",
         "running",
+        "snoozed",
         "waiting",
     )
 
@@ -57,7 +60,7 @@ class QueueMeasures:
         self.immediate = self.immediate_octets = 0
         self.enqueued = self.enqueued_octets = 0
         self.dequeued_octets = 0
-        self.redelivered = 0
+        self.redelivered = self.retried = self.snoozed = 0
         self.held = 0
         self.waiting = Histogram()
         self.running = Histogram()
@@ -73,6 +76,13 @@ class QueueMeasures:
                 running.add(seconds)
         else:
             self.note_ended("delivered" if status == DELIVERED else "expired")
+
+    def note_returned(self, is_spent: bool) -> None:
+        """Count a message that its receiver has put off; ``is_spent``: its delivery counts as an attempt."""
+        if is_spent:
+            self.retried += 1
+        else:
+            self.snoozed += 1
 
     def note_ended(self, outcome: str) -> None:
         """Count a message that was not confirmed as successful."""

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker.admission import Admission
+from alaska.broker.attempts import note_returned, return_of
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
@@ -91,7 +92,7 @@ class Queues:
         self._admission.configure(limits)
         self._room.configure(limits)
         self.dead_letters.limits = limits.dead_letters
-        self._deliveries.max_attempts = limits.attempts
+        self._deliveries.attempts.most_lost = limits.attempts
         self._limited.configure(limits.of_services, self._now)
 
     @property
@@ -279,9 +280,7 @@ class Queues:
         if command.status_code < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
         elif command.status_code < REFUSED_FROM:
-            # The worker returned it without processing it, so this does not count as an attempt.
-            message.attempts -= 1
-            self._requeue([message], now)
+            self._return(message, command, now)
         else:
             error = command.properties.get("error")
             outcome = "not_found" if command.status_code == errors.NOT_FOUND else "failed"
@@ -291,6 +290,23 @@ class Queues:
         if self._limited.freed:
             self._limited.dispatch_freed(now)
         return True
+
+    def _return(self, message: Message, command: mlm.Confirm, now: float) -> None:
+        """Let a message wait again that its receiver has not processed, or delay it."""
+        returned = return_of(command.properties)
+        note_returned(message, returned)
+        if returned.is_spent and self._deliveries.attempts.are_all_made(message):
+            error = command.properties.get("error")
+            self._dead_letter(message, "failed", errors.INTERNAL_ERROR, command.status_reason, now, error)
+        elif returned.delay is None:
+            self._requeue([message], now)
+        else:
+            self.measures.of(message.queue).note_returned(returned.is_spent)
+            is_stored = message.position not in self._unstorable
+            self._forget(message)
+            self._delays.delay_again(message, now + returned.delay)
+            if not is_stored:
+                self._store.keep(message, None)
 
     def remove_client(self, client: Client, now: float) -> None:
         """Withdraw a client's offers, and requeue its unconfirmed deliveries in order."""
@@ -317,8 +333,8 @@ class Queues:
     def _requeue(self, messages: list[Message], now: float) -> None:
         """Let messages that were in flight, ordered by position, wait again."""
         self._now = now
-        has_no_attempts_left = self._deliveries.has_no_attempts_left
-        for message in filter(has_no_attempts_left, messages):
+        are_spent = self._deliveries.attempts.are_spent
+        for message in filter(are_spent, messages):
             self.give_up(message)
         names = {message.queue for message in messages}
         for name in names:
@@ -326,7 +342,7 @@ class Queues:
                 for part in queue.parts:
                     part.begin_matching()
         # The last one first, so that each is inserted at the head of its lane, which is fast.
-        for message in reversed(list(filterfalse(has_no_attempts_left, messages))):
+        for message in reversed(list(filterfalse(are_spent, messages))):
             self._counters.redelivered += 1
             self._room.octets += message.size
             self._store_again(message)
@@ -378,7 +394,8 @@ class Queues:
 
     def give_up(self, message: Message) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
-        reason = b"delivered %d times without confirmation" % message.attempts
+        lost = message.attempts - message.answered
+        reason = b"delivered %d times without confirmation" % lost
         self._dead_letter(message, "attempts", errors.INTERNAL_ERROR, reason, self._now)
 
     def return_unsent(self, message: Message) -> None:

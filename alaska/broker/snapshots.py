@@ -341,6 +341,8 @@ def _measures(own: QueueMeasures) -> shown.Ended:
     return shown.Ended(
         accepted=own.immediate + own.enqueued,
         redelivered=own.redelivered,
+        retried=own.retried,
+        snoozed=own.snoozed,
         succeeded=sum(running.counts),
         ended=dict(own.ended),
         waited=sum(waiting.counts),

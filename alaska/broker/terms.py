@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from alaska.errors import BadTerm
 from alaska.message import NORMAL, PRIORITIES
 from alaska.mlm.commands import Properties
-from alaska.mlm.properties import to_number
-from alaska.mlm.terms import AT, DELAY, PRIORITY, has_terms
+from alaska.mlm.properties import to_number, to_octets
+from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, PRIORITY, has_terms
+from alaska.system.retry_plan import MOST_ATTEMPTS, backoff_from
 
 MOST_MILLISECONDS = 2**53
 """The highest time, in ms since 1970, and the longest delay: a number that a double has exactly."""
@@ -52,6 +53,7 @@ def terms_of(properties: Properties) -> Terms:
     if at is not None and delay is not None:
         raise BadTerm(f"a message has either the property {AT} or {DELAY}")
     priority = _number(properties, PRIORITY, PRIORITIES[-1])
+    _check_plan(properties)
     return Terms(
         None if at is None else at / 1000,
         None if delay is None else delay / 1000,
@@ -63,6 +65,22 @@ def priority_of(properties: Properties) -> int:
     """Return the priority among the properties of a message that was accepted, or read from a store."""
     priority = to_number(properties.get(PRIORITY, NORMAL))
     return NORMAL if priority is None or priority not in PRIORITIES else priority
+
+
+def attempts_of(properties: Properties) -> int | None:
+    """Return how often a message may be tried in all, of the properties of one that was accepted; None: no limit."""
+    return to_number(properties[ATTEMPTS]) if ATTEMPTS in properties else None
+
+
+def _check_plan(properties: Properties) -> None:
+    """Check the retry plan of a message, which is for the worker."""
+    if _number(properties, ATTEMPTS, MOST_ATTEMPTS) == 0:
+        raise BadTerm(f"property {ATTEMPTS} is not a number from 1 to {MOST_ATTEMPTS}")
+    if BACKOFF in properties:
+        try:
+            backoff_from(to_octets(properties[BACKOFF]))
+        except ValueError as error:
+            raise BadTerm(f"property {BACKOFF} is not valid: {error}") from None
 
 
 def _number(properties: Properties, name: str, most: int) -> int | None:

@@ -40,6 +40,7 @@ from alaska.client.delivery import (
     Progress,
     Text,
     check_function,
+    to_delay,
     to_frames,
     to_milliseconds,
     to_number,
@@ -55,6 +56,7 @@ from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
+from alaska.mlm.confirmations import Again
 from alaska.mlm.listener import Delivered
 from alaska.mlm.progress import read_progress, write_progress
 from alaska.mlm.properties import to_octets as octets_of_value
@@ -295,7 +297,15 @@ class Client(SendingClient):
         self._reply_credit.program_gives()
         self._machine.give_credit(amount)
 
-    def confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
+    def confirm(
+        self,
+        delivery: Delivery,
+        status: int = errors.SUCCESS,
+        reason: Text = "",
+        *,
+        delay: float | None = None,
+        spent: bool = True,
+    ) -> None:
         """Confirm a delivery.
 
         A status below 300 acknowledges it. 300 to 399 rejects it, and the broker delivers it again. 400 and above
@@ -303,22 +313,36 @@ class Client(SendingClient):
         delivery, nothing is sent: the broker delivers the message again.
 
         A record of a durable reader that was begun with ``manual`` is confirmed together with all earlier ones.
+
+        With 300 to 399 and ``delay``, the broker delivers it again after so many seconds, at most 30 days. ``spent``
+        says whether this delivery counts as an attempt; without ``delay``, it does not. A broker without properties
+        (:attr:`Delivery.lease` is None) delivers it again at once.
         """
         if not isinstance(delivery, Delivery):
             raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
         if self._readers and status < errors.FAILED:
             self._readers.confirm(delivery)
-        self._confirm(delivery, status, reason)
+        self._confirm(delivery, status, reason, None if delay is None else Again(to_delay(delay), bool(spent)))
 
-    def _confirm(self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "") -> None:
-        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session, delivery.lease)
+    def _confirm(
+        self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "", again: Again | None = None
+    ) -> None:
+        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session, delivery.lease, again)
 
-    def confirm_tracker(self, tracker: Text, status: int, reason: Text, session: int, lease: int | None = None) -> None:
+    def confirm_tracker(
+        self,
+        tracker: Text,
+        status: int,
+        reason: Text,
+        session: int,
+        lease: int | None = None,
+        again: Again | None = None,
+    ) -> None:
         """Confirm the delivery with a tracker, and a lease if it has one, in a session; see :meth:`confirm`."""
         octets, why = to_octets(tracker), to_octets(reason)
         to_number(status, MOST_STATUS, "a status")
         if octets or lease is not None:
-            self._machine.confirm(octets, status, why, session, lease)
+            self._machine.confirm(octets, status, why, session, lease, again)
 
     def report_progress(self, delivery: Delivery, fraction: float, text: Text = "") -> None:
         """Tell the sender of an unconfirmed delivery how far the work is: a part from 0 to 1, and at most 240 octets.

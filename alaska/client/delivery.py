@@ -14,6 +14,7 @@ from alaska.mlm import commands as mlm
 from alaska.mlm.listener import Delivered
 from alaska.mlm.properties import headers_of, of_headers
 from alaska.mlm.properties import to_number as to_unsigned
+from alaska.system.retry_plan import MOST_MILLISECONDS as MOST_DELAY
 from alaska.traces.context import TraceContext, of_properties
 
 Text: TypeAlias = "str | bytes | bytearray | memoryview"
@@ -112,6 +113,18 @@ def to_milliseconds(seconds: float) -> int:
         return 0
     to_seconds(seconds)
     return max(1, round(seconds * 1000)) if seconds else 0
+
+
+def to_delay(seconds: float) -> int:
+    """Return in ms when a returned message is delivered again.
+
+    :raises TypeError: it is not a number.
+    :raises ValueError: it is below 0, above 30 days, or not a number of seconds.
+    """
+    to_seconds(seconds, "a delay")
+    if seconds * 1000 > MOST_DELAY:
+        raise ValueError(f"a delay of {seconds} s is longer than 30 days")
+    return round(seconds * 1000)
 
 
 def _kind(value: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from alaska import errors
 from alaska.mlm import commands as mlm
-from alaska.mlm.confirmations import Unconfirmed, confirmation, credits_of
+from alaska.mlm.confirmations import Again, Unconfirmed, confirmation, credits_of
 from alaska.mlm.listener import Delivered, Listener
 from alaska.mlm.outbox import Outbox
 from alaska.mlm.setups import Request, Setups, refusal
@@ -172,13 +172,21 @@ class ClientMachine:
         if self.state is State.OPEN:
             self._transmit_credit(amount)
 
-    def confirm(self, tracker: bytes, status: int, reason: bytes, session: int, lease: int | None = None) -> None:
+    def confirm(
+        self,
+        tracker: bytes,
+        status: int,
+        reason: bytes,
+        session: int,
+        lease: int | None = None,
+        again: Again | None = None,
+    ) -> None:
         """Send CONFIRM for a delivery, if the broker supports it and the session is still the same.
 
         A reason of more than 255 octets is also sent as a whole, if the broker reads properties.
         """
         if self.state is State.OPEN and session == self.session and b"confirm" in self.capabilities:
-            self._listener.transmit(confirmation(tracker, status, reason, lease))
+            self._listener.transmit(confirmation(tracker, status, reason, lease, again))
 
     def confirm_records(self) -> None:
         """Confirm what durable readers have processed; if the client is not open, that is done when it is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from alaska.mlm import commands as mlm
 
@@ -16,9 +17,20 @@ MAX_ERROR_OCTETS = 32 * 1024
 """The maximum size of the reason of a confirmation, which is the property ``error`` if it is longer than 255 octets."""
 
 
-def confirmation(tracker: bytes, status: int, reason: bytes, lease: int | None) -> mlm.Confirm:
-    """Return the confirmation of a delivery."""
+class Again(NamedTuple):
+    """How a returned message is delivered again: after so many ms, and whether the delivery counts as an attempt."""
+
+    delay: int
+    is_spent: bool
+
+
+def confirmation(
+    tracker: bytes, status: int, reason: bytes, lease: int | None, again: Again | None = None
+) -> mlm.Confirm:
+    """Return the confirmation of a delivery; ``again`` is for peers that use leases."""
     properties: mlm.Properties = {} if lease is None else {"lease": lease}
+    if again is not None and lease is not None:
+        properties |= {"delay": again.delay, "spent": int(again.is_spent)}
     if len(reason) > mlm.MAX_STRING_OCTETS:
         properties["error"] = reason[:MAX_ERROR_OCTETS]
         reason = reason[: mlm.MAX_STRING_OCTETS]

@@ -11,7 +11,9 @@ from alaska.mlm.commands import Properties
 AT = "at"
 DELAY = "delay"
 PRIORITY = "priority"
-NAMES = frozenset({AT, DELAY, PRIORITY})
+ATTEMPTS = "attempts"
+BACKOFF = "backoff"
+NAMES = frozenset({AT, DELAY, PRIORITY, ATTEMPTS, BACKOFF})
 
 
 def has_terms(properties: Properties) -> bool:

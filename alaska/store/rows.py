@@ -47,6 +47,9 @@ LETTER_COLUMNS = (
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets, properties"
 _MOST = 2**40
+_COUNT_BITS = 20
+_MOST_COUNT = (1 << _COUNT_BITS) - 1
+_MOST_COUNTS = 1 << 3 * _COUNT_BITS
 _MAYBE = (float, type(None))
 _MESSAGE_TYPES = {(int, bytes, int, int, int, expires, bytes) for expires in _MAYBE}
 _LETTER_TYPES = {(int, int, *[bytes] * 5, int, expires, int, int, bytes, float, int, bytes) for expires in _MAYBE}
@@ -82,6 +85,15 @@ def part_with(number: int, address: bytes) -> PartName:
     """Return the part of a queue that two columns name; the number is one of ``PARTS``."""
     kind, rank = PARTS[number]
     return part_of(QueueName(kind, address), rank)
+
+
+def counts_of(message: Message) -> int:
+    """Return the column ``attempts`` of a message: three counts, of which most messages have the first one only."""
+    attempts, answered, snoozes = message.attempts, message.answered, message.snoozes
+    if not (answered or snoozes):
+        return min(attempts, _MOST_COUNT)
+    counts = [min(count, _MOST_COUNT) for count in (attempts, answered, snoozes)]
+    return counts[0] | counts[1] << _COUNT_BITS | counts[2] << 2 * _COUNT_BITS
 
 
 def pack(content: Content) -> bytes:
@@ -127,7 +139,7 @@ def of_messages(messages: Iterable[Message]) -> list[Any]:
         for value in (
             each.position,
             each.size,
-            each.attempts,
+            counts_of(each),
             each.expires,
             _to_data(
                 (
@@ -153,8 +165,8 @@ def to_message(row: Sequence[Any]) -> Message:
     """
     if tuple(map(type, row)) not in _MESSAGE_TYPES:
         raise DamagedRow("a column has another type")
-    kind, address, position, octets, attempts, expires, data = row
-    if kind not in PARTS or not (0 <= octets <= _MOST and 0 <= attempts <= _MOST):
+    kind, address, position, octets, counts, expires, data = row
+    if kind not in PARTS or not (0 <= octets <= _MOST and 0 <= counts < _MOST_COUNTS):
         raise DamagedRow("a number is out of range")
     queue_kind, rank = PARTS[kind]
     try:
@@ -164,8 +176,9 @@ def to_message(row: Sequence[Any]) -> Message:
         raise DamagedRow(str(error)) from error
     message = Message(
         position, QueueName(queue_kind, address), read.sender, read.subject, read.tracker, read.content,
-        read.is_tracked, read.origin, expires, attempts, since=read.since, properties=read.properties, rank=rank,
-        patience=read.patience,
+        read.is_tracked, read.origin, expires, counts & _MOST_COUNT, since=read.since, properties=read.properties,
+        rank=rank, patience=read.patience, answered=counts >> _COUNT_BITS & _MOST_COUNT,
+        snoozes=counts >> 2 * _COUNT_BITS,
     )  # fmt: skip
     # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets

@@ -108,12 +108,12 @@ class Writer:
         self._move(changes)
         attempts: dict[tuple[PartName, int], list[int]] = {}
         for position, message in changes.attempts.items():
-            attempts.setdefault((message.part, message.attempts), []).append(position)
-        for (part, count), positions in attempts.items():
+            attempts.setdefault((message.part, rows.counts_of(message)), []).append(position)
+        for (part, counts), positions in attempts.items():
             self._connection.execute(
                 "UPDATE message SET attempts = ? WHERE kind = ? AND address = ? "
                 "AND position IN (SELECT value FROM json_each(?))",
-                (count, *rows.key_of(part), json.dumps(positions)),
+                (counts, *rows.key_of(part), json.dumps(positions)),
             )
         for part, messages in changes.kept.items():
             same = rows.key_of(part)
@@ -124,7 +124,7 @@ class Writer:
 
     def _move(self, changes: Changes) -> None:
         moves = [
-            (rows.key_of(each.part)[0], each.attempts, each.expires, *rows.key_of(before), each.position)
+            (rows.key_of(each.part)[0], rows.counts_of(each), each.expires, *rows.key_of(before), each.position)
             for each, before in changes.moved.values()
         ]
         self._connection.executemany(

@@ -18,6 +18,7 @@ from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import to_octets
 from alaska.lua.request import Request
+from alaska.mlm.confirmations import Again
 from alaska.worker.senders import SENDS_LOST, Sink, flush_sender
 from alaska.worker.window import Window
 
@@ -48,7 +49,7 @@ class Intake:
         self._client = client
         self._threads = threads
         self._window = Window(threads)
-        self._ended: list[tuple[Request, int, str]] = []
+        self._ended: list[tuple[Request, int, str, Again | None]] = []
         self._senders: set[Sink] = set()
         self._settling: set[Deferred[None]] = set()
         self._is_due = False
@@ -87,7 +88,16 @@ class Intake:
 
     def confirm(self, request: Request, status: int, reason: str) -> None:
         """Confirm a request, in one batch with all that end in this turn of the reactor."""
-        self._ended.append((request, status, reason))
+        self._ended.append((request, status, reason, None))
+        self._settle_soon()
+
+    def can_put_off(self, request: Request) -> bool:
+        """Return whether the broker can deliver a request again later (docs/protocol.md, section 7)."""
+        return request.lease is not None and self.can_return
+
+    def put_off(self, request: Request, reason: str, again: Again) -> None:
+        """Return a request to the broker, which delivers it again later; see :meth:`confirm`."""
+        self._ended.append((request, errors.FAILED, reason, again))
         self._settle_soon()
 
     def backoff_started(self) -> None:
@@ -163,7 +173,7 @@ class Intake:
         finally:
             self._confirm_flushed(senders, ended)
 
-    def _confirm_flushed(self, senders: set[Sink], ended: list[tuple[Request, int, str]]) -> None:
+    def _confirm_flushed(self, senders: set[Sink], ended: list[tuple[Request, int, str, Again | None]]) -> None:
         """Confirm requests as soon as the broker has all messages sent over these connections."""
         flushes = [flush_sender(sender) for sender in senders if sender.is_open or sender.unproven]
         if not flushes:
@@ -173,18 +183,22 @@ class Intake:
         self._settling.add(settled)
         settled.addCallback(lambda _: self._settling.discard(settled))
 
-    def _confirm_all(self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str]]) -> None:
+    def _confirm_all(
+        self, flushes: list[tuple[bool, None]], ended: list[tuple[Request, int, str, Again | None]]
+    ) -> None:
         are_sends_safe = all(is_flushed for is_flushed, _ in flushes)
         began = 0 if self.settled is None else time_ns()
-        for request, given, why in ended:
-            status, reason = (given, why) if are_sends_safe else (errors.INTERNAL_ERROR, SENDS_LOST)
-            self._confirm(request, status, reason)
+        for request, given, why, again in ended:
+            # One that is run again sends its messages again.
+            is_kept = are_sends_safe or again is not None
+            status, reason = (given, why) if is_kept else (errors.INTERNAL_ERROR, SENDS_LOST)
+            self._confirm(request, status, reason, again)
             if self.settled is not None:
                 self.settled(request, status, began)
 
-    def _confirm(self, request: Request, status: int, reason: str) -> None:
+    def _confirm(self, request: Request, status: int, reason: str, again: Again | None = None) -> None:
         octets = to_octets(reason) if reason else b""
         try:
-            self._client.confirm_tracker(request.tracker, status, octets, request.session, request.lease)
+            self._client.confirm_tracker(request.tracker, status, octets, request.session, request.lease, again)
         except Exception:  # One failure must not keep the other requests from being confirmed.
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)

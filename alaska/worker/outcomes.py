@@ -12,12 +12,13 @@ from alaska.config import WorkerSettings
 from alaska.errors import ScriptError
 from alaska.interfaces import Reactor
 from alaska.lua.request import Mark, Outcome, Request, Send
+from alaska.mlm.confirmations import Again
 from alaska.names import printable
 from alaska.system.events import should_log
 from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
 from alaska.worker.partial_results import PartialResults
-from alaska.worker.plans import Again, Plans
+from alaska.worker.plans import Later, Plans
 from alaska.worker.progress import ProgressReports
 from alaska.worker.reports import Reporter
 from alaska.worker.request_log import RequestLog
@@ -113,7 +114,7 @@ class Outcomes:
         if fate is None:
             self._measures.succeeded += 1
             intake.confirm(request, errors.SUCCESS, "")
-        elif isinstance(fate, Again):
+        elif isinstance(fate, Later):
             if error is not None:
                 self._measures.note_error(request, error)
             self._put_off(request, fate)
@@ -121,21 +122,25 @@ class Outcomes:
             self._measures.note_error(request, fate)
             self._fail(request, fate)
 
-    def _put_off(self, request: Request, again: Again) -> None:
-        """Have a request run again later."""
-        self._measures.note_again(again.is_spent)
-        names = {"subject": printable(request.subject), "seconds": again.seconds}
-        if again.is_spent:
+    def _put_off(self, request: Request, later: Later) -> None:
+        """Have a request run again: the broker delays it, or the worker, if the broker cannot."""
+        self._measures.note_again(later.is_spent)
+        names = {"subject": printable(request.subject), "seconds": later.seconds}
+        if later.is_spent:
             self._log.warn(
                 "{subject} failed, attempt {attempt}; retry in {seconds:.1f} s: {text}",
                 attempt=request.attempt,
-                text=printable(again.error.message),
+                text=printable(later.error.message),
                 **names,
             )
         elif (count := request.snoozes + 1) >= MANY_SNOOZES and should_log(count):
             self._log.warn("{subject} was put off {count} times, now for {seconds:.1f} s", count=count, **names)
-        self._retries.schedule(request, again)
-        self._intake().backoff_started()
+        intake = self._intake()
+        if intake.can_put_off(request):
+            intake.put_off(request, later.error.message, Again(later.milliseconds, later.is_spent))
+        else:
+            self._retries.schedule(request, later)
+            intake.backoff_started()
 
     def _run_again(self, request: Request) -> None:
         self._intake().backoff_ended()
@@ -157,8 +162,8 @@ class Outcomes:
         self._intake().confirm(request, error.status, error.message)
 
 
-def _named(fate: Again | ScriptError | None) -> str:
+def _named(fate: Later | ScriptError | None) -> str:
     """Return what becomes of a request, as the log says it."""
-    if isinstance(fate, Again):
+    if isinstance(fate, Later):
         return "retried" if fate.is_spent else "snoozed"
     return "ok" if fate is None else "failed"

@@ -22,7 +22,7 @@ REJECTED = "its script has rejected it"
 NO_REASON = "its script asked for another run"
 
 
-class Again(NamedTuple):
+class Later(NamedTuple):
     """A request is run again after so many milliseconds; ``is_spent``: the run that has ended counts as an attempt."""
 
     milliseconds: int
@@ -48,7 +48,7 @@ class Plans:
         service = Plan(None if retries is None else retries + 1, settings.service_backoff)
         self._default = merged(service, own)
 
-    def decide(self, request: Request, outcome: Outcome, error: ScriptError | None) -> Again | ScriptError | None:
+    def decide(self, request: Request, outcome: Outcome, error: ScriptError | None) -> Later | ScriptError | None:
         """Return whether a request is run again, or with which error it has failed; None if it has succeeded.
 
         ``error`` is that of the script, or of the messages that it sent. A script that has given a verdict did not
@@ -65,7 +65,7 @@ class Plans:
             return ScriptRejected(why or REJECTED)
         asked = ScriptError(why or NO_REASON)
         if verdict.kind is VerdictKind.SNOOZE:
-            return Again(max(LEAST_SNOOZE, _milliseconds(verdict) or 0), False, asked)
+            return Later(max(LEAST_SNOOZE, _milliseconds(verdict) or 0), False, asked)
         plan = self._plan(request, outcome)
         most = ASKED_ATTEMPTS if plan.attempts is None else plan.attempts
         return self._again(request, plan, _milliseconds(verdict), asked) if request.attempt < most else asked
@@ -75,11 +75,11 @@ class Plans:
         plan = merged(request.plan, None if outcome.header is None else outcome.header.plan, self._default)
         return plan if plan.attempts is None else plan._replace(attempts=min(plan.attempts, MOST_ATTEMPTS))
 
-    def _again(self, request: Request, plan: Plan, given: int | None, error: ScriptError) -> Again:
+    def _again(self, request: Request, plan: Plan, given: int | None, error: ScriptError) -> Later:
         if given is None:
             assert plan.backoff is not None, "the worker has one"
             given = plan.backoff.milliseconds(request.attempt, random.random())  # noqa: S311  # it is no secret
-        return Again(min(given, MOST_MILLISECONDS), True, error)
+        return Later(min(given, MOST_MILLISECONDS), True, error)
 
 
 def _milliseconds(verdict: Verdict) -> int | None:

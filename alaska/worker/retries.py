@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from alaska.errors import ScriptError
 from alaska.interfaces import Reactor
 from alaska.lua.request import Request
-from alaska.worker.plans import Again
+from alaska.worker.plans import Later
 
 
 class Retries:
@@ -21,17 +21,17 @@ class Retries:
         self._submit = submit
         self._waiting: dict[IDelayedCall, tuple[Request, ScriptError]] = {}
 
-    def schedule(self, request: Request, again: Again) -> None:
+    def schedule(self, request: Request, later: Later) -> None:
         """Run a request again after its wait."""
-        attempt, snoozes = request.attempt + again.is_spent, request.snoozes + (not again.is_spent)
-        later = request._replace(attempt=attempt, snoozes=snoozes, runs=request.runs + 1, arrived=math.inf)
+        attempt, snoozes = request.attempt + later.is_spent, request.snoozes + (not later.is_spent)
+        again = request._replace(attempt=attempt, snoozes=snoozes, runs=request.runs + 1, arrived=math.inf)
 
         def retry() -> None:
             del self._waiting[call]
-            self._submit(later)
+            self._submit(again)
 
-        call = self._reactor.callLater(again.seconds, retry)
-        self._waiting[call] = request, again.error
+        call = self._reactor.callLater(later.seconds, retry)
+        self._waiting[call] = request, later.error
 
     def cancel(self) -> list[tuple[Request, ScriptError]]:
         """Forget all requests that wait; return them, each with why it was to be run again."""

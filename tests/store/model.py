@@ -86,6 +86,7 @@ class StoreModel:
         before = message.part
         message.rank = (NORMAL, 7, DELAYED)[number % 3]
         message.expires = None if number % 2 else float(number)
+        message.answered, message.snoozes = message.attempts, message.snoozes + number % 2
         store.move(message, before)
 
     def _bury(self, store: IStore, number: int) -> None:

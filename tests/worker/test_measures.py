@@ -40,12 +40,12 @@ class RunTests(ServedCase):
         self.run_scripts()
         measures = self.worker.measures
         self.assertEqual((measures.succeeded, measures.retried, measures.failed), (2, 1, 0))
-        self.pass_time(1)
+        self.pass_time(2)
         self.run_scripts()
         self.assertEqual((measures.succeeded, measures.retried, measures.failed), (2, 1, 1))
         self.assertEqual(measures.scripts[b"bad"].errors, {"error": 2})
         self.assertEqual(sum(measures.scripts[b"good"].running.read().counts), 2)
-        self.assertEqual(sum(measures.waiting.read().counts), 3)
+        self.assertEqual(sum(measures.waiting.read().counts), 4)
 
     def test_sent(self) -> None:
         """Messages of scripts are counted by kind, with the octets of their content; those that are lost are not."""

@@ -13,7 +13,7 @@ from alaska.errors import ScriptError, ScriptNotFound, ScriptRejected
 from alaska.lua.header import Header
 from alaska.lua.request import Outcome, Request, Verdict, VerdictKind
 from alaska.system.retry_plan import MOST_MILLISECONDS, Backoff, Plan
-from alaska.worker.plans import ASKED_ATTEMPTS, LEAST_SNOOZE, Again, Plans
+from alaska.worker.plans import ASKED_ATTEMPTS, LEAST_SNOOZE, Later, Plans
 
 RETRY, SNOOZE, REJECT = VerdictKind.RETRY, VerdictKind.SNOOZE, VerdictKind.REJECT
 ERROR = ScriptError("oh no")
@@ -39,20 +39,20 @@ def ended(kind: VerdictKind, seconds: float | None = None, why: bytes = b"") -> 
 class PlanCase(SynchronousTestCase):
     """Plans of workers."""
 
-    def decide(self, outcome: Outcome, asked: Request = FIRST, **settings: Any) -> Again | ScriptError | None:
+    def decide(self, outcome: Outcome, asked: Request = FIRST, **settings: Any) -> Later | ScriptError | None:
         """Return what becomes of a request."""
         return Plans(WorkerSettings(**settings)).decide(asked, outcome, outcome.error)
 
-    def again(self, outcome: Outcome, asked: Request = FIRST, **settings: Any) -> Again:
+    def again(self, outcome: Outcome, asked: Request = FIRST, **settings: Any) -> Later:
         """Return the decision about a request that is run again."""
         decided = self.decide(outcome, asked, **settings)
-        assert isinstance(decided, Again), decided
+        assert isinstance(decided, Later), decided
         return decided
 
     def attempts(self, outcome: Outcome, plan: Plan | None = None, **settings: Any) -> int:
         """Return how many times a request is tried in all."""
         attempt = 1
-        while isinstance(self.decide(outcome, request(attempt, plan), **settings), Again):
+        while isinstance(self.decide(outcome, request(attempt, plan), **settings), Later):
             attempt += 1
         return attempt
 
@@ -105,7 +105,7 @@ class ErrorTests(PlanCase):
         header = Plan(attempts, Backoff(*backoff))
         self.assertIs(self.decide(failed(header), request(1001)), ERROR)
         decided = self.decide(failed(header))
-        if isinstance(decided, Again):
+        if isinstance(decided, Later):
             self.assertTrue(0 <= decided.milliseconds <= MOST_MILLISECONDS)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from twisted.logger import LogLevel
 
-from tests.worker.worker_case import ConfirmCase
+from alaska.lua.request import Outcome, Verdict, VerdictKind
+from alaska.mlm import commands as mlm
+from alaska.testing import ScriptedBroker
+from tests.network_case import ENDPOINT
+from tests.worker.worker_case import ConfirmCase, WorkerCase
 
 
 class RetryTests(ConfirmCase):
@@ -66,7 +70,7 @@ class RetryTests(ConfirmCase):
         self.assertEqual(self.confirmed(asked), (200, ""))
 
     def test_stop_during_backoff(self) -> None:
-        """A stopping worker leaves requests in backoff unconfirmed, so that another worker gets them."""
+        """When a worker stops, another one gets the requests that wait for their retries."""
         self.script(b"job", error="oh no")
         asked = self.ask("job")
         self.run_scripts()
@@ -74,6 +78,50 @@ class RetryTests(ConfirmCase):
         got = self.offer()
         self.pass_time(5)
         self.successResultOf(stopped)
-        self.assertEqual([delivery.subject for delivery in got], ["job"])
+        self.assertEqual([(delivery.subject, delivery.attempt) for delivery in got], [("job", 2)])
         self.assertEqual(len(self.scripts.requests), 1)
         self.assertNoResult(asked)
+
+    def test_nothing_is_kept(self) -> None:
+        """While a request waits for its retry, it is in the broker: the worker has nothing of it."""
+        self.script(b"job", error="oh no")
+        self.ask("job")
+        self.run_scripts()
+        self.assertEqual((self.worker.intake.unconfirmed, self.worker._outcomes._retries._waiting), (0, {}))
+
+
+class WithoutPropertiesTests(WorkerCase):
+    """Requests that are run again for a broker that cannot delay them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.remote = ScriptedBroker(self.network, ENDPOINT)
+        self.worker = self.make_worker(errors_retries=2)
+        self.start()
+        self.remote.send(mlm.Ok(200, b""), mlm.Ok(200, b""))
+
+    def give(self, outcome: Outcome) -> None:
+        """Let the broker deliver a request with this outcome, and run it."""
+        self.scripts.outcomes[b"job"] = outcome
+        self.remote.send(mlm.ServiceDeliver(b"requester", b"default", b"job", b"", ()))
+        self.pool.run()
+
+    def test_retry(self) -> None:
+        """They wait in the worker, and their attempts are counted there."""
+        self.give(Outcome(verdict=Verdict(VerdictKind.RETRY, 30.0, b"why")))
+        self.pass_time(29)
+        self.assertEqual(self.pool.pending, 0)
+        for _ in range(3):
+            self.pass_time(31)
+            self.pool.run()
+        self.assertEqual([request.attempt for request in self.scripts.requests], [1, 2, 3])
+        self.assertEqual((self.worker.measures.retried, self.worker.measures.failed), (2, 1))
+
+    def test_snooze(self) -> None:
+        """So do those that are put off, whose number is counted."""
+        self.give(Outcome(verdict=Verdict(VerdictKind.SNOOZE, 10.0, b"")))
+        for _ in range(3):
+            self.pass_time(11)
+            self.pool.run()
+        seen = [(request.attempt, request.snoozes) for request in self.scripts.requests]
+        self.assertEqual(seen, [(1, 0), (1, 1), (1, 2), (1, 3)])

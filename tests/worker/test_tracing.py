@@ -162,7 +162,7 @@ class RunTests(TracingCase):
         self.assertEqual(attributes(self.recorded.one("process default"))["error.type"], "worker/scripts/timeout")
 
     def test_retries(self) -> None:
-        """Each run of a request has a span of its own, and the last one is settled."""
+        """Each run of a request has a span of its own, and is settled: it is put off, or ends."""
         self.worker = self.make_worker(errors_retries=1)
         self.scripts.outcomes[b"job"] = Outcome(error=ScriptError("failed"), seconds=2e-6)
         self.traced()
@@ -172,7 +172,9 @@ class RunTests(TracingCase):
         first, second = self.recorded.named("process default")
         self.assertEqual([attributes(run)["messaging.alaska.attempt"] for run in (first, second)], [1, 2])
         self.assertEqual({parent_of(run) for run in (first, second)}, {SPAN.encode()})
-        self.assertEqual(parent_of(self.recorded.one("settle default")), id_of(second))
+        settled = self.recorded.named("settle default")
+        self.assertEqual([parent_of(each) for each in settled], [id_of(first), id_of(second)])
+        self.assertEqual([attributes(each)["messaging.alaska.status"] for each in settled], [300, 502])
         self.assertEqual([(run.end_time or 0) - (run.start_time or 0) for run in (first, second)], [2000, 2000])
 
     def test_request_of_a_script(self) -> None:
