@@ -40,7 +40,8 @@ RETRY_SECONDS = 10.0
 """The time after which a request is made again for which there was no room."""
 UNKNOWN_TIME = float("-inf")
 _MOMENT = 0.001
-_NOT_FINAL = frozenset((errors.STORED, 203, 204, 206))
+KNOWN_ID = 203
+_NOT_FINAL = frozenset((errors.STORED, KNOWN_ID, 206))
 """The statuses with which a message has not ended."""
 
 
@@ -65,6 +66,7 @@ class Schedules:
         self._undetermined: deque[Scheduled] = deque()
         self._running: dict[int, Scheduled] = {}
         self._ended_at_once: set[int] | None = None
+        self._is_known = False
         queues.confirmations.untold = self._ended
         self._restore()
 
@@ -274,7 +276,10 @@ class Schedules:
     # Requests
 
     def _request_in_time(self, entry: Scheduled, due: float, now: float) -> bool:
-        """Make the request for a time, or skip it; return False if there is no room for it."""
+        """Make the request for a time, or skip it; return False if there is no room for it.
+
+        If the queue knows its id, it was made before, whatever the state says.
+        """
         if entry.schedule.overlap == "skip" and self.is_running(entry):
             entry.skipped += 1
             self._counts["skipped"] += 1
@@ -283,7 +288,8 @@ class Schedules:
                 name=entry.name, id=entry.id_of(due).decode(),
             )  # fmt: skip
             return True
-        if not self._request(entry, entry.id_of(due), now):
+        self._is_known = False
+        if not self._request(entry, entry.id_of(due), now) and not self._is_known:
             self._log.warn(
                 "the request {id} is not accepted; trying again in {seconds:.0f} s",
                 id=entry.id_of(due).decode(), seconds=RETRY_SECONDS,
@@ -331,6 +337,7 @@ class Schedules:
     def _ended(self, position: int, status: int) -> None:
         """Note that a message has ended whose sender cannot be told: that has no address, or is not connected."""
         if status in _NOT_FINAL:
+            self._is_known = self._is_known or status == KNOWN_ID
             return
         entry = self._running.pop(position, None)
         if entry is not None:
