@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -157,6 +158,12 @@ class IStore(Interface):
         it knows by then.
 
         :raises StoreError: the store cannot be read.
+        """
+
+    def together() -> AbstractContextManager[None]:
+        """Return a context in which all changes become durable together: after a crash, all or none of them are.
+
+        The block must not wait for anything.
         """
 
     # Dead letters

@@ -153,14 +153,48 @@ class Message(Struct, eq=False):
         return self.is_tracked or self.origin == REPLAYED
 
 
+class LastWorker(NamedTuple):
+    """Who had a message last: the address of its session, and the host and process that it has announced."""
+
+    address: bytes
+    host: bytes = b""
+    pid: int = 0
+
+
+class Cause(Enum):
+    """Why a message became a dead letter."""
+
+    FAILED = "failed"
+    """A receiver has refused it."""
+    NOT_FOUND = "not_found"
+    """There is no script for it."""
+    ATTEMPTS = "attempts"
+    """It was delivered, or tried, as often as it may be."""
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    """Its script has rejected it."""
+    CANCELLED = "cancelled"
+    PURGED = "purged"
+
+
+MOST_REASON_OCTETS = 4096
+"""A dead letter has at most so many octets of the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be processed, the reason, and when it became a dead letter (seconds since 1970)."""
+    """A message that could not be processed, and why.
+
+    ``status`` is the one that its sender was told, ``time`` is when it became a dead letter, in seconds since 1970.
+    ``worker`` had it last; None if that is not known, since it was delivered before a restart of the broker or never.
+    """
 
     message: Message
     status: int
     reason: bytes
     time: float
+    cause: Cause = Cause.FAILED
+    worker: LastWorker | None = None
 
 
 class Record(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from alaska.admin.snapshots import Slots, Snapshot, StoreState, Totals
 from alaska.system.histogram import Reading
 
-DEAD_OUTCOMES = ("attempts", "failed", "not_found")
+DEAD_OUTCOMES = ("attempts", "failed", "not_found", "rejected")
 """The outcomes with which a message becomes a dead letter."""
 
 

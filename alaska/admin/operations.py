@@ -23,7 +23,7 @@ from alaska.admin.requests import Nothing, Query
 class Operation:
     """One thing that can be asked: who may, what it takes and returns, and what it is, in a sentence.
 
-    ``is_in_band_only``: HTTP has another way for it.
+    ``is_in_band_only``: HTTP has another way for it. ``most_octets``: the maximum size of a request for it in-band.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Operation:
     returns: Any
     doc: str
     is_in_band_only: bool = False
+    most_octets: int = 16 * 1024
 
     @property
     def is_change(self) -> bool:
@@ -63,6 +64,8 @@ def _table(*operations: Operation) -> dict[str, Operation]:
     return {each.name: each for each in operations}
 
 
+_EDITED = 6 * 2**20
+"""The maximum size of a request that has a content of 4 MiB."""
 _V, _O, _A = Level.VIEW, Level.OPERATE, Level.ALL
 _P = snapshots.Page
 
@@ -81,10 +84,10 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
     Operation("letters", _V, requests.LetterQuery, _P[snapshots.Letter], "The dead letters, without content."),
     Operation("read-letter", _O, requests.OneLetter, snapshots.LetterContent, "One dead letter with its content."),
-    Operation("replay-letter", _O, requests.OneLetter, snapshots.Done, "Send a dead letter again."),
+    Operation("replay-letter", _O, requests.Replay, snapshots.Done, "Send a dead letter again.", most_octets=_EDITED),
     Operation("drop-letter", _O, requests.OneLetter, snapshots.Done, "Delete a dead letter."),
-    Operation("replay-letters", _O, requests.Letters, snapshots.Done, "Send all dead letters again that match."),
-    Operation("drop-letters", _O, requests.Letters, snapshots.Done, "Delete all dead letters that match."),
+    Operation("replay-letters", _O, requests.SomeLetters, snapshots.Done, "Send all dead letters again that match."),
+    Operation("drop-letters", _O, requests.SomeLetters, snapshots.Done, "Delete all dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
     Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, or of all."),

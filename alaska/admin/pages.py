@@ -120,19 +120,6 @@ def _first(keys: Iterator[Key | None], after: Key | None, most: int) -> Work[tup
         yield
 
 
-def chosen(
-    items: Iterable[T], size: int, key: Callable[[T], Key], is_wanted: Callable[[T], bool] | None
-) -> Work[list[Key]]:
-    """Return the keys of the items that are wanted; ``items`` must not change meanwhile, ``size`` is their number."""
-    keys: list[Key] = []
-    items = iter(items)
-    for start in range(0, size, TURN_ITEMS):
-        if start:
-            yield
-        keys += [key(item) for item in islice(items, TURN_ITEMS) if is_wanted is None or is_wanted(item)]
-    return keys
-
-
 class Turns:
     """Does works in turns: the first one at once, and the next ones at each :meth:`tick`, one after the other."""
 

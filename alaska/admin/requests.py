@@ -20,7 +20,11 @@ MOST_SUMMARY_OCTETS = 32 * 1024
 MOST_PART_OCTETS = 256 * 1024
 """The maximum size of a part of a backup: reading it from a slow disk takes a few milliseconds."""
 
+MOST_FRAMES = 1000
+"""The maximum number of frames of a content that is sent by an operation."""
+
 Name = Annotated[str, Meta(max_length=MOST_NAME)]
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
 
 
@@ -56,26 +60,59 @@ class ReaderQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Letters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters: those of a queue, with a subject and a status, where these are given."""
+    """Which dead letters: those that have all that is given.
+
+    - ``queue``, ``address``: where the message was; ``service`` is short for both.
+    - ``subject``, ``sender``, ``status``, ``cause``, ``worker``: what the dead letter has.
+    - ``reason``: a text that the reason contains; ``reason_pattern``: a pattern that it matches (docs/patterns.md).
+    - ``older``, ``younger``: it died at least, or at most, so many seconds ago.
+    - ``upto``: the highest position.
+    """
 
     queue: Literal["mailbox", "service"] | None = None
     address: Name | None = None
+    service: Name | None = None
     subject: Name | None = None
     sender: Name | None = None
     status: Annotated[int, Meta(ge=0, le=999)] | None = None
+    cause: Literal["failed", "not_found", "attempts", "expired", "rejected", "cancelled", "purged"] | None = None
+    worker: Name | None = None
+    reason: Name | None = None
+    reason_pattern: Name | None = None
+    older: Seconds | None = None
+    younger: Seconds | None = None
+    upto: Position | None = None
 
 
 class LetterQuery(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of dead letters, oldest position first."""
+    """A page of dead letters, the lowest position first, or the highest one with ``sort`` = ``newest``."""
 
     after: Name = ""
     limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
+    sort: Literal["", "newest"] = ""
+
+
+class SomeLetters(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Dead letters with which something is to be done: all of them, or those with the ``limit`` lowest positions."""
+
+    limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] | None = None
 
 
 class OneLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One dead letter."""
 
     position: Position
+
+
+class Replay(OneLetter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dead letter to send again, with another service, subject or content if these are given.
+
+    ``content`` has the frames in base64.
+    """
+
+    service: Name | None = None
+    subject: Name | None = None
+    content: Annotated[list[bytes], Meta(max_length=MOST_FRAMES)] | None = None
 
 
 class OneQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -195,8 +195,20 @@ class Client(Snapshot, frozen=True, kw_only=True):
     read_count: int
 
 
+class LastWorker(Snapshot, frozen=True, kw_only=True):
+    """Who had a message last: the address of the session, and the host and process that it has announced."""
+
+    address: str
+    host: str
+    pid: int
+
+
 class Letter(Snapshot, frozen=True, kw_only=True):
-    """A dead letter without its content."""
+    """A dead letter without its content.
+
+    ``time`` is when it died, ``arrived`` when the message arrived. ``cause`` is a word, ``reason`` at most 4 KiB of
+    what whoever refused it has said.
+    """
 
     position: int
     queue: str
@@ -209,13 +221,20 @@ class Letter(Snapshot, frozen=True, kw_only=True):
     status: int
     reason: str
     time: float
+    cause: str = "failed"
+    arrived: float | None = None
+    worker: LastWorker | None = None
 
 
 class LetterContent(Snapshot, frozen=True, kw_only=True):
-    """A dead letter with its frames in base64; None if they are too large to be shown."""
+    """A dead letter with its frames in base64; None if they are too large to be shown.
+
+    ``properties`` are those of the message, as text.
+    """
 
     letter: Letter
     content: list[str] | None
+    properties: dict[str, str] = {}
 
 
 class StoreState(Snapshot, frozen=True, kw_only=True):

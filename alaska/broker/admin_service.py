@@ -28,7 +28,6 @@ from alaska.mlm import commands as mlm
 from alaska.names import printable
 
 ADDRESS = b"alaska.admin"
-MAX_REQUEST_OCTETS = 16 * 1024
 MOST_HELD = 16
 """The maximum number of answers that are held for clients that do not read, one for each."""
 REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
@@ -86,8 +85,8 @@ class AdminService:
     def _perform(self, client: Client, command: mlm.ServiceSend, operation: Operation) -> None:
         content = command.content[0] if command.content else b""
         try:
-            if len(content) > MAX_REQUEST_OCTETS or len(command.content) > 1:
-                raise OperationFailed(f"the content must be one frame of at most {MAX_REQUEST_OCTETS} octets")
+            if len(content) > operation.most_octets or len(command.content) > 1:
+                raise OperationFailed(f"the content must be one frame of at most {operation.most_octets} octets")
             request = msgspec.json.decode(content or b"{}", type=operation.takes)
         except (msgspec.DecodeError, RecursionError) as error:
             self._fail(client, command, OperationFailed(f"the content is not valid: {error}"))

@@ -6,12 +6,11 @@ checked before that the user may do that.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -26,18 +25,16 @@ from alaska.admin.warnings import of_broker
 from alaska.broker.backups import Backups
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
+from alaska.broker.letter_operations import LetterOperations
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
 from alaska.broker.schedule_operations import ScheduleOperations
-from alaska.broker.shown_letters import shown_letter
 from alaska.broker.snapshots import BrokerSnapshots
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
 from alaska.interfaces import IBackup
-from alaska.message import DeadLetter, QueueKind, QueueName
+from alaska.message import QueueKind, QueueName
 from alaska.mlm.commands import MAX_STRING_OCTETS
 
-MAX_READ_OCTETS = 4 * 1024 * 1024
-"""A dead letter with more octets is shown without its content."""
 WARNING_SECONDS = 1.0
 """For so long, warnings stay the same: many queues take a millisecond, and everyone may ask for the health."""
 MOST_PAUSED = 1000
@@ -61,7 +58,7 @@ class Administration:
         self.turns = Turns()
         self.backups = Backups(state.store, self.now)
         state.last_backup = lambda: self.backups.last
-        snapshots, do = self.snapshots, self.turns.do
+        snapshots, do, letters = self.snapshots, self.turns.do, LetterOperations(state)
         schedules = ScheduleOperations(state)
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),
@@ -76,12 +73,12 @@ class Administration:
             "store": lambda _: snapshots.store(),
             "limits": lambda _: snapshots.limits(),
             "configuration": lambda _: self._configuration(),
-            "letters": lambda query: do(snapshots.letters(query)),
-            "read-letter": self._read_letter,
-            "replay-letter": self._replay_letter,
-            "drop-letter": self._drop_letter,
-            "replay-letters": lambda letters: do(replay_letters(state, letters, self.now)),
-            "drop-letters": lambda letters: do(drop_letters(state, letters)),
+            "letters": lambda query: do(snapshots.letters(query, self._now)),
+            "read-letter": letters.read,
+            "replay-letter": lambda request: letters.replay(request, self._now),
+            "drop-letter": letters.drop,
+            "replay-letters": lambda some: do(replay_letters(state, some, self.now)),
+            "drop-letters": lambda some: do(drop_letters(state, some, snapshots.time(self._now))),
             "purge": self._purge,
             "delete-reader": self._delete_reader,
             "pause": self._pause,
@@ -150,39 +147,6 @@ class Administration:
         if configuration is None:
             raise OperationFailed("this broker has no configuration file", errors.NOT_FOUND)
         return configuration
-
-    # Dead letters
-
-    def _read_letter(self, request: requests.OneLetter) -> Deferred[shown.LetterContent]:
-        letters = self._state.queues.dead_letters
-        summary = letters.summary(request.position)
-        if summary is None:
-            raise _no_letter(request.position)
-        if summary.message.size > MAX_READ_OCTETS:
-            return succeed(shown.LetterContent(letter=shown_letter(summary), content=None))
-
-        def with_content(letter: DeadLetter | None) -> shown.LetterContent:
-            if letter is None:
-                raise _no_letter(request.position)
-            content = [base64.b64encode(frame).decode() for frame in letter.message.content]
-            return shown.LetterContent(letter=shown_letter(summary), content=content)
-
-        return letters.find(request.position).addCallback(with_content)
-
-    def _replay_letter(self, request: requests.OneLetter) -> Deferred[shown.Done]:
-        queues = self._state.queues
-        if queues.dead_letters.summary(request.position) is None:
-            raise _no_letter(request.position)
-
-        def replayed(is_done: bool) -> shown.Done:
-            return shown.Done(done=is_done, count=int(is_done), note="" if is_done else "there is no room for it")
-
-        return queues.replay_dead_letter(request.position, self._now).addCallback(replayed)
-
-    def _drop_letter(self, request: requests.OneLetter) -> shown.Done:
-        if not self._state.queues.dead_letters.drop(request.position):
-            raise _no_letter(request.position)
-        return shown.Done(count=1)
 
     # Queues, streams and clients
 
@@ -305,14 +269,11 @@ def _check_all(request: requests.OneService) -> None:
         raise OperationFailed("either service or all can be given")
 
 
-def _no_letter(position: int) -> OperationFailed:
-    return OperationFailed(f"there is no dead letter {position}", errors.NOT_FOUND)
-
-
 def _shown(request: Struct) -> str:
     """Return the arguments that are given, for the log; names are escaped by repr. Content is not shown."""
     given = {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) not in (None, "")}
     if "content" in given:
-        given["content"] = f"{len(given['content'])} characters"
+        content = given["content"]
+        given["content"] = f"{len(content)} {'frames' if isinstance(content, list) else 'characters'}"
     given = {name: value for name, value in given.items() if value is not False}
     return ", ".join(f"{name}={value!r}" for name, value in given.items())

@@ -41,6 +41,7 @@ class Client:
     - ``leases``: the unconfirmed deliveries, by what a confirmation identifies them with. A plain client has some in a
       shared store, until that has answered.
     - ``acts_for``: the address of the worker whose scripts send over this connection; empty if it is not one of those.
+    - ``host``, ``pid``: where the client runs, as it has announced; empty and 0 if it has not.
     - ``user``: who has opened the session (:meth:`IRouter.user_of`). ``origin`` identifies its routing id and user.
     - ``permitted``: what the access rules have permitted; None if the session may do everything. ``answers``: whom the
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
@@ -60,6 +61,7 @@ class Client:
         "flow",
         "has_properties",
         "held_until",
+        "host",
         "ignores_replies",
         "is_disconnected",
         "is_full",
@@ -78,6 +80,7 @@ class Client:
         "outgoing",
         "peer",
         "permitted",
+        "pid",
         "progress",
         "reads_batches",
         "refusals",
@@ -103,7 +106,8 @@ class Client:
         self.peer = peer
         self.origin = peer + b"\0" + (user or b"") if has_users else peer
         self.address = address
-        self.acts_for = b""
+        self.acts_for = self.host = b""
+        self.pid = 0
         self.user = user
         self.permitted: Permitted | None = None
         self.answers: Answers | None = None

@@ -27,6 +27,8 @@ class Counters:
     """The messages that were dropped, by cause."""
     dead_lettered: int = 0
     dead_letters_dropped: int = 0
+    dead_letters_passed_on: int = 0
+    """The messages that became requests for a service for dead letters."""
     store_errors: int = 0
     admin_requests: int = 0
     """The requests for the broker's own services, and those of HTTP."""

@@ -25,7 +25,7 @@ from alaska.access import Level
 from alaska.broker.clients import Client
 from alaska.broker.queues import Queues
 from alaska.errors import StoreError
-from alaska.message import DeadLetter
+from alaska.message import DeadLetter, LastWorker
 from alaska.mlm import commands as mlm
 
 ADDRESS = b"alaska.letters"
@@ -105,8 +105,8 @@ def _list(queues: Queues, options: dict[str, Any], _now: float) -> Deferred[Resu
 
 def _read(queues: Queues, options: dict[str, Any], _now: float) -> Deferred[Result]:
     position = _position(options["position"])
-    summary = next(iter(queues.dead_letters.summaries(position - 1, 1)), None)
-    if summary is not None and summary.message.position == position and summary.message.size > MAX_READ_OCTETS:
+    summary = queues.dead_letters.summary(position)
+    if summary is not None and summary.message.size > MAX_READ_OCTETS:
         return succeed({"letter": {**_describe(summary), "content": None}})
     return queues.dead_letters.find(position).addCallback(_with_content)
 
@@ -132,7 +132,7 @@ def _position(value: str | float) -> int:
 
 
 def _describe(letter: DeadLetter) -> Result:
-    message = letter.message
+    message, worker = letter.message, letter.worker
     return {
         "position": message.position,
         "queue": message.queue.kind.value,
@@ -145,7 +145,14 @@ def _describe(letter: DeadLetter) -> Result:
         "status": letter.status,
         "reason": _text(letter.reason),
         "time": letter.time,
+        "arrived": message.since / 1000 if message.since else None,
+        "cause": letter.cause.value,
+        "worker": None if worker is None else {**_texts(worker), "pid": worker.pid},
     }
+
+
+def _texts(worker: LastWorker) -> Result:
+    return {"address": _text(worker.address), "host": _text(worker.host)}
 
 
 def _text(octets: bytes) -> str:

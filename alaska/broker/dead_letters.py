@@ -5,8 +5,10 @@ Their content is only in the store. Everything else is cached in memory, so that
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from heapq import nsmallest
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -19,7 +21,10 @@ from alaska.message import DeadLetter, Message
 
 DEAD_LETTER_OCTETS = 1024
 """The estimated size of a dead letter besides its content."""
-READ_DEAD_LETTERS = 16
+READ_DEAD_LETTERS = 500
+"""The number of dead letters that are read from the store at once, at startup."""
+MOST_DROPPED = 300
+"""The number that one call drops beyond the limits; the next tick continues."""
 REPORT_SECONDS = 60.0
 """The interval of log lines about dropped dead letters."""
 
@@ -33,8 +38,10 @@ class DeadLetters:
         self._store = store
         self._counters = counters
         self.limits = limits
-        # The dead letters without their content, in the order in which they were added.
-        self._summaries: dict[int, DeadLetter] = {}
+        # The dead letters without their content, in the order in which they were added. The first one of a dict is
+        # slow to find after many deletions.
+        self._summaries: OrderedDict[int, DeadLetter] = OrderedDict()
+        self._positions: list[int] = []  # in order
         self._octets_of: dict[int, int] = {}
         self._octets = 0
         self._unreported_drops = 0
@@ -58,9 +65,10 @@ class DeadLetters:
         self._read_upto = None
         older = [each for each in self._restored if not self.has(each[0].message.position)]
         newer = [(summary, self._octets_of[position]) for position, summary in self._summaries.items()]
-        self._summaries, self._octets_of, self._octets, self._restored = {}, {}, 0, []
+        self._summaries, self._octets_of, self._octets, self._restored = OrderedDict(), {}, 0, []
         for summary, octets in [*sorted(older, key=lambda each: each[0].time), *newer]:
             self._index(summary, octets)
+        self._positions = sorted(self._summaries)
         self._enforce_limits()
 
     def __len__(self) -> int:
@@ -79,13 +87,15 @@ class DeadLetters:
             self._note_dropped()
             return
         self._store.add_dead_letter(letter)
+        if not self.has(letter.message.position):
+            insort(self._positions, letter.message.position)
         self._index(_without_content(letter), _stored_octets(letter))
         self._enforce_limits()
 
     def summaries(self, after: int, limit: int) -> list[DeadLetter]:
         """Return the next ``limit`` dead letters after a position, in order, without their content."""
-        positions = nsmallest(limit, (position for position in self._summaries if position > after))
-        return [self._summaries[position] for position in positions]
+        start = bisect_right(self._positions, after)
+        return [self._summaries[position] for position in self._positions[start : start + limit]]
 
     def __iter__(self) -> Iterator[DeadLetter]:
         """Iterate over all dead letters without their content."""
@@ -104,11 +114,17 @@ class DeadLetters:
         return self._store.dead_letter(position) if position in self._summaries else succeed(None)
 
     def replay(self, position: int, send: Callable[[Message], bool]) -> Deferred[bool]:
-        """Delete a dead letter whose message ``send`` accepts; return whether that was so."""
+        """Delete a dead letter whose message ``send`` accepts; return whether that was so.
+
+        After a crash, either the dead letter is stored or the message that ``send`` has stored.
+        """
 
         def found(letter: DeadLetter | None) -> bool:
             # It may have been replayed or dropped while the store fetched it.
-            return letter is not None and self.has(position) and send(letter.message) and self.drop(position)
+            if letter is None or not self.has(position):
+                return False
+            with self._store.together():
+                return send(letter.message) and self.drop(position)
 
         return self.find(position).addCallback(found)
 
@@ -116,6 +132,7 @@ class DeadLetters:
         """Delete a dead letter; return whether there was one at this position."""
         summary = self._summaries.pop(position, None)
         if summary is not None:
+            del self._positions[bisect_left(self._positions, position)]
             self._octets -= self._octets_of.pop(position)
             self._store.delete_dead_letter(position)
         return summary is not None
@@ -128,8 +145,12 @@ class DeadLetters:
         if self._read_upto is not None:
             self._restore()
         age = self.limits.most_seconds
-        while age is not None and (oldest := self._oldest()) is not None and oldest.time < now - age:
+        for _ in range(MOST_DROPPED if age is not None else 0):
+            oldest = self._oldest()
+            if oldest is None or age is None or oldest.time >= now - age:
+                break
             self._drop_oldest(oldest)
+        self._enforce_limits()
         if self._unreported_drops and abs(now - self._reported_at) >= REPORT_SECONDS:
             self._reported_at = now
             self._log.warn(
@@ -140,8 +161,9 @@ class DeadLetters:
             self._unreported_drops = 0
 
     def _index(self, summary: DeadLetter, octets: int) -> None:
-        self._summaries[summary.message.position] = summary
-        self._octets_of[summary.message.position] = octets
+        position = summary.message.position
+        self._summaries[position] = summary
+        self._octets_of[position] = octets
         self._octets += octets
 
     def _enforce_limits(self) -> None:
@@ -149,10 +171,11 @@ class DeadLetters:
             # The oldest are not known yet.
             return
         most, most_octets = self.limits.most, self.limits.most_octets
-        while (most is not None and len(self._summaries) > most) or (
-            most_octets is not None and self._octets > most_octets
-        ):
-            oldest = self._oldest()
+        for _ in range(MOST_DROPPED):
+            is_over = (most is not None and len(self._summaries) > most) or (
+                most_octets is not None and self._octets > most_octets
+            )
+            oldest = self._oldest() if is_over else None
             if oldest is None:
                 return
             self._drop_oldest(oldest)
@@ -171,10 +194,13 @@ class DeadLetters:
 
 def _without_content(letter: DeadLetter) -> DeadLetter:
     of = letter.message
-    summary = Message(of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts)
+    summary = Message(
+        of.position, of.queue, of.sender, of.subject, of.tracker, (), attempts=of.attempts, since=of.since
+    )
     summary.size = sum(map(len, of.content))
-    return DeadLetter(summary, letter.status, letter.reason, letter.time)
+    return replace(letter, message=summary)
 
 
 def _stored_octets(letter: DeadLetter) -> int:
-    return letter.message.size + DEAD_LETTER_OCTETS
+    """Return the size that the limits count: a short reason is in the estimate."""
+    return letter.message.size + max(DEAD_LETTER_OCTETS, len(letter.reason))

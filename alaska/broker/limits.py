@@ -44,6 +44,7 @@ class Limits:
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
     - ``durable_readers``: named positions in all streams; one that no client has had for ``durable_reader_seconds`` is
       deleted.
+    - ``dead_letter_services``: for services, the service that gets their dead letters as requests.
     - ``attempts``: deliveries of a request whose workers disconnect without a confirmation, before it becomes a dead
       letter.
     - ``of_services``: how fast and how many at once the requests of services are delivered.
@@ -63,6 +64,7 @@ class Limits:
     streams: int | None = 10_000
     attempts: int | None = 5
     dead_letters: DeadLetterLimits = field(default_factory=DeadLetterLimits)
+    dead_letter_services: dict[bytes, bytes] = field(default_factory=dict)
     flow: FlowLimits = field(default_factory=FlowLimits)
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from itertools import islice
 
-from alaska.admin.pages import Work, chosen
-from alaska.admin.requests import Letters
+from alaska.admin.pages import TURN_ITEMS, Work
+from alaska.admin.requests import SomeLetters
 from alaska.admin.snapshots import Done
 from alaska.broker.broker_state import BrokerState
-from alaska.broker.shown_letters import selection
+from alaska.broker.shown_letters import matching
 from alaska.broker.stream import Stream
-from alaska.message import DELAYED, DeadLetter, PartName, QueueName, name_of, part_of, rank_of
+from alaska.message import DELAYED, PartName, QueueName, name_of, part_of, rank_of
 
 MESSAGES_PER_TURN = 300
 LETTERS_PER_TURN = 300
@@ -67,9 +68,9 @@ def purge_stream(stream: Stream) -> Work[Done]:
     return Done(done=waits < MOST_WAITS, count=stream.first - first, note="" if waits < MOST_WAITS else EARLY)
 
 
-def drop_letters(state: BrokerState, letters: Letters) -> Work[Done]:
-    """Delete the dead letters that match at present."""
-    positions = yield from _positions(state, letters)
+def drop_letters(state: BrokerState, letters: SomeLetters, wall: float) -> Work[Done]:
+    """Delete the dead letters that match at present; ``wall`` is the time since 1970."""
+    positions = yield from _positions(state, letters, wall)
     count = 0
     for at, position in enumerate(positions):
         if at and not at % LETTERS_PER_TURN:
@@ -78,9 +79,9 @@ def drop_letters(state: BrokerState, letters: Letters) -> Work[Done]:
     return Done(count=count)
 
 
-def replay_letters(state: BrokerState, letters: Letters, now: Callable[[], float]) -> Work[Done]:
+def replay_letters(state: BrokerState, letters: SomeLetters, now: Callable[[], float]) -> Work[Done]:
     """Send the dead letters again that match at present, oldest first; end at the first for which there is no room."""
-    positions = yield from _positions(state, letters)
+    positions = yield from _positions(state, letters, now() + state.queues.wall_offset)
     counts = {True: 0, False: 0}
     fetched = 0
 
@@ -105,11 +106,12 @@ def replay_letters(state: BrokerState, letters: Letters, now: Callable[[], float
     return Done(done=is_done, count=counts[True], note="" if is_done else "one could not be sent again, or has gone")
 
 
-def _positions(state: BrokerState, letters: Letters) -> Work[list[int]]:
-    dead = state.queues.dead_letters
-
-    def key(letter: DeadLetter) -> tuple[int]:
-        return (letter.message.position,)
-
-    keys = yield from chosen(dead, len(dead), key, selection(letters))
-    return sorted(position for (position,) in keys)
+def _positions(state: BrokerState, letters: SomeLetters, wall: float) -> Work[list[int]]:
+    """Return the positions of the dead letters that match, in order."""
+    found = matching(state.queues.dead_letters, letters, wall)
+    positions: list[int] = []
+    while some := list(islice(found, TURN_ITEMS)):
+        positions += [letter.message.position for letter in some if letter is not None]
+        if len(some) == TURN_ITEMS:
+            yield
+    return sorted(positions)[: letters.limit]

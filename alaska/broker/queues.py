@@ -14,6 +14,7 @@ from alaska.broker.attempts import note_returned, return_of
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
+from alaska.broker.dead_lettering import UNCHANGED, DeadLettering, Edit, cause_of
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
@@ -27,10 +28,10 @@ from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
 from alaska.broker.round_robin import RoundRobin
-from alaska.broker.terms import priority_of, terms_of
+from alaska.broker.terms import terms_of
 from alaska.errors import BadTerm, StoreError
 from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, REPLAYED, DeadLetter, Message, PartName, QueueKind, QueueName, name_of
+from alaska.message import DELAYED, NORMAL, Cause, Message, PartName, QueueKind, QueueName, name_of
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.mlm.properties import leaves_room, to_number
@@ -56,13 +57,12 @@ class Queues:
         self._is_shared = store.is_shared
         self._room = Room(limits)
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
+        self._wall_offset = 0.0
         self._position: int = store.last_position
         self._restored_upto = self._position
         self._now = self._recounted_at = 0.0
         self.is_draining = False
         """Whether new requests are refused, except those of scripts that run."""
-        self.wall_offset = 0.0
-        """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
         self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish, self._end_delays)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
@@ -77,6 +77,10 @@ class Queues:
         self._admission = Admission(
             store, limits, clients, self._queues, self._room, self._deliveries, self._confirmations, self._refusals,
             self._delays, self._dispatch, self._remove_waiting,
+        )  # fmt: skip
+        self._dead_lettering = DeadLettering(
+            self.dead_letters, store, counters, self.measures, self._queues, self._admission, self._confirmations,
+            limits.dead_letter_services, self._forget, self._new_position,
         )  # fmt: skip
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
@@ -93,7 +97,17 @@ class Queues:
         self._room.configure(limits)
         self.dead_letters.limits = limits.dead_letters
         self._deliveries.attempts.most_lost = limits.attempts
+        self._dead_lettering.configure(limits.dead_letter_services)
         self._limited.configure(limits.of_services, self._now)
+
+    @property
+    def wall_offset(self) -> float:
+        """The wall-clock time minus the broker's time, in seconds; for the times of dead letters."""
+        return self._wall_offset
+
+    @wall_offset.setter
+    def wall_offset(self, seconds: float) -> None:
+        self._wall_offset = self._dead_lettering.wall_offset = seconds
 
     @property
     def octets(self) -> int:
@@ -280,26 +294,26 @@ class Queues:
         if command.status_code < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
         elif command.status_code < REFUSED_FROM:
-            self._return(message, command, now)
+            self._return(message, command, now, client)
         else:
-            error = command.properties.get("error")
-            outcome = "not_found" if command.status_code == errors.NOT_FOUND else "failed"
-            self._dead_letter(message, outcome, command.status_code, command.status_reason, now, error)
+            status, error = command.status_code, command.properties.get("error")
+            self._dead_lettering.end(message, cause_of(status), status, command.status_reason, now, client, error)
         if self._set_aside:
             self._dispatch_set_aside([lease], now)
         if self._limited.freed:
             self._limited.dispatch_freed(now)
         return True
 
-    def _return(self, message: Message, command: mlm.Confirm, now: float) -> None:
+    def _return(self, message: Message, command: mlm.Confirm, now: float, client: Client) -> None:
         """Let a message wait again that its receiver has not processed, or delay it."""
         returned = return_of(command.properties)
         note_returned(message, returned)
         if returned.is_spent and self._deliveries.attempts.are_all_made(message):
             error = command.properties.get("error")
-            self._dead_letter(message, "failed", errors.INTERNAL_ERROR, command.status_reason, now, error)
+            reason = command.status_reason
+            self._dead_lettering.end(message, Cause.FAILED, errors.INTERNAL_ERROR, reason, now, client, error)
         elif returned.delay is None:
-            self._requeue([message], now)
+            self._requeue([message], now, client)
         else:
             self.measures.of(message.queue).note_returned(returned.is_spent)
             is_stored = message.position not in self._unstorable
@@ -315,7 +329,7 @@ class Queues:
         self._deliveries.undo_pending(client, leases)
         # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
         unfinished = [*leases.values(), *self._deliveries.remove_client(client)]
-        self._requeue(sorted(unfinished, key=lambda each: each.position), now)
+        self._requeue(sorted(unfinished, key=lambda each: each.position), now, client)
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._queues.remove_if_unused(mailbox)
@@ -330,12 +344,12 @@ class Queues:
             for name in self._set_aside.pop(lease, ()):
                 self._dispatch(self._queues.get(name), now)
 
-    def _requeue(self, messages: list[Message], now: float) -> None:
-        """Let messages that were in flight, ordered by position, wait again."""
+    def _requeue(self, messages: list[Message], now: float, client: Client) -> None:
+        """Let messages that were in flight to a client, ordered by position, wait again."""
         self._now = now
         are_spent = self._deliveries.attempts.are_spent
         for message in filter(are_spent, messages):
-            self.give_up(message)
+            self.give_up(message, client)
         names = {message.queue for message in messages}
         for name in names:
             if (queue := self._queues.get(name)) is not None:
@@ -382,21 +396,11 @@ class Queues:
     def _end_delays(self, messages: list[Message], now: float) -> None:
         self._delays.end(messages, now)
 
-    def _dead_letter(
-        self, message: Message, outcome: str, status: int, reason: bytes, now: float, error: object = None
-    ) -> None:
-        """Make a message a dead letter, and notify its sender."""
-        self._counters.dead_lettered += 1
-        self.measures.of(message.queue).note_ended(outcome)
-        self.dead_letters.add(DeadLetter(message, status, reason, now + self.wall_offset))
-        self._forget(message)
-        self._confirmations.send(message, status, reason, error)
-
-    def give_up(self, message: Message) -> None:
+    def give_up(self, message: Message, client: Client | None = None) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
         lost = message.attempts - message.answered
         reason = b"delivered %d times without confirmation" % lost
-        self._dead_letter(message, "attempts", errors.INTERNAL_ERROR, reason, self._now)
+        self._dead_lettering.end(message, Cause.ATTEMPTS, errors.INTERNAL_ERROR, reason, self._now, client)
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
@@ -440,19 +444,11 @@ class Queues:
 
     # Dead letters
 
-    def replay_dead_letter(self, position: int, now: float) -> Deferred[bool]:
-        """Send a dead letter again as a new message of the same sender; return False if there is none, or no room.
-
-        The new message is not tracked: its sender has already got a final status.
-        """
+    def replay_dead_letter(self, position: int, now: float, edit: Edit = UNCHANGED) -> Deferred[bool]:
+        """Send a dead letter again; see :meth:`DeadLettering.replay`."""
         self._now = now
-        return self.dead_letters.replay(position, self._send_again)
+        return self._dead_lettering.replay(position, now, edit)
 
-    def _send_again(self, dead: Message) -> bool:
+    def _new_position(self) -> int:
         self._position += 1
-        again = Message(
-            self._position, dead.queue, dead.sender, dead.subject, dead.tracker, dead.content, origin=REPLAYED,
-            since=int((self._now + self.wall_offset) * 1000), properties=dead.properties, moved_at=self._now,
-            rank=priority_of(dead.properties),
-        )  # fmt: skip
-        return self._admission.accept(self._queues.open(*dead.queue), again)
+        return self._position

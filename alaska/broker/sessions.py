@@ -28,6 +28,7 @@ SECOND_EDITION = b" batch properties admin readers progress"
 """Further capabilities, for clients that announce any of them."""
 MOST_ROUTING_ID_OCTETS = 255
 """ZeroMQ sets no longer ones. Another program may, and each message that is stored has that of its sender."""
+MOST_PID = 2**31 - 1
 INVALID_LOGIN = b"the password or key of this connection is not valid any more"
 
 
@@ -108,6 +109,8 @@ class Sessions:
         )  # fmt: skip
         client.login = self._router.login
         client.acts_for = properties.to_octets(command.properties.get("for", b""))[: mlm.MAX_STRING_OCTETS]
+        client.host = properties.to_octets(command.properties.get("host", b""))[: mlm.MAX_STRING_OCTETS]
+        client.pid = min(properties.to_number(command.properties.get("pid")) or 0, MOST_PID)
         client.negotiate(can)
         self._access.enter(client)
         self._counters.opened += 1

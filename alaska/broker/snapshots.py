@@ -25,7 +25,7 @@ from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
-from alaska.broker.shown_letters import selection, shown_letter
+from alaska.broker.shown_letters import matching, shown_letter
 from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
 from alaska.message import QueueKind, QueueName
@@ -317,15 +317,16 @@ class BrokerSnapshots:
 
     # Dead letters
 
-    def letters(self, query: LetterQuery) -> Work[shown.Page[shown.Letter]]:
+    def letters(self, query: LetterQuery, now: float) -> Work[shown.Page[shown.Letter]]:
         """Return a page of the dead letters that match."""
-        letters, is_wanted = self._state.queues.dead_letters, selection(query)
-        keys = ((each.message.position,) if is_wanted is None or is_wanted(each) else None for each in letters)
+        found = matching(self._state.queues.dead_letters, query, self.time(now))
+        sign = -1 if query.sort else 1
+        keys = (None if each is None else (sign * each.message.position,) for each in found)
         page = Query(after=query.after, limit=query.limit)
         return (yield from page_of(keys, page, (int,), self._letter_at))
 
     def _letter_at(self, key: Key) -> shown.Letter | None:
-        letter = self._state.queues.dead_letters.summary(key[0])
+        letter = self._state.queues.dead_letters.summary(abs(key[0]))
         return None if letter is None else shown_letter(letter)
 
 

@@ -18,7 +18,7 @@ from alaska.broker.http import add_broker
 from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
 from alaska.broker.security import THREADS, Security
 from alaska.broker.service import BrokerService
-from alaska.config import BrokerSettings, Loaded, load_broker
+from alaska.config import BrokerSettings, Loaded, letters, load_broker
 from alaska.daemon import configuration_report, log, starting
 from alaska.daemon.background import BackgroundStart
 from alaska.daemon.program import Program
@@ -84,8 +84,12 @@ def limits_of(settings: BrokerSettings) -> Limits:
         streams=settings.streams,
         attempts=settings.service_attempts,
         dead_letters=DeadLetterLimits(
-            settings.letters_count, settings.letters_size, settings.letters_age, settings.letters_open
+            settings.letters_count,
+            letters.most_octets(settings.letters_size, settings.letters_size_limit),
+            letters.most_seconds(settings.letters_age, settings.letters_ttl),
+            settings.letters_open,
         ),
+        dead_letter_services=dict(settings.dead_letter_services),
         flow=FlowLimits(settings.unread_count, settings.unread_size),
         unconfirmed_octets=settings.unconfirmed_size,
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
@@ -114,7 +118,8 @@ def security_of(
 
 LIVE_LIMITS = (
     "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn",
-    "service_attempts", "letters_count", "letters_size", "letters_age", "letters_open",
+    "service_attempts", "letters_count", "letters_size", "letters_size_limit", "letters_age", "letters_ttl",
+    "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
     "stream_size_limit", "stream_size_warn", "durable_readers", "durable_reader_ttl",

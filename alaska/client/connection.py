@@ -39,7 +39,6 @@ TICK_SECONDS = 0.25
 ABOUT: mlm.Properties = {
     "can": b"batch properties progress",
     "host": socket.gethostname().encode(),
-    "pid": os.getpid(),
     "version": __version__.encode(),
 }
 
@@ -382,7 +381,9 @@ class Connection:
 def _opening(address: bytes, acts_for: bytes) -> mlm.ConnectionOpen:
     for name in (address, acts_for):
         check(mlm.ConnectionOpen(name))
-    return mlm.ConnectionOpen(address, {**ABOUT, "for": acts_for} if acts_for else ABOUT)
+    # A daemon has another process id than the program that has imported this module.
+    about = {**ABOUT, "pid": os.getpid()}
+    return mlm.ConnectionOpen(address, {**about, "for": acts_for} if acts_for else about)
 
 
 def _check_limits(**limits: int) -> None:

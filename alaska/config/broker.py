@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from alaska.access import AccessRules
 from alaska.authentication import Bind, Mechanism
-from alaska.config import http, traces
+from alaska.config import http, letters, traces
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
 from alaska.config.certificates import read_client_keys, read_pair
@@ -74,7 +74,7 @@ class BrokerSettings(Settings):
             "mlm_server/clients/unread-size",
             "mlm_server/clients/unconfirmed-size",
         ),
-        "Dead letters": ("mlm_server/service/attempts", "mlm_server/letters"),
+        "Dead letters": ("mlm_server/service/attempts", "mlm_server/service/dead-letters", "mlm_server/letters"),
         "Streams": (
             "mlm_server/stream/retain",
             "mlm_server/stream/size-limit",
@@ -172,19 +172,13 @@ class BrokerSettings(Settings):
         "mlm_server/service/limit", LIMIT, None,
         "How fast the requests of a service are delivered, and how many at once: all of them, or those whose subject "
         "matches (docs/operation.md).", repeated=True, live=True)
-    letters_count: int | None = setting(
-        "mlm_server/letters/count", COUNT, "10000",
-        "Maximum number of dead letters; the oldest are dropped first.", live=True)
-    letters_size: int | None = setting(
-        "mlm_server/letters/size", SIZE, "16777216",
-        "Maximum total size of the dead letters; the oldest are dropped first.", live=True)
-    letters_age: int | None = setting(
-        "mlm_server/letters/age", SECONDS, "2592000", "Maximum age of a dead letter; older ones are dropped.",
-        live=True)
-    letters_open: bool = setting(
-        "mlm_server/letters/open", FLAG, "0",
-        "Let all clients access the dead letters (1), or only local clients of the broker's user, over ipc (0).",
-        live=True)
+    letters_count: int | None = letters.count()
+    letters_size: int | None = letters.size()
+    letters_size_limit: int | None = letters.size_limit()
+    letters_age: int | None = letters.age()
+    letters_ttl: int | None = letters.ttl()
+    letters_open: bool = letters.is_open()
+    dead_letter_services: tuple[tuple[bytes, bytes], ...] = letters.services()
     total_size_limit: int | None = setting(
         "mlm_server/size-limit", SIZE, "max", "Maximum total size of all mailboxes and queues.", live=True)
     total_size_warn: int | None = setting(
@@ -297,6 +291,7 @@ class BrokerSettings(Settings):
         ][:MOST_CONFLICTS]
         if len(names) > MOST_SCHEDULES:
             found.append(f"mlm_server/schedule/entry: there can be {MOST_SCHEDULES} schedules, found {len(names)}")
+        found += letters.conflicts(self.dead_letter_services)
         repeated = [each for each in dict.fromkeys(self.endpoints) if self.endpoints.count(each) > 1]
         # Any port is another one each time.
         found += [
@@ -320,6 +315,7 @@ class BrokerSettings(Settings):
                 warnings.append(f"{who} is {mechanism.value} but {path} names no file: nobody can connect")
             if mechanism not in self.mechanisms and file is not None:
                 warnings.append(f"{path} has no effect: mlm_server/security/mechanism is not {mechanism.value}")
+        warnings += letters.warnings(self.dead_letter_services)
         if Mechanism.CURVE not in self.mechanisms and self.key_file is not None:
             warnings.append("mlm_server/security/key has no effect: mlm_server/security/mechanism is not curve")
         return warnings

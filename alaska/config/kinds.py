@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 MAX_MILLISECONDS: Final = 2**31 - 1
 MAX_OCTETS: Final = 2**64 - 1
+MAX_LIFETIME: Final = 2**53
+"""The highest number of milliseconds that a message may live, so that times stay exact."""
 _DIGITS = re.compile("[0-9]{1,20}")
 _WHOLE = re.compile("[+-]?[0-9]{1,20}")
 
@@ -109,6 +111,28 @@ def _retention(text: str) -> tuple[bytes, Retention]:
     return name.encode(), Retention(count, size, age)
 
 
+def _lifetime(text: str) -> int | None:
+    if text == "max":
+        return None
+    value = _digits(text)
+    return _checked(0 < value <= MAX_LIFETIME, value)
+
+
+def _or_most(parse: Callable[[str], int | None], most: int) -> Callable[[str], int]:
+    """Return a parser for which ``max`` is a number, so that it differs from a setting that is not given."""
+    return lambda text: most if (value := parse(text)) is None else value
+
+
+def _write_or_most(most: int) -> Callable[[int], str]:
+    return lambda value: "max" if value >= most else str(value)
+
+
+def _two_names(text: str) -> tuple[bytes, bytes]:
+    first, second = text.split()
+    _text(1)(first), _text(1)(second)
+    return first.encode(), second.encode()
+
+
 def _write_size(value: int | None) -> str:
     return "max" if value is None else str(value)
 
@@ -163,6 +187,14 @@ MILLISECONDS: Final = number(0, MAX_MILLISECONDS, "milliseconds")
 SIZE: Final = Kind("a number of octets, or max", _size, _write_size)
 COUNT: Final = Kind("a number, or max", _size, _write_size)
 SECONDS: Final = Kind("a number of seconds, or max", _size, _write_size)
+LIFETIME: Final = Kind("a number of milliseconds from 1, or max", _lifetime, _write_size)
+GIVEN_LIFETIME: Final = Kind(
+    "max, or a number of milliseconds from 1", _or_most(_lifetime, MAX_LIFETIME), _write_or_most(MAX_LIFETIME)
+)
+GIVEN_SIZE: Final = Kind("max, or a number of octets", _or_most(_size, MAX_OCTETS), _write_or_most(MAX_OCTETS))
+TWO_NAMES: Final = Kind(
+    "two names, separated by a space", _two_names, lambda names: " ".join(name.decode() for name in names)
+)
 RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention, _write_retention)
 BACKOFF: Final = Kind("the first and the longest wait, such as 1s 5m", _backoff, _write_backoff)
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, takewhile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from alaska.message import DeadLetter, KnownId, Message, PartName, QueueName, Record
 from alaska.names import printable
@@ -385,6 +385,13 @@ class Unwritten:
         for layer in self.layers():
             found.update(layer.letters)
         return found
+
+    def letter(self, position: int) -> DeadLetter | Literal[False] | None:
+        """Return the dead letter at a position that is to be written, None if it is to be deleted, False if neither."""
+        for layer in reversed(self.layers()):
+            if position in layer.letters:
+                return layer.letters[position]
+        return False
 
     def trimmed(self, stream: bytes) -> int:
         """Return the position up to which a stream's records are to be deleted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -109,6 +110,10 @@ class MemoryStore:
             QueueSize(name, len(queue), sum(message.size for message in queue.values()))
             for name, queue in self._queues.items()
         ]
+
+    def together(self) -> AbstractContextManager[None]:
+        """See :class:`IStore`; nothing is durable."""
+        return nullcontext()
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""

@@ -13,7 +13,9 @@ from alaska.message import (
     MOST_POSITION,
     NORMAL,
     PRIORITIES,
+    Cause,
     DeadLetter,
+    LastWorker,
     Message,
     PartName,
     QueueKind,
@@ -43,7 +45,7 @@ _PART_NUMBERS = {part: number for number, part in PARTS.items()}
 MESSAGE_COLUMNS = "kind, address, position, octets, attempts, expires, data"
 LETTER_COLUMNS = (
     "position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, status, reason, time, "
-    "since, properties"
+    "since, properties, cause, worker, host, pid"
 )
 RECORD_COLUMNS = "stream, position, time, sender, subject, content, octets, properties"
 _MOST = 2**40
@@ -52,9 +54,13 @@ _MOST_COUNT = (1 << _COUNT_BITS) - 1
 _MOST_COUNTS = 1 << 3 * _COUNT_BITS
 _MAYBE = (float, type(None))
 _MESSAGE_TYPES = {(int, bytes, int, int, int, expires, bytes) for expires in _MAYBE}
-_LETTER_TYPES = {(int, int, *[bytes] * 5, int, expires, int, int, bytes, float, int, bytes) for expires in _MAYBE}
+_LETTER_TYPES = {
+    (int, int, *[bytes] * 5, int, expires, int, int, bytes, float, int, *[bytes] * 4, int) for expires in _MAYBE
+}
 _RECORD_TYPES = (bytes, int, int, bytes, bytes, bytes, int, bytes)
 _NO_PROPERTIES = b"\x80"
+_CAUSES = {cause.value.encode(): cause for cause in Cause}
+_NOBODY = LastWorker(b"")
 _to_data = msgspec.msgpack.Encoder().encode
 
 
@@ -204,6 +210,8 @@ def of_letter(letter: DeadLetter) -> tuple[Any, ...]:
         letter.time,
         message.since,
         _to_data(message.properties) if message.properties else _NO_PROPERTIES,
+        letter.cause.value.encode(),
+        *(letter.worker or _NOBODY),
     )
 
 
@@ -219,12 +227,16 @@ def to_letter(row: Sequence[Any]) -> DeadLetter:
     position, kind, address, sender, subject, tracker, content, is_tracked, expires, attempts, *why = row
     queue = QueueName(KINDS[kind], address)
     frames = unpack(content)
-    status, reason, time, since, properties = why
+    status, reason, time, since, properties, cause, *worker = why
     message = Message(
         position, queue, sender, subject, tracker, frames, bool(is_tracked), expires=expires, attempts=attempts,
         since=since, properties=_to_properties(properties),
     )  # fmt: skip
-    return DeadLetter(message, status, reason, time)
+    # An unknown cause is that of a later version, whose dead letter is as good as any.
+    last = LastWorker(*worker)
+    return DeadLetter(
+        message, status, reason, time, _CAUSES.get(cause, Cause.FAILED), None if last == _NOBODY else last
+    )
 
 
 def of_record(record: Record) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -165,6 +166,10 @@ class SqliteStore:
         """See :class:`IStore`."""
         self._batches.write_all()
         return [] if self.view.reader is None else Totals(self.view.reader).queues()
+
+    def together(self) -> AbstractContextManager[None]:
+        """See :class:`IStore`."""
+        return self._batches.holding()
 
     # Dead letters
 

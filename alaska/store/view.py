@@ -63,16 +63,16 @@ class View:
 
     def dead_letter(self, position: int) -> DeadLetter | None:
         """See :class:`alaska.interfaces.IStore`."""
-        unwritten = self._unwritten.letters()
-        if position in unwritten:
-            return unwritten[position]
+        unwritten = self._unwritten.letter(position)
+        if unwritten is not False:
+            return unwritten
         return None if self.reader is None else self.reader.dead_letter(position)
 
     def has_dead_letter(self, position: int) -> bool:
         """Return whether there is a dead letter at a position."""
-        unwritten = self._unwritten.letters()
-        if position in unwritten:
-            return unwritten[position] is not None
+        unwritten = self._unwritten.letter(position)
+        if unwritten is not False:
+            return unwritten is not None
         return self.reader is not None and self.reader.has_dead_letter(position)
 
     def known_id(self, queue: QueueName, name: bytes) -> KnownId | None:

@@ -23,7 +23,7 @@ from alaska.system.clock import boot_id
 
 APPLICATION_ID = 0x416C6173
 """SQLite's application id of Alaska's stores ("Alas")."""
-NEWEST_SCHEMA = 9
+NEWEST_SCHEMA = 10
 LONG_FRAMES = 1000
 """The number of frames from which on the WAL is checkpointed and restarted."""
 _MAGIC = b"SQLite format 3\0"
@@ -230,7 +230,10 @@ def _opening(path: Path) -> _Opening | None:
     """
     uri = f"file:{quote(str(path.absolute()))}?immutable=1"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
-        pages = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opening'").fetchall()
+        try:
+            pages = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opening'").fetchall()
+        except UnicodeDecodeError as error:  # The error of SQLite has names of the damaged schema.
+            raise sqlite3.DatabaseError("malformed database schema") from error
         try:
             ((page,),) = pages
             ((mark, is_open, boot),) = connection.execute("SELECT mark, is_open, boot FROM opening").fetchall()

@@ -5,7 +5,8 @@ All changes that arrive while a batch is written form the next batch, which is o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -60,6 +61,7 @@ class WriteBatches:
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
         self._attempts_due: IDelayedCall | None = None
+        self._is_held = False
         self.highest_written = 0
         self.complaint: str | None = None
         self.refused = 0
@@ -105,9 +107,22 @@ class WriteBatches:
         if self._is_durable:
             self._write()
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Let all changes of the block go into the same batch."""
+        self._is_held, was_held = True, self._is_held
+        try:
+            yield
+        finally:
+            self._is_held = was_held
+            if self._unwritten.current:
+                self.schedule()
+
     def schedule(self, may_begin: bool = True) -> None:
         """Schedule the writing of the current changes; without ``may_begin``, it never begins within this call."""
         current = self._unwritten.current
+        if self._is_held:
+            return
         if self._unwritten.writing is not None:
             if may_begin and current.weight > MOST_UNWRITTEN_OCTETS and self.complaint is None:
                 # Changes arrive faster than the disk can write them. Block the reactor as back-pressure.

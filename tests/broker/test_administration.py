@@ -8,9 +8,11 @@ from typing import Any
 from twisted.logger import LogLevel
 
 from alaska.admin import pages
+from alaska.admin.requests import Letters
 from alaska.broker import purge
 from alaska.broker.limits import Limits
-from alaska.message import QueueKind
+from alaska.broker.shown_letters import PATTERN_OCTETS, matching
+from alaska.message import DeadLetter, Message, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 from tests.network_case import LogCase
@@ -385,11 +387,101 @@ class LetterTests(AdministrationCase):
         self.assertEqual(len(self.ask("letters", limit=2, subject="a", after=page["next"])["items"]), 1)
         self.assertEqual(self.ask("letters", status=404)["total"], 0)
 
+    def subjects(self, **selection: object) -> list[str]:
+        """Return the subjects of the dead letters of a selection."""
+        page = self.ask("letters", **selection)
+        self.assertEqual(len(page["items"]), page["total"])
+        return [each["subject"] for each in page["items"]]
+
+    def test_filtered(self) -> None:
+        """Dead letters are selected by service, cause, worker, text and pattern of the reason, and position."""
+        self.do("p", request(b"none", tracker=b"n"))
+        self.do("w", confirm(b"n", 404, b"no such script"))
+        self.take("w")
+        (last,) = self.ask("letters", cause="not_found")["items"]
+        found = {
+            "service": self.subjects(service="svc", status=404),
+            "other": self.subjects(service="other"),
+            "cause": self.subjects(cause="not_found"),
+            "worker": len(self.subjects(worker="w")),
+            "no worker": self.subjects(worker="v"),
+            "reason": self.subjects(reason="such"),
+            "pattern": self.subjects(reason_pattern="^no.*t$"),
+            "both": self.subjects(reason="no", reason_pattern="^it"),
+            "upto": len(self.subjects(upto=last["position"] - 1)),
+        }
+        none: list[str] = []
+        expected = {
+            "service": ["none"], "other": none, "cause": ["none"], "worker": 6, "no worker": none, "reason": ["none"],
+            "pattern": ["none"], "both": none, "upto": 5,
+        }  # fmt: skip
+        self.assertEqual(found, expected)
+
+    def test_age(self) -> None:
+        """Dead letters are selected by their age."""
+        self.now += 100.0
+        self.broker.tick(self.now)
+        self.do("p", request(b"new", tracker=b"n"))
+        self.do("w", confirm(b"n", 502))
+        self.take("w")
+        self.assertEqual(self.subjects(younger=50), ["new"])
+        self.assertEqual(len(self.subjects(older=50)), 5)
+        self.assertEqual(self.subjects(older=50, younger=80), [])
+
+    def test_newest_first(self) -> None:
+        """Pages may begin with the newest."""
+        every = [each["position"] for each in self.ask("letters")["items"]]
+        first = self.ask("letters", sort="newest", limit=2)
+        second = self.ask("letters", sort="newest", limit=10, after=first["next"])
+        self.assertEqual([each["position"] for each in first["items"] + second["items"]], every[::-1])
+
+    def test_bad_pattern(self) -> None:
+        """A pattern that is not valid, or too long, is refused, and nothing is dropped."""
+        for pattern in ("(", "a**", "x" * 300):
+            self.assertEqual(self.ask("drop-letters", reason_pattern=pattern)["status"], 500)
+        self.assertEqual(self.ask("letters")["total"], 5)
+
+    def test_long_reasons(self) -> None:
+        """A turn that matches a pattern with long reasons looks at fewer dead letters."""
+        letter = DeadLetter(Message(1, QueueName(QueueKind.SERVICE, b"svc"), b"", b"", b"", ()), 500, b"x" * 4000, 0.0)
+        found = list(matching([letter], Letters(reason_pattern="y"), 0.0))
+        self.assertEqual(found, [None] * (1 + 4000 // PATTERN_OCTETS))
+
+    def test_some(self) -> None:
+        """With a limit, the oldest are dropped or sent again; the next request goes on."""
+        self.assertEqual(self.ask("drop-letters", limit=2)["count"], 2)
+        upto = self.ask("letters", sort="newest", limit=1)["items"][0]["position"]
+        self.assertEqual(self.ask("replay-letters", limit=2, upto=upto)["count"], 2)
+        self.assertEqual(self.ask("replay-letters", limit=2, upto=upto)["count"], 1)
+        self.assertEqual(self.taken("w"), [b"b", b"a", b"b", b"a"][1:])
+
+    def test_edited(self) -> None:
+        """A dead letter is sent again with another subject and content; the log does not show the content."""
+        (letter,) = self.ask("letters", limit=1)["items"]
+        done = self.ask("replay-letter", position=letter["position"], subject="good", content=["eQ==", ""])
+        self.assertEqual(done, {"done": True, "count": 1, "note": ""})
+        (got,) = (each for each in self.take("w") if isinstance(each, mlm.ServiceDeliver))
+        self.assertEqual((got.subject, got.content), (b"good", (b"y", b"")))
+        self.assertIn("content='2 frames'", self.logged(LogLevel.info)[-1])
+
+    def test_bad_edit(self) -> None:
+        """A change that is not valid is refused as a whole: the dead letter stays as it is."""
+        (letter,) = self.ask("letters", limit=1)["items"]
+        for edit in (
+            {"subject": "x" * 300}, {"service": ""}, {"service": "alaska.admin"}, {"service": "y" * 256},
+            {"content": ["%"]}, {"content": [1]}, {"subject": "ok", "service": "Alaska.x"}, {"content": [""] * 1001},
+            {"content": "eA=="},
+        ):  # fmt: skip
+            self.assertEqual(self.ask("replay-letter", position=letter["position"], **edit)["status"], 500, edit)
+        self.assertEqual(self.taken("w"), [])
+        self.assertEqual(self.ask("letters")["total"], 5)
+
     def test_read(self) -> None:
         """One dead letter is shown with its content."""
         (letter,) = self.ask("letters", limit=1)["items"]
         got = self.ask("read-letter", position=letter["position"])
         self.assertEqual((got["letter"]["reason"], got["content"]), ("it failed", ["eA=="]))
+        self.assertEqual(got["letter"]["worker"], {"address": "w", "host": "", "pid": 0})
         self.assertEqual(self.ask("read-letter", position=10**6)["status"], 404)
 
     def test_dropped_and_replayed(self) -> None:

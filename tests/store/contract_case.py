@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.interfaces import IStore
-from alaska.message import DeadLetter, Message, Page, QueueKind, QueueName, Record
+from alaska.message import Cause, DeadLetter, LastWorker, Message, Page, QueueKind, QueueName, Record
 
 if TYPE_CHECKING:
     _Case = SynchronousTestCase
@@ -33,7 +33,8 @@ def message(position: int, queue: QueueName = JOBS, *content: bytes, expires: fl
 
 def letter(dead: Message) -> DeadLetter:
     """Return a dead letter."""
-    return DeadLetter(dead, 404, b"no such script", 17.25)
+    worker = LastWorker(b"AW::host::7", b"host", 7)
+    return DeadLetter(dead, 404, b"no such script", 17.25, Cause.NOT_FOUND, worker)
 
 
 def record(position: int, *content: bytes, stream: bytes = b"s") -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from random import Random
 from typing import TypeAlias, TypeVar
@@ -225,6 +226,10 @@ class LaterStore:
     def queues(self) -> list[QueueSize]:
         """See :class:`IStore`."""
         return self._data.queues()
+
+    def together(self) -> AbstractContextManager[None]:
+        """See :class:`IStore`."""
+        return nullcontext()
 
     # Dead letters
 

@@ -12,7 +12,9 @@ from alaska.interfaces import IStore
 from alaska.message import (
     DELAYED,
     NORMAL,
+    Cause,
     DeadLetter,
+    LastWorker,
     Message,
     Page,
     QueueKind,
@@ -92,7 +94,9 @@ class StoreModel:
     def _bury(self, store: IStore, number: int) -> None:
         message = self._fetched(number)
         if message.position in self.messages:
-            letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4)
+            worker = LastWorker(b"w%d" % number, b"host", number) if number % 2 else None
+            cause = tuple(Cause)[number % len(Cause)]
+            letter = DeadLetter(replace(message), 400 + number, b"r%d" % number, number / 4, cause, worker)
             del self.messages[message.position]
             self.letters[message.position] = letter
             store.add_dead_letter(letter)
@@ -176,4 +180,5 @@ def message_values(message: Message) -> tuple[Any, ...]:
 
 def letter_values(letter: DeadLetter) -> tuple[Any, ...]:
     """Return all values of a dead letter that a store keeps; its message is in no part of a queue any more."""
-    return message_values(replace(letter.message, rank=NORMAL)), letter.status, letter.reason, letter.time
+    message = message_values(replace(letter.message, rank=NORMAL))
+    return message, letter.status, letter.reason, letter.time, letter.cause, letter.worker

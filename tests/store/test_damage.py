@@ -113,6 +113,17 @@ class RowTests(DamageCase):
         self.assertIn(StreamSize(b"c", 1, 1, 1), self.open().streams())
 
 
+def later_pages(octets: bytes) -> list[int]:
+    """Return the pages of a file, counted from 0, behind the first ones and those that have the schema."""
+    schema: set[int] = set()
+    if octets[100] == 5:
+        # The first page has the numbers of the others of the schema: https://sqlite.org/fileformat2.html
+        places = [112 + 2 * cell for cell in range(int.from_bytes(octets[103:105], "big"))]
+        starts = [108, *(int.from_bytes(octets[place : place + 2], "big") for place in places)]
+        schema = {int.from_bytes(octets[start : start + 4], "big") - 1 for start in starts}
+    return [page for page in range(8, len(octets) // PAGE) if page not in schema]
+
+
 class PageTests(DamageCase):
     """Damaged pages of the file."""
 
@@ -151,7 +162,7 @@ class PageTests(DamageCase):
         whole = self.make()
         self.assertEqual(self.rows_lost(whole), 0)
         rnd = random.Random(0)
-        pages = [page for page in range(8, len(whole) // PAGE) if whole[page * PAGE] not in (2, 5)]
+        pages = [page for page in later_pages(whole) if whole[page * PAGE] not in (2, 5)]
         for page in rnd.sample(pages, min(len(pages), examples(25))):
             octets = bytearray(whole)
             octets[page * PAGE : (page + 1) * PAGE] = rnd.randbytes(PAGE)
@@ -161,7 +172,7 @@ class PageTests(DamageCase):
         """A page of zeros, as after the loss of a disk block, loses only the rows in it."""
         whole = self.make()
         rnd = random.Random(0)
-        pages = [page for page in range(8, len(whole) // PAGE) if whole[page * PAGE] not in (2, 5)]
+        pages = [page for page in later_pages(whole) if whole[page * PAGE] not in (2, 5)]
         for page in rnd.sample(pages, min(len(pages), examples(25))):
             octets = bytearray(whole)
             octets[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
@@ -171,16 +182,17 @@ class PageTests(DamageCase):
         """After any change behind the first pages, the store can be opened, read and written."""
         whole = self.make()
         rnd = random.Random(0)
+        pages = later_pages(whole)
         for _ in range(examples(40)):
             octets = bytearray(whole)
             for _ in range(rnd.choice((1, 5, 50, 500))):
-                octets[rnd.randrange(8 * PAGE, len(octets))] = rnd.randrange(256)
+                octets[rnd.choice(pages) * PAGE + rnd.randrange(PAGE)] = rnd.randrange(256)
             self.read(bytes(octets))
 
     def test_positions_are_not_given_again(self) -> None:
         """The last position of a damaged file is far above the readable ones."""
         octets = bytearray(self.make())
-        pages = {page: octets[page * PAGE : (page + 1) * PAGE] for page in range(8, len(octets) // PAGE)}
+        pages = {page: octets[page * PAGE : (page + 1) * PAGE] for page in later_pages(bytes(octets))}
         leaf = max(page for page, found in pages.items() if found[0] == 10 and b"box2" in found)
         octets[leaf * PAGE : (leaf + 1) * PAGE] = b"\xee" * PAGE
         self.path.write_bytes(octets)

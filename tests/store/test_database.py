@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor
-from alaska.message import Message, QueueSize
+from alaska.message import Cause, Message, QueueSize
 from alaska.store import rows
 from alaska.store.database import File, TemporaryFile
 from alaska.store.sqlite import SqliteStore
@@ -82,17 +82,31 @@ class EntryTests(FileTestCase):
         self.assertEqual(again.entries("a"), {b"1": b"y", b"\xff": b""})
         self.assertEqual((again.entries("b"), again.entries("c")), ({b"1": b"z"}, {}))
 
-    def test_paused_before(self) -> None:
-        """What was paused in a file of version 7 is an entry now."""
+    def make_older(self, version: int, script: str) -> None:
+        """Make a file of an older version of the schema, and execute a script in it."""
         with closing(sqlite3.connect(self.path)) as connection:
             connection.create_function("as_data", 6, rows.as_data)
-            for version in range(1, 8):
-                script = resources.files("alaska.store").joinpath(f"schema/{version}.sql").read_text("utf-8")
-                connection.executescript(script)
+            for number in range(1, version + 1):
+                schema = resources.files("alaska.store").joinpath(f"schema/{number}.sql").read_text("utf-8")
+                connection.executescript(schema)
             connection.executescript(
-                f"INSERT INTO paused VALUES (x'61'); PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 7"
+                f"{script}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}"
             )
+
+    def test_paused_before(self) -> None:
+        """What was paused in a file of version 7 is an entry now."""
+        self.make_older(7, "INSERT INTO paused VALUES (x'61')")
         self.assertEqual(self.open().entries("paused"), {b"a": b""})
+
+    def test_letters_before(self) -> None:
+        """The dead letters of a file of version 8 have the cause that their status and reason show, and no worker."""
+        values = "1, x'61', x'', x'', x'', x'', 0, NULL, 2"
+        statuses = ("404, x'6e6f'", "502, CAST('delivered 5 times without confirmation' AS BLOB)", "502, x'6f68'")
+        letters = (f"({number}, {values}, {each}, 1.5, 0, x'80')" for number, each in enumerate(statuses, 1))
+        self.make_older(8, f"INSERT INTO letter VALUES {', '.join(letters)}")
+        found = self.open().dead_letters(0, 10)
+        self.assertEqual([each.cause for each in found], [Cause.NOT_FOUND, Cause.ATTEMPTS, Cause.FAILED])
+        self.assertEqual({each.worker for each in found}, {None})
 
 
 class PlaceTests(FileTestCase):
@@ -186,7 +200,7 @@ class RefusalTests(FileTestCase):
     def test_newer(self) -> None:
         """A store of a newer version is refused."""
         self.make("CREATE TABLE message (x)", f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1000")
-        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 9")
+        self.assert_refused("newer Alaska: its version is 1000, this one knows up to 10")
 
     def test_stranger(self) -> None:
         """A database of another program is refused."""

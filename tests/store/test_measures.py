@@ -38,7 +38,7 @@ class MeasureTests(FileTestCase):
     def test_disk(self) -> None:
         """The size of the file grows with what is written, and the disk has some octets left."""
         before = self.store.measures.disk()
-        self.keep(self.store, *range(1, 4001))
+        self.keep(self.store, *range(1, 5001))
         self.clock.advance(1)
         self.writing.run()
         after = self.store.measures.disk()
