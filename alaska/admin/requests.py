@@ -122,6 +122,20 @@ class OneQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
 
 
+class OneBinding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A binding of a stream to a service, with the pattern of its subjects."""
+
+    stream: Name
+    service: Name
+    pattern: Name = ""
+
+
+class NewBinding(OneBinding, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A binding that begins at a position of the stream; 0 is the oldest record, and ``new`` the next one."""
+
+    position: Position | Literal["new"] = 0
+
+
 class OneReader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A durable reader of a stream."""
 

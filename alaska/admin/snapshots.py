@@ -171,6 +171,30 @@ class Reader(Snapshot, frozen=True, kw_only=True):
     seen: float | None = None
 
 
+class Binding(Snapshot, frozen=True, kw_only=True):
+    """A stream whose records become requests to a service.
+
+    ``position`` is the first record that has not become one, ``lag`` the number of records from there on, of which some
+    may not match. ``live``: the stream stores no records. ``full``: it makes no more requests, since the ``unfinished``
+    ones of the service are too many, or the broker drains. It has ``made`` so many requests since the broker started.
+    ``lost`` records were removed before, or there was no room for them; ``skipped`` ones are too large for a request.
+    """
+
+    stream: str
+    service: str
+    pattern: str
+    position: int
+    lag: int
+    live: bool
+    full: bool
+    unfinished: int
+    made: int
+    lost: int
+    skipped: int
+    since: float
+    by: str
+
+
 class Client(Snapshot, frozen=True, kw_only=True):
     """The session of a client; ``number`` identifies it as long as the broker runs.
 

@@ -75,6 +75,16 @@ class _Names:
             return True
         return any(matches(names, name) and matches(subjects, subject) for names, subjects in self._of_pattern)
 
+    def has_all(self, name: bytes) -> bool:
+        """Return whether one of the rules is about this name, whatever the subject."""
+        return name in self._literals or matches(self._expressions, name)
+
+    def has_any(self, name: bytes) -> bool:
+        """Return whether one of the rules is about this name, perhaps for some subjects only."""
+        if self.has_all(name) or name in self._of_literal:
+            return True
+        return any(matches(names, name) for names, _ in self._of_pattern)
+
 
 class UserRights:
     """What one user may do; without ``user``, nothing."""
@@ -115,6 +125,13 @@ class UserRights:
         if allowed is None or (denied is not None and denied.has(name, subject)):
             return False
         return allowed.has(name, subject)
+
+    def may_ask_all(self, service: bytes) -> bool:
+        """Return whether the user may ask a service, other than the broker's own, whatever the subject."""
+        denied, allowed = self._denied.get(Verb.ASK), self._allowed.get(Verb.ASK)
+        if is_brokers_own(service) or allowed is None or not allowed.has_all(service):
+            return False
+        return denied is None or not denied.has_any(service)
 
     def may_admin(self, level: Level) -> bool:
         """Return whether the user may do what this level of ``admin`` allows."""

@@ -85,6 +85,16 @@ class AccessControl:
             return True
         return self._access.rights_of(user).may(verb, name, subject)
 
+    def may_bind(self, user: bytes | None, stream: bytes, service: bytes) -> bool:
+        """Return whether a user may bind a stream to a service: read the one, and ask the other whatever the subject.
+
+        Nothing is counted.
+        """
+        if self._access is None or user is None:
+            return True
+        rights = self._access.rights_of(user)
+        return rights.may(Verb.READ, stream) and rights.may_ask_all(service)
+
     def allows(self, user: bytes | None, verb: Verb, name: bytes, subject: bytes = b"") -> bool:
         """Return the same as :meth:`may`, and count a refusal."""
         is_allowed = self.may(user, verb, name, subject)

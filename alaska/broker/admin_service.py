@@ -32,6 +32,7 @@ MOST_HELD = 16
 """The maximum number of answers that are held for clients that do not read, one for each."""
 REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
 Refusal = Callable[[Client, Level, bool], str]
+Permits = Callable[[Client, str, bytes], bool]
 _SUMMARY = SUMMARY.encode()
 _LETTERS = frozenset(name for name in BROKER if "letter" in name)
 
@@ -41,15 +42,19 @@ class AdminService:
 
     ``refusal`` returns why the client of the command that is being executed may not do what needs a level, or an empty
     text if it may; the last argument is whether it is about dead letters, which have a setting of their own.
+    ``permits`` returns whether it may ask for an operation, with a content, whatever its level.
     """
 
     _log = Logger()
 
-    def __init__(self, administration: Administration, queues: Queues, counters: Counters, refusal: Refusal) -> None:
+    def __init__(
+        self, administration: Administration, queues: Queues, counters: Counters, refusal: Refusal, permits: Permits
+    ) -> None:
         self._administration = administration
         self._queues = queues
         self._counters = counters
         self._refusal = refusal
+        self._permits = permits
         self._held: dict[Client, mlm.MailboxDeliver] = {}
 
     def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
@@ -59,7 +64,9 @@ class AdminService:
             return
         operation = BROKER.get(printable(command.subject))
         level = Level.VIEW if operation is None else operation.level
-        refused = self._refusal(client, level, operation is not None and operation.name in _LETTERS)
+        refused = ""
+        if operation is None or not self._permits(client, operation.name, b"".join(command.content)):
+            refused = self._refusal(client, level, operation is not None and operation.name in _LETTERS)
         if refused:
             self._refuse(client, command, refused)
         elif operation is None:

@@ -23,6 +23,7 @@ from alaska.admin.pages import Turns
 from alaska.admin.text import to_name
 from alaska.admin.warnings import of_broker
 from alaska.broker.backups import Backups
+from alaska.broker.binding_operations import BindingOperations
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.letter_operations import LetterOperations
@@ -51,6 +52,7 @@ class Administration:
     def __init__(self, state: BrokerState) -> None:
         self._state = state
         self._now = state.started
+        self._who = ""
         self._warned_at = float("-inf")
         self._warnings: list[str] = []
         self.snapshots = BrokerSnapshots(state)
@@ -59,7 +61,7 @@ class Administration:
         self.backups = Backups(state.store, self.now)
         state.last_backup = lambda: self.backups.last
         snapshots, do, letters = self.snapshots, self.turns.do, LetterOperations(state)
-        schedules = ScheduleOperations(state)
+        schedules, bindings = ScheduleOperations(state), BindingOperations(state)
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),
             "services": lambda query: do(snapshots.queues(query, QueueKind.SERVICE)),
@@ -89,6 +91,9 @@ class Administration:
             "run-schedule": lambda request: schedules.run(request, self._now),
             "pause-schedule": schedules.pause,
             "resume-schedule": schedules.resume,
+            "bindings": lambda query: do(bindings.page(query)),
+            "bind": lambda request: bindings.bind(request, self._who),
+            "unbind": bindings.unbind,
             "close-client": self._close_client,
             "drain": lambda _: self._drain(),
             "backup": lambda _: self.backups.begin(),
@@ -130,6 +135,7 @@ class Administration:
         if operation.is_change:
             what = f"{name} {_shown(request)}".rstrip()
             self._log.info("{who} asks for {what}", who=who, what=what)
+        self._who = who
         return maybeDeferred(do, request)
 
     def backup(self, who: str) -> Deferred[IBackup]:

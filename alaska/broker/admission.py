@@ -15,7 +15,7 @@ from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
 from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, REPLAYED, Message
+from alaska.message import DELAYED, NORMAL, REPLAYED, Message, QueueName
 
 
 class Admission:
@@ -57,6 +57,21 @@ class Admission:
         """Change the maximum size of messages that arrive from now on."""
         known = [each for each in (limits.content_octets, self._store.most_octets) if each is not None]
         self._most_octets = min(known, default=None)
+
+    def room_for(self, name: QueueName, octets: int) -> bool | None:
+        """Return whether a request of this size may be added to a queue now; None if it never may."""
+        most = self._most_octets
+        if (most is not None and octets > most) or self._room.is_larger(name, octets):
+            return None
+        if not self._store.has_room:
+            return False
+        queue, queues = self._table.get(name), len(self._table)
+        if queue is not None and queue.has_any:
+            return self._room.admits(name, queue.octets, octets)
+        queues += queue is None
+        is_admitted = queues <= self._room.most_queues or self._room.admits_new(name, queues, len(self._clients))
+        has_no_consumer = queue is None or queue.consumers.is_empty
+        return is_admitted and self._room.admits(name, 0, octets, queues if has_no_consumer else 0)
 
     def accept(self, queue: Queue, message: Message) -> bool:
         """Deliver a new message or let it wait; if there is no room for it, refuse it and return False."""

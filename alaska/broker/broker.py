@@ -18,6 +18,7 @@ from alaska.broker.access_control import AccessControl, refusal
 from alaska.broker.admin_service import AdminService
 from alaska.broker.administration import Administration
 from alaska.broker.batches import Batches, Clock
+from alaska.broker.bindings import Bindings
 from alaska.broker.broker_state import BrokerState, Outside
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
@@ -25,6 +26,7 @@ from alaska.broker.dead_letter_service import ACCESS_REFUSED, ADDRESS, DeadLette
 from alaska.broker.flow_control import Flows
 from alaska.broker.limits import Limits
 from alaska.broker.liveness import Liveness
+from alaska.broker.offered_bindings import OfferedBindings
 from alaska.broker.pattern_admission import PatternAdmission
 from alaska.broker.pattern_limits import PatternKey, PatternLimits
 from alaska.broker.queues import Queues
@@ -52,6 +54,7 @@ class Broker:
     _log = Logger()
 
     def __init__(self, router: IRouter, limits: Limits, store: IStore, rules: AccessRules | None = None) -> None:
+        self._now = 0.0
         self._router = router
         self._has_users = bool(router.has_users)
         self._dead_letters_are_open = limits.dead_letters.is_open
@@ -72,18 +75,21 @@ class Broker:
         self.batches = Batches(self._execute, self._end_for_error, router)
         self.sessions.ended = self.batches.remove
         self._dead_letter_service = DeadLetterService(self.queues)
+        self.bindings = Bindings(store, self.streams, self.queues, limits, lambda: self._now)
+        self._binding = OfferedBindings(self.bindings, self.access, self._patterns)
         self.schedules = Schedules(store, self.queues, self.counters)
         self.outside = Outside()
         self._state = BrokerState(
             self.clients, self.queues, self.streams, self.counters, self.flows, store, limits,
-            self.schedules, self._close_for_administrator,
+            self.schedules, self.bindings, self._close_for_administrator,
             outside=self.outside,
         )  # fmt: skip
         self.administration = Administration(self._state)
-        self._admin_service = AdminService(self.administration, self.queues, self.counters, self._refusal_to_administer)
+        self._admin_service = AdminService(
+            self.administration, self.queues, self.counters, self._refusal_to_administer, self._binding.may_perform
+        )
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
-        self._now = 0.0
         self._initial_wall_offset: float | None = None
         self._store_error_logged_at = float("-inf")
         self._methods = self._methods_of_commands()
@@ -116,10 +122,12 @@ class Broker:
         self._state.limits = limits
         self.streams.configure(limits)
         self.queues.configure(limits)
+        self.bindings.configure(limits)
 
     def close(self) -> None:
         """Store what is otherwise stored now and then; the store may be closed afterwards."""
         self.streams.durable.save_all()
+        self.bindings.save_all()
 
     # Events
 
@@ -207,6 +215,7 @@ class Broker:
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)
             self.streams.tick(wall_now)
+            self.bindings.tick(now)
         except errors.StoreError as error:
             self._report_store_error(error)
         self._resume_clients(now)
@@ -335,6 +344,8 @@ class Broker:
         self.sessions.end_with_error(client, errors.COMMAND_INVALID, self._now, "admin", reason)
 
     def _offer(self, client: Client, command: mlm.ServiceOffer) -> None:
+        if command.properties and not self._binding.bind_offered(client, command):
+            return
         pattern = self._patterns.admit(client, PatternKey(False, command.address, command.pattern))
         if pattern is not None:
             self.queues.offer(command.address, client, pattern)
@@ -352,6 +363,9 @@ class Broker:
         if not self.queues.confirm(client, command, self._now):
             if not self._reading.confirm(client, command):
                 self.counters.invalid += 1
-        elif client.is_full:
+            return
+        if client.is_full:
             client.recheck_is_full()
             self._dispatch_to(client)
+        if self.bindings.behind:
+            self.bindings.refill()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alaska.admin.snapshots import Configuration
+from alaska.broker.bindings import Bindings
 from alaska.broker.clients import Client, Clients
 from alaska.broker.counters import Counters
 from alaska.broker.flow_control import Flows
@@ -44,6 +45,7 @@ class BrokerState:
     store: IStore
     limits: Limits
     schedules: Schedules
+    bindings: Bindings
     close_client: Callable[[Client], None]
     started: float = 0.0
     outside: Outside = field(default_factory=Outside)

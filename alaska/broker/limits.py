@@ -42,6 +42,7 @@ class Limits:
     - ``patterns_of_name``: different patterns per stream or service.
     - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
+    - ``bindings``: streams whose records become requests, each with a service and a pattern.
     - ``durable_readers``: named positions in all streams; one that no client has had for ``durable_reader_seconds`` is
       deleted.
     - ``dead_letter_services``: for services, the service that gets their dead letters as requests.
@@ -69,6 +70,7 @@ class Limits:
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
+    bindings: int | None = 1000
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0
     of_services: tuple[ServiceLimit, ...] = ()
@@ -140,6 +142,11 @@ class Room:
         self.most_queues = float("inf") if limits.queues is None else limits.queues
         """The limit for queues without consumers; :meth:`admits_new` has to be asked only beyond it."""
         self._is_unlimited = limits.mailbox == limits.service == limits.total == QueueLimits()
+
+    def is_larger(self, queue: QueueName, octets: int) -> bool:
+        """Return whether one message has more octets than the queue, or all together, may have."""
+        limits = self._limits_of[queue.kind].most_octets, self._total.most_octets
+        return any(most is not None and octets > most for most in limits)
 
     def admits(self, queue: QueueName, waiting: int, more: int, queues: int = 0) -> bool:
         """Return whether ``more`` octets may be added to a queue in which ``waiting`` octets wait.

@@ -171,6 +171,10 @@ class Queues:
         )
         self._admission.accept(queue, message)
 
+    def room_for(self, service: bytes, octets: int) -> bool | None:
+        """See :meth:`Admission.room_for`."""
+        return self._admission.room_for(QueueName(QueueKind.SERVICE, service), octets)
+
     def send_request(
         self, service: bytes, subject: bytes, content: mlm.Content, sender: bytes, properties: mlm.Properties,
         now: float, tracker: bytes = b"",

@@ -162,6 +162,7 @@ class BrokerSnapshots:
             ("mlm_server/patterns/limit", limits.patterns, None),
             ("mlm_server/queues/limit", limits.queues, len(state.queues.table)),
             ("mlm_server/stream/limit", limits.streams, len(state.streams)),
+            ("mlm_server/stream/bindings", limits.bindings, len(state.bindings)),
             ("mlm_server/stream/readers", limits.durable_readers, len(state.streams.durable)),
             ("mlm_server/stream/reader-ttl", limits.durable_reader_seconds, None),
             ("mlm_server/service/attempts", limits.attempts, None),

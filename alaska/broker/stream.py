@@ -67,6 +67,8 @@ class Stream:
         self._store = store
         self._retention = retention
         self._is_retained = retention.most_records != 0
+        self.bound: Callable[[Stream, Record], None] | None = None
+        """Called with each new record, if the stream is bound to services."""
         self._index = SubjectIndex(cache_memory)
         self._readers: dict[Client, Reader] = {}
         self._by_pattern: dict[Pattern, dict[Client, Reader]] = {}
@@ -81,7 +83,7 @@ class Stream:
         """Whether the store ever had a record of this stream, so that its positions must not be reused."""
 
     def __bool__(self) -> bool:
-        return bool(self._readers) or self._first <= self._last
+        return bool(self._readers) or self._first <= self._last or self.bound is not None
 
     def restore(self, first: int, last: int, octets: int) -> None:
         """Take over the positions and octets that the store has for this stream at startup."""
@@ -206,6 +208,8 @@ class Stream:
             self._first += 1
         self._measures.note_published(size)
         self._measures.note_delivered(count, size)
+        if self.bound is not None:
+            self.bound(self, record)
         return count
 
     def _readers_of(self, subject: bytes) -> Iterator[Reader]:

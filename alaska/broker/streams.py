@@ -16,7 +16,7 @@ from alaska.broker.stream_readers import OwnRecords, Reader
 from alaska.broker.subject_index import CacheMemory
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
-from alaska.message import counted_size
+from alaska.message import Record, counted_size
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 
@@ -114,6 +114,19 @@ class Streams:
     def open(self, name: bytes) -> Stream:
         """Return the stream with this name, for a reader that is added to it at once."""
         return self._get_or_create(name)
+
+    def bind(self, name: bytes, published: Callable[[Stream, Record], None]) -> Stream:
+        """Call a function with each new record of a stream, which exists as long as it is bound."""
+        stream = self._get_or_create(name)
+        stream.bound = published
+        return stream
+
+    def unbind(self, name: bytes) -> None:
+        """Undo :meth:`bind`."""
+        stream = self._streams[name]
+        stream.bound = None
+        if not stream:
+            self._remove(stream)
 
     def replay_as(
         self, durable: DurableReader, client: Client, pattern: Pattern, position: int, held: int | None

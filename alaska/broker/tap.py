@@ -94,6 +94,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         unconfirmed_octets=settings.unconfirmed_size,
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
         retention_of=dict(settings.retain_streams),
+        bindings=settings.bindings,
         durable_readers=settings.durable_readers,
         durable_reader_seconds=settings.durable_reader_ttl,
         of_services=settings.service_limits,
@@ -122,7 +123,7 @@ LIVE_LIMITS = (
     "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
-    "stream_size_limit", "stream_size_warn", "durable_readers", "durable_reader_ttl",
+    "stream_size_limit", "stream_size_warn", "bindings", "durable_readers", "durable_reader_ttl",
     "service_limits",
 )  # fmt: skip
 """The settings that :func:`reload_limits` applies."""

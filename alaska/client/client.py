@@ -24,9 +24,10 @@ a number out of range, and :exc:`ValueTooLong`, a ValueError, for a name of more
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from alaska import errors
@@ -49,7 +50,7 @@ from alaska.client.delivery import (
     to_text,
 )
 from alaska.client.delivery_queue import DeliveryQueue
-from alaska.client.readers import Readers, check_name
+from alaska.client.readers import Readers, check_name, encoded_bindings
 from alaska.client.reply_credit import ReplyCredit
 from alaska.client.sending import SendingClient
 from alaska.client.trackers import Trackers, new_tracker
@@ -193,9 +194,20 @@ class Client(SendingClient):
         self._readers.remove(octets)
         return self._ask(mlm.StreamCancel(octets))
 
-    def offer(self, service: Text, pattern: Text = "") -> Deferred[None]:
-        """Offer a service for requests whose subjects match a pattern."""
-        return self._ask(mlm.ServiceOffer(to_octets(service), to_octets(pattern)))
+    def offer(self, service: Text, pattern: Text = "", *, streams: Sequence[tuple[Text, Text]] = ()) -> Deferred[None]:
+        """Offer a service for requests whose subjects match a pattern.
+
+        The ``streams``, each with a pattern, are bound to the service: each record that matches becomes a request to
+        it, from the oldest record on. A binding stays in the broker when the client has ended, until it is removed by
+        the operation ``unbind``; one that is there already goes on where it is.
+
+        :raises Refused: the broker cannot bind streams.
+        """
+        command = mlm.ServiceOffer(to_octets(service), to_octets(pattern))
+        if streams:
+            self._require("bindings", "the broker cannot bind streams to services")
+            command = replace(command, properties={"bind": encoded_bindings(streams)})
+        return self._ask(command)
 
     # Asking
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from alaska.client.delivery import Delivery
+from alaska.client.delivery import Delivery, Text
+from alaska.client.delivery import to_octets as to_name
 from alaska.errors import ValueTooLong
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine
@@ -111,3 +115,8 @@ def check_name(name: bytes) -> None:
     """
     if len(name) > mlm.MAX_STRING_OCTETS:
         raise ValueTooLong(f"the name of a reader cannot have {len(name)} octets, {mlm.MAX_STRING_OCTETS} is the most")
+
+
+def encoded_bindings(streams: Iterable[tuple[Text, Text]]) -> bytes:
+    """Return the property of an offer that binds streams, each with a pattern."""
+    return msgspec.msgpack.encode([(to_name(stream), to_name(pattern)) for stream, pattern in streams])

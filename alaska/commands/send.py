@@ -52,7 +52,8 @@ exit status:
 example: echo '{"n":1}' | alas -s dump
 
 other commands, each with -h: alas run, check, access, keygen, password, token,
-backup, restore, tail, schedule, pause, resume, drain, purge"""
+backup, restore, tail, bind, unbind, bindings, readers, schedule, pause,
+resume, drain, purge"""
 
 
 class Outcome(NamedTuple):

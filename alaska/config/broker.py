@@ -80,6 +80,7 @@ class BrokerSettings(Settings):
             "mlm_server/stream/size-limit",
             "mlm_server/stream/size-warn",
             "mlm_server/stream/limit",
+            "mlm_server/stream/bindings",
             "mlm_server/stream/readers",
             "mlm_server/stream/reader-ttl",
         ),
@@ -236,6 +237,9 @@ class BrokerSettings(Settings):
     schedule_zone: str | None = setting(
         "mlm_server/schedule/zone", ZONE, None,
         "Time zone of the schedules that name none; without it, that of the machine.", live=True)
+    bindings: int | None = setting(
+        "mlm_server/stream/bindings", COUNT, "1000",
+        "Maximum number of bindings, with which records of streams become requests to services.", live=True)
     durable_readers: int | None = setting(
         "mlm_server/stream/readers", COUNT, "1000",
         "Maximum number of durable readers, which have a name and a position that the broker keeps.", live=True)

@@ -96,6 +96,11 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _binding(text: str) -> tuple[str, str]:
+    stream, _, pattern = text.strip().partition(" ")
+    return _text(1)(stream), _pattern(_text(0)(pattern.strip()))
+
+
 def _size(text: str) -> int | None:
     if text == "max":
         return None
@@ -210,6 +215,7 @@ PATH: Final = Kind("a path", _path)
 PATH_OR_NONE: Final = Kind("a path, or nothing", _path_or_none)
 SCHEDULE: Final = Kind("NAME 'CRON' OPTIONS SERVICE SUBJECT CONTENT", schedule.parse, schedule.write)
 ZONE: Final = Kind("the name of a time zone", lambda text: zones.known(text).name)
+BINDING: Final = Kind("the name of a stream, a space and a pattern", _binding, lambda value: " ".join(value).rstrip())
 PATTERN: Final = Kind("a pattern", _pattern)
 CONNECT_ENDPOINT: Final = Kind("tcp://host:port, ipc://path or inproc://name", lambda text: _endpoint(text, 1))
 BIND_ENDPOINT: Final = Kind("tcp://address:port, ipc://path or inproc://name", lambda text: _endpoint(text, 0))

@@ -13,6 +13,7 @@ from alaska.config.certificates import read_pair, read_public_key
 from alaska.config.entries import Section, section, setting
 from alaska.config.kinds import (
     BACKOFF,
+    BINDING,
     CONNECT_ENDPOINT,
     COUNT,
     FLAG,
@@ -189,6 +190,10 @@ class WorkerSettings(Settings):
         live=True)
     service_backoff: Backoff | None = setting(
         "worker/service/backoff", BACKOFF, None, "As `worker/errors/backoff`, for this service.", live=True)
+    service_streams: tuple[tuple[str, str], ...] = setting(
+        "worker/service/stream", BINDING, None,
+        "Stream that is bound to the service, and a pattern: each record whose subject matches becomes a request "
+        "(docs/operation.md).", repeated=True)
     admin_open: bool = setting(
         "worker/admin/open", FLAG, "0",
         "Let everyone who may send mail to the worker also ask for running requests, drain and resume it "

@@ -75,7 +75,8 @@ class Membership:
         if self._warning is not None and self._warning.active():
             self._warning.cancel()
         self._log.info("Connected ({address})", address=self._client.address)
-        await self._client.offer(self._settings.service_address, self._settings.service_filter)
+        settings = self._settings
+        await self._client.offer(settings.service_address, settings.service_filter, streams=settings.service_streams)
         self._joined()
 
     def _warn(self) -> None:

@@ -142,7 +142,8 @@ class AnyTreeTests(SynchronousTestCase):
             settings = cls.from_tree(tree, {cls.variable(path): value for path, value in variables.items()})
         except ConfigurationError as error:
             for sentence in str(error).split("\n"):
-                self.assertIn(" must be ", sentence)
+                # A limit of a service has several parts, and says what is wrong with one of them.
+                self.assertRegex(sentence, " must be |(service/limit|SERVICE_LIMIT): ")
         else:
             settings.warnings()
 
