@@ -44,6 +44,8 @@ class SendingClient(Connection):
     not sent to a broker that does not support them.
     """
 
+    knows_terms = False
+    """Whether the program knows that the broker supports terms, and may send some before the client is connected."""
     _stream: bytes | None = None
     _spans: ClientSpans | None = None
     _trackers: Trackers
@@ -127,9 +129,9 @@ class SendingClient(Connection):
     def _add_terms(self, command: mlm.MailboxSend | mlm.ServiceSend, terms: SendTerms) -> None:
         properties = to_terms(terms)
         self._check_open()
-        if not self._machine.session:
+        if not self._machine.session and not self.knows_terms:
             raise errors.NotConnected("only a client that is connected knows whether its broker supports terms")
-        if "properties" not in self.capabilities:
+        if self._machine.session and "properties" not in self.capabilities:
             raise errors.Refused(f"the broker does not support {', '.join(terms)}", errors.NOT_IMPLEMENTED)
         command.properties.update(properties)
 

@@ -94,9 +94,10 @@ def describe(send: Send, request: Request) -> str:
         to = f"to {printable(request.sender)}" if request.sender else "dropped, the requester has no address"
         return f"reply {to}: {content}"
     topic = send.topic or request.address
+    terms = "".join(f", {name} {printable(value)}" for name, value in send.terms)
     return (
-        f"{_VERBS[send.kind]} {printable(topic)}, subject {printable(send.subject)}, from {printable(send.sender)}: "
-        f"{content}"
+        f"{_VERBS[send.kind]} {printable(topic)}, subject {printable(send.subject)}, from {printable(send.sender)}"
+        f"{terms}: {content}"
     )
 
 

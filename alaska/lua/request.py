@@ -79,7 +79,7 @@ class Send(NamedTuple):
     ``topic`` is the stream, mailbox or service; empty means the service of the request. ``content`` has one frame, or
     two with an attachment. ``sender`` is the prefix of the sender address. Topic, subject and sender have at most 255
     octets each. A reply has any number of frames and neither topic nor subject: its destination is known from the
-    request. ``headers`` are names and values.
+    request. ``headers`` are names and values. ``terms`` are those that the script has given, as text.
     """
 
     kind: SendKind
@@ -88,6 +88,7 @@ class Send(NamedTuple):
     content: tuple[bytes, ...]
     sender: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    terms: tuple[tuple[str, bytes], ...] = ()
 
 
 class Mark(NamedTuple):

@@ -14,9 +14,9 @@ _PRINT = b"print"
 _MARK = b"mark"
 _VERDICT = b"verdict"
 _PROGRESS = b"progress"
-_HEADERS = b"+headers"
+_MORE = b"+more"
 _KINDS = {kind.value.encode(): kind for kind in SendKind}
-_WITH_HEADERS = {name + _HEADERS: kind for name, kind in _KINDS.items()}
+_WITH_MORE = {name + _MORE: kind for name, kind in _KINDS.items()}
 
 
 def question_from_lua(values: tuple[Any, ...]) -> tuple[bytes, ...]:
@@ -67,9 +67,24 @@ def results_of(values: list[Any]) -> Results:
         elif kind in _KINDS:
             sends.append(Send(_KINDS[kind], topic, subject, frames, sender))
         else:
-            # The frames, the number of headers, and the name and value of each.
-            content = 1 if isinstance(frames[1], int | float) else 2
-            names, values_of = frames[content + 1 :: 2], frames[content + 2 :: 2]
-            headers = tuple(zip(names, values_of, strict=True))
-            sends.append(Send(_WITH_HEADERS[kind], topic, subject, frames[:content], sender, headers))
+            sends.append(_with_more(_WITH_MORE[kind], topic, subject, frames, sender))
     return Results(tuple(sends), tuple(log), tuple(marks), verdict, progress)
+
+
+def _with_more(kind: SendKind, topic: bytes, subject: bytes, values: tuple[Any, ...], sender: bytes) -> Send:
+    """Return a message with headers or terms (lua/world/sending.lua)."""
+    frames = int(values[0])
+    headers = frames + 2 + 2 * int(values[frames + 1])
+    return Send(
+        kind,
+        topic,
+        subject,
+        values[1 : frames + 1],
+        sender,
+        _pairs(values[frames + 2 : headers]),
+        tuple((name.decode(), value) for name, value in _pairs(values[headers:])),
+    )
+
+
+def _pairs(values: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple(zip(values[::2], values[1::2], strict=True))

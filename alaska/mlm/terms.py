@@ -13,7 +13,11 @@ DELAY = "delay"
 PRIORITY = "priority"
 ATTEMPTS = "attempts"
 BACKOFF = "backoff"
-NAMES = frozenset({AT, DELAY, PRIORITY, ATTEMPTS, BACKOFF})
+TTL = "ttl"
+ID = "id"
+UNIQUE_FOR = "unique-for"
+UNIQUE_MODE = "unique-mode"
+NAMES = frozenset({AT, DELAY, PRIORITY, ATTEMPTS, BACKOFF, TTL, ID, UNIQUE_FOR, UNIQUE_MODE})
 
 
 def has_terms(properties: Properties) -> bool:

@@ -15,6 +15,7 @@ from alaska.worker.measures import WorkerMeasures
 from alaska.worker.output import Output
 from alaska.worker.request_log import RequestLog
 from alaska.worker.senders import Senders, Sink
+from alaska.worker.terms import NO_TERMS, terms_of
 
 
 class Outbox:
@@ -50,14 +51,15 @@ class Outbox:
         headers = dict(send.headers) or None
         trace = None if request.trace is None else request.trace.context
         try:
+            terms = terms_of(send, request) if send.terms else NO_TERMS
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
-                client.send_to(topic, send.subject, *send.content, headers=headers, trace=trace)
+                client.send_to(topic, send.subject, *send.content, headers=headers, trace=trace, **terms)
                 if log is not None:
                     log.mailed(request, send.subject, topic)
             elif send.kind is SendKind.SERVICE:
                 check_service(topic, self._is_sandboxed)
-                client.send_for(topic, send.subject, *send.content, headers=headers, trace=trace)
+                client.send_for(topic, send.subject, *send.content, headers=headers, trace=trace, **terms)
                 if log is not None:
                     log.asked(request, send.subject, topic)
             else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
@@ -22,6 +22,11 @@ from alaska.client.delivery import Headers
 from alaska.errors import BacklogFull, ClientError, NotConnected
 from alaska.names import address_of, printable
 from alaska.traces.context import TraceContext
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from alaska.client.terms import SendTerms
 
 MOST_CONNECTIONS = 8
 """Maximum number of connections to the broker for all sender names together."""
@@ -60,6 +65,7 @@ class Sink(Protocol):
         tracker: bytes = b"",
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """See :meth:`Client.send_to`."""
 
@@ -70,6 +76,7 @@ class Sink(Protocol):
         *content: bytes,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """See :meth:`Client.send_for`."""
 
@@ -159,12 +166,15 @@ class Buffer:
         tracker: bytes = b"",
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """See :class:`Sink`."""
         self._add(
             content,
             headers,
-            lambda client: client.send_to(mailbox, subject, *content, tracker=tracker, headers=headers, trace=trace),
+            lambda client: client.send_to(
+                mailbox, subject, *content, tracker=tracker, headers=headers, trace=trace, **terms
+            ),
         )
 
     def send_for(
@@ -174,10 +184,13 @@ class Buffer:
         *content: bytes,
         headers: Headers | None = None,
         trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
     ) -> None:
         """See :class:`Sink`."""
         self._add(
-            content, headers, lambda client: client.send_for(service, subject, *content, headers=headers, trace=trace)
+            content,
+            headers,
+            lambda client: client.send_for(service, subject, *content, headers=headers, trace=trace, **terms),
         )
 
     def _add(self, content: tuple[bytes, ...], headers: Headers | None, message: Message) -> None:

@@ -259,7 +259,9 @@ class WorkerService(OperatedService):
         return self._make_runner(self._call)
 
     def _make_sender(self, address: str) -> Client:
-        return self._make_client(address, self._drop, acts_for=self._address)
+        client = self._make_client(address, self._drop, acts_for=self._address)
+        client.knows_terms = True  # they are checked against the broker of the request
+        return client
 
     def _make_requester(self, deliver: Callable[[Delivery], None]) -> Client:
         return self._make_client(address_of("AQ"), deliver, credit=0, acts_for=self._address)

@@ -40,13 +40,24 @@ class TermsTests(SecondEditionCase):
             ],
         )
 
+    def test_plan_and_id(self) -> None:
+        """A retry plan, a time to live and an id are sent as well."""
+        client = self.connected(credit=0)
+        client.send_for("svc", "job", attempts=3, backoff=(1, 60.5), ttl=5, id="x", unique_for=0, unique_mode="replace")
+        expected = {
+            "attempts": 3, "backoff": "1000 60500", "ttl": 5000, "id": b"x", "unique-for": 0, "unique-mode": "replace",
+        }  # fmt: skip
+        self.assertEqual(self.sent(), [expected])
+
     def test_not_valid(self) -> None:
         """A term that is not valid is an error, and nothing is sent."""
         client: Any = self.connected(credit=0)
-        wrong_types = ({"delay": "1"}, {"delay": True}, {"at": None}, {"priority": 1.5}, {"prio": 1})
+        wrong_types: tuple[Any, ...] = ({"delay": "1"}, {"delay": True}, {"at": None}, {"priority": 1.5}, {"prio": 1})
+        wrong_types += ({"id": 5}, {"unique_mode": 5}, {"backoff": 5}, {"backoff": ("1", 2)})
         wrong_values = (
             {"delay": -1}, {"delay": float("nan")}, {"at": float("inf")}, {"priority": 10}, {"delay": 1, "at": 2},
-            {"at": datetime(2026, 12, 1)},
+            {"at": datetime(2026, 12, 1)}, {"attempts": 0}, {"attempts": 1002}, {"backoff": (2, 1)}, {"id": ""},
+            {"id": "x" * 256}, {"unique_for": 1}, {"unique_mode": "keep"}, {"id": "x", "unique_mode": "drop"},
         )  # fmt: skip
         for kind, examples in ((TypeError, wrong_types), (ValueError, wrong_values)):
             for terms in examples:

@@ -171,7 +171,7 @@ ALASKA = Group(
     "",
     (
         Row(
-            "send sendTo sendFor alaska.reply", SHORT, SENDS, "streams, mailboxes, services",
+            "send sendTo sendFor alaska.later alaska.reply", SHORT, SENDS, "streams, mailboxes, services",
         ),
         Row(
             "alaska.request", WAITS, "the same",

@@ -47,6 +47,7 @@ TESTS = (
     "tests.lua.test_sending",
     "tests.lua.test_tracing",
     "tests.lua.test_tables",
+    "tests.lua.test_terms",
     "tests.lua.test_verdicts",
 )
 

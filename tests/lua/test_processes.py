@@ -29,6 +29,7 @@ from tests.lua import (
     test_modules,
     test_pretty,
     test_sending,
+    test_terms,
     test_tracing,
     test_verdicts,
 )
@@ -87,6 +88,7 @@ for _module in (
     test_modules,
     test_pretty,
     test_sending,
+    test_terms,
     test_tracing,
     test_verdicts,
 ):

@@ -12,7 +12,7 @@ local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
 local ask, seconds = asking.ask, asking.seconds
 
-local set, event = tracing.set, tracing.event
+local set, event, later = tracing.set, tracing.event, sending.later
 
 local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
 local EXACT = 2 ^ 53 -- from here on, not every integer has an exact float
@@ -250,7 +250,7 @@ function api.make()
     log = { info = log.info, warn = log.warn, error = log.error },
     trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply,
     request = asking.request, request_all = asking.request_all, progress = progress.progress,
-    retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
+    later = later, retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
   }
 end
 

@@ -4,12 +4,13 @@
 -- A delivery takes longer than a small script. So the output of a script known to be fast is delivered with its
 -- results, or once it turns out to be slow; the clock is read now and then to detect that. Other scripts are `eager`:
 -- their output is delivered at once, unless there was a delivery just before.
-local run, settings, limits, console, questions = ...
+local run, settings, limits, console, questions, terms_of = ...
 
 local LIMIT = 255 -- maximum octets of a string on the wire
 local BATCH = 300 -- maximum number of values per call to Python; the Lua stack is limited
 local DEFAULT_SENDER = 'LU'
-local HEADERS = '+headers'
+local MORE = '+more'
+local MAX_FRAMES = 200 -- frames of alaska.later
 local MAX_HEADERS, MAX_HEADERS_OCTETS = 24, 32 * 1024 -- the wire allows 32 properties of 64 KiB, of which some are ours
 local MAX_NAME = LIMIT - #'h-'
 local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
@@ -31,9 +32,9 @@ local too_many = limits.text(SENDS, 'the script sends more than %d messages', mo
 local too_much = limits.text(SIZE, 'the script sends more than %d octets', most_octets)
 local too_much_logged = limits.text(OUTPUT, 'the script logged more than %d octets', most_logged)
 
--- For each message: its kind, topic, subject, sender, the number of frames, and the frames. If it has headers, HEADERS
--- is appended to its kind, and its frames are followed by the number of headers, and the name and value of each; the
--- number counts these as well. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log
+-- For each message: its kind, topic, subject, sender, the number of frames, and the frames. If it has headers or terms,
+-- MORE is appended to its kind, and the frames are: the number of frames of the content, these, the number of headers,
+-- the name and value of each, and the name and value of each term. For each log line: 'log', the level, '', '', 1, and the text. Output printed before a log
 -- line is stored before it: 'print', '', '', '', 1, and the lines. For each mark of tracing.lua: 'mark', the event or '',
 -- the time, '', and as frames names and values. For a verdict: 'verdict', its kind, the seconds or '', '', 1, and why.
 -- For progress: 'progress', the fraction, the text. The worker already has the first `delivered` values; those up to
@@ -78,18 +79,23 @@ local function append(kind, topic, subject, sender, frames, ...)
   count = n + 5 + frames -- assigned last, because the lines above may run out of memory
 end
 
--- Appends a message with one or two frames and a list of headers.
-local function append_with_headers(kind, topic, subject, sender, headers, content, attachment)
-  local frames = attachment and 2 or 1
-  local pairs_count = #headers
-  local extended = { content, attachment or pairs_count / 2 }
-  if attachment then
-    extended[3] = pairs_count / 2
+-- Appends a message with a list of frames, a list of headers and a list of terms.
+local function append_with_more(place, topic, subject, sender, frames, headers, terms)
+  local more, n = { #frames }, 1
+  for i = 1, #frames do
+    more[n + i] = frames[i]
   end
-  for i = 1, pairs_count do
-    extended[frames + 1 + i] = headers[i]
+  n = n + #frames + 1
+  more[n] = #headers / 2
+  for i = 1, #headers do
+    more[n + i] = headers[i]
   end
-  append(kind, topic, subject, sender, frames + 1 + pairs_count, unpack(extended, 1, frames + 1 + pairs_count))
+  n = n + #headers
+  for i = 1, #terms do
+    more[n + i] = terms[i]
+  end
+  n = n + #terms
+  append(place .. MORE, topic, subject, sender, n, unpack(more, 1, n))
 end
 
 -- Delivery during the run
@@ -235,10 +241,27 @@ local function headers_of(headers, call, level)
   return list, size
 end
 
-local function send_message(call, place, given, subject, content, topic, attachment, sender, headers)
+-- Returns the terms that are the last of some arguments of sendTo or sendFor, before the headers, or after them; and the
+-- arguments from the third on without those terms. Headers are the sixth argument, so a table there is none.
+local function split_terms(given, topic, attachment, sender, terms)
+  if given == 3 and type(topic) == 'table' then
+    return topic, 3
+  elseif given == 4 and type(attachment) == 'table' then
+    return attachment, 4, topic
+  elseif given == 5 and type(sender) == 'table' then
+    return sender, 5, topic, attachment
+  end
+  return terms, 7, topic, attachment, sender
+end
+
+local function send_message(call, place, given, subject, content, topic, attachment, sender, headers, terms)
   if given < 2 then
     error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender], [headers])', call,
       call, place), 3)
+  end
+  local position
+  if given > 2 and place ~= 'stream' then
+    terms, position, topic, attachment, sender = split_terms(given, topic, attachment, sender, terms)
   end
   subject = as_text(subject, 1, 'subject', call, LIMIT, 3)
   content = as_text(content, 2, 'content', call, nil, 3)
@@ -249,12 +272,16 @@ local function send_message(call, place, given, subject, content, topic, attachm
   if type(headers) == 'table' then -- anything else is ignored, like further arguments
     list, size = headers_of(headers, call, 3)
   end
-  count_message(#content + (attachment and #attachment or 0) + (size or 0))
+  local term_list, term_size
+  if position and type(terms) == 'table' then
+    term_list, term_size = terms_of.list(terms, position, call, 3)
+  end
+  count_message(#content + (attachment and #attachment or 0) + (size or 0) + (term_size or 0))
   if sender ~= DEFAULT_SENDER then
     count_sender(sender)
   end
-  if list and #list > 0 then
-    append_with_headers(place .. HEADERS, topic, subject, sender, list, content, attachment)
+  if list and #list > 0 or term_list and #term_list > 0 then
+    append_with_more(place, topic, subject, sender, { content, attachment or nil }, list or {}, term_list or {})
   else
     append(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
   end
@@ -282,6 +309,48 @@ end
 function sending.sendFor(...)
   local zero = send_message('sendFor', 'service', select('#', ...), ...)
   return zero
+end
+
+local function send_later(given, delay, service, subject, ...)
+  if given < 3 then
+    error('later needs at least 3 arguments: later(seconds, service, subject, [content, ...], [terms])', 3)
+  end
+  local wait, expected = terms_of.duration(delay)
+  if not wait then
+    error(format("bad argument #1 to 'later' (it must be %s)", expected), 3)
+  end
+  service = service == nil and '' or as_text(service, 2, 'service', 'later', LIMIT, 3)
+  subject = as_text(subject, 3, 'subject', 'later', LIMIT, 3)
+  local frames, n, terms, size = { ... }, given - 3, {}, 0
+  if type(frames[n]) == 'table' then
+    terms, size = terms_of.list(frames[n], given, 'later', 3)
+    if terms_of.has_time(frames[n]) then
+      error(format("bad argument #%d to 'later' (the first argument says when, so there is no term delay or at)", given),
+        3)
+    end
+    frames[n], n = nil, n - 1
+  end
+  n = n > 0 and n or 1
+  if n > MAX_FRAMES then
+    error(format("'later' was given %d frames of content, and %d is the limit", n, MAX_FRAMES), 3)
+  end
+  for i = 1, n do
+    frames[i] = frames[i] == nil and '' or as_text(frames[i], 3 + i, 'content', 'later', nil, 3)
+    size = size + #frames[i]
+  end
+  count_message(size)
+  terms[#terms + 1], terms[#terms + 2] = 'delay', wait
+  append_with_more('service', service, subject, DEFAULT_SENDER, frames, {}, terms)
+  if run.pending_since or run.eager then
+    after_output()
+  else
+    run.pending_since = true
+  end
+end
+
+-- Sends a request that is delivered later.
+function sending.later(...)
+  send_later(select('#', ...), ...) -- no tail call, as above
 end
 
 -- A request counts as a message, because it causes the same work.
