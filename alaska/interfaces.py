@@ -56,7 +56,7 @@ class IStore(Interface):
         " ids are not called."
     )
     last_position = Attribute(
-        "The highest position of a message or dead letter when the store was opened, or 0. Of a shared store: a"
+        "The highest position of a message, dead letter or id when the store was opened, or 0. Of a shared store: a"
         " position above which those of this broker are different from those of all others."
     )
     opened_at = Attribute(
@@ -115,8 +115,8 @@ class IStore(Interface):
 
         Nothing happens to a message that is not stored. ``taken`` is called once, in the reactor's thread and in the
         order of the calls: with True when lease and number are stored durably; with False, by a shared store, if
-        another broker has the message or it is finished. A shared store never calls it within a call of the store.
-        Without ``taken``, the number may be stored later.
+        another broker has the message or it is finished. A shared or durable store never calls it within a call of the
+        store. Without ``taken``, the number may be stored later.
         """
 
     def release(message: Message) -> None:
@@ -137,6 +137,14 @@ class IStore(Interface):
 
         Damaged messages are skipped. A page may end early: when it becomes large, and before a large message. The large
         message is read in another thread, and a later call returns it.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def message_at(part: PartName, position: int) -> Message | None:
+        """Return the message of a part of a queue at a position, or None; a large one may lack its content.
+
+        A shared store returns what it has at hand.
 
         :raises StoreError: the store cannot be read.
         """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alaska import errors
-from alaska.broker.clients import Clients
+from alaska.broker.clients import Client, Clients
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
+from alaska.broker.ids import Ids
 from alaska.broker.limits import Limits, Room
 from alaska.broker.part import Part
 from alaska.broker.queue import Queue
@@ -36,6 +37,7 @@ class Admission:
         confirmations: Confirmations,
         refusals: Refusals,
         delays: Delays,
+        ids: Ids,
         dispatch: Callable[[Queue, float], int],
         remove_waiting: Callable[[Message], bool],
     ) -> None:
@@ -49,6 +51,7 @@ class Admission:
         self._confirmations = confirmations
         self._refusals = refusals
         self._delays = delays
+        self._ids = ids
         self._dispatch = dispatch
         self._remove_waiting = remove_waiting
         self.configure(limits)
@@ -84,17 +87,23 @@ class Admission:
         is_delayed = message.rank == DELAYED
         part = queue if message.rank == NORMAL or is_delayed else queue.part(message.rank)
         consumer = None if is_delayed else part.consumer_for(message)
-        if not is_admitted and (consumer is None or consumer.credit is not None or self._is_shared):
+        ends_at_once = (
+            consumer is not None
+            and consumer.credit is None
+            and not self._is_shared
+            and not (self._is_durable and self._is_held_back(consumer, message))
+        )
+        if not is_admitted and not ends_at_once:
             part.forget(message)
             return self._refusals.no_room(queue, message)
         if consumer is None:
             return self._delay(queue, message) if is_delayed else self._enqueue(queue, part, message)
         queue.measures.immediate += 1
         queue.measures.immediate_octets += message.size
-        if consumer.credit is None and not self._is_shared:
+        if ends_at_once:
             # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
-            if message.is_tracked and not self._is_durable:
-                self._confirm_stored(message)
+            if not self._is_durable:
+                self._store_or_confirm(message, is_needed=False)
             if self._is_durable and message.origin == REPLAYED:
                 # It was stored as a dead letter, which is deleted now.
                 self._store.keep(message, None)
@@ -138,10 +147,29 @@ class Admission:
 
     def _store_or_confirm(self, message: Message, is_needed: bool) -> None:
         """Store a message if that is needed; otherwise the store is no safer than memory, so confirm it at once."""
-        if is_needed:
+        if message.properties and self._ids.is_admitted(message):
+            self._ids.accept(message)
+            if is_needed:
+                self._store.keep(message, self._stored_with_id)
+            else:
+                self._stored_with_id(message)
+        elif is_needed:
             self._store.keep(message, self._confirm_stored if message.is_tracked else None)
         elif message.is_tracked:
             self._confirm_stored(message)
+
+    def _stored_with_id(self, message: Message) -> None:
+        # It may have been replaced before it was stored.
+        if message.position in self._ids.unstored:
+            if message.is_tracked:
+                self._confirm_stored(message)
+            self._ids.stored(message)
+
+    def _is_held_back(self, consumer: Client, message: Message) -> bool:
+        """Return whether a message for a consumer has to be stored before it is sent."""
+        return (bool(message.properties) and self._ids.is_admitted(message)) or self._deliveries.holds_back(
+            consumer, message
+        )
 
     def _admits_new(self, queue: Queue) -> bool:
         return queue.has_messages or self._room.admits_new(queue.name, len(self._table), len(self._clients))

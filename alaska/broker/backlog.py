@@ -84,6 +84,17 @@ class Backlog:
     def _has_unread(self) -> bool:
         return self._has_unsorted or self._has_additions or self._lanes.has_more_in_store
 
+    def has_loaded(self, position: int) -> bool:
+        """Return whether a message is in memory or in flight."""
+        return position in self._loaded
+
+    def loaded(self, position: int) -> Message | None:
+        """Return a waiting message that is in memory, or None."""
+        for lane in self._lanes.values():
+            if (found := lane.find(position)) is not None:
+                return found
+        return None
+
     def find_oldest(self, may_read: bool) -> bool:
         """Set ``oldest``, with ``may_read`` from the store if necessary; return whether the store was read."""
         if self.oldest is not None or not self.depth:

@@ -11,6 +11,9 @@ from alaska.message import Message
 from alaska.mlm import commands as mlm
 from alaska.mlm.progress import read_progress
 
+NOT_FINAL = frozenset({errors.STORED, errors.KNOWN_ID, errors.PROGRESS})
+"""The statuses after which another one follows."""
+
 
 class Confirmations:
     """Sends CONFIRM to senders. Messages from before a restart have positions up to ``restored_upto``.
@@ -24,6 +27,8 @@ class Confirmations:
         self._is_own = is_own
         self.untold: Callable[[int, int], None] = lambda _position, _status: None
         """Called with the position and status of a message whose sender is not connected, or has no address."""
+        self.ended: Callable[[Message, int, bytes], None] = lambda _message, _status, _reason: None
+        """Called with messages that have properties when their senders were told the outcome."""
 
     def send(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
         """Send a CONFIRM to the sender of a tracked message, if it is connected, possibly over a new connection.
@@ -37,6 +42,8 @@ class Confirmations:
             elif sender.credit is not None:
                 properties: mlm.Properties = {"error": error} if error is not None and sender.has_properties else {}
                 sender.send(mlm.Confirm(message.sent_as or message.tracker, status, reason, properties))
+        if message.properties and status not in NOT_FINAL:
+            self.ended(message, status, reason)
 
     def take_progress(self, client: Client, lease: Lease | None, reason: bytes, now: float) -> bool:
         """Take over what a client has told about one of its deliveries, and tell the sender.
@@ -65,3 +72,8 @@ class Confirmations:
         is_later = message.position > self._restored_upto
         origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""
         return self._clients.by_origin(origin) or self._clients.by_address(message.sender)
+
+    def listener(self, message: Message) -> tuple[Client | None, bytes]:
+        """Return who is told what becomes of a message, and as which tracker."""
+        sender = self._sender_of(message) if message.is_tracked else None
+        return sender, message.sent_as or message.tracker

@@ -18,6 +18,7 @@ from alaska.broker.clients import Client
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
+from alaska.broker.ids import Ids
 from alaska.broker.measures import Measures
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.terms import priority_of
@@ -71,6 +72,7 @@ class DeadLettering:
         table: QueueTable,
         admission: Admission,
         confirmations: Confirmations,
+        ids: Ids,
         services: Mapping[bytes, bytes],
         forget: Callable[[Message], object],
         new_position: Callable[[], int],
@@ -82,6 +84,7 @@ class DeadLettering:
         self._table = table
         self._admission = admission
         self._confirmations = confirmations
+        self._ids = ids
         self._forget = forget
         self._new_position = new_position
         self.wall_offset = 0.0
@@ -115,6 +118,8 @@ class DeadLettering:
         letter = DeadLetter(message, status, whole[:MOST_REASON_OCTETS], now + self.wall_offset, cause, worker)
         self._counters.dead_lettered += 1
         self._measures.of(message.queue).note_ended(cause.value)
+        if message.properties:
+            self._ids.end(message, status, reason)
         service = self._services.get(message.queue.address) if message.queue.kind is QueueKind.SERVICE else None
         if service is None or message.queue.address in self._for_letters or not self._pass_on(letter, service, now):
             self._letters.add(letter)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -52,7 +53,10 @@ class Outcomes(Protocol):
 
 
 class Deliveries:
-    """Sends messages to clients. Those from before a restart have positions up to ``restored_upto``."""
+    """Sends messages to clients. Those from before a restart have positions up to ``restored_upto``.
+
+    Those in ``unstored`` are sent only when they are stored, as those that follow to the same client until then.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,9 @@ class Deliveries:
         self._outcomes = outcomes
         self._report_error = report_error
         self._pending: set[tuple[Client, Lease]] = set()  # leases of clients that the store has not answered
+        self.unstored: Container[int] = ()
+        # The number of deliveries to each client that wait until they are stored.
+        self._held: Counter[Client] = Counter()
         self.aliases = Aliases()
         self._untransmitted: dict[Client, Untransmitted] = {}
         self._round_robin = RoundRobin()
@@ -89,13 +96,19 @@ class Deliveries:
             self._deliver_to_confirm(client, message)
 
     def _deliver_unconfirmed(self, client: Client, message: Message) -> None:
-        if self._is_shared:
+        if self._is_shared or self.holds_back(client, message):
             # Until it is taken, it is unconfirmed: if the client leaves, it waits again.
             tracker = _NO_TRACKER + b"%d" % message.position
             client.lease(tracker, message)
             self._take(client, message, tracker, self._deliver_taken)
         elif not self._send(client, message):
             self._return_unsent(message)
+
+    def holds_back(self, client: Client, message: Message) -> bool:
+        """Return whether a message is sent to a client only when it is stored, since one with an id is, or precedes."""
+        return (bool(self._held) and client in self._held) or (
+            bool(message.properties) and message.position in self.unstored
+        )
 
     def deliver_unstored(self, client: Client, message: Message) -> None:
         """Send a new message to a client that does not confirm: it is finished, so that it need not be stored."""
@@ -169,9 +182,13 @@ class Deliveries:
     ) -> None:
         """Take the lease of a message of a shared store; call ``taken`` with the result unless the client has left."""
         self._pending.add((client, lease))
+        self._held[client] += 1
 
         def answered(is_taken: bool) -> None:
             self._pending.discard((client, lease))
+            self._held[client] -= 1
+            if not self._held[client]:
+                del self._held[client]
             if not client.holds(lease, message):
                 return
             try:
@@ -228,6 +245,10 @@ class Deliveries:
             self._store.take(message, partial(self._deliver_restored, client, message, lease))
             return
         if self._is_durable:
+            # As holds_back(), without the call.
+            if (self._held and client in self._held) or (message.properties and message.position in self.unstored):
+                self._take(client, message, lease, self._deliver_leased)
+                return
             self._store.take(message, None)
         client.deliver(_leased(message, lease), message.size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Hashable
 from typing import NamedTuple
@@ -163,6 +164,11 @@ class Lane:
         self.has_more_in_store = True
         self.upto = message.position - 1
         return message
+
+    def find(self, position: int) -> Message | None:
+        """Return the message at a position if it is in the window."""
+        at = bisect_left(self.messages, position, key=lambda message: message.position)
+        return self.messages[at] if at < len(self.messages) and self.messages[at].position == position else None
 
     def remove(self, message: Message) -> bool:
         """Remove a message; return whether it was in the window."""

@@ -34,6 +34,18 @@ class DeadLetterLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class IdLimits:
+    """How long the ids of messages are known, in seconds, and how many; None: no limit.
+
+    ``seconds``: for messages that do not say it; 0: until they end.
+    """
+
+    seconds: float = 120.0
+    most_of_queue: int | None = 1_000_000
+    most: int | None = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """All limits of the broker. None: no limit. Sizes are octets of content.
 
@@ -66,6 +78,7 @@ class Limits:
     attempts: int | None = 5
     dead_letters: DeadLetterLimits = field(default_factory=DeadLetterLimits)
     dead_letter_services: dict[bytes, bytes] = field(default_factory=dict)
+    ids: IdLimits = field(default_factory=IdLimits)
     flow: FlowLimits = field(default_factory=FlowLimits)
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)

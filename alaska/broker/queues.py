@@ -18,6 +18,8 @@ from alaska.broker.dead_lettering import UNCHANGED, DeadLettering, Edit, cause_o
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
+from alaska.broker.finding import Finding
+from alaska.broker.ids import Ids
 from alaska.broker.limited_services import LimitedServices
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
@@ -74,13 +76,19 @@ class Queues:
         self.confirmations = self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
         self._delays = Delays(store, self._queues, self._room, self._dispatch)
+        self.finding = Finding(self._queues, store)
+        self.ids = Ids(
+            store, limits.ids, self.measures, self._confirmations, self._refusals, self.finding, self._remove_waiting,
+            self._restored_upto, report,
+        )  # fmt: skip
+        self._deliveries.unstored = self.ids.unstored
         self._admission = Admission(
             store, limits, clients, self._queues, self._room, self._deliveries, self._confirmations, self._refusals,
-            self._delays, self._dispatch, self._remove_waiting,
+            self._delays, self.ids, self._dispatch, self._remove_waiting,
         )  # fmt: skip
         self._dead_lettering = DeadLettering(
             self.dead_letters, store, counters, self.measures, self._queues, self._admission, self._confirmations,
-            limits.dead_letter_services, self._forget, self._new_position,
+            self.ids, limits.dead_letter_services, self._forget, self._new_position,
         )  # fmt: skip
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
@@ -95,6 +103,7 @@ class Queues:
         """Change the limits for messages that arrive from now on."""
         self._admission.configure(limits)
         self._room.configure(limits)
+        self.ids.limits = limits.ids
         self.dead_letters.limits = limits.dead_letters
         self._deliveries.attempts.most_lost = limits.attempts
         self._dead_lettering.configure(limits.dead_letter_services)
@@ -135,10 +144,12 @@ class Queues:
         self._now = now
         if not self._remove_waiting(message):
             return False
+        reason = b"an administrator has purged the queue"
+        self.ids.end(message, errors.FAILED, reason)
         self._store.forget(message)
         self.measures.of(message.queue).note_ended("purged")
         self._forget(message)
-        self._confirmations.send(message, errors.FAILED, b"an administrator has purged the queue")
+        self._confirmations.send(message, errors.FAILED, reason)
         return True
 
     # From the sender
@@ -221,7 +232,7 @@ class Queues:
         message.rank = terms.priority
         if (due := terms.due(self._now, self.wall_offset)) is not None:
             self._delays.delay(message, due)
-        return True
+        return terms.id is None or self.ids.admit(queue, message, terms, self._now)
 
     def _store_again(self, message: Message) -> None:
         """Store a message that was in flight, with its number of attempts."""
@@ -382,6 +393,7 @@ class Queues:
             self._recounted_at = now
             self._queues.recount()
         self._timeouts.tick(now)
+        self.ids.tick(now)
         unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
         unfinished += self._limited.due(now)
         self._work_budget = WORK_PER_TICK
@@ -431,6 +443,8 @@ class Queues:
 
     def finish(self, message: Message, status: int, reason: bytes, error: object = None) -> None:
         """End a message, and notify its sender; ``error`` is that of :meth:`Confirmations.send`."""
+        if message.properties:
+            self.ids.end(message, status, reason)
         self._store.forget(message)
         queue = self._forget(message)
         if queue is not None:

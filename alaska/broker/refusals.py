@@ -42,6 +42,24 @@ class Refusals:
         """Refuse a message with a property that is not valid, and would change what happens to it."""
         return self._refuse(queue, message, "properties", errors.FAILED, reason)
 
+    def no_ids(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a message with an id, since the store knows none."""
+        return self._refuse(queue, message, "properties", errors.NOT_IMPLEMENTED, "the store of this broker has no ids")
+
+    def ids_unreadable(self, queue: Queue, message: Message, reason: str) -> Literal[False]:
+        """Refuse a message of whose id nothing can be read."""
+        return self._refuse(queue, message, "store_failed", errors.INTERNAL_ERROR, reason)
+
+    def no_room_for_id(self, queue: Queue, message: Message) -> Literal[False]:
+        """Refuse a message with an id while as many ids are known as may be."""
+        return self._refuse(queue, message, "no_room", errors.TOO_LARGE, "there is no room for its id")
+
+    def second(self, queue: Queue) -> Literal[False]:
+        """Count a message that is not accepted since its id is known."""
+        queue.measures.note_ended("second")
+        self._remove_if_unused(queue)
+        return False
+
     def too_large(self, queue: Queue, message: Message, most: int) -> Literal[False]:
         """Refuse a message with more than ``most`` octets."""
         return self._refuse(queue, message, "too_large", errors.TOO_LARGE, f"its content has more than {most} octets")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from alaska.errors import BadTerm
 from alaska.message import NORMAL, PRIORITIES
-from alaska.mlm.commands import Properties
+from alaska.mlm.commands import MAX_STRING_OCTETS, Properties
 from alaska.mlm.properties import to_number, to_octets
-from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, PRIORITY, has_terms
+from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, ID, PRIORITY, UNIQUE_FOR, UNIQUE_MODE, has_terms
 from alaska.system.retry_plan import MOST_ATTEMPTS, backoff_from
 
+_MODES = {b"keep": False, b"replace": True}
 MOST_MILLISECONDS = 2**53
 """The highest time, in ms since 1970, and the longest delay: a number that a double has exactly."""
 
@@ -20,12 +21,17 @@ class Terms:
     """The terms of one message.
 
     ``at``: when it is due, in seconds since 1970; ``delay``: or in how many seconds. None: at once. ``priority``: 0 to
-    9, higher ones first.
+    9, higher ones first. ``id``: its queue accepts no other message with it for ``unique_for`` seconds (0: until it
+    ends; None: for as long as the broker says). A message that ``replaces`` is accepted, and takes the place of one
+    with its id that still waits.
     """
 
     at: float | None = None
     delay: float | None = None
     priority: int = NORMAL
+    id: bytes | None = None
+    unique_for: float | None = None
+    replaces: bool = False
 
     def due(self, now: float, wall_offset: float) -> float | None:
         """Return when the message is due by the broker's clock; None if it is already.
@@ -58,7 +64,26 @@ def terms_of(properties: Properties) -> Terms:
         None if at is None else at / 1000,
         None if delay is None else delay / 1000,
         NORMAL if priority is None else priority,
+        *_once(properties),
     )
+
+
+def _once(properties: Properties) -> tuple[bytes | None, float | None, bool]:
+    name = id_of(properties)
+    unique_for = _number(properties, UNIQUE_FOR, MOST_MILLISECONDS)
+    mode = to_octets(properties.get(UNIQUE_MODE, b"keep"))
+    if name is not None and not 0 < len(name) <= MAX_STRING_OCTETS:
+        raise BadTerm(f"property {ID} has {len(name)} octets, and not 1 to {MAX_STRING_OCTETS}")
+    if mode not in _MODES:
+        raise BadTerm(f"property {UNIQUE_MODE} is neither keep nor replace")
+    if name is None and (UNIQUE_FOR in properties or UNIQUE_MODE in properties):
+        raise BadTerm(f"properties {UNIQUE_FOR} and {UNIQUE_MODE} have no effect without {ID}")
+    return name, None if unique_for is None else unique_for / 1000, _MODES[mode]
+
+
+def id_of(properties: Properties) -> bytes | None:
+    """Return the id among the properties of a message; None if it has none."""
+    return to_octets(properties[ID]) if ID in properties else None
 
 
 def priority_of(properties: Properties) -> int:

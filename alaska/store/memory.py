@@ -95,6 +95,10 @@ class MemoryStore:
         kept = self._queues.get(part, {})
         return Page[Message, int](kept[position] for position in sorted(kept) if position > after).cut(limit, _position)
 
+    def message_at(self, part: PartName, position: int) -> Message | None:
+        """See :class:`IStore`."""
+        return self._queues.get(part, {}).get(position)
+
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
         kept = (message for queue in self._queues.values() for message in queue.values())

@@ -87,6 +87,13 @@ class Reader:
             found.upto = None
         return found
 
+    def message_at(self, part: PartName, position: int) -> Message | None:
+        """Return the message at a position, or None; a large one has no content."""
+        try:
+            return self._one(MESSAGES, (*rows.key_of(part), position), MESSAGES.small)
+        except _NotReadYet:
+            return None
+
     def _overdue(self, now: float, after: tuple[float, int], limit: int) -> list[_Row]:
         """Return the keys of messages that have expired by ``now``; none if their index is damaged."""
         with converting_errors(self._what):

@@ -28,10 +28,10 @@ from alaska.message import (
     StreamSize,
 )
 from alaska.store.backup import Backups
-from alaska.store.changes import Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.totals import Totals
+from alaska.store.unwritten import Unwritten
 from alaska.store.view import NEVER, View
 from alaska.store.write_batches import MOST_UNWRITTEN_OCTETS, MakeWriting, WriteBatches
 
@@ -151,6 +151,10 @@ class SqliteStore:
     def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """See :class:`IStore`."""
         return self.view.waiting(part, after, limit)
+
+    def message_at(self, part: PartName, position: int) -> Message | None:
+        """See :class:`IStore`."""
+        return self.view.message_at(part, position)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""

@@ -33,10 +33,10 @@ class Totals:
         self._what = f"the store {reader.path} cannot be read"
 
     def last_position(self) -> int:
-        """Return the highest position of a message or dead letter, or 0; if the file is damaged, a higher position."""
+        """Return the highest position of a message, dead letter or id, or 0; if the file is damaged, a higher one."""
         with converting_errors(self._what):
             try:
-                return max(self._highest("message"), self._highest("letter"))
+                return max(map(self._highest, ("message", "letter", "once")))
             except sqlite3.DatabaseError as error:
                 self._note(error, "the table of messages or letters")
         positions = [position for (_, position), _ in self._scan_rows(_MESSAGES)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from alaska.message import DeadLetter, KnownId, Message, Page, PartName, QueueName, Record, RecordSize, sizes_of
-from alaska.store.changes import Unwritten
 from alaska.store.chunks import LARGE_OCTETS
 from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.reader import Reader
+from alaska.store.unwritten import Unwritten
 
 NEVER = float("inf")
 
@@ -33,6 +33,11 @@ class View:
                 # It is large, and being moved: its content can be read when that is written.
                 return Page(page[:at], message.position - 1)
         return page
+
+    def message_at(self, part: PartName, position: int) -> Message | None:
+        """See :class:`alaska.interfaces.IStore`."""
+        is_affected, message = self._unwritten.message_at(part, position)
+        return message if is_affected or self.reader is None else self.reader.message_at(part, position)
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`alaska.interfaces.IStore`."""

@@ -14,11 +14,12 @@ from twisted.logger import Logger
 from alaska.errors import StoreError
 from alaska.interfaces import Reactor, Refused
 from alaska.message import Message
-from alaska.store.changes import Changes, Refusal, Unwritten
+from alaska.store.changes import Changes, Refusal
 from alaska.store.database import File, TemporaryFile
 from alaska.store.measures import WriteMeasures
 from alaska.store.reader import Reader
 from alaska.store.totals import Totals
+from alaska.store.unwritten import Unwritten
 from alaska.store.view import View
 from alaska.store.writer_thread import AnyWriting, WritingThread, Written
 from alaska.system.events import should_log
@@ -62,6 +63,9 @@ class WriteBatches:
         self._retry: IDelayedCall | None = None
         self._attempts_due: IDelayedCall | None = None
         self._is_held = False
+        # Callbacks that would have been called within a call of the store, in order.
+        self._taken: list[Callable[[], None]] = []
+        self._taken_due: IDelayedCall | None = None
         self.highest_written = 0
         self.complaint: str | None = None
         self.refused = 0
@@ -172,9 +176,17 @@ class WriteBatches:
         assert self._writing is not None
         result = self._writing.result(is_waited_for=True)
         assert result is not None
-        self._written(result)
+        self._written(result, is_within_call=True)
 
-    def _written(self, outcome: Written) -> None:
+    def _call_taken(self) -> None:
+        if self._taken_due is not None and self._taken_due.active():
+            self._taken_due.cancel()
+        self._taken_due = None
+        callbacks, self._taken = self._taken, []
+        for taken in callbacks:
+            taken()
+
+    def _written(self, outcome: Written, is_within_call: bool = False) -> None:
         changes = self._unwritten.writing
         assert changes is not None
         self.measures.note(outcome.times)
@@ -192,8 +204,11 @@ class WriteBatches:
             self._drop_refused(refusal, changes)
         for message, stored in changes.stored_callbacks.values():
             stored(message)
-        for taken in changes.taken_callbacks:
-            taken()
+        self._taken += changes.taken_callbacks
+        if not is_within_call:
+            self._call_taken()
+        elif self._taken and self._taken_due is None:
+            self._taken_due = self._reactor.callLater(0, self._call_taken)
         if self._unwritten.current.is_awaited:
             self._write()
         elif self._unwritten.current:
@@ -242,7 +257,7 @@ class WriteBatches:
                 self.write_all()
             except StoreError as error:
                 self._log.critical("{error}; changes that were not written yet are lost", error=error)
-        for call in (self._due, self._retry, self._attempts_due):
+        for call in (self._due, self._retry, self._attempts_due, self._taken_due):
             if call is not None and call.active():
                 call.cancel()
         if self._writing is not None:

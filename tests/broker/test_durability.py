@@ -16,9 +16,9 @@ from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
-from alaska.store.changes import Unwritten
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
+from alaska.store.unwritten import Unwritten
 from alaska.testing import HandWriting
 from tests.broker.broker_case import OFFER, BrokerTestCase, mail, request
 

@@ -109,3 +109,10 @@ class IdContract(StoreCase):
         self.assertEqual(self.store.counts_of_ids(), {JOBS: 2, MAIL: 1} if is_durable else {})
         self.assertEqual(self.store.ended_ids(6.0, EVERYTHING), [(JOBS, b"a")] if is_durable else [])
         self.assertIsNone(self.store.known_id(JOBS, b"gone"))
+
+    def test_position_of_id(self) -> None:
+        """The position of an id counts for the last one, so that no other message gets it while the id is known."""
+        self.store.set_id(known(b"a", 9))
+        self.settle()
+        self.restart()
+        self.assertEqual(self.store.last_position, 9 if self.store.is_durable else 0)

@@ -11,10 +11,10 @@ from typing import Protocol, cast
 from twisted.internet.task import Clock
 
 from alaska.interfaces import IStore, Reactor
-from alaska.store.changes import Unwritten
 from alaska.store.database import File, TemporaryFile
 from alaska.store.memory import MemoryStore
 from alaska.store.sqlite import SqliteStore
+from alaska.store.unwritten import Unwritten
 from alaska.testing import HandWriting
 from tests.store.later import LaterStore, Shared
 

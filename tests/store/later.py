@@ -214,6 +214,11 @@ class LaterStore:
 
         return self._page(("waiting", part), name_of(part), after, limit, read)
 
+    def message_at(self, part: PartName, position: int) -> Message | None:
+        """See :class:`IStore`."""
+        found = self._data.message_at(part, position)
+        return None if found is None or not self._is_free(found) else replace(found)
+
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """See :class:`IStore`."""
 
