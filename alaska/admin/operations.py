@@ -40,7 +40,7 @@ class Operation:
         return self.level > Level.VIEW and self.name not in _READS
 
 
-_READS = ("read-letter", "configuration", "read-backup", "end-backup")
+_READS = ("messages", "read-letter", "configuration", "read-backup", "end-backup")
 
 
 class IAdministered(Interface):
@@ -90,6 +90,9 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("drop-letters", _O, requests.SomeLetters, snapshots.Done, "Delete all dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
+    Operation("messages", _O, requests.MessageQuery, _P[snapshots.Message], "Messages that wait, or are with clients."),
+    Operation("cancel", _O, requests.Cancel, snapshots.Done, "Take messages out, or end their scripts."),
+    Operation("hurry", _O, requests.OneMessage, snapshots.Done, "Make delayed messages due now."),
     Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, or of all."),
     Operation(
         "resume", _O, requests.OneService, snapshots.Done, "End the pause of a service or of all, or the draining."

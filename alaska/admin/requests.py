@@ -143,6 +143,32 @@ class OneReader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
 
 
+class OneMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Messages by their position, their id or their tracker; those of one service or mailbox, if it is given."""
+
+    position: Position | None = None
+    id: Name | None = None
+    tracker: Name | None = None
+    service: Name | None = None
+    mailbox: Name | None = None
+
+
+class Cancel(OneMessage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages to cancel; with ``force``, the script of one that runs is ended."""
+
+    force: bool = False
+
+
+class MessageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of messages: those of one service or mailbox, and those in one state, where these are given."""
+
+    service: Name | None = None
+    mailbox: Name | None = None
+    state: Literal["running", "waiting", "delayed"] | None = None
+    after: Name = ""
+    limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
+
+
 class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service, or all of them, to pause or resume it; without either, ``resume`` ends the draining of the program."""
 

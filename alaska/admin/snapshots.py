@@ -219,6 +219,33 @@ class Client(Snapshot, frozen=True, kw_only=True):
     read_count: int
 
 
+class Message(Snapshot, frozen=True, kw_only=True):
+    """A message of a queue, without its content.
+
+    ``state``: it waits for a consumer (``waiting``), is delayed until ``due`` (``delayed``), or ``client`` has it and
+    has not confirmed it (``running``), of which ``progress`` and a text may be known. ``since`` is when it arrived,
+    ``attempts`` how often it was delivered.
+    """
+
+    position: int
+    state: str
+    queue: str
+    address: str
+    subject: str
+    sender: str
+    tracker: str
+    id: str
+    since: float | None
+    octets: int
+    attempts: int
+    priority: int
+    due: float | None = None
+    client: str = ""
+    cancelled: bool = False
+    progress: float | None = None
+    progress_text: str = ""
+
+
 class LastWorker(Snapshot, frozen=True, kw_only=True):
     """Who had a message last: the address of the session, and the host and process that it has announced."""
 

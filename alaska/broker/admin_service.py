@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,6 +30,7 @@ from alaska.mlm import commands as mlm
 from alaska.names import printable
 
 ADDRESS = b"alaska.admin"
+CANCEL = "cancel"
 MOST_HELD = 16
 """The maximum number of answers that are held for clients that do not read, one for each."""
 REFUSED = "access to alaska.admin is refused: there are no access rules, and the client is not on this machine"
@@ -55,6 +58,8 @@ class AdminService:
         self._counters = counters
         self._refusal = refusal
         self._permits = permits
+        self.may_administer: Callable[[Client, Level], bool] = lambda _client, _level: True
+        """Says whether a client may do what needs a level, without counting a refusal. Others may cancel their own."""
         self._held: dict[Client, mlm.MailboxDeliver] = {}
 
     def received(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
@@ -64,6 +69,9 @@ class AdminService:
             return
         operation = BROKER.get(printable(command.subject))
         level = Level.VIEW if operation is None else operation.level
+        if operation is not None and operation.name == CANCEL and not self.may_administer(client, level):
+            self._perform(client, command, operation, self._cancel_own)
+            return
         refused = ""
         if operation is None or not self._permits(client, operation.name, b"".join(command.content)):
             refused = self._refusal(client, level, operation is not None and operation.name in _LETTERS)
@@ -89,7 +97,17 @@ class AdminService:
         else:
             self._fail(client, command, OperationFailed(reason, errors.ACCESS_REFUSED))
 
-    def _perform(self, client: Client, command: mlm.ServiceSend, operation: Operation) -> None:
+    def _cancel_own(self, client: Client, request: Any) -> Deferred[Any]:  # noqa: ANN401  # a requests.Cancel
+        return self._administration.cancel_own(request, client, _who(client))
+
+    def _perform(
+        self,
+        client: Client,
+        command: mlm.ServiceSend,
+        operation: Operation,
+        perform: Callable[[Client, Any], Deferred[Any]] | None = None,
+    ) -> None:
+        """Carry out an operation, by another function if that is given."""
         content = command.content[0] if command.content else b""
         try:
             if len(content) > operation.most_octets or len(command.content) > 1:
@@ -100,7 +118,10 @@ class AdminService:
         except OperationFailed as error:
             self._fail(client, command, error)
         else:
-            performed = self._administration.perform(operation.name, request, _who(client))
+            if perform is None:
+                performed = self._administration.perform(operation.name, request, _who(client))
+            else:
+                performed = perform(client, request)
             performed.addCallback(partial(self._answer, client, command))
             performed.addErrback(partial(self._failed, client, command))
 

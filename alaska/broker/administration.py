@@ -7,7 +7,7 @@ checked before that the user may do that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, fail, maybeDeferred
@@ -25,10 +25,12 @@ from alaska.admin.warnings import of_broker
 from alaska.broker.backups import Backups
 from alaska.broker.binding_operations import BindingOperations
 from alaska.broker.broker_state import BrokerState
+from alaska.broker.cancelling import cancel, hurry
 from alaska.broker.clients import Client
 from alaska.broker.letter_operations import LetterOperations
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
 from alaska.broker.schedule_operations import ScheduleOperations
+from alaska.broker.shown_messages import messages
 from alaska.broker.snapshots import BrokerSnapshots
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
@@ -38,8 +40,12 @@ from alaska.mlm.commands import MAX_STRING_OCTETS
 
 WARNING_SECONDS = 1.0
 """For so long, warnings stay the same: many queues take a millisecond, and everyone may ask for the health."""
+MOST_CANCELLING = 8
+"""The number of clients that may cancel messages of their own at the same time, which may search all queues."""
 MOST_PAUSED = 1000
 """The maximum number of paused services: each is kept as long as it is paused."""
+
+T = TypeVar("T")
 
 
 @implementer(IAdministered)
@@ -55,6 +61,7 @@ class Administration:
         self._who = ""
         self._warned_at = float("-inf")
         self._warnings: list[str] = []
+        self._cancelling: set[int] = set()
         self.snapshots = BrokerSnapshots(state)
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
@@ -82,6 +89,9 @@ class Administration:
             "replay-letters": lambda some: do(replay_letters(state, some, self.now)),
             "drop-letters": lambda some: do(drop_letters(state, some, snapshots.time(self._now))),
             "purge": self._purge,
+            "messages": lambda query: do(messages(state, query, snapshots.time)),
+            "cancel": lambda which: do(cancel(state, which)),
+            "hurry": lambda which: do(hurry(state, which, self.now)),
             "delete-reader": self._delete_reader,
             "pause": self._pause,
             "resume": self._resume,
@@ -137,6 +147,22 @@ class Administration:
             self._log.info("{who} asks for {what}", who=who, what=what)
         self._who = who
         return maybeDeferred(do, request)
+
+    def cancel_own(self, request: requests.Cancel, client: Client, who: str) -> Deferred[shown.Done]:
+        """Cancel messages of a client, who need not be allowed to do anything else."""
+        self._state.counters.admin_requests += 1
+        if client.number in self._cancelling or len(self._cancelling) >= MOST_CANCELLING:
+            return fail(OperationFailed("others are being cancelled; try again", errors.FAILED))
+        self._log.debug("{who} cancels {what}", who=who, what=_shown(request))
+        confirmations = self._state.queues.confirmations
+        own = cancel(self._state, request, lambda message: confirmations.sender_of(message) is client)
+        self._cancelling.add(client.number)
+
+        def ended(result: T) -> T:
+            self._cancelling.discard(client.number)
+            return result
+
+        return self.turns.do(own).addBoth(ended)
 
     def backup(self, who: str) -> Deferred[IBackup]:
         """Make a backup of the store for ``who``; see :meth:`Backups.make`."""

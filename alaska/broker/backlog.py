@@ -103,13 +103,17 @@ class Backlog:
         if self.has_unloaded:
             if not may_read:
                 return False
-            # What is loaded and not in a lane is in flight.
-            loaded = self._loaded.difference(each.position for lane in self._lanes.values() for each in lane.messages)
+            in_flight = self.positions_in_flight()
             page = self._store.waiting(self.name, 0, READ_FOR_OLDEST)
-            heads += [message for message in page if message.position not in loaded]
+            heads += [message for message in page if message.position not in in_flight]
         if heads:
             self.oldest = min(heads, key=lambda each: each.position).since
         return self.has_unloaded
+
+    def positions_in_flight(self) -> set[int]:
+        """Return the positions of the messages that are in flight."""
+        # What is loaded and not in a lane is in flight.
+        return self._loaded.difference(each.position for lane in self._lanes.values() for each in lane.messages)
 
     def restore(self, messages: int, octets: int) -> None:
         """Take over the numbers of messages and octets that the store has: at startup and, if it is shared, later."""

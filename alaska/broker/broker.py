@@ -88,6 +88,7 @@ class Broker:
         self._admin_service = AdminService(
             self.administration, self.queues, self.counters, self._refusal_to_administer, self._binding.may_perform
         )
+        self._admin_service.may_administer = self._may_administer
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._initial_wall_offset: float | None = None
@@ -337,6 +338,12 @@ class Broker:
             return ""
         self.counters.access_refused += 1
         return ACCESS_REFUSED if is_about_letters else admin_service.REFUSED
+
+    def _may_administer(self, client: Client, level: Level) -> bool:
+        """Return the same for operations that are not about dead letters; nothing is counted."""
+        if self.access.is_active:
+            return self.access.may(client.user, Verb.ADMIN, level.name.lower().encode())
+        return self.batches.origin.is_on_machine
 
     def _close_for_administrator(self, client: Client) -> None:
         """End the session of a client, which may open another one."""

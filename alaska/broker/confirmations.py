@@ -36,7 +36,7 @@ class Confirmations:
         ``error`` is the value of the property with the whole text of the reason, or None.
         """
         if message.is_tracked:
-            sender = self._sender_of(message)
+            sender = self.sender_of(message)
             if sender is None:
                 self.untold(message.position, status)
             elif sender.credit is not None:
@@ -63,11 +63,12 @@ class Confirmations:
 
     def _send_progress(self, message: Message, reason: bytes) -> None:
         """Tell the sender of a tracked message how far it is, if the sender understands that and reads what it gets."""
-        sender = self._sender_of(message) if message.is_tracked else None
+        sender = self.sender_of(message) if message.is_tracked else None
         if sender is not None and sender.credit is not None and sender.takes_progress and not sender.flow.is_stalled:
             sender.send(mlm.Confirm(message.sent_as or message.tracker, errors.PROGRESS, reason))
 
-    def _sender_of(self, message: Message) -> Client | None:
+    def sender_of(self, message: Message) -> Client | None:
+        """Return the client that is told what becomes of a message, if it is connected."""
         # Routing ids from before a restart or of another broker are not valid: another client may have them here.
         is_later = message.position > self._restored_upto
         origin = message.origin if is_later and (self._is_own is None or self._is_own(message.position)) else b""

@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from itertools import islice
 
 from alaska.admin.pages import TURN_ITEMS, Work
 from alaska.admin.requests import SomeLetters
 from alaska.admin.snapshots import Done
 from alaska.broker.broker_state import BrokerState
+from alaska.broker.searching import EARLY, MOST_WAITS, parts_of, visit_part
 from alaska.broker.shown_letters import matching
 from alaska.broker.stream import Stream
-from alaska.message import DELAYED, PartName, QueueName, name_of, part_of, rank_of
+from alaska.message import Message, QueueName
 
 MESSAGES_PER_TURN = 300
 LETTERS_PER_TURN = 300
 MOST_FETCHED = 16
 """The maximum number of dead letters that are read from the store at the same time."""
-MOST_WAITS = 2000
-"""After this many turns in which the store had nothing ready, or refused to delete, the operation ends early."""
-EARLY = "the store did not answer in time; ask again for the rest"
 
 
 def purge_queue(state: BrokerState, name: QueueName, now: Callable[[], float]) -> Work[Done]:
     """End the messages that wait in a queue at present, delayed ones too; their senders are told."""
-    queue = state.queues.table.get(name)
     count, is_done = 0, True
-    for rank in [] if queue is None else queue.ranks:
-        ended, is_complete = yield from _purge_part(state, part_of(name, rank), now)
-        count, is_done = count + ended, is_done and is_complete
+
+    def end(message: Message) -> bool:
+        nonlocal count
+        count += state.queues.end_purged(message, now())
+        return False
+
+    for part in parts_of(state, name):
+        is_done = (yield from visit_part(state, part, end, 0, MESSAGES_PER_TURN)) and is_done
     return Done(done=is_done, count=count, note="" if is_done else EARLY)
-
-
-def _purge_part(
-    state: BrokerState, part: PartName, now: Callable[[], float]
-) -> Generator[None, None, tuple[int, bool]]:
-    """End the messages of a part of a queue; return how many, and whether those were all."""
-    queues, store, rank = state.queues, state.store, rank_of(part)
-    upto, after, count, waits = queues.last_position, 0, 0, 0
-    while waits < MOST_WAITS and (queue := queues.table.get(name_of(part))) is not None and queue.size_of(rank):
-        if not store.is_durable and rank != DELAYED:
-            # What is in memory may not be in the store; it stays there only if a consumer is ready.
-            queue.part(rank).leave_in_store()
-        page = store.waiting(part, after, MESSAGES_PER_TURN)
-        for message in page:
-            if message.position > upto:
-                return count, True
-            count += queues.end_purged(message, now())
-            after = message.position
-        if page.upto is None:
-            break
-        waits = 0 if page or page.upto > after else waits + 1
-        after = max(after, page.upto)
-        yield
-    return count, waits < MOST_WAITS
 
 
 def purge_stream(stream: Stream) -> Work[Done]:

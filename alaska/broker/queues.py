@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from alaska import errors
 from alaska.broker.admission import Admission
 from alaska.broker.attempts import note_returned, return_of
+from alaska.broker.cancelled import Cancelled
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
@@ -90,6 +91,7 @@ class Queues:
             self.dead_letters, store, counters, self.measures, self._queues, self._admission, self._confirmations,
             self.ids, limits.dead_letter_services, self._forget, self._new_position,
         )  # fmt: skip
+        self.cancelled = Cancelled(store, self.measures, self._confirmations, self._remove_waiting, self._forget)
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
         self._limited.configure(limits.of_services, self._now)
@@ -151,6 +153,11 @@ class Queues:
         self._forget(message)
         self._confirmations.send(message, errors.FAILED, reason)
         return True
+
+    def hurry(self, messages: list[Message], now: float) -> None:
+        """Let delayed messages wait for a consumer at once."""
+        self._now = now
+        self._delays.end(messages, now)
 
     # From the sender
 
@@ -308,6 +315,8 @@ class Queues:
         self._now = now
         if command.status_code < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
+        elif self.cancelled and message in self.cancelled:
+            self.cancelled.end(message)
         elif command.status_code < REFUSED_FROM:
             self._return(message, command, now, client)
         else:
@@ -362,6 +371,8 @@ class Queues:
     def _requeue(self, messages: list[Message], now: float, client: Client) -> None:
         """Let messages that were in flight to a client, ordered by position, wait again."""
         self._now = now
+        if self.cancelled:
+            messages = self.cancelled.end_some(messages)
         are_spent = self._deliveries.attempts.are_spent
         for message in filter(are_spent, messages):
             self.give_up(message, client)
@@ -454,6 +465,8 @@ class Queues:
     def _forget(self, message: Message) -> Queue | None:
         """Forget a message that was in flight; return its queue, if that still exists."""
         self._unstorable.discard(message.position)
+        if self.cancelled:
+            self.cancelled.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
             if not queue.waiting:

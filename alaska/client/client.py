@@ -32,9 +32,11 @@ from twisted.internet.defer import Deferred
 
 from alaska import errors
 from alaska.authentication import CurveKeys
+from alaska.client import operations
 from alaska.client.delivery import (
     MOST_POSITION,
     MOST_STATUS,
+    Cancellation,
     Confirmation,
     Delivery,
     Headers,
@@ -60,6 +62,7 @@ from alaska.mlm.codec import check
 from alaska.mlm.confirmations import Again
 from alaska.mlm.listener import Delivered
 from alaska.mlm.progress import read_progress, write_progress
+from alaska.mlm.properties import to_number as to_unsigned
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.replay import ReaderStart
 from alaska.traces.context import TraceContext, add_to
@@ -71,6 +74,8 @@ __all__ = ["Client", "Confirmation", "Delivery", "Progress", "to_octets", "to_te
 
 DEAD_LETTER_SERVICE = "alaska.letters"
 ADMIN_SERVICE = b"alaska.admin"
+FORCE = 2
+"""The property ``cancel`` of a delivery that is to end now."""
 MOST_MESSAGES = 100_000
 MOST_OCTETS = 256 * 2**20
 MOST_CREDIT = 2**24
@@ -89,8 +94,10 @@ class Client(SendingClient):
     With ``credit``, even 0, this is a credit client: the broker delivers no more than that and what
     :meth:`give_credit` adds, the program must confirm each delivery with :meth:`confirm`, and ``confirmed`` is called
     with the status of messages that were sent with a tracker. ``progressed`` is called with the progress of such
-    messages, where workers tell it. With a C broker all this has no effect. A client without
-    ``credit`` that calls :meth:`ask` gets its deliveries without limit, and confirms each automatically on arrival.
+    messages, where workers tell it. ``cancelled`` is called with each unconfirmed delivery that is cancelled: confirm
+    it with status 410 if the work on it ends, or with 200 if it is done. With a C broker all this has no effect. A
+    client without ``credit`` that calls :meth:`ask` gets its deliveries without limit, and confirms each automatically
+    on arrival.
 
     ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
     broker that drains accepts theirs. ``spans`` records a span for each message that is sent (docs/traces.md).
@@ -108,6 +115,7 @@ class Client(SendingClient):
         credit: int | None = None,
         confirmed: Callable[[Confirmation], None] | None = None,
         progressed: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[Cancellation], None] | None = None,
         network: INetwork | None = None,
         reactor: Reactor | None = None,
         most_messages: int = MOST_MESSAGES,
@@ -115,8 +123,8 @@ class Client(SendingClient):
         acts_for: Text = "",
         spans: Spans | None = None,
     ) -> None:
-        for call in (deliver, confirmed, progressed):
-            check_function(call, "deliver, confirmed and progressed")
+        for call in (deliver, confirmed, progressed, cancelled):
+            check_function(call, "deliver, confirmed, progressed and cancelled")
         credentials = username, password, curve
         super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
         self._spans = None if spans is None else spans.of_client(endpoint, self.address)
@@ -127,6 +135,7 @@ class Client(SendingClient):
         self._has_queue = deliver is None
         self._deliver = deliver if deliver is not None else self._queue.add
         self._confirmed_callback = confirmed
+        self._cancelled_callback = cancelled
         self._trackers = Trackers(to_octets(address), self._machine.fence, progressed)
         self._reply_credit = ReplyCredit(self._machine, self._trackers)
         if credit is not None:
@@ -282,7 +291,41 @@ class Client(SendingClient):
         """
         for name, value in options.items():
             to_number(value, MOST_POSITION, name)
-        return self.ask(DEAD_LETTER_SERVICE, what, json.dumps(options).encode()).addCallback(_decode_reply)
+        return self.ask(DEAD_LETTER_SERVICE, what, json.dumps(options).encode()).addCallback(operations.decoded_letters)
+
+    def cancel_message(
+        self,
+        *,
+        tracker: Text = "",
+        id: Text = "",  # noqa: A002  # the name of the property
+        service: Text = "",
+        force: bool = False,
+        timeout: float = 60.0,
+    ) -> Deferred[int]:
+        """Cancel the messages with a tracker, or an id; the Deferred fires with their number.
+
+        A message that waits is taken out, and its sender gets the status 410. A worker that has it is told; with
+        ``force``, its script is ended. With a ``service``, only its requests are meant, which are found faster. Without
+        the right to administer the broker (docs/administration.md), a client can cancel its own messages only. The
+        client needs an address. The Deferred fails with :exc:`OperationFailed` if there is no such message.
+        """
+        content = operations.cancel(to_octets(tracker), to_octets(id), to_octets(service), bool(force))
+        return self.ask(ADMIN_SERVICE, "cancel", content, timeout=timeout).addCallback(operations.count_of)
+
+    def hurry_message(
+        self,
+        *,
+        tracker: Text = "",
+        id: Text = "",  # noqa: A002  # the name of the property
+        service: Text = "",
+        timeout: float = 60.0,
+    ) -> Deferred[int]:
+        """Make the delayed messages with a tracker, or an id, due now; the Deferred fires with their number.
+
+        It needs the right to operate the broker. Otherwise it is as :meth:`cancel_message`.
+        """
+        content = operations.which(to_octets(tracker), to_octets(id), to_octets(service))
+        return self.ask(ADMIN_SERVICE, "hurry", content, timeout=timeout).addCallback(operations.count_of)
 
     # Receiving
 
@@ -409,6 +452,9 @@ class Client(SendingClient):
             self._readers.taken_over(command)
             self.refused_unasked(errors.Refused(to_text(reason), command.status_code))
             return
+        if "cancel" in command.properties:
+            self._cancelled(command)
+            return
         if command.status_code == errors.PROGRESS:
             if (progress := read_progress(reason)) is not None:
                 self._trackers.progressed(Progress(to_text(command.tracker), progress.fraction, to_text(progress.text)))
@@ -428,6 +474,12 @@ class Client(SendingClient):
         self._readers.confirm_now()
         self.began_reading(start)
 
+    def _cancelled(self, command: mlm.Confirm) -> None:
+        lease = to_unsigned(command.properties.get("lease"))
+        if self._cancelled_callback is not None and lease is not None:
+            is_forced = to_unsigned(command.properties["cancel"]) == FORCE
+            self._cancelled_callback(Cancellation(lease, self._machine.session, is_forced))
+
     def proven(self, count: int) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
         super().proven(count)
@@ -446,10 +498,3 @@ class Client(SendingClient):
         self._readers.close()
         super()._notify_closed(error)
         self._queue.close(error)
-
-
-def _decode_reply(answer: Delivery) -> dict[str, Any]:
-    if not answer.content:
-        raise errors.Refused("no answer about dead letters", errors.NOT_IMPLEMENTED)
-    letters: dict[str, Any] = json.loads(answer.content[0])
-    return letters

@@ -37,7 +37,7 @@ SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay |
 
 TICK_SECONDS = 0.25
 ABOUT: mlm.Properties = {
-    "can": b"batch properties progress",
+    "can": b"batch properties progress cancel",
     "host": socket.gethostname().encode(),
     "version": __version__.encode(),
 }

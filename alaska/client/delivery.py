@@ -220,6 +220,14 @@ class Progress(NamedTuple):
     text: str
 
 
+class Cancellation(NamedTuple):
+    """A delivery that is cancelled and not confirmed yet, by its lease and session; ``is_forced``: it is to end now."""
+
+    lease: int
+    session: int
+    is_forced: bool
+
+
 class Confirmation(NamedTuple):
     """The status of a message that was sent with a tracker (docs/protocol.md, section 5).
 

@@ -32,6 +32,9 @@ COMMANDS = {
     "resume": "alaska.commands.operate:resume",
     "drain": "alaska.commands.operate:drain",
     "purge": "alaska.commands.operate:purge",
+    "messages": "alaska.commands.messages:show",
+    "cancel": "alaska.commands.messages:cancel",
+    "hurry": "alaska.commands.messages:hurry",
 }
 """The module of each command, and its function, if that is not ``main``.
 

@@ -22,7 +22,11 @@ MODULE = b"module"
 
 The process that runs the script answers this itself; it is never sent to the worker.
 """
-SCRIPT_OPERATIONS = frozenset((b"request", b"request.all", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete"))
+CANCELLED = b"cancelled"
+"""Whether the request is cancelled. The answer is ``OK``, with ``1`` if it is, ``2`` if the script is to be ended."""
+SCRIPT_OPERATIONS = frozenset(
+    (b"request", b"request.all", b"kv.get", b"kv.set", b"kv.incr", b"kv.ttl", b"kv.delete", CANCELLED)
+)
 """Operations that scripts use. All others are used by the runner of the script."""
 ERROR = b"error"
 """The script made an error; the second string is its text."""

@@ -10,7 +10,7 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from alaska.errors import ACCESS_REFUSED, KeyValueError, Refused
-from alaska.lua.questions import ERROR, NONE, OK, PARTIAL, Frames, pack, unpack, unpack_texts
+from alaska.lua.questions import CANCELLED, ERROR, NONE, OK, PARTIAL, Frames, pack, unpack, unpack_texts
 from alaska.lua.request import Outcome, Request
 from alaska.lua.values import OUTCOMES
 from alaska.names import is_brokers_own, printable
@@ -41,7 +41,8 @@ class Calls:
     ``process_partial`` gets the partial results of a running script; it may raise :class:`Abandoned`. ``flush_sends``
     waits until the broker has all messages that the script has sent, or for this many seconds: a request must not
     overtake them. Only scripts outside of the sandbox may send requests to the broker's own services. No call waits
-    longer than ``limit`` seconds, whatever time a process claims to have left.
+    longer than ``limit`` seconds, whatever time a process claims to have left. ``cancelled`` returns 0, or 1 if a
+    request is cancelled, 2 if its script is to be ended.
     """
 
     _log = Logger()
@@ -55,7 +56,9 @@ class Calls:
         is_sandboxed: bool = True,
         flush_sends: Callable[[Request, float], None] = lambda _request, _seconds: None,
         limit: float | None = None,
+        cancelled: Callable[[Request], int] = lambda _request: 0,
     ) -> None:
+        self._cancelled_level = cancelled
         self._limit = inf if limit is None else limit
         self._process_partial = process_partial
         self._flush_sends = flush_sends
@@ -74,6 +77,11 @@ class Calls:
         self._waiting_calls: dict[bytes, Callable[..., Frames]] = {
             b"request": self._request,
             b"request.all": self._request_all,
+        }
+        # These are about the request.
+        self._request_calls: dict[bytes, Callable[..., Frames]] = {
+            PARTIAL: self._add_partial_result,
+            CANCELLED: self._cancelled,
         }
         # These only reach the version of the script that serves the request.
         self._script_calls: dict[bytes, Callable[..., Frames]] = {
@@ -94,8 +102,8 @@ class Calls:
                 self._flush_sends(request, seconds)
                 trace = None if request.trace is None else request.trace.context
                 return pack(self._waiting_calls[name](trace, seconds, *arguments))
-            if name == PARTIAL:
-                return pack(self._add_partial_result(request, *arguments))
+            if name in self._request_calls:
+                return pack(self._request_calls[name](request, *arguments))
             if name in self._script_calls:
                 return pack(self._script_calls[name](request.subject, *arguments))
             return pack(self._calls[name](*arguments))
@@ -133,6 +141,10 @@ class Calls:
             room -= len(frames)
             result += [word, b"%d" % len(frames), *frames]
         return tuple(result)
+
+    def _cancelled(self, request: Request) -> Frames:
+        level = self._cancelled_level(request)
+        return (OK, b"%d" % level) if level else (OK,)
 
     def _add_partial_result(self, request: Request, outcome: bytes) -> Frames:
         if self._process_partial is None:

@@ -49,6 +49,7 @@ class WorkerMeasures:
       ``snoozed``: what came of them.
     - ``not_found``: requests whose subject names no script.
     - ``sent``, ``sent_octets``: messages of scripts by kind, and the octets of their content.
+    - ``cancelled``: requests that were cancelled, and did not succeed nevertheless.
     - ``unsent``: messages of scripts that could not be sent.
     """
 
@@ -61,6 +62,7 @@ class WorkerMeasures:
         self.sent = {kind.value: 0 for kind in SendKind}
         self.sent_octets = dict(self.sent)
         self.unsent = 0
+        self.cancelled = 0
 
     def note_run(self, request: Request, outcome: Outcome, now: float) -> None:
         """Count a run that ended at ``now``, in seconds of the monotonic clock."""

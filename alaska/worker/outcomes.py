@@ -15,6 +15,7 @@ from alaska.lua.request import Mark, Outcome, Request, Send
 from alaska.mlm.confirmations import Again
 from alaska.names import printable
 from alaska.system.events import should_log
+from alaska.worker.cancellations import REASON, Cancellations
 from alaska.worker.intake import Intake
 from alaska.worker.outbox import Outbox
 from alaska.worker.partial_results import PartialResults
@@ -48,6 +49,7 @@ class Outcomes:
         submit: Callable[[Request], None],
         intake: Callable[[], Intake],
         progress: ProgressReports,
+        cancellations: Cancellations,
     ) -> None:
         self._outbox = outbox
         self._measures = outbox.measures
@@ -55,6 +57,7 @@ class Outcomes:
         self._submit = submit
         self._intake = intake
         self._progress = progress
+        self._cancellations = cancellations
         self.tracing: RunTracing | None = None
         self._retries = Retries(reactor, self._run_again)
         self._plans = Plans(settings)
@@ -109,9 +112,12 @@ class Outcomes:
         if outcome.header is not None and outcome.header.faults:
             self._reporter.report_header(request, outcome.header)
         fate = error if outcome.verdict is None and error is None else self._plans.decide(request, outcome, error)
+        is_cancelled = bool(self._cancellations) and self._cancellations.pop(request) and fate is not None
         if self._request_log is not None:
-            self._request_log.ended(request, _named(fate), outcome.seconds)
-        if fate is None:
+            self._request_log.ended(request, REASON if is_cancelled else _named(fate), outcome.seconds)
+        if is_cancelled:
+            self._cancellations.confirm(request)
+        elif fate is None:
             self._measures.succeeded += 1
             intake.confirm(request, errors.SUCCESS, "")
         elif isinstance(fate, Later):
@@ -145,6 +151,13 @@ class Outcomes:
     def _run_again(self, request: Request) -> None:
         self._intake().backoff_ended()
         self._submit(request if self.tracing is None else self.tracing.begin(request))
+
+    def take_retries(self, is_meant: Callable[[Request], bool]) -> list[Request]:
+        """Take out and return the requests that wait to be run again, and are meant."""
+        taken = self._retries.take(is_meant)
+        for _ in taken:
+            self._intake().backoff_ended()
+        return taken
 
     def cancel_retries(self) -> None:
         """Cancel all retries. The broker redelivers their requests if it can; otherwise they fail now."""

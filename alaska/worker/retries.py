@@ -33,6 +33,13 @@ class Retries:
         call = self._reactor.callLater(later.seconds, retry)
         self._waiting[call] = request, later.error
 
+    def take(self, is_meant: Callable[[Request], bool]) -> list[Request]:
+        """Forget and return the requests that are meant."""
+        calls = [call for call, (request, _) in self._waiting.items() if is_meant(request)]
+        for call in calls:
+            call.cancel()
+        return [self._waiting.pop(call)[0] for call in calls]
+
     def cancel(self) -> list[tuple[Request, ScriptError]]:
         """Forget all requests that wait; return them, each with why it was to be run again."""
         waiting, self._waiting = self._waiting, {}

@@ -14,6 +14,7 @@ from alaska.admin.families import Details, Filled
 from alaska.admin.health import Check, check
 from alaska.authentication import CurveKeys
 from alaska.client import Client, Delivery, to_octets, to_text
+from alaska.client.delivery import Cancellation
 from alaska.client.keys import load
 from alaska.config import WorkerSettings
 from alaska.daemon.operated import OperatedService
@@ -29,6 +30,7 @@ from alaska.store.kv import KeyValues
 from alaska.traces.service import Recording
 from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
 from alaska.worker.calls import Calls
+from alaska.worker.cancellations import Cancellations
 from alaska.worker.descriptions import described
 from alaska.worker.extras import NONE, ExtrasReader
 from alaska.worker.figures import figures, script_details
@@ -91,10 +93,18 @@ class WorkerService(OperatedService):
         self._recording = recording
         self.measures = WorkerMeasures()
         self._outbox = Outbox(settings, self._senders, Output(), self.measures)
+        self._cancellations = Cancellations(self.measures, lambda: self._pool, lambda: self.intake, self._take_back)
         self._progress = ProgressReports(reactor, self._tell_progress)
         self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process, self._progress.add)
         self._outcomes = Outcomes(
-            reactor, settings, self._outbox, self._partial, self._submit, lambda: self.intake, self._progress
+            reactor,
+            settings,
+            self._outbox,
+            self._partial,
+            self._submit,
+            lambda: self.intake,
+            self._progress,
+            self._cancellations,
         )
         finished = self._outcomes.finished
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
@@ -165,10 +175,11 @@ class WorkerService(OperatedService):
             flush_sends=self._partial.flush,
             is_sandboxed=self._settings.scripts_sandbox,
             limit=self._settings.scripts_limit,
+            cancelled=self._cancellations.level,
         )
         self._network = self._make_network()
         self._pool.start()
-        self._client = self._make_client(address_of("AW"), self._take)
+        self._client = self._make_client(address_of("AW"), self._take, cancelled=self._cancellations.cancel)
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
@@ -250,6 +261,9 @@ class WorkerService(OperatedService):
         """Make a call in the reactor, before the end of the request that the calling thread runs."""
         self._pool.tell(call)
 
+    def _take_back(self, is_meant: Callable[[Request], bool]) -> list[Request]:
+        return self._outcomes.take_retries(is_meant)
+
     def _tell_progress(self, request: Request, reason: bytes) -> None:
         if self._client is not None and request.lease is not None:
             self._client.send_progress(reason, request.session, request.lease)
@@ -272,7 +286,12 @@ class WorkerService(OperatedService):
         self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
     def _make_client(
-        self, address: str, deliver: Callable[[Delivery], None], credit: int | None = None, acts_for: bytes = b""
+        self,
+        address: str,
+        deliver: Callable[[Delivery], None],
+        credit: int | None = None,
+        acts_for: bytes = b"",
+        cancelled: Callable[[Cancellation], None] | None = None,
     ) -> Client:
         settings = self._settings
         return Client(
@@ -286,6 +305,7 @@ class WorkerService(OperatedService):
             network=self._network,
             reactor=self._reactor,
             acts_for=acts_for,
+            cancelled=cancelled,
             spans=None if self._recording is None else self._recording.spans,
         )
 

@@ -110,6 +110,7 @@ class WorkerSnapshots:
         return measured.WorkerMeasures(
             service=state.service,
             runs={
+                "cancelled": measures.cancelled,
                 "failed": measures.failed,
                 "retried": measures.retried,
                 "snoozed": measures.snoozed,

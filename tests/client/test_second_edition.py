@@ -73,7 +73,7 @@ class NegotiationTests(SecondEditionCase):
         self.client().connect()
         (opening,) = self.broker.take()
         assert isinstance(opening, mlm.ConnectionOpen)
-        self.assertEqual((opening.address, opening.properties["can"]), (b"me", b"batch properties progress"))
+        self.assertEqual((opening.address, opening.properties["can"]), (b"me", b"batch properties progress cancel"))
         self.assertLessEqual({"host", "pid", "version"}, set(opening.properties))
 
     def test_first_edition(self) -> None:

@@ -193,6 +193,7 @@ ALASKA = Group(
             "alaska.log.info alaska.log.warn alaska.log.error", CALLS, OUTPUT,
             "the worker's log, with control characters escaped",
         ),
+        Row("alaska.cancelled", WAITS, "asks the worker 20 times a second", "whether this request is cancelled"),
         Row(
             "alaska.progress", SHORT, "told four times a second; 240 octets of text",
             "the sender of this request, and administrators",

@@ -21,6 +21,7 @@ TESTS = (
     "tests.lua.test_interpreter",
     "tests.lua.test_api",
     "tests.lua.test_asking",
+    "tests.lua.test_cancelling",
     "tests.lua.test_cjson",
     "tests.lua.test_checks",
     "tests.lua.test_console",

@@ -96,11 +96,13 @@ function limits.count_lines(text)
 end
 
 local TIMEOUT = 'worker/scripts/timeout'
+local CANCEL_INTERVAL = 0.1 -- seconds between two questions whether the run is cancelled
 local too_long = limits.text(TIMEOUT, 'the script ran longer than %d ms', settings.timeout)
 
 -- Time
 
 local deadline, last, second, budget
+local cancel_check_at -- time by the fast clock of the next question whether the run is cancelled
 local left = FIRST -- remaining weight before the next reading of the clock
 local most, has_grown = MAX, false
 
@@ -264,6 +266,13 @@ local function check_own()
     limits.deliver_progress()
     now = quick()
   end
+  if not cancel_check_at then
+    cancel_check_at = now + CANCEL_INTERVAL
+  elseif now >= cancel_check_at then
+    cancel_check_at = now + CANCEL_INTERVAL
+    limits.check_cancelled()
+    now = quick()
+  end
   return check_clock(now)
 end
 
@@ -284,6 +293,11 @@ function limits.check_time()
   end
 end
 
+-- Lets the next check ask whether the run is cancelled.
+function limits.check_cancelled_soon()
+  cancel_check_at = 0
+end
+
 -- Counts part of a long expression and returns its argument. Inserted around an operand.
 function limits.tick(value)
   left = left - TICK
@@ -296,6 +310,7 @@ end
 -- Resets the limits for the next run. The time starts at the first reading of the clock, so that short scripts need no
 -- reading.
 function limits.begin()
+  cancel_check_at = nil
   deadline, last, budget, left, lines = nil, nil, FIRST, FIRST, 0
   interval, retries = seldom, 0
   run.ended_by, run.limit, run.trace = nil, nil, nil

@@ -2,7 +2,7 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, sending, asking, progress, modules, tracing, verdicts = ...
+local run, settings, sending, asking, progress, cancelling, modules, tracing, verdicts = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
@@ -250,7 +250,8 @@ function api.make()
     log = { info = log.info, warn = log.warn, error = log.error },
     trace = asked.trace and tracing.make(asked.trace) or { set = set, event = event }, reply = reply,
     request = asking.request, request_all = asking.request_all, progress = progress.progress,
-    later = later, retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
+    cancelled = cancelling.cancelled, later = later,
+    retry = verdicts.retry, snooze = verdicts.snooze, reject = verdicts.reject,
   }
 end
 

@@ -1,5 +1,5 @@
 -- Calls that wait for the worker's answer, among them requests to other services, one or several at once.
-local run, limits, questions, sending, progress = ...
+local run, limits, questions, sending, progress, cancelling = ...
 
 local error, type, next, rawget = error, type, next, rawget
 local floor, format, tonumber = math.floor, string.format, tonumber
@@ -14,6 +14,7 @@ local asking = {}
 
 local function check_answer(call, level, is_good, ...)
   progress.waits()
+  cancelling.waited()
   limits.check_time()
   if is_good == nil then
     return nil, (...)

@@ -92,9 +92,10 @@ end
 local tracing = part 'tracing'(run, limits, sending)
 local progress = part 'progress'(run, limits, sending)
 limits.deliver_progress = progress.deliver_if_due
-local asking = part 'asking'(run, limits, questions, sending, progress)
+local cancelling = part 'cancelling'(run, settings, limits, questions)
+local asking = part 'asking'(run, limits, questions, sending, progress, cancelling)
 local verdicts = part 'verdicts'(run, limits, sending)
-local api = part 'api'(run, settings, sending, asking, progress, modules, tracing, verdicts)
+local api = part 'api'(run, settings, sending, asking, progress, cancelling, modules, tracing, verdicts)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
@@ -165,6 +166,7 @@ local function begin()
   console.begin()
   sending.begin()
   progress.begin()
+  cancelling.begin()
   coroutines.begin()
   if guards then
     guards.begin()

@@ -1,0 +1,152 @@
+"""Cancelling messages, and hurrying delayed ones, by position, id or tracker (docs/administration.md).
+
+A message that waits is ended. A worker that has it is told, if it can be; what it confirms then, other than success, is
+no dead letter, and the request is not delivered again. Finding a message takes turns, unless its position is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from alaska import errors
+from alaska.admin import requests
+from alaska.admin.pages import Work
+from alaska.admin.snapshots import Done
+from alaska.admin.text import to_name
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.searching import EARLY, in_turns, parts_of, unconfirmed, visit_part
+from alaska.errors import OperationFailed
+from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, rank_of
+from alaska.mlm.properties import to_octets
+
+SEARCHED_PER_TURN = 1000
+ID = "id"
+NONE_FOUND = "there is no such message, or it has ended"
+NOT_TOLD = "a client that has it cannot be told; it is not delivered again"
+
+Matches = Callable[[Message], bool]
+
+
+def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = None) -> Work[Done]:
+    """Cancel the messages that are meant, of all senders or of one's own.
+
+    :raises OperationFailed: there is none.
+    """
+    queue, matches = _meaning(which)
+    cancelled = state.queues.cancelled
+    ended: set[int] = set()
+
+    def wanted(message: Message) -> bool:
+        return matches(message) and message.position not in ended and (is_own is None or is_own(message))
+
+    def visit(message: Message) -> bool:
+        if wanted(message) and cancelled.end_waiting(message):
+            ended.add(message.position)
+        return which.position is not None and message.position >= which.position
+
+    def tell() -> Generator[None, None, int]:
+        """Tell the clients that have some of them; return how many of these cannot be told."""
+        held = yield from unconfirmed(state, wanted)
+        # A client may have confirmed one since it was found.
+        held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
+        ended.update(message.position for *_, message in held)
+        return [cancelled.tell(client, lease, message, which.force) for client, lease, message in held].count(False)
+
+    untold = yield from tell()
+    is_done = True
+    if which.position is None or not ended:
+        is_done = yield from _visit_all(state, parts_of(state, queue), which, visit)
+        untold += yield from tell()  # some may have been delivered meanwhile
+    if is_done and not ended:
+        raise OperationFailed(NONE_FOUND, errors.NOT_FOUND)
+    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
+    return Done(done=is_done, count=len(ended), note="; ".join(notes))
+
+
+def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], float]) -> Work[Done]:
+    """Make the delayed messages that are meant due now.
+
+    :raises OperationFailed: there is none.
+    """
+    queue, matches = _meaning(which)
+    found: list[Message] = []
+    count = 0
+
+    def visit(message: Message) -> bool:
+        if matches(message):
+            found.append(message)
+        return which.position is not None and message.position >= which.position
+
+    def visited() -> None:
+        nonlocal count
+        count += len(found)
+        state.queues.hurry(found, now())
+        found.clear()
+
+    parts = [part for part in parts_of(state, queue) if rank_of(part) == DELAYED]
+    is_done = yield from _visit_all(state, parts, which, visit, visited)
+    if is_done and not count:
+        raise OperationFailed("there is no such delayed message", errors.NOT_FOUND)
+    return Done(done=is_done, count=count, note="" if is_done else EARLY)
+
+
+def _visit_all(
+    state: BrokerState,
+    parts: list[PartName],
+    which: requests.OneMessage,
+    visit: Callable[[Message], bool],
+    visited: Callable[[], None] = lambda: None,
+) -> Generator[None, None, bool]:
+    """Visit the messages of parts of queues that may be meant; ``visited`` is called before each pause."""
+    is_done = True
+    after = 0 if which.position is None else which.position - 1
+    per_turn = SEARCHED_PER_TURN if which.position is None else 1
+    for group in in_turns(parts):
+        for part in group:
+            search = visit_part(state, part, visit, after, per_turn)
+            while True:
+                try:
+                    next(search)
+                except StopIteration as stop:
+                    is_done = is_done and stop.value
+                    break
+                visited()
+                yield
+            visited()
+        yield
+    return is_done
+
+
+def _meaning(which: requests.OneMessage) -> tuple[QueueName | None, Matches]:
+    """Return the queue in which the messages are, if it is named, and which messages are meant.
+
+    :raises OperationFailed: the request does not say that.
+    """
+    if sum(each is not None for each in (which.position, which.id, which.tracker)) != 1:
+        raise OperationFailed("one of position, id and tracker is needed")
+    queue = named_queue(which.service, which.mailbox)
+    position = which.position
+    if position is not None:
+        return queue, lambda message: message.position == position and queue in (None, message.queue)
+    name = to_name(which.id or which.tracker or "")
+    if not name:
+        raise OperationFailed("an id, or a tracker, must not be empty")
+    if which.id is not None:
+        return queue, lambda message: _id_of(message) == name and queue in (None, message.queue)
+    return queue, lambda message: name in (message.tracker, message.sent_as) and queue in (None, message.queue)
+
+
+def _id_of(message: Message) -> bytes:
+    return to_octets(message.properties[ID]) if ID in message.properties else b""
+
+
+def named_queue(service: str | None, mailbox: str | None) -> QueueName | None:
+    """Return the queue with the name of a service or of a mailbox; None if neither is given.
+
+    :raises OperationFailed: both are given.
+    """
+    if service is not None and mailbox is not None:
+        raise OperationFailed("either service or mailbox can be given")
+    if service is not None:
+        return QueueName(QueueKind.SERVICE, to_name(service))
+    return None if mailbox is None else QueueName(QueueKind.MAILBOX, to_name(mailbox))

@@ -1,0 +1,182 @@
+"""The messages of queues as administrators see them: those with clients first, then those that wait, then delayed ones.
+
+A page is read from where the one before has ended, so that a long queue is not read from its start each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import msgspec
+
+from alaska.admin import snapshots as shown
+from alaska.admin.pages import PAGE_OCTETS, Key, Work, read_key, write_key
+from alaska.admin.requests import MessageQuery
+from alaska.admin.text import to_text
+from alaska.broker.broker_state import BrokerState
+from alaska.broker.cancelling import named_queue
+from alaska.broker.clients import Client, Lease
+from alaska.broker.searching import MOST_WAITS, Held, parts_of, unconfirmed
+from alaska.broker.terms import priority_of
+from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, name_of, rank_of
+from alaska.mlm.properties import to_octets
+
+READ_PER_TURN = 200
+STATES = ("running", "waiting", "delayed")
+_KINDS = (QueueKind.SERVICE, QueueKind.MAILBOX)
+_SHAPE = (int, int, bytes, int, int)
+"""A key: the number of the state, that of the kind of queue, its address, the rank (highest first), the position."""
+Time = Callable[[float], float]
+Items = dict[Key, shown.Message]
+
+
+def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.Page[shown.Message]]:
+    """Return a page of messages; ``time`` converts the broker's time.
+
+    :raises OperationFailed: the query is not valid.
+    """
+    queue = named_queue(query.service, query.mailbox)
+    after = read_key(query.after, _SHAPE)
+    items: Items = {}
+    room = _Room(query.limit)
+    total = _total(state, queue, query.state)
+    if query.state in (None, "running"):
+        held = yield from unconfirmed(state, lambda message: queue in (None, message.queue))
+        total += len(held)
+        if after is None or after[0] == 0:
+            _add_running(state, items, held, after, room)
+    for key, part in sorted((_key_of(part), part) for part in parts_of(state, queue)):
+        if room.is_full:
+            break
+        if query.state in (None, STATES[key[0]]) and (after is None or key >= after[:4]):
+            position = after[4] if after is not None and key == after[:4] else 0
+            yield from _add_waiting(state, items, part, position, room, time)
+    upto = next(reversed(items), None) if room.is_full else None
+    return shown.Page(items=list(items.values()), total=total, next=None if upto is None else write_key(upto))
+
+
+class _Room:
+    """The room that is left on a page."""
+
+    def __init__(self, limit: int) -> None:
+        self.left = limit
+        self._octets = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is added."""
+        return self.left <= 0
+
+    def add(self, items: Items, key: Key, item: shown.Message) -> None:
+        """Add an item."""
+        items[key] = item
+        self.left -= 1
+        self._octets += len(msgspec.json.encode(item))
+        if self._octets > PAGE_OCTETS:
+            self.left = 0
+
+
+def _total(state: BrokerState, queue: QueueName | None, wanted: str | None) -> int:
+    """Return how many messages wait or are delayed."""
+    table = state.queues.table
+    queues = list(table.values()) if queue is None else [table[queue]] if queue in table else []
+    waiting = sum(each.waiting for each in queues) if wanted in (None, "waiting") else 0
+    return waiting + (sum(each.delayed for each in queues) if wanted in (None, "delayed") else 0)
+
+
+def _key_of(part: PartName) -> Key:
+    """Return the key of a part of a queue, to which that of a message adds the position."""
+    rank = rank_of(part)
+    return STATES.index("delayed" if rank == DELAYED else "waiting"), _KINDS.index(part.kind), part.address, -rank
+
+
+def _add_running(state: BrokerState, items: Items, held: list[Held], after: Key | None, room: _Room) -> None:
+    """Add the messages that clients have."""
+    keys: dict[Key, Held] = {}
+    for each in held:
+        message = each[2]
+        keys[0, _KINDS.index(message.queue.kind), message.queue.address, -message.rank, message.position] = each
+    for key in sorted(keys):
+        if room.is_full:
+            return
+        client, lease, message = keys[key]
+        if (after is None or key > after) and client.holds(lease, message):
+            room.add(items, key, _running(message, client, lease, message in state.queues.cancelled))
+
+
+def _add_waiting(
+    state: BrokerState, items: Items, part: PartName, position: int, room: _Room, time: Time
+) -> Generator[None, None, None]:
+    """Add the messages of a part of a queue after a position."""
+    store, rank, waits = state.store, rank_of(part), 0
+    while not room.is_full and waits < MOST_WAITS and (queue := state.queues.table.get(name_of(part))) is not None:
+        if not queue.size_of(rank):
+            return
+        if not store.is_durable and rank != DELAYED:
+            # What is in memory may not be in the store; it stays there only if a consumer is ready.
+            queue.part(rank).leave_in_store()
+        in_flight = set() if rank == DELAYED else queue.part(rank).positions_in_flight()
+        page = store.waiting(part, position, min(READ_PER_TURN, room.left + len(in_flight)))
+        for message in page:
+            if room.is_full:
+                return
+            position = message.position
+            if position not in in_flight:
+                room.add(items, (*_key_of(part), position), _waiting(message, time))
+        if page.upto is None:
+            return
+        waits = 0 if page or page.upto > position else waits + 1
+        position = max(position, page.upto)
+        yield
+
+
+def _waiting(message: Message, time: Time) -> shown.Message:
+    if message.rank == DELAYED:
+        due = None if message.expires is None else time(message.expires)
+        return _shown(message, "delayed", priority_of(message.properties), due=due)
+    return _shown(message, "waiting", message.rank)
+
+
+def _running(message: Message, client: Client, lease: Lease, is_cancelled: bool) -> shown.Message:
+    report = client.progress.get(lease)
+    progress = None if report is None else report.progress
+    return _shown(
+        message,
+        "running",
+        message.rank,
+        client=to_text(client.address),
+        cancelled=is_cancelled,
+        progress=None if progress is None else progress.fraction,
+        progress_text="" if progress is None else to_text(progress.text),
+    )
+
+
+def _shown(
+    message: Message,
+    state: str,
+    priority: int,
+    due: float | None = None,
+    client: str = "",
+    cancelled: bool = False,
+    progress: float | None = None,
+    progress_text: str = "",
+) -> shown.Message:
+    return shown.Message(
+        position=message.position,
+        state=state,
+        queue=message.queue.kind.value,
+        address=to_text(message.queue.address),
+        subject=to_text(message.subject),
+        sender=to_text(message.sender),
+        tracker=to_text(message.sent_as or message.tracker),
+        id=to_text(to_octets(message.properties.get("id", b""))),
+        since=message.since / 1000 if message.since else None,
+        octets=message.size,
+        attempts=message.attempts,
+        priority=priority,
+        due=due,
+        client=client,
+        cancelled=cancelled,
+        progress=progress,
+        progress_text=progress_text,
+    )
