@@ -76,5 +76,5 @@ class Confirmations:
 
     def listener(self, message: Message) -> tuple[Client | None, bytes]:
         """Return who is told what becomes of a message, and as which tracker."""
-        sender = self._sender_of(message) if message.is_tracked else None
+        sender = self.sender_of(message) if message.is_tracked else None
         return sender, message.sent_as or message.tracker
