@@ -152,6 +152,5 @@ class SendForTests(LuaCase):
         """Errors name sendFor and have the position of the script."""
         self.assertIn("script.lua:1: sendFor needs at least 2 arguments", self.error("sendFor('a')"))
         self.assertIn(
-            "script.lua:2: bad argument #3 to 'sendFor' (the service must be",
-            self.error("\nsendFor('a', 'b', {}, 'x')"),
+            "script.lua:2: bad argument #3 to 'sendFor' (the service must be", self.error("\nsendFor('a', 'b', {})")
         )

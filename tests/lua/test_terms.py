@@ -59,8 +59,10 @@ class TermsTests(TermsCase):
         self.assertEqual((send.headers, send.terms), (((b"delay", b"5"),), ()))
 
     def test_empty(self) -> None:
-        """An empty table has no effect."""
-        self.assertEqual(self.sent("sendFor('a', 'b', {})"), Send(SendKind.SERVICE, b"", b"a", (b"b",), b"LU"))
+        """An empty table has no effect after the headers; elsewhere it is no table of terms, and an error."""
+        send = Send(SendKind.SERVICE, b"", b"a", (b"b",), b"LU")
+        self.assertEqual(self.sent("sendFor('a', 'b', nil, nil, nil, nil, {})"), send)
+        self.assertIn("#3 to 'sendFor' (the service must be", self.error("sendFor('a', 'b', {})"))
 
     def test_not_for_streams(self) -> None:
         """Messages of streams have no terms."""
@@ -92,6 +94,12 @@ class TermsTests(TermsCase):
             outcome = self.outcome(f"\nsendFor('a', 'b', 'svc', {terms})")
             self.assertEqual(outcome.sends, ())
             self.assertIn(f"script.lua:2: bad argument #4 to 'sendFor' ({message}", str(outcome.error))
+
+    def test_no_table(self) -> None:
+        """The seventh argument is a table, or nothing."""
+        message = self.error("sendFor('a', 'b', nil, nil, nil, nil, 5)")
+        self.assertIn("bad argument #7 to 'sendFor' (a table of terms is expected, got number)", message)
+        self.assertEqual(self.sent("sendFor('a', 'b', nil, nil, nil, nil, nil)").terms, ())
 
     def test_metamethods(self) -> None:
         """Metamethods of the table are not called."""

@@ -2,7 +2,7 @@
 --
 -- No Python function is ever passed to Lua. A script that needs the worker yields a question (questions.lua), and the
 -- run resumes with the answer.
-local run, settings, sending, asking, progress, cancelling, modules, tracing, verdicts = ...
+local run, settings, sending, messages, asking, progress, cancelling, modules, tracing, verdicts = ...
 
 local error, type, select, tostring, tonumber, next, pcall = error, type, select, tostring, tonumber, next, pcall
 local getmetatable, setmetatable, rawequal, rawget = getmetatable, setmetatable, rawequal, rawget
@@ -12,7 +12,7 @@ local unpack = table.unpack
 local as_text, joined, LIMIT = sending.as_text, sending.joined, sending.LIMIT
 local ask, seconds = asking.ask, asking.seconds
 
-local set, event, later = tracing.set, tracing.event, sending.later
+local set, event, later = tracing.set, tracing.event, messages.later
 
 local MAX_FRAMES = 250 -- frames of a reply; the Lua stack is limited
 local EXACT = 2 ^ 53 -- from here on, not every integer has an exact float

@@ -1,6 +1,6 @@
 -- The globals of scripts: Lua's own functions and libraries, where everything that could affect other runs is replaced.
 -- `base` has the functions, `libraries` the libraries. Each run gets copies.
-local run, settings, console, sending, modules, coroutines, guards, make_tables, record, check_time = ...
+local run, settings, console, messages, modules, coroutines, guards, make_tables, record, check_time = ...
 
 local error, pcall, rawget, tonumber, type = error, pcall, rawget, tonumber, type
 local getmetatable, setmetatable = getmetatable, setmetatable
@@ -24,7 +24,7 @@ for name, value in next, _G do
   end
 end
 base.print, base.warn = console.print, console.warn
-base.send, base.sendTo, base.sendFor = sending.send, sending.sendTo, sending.sendFor
+base.send, base.sendTo, base.sendFor = messages.send, messages.sendTo, messages.sendFor
 base.load, base.loadfile, base.dofile, base.require = modules.load, modules.loadfile, modules.dofile, modules.require
 base.loadstring = loadstring and modules.loadstring
 

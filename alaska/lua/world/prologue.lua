@@ -73,7 +73,8 @@ local questions = part 'questions'(run)
 local trace = part 'trace'(run, chunks.last_lines)
 local describe = part 'describe'(debug.getmetatable)
 local console = part 'console'(run, settings, limits, trace.record)
-local sending = part 'sending'(run, settings, limits, console, questions, part 'terms'())
+local sending = part 'sending'(run, settings, limits, console, questions)
+local messages = part 'messages'(sending, part 'terms'())
 local system = settings.sandbox and part 'system'(run, console, trace.is_main)
 local bounded = settings.sandbox and part 'bounded'(limits)
 local loading = part 'loading'(run, settings, chunks, limits, console)
@@ -82,7 +83,7 @@ local modules =
 local guards = jit and part 'guards'(run, trace.record)
 local raw_resume = guards and guards.resume or coroutine.resume
 local coroutines = part 'coroutines'(run, questions, limits.end_script, limits.check_time, raw_resume, trace)
-local globals = part 'globals'(run, settings, console, sending, modules, coroutines, guards,
+local globals = part 'globals'(run, settings, console, messages, modules, coroutines, guards,
   part_with_checks 'tables', trace.record, limits.check_time)
 local fenv = setfenv and part 'fenv'(run, globals, real_globals, private)
 part(settings.sandbox and 'sandbox' or 'trusted')(globals, run, fenv, modules, trace.is_main, limits)
@@ -95,7 +96,8 @@ limits.deliver_progress = progress.deliver_if_due
 local cancelling = part 'cancelling'(run, settings, limits, questions)
 local asking = part 'asking'(run, limits, questions, sending, progress, cancelling)
 local verdicts = part 'verdicts'(run, limits, sending)
-local api = part 'api'(run, settings, sending, asking, progress, cancelling, modules, tracing, verdicts)
+local api =
+  part 'api'(run, settings, sending, messages, asking, progress, cancelling, modules, tracing, verdicts)
 local environment = part 'environment'(settings, globals, modules, api, lexer)
 
 local create, resume, status, close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close

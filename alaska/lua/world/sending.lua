@@ -4,16 +4,11 @@
 -- A delivery takes longer than a small script. So the output of a script known to be fast is delivered with its
 -- results, or once it turns out to be slow; the clock is read now and then to detect that. Other scripts are `eager`:
 -- their output is delivered at once, unless there was a delivery just before.
-local run, settings, limits, console, questions, terms_of = ...
+local run, settings, limits, console, questions = ...
 
 local LIMIT = 255 -- maximum octets of a string on the wire
 local BATCH = 300 -- maximum number of values per call to Python; the Lua stack is limited
 local DEFAULT_SENDER = 'LU'
-local MORE = '+more'
-local MAX_FRAMES = 200 -- frames of alaska.later
-local MAX_HEADERS, MAX_HEADERS_OCTETS = 24, 32 * 1024 -- the wire allows 32 properties of 64 KiB, of which some are ours
-local MAX_NAME = LIMIT - #'h-'
-local default_topics = { stream = 'aw.res', mailbox = 'aw.res', service = '' }
 
 local MAX_AGE, PAUSE = 0.01, 0.01 -- seconds: maximum age of undelivered output; minimum time between two deliveries
 local QUICK = 0.005 -- seconds: a script with output that ends within this time is no longer eager
@@ -77,25 +72,6 @@ local function append(kind, topic, subject, sender, frames, ...)
   end
   run.dirty = true
   count = n + 5 + frames -- assigned last, because the lines above may run out of memory
-end
-
--- Appends a message with a list of frames, a list of headers and a list of terms.
-local function append_with_more(place, topic, subject, sender, frames, headers, terms)
-  local more, n = { #frames }, 1
-  for i = 1, #frames do
-    more[n + i] = frames[i]
-  end
-  n = n + #frames + 1
-  more[n] = #headers / 2
-  for i = 1, #headers do
-    more[n + i] = headers[i]
-  end
-  n = n + #headers
-  for i = 1, #terms do
-    more[n + i] = terms[i]
-  end
-  n = n + #terms
-  append(place .. MORE, topic, subject, sender, n, unpack(more, 1, n))
 end
 
 -- Delivery during the run
@@ -218,129 +194,9 @@ local function count_sender(sender)
   end
 end
 
--- Returns the headers in a table as a list of names and values, and their octets; `level` is that of `as_text`.
-local function headers_of(headers, call, level)
-  local list, size, number = {}, 0, 0
-  for name, value in next, headers do
-    number = number + 1
-    if number > MAX_HEADERS then
-      error(format("bad argument #6 to '%s' (more than %d headers)", call, MAX_HEADERS), level + 1)
-    elseif type(name) ~= 'string' then
-      error(format("bad argument #6 to '%s' (the name of a header must be a string, not a %s)", call, type(name)),
-        level + 1)
-    end
-    as_text(name, 6, 'name of a header', call, MAX_NAME, level + 1)
-    value = as_text(value, 6, 'value of a header', call, MAX_HEADERS_OCTETS, level + 1)
-    list[2 * number - 1], list[2 * number] = name, value
-    size = size + #name + #value
-  end
-  if size > MAX_HEADERS_OCTETS then
-    error(format("bad argument #6 to '%s' (headers of %d octets, and %d is the limit)", call, size, MAX_HEADERS_OCTETS),
-      level + 1)
-  end
-  return list, size
-end
-
--- Returns the terms that are the last of some arguments of sendTo or sendFor, before the headers, or after them; and the
--- arguments from the third on without those terms. Headers are the sixth argument, so a table there is none.
-local function split_terms(given, topic, attachment, sender, terms)
-  if given == 3 and type(topic) == 'table' then
-    return topic, 3
-  elseif given == 4 and type(attachment) == 'table' then
-    return attachment, 4, topic
-  elseif given == 5 and type(sender) == 'table' then
-    return sender, 5, topic, attachment
-  end
-  return terms, 7, topic, attachment, sender
-end
-
-local function send_message(call, place, given, subject, content, topic, attachment, sender, headers, terms)
-  if given < 2 then
-    error(format('%s needs at least 2 arguments: %s(subject, content, [%s], [attachment], [sender], [headers])', call,
-      call, place), 3)
-  end
-  local position
-  if given > 2 and place ~= 'stream' then
-    terms, position, topic, attachment, sender = split_terms(given, topic, attachment, sender, terms)
-  end
-  subject = as_text(subject, 1, 'subject', call, LIMIT, 3)
-  content = as_text(content, 2, 'content', call, nil, 3)
-  topic = topic == nil and default_topics[place] or as_text(topic, 3, place, call, LIMIT, 3)
-  attachment = attachment ~= nil and as_text(attachment, 4, 'attachment', call, nil, 3)
-  sender = sender == nil and DEFAULT_SENDER or as_text(sender, 5, 'sender', call, LIMIT, 3)
-  local list, size
-  if type(headers) == 'table' then -- anything else is ignored, like further arguments
-    list, size = headers_of(headers, call, 3)
-  end
-  local term_list, term_size
-  if position and type(terms) == 'table' then
-    term_list, term_size = terms_of.list(terms, position, call, 3)
-  end
-  count_message(#content + (attachment and #attachment or 0) + (size or 0) + (term_size or 0))
-  if sender ~= DEFAULT_SENDER then
-    count_sender(sender)
-  end
-  if list and #list > 0 or term_list and #term_list > 0 then
-    append_with_more(place, topic, subject, sender, { content, attachment or nil }, list or {}, term_list or {})
-  else
-    append(place, topic, subject, sender, attachment and 2 or 1, content, attachment)
-  end
-  if run.pending_since or run.eager then
-    after_output()
-  else
-    run.pending_since = true
-  end
-  return 0
-end
-
-local sending = { as_text = as_text, joined = console.joined, LIMIT = LIMIT, BATCH = BATCH }
-
-function sending.send(...)
-  -- No tail call: the position of an error is found by counting levels.
-  local zero = send_message('send', 'stream', select('#', ...), ...)
-  return zero
-end
-
-function sending.sendTo(...)
-  local zero = send_message('sendTo', 'mailbox', select('#', ...), ...)
-  return zero
-end
-
-function sending.sendFor(...)
-  local zero = send_message('sendFor', 'service', select('#', ...), ...)
-  return zero
-end
-
-local function send_later(given, delay, service, subject, ...)
-  if given < 3 then
-    error('later needs at least 3 arguments: later(seconds, service, subject, [content, ...], [terms])', 3)
-  end
-  local wait, expected = terms_of.duration(delay)
-  if not wait then
-    error(format("bad argument #1 to 'later' (it must be %s)", expected), 3)
-  end
-  service = service == nil and '' or as_text(service, 2, 'service', 'later', LIMIT, 3)
-  subject = as_text(subject, 3, 'subject', 'later', LIMIT, 3)
-  local frames, n, terms, size = { ... }, given - 3, {}, 0
-  if type(frames[n]) == 'table' then
-    terms, size = terms_of.list(frames[n], given, 'later', 3)
-    if terms_of.has_time(frames[n]) then
-      error(format("bad argument #%d to 'later' (the first argument says when, so there is no term delay or at)", given),
-        3)
-    end
-    frames[n], n = nil, n - 1
-  end
-  n = n > 0 and n or 1
-  if n > MAX_FRAMES then
-    error(format("'later' was given %d frames of content, and %d is the limit", n, MAX_FRAMES), 3)
-  end
-  for i = 1, n do
-    frames[i] = frames[i] == nil and '' or as_text(frames[i], 3 + i, 'content', 'later', nil, 3)
-    size = size + #frames[i]
-  end
-  count_message(size)
-  terms[#terms + 1], terms[#terms + 2] = 'delay', wait
-  append_with_more('service', service, subject, DEFAULT_SENDER, frames, {}, terms)
+-- Appends a message, log line or other output, and delivers it if that is due.
+local function add(...)
+  append(...)
   if run.pending_since or run.eager then
     after_output()
   else
@@ -348,10 +204,8 @@ local function send_later(given, delay, service, subject, ...)
   end
 end
 
--- Sends a request that is delivered later.
-function sending.later(...)
-  send_later(select('#', ...), ...) -- no tail call, as above
-end
+local sending = { as_text = as_text, joined = console.joined, LIMIT = LIMIT, BATCH = BATCH,
+  DEFAULT_SENDER = DEFAULT_SENDER, add = add, count_sender = count_sender }
 
 -- A request counts as a message, because it causes the same work.
 sending.count_message = count_message
@@ -363,12 +217,7 @@ function sending.reply(frames, ...)
     size = size + #(select(i, ...))
   end
   count_message(size)
-  append('reply', '', '', DEFAULT_SENDER, frames, ...)
-  if run.pending_since or run.eager then
-    after_output()
-  else
-    run.pending_since = true
-  end
+  add('reply', '', '', DEFAULT_SENDER, frames, ...)
 end
 
 -- Appends a log line.
@@ -385,22 +234,12 @@ function sending.log(level, text)
   if not is_refused then
     append_printed_lines()
   end
-  append('log', level, '', '', 1, text)
-  if run.pending_since or run.eager then
-    after_output()
-  else
-    run.pending_since = true
-  end
+  add('log', level, '', '', 1, text)
 end
 
 -- Appends a mark: an event or '', the time, the number of names and values, and these.
 function sending.mark(event, time, n, ...)
-  append('mark', event, time, '', n, ...)
-  if run.pending_since or run.eager then
-    after_output()
-  else
-    run.pending_since = true
-  end
+  add('mark', event, time, '', n, ...)
 end
 
 -- Appends the verdict of the script about its request (verdicts.lua). It is not delivered during the run.

@@ -64,6 +64,10 @@ end
 -- Returns the terms in a table as a list of names and values, and their octets. An error gets the position `level`
 -- levels up: 2 is the caller of the function that calls this.
 local function list_of(terms, position, call, level)
+  if type(terms) ~= 'table' then
+    error(format("bad argument #%d to '%s' (a table of terms is expected, got %s)", position, call, type(terms)),
+      level + 1)
+  end
   local list, size, number = {}, 0, 0
   for name, value in next, terms do
     local write = type(name) == 'string' and writers[name]
