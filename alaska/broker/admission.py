@@ -84,8 +84,9 @@ class Admission:
         if self._is_durable and not self._store.has_room:
             return self._refusals.store_failed(queue, message)
         is_admitted = len(self._table) <= self._room.most_queues or self._admits_new(queue)
-        is_delayed = message.rank == DELAYED
-        part = queue if message.rank == NORMAL or is_delayed else queue.part(message.rank)
+        rank = message.rank
+        is_delayed = rank == DELAYED
+        part: Part = queue if rank == NORMAL or is_delayed else queue.part(rank)
         consumer = None if is_delayed else part.consumer_for(message)
         ends_at_once = (
             consumer is not None

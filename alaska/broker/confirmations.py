@@ -36,7 +36,11 @@ class Confirmations:
         ``error`` is the value of the property with the whole text of the reason, or None.
         """
         if message.is_tracked:
-            sender = self.sender_of(message)
+            sender = None
+            if message.position > self._restored_upto and self._is_own is None:
+                # As sender_of(), without the call in the most frequent case.
+                sender = self._clients.by_origin(message.origin)
+            sender = sender or self.sender_of(message)
             if sender is None:
                 self.untold(message.position, status)
             elif sender.credit is not None:

@@ -70,8 +70,10 @@ class Queue(Part):
 
     def drop_empty_parts(self) -> None:
         """Forget the parts without messages, but for that of the normal priority."""
+        if not self._others or self._is_shared:
+            return
         empty = [rank for rank, part in self._others.items() if not part.has_messages]
-        if empty and not self._is_shared:
+        if empty:
             for rank in empty:
                 del self._others[rank]
             self._order()
@@ -107,13 +109,16 @@ class Queue(Part):
     @property
     def is_needed(self) -> bool:
         """Whether the queue must be kept: it has messages, or consumers."""
-        has_consumers = not self.consumers.is_empty or (self._is_shared and self.consumers.count(b""))
-        return bool(has_consumers or self.has_any)
+        if self.depth or self._loaded or not self.consumers.is_empty:
+            return True
+        return bool(self.has_any or (self._is_shared and self.consumers.count(b"")))
 
     @property
     def has_work(self) -> bool:
         """Whether a dispatch may find messages."""
-        return bool(self.depth) or any(part.depth or part.has_unloaded for part in self.parts)
+        if self._others:
+            return any(part.depth or part.has_unloaded for part in self.parts)
+        return self.depth > 0 or self.has_unloaded
 
     @property
     def is_unfinished(self) -> bool:

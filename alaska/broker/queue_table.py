@@ -128,10 +128,11 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
 
         A service that is paused for itself stays, so that it is shown.
         """
-        queue.drop_empty_parts()
-        if queue.is_paused and queue.name.address in self.paused:
+        if len(queue.parts) > 1:
+            queue.drop_empty_parts()
+        if queue.is_needed or (queue.is_paused and queue.name.address in self.paused):
             return
-        if not queue.is_needed and self.pop(queue.name, None) is not None:
+        if self.pop(queue.name, None) is not None:
             self._room.octets -= queue.octets  # not 0 if another broker has delivered what was counted
             if queue.name.kind is QueueKind.SERVICE:
                 self._offers.pop(queue.name.address, None)

@@ -221,7 +221,7 @@ class Queues:
         resolved = self._deliveries.aliases.resolve(tracker)
         message = Message(
             self._position, queue.name, sender.address, command.subject, resolved, command.content,
-            is_tracked, sender.origin, expires, 0, b"", int((now + self.wall_offset) * 1000), command.properties,
+            is_tracked, sender.origin, expires, 0, b"", int((now + self._wall_offset) * 1000), command.properties,
             now,
         )  # fmt: skip
         if resolved is not tracker:
@@ -469,7 +469,7 @@ class Queues:
             self.cancelled.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
-            if not queue.waiting:
+            if not queue.depth:
                 self._queues.remove_if_unused(queue)
         return queue
 

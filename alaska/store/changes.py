@@ -100,7 +100,8 @@ class Changes:
     def drop(self, message: Message) -> None:
         """Remove a message from those to write."""
         self.attempts.pop(message.position, None)
-        self._unkeep(message, message.part)
+        if self.kept:
+            self._unkeep(message, message.part)
 
     def _unkeep(self, message: Message, name: PartName) -> bool:
         part = self.kept.get(name)

@@ -68,7 +68,8 @@ class MemoryStore:
 
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
-        self._remove(message, message.part)
+        if self._queues:
+            self._remove(message, message.part)
 
     def _remove(self, message: Message, name: PartName) -> bool:
         part = self._queues.get(name, {})
