@@ -224,7 +224,7 @@ class Message(Snapshot, frozen=True, kw_only=True):
 
     ``state``: it waits for a consumer (``waiting``), is delayed until ``due`` (``delayed``), or ``client`` has it and
     has not confirmed it (``running``), of which ``progress`` and a text may be known. ``since`` is when it arrived,
-    ``attempts`` how often it was delivered.
+    ``attempts`` how often it was tried, and ``snoozes`` how often it was put off without an attempt.
     """
 
     position: int
@@ -238,6 +238,7 @@ class Message(Snapshot, frozen=True, kw_only=True):
     since: float | None
     octets: int
     attempts: int
+    snoozes: int = 0
     priority: int
     due: float | None = None
     client: str = ""

@@ -173,6 +173,7 @@ def _shown(
         since=message.since / 1000 if message.since else None,
         octets=message.size,
         attempts=message.attempts,
+        snoozes=message.snoozes,
         priority=priority,
         due=due,
         client=client,

@@ -145,6 +145,8 @@ def _more(each: Message) -> str:
         parts.append(f"{each.progress:.0%} {printable(each.progress_text)}".rstrip())
     if each.priority != NORMAL:
         parts.append(f"priority {each.priority}")
+    if each.snoozes:
+        parts.append(f"put off {each.snoozes} times" if each.snoozes > 1 else "put off once")
     if each.cancelled:
         parts.append("cancelled")
     return ", ".join(parts)

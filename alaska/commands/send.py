@@ -25,7 +25,7 @@ from alaska.client.trackers import NOBODY_OFFERS, new_tracker
 from alaska.commands import streams
 from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.parsing import Parser
-from alaska.commands.times import duration, point_in_time, priority
+from alaska.commands.times import attempts, backoff, duration, point_in_time, priority
 from alaska.interfaces import INetwork, Reactor
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
@@ -101,6 +101,8 @@ def parser() -> Parser:
     when.add_argument("--delay", type=duration, help="do not deliver it before so much time has passed: 90s, 10m, 1.5h")
     when.add_argument("--at", type=point_in_time, help="do not deliver it before a time: 2026-12-01T08:00Z")
     add("--priority", type=priority, help="0 to 9; requests with a higher one are delivered first (default: 4)")
+    add("--attempts", type=attempts, metavar="N", help="try it at most so many times in all, whatever its script says")
+    add("--backoff", type=backoff, metavar="FIRST..MOST", help="the waits between the attempts, such as 2s..10m")
     add(
         "--progress",
         action=argparse.BooleanOptionalAction,
@@ -137,6 +139,10 @@ def terms_of(options: argparse.Namespace) -> SendTerms:
         terms["at"] = options.at
     if options.priority is not None:
         terms["priority"] = options.priority
+    if options.attempts is not None:
+        terms["attempts"] = options.attempts
+    if options.backoff is not None:
+        terms["backoff"] = options.backoff
     return terms
 
 

@@ -96,6 +96,24 @@ class RunTests(CommandCase):
         self.assertIn("alas: services/bad.lua:2: oh no\nstack traceback:\n\tservices/bad.lua:2:", done.stderr)
         self.assertIn("mail aw.res, subject half", done.stdout)
 
+    def test_verdicts(self) -> None:
+        """How a script has ended its run is shown; the status is 0 only if it has put the request off."""
+        for call, line, status in (
+            ("alaska.retry(2.5, 'no stock')", "retry in 2.5 s: no stock", 1),
+            ("alaska.retry()", "retry", 1),
+            ("alaska.snooze(60)", "snooze in 60 s", 0),
+            ("alaska.reject 'no'", "reject: no", 1),
+        ):
+            self.write("job.lua", call)
+            done = self.alas("run", "job.lua")
+            self.assertEqual((done.stdout.splitlines()[0], done.stderr, done.returncode), (line, "", status))
+
+    def test_terms(self) -> None:
+        """The terms of a message are shown."""
+        self.write("job.lua", "alaska.later(90, 'svc', 'job', 'x')")
+        line = self.alas("run", "job.lua").stdout.splitlines()[0]
+        self.assertEqual(line, "request svc, subject job, from LU, delay 90.000000: x")
+
     def test_wrong_command_lines(self) -> None:
         """A file that is no script or does not exist is an error without a traceback."""
         for arguments, status in ((("no.txt",), 2), (("missing.lua",), 1), (("a.lua", "-c", "none.cfg"), 1)):
@@ -139,6 +157,13 @@ class CheckTests(CommandCase):
         self.assertRegex(first, r"^services/a\.lua:2: .+ '='")
         self.assertEqual(second, "services/b.lua:1: unknown global 'missing'")
         self.assertEqual(third, "nowhere.lua: cannot be read: No such file or directory")
+
+    def test_header(self) -> None:
+        """What cannot be read in a header is a warning, which is no error."""
+        self.write("services/a.lua", "-- Fetches.\n-- alaska: retries=3 tries=4\nprint(1)")
+        done = self.alas("check", "services")
+        warning = "services/a.lua:2: warning: its header: unknown name tries; the names are retries, backoff"
+        self.assertEqual((done.stdout.splitlines(), done.returncode), ([warning], 0))
 
     def test_globals_of_another_lua(self) -> None:
         """A file whose globals cannot be listed counts as an error."""

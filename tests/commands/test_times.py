@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.commands.times import duration, point_in_time, priority
+from alaska.commands.times import attempts, backoff, duration, point_in_time, priority
 
 
 class TimeTests(SynchronousTestCase):
@@ -56,3 +56,15 @@ class TimeTests(SynchronousTestCase):
         """A time with an offset is read as it was written."""
         written = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
         self.assertEqual(point_in_time(written.isoformat()), written)
+
+    def test_attempts(self) -> None:
+        """A number of attempts is from 1 to 1001."""
+        self.assertEqual([attempts(text) for text in ("1", "1001")], [1, 1001])
+        for text in ("", "0", "1002", "-1", "1.5", "many", "9" * 5000, "\u0661"):
+            self.assertRaises(argparse.ArgumentTypeError, attempts, text)
+
+    def test_backoff(self) -> None:
+        """A backoff is the first and the longest wait."""
+        self.assertEqual(backoff("2s..10m"), (2.0, 600.0))
+        for text in ("2s", "2s..", "10m..2s", "0s..2s", "1s..31d", "1s..2s..3s"):
+            self.assertRaises(argparse.ArgumentTypeError, backoff, text)
