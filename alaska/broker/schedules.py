@@ -16,12 +16,15 @@ import msgspec
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker.confirmations import NOT_FINAL
 from alaska.broker.counters import Counters
 from alaska.broker.queues import Queues
 from alaska.broker.scheduled import SOURCE_OF_COMMAND, SOURCE_OF_FILE, Scheduled, State
 from alaska.errors import ScheduleError
 from alaska.interfaces import IStore
 from alaska.message import QueueKind
+from alaska.mlm.commands import Properties
+from alaska.mlm.terms import ID
 from alaska.schedules.schedule import MOST_SCHEDULES, Plan, Schedule, checked
 from alaska.schedules.times import NEVER
 
@@ -40,8 +43,7 @@ RETRY_SECONDS = 10.0
 """The time after which a request is made again for which there was no room."""
 UNKNOWN_TIME = float("-inf")
 _MOMENT = 0.001
-KNOWN_ID = 203
-_NOT_FINAL = frozenset((errors.STORED, KNOWN_ID, 206))
+_NOT_FINAL = NOT_FINAL | {errors.PROGRESS}
 """The statuses with which a message has not ended."""
 
 
@@ -289,7 +291,10 @@ class Schedules:
             )  # fmt: skip
             return True
         self._is_known = False
-        if not self._request(entry, entry.id_of(due), now) and not self._is_known:
+        is_made = self._request(entry, entry.id_of(due), now)
+        if self._is_known:
+            self._log.warn("the request {id} is not made: its queue knows this id", id=entry.id_of(due).decode())
+        elif not is_made:
             self._log.warn(
                 "the request {id} is not accepted; trying again in {seconds:.0f} s",
                 id=entry.id_of(due).decode(), seconds=RETRY_SECONDS,
@@ -308,11 +313,12 @@ class Schedules:
         """Make a request with this id; return whether it was accepted."""
         schedule = entry.schedule
         content = (schedule.content,)
+        properties: Properties = {ID: name} if self._store.has_ids else {}
         ended: set[int] = set()
         self._ended_at_once = ended
         try:
             position = self._queues.send_request(
-                schedule.service, schedule.subject, content, b"", {"id": name}, now, name
+                schedule.service, schedule.subject, content, b"", properties, now, name
             )
         finally:
             self._ended_at_once = None
@@ -337,7 +343,7 @@ class Schedules:
     def _ended(self, position: int, status: int) -> None:
         """Note that a message has ended whose sender cannot be told: that has no address, or is not connected."""
         if status in _NOT_FINAL:
-            self._is_known = self._is_known or status == KNOWN_ID
+            self._is_known = self._is_known or status == errors.KNOWN_ID
             return
         entry = self._running.pop(position, None)
         if entry is not None:

@@ -63,7 +63,7 @@ class World:
             is_draining=False, confirmations=self.confirmations, send_request=self.send,
             table=SimpleNamespace(get=lambda _name: SimpleNamespace(has_any=bool(self.running))),
         )  # fmt: skip
-        store: Any = SimpleNamespace(entries=self.entries, set_entry=self.set_entry)
+        store: Any = SimpleNamespace(has_ids=True, entries=self.entries, set_entry=self.set_entry)
         self.schedules = Schedules(cast("IStore", store), cast("Queues", queues), self.counters)
         self.schedules.configure(self.plan)
         self.tick()

@@ -265,6 +265,21 @@ class OverlapTests(ScheduleCase):
         self.assertEqual(self.times(), ["12:01Z", "12:02Z", "12:03Z"])
 
 
+class IdTests(ScheduleCase):
+    """Ids that a queue knows."""
+
+    def test_known(self) -> None:
+        """A request whose id its queue knows is not made, and not tried again."""
+        self.plan("n '1 12 * * *' svc x")
+        self.open_second("p", credit=5)
+        self.do("p", mlm.ServiceSend(b"svc", b"mine", b"t", 0, (b"x",), {"id": b"n@2026-11-27T12:01Z"}))
+        self.tick(MINUTE)
+        self.tick(11.0, count=10)
+        self.assertEqual(self.counts(), (0, 0, 0))
+        self.assertEqual(self.times(), ["12:01Z"])
+        self.assertIn("is not made: its queue knows this id", "\n".join(self.logged(LogLevel.warn)))
+
+
 class NoRoomTests(ScheduleCase):
     """A queue that is full."""
 
@@ -382,11 +397,13 @@ class RestartTests(ScheduleCase, DurableTestCase):
         self.assertEqual(self.counts(), (0, 0, 0))
 
     def test_killed_before_it_is_stored(self) -> None:
-        """A broker that is killed before the request is stored makes it again, with the same id."""
+        """A broker that is killed before the request is stored makes it again; no worker has seen the first one."""
         self.restart("n '1 12 * * *' missed=once svc x")
         self.write()
+        self.open_second("w", OFFER, credit=5)
         self.tick(MINUTE)
         self.assertEqual(self.counts(), (1, 0, 0))
+        self.assertEqual(self.take("w"), [])
         self.restart(after=1.0)
         self.write()
         self.restart(after=1.0)
