@@ -32,7 +32,8 @@ ADDED = "schedule"
 """The kind of the entries in the store for schedules that were added by command."""
 STATE = "schedule-state"
 """The kind of those for the states of all schedules."""
-STEPS_PER_TICK = 40
+STEPS_PER_TICK = 20
+"""Each step takes up to 0.2 ms, and 2 ms for an expression that has a time in decades only."""
 LATE_SECONDS = 60.0
 """A time that is so long ago was missed, although the broker ran: the clock was set forward, or the process slept."""
 BACK_SECONDS = 1.0

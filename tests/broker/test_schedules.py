@@ -142,7 +142,7 @@ class FiringTests(ScheduleCase):
         self.tick(0.05, count=5)
         self.tick(MINUTE)
         self.assertEqual(self.counts(), (schedules.STEPS_PER_TICK, 0, 0))
-        self.tick(0.05, count=2)
+        self.tick(0.05, count=100 // schedules.STEPS_PER_TICK - 1)
         self.assertEqual(self.counts(), (100, 0, 0))
 
 
