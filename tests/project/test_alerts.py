@@ -52,6 +52,7 @@ SAMPLES: dict[str, dict[str, tuple[str, str]]] = {
     "AlaskaReadersLag": {"alaska_broker_stream_lag_records": ("100x60", "200000x60")},
     "AlaskaClientsFull": {"alaska_broker_clients_full": ("0x60", "2x60")},
     "AlaskaDescriptors": {"process_open_fds": ("100x60", "900x60"), "process_max_fds": ("1000x60", "1000x60")},
+    "AlaskaSchedulesMissed": {'alaska_broker_schedules_total{outcome="missed"}': (STILL, GROWS)},
 }
 """For each rule, metrics with their values while all is well, and during the fault."""
 
