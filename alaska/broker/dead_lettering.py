@@ -126,6 +126,11 @@ class DeadLettering:
         self._forget(message)
         self._confirmations.send(message, status, reason, error)
 
+    def give_up(self, message: Message, now: float, client: Client | None = None) -> None:
+        """Make a message a dead letter whose receivers were lost too often, the last one being ``client``."""
+        reason = b"delivered %d times without confirmation" % (message.attempts - message.answered)
+        self.end(message, Cause.ATTEMPTS, errors.INTERNAL_ERROR, reason, now, client)
+
     def _pass_on(self, letter: DeadLetter, service: bytes, now: float) -> bool:
         """Make a message that has died a request for another service; return False if there is no room for it."""
         message = letter.message

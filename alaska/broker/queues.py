@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import filterfalse
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
 from alaska.broker.admission import Admission
-from alaska.broker.attempts import note_returned, return_of
 from alaska.broker.cancelled import Cancelled
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
@@ -29,12 +27,13 @@ from alaska.broker.part import WORK_PER_TICK
 from alaska.broker.pauses import Pauses
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
+from alaska.broker.redelivery import Redelivery
 from alaska.broker.refusals import Refusals
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.terms import terms_of
 from alaska.errors import BadTerm, StoreError
 from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, Cause, Message, PartName, QueueKind, QueueName, name_of
+from alaska.message import DELAYED, NORMAL, Message, PartName, QueueKind, QueueName, name_of
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.mlm.properties import leaves_room, to_number
@@ -97,7 +96,10 @@ class Queues:
         self._limited.configure(limits.of_services, self._now)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
-        self._unstorable: set[int] = set()  # messages in flight that the store could not write
+        self._redelivery = Redelivery(
+            store, self._queues, self._room, counters, self._deliveries.attempts, self._delays, self.cancelled,
+            self._dead_lettering, self._forget, self._dispatch,
+        )  # fmt: skip
         store.on_refused(self._store_refused)
         self._queues.restore()
 
@@ -241,20 +243,12 @@ class Queues:
             self._delays.delay(message, due)
         return terms.id is None or self.ids.admit(queue, message, terms, self._now)
 
-    def _store_again(self, message: Message) -> None:
-        """Store a message that was in flight, with its number of attempts."""
-        if self._is_durable and message.position not in self._unstorable:
-            self._store.release(message)
-        else:
-            self._unstorable.discard(message.position)
-            self._store.keep(message, None)
-
     def _store_refused(self, message: Message, reason: str) -> None:
         """Refuse a message that the store cannot write; one that is in flight stays so, without being stored."""
         if self._remove_waiting(message):
             self._refusals.unstorable(self._queues.open(*message.queue), message, reason)
         else:
-            self._unstorable.add(message.position)
+            self._redelivery.unstorable.add(message.position)
 
     def _remove_waiting(self, message: Message) -> bool:
         """Remove a message that waits from its queue; return False if it is in flight."""
@@ -318,7 +312,7 @@ class Queues:
         elif self.cancelled and message in self.cancelled:
             self.cancelled.end(message)
         elif command.status_code < REFUSED_FROM:
-            self._return(message, command, now, client)
+            self._redelivery.returned(message, command, now, client)
         else:
             status, error = command.status_code, command.properties.get("error")
             self._dead_lettering.end(message, cause_of(status), status, command.status_reason, now, client, error)
@@ -328,32 +322,15 @@ class Queues:
             self._limited.dispatch_freed(now)
         return True
 
-    def _return(self, message: Message, command: mlm.Confirm, now: float, client: Client) -> None:
-        """Let a message wait again that its receiver has not processed, or delay it."""
-        returned = return_of(command.properties)
-        note_returned(message, returned)
-        if returned.is_spent and self._deliveries.attempts.are_all_made(message):
-            error = command.properties.get("error")
-            reason = command.status_reason
-            self._dead_lettering.end(message, Cause.FAILED, errors.INTERNAL_ERROR, reason, now, client, error)
-        elif returned.delay is None:
-            self._requeue([message], now, client)
-        else:
-            self.measures.of(message.queue).note_returned(returned.is_spent)
-            is_stored = message.position not in self._unstorable
-            self._forget(message)
-            self._delays.delay_again(message, now + returned.delay)
-            if not is_stored:
-                self._store.keep(message, None)
-
     def remove_client(self, client: Client, now: float) -> None:
         """Withdraw a client's offers, and requeue its unconfirmed deliveries in order."""
+        self._now = now
         self._queues.withdraw_offers(client)
         leases = client.release_all()
         self._deliveries.undo_pending(client, leases)
         # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
         unfinished = [*leases.values(), *self._deliveries.remove_client(client)]
-        self._requeue(sorted(unfinished, key=lambda each: each.position), now, client)
+        self._redelivery.requeue(sorted(unfinished, key=lambda each: each.position), now, client)
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._queues.remove_if_unused(mailbox)
@@ -367,33 +344,6 @@ class Queues:
         for lease in leases:
             for name in self._set_aside.pop(lease, ()):
                 self._dispatch(self._queues.get(name), now)
-
-    def _requeue(self, messages: list[Message], now: float, client: Client) -> None:
-        """Let messages that were in flight to a client, ordered by position, wait again."""
-        self._now = now
-        if self.cancelled:
-            messages = self.cancelled.end_some(messages)
-        are_spent = self._deliveries.attempts.are_spent
-        for message in filter(are_spent, messages):
-            self.give_up(message, client)
-        names = {message.queue for message in messages}
-        for name in names:
-            if (queue := self._queues.get(name)) is not None:
-                for part in queue.parts:
-                    part.begin_matching()
-        # The last one first, so that each is inserted at the head of its lane, which is fast.
-        for message in reversed(list(filterfalse(are_spent, messages))):
-            self._counters.redelivered += 1
-            self._room.octets += message.size
-            self._store_again(message)
-            part = self._queues.open(*message.queue).part(message.rank)
-            part.measures.redelivered += 1
-            message.moved_at = now
-            part.requeue(message)
-            if part.has_matched_enough:
-                part.leave_in_store()
-        for name in names:
-            self._dispatch(self._queues.get(name), now)
 
     def tick(self, now: float) -> None:
         """End messages that have expired, and continue with queues that could not read or deliver everything."""
@@ -425,9 +375,7 @@ class Queues:
 
     def give_up(self, message: Message, client: Client | None = None) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""
-        lost = message.attempts - message.answered
-        reason = b"delivered %d times without confirmation" % lost
-        self._dead_lettering.end(message, Cause.ATTEMPTS, errors.INTERNAL_ERROR, reason, self._now, client)
+        self._dead_lettering.give_up(message, self._now, client)
 
     def return_unsent(self, message: Message) -> None:
         """Let a message wait again whose receiver has disconnected before it was sent."""
@@ -464,7 +412,7 @@ class Queues:
 
     def _forget(self, message: Message) -> Queue | None:
         """Forget a message that was in flight; return its queue, if that still exists."""
-        self._unstorable.discard(message.position)
+        self._redelivery.unstorable.discard(message.position)
         if self.cancelled:
             self.cancelled.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:

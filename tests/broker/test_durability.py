@@ -113,7 +113,7 @@ class UnstorableMessageTests(DurableTestCase):
         self.write()
         self.do("w", mlm.Confirm(b"t2", 200, b""))
         self.assertEqual(self.confirms("p"), [(b"t1", 201), (b"t2", 200)])
-        self.assertEqual(self.broker.queues._unstorable, set())
+        self.assertEqual(self.broker.queues._redelivery.unstorable, set())
 
 
 class ConfirmationTests(DurableTestCase):
