@@ -28,7 +28,8 @@ class Request(NamedTuple):
     request, in ms since 1970; 0 if that is unknown. ``headers`` are names and values.
     ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
     script file that was checked after this time need not be checked again. ``trace`` is the trace of the run, or None.
-    ``plan`` is what its sender says about retries, and ``snoozes`` how often its script has put it off.
+    ``plan`` is what its sender says about retries, and ``snoozes`` how often its script has put it off. ``id`` is empty
+    without one.
     """
 
     sender: bytes
@@ -47,6 +48,7 @@ class Request(NamedTuple):
     trace: RunTrace | None = None
     plan: Plan | None = None
     snoozes: int = 0
+    id: bytes = b""
 
     @property
     def sender_tracker(self) -> bytes:

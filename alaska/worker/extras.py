@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from twisted.logger import Logger
 
-from alaska.mlm.commands import Properties
+from alaska.mlm.commands import MAX_STRING_OCTETS, Properties
 from alaska.mlm.properties import headers_of, to_number, to_octets
+from alaska.mlm.terms import ID
 from alaska.names import printable
 from alaska.system.events import should_log
 from alaska.system.retry_plan import MOST_ATTEMPTS, Backoff, Plan, backoff_from
@@ -23,6 +24,7 @@ class Extras(NamedTuple):
     trace: RunTrace | None = None
     plan: Plan | None = None
     snoozes: int = 0
+    id: bytes = b""
 
 
 NONE = Extras()
@@ -44,7 +46,9 @@ class ExtrasReader:
         plan: Plan | None = None
         if "attempts" in properties or "backoff" in properties:
             plan = Plan(self._attempts(properties), self._backoff(properties))
-        return Extras(headers_of(properties), of_run(properties), plan, to_number(properties.get("snoozes")) or 0)
+        snoozes = to_number(properties.get("snoozes")) or 0
+        name = to_octets(properties[ID])[:MAX_STRING_OCTETS] if ID in properties else b""
+        return Extras(headers_of(properties), of_run(properties), plan, snoozes, name)
 
     def _attempts(self, properties: Properties) -> int | None:
         value = properties.get("attempts")

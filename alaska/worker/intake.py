@@ -19,6 +19,7 @@ from alaska.client import Client, Delivery
 from alaska.client.delivery import to_octets
 from alaska.lua.request import Request
 from alaska.mlm.confirmations import Again
+from alaska.worker.known_requests import KnownRequests
 from alaska.worker.senders import SENDS_LOST, Sink, flush_sender
 from alaska.worker.window import Window
 
@@ -56,6 +57,7 @@ class Intake:
         self._in_backoff = 0
         self._checks = 0
         self._pauses: set[Pause] = set()
+        self._known = KnownRequests()
         self.gives_credit = True
         self.settled: Callable[[Request, int, int], None] | None = None
         """Called with each confirmed request, its status, and when its confirmation began, in ns since 1970."""
@@ -71,11 +73,21 @@ class Intake:
         """Give the first credit."""
         self._client.give_credit(self._window.grant(0, 0))
 
-    def received(self) -> None:
-        """Count a request that was received."""
+    def received(self, request: Request) -> bool:
+        """Count a request that was received; return whether it is to be run, and is not one that was delivered before.
+
+        In that case it is confirmed when that one has ended.
+        """
         if not self.unconfirmed:
             self._checks = 0
         self.unconfirmed += 1
+        if not (request.id and request.since):
+            return True
+        known = self._known.begin(request)
+        if isinstance(known, tuple):
+            self.confirm(request, *known)
+            return False
+        return known
 
     def record_seconds(self, seconds: float) -> None:
         """Record the run time of a script."""
@@ -123,8 +135,9 @@ class Intake:
         """Return requests that have not begun, so that the broker redelivers them to other workers."""
         self._window.shrink()
         for request in requests:
-            self.unconfirmed -= 1
-            self.decline(request)
+            for each in (request, *self._known.forget(request)):
+                self.unconfirmed -= 1
+                self.decline(each)
         # If no other request is left, none will end and give new credit.
         self._settle_soon()
 
@@ -192,9 +205,22 @@ class Intake:
             # One that is run again sends its messages again.
             is_kept = are_sends_safe or again is not None
             status, reason = (given, why) if is_kept else (errors.INTERNAL_ERROR, SENDS_LOST)
+            if request.id:
+                self._settle_again(request, status, reason, again, is_kept)
             self._confirm(request, status, reason, again)
             if self.settled is not None:
                 self.settled(request, status, began)
+
+    def _settle_again(self, request: Request, status: int, reason: str, again: Again | None, is_kept: bool) -> None:
+        """Confirm the later deliveries of a request as itself; return them if its messages are lost."""
+        has_ended = is_kept and again is None
+        later = self._known.end(request, status, reason) if has_ended else self._known.forget(request)
+        self.unconfirmed -= len(later)
+        for each in later:
+            if is_kept:
+                self._confirm(each, status, reason, again)
+            else:
+                self.decline(each)
 
     def _confirm(self, request: Request, status: int, reason: str, again: Again | None = None) -> None:
         octets = to_octets(reason) if reason else b""

@@ -375,7 +375,6 @@ class WorkerService(OperatedService):
         properties = command.properties
         attempt = to_number(properties.get("attempt")) or 1
         since = to_number(properties.get("since")) or 0
-        # Most requests have the broker's properties alone.
         extras = self._extras.read(properties) if len(properties) > BROKER_PROPERTIES else NONE
         request = Request(
             sender, address, subject, tracker, command.content, attempt, session, self._address, monotonic(),
@@ -386,7 +385,8 @@ class WorkerService(OperatedService):
             # The broker still uses up the credit, and redelivers the request to another worker.
             intake.decline(request)
             return
-        intake.received()
+        if not intake.received(request):
+            return
         if self._outcomes.tracing is not None:
             request = self._outcomes.tracing.begin(request)
         request_log = self._outbox.request_log

@@ -70,6 +70,21 @@ class ScheduleTests(SystemTestCase):
         ids = RAN.findall(worker.output)
         self.assertEqual(len(ids), len(set(ids)), ids)
 
+    async def test_killed_with_worker(self) -> None:
+        """A worker runs each request once, also if the broker is killed as soon as the worker has the request."""
+        self.script("job", "return 1")
+        self.entries("tick '* * * * * *' missed=once default job")
+        broker = await self.begin()
+        worker = await self.start_worker(self.worker_config(embedded=False))
+        for _ in range(4):
+            await worker.until("[SREQ]", worker.output.count("[SREQ]") + 1)
+            broker.send_signal(signal.SIGKILL)
+            await broker.ended
+            broker = await self.begin()
+        await worker.until("outcome: ok", worker.output.count("outcome: ok") + 2)
+        ids = RAN.findall(worker.output)
+        self.assertEqual(len(ids), len(set(ids)), ids)
+
     async def test_operated(self) -> None:
         """What alas has added and paused is kept over a restart; SIGHUP applies a changed file."""
         self.script("job", "return 1")
