@@ -15,6 +15,8 @@ from alaska.system.retry_plan import MOST_ATTEMPTS, Backoff, Plan, backoff_from
 from alaska.traces.context import RunTrace, of_run
 
 _SHOWN_OCTETS = 40
+MOST_SNOOZES = 2**31 - 1
+"""The highest number that is shown to scripts."""
 
 
 class Extras(NamedTuple):
@@ -46,7 +48,8 @@ class ExtrasReader:
         plan: Plan | None = None
         if "attempts" in properties or "backoff" in properties:
             plan = Plan(self._attempts(properties), self._backoff(properties))
-        snoozes = to_number(properties.get("snoozes")) or 0
+        # Until a request was put off, the number is what its sender has written.
+        snoozes = min(to_number(properties.get("snoozes")) or 0, MOST_SNOOZES)
         name = to_octets(properties[ID])[:MAX_STRING_OCTETS] if ID in properties else b""
         return Extras(headers_of(properties), of_run(properties), plan, snoozes, name)
 

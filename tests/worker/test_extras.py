@@ -39,6 +39,10 @@ class ExtrasTests(LogCase):
         extras = self.read(**{"h-a": b"b"}, snoozes=3)
         self.assertEqual((extras.headers, extras.snoozes), (((b"a", b"b"),), 3))
 
+    def test_many_snoozes(self) -> None:
+        """A number that Lua could not hold is cut."""
+        self.assertEqual(self.read(snoozes=2**64 - 1).snoozes, 2**31 - 1)
+
     def test_not_valid(self) -> None:
         """A property that is not valid is ignored and logged; the other one counts."""
         self.assertEqual(self.read(attempts=b"many", backoff=b"10 20").plan, Plan(None, Backoff(10, 20)))
