@@ -86,8 +86,10 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("read-letter", _O, requests.OneLetter, snapshots.LetterContent, "One dead letter with its content."),
     Operation("replay-letter", _O, requests.Replay, snapshots.Done, "Send a dead letter again.", most_octets=_EDITED),
     Operation("drop-letter", _O, requests.OneLetter, snapshots.Done, "Delete a dead letter."),
-    Operation("replay-letters", _O, requests.SomeLetters, snapshots.Done, "Send all dead letters again that match."),
-    Operation("drop-letters", _O, requests.SomeLetters, snapshots.Done, "Delete all dead letters that match."),
+    Operation(
+        "replay-letters", _O, requests.SomeLetters, snapshots.DoneWithSome, "Send dead letters again that match."
+    ),
+    Operation("drop-letters", _O, requests.SomeLetters, snapshots.DoneWithSome, "Delete dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
     Operation("messages", _O, requests.MessageQuery, _P[snapshots.Message], "Messages that wait, or are with clients."),

@@ -93,8 +93,9 @@ class LetterQuery(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SomeLetters(Letters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Dead letters with which something is to be done: all of them, or those with the ``limit`` lowest positions."""
+    """Dead letters with which something is to be done: all of them, or the first ``limit`` after a position."""
 
+    after: Position = 0
     limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] | None = None
 
 

@@ -456,6 +456,12 @@ class Done(Snapshot, frozen=True, kw_only=True):
     note: str = ""
 
 
+class DoneWithSome(Done, frozen=True, kw_only=True):
+    """What was done with dead letters; ``last`` is the position of the last one that matches, None if none does."""
+
+    last: int | None = None
+
+
 class Backup(Snapshot, frozen=True, kw_only=True):
     """A backup that was made, and can be read by its id. It is deleted if it is not read for a while."""
 

@@ -98,8 +98,13 @@ class DeadLetters:
         return [self._summaries[position] for position in self._positions[start : start + limit]]
 
     def __iter__(self) -> Iterator[DeadLetter]:
-        """Iterate over all dead letters without their content."""
-        return iter(list(self._summaries.values()))
+        """Iterate over all dead letters without their content; see :meth:`after`."""
+        return self.after(0)
+
+    def after(self, position: int) -> Iterator[DeadLetter]:
+        """Iterate over those after a position, in order, that are there now and when it is their turn."""
+        positions = self._positions[bisect_right(self._positions, position) :]
+        return (letter for each in positions if (letter := self._summaries.get(each)) is not None)
 
     def summary(self, position: int) -> DeadLetter | None:
         """Return the dead letter at a position without its content, or None."""

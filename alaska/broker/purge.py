@@ -7,7 +7,7 @@ from itertools import islice
 
 from alaska.admin.pages import TURN_ITEMS, Work
 from alaska.admin.requests import SomeLetters
-from alaska.admin.snapshots import Done
+from alaska.admin.snapshots import Done, DoneWithSome
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.searching import EARLY, MOST_WAITS, parts_of, visit_part
 from alaska.broker.shown_letters import matching
@@ -46,7 +46,7 @@ def purge_stream(stream: Stream) -> Work[Done]:
     return Done(done=waits < MOST_WAITS, count=stream.first - first, note="" if waits < MOST_WAITS else EARLY)
 
 
-def drop_letters(state: BrokerState, letters: SomeLetters, wall: float) -> Work[Done]:
+def drop_letters(state: BrokerState, letters: SomeLetters, wall: float) -> Work[DoneWithSome]:
     """Delete the dead letters that match at present; ``wall`` is the time since 1970."""
     positions = yield from _positions(state, letters, wall)
     count = 0
@@ -54,42 +54,50 @@ def drop_letters(state: BrokerState, letters: SomeLetters, wall: float) -> Work[
         if at and not at % LETTERS_PER_TURN:
             yield
         count += state.queues.dead_letters.drop(position)
-    return Done(count=count)
+    return DoneWithSome(count=count, last=max(positions, default=None))
 
 
-def replay_letters(state: BrokerState, letters: SomeLetters, now: Callable[[], float]) -> Work[Done]:
+def replay_letters(state: BrokerState, letters: SomeLetters, now: Callable[[], float]) -> Work[DoneWithSome]:
     """Send the dead letters again that match at present, oldest first; end at the first for which there is no room."""
     positions = yield from _positions(state, letters, now() + state.queues.wall_offset)
     counts = {True: 0, False: 0}
-    fetched = 0
+    fetched = gone = 0
+    dead = state.queues.dead_letters
 
-    def ended(is_done: bool) -> None:
-        counts[is_done] += 1
+    def ended(is_done: bool, position: int) -> None:
+        nonlocal gone
+        if is_done or dead.has(position):
+            counts[is_done] += 1
+        else:
+            gone += 1  # somebody else was faster
 
     def failed(_failure: object) -> None:
         counts[False] += 1
 
     for position in positions:
-        while fetched - sum(counts.values()) >= MOST_FETCHED:
+        while fetched - gone - sum(counts.values()) >= MOST_FETCHED:
             yield
         if counts[False]:
             break
         fetched += 1
-        state.queues.replay_dead_letter(position, now()).addCallbacks(ended, failed)
+        state.queues.replay_dead_letter(position, now()).addCallbacks(ended, failed, (position,))
         if not fetched % MOST_FETCHED:
             yield
-    while fetched > sum(counts.values()):
+    while fetched > gone + sum(counts.values()):
         yield
     is_done = not counts[False]
-    return Done(done=is_done, count=counts[True], note="" if is_done else "one could not be sent again, or has gone")
+    note = "" if is_done else "one could not be sent again: there is no room for it"
+    return DoneWithSome(done=is_done, count=counts[True], note=note, last=max(positions, default=None))
 
 
 def _positions(state: BrokerState, letters: SomeLetters, wall: float) -> Work[list[int]]:
     """Return the positions of the dead letters that match, in order."""
-    found = matching(state.queues.dead_letters, letters, wall)
+    found = matching(state.queues.dead_letters.after(letters.after), letters, wall)
     positions: list[int] = []
     while some := list(islice(found, TURN_ITEMS)):
         positions += [letter.message.position for letter in some if letter is not None]
+        if letters.limit is not None and len(positions) >= letters.limit:
+            return positions[: letters.limit]
         if len(some) == TURN_ITEMS:
             yield
-    return sorted(positions)[: letters.limit]
+    return positions

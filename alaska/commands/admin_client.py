@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.task import deferLater
 
 from alaska import errors
 from alaska.admin.snapshots import Failure
@@ -79,6 +80,10 @@ class AdminClient:
             raise errors.OperationFailed(
                 "the broker gave an answer that cannot be read", errors.INTERNAL_ERROR
             ) from None
+
+    def wait(self, seconds: float) -> Deferred[None]:
+        """Return a Deferred that fires after a while; the connection stays meanwhile."""
+        return deferLater(self._reactor, seconds)
 
     def _unanswered(self, why: str) -> errors.ConnectTimeout:
         return errors.ConnectTimeout(f"the broker at {self._endpoint}: {why}")

@@ -28,6 +28,7 @@ COMMANDS = {
     "bindings": "alaska.commands.bindings:bindings",
     "readers": "alaska.commands.bindings:readers",
     "schedule": "alaska.commands.schedule",
+    "letters": "alaska.commands.letters",
     "pause": "alaska.commands.operate:pause",
     "resume": "alaska.commands.operate:resume",
     "drain": "alaska.commands.operate:drain",

@@ -53,7 +53,7 @@ example: echo '{"n":1}' | alas -s dump
 
 other commands, each with -h: alas run, check, access, keygen, password, token,
 backup, restore, tail, bind, unbind, bindings, readers, schedule, pause,
-resume, drain, purge"""
+resume, drain, purge, letters"""
 
 
 class Outcome(NamedTuple):
