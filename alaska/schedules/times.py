@@ -2,7 +2,7 @@
 
 The package cronsim knows the format, and does as Debian's cron when a clock is set for summer time: what is due at a
 time of day that is left out is due right after it, and what is due at a time that comes twice is due the first time.
-An expression whose minutes or hours begin with ``*`` goes by the time that passes.
+An expression whose minutes or hours begin with ``*``, or with seconds, goes by the time that passes.
 """
 
 from __future__ import annotations

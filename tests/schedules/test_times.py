@@ -74,6 +74,11 @@ class TimesTests(SynchronousTestCase):
         """With six fields, the first is the second."""
         self.assertEqual(Times("*/20 * * * * *", UTC).upcoming(100.0, 3), [120.0, 140.0, 160.0])
 
+    def test_seconds_in_summer_time(self) -> None:
+        """An expression with seconds is not due at a time that is left out, and twice at one that comes twice."""
+        self.assertEqual(self.times("0 30 2 * * *", "2026-03-28T12:00+01:00", 1), ["30 02:30 +0200"])
+        self.assertEqual(self.times("0 30 2 * * *", "2026-10-25T00:00+02:00", 2), ["25 02:30 +0200", "25 02:30 +0100"])
+
     def test_fractions(self) -> None:
         """A time is after a moment that is a fraction of a second earlier, and not after itself."""
         times = Times("* * * * *", UTC)
