@@ -21,7 +21,10 @@ COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 OTHERS = ""
 """The label of all services together that have none of their own."""
 
-_OUTCOMES = ("succeeded", "attempts", "cancelled", "delivered", "expired", "failed", "not_found", "purged", "refused")
+_OUTCOMES = (
+    *("succeeded", "attempts", "cancelled", "delivered", "expired", "failed", "not_found", "purged", "refused"),
+    *("replaced", "second"),
+)
 _CAUSES = ("access", "admin", "closed", "disconnected", "error", "expired", "replaced", "revoked", "unread")
 _DROPPED = (
     *("draining", "no_address", "no_room", "properties", "store_failed", "stream_no_room", "stream_unread"),

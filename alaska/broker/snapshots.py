@@ -161,6 +161,8 @@ class BrokerSnapshots:
             ("mlm_server/clients/patterns", limits.patterns_of_one, None),
             ("mlm_server/patterns/limit", limits.patterns, None),
             ("mlm_server/queues/limit", limits.queues, len(state.queues.table)),
+            ("mlm_server/queue/ids", limits.ids.most_of_queue, None),
+            ("mlm_server/queue/all-ids", limits.ids.most, state.queues.ids.count),
             ("mlm_server/stream/limit", limits.streams, len(state.streams)),
             ("mlm_server/stream/bindings", limits.bindings, len(state.bindings)),
             ("mlm_server/stream/readers", limits.durable_readers, len(state.streams.durable)),

@@ -15,7 +15,7 @@ from alaska.authentication import Mechanism
 from alaska.broker.credentials import read_credentials
 from alaska.broker.flow_control import FlowLimits
 from alaska.broker.http import add_broker
-from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
+from alaska.broker.limits import DeadLetterLimits, IdLimits, Limits, QueueLimits
 from alaska.broker.security import THREADS, Security
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, letters, load_broker
@@ -90,6 +90,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
             settings.letters_open,
         ),
         dead_letter_services=dict(settings.dead_letter_services),
+        ids=IdLimits(settings.dedupe, settings.ids_of_queue, settings.ids),
         flow=FlowLimits(settings.unread_count, settings.unread_size),
         unconfirmed_octets=settings.unconfirmed_size,
         retention=Retention(settings.retain_count, settings.retain_size, settings.retain_age),
@@ -123,6 +124,7 @@ LIVE_LIMITS = (
     "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
+    "dedupe", "ids_of_queue", "ids",
     "stream_size_limit", "stream_size_warn", "bindings", "durable_readers", "durable_reader_ttl",
     "service_limits",
 )  # fmt: skip

@@ -232,8 +232,9 @@ class Confirmation(NamedTuple):
     """The status of a message that was sent with a tracker (docs/protocol.md, section 5).
 
     Status 201: the broker has stored the message. All others are final, and may come without a 201 before: 200
-    acknowledged, 202 delivered to a client that cannot confirm, 301 too large, 302 expired, 400 and above permanently
-    rejected by the receiver.
+    acknowledged, 202 delivered to a client that cannot confirm, 203 not kept since the broker knows its id, 204
+    replaced by a later one with its id, 301 too large, 302 expired, 400 and above permanently rejected by the receiver.
+    After a 203, the program is also told the outcome of the first message with the id if the broker knows or learns it.
     """
 
     tracker: str
@@ -244,3 +245,10 @@ class Confirmation(NamedTuple):
     def is_final(self) -> bool:
         """Whether this is the last confirmation for the message."""
         return self.status != errors.STORED
+
+    @property
+    def position(self) -> int | None:
+        """With 203, the position of the first message with the id; with 204, that of the one that replaced it."""
+        key, _, number = self.reason.partition("=")
+        is_told = self.status in (errors.KNOWN_ID, errors.REPLACED) and key == "position"
+        return to_unsigned(number) if is_told else None

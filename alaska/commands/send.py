@@ -19,7 +19,7 @@ from twisted.internet.task import react
 from alaska import __version__, errors
 from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
-from alaska.client.delivery import MOST_MILLISECONDS, Confirmation, Progress
+from alaska.client.delivery import MOST_MILLISECONDS, Confirmation, Progress, to_octets
 from alaska.client.terms import SendTerms
 from alaska.client.trackers import NOBODY_OFFERS, new_tracker
 from alaska.commands import streams
@@ -27,6 +27,7 @@ from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.parsing import Parser
 from alaska.commands.times import attempts, backoff, duration, point_in_time, priority
 from alaska.interfaces import INetwork, Reactor
+from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
 from alaska.traces.context import TraceContext, read
@@ -100,6 +101,13 @@ def parser() -> Parser:
     when = result.add_mutually_exclusive_group()
     when.add_argument("--delay", type=duration, help="do not deliver it before so much time has passed: 90s, 10m, 1.5h")
     when.add_argument("--at", type=point_in_time, help="do not deliver it before a time: 2026-12-01T08:00Z")
+    add("--id", type=request_id, help="do not send it if the service has had a request with this id lately")
+    add(
+        "--unique-for",
+        type=duration,
+        help="with --id: how long the id is known: 10m; 0: until the request ends",
+    )
+    add("--replace", action="store_true", help="with --id: replace a request with this id that has not begun")
     add("--priority", type=priority, help="0 to 9; requests with a higher one are delivered first (default: 4)")
     add("--attempts", type=attempts, metavar="N", help="try it at most so many times in all, whatever its script says")
     add("--backoff", type=backoff, metavar="FIRST..MOST", help="the waits between the attempts, such as 2s..10m")
@@ -130,6 +138,16 @@ def positive_milliseconds(text: str) -> int:
     return int(text)
 
 
+def request_id(text: str) -> str:
+    """Parse the id of a request.
+
+    :raises argparse.ArgumentTypeError: it is invalid.
+    """
+    if not 0 < len(to_octets(text)) <= MAX_STRING_OCTETS:
+        raise argparse.ArgumentTypeError(f"it does not have 1 to {MAX_STRING_OCTETS} octets")
+    return text
+
+
 def terms_of(options: argparse.Namespace) -> SendTerms:
     """Return the terms of the request that the options give."""
     terms: SendTerms = {}
@@ -143,6 +161,12 @@ def terms_of(options: argparse.Namespace) -> SendTerms:
         terms["attempts"] = options.attempts
     if options.backoff is not None:
         terms["backoff"] = options.backoff
+    if options.id is not None:
+        terms["id"] = options.id
+    if options.unique_for is not None:
+        terms["unique_for"] = options.unique_for
+    if options.replace:
+        terms["unique_mode"] = "replace"
     return terms
 
 
@@ -150,6 +174,8 @@ def main(arguments: list[str]) -> None:
     """Send a request, print the result, and exit with its status."""
     reader = parser()
     options = reader.parse_args(arguments)
+    if options.id is None and (options.unique_for is not None or options.replace):
+        reader.error("--unique-for and --replace need --id")
     try:
         credentials = Credentials.of(options, os.environ)
     except ValueError as error:
@@ -262,7 +288,7 @@ class Sending:
             text = f"the broker at {self._options.endpoint} did not confirm the request within {self._timeout:g} s"
             return Outcome(os.EX_UNAVAILABLE, text)
         if first.is_final:
-            return _outcome(first)
+            return await self._second() if first.status == errors.KNOWN_ID else _outcome(first)
         is_later = bool(self._options.delay) or self._options.at is not None
         if is_later or first.reason == NOBODY_OFFERS:
             what = "delivers it later" if is_later else "nobody offers the service yet"
@@ -272,6 +298,15 @@ class Sending:
         except DeferredTimeout:
             return Outcome(0, "Sent! The broker has it.")
 
+    async def _second(self) -> Outcome:
+        """Return the result for a request that is not kept: that of the first one with its id, if it ends in time."""
+        known = "Known! The broker has had a request with this id"
+        try:
+            outcome = _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
+        except DeferredTimeout:
+            return Outcome(0, f"{known}.")
+        return Outcome(0, f"{known}, and it is done.") if not outcome.status else outcome
+
     def _progressed(self, progress: Progress) -> None:
         if sys.stderr.isatty() if self._options.progress is None else self._options.progress:
             streams.write_line(f"alas: {progress.fraction:.0%} {printable(progress.text)}".rstrip(), sys.stderr)
@@ -279,15 +314,15 @@ class Sending:
     def _confirmed(self, confirmation: Confirmation) -> None:
         if not self._stored.called:
             self._stored.callback(confirmation)
-        if confirmation.is_final and not self._ended.called:
+        if confirmation.is_final and confirmation.status != errors.KNOWN_ID and not self._ended.called:
             self._ended.callback(confirmation)
 
 
 def _outcome(final: Confirmation) -> Outcome:
     """Return the result for a final confirmation."""
     if final.status < errors.FAILED:
-        text = "Sent! A worker has it." if final.status == errors.DELIVERED else "Sent! It is done."
-        return Outcome(0, text)
+        texts = {errors.DELIVERED: "Sent! A worker has it.", errors.REPLACED: "Sent! A later one has replaced it."}
+        return Outcome(0, texts.get(final.status, "Sent! It is done."))
     why = f"{printable(final.reason) or 'no reason is given'} ({final.status})"
     if final.status == errors.ACCESS_REFUSED:
         return Outcome(os.EX_NOPERM, f"the request is refused: {why}")

@@ -32,6 +32,7 @@ from alaska.config.kinds import (
     TEXT,
     VERBOSITY,
     ZONE,
+    number,
     one_of,
 )
 from alaska.config.passwords import read_users
@@ -46,6 +47,7 @@ from alaska.service_limits import ServiceLimit
 
 MOST_CONFLICTS = 20
 """The maximum number of schedules that are named since their names are not unique."""
+MOST_DEDUPE_SECONDS = 366 * 24 * 3600
 MECHANISMS = tuple(mechanism.value for mechanism in Mechanism)
 
 
@@ -68,6 +70,7 @@ class BrokerSettings(Settings):
             "mlm_server/size-warn",
             "mlm_server/content",
             "mlm_server/queues",
+            "mlm_server/queue",
         ),
         "Slow clients": (
             "mlm_server/clients/unread-count",
@@ -213,6 +216,15 @@ class BrokerSettings(Settings):
     queues: int | None = setting(
         "mlm_server/queues/limit", COUNT, "10000",
         "Maximum number of mailboxes and services that hold messages without a connected receiver.", live=True)
+    dedupe: int = setting(
+        "mlm_server/queue/dedupe", number(0, MOST_DEDUPE_SECONDS, "seconds"), "120",
+        "Time for which a queue keeps no second message with the same id, from the acceptance of the first on, unless "
+        "the message says it itself; 0: until the first one ends (docs/protocol.md).", live=True)
+    ids_of_queue: int | None = setting(
+        "mlm_server/queue/ids", COUNT, "1000000",
+        "Maximum number of ids of messages that are known of one queue; messages with more are refused.", live=True)
+    ids: int | None = setting(
+        "mlm_server/queue/all-ids", COUNT, "2000000", "The same for all queues together.", live=True)
     streams: int | None = setting(
         "mlm_server/stream/limit", COUNT, "10000", "Maximum number of stored streams without a reader.", live=True)
     stream_size_limit: int | None = setting(
