@@ -24,7 +24,7 @@ from alaska.mlm.session import TABLE, Action, State
 from alaska.system.events import should_log
 
 CAPABILITIES = b"alaska/1 credit confirm replay"
-SECOND_EDITION = b" batch properties admin readers progress"
+SECOND_EDITION = b" batch properties admin readers bindings progress"
 """Further capabilities, for clients that announce any of them."""
 MOST_ROUTING_ID_OCTETS = 255
 """ZeroMQ sets no longer ones. Another program may, and each message that is stored has that of its sender."""

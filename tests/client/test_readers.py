@@ -190,6 +190,29 @@ class ConsumeTests(ReaderCase):
         self.assertRaises(errors.Refused, client.consume, "s", name="x")
 
 
+class BindingTests(ReaderCase):
+    """Streams that are bound with an offer."""
+
+    def test_offered(self) -> None:
+        """The records of a bound stream arrive as requests, with their positions in the stream."""
+        self.write(1, 2)
+        got: list[Delivery] = []
+        worker = self.client("worker", got.append, credit=10)
+        offering = worker.offer("svc", streams=[("s", "2|3")])
+        self.network.run()
+        self.successResultOf(offering)
+        self.write(3)
+        self.assertEqual([each.kind for each in got], ["service", "service"])
+        self.assertEqual([each.command.properties["position"] for each in got], [2, 3])
+        self.assertEqual(subjects(got), [2, 3])
+
+    def test_other_broker(self) -> None:
+        """A broker that cannot bind streams is not asked to."""
+        client = self.client("worker")
+        client._machine.capabilities = frozenset({b"replay"})
+        self.assertRaises(errors.Refused, client.offer, "svc", streams=[("s", "")])
+
+
 class LossTests(ReaderCase):
     """What a program is told of records that it has missed."""
 
