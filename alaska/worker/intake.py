@@ -213,7 +213,8 @@ class Intake:
 
     def _settle_again(self, request: Request, status: int, reason: str, again: Again | None, is_kept: bool) -> None:
         """Confirm the later deliveries of a request as itself; return them if its messages are lost."""
-        has_ended = is_kept and again is None
+        is_returned = again is not None or errors.FAILED <= status < errors.RESOURCE_LOCKED
+        has_ended = is_kept and not is_returned
         later = self._known.end(request, status, reason) if has_ended else self._known.forget(request)
         self.unconfirmed -= len(later)
         for each in later:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from alaska.admin.requests import OneClient
-from alaska.lua.request import Request
+from alaska.errors import ScriptUnreadable
+from alaska.lua.request import Outcome, Request
 from alaska.worker import known_requests
 from alaska.worker.known_requests import MOST_AGAIN, KnownRequests
 from tests.worker.worker_case import ServedCase
@@ -69,6 +70,17 @@ class KnownRequestTests(ServedCase):
         self.pass_time(0.5)
         assert self.broker.broker is not None
         self.assertEqual((len(self.scripts.requests), len(self.broker.broker.queues.dead_letters)), (1, 1))
+
+    def test_returned(self) -> None:
+        """A request that the worker returns, since it cannot read the script now, is run when it comes again."""
+        self.scripts.outcomes[b"job"] = Outcome(error=ScriptUnreadable("no descriptors"))
+        self.ask_once()
+        self.pool.run()
+        self.script(b"job")
+        self.pass_time(0.5)
+        self.pool.run()
+        self.pass_time(0.5)
+        self.assertEqual((len(self.scripts.requests), self.waiting()), (2, 0))
 
 
 class MemoryTests(ServedCase):
