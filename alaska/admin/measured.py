@@ -16,7 +16,8 @@ DEAD_OUTCOMES = ("attempts", "failed", "not_found", "rejected")
 class Traffic(Snapshot, frozen=True, kw_only=True):
     """The messages of one service, or of several queues.
 
-    ``ended`` counts those that have ended, by outcome. ``waited`` has the seconds until each delivery, ``ran`` those
+    ``held`` counts those that were delivered after a limit had held them back. ``ended`` counts those that have ended,
+    by outcome. ``waited`` has the seconds until each delivery, ``ran`` those
     from the delivery to the successful confirmation.
     """
 
@@ -26,6 +27,7 @@ class Traffic(Snapshot, frozen=True, kw_only=True):
     redelivered: int
     retried: int = 0
     snoozed: int = 0
+    held: int = 0
     ended: dict[str, int]
     waited: Reading
     ran: Reading
@@ -35,12 +37,13 @@ class ServiceMeasures(Snapshot, frozen=True, kw_only=True):
     """A service that is measured separately: its traffic, and what waits now.
 
     ``ready`` of the ``workers`` can be sent a request. ``oldest`` is when the request arrived that has waited longest;
-    None if there is none, or if that is not known.
+    None if there is none, or if that is not known. ``held`` of those that wait are held back by limits.
     """
 
     name: str
     traffic: Traffic
     waiting: int
+    held: int = 0
     octets: int
     oldest: float | None
     workers: int

@@ -105,11 +105,27 @@ class Ended(Snapshot, frozen=True, kw_only=True):
     running_seconds: float
 
 
+class ServiceLimit(Snapshot, frozen=True, kw_only=True):
+    """A limit for the requests of a service, or for those whose subject matches a pattern.
+
+    ``rate`` is written as in the settings, such as ``50/s``; None: no limit. ``running`` is how many may run at once,
+    ``used`` how many do. ``holds``: it holds requests back at present.
+    """
+
+    subject: str | None
+    rate: str | None
+    burst: int | None
+    running: int | None
+    used: int
+    holds: bool
+
+
 class Queue(Snapshot, frozen=True, kw_only=True):
     """A mailbox or the queue of a service.
 
     ``consumers`` are the owner of a mailbox, or the workers of a service; ``patterns`` the first ones that they offer.
     ``oldest`` is when the message arrived that has waited longest; None if none waits, or if that is not known.
+    ``limits`` are those of a service; they hold back at least ``held`` of its waiting requests.
     """
 
     kind: str
@@ -122,6 +138,8 @@ class Queue(Snapshot, frozen=True, kw_only=True):
     paused: bool = False
     patterns: list[str] = []
     measures: Ended | None = None
+    limits: list[ServiceLimit] = []
+    held: int = 0
 
 
 class Retained(Snapshot, frozen=True, kw_only=True):

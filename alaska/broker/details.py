@@ -40,6 +40,7 @@ def _of_queues(label: str, noun: str) -> tuple[Column[Queue], ...]:
 SERVICES: tuple[Column[Queue], ...] = (
     *_of_queues("service", "requests"),
     (_gauge("service_workers", "service", "Clients that offer the service."), lambda each: each.consumers),
+    (_gauge("service_held", "service", "Requests that limits hold back."), lambda each: each.held),
     (_gauge("service_paused", "service", "1 if the service is paused, else 0."), lambda each: each.paused),
 )
 MAILBOXES: tuple[Column[Queue], ...] = _of_queues("mailbox", "messages")

@@ -80,6 +80,15 @@ OLDEST = Family(
     "alaska_broker_oldest_timestamp_seconds", GAUGE, "When the oldest waiting message arrived; absent: none.", ("kind",)
 )
 S_WAITING = Family("alaska_broker_service_waiting", GAUGE, "Requests of a service that wait.", ("service",))
+HELD = Family(
+    "alaska_broker_request_held_total",
+    COUNTER,
+    "Requests that were delivered after a limit of their service had held them back.",
+    ("service",),
+)
+S_HELD = Family(
+    "alaska_broker_service_held", GAUGE, "Requests of a service that wait since a limit holds them back.", ("service",)
+)
 S_OCTETS = Family("alaska_broker_service_waiting_bytes", GAUGE, "Octets of these requests.", ("service",))
 S_OLDEST = Family(
     "alaska_broker_service_oldest_timestamp_seconds",
@@ -122,7 +131,7 @@ COMMIT = Family("alaska_store_commit_seconds", HISTOGRAM, "Time of the commit, i
 FAMILIES = (
     SERVING, COMMANDS, BAD, *REQUESTS, *MAIL, DROPPED, DEAD, DEAD_DROPPED, DEAD_NOW, DEAD_OCTETS,
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
-    S_WAITING, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
+    HELD, S_WAITING, S_HELD, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
     PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
     LOGINS, PAUSED, ALL_PAUSED, SCHEDULED, WORKERS, FILE, FREE, BACKUP,
 )  # fmt: skip
@@ -168,6 +177,7 @@ def _counted(totals: Totals) -> Iterator[Filled]:
 def _of_requests(measures: BrokerMeasures) -> Iterator[Filled]:
     services: list[tuple[tuple[str, ...], Traffic]] = [((each.name,), each.traffic) for each in measures.services]
     yield from _of_traffic(REQUESTS, [*services, ((OTHERS,), measures.others)])
+    yield HELD, [*[(labels, each.held) for labels, each in services], ((OTHERS,), measures.others.held)]
     yield from _of_traffic(MAIL, [((), measures.mail)])
 
 
@@ -214,6 +224,7 @@ def _of_queues(queues: list[QueueSums]) -> Iterator[Filled]:
 
 def _of_services(services: list[ServiceMeasures]) -> Iterator[Filled]:
     yield S_WAITING, by((each.name, each.waiting) for each in services)
+    yield S_HELD, by((each.name, each.held) for each in services)
     yield S_OCTETS, by((each.name, each.octets) for each in services)
     yield S_OLDEST, by((each.name, each.oldest) for each in services if each.oldest is not None)
     yield S_WORKERS, by((each.name, each.workers) for each in services)

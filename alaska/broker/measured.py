@@ -19,6 +19,7 @@ from alaska.broker.limited_offers import LimitedOffers
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.shown_limits import held_back
 from alaska.broker.stream import Stream
 from alaska.errors import StoreError
 from alaska.message import QueueKind, QueueName
@@ -231,6 +232,7 @@ def _service(state: BrokerState, name: bytes, each: QueueMeasures, oldest: Oldes
         name=to_text(name),
         traffic=_traffic(each),
         waiting=0 if queue is None else queue.waiting,
+        held=0 if queue is None else held_back(queue),
         octets=0 if queue is None else queue.octets,
         oldest=None if queue is None else oldest.of(queue),
         workers=len(clients),
@@ -248,6 +250,7 @@ def _traffic(each: QueueMeasures) -> shown.Traffic:
         redelivered=each.redelivered,
         retried=each.retried,
         snoozed=each.snoozed,
+        held=each.held,
         ended={"succeeded": sum(ran.counts), **each.ended},
         # Those that were delivered at once have waited for 0 s.
         waited=Reading(bounds, [counts[0] + each.immediate, *counts[1:]], total),

@@ -19,9 +19,9 @@ from heapq import heapify, heappop, heapreplace
 from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane, patterns_in
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, Limited, WindowMemory, main_lane, patterns_in
 from alaska.broker.measures import QueueMeasures
-from alaska.broker.service_limits import ServiceLimits
+from alaska.broker.service_limits import NO_LIMITS, ServiceLimits
 from alaska.interfaces import IStore
 from alaska.message import Message, PartName
 
@@ -210,6 +210,21 @@ class Part(Backlog):
                 self._lanes.remove_if_empty(key)
                 return True
         return False
+
+    def held(self) -> int:
+        """Return how many waiting messages the limits hold back, as far as that is known.
+
+        Those in the store only are counted if all of them are held back, since their lanes are.
+        """
+        if self.limits is None:
+            return 0
+        found, are_all_held = 0, not (self._has_unsorted or self._has_additions)
+        for key, lane in self._lanes.items():
+            if key != NO_CONSUMERS and self.limits.holds_lane(key.limits if isinstance(key, Limited) else NO_LIMITS):
+                found += len(lane.messages)
+            elif lane.has_more_in_store or key == NO_CONSUMERS:
+                are_all_held = False
+        return found + (self.depth - self._in_memory if are_all_held else 0)
 
     # Outgoing messages
 

@@ -140,7 +140,11 @@ class ServiceLimits:
 
     def holds(self, subject: bytes) -> bool:
         """Return whether requests may be waiting that a limit has held back and that come before one that is new."""
-        return any(limit.is_held for limit in self._limits(self.patterns_of(subject)))
+        return self.holds_lane(self.patterns_of(subject))
+
+    def holds_lane(self, patterns: Matches) -> bool:
+        """Return the same for the subjects that match these patterns."""
+        return any(limit.is_held for limit in self._limits(patterns))
 
     def admits_any(self, now: float) -> bool:
         """Return whether the limit for all requests admits another one."""

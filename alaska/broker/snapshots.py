@@ -26,6 +26,7 @@ from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.shown_letters import matching, shown_letter
+from alaska.broker.shown_limits import held_back, shown_limits
 from alaska.broker.stream import Stream
 from alaska.broker.stream_readers import Reader
 from alaska.message import QueueKind, QueueName
@@ -222,6 +223,8 @@ class BrokerSnapshots:
             paused=queue.is_paused,
             patterns=[to_text(each) for each in patterns],
             measures=None if own is None else _measures(own),
+            limits=shown_limits(queue),
+            held=held_back(queue),
         )
 
     # Streams

@@ -28,6 +28,7 @@ from alaska.errors import OperationFailed, StoreError
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, PartName, QueueKind, QueueName
 from alaska.mlm import commands as mlm
+from alaska.service_limits import Rate, ServiceLimit
 from alaska.store.memory import MemoryStore
 from alaska.system.histogram import Reading
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
@@ -120,6 +121,17 @@ class FiguresTests(FiguresCase):
         self.assertEqual(self.value("broker_service_workers_ready", "svc"), 0)
         self.do("a", mlm.Credit(2))
         self.assertIsNone(self.value("broker_oldest_timestamp_seconds", "service"))
+
+    def test_held(self) -> None:
+        """Requests that a limit holds back are shown, and counted when they are delivered."""
+        self.broker.configure(Limits(of_services=(ServiceLimit(b"svc", None, Rate(1, "s")),)))
+        self.open("a", OFFER, credit=10)
+        self.open("p", request(), request(), request())
+        self.assertEqual(self.value("broker_service_held", "svc"), 2)
+        self.assertEqual(self.value("broker_request_held_total", "svc"), 0)
+        self.pass_time(1)
+        self.assertEqual(self.value("broker_service_held", "svc"), 1)
+        self.assertEqual(self.value("broker_request_held_total", "svc"), 1)
 
     def test_unserved(self) -> None:
         """Requests for services without a worker are counted, also if none has ever offered the service."""
@@ -232,6 +244,7 @@ class DetailsTests(FiguresCase):
                     "service_oldest_timestamp_seconds svc": 1000.0,
                     "service_in_flight svc": 1,
                     "service_workers svc": 1,
+                    "service_held svc": 0,
                     "service_paused svc": False,
                 },
                 0,

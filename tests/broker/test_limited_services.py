@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.logger import capturedLogs, formatEvent
 
 from alaska.broker import lanes
@@ -12,6 +14,7 @@ from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueKind
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, request
+from tests.broker.test_administration import AdministrationCase
 from tests.store.kinds import SpillingKind
 
 
@@ -292,6 +295,36 @@ class PriorityTests(BrokerTestCase):
         self.assertEqual(self.taken("worker").count(b"thumb"), 2)
 
 
+class ShownTests(AdministrationCase):
+    """What is shown of limits."""
+
+    limits = limits("svc rate=2/s burst=2 running=4", "svc subject=^thumb running=1")
+
+    def service(self) -> dict[str, Any]:
+        """Return what is shown of the service."""
+        (found,) = self.ask("services")["items"]
+        return dict(found)
+
+    def test_limits(self) -> None:
+        """A service is shown with its limits, what they have let through, and whether they hold requests back."""
+        self.open("worker", OFFER, credit=1000)
+        self.open("sender", *requests(3, b"thumb"), *requests(1, b"page"))
+        whole = {"subject": None, "rate": "2/s", "burst": 2, "running": 4, "used": 2, "holds": False}
+        thumb = {"subject": "^thumb", "rate": None, "burst": None, "running": 1, "used": 1, "holds": True}
+        self.assertEqual(self.service()["limits"], [whole, thumb])
+        self.assertEqual(self.service()["held"], 2)
+        self.do("sender", *requests(3, b"page"))
+        self.assertTrue(self.service()["limits"][0]["holds"])
+        self.assertEqual(self.service()["held"], 5)
+
+    def test_none(self) -> None:
+        """A service without limits is shown without any."""
+        self.broker.configure(limits())
+        self.open("worker", OFFER, credit=0)
+        self.open("sender", *requests(3, b"thumb"))
+        self.assertEqual((self.service()["limits"], self.service()["held"]), ([], 0))
+
+
 class ChangeTests(BrokerTestCase):
     """Limits that change while the broker runs."""
 
@@ -378,6 +411,11 @@ class ManyHeldTests(BrokerTestCase):
         self.pass_time(10)
         self.assertEqual(self.trackers("worker"), [b"thumb%d" % number for number in range(1, 101)])
         self.assertLess(reads, 20)
+        self.assertEqual(self.held(), 2899)
+
+    def held(self) -> int:
+        """Return how many requests are held back."""
+        return sum(part.held() for part in self.broker.queues.table[QueueKind.SERVICE, b"svc"].parts)
 
     def test_sorted_later(self) -> None:
         """The same holds if the requests were there before the worker."""
