@@ -25,7 +25,7 @@ class Cancelled:
     """The cancelled messages that clients have not confirmed.
 
     ``remove_waiting`` removes a message that waits from its queue, and returns False if it is in flight; ``forget`` has
-    the queue forget a message that has ended.
+    the queue forget a message that has ended; ``end_id`` stores the outcome of one with an id.
     """
 
     def __init__(
@@ -35,12 +35,14 @@ class Cancelled:
         confirmations: Confirmations,
         remove_waiting: Callable[[Message], bool],
         forget: Callable[[Message], object],
+        end_id: Callable[[Message, int, bytes], None],
     ) -> None:
         self._store = store
         self._measures = measures
         self._confirmations = confirmations
         self._remove_waiting = remove_waiting
         self._forget = forget
+        self._end_id = end_id
         self._positions: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -71,6 +73,8 @@ class Cancelled:
 
     def end(self, message: Message) -> None:
         """End a message that no longer waits and is no longer in flight, and tell its sender."""
+        if message.properties:
+            self._end_id(message, errors.CANCELLED, REASON)
         self._store.forget(message)
         self._measures.of(message.queue).note_ended("cancelled")
         self._forget(message)

@@ -20,6 +20,8 @@ from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, ran
 from alaska.mlm.properties import to_octets
 
 SEARCHED_PER_TURN = 1000
+QUEUES_PER_TURN = 200
+"""The number of queues that are asked for an id in one turn."""
 ID = "id"
 NONE_FOUND = "there is no such message, or it has ended"
 NOT_TOLD = "a client that has it cannot be told; it is not delivered again"
@@ -54,13 +56,31 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
 
     untold = yield from tell()
     is_done = True
-    if which.position is None or not ended:
+    if which.id is not None and not ended:
+        found = yield from _with_known_id(state, queue, to_name(which.id))
+        ended.update(each.position for each in found if wanted(each) and cancelled.end_waiting(each))
+    if not ended or which.tracker is not None:
         is_done = yield from _visit_all(state, parts_of(state, queue), which, visit)
         untold += yield from tell()  # some may have been delivered meanwhile
     if is_done and not ended:
         raise OperationFailed(NONE_FOUND, errors.NOT_FOUND)
     notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
     return Done(done=is_done, count=len(ended), note="; ".join(notes))
+
+
+def _with_known_id(state: BrokerState, queue: QueueName | None, name: bytes) -> Generator[None, None, list[Message]]:
+    """Return the messages that wait or are delayed for which an id is known, in one queue or in all."""
+    found: list[Message] = []
+    store, table = state.store, state.queues.table
+    names = [each.name for each in table.values()] if queue is None else [queue]
+    for at, each in enumerate(names if store.has_ids else ()):
+        if at and not at % QUEUES_PER_TURN:
+            yield
+        known = store.known_id(each, name)
+        message = None if known is None or known.status else state.queues.finding.waiting(each, known.position)
+        if message is not None:
+            found.append(message)
+    return found
 
 
 def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], float]) -> Work[Done]:

@@ -90,7 +90,9 @@ class Queues:
             self.dead_letters, store, counters, self.measures, self._queues, self._admission, self._confirmations,
             self.ids, limits.dead_letter_services, self._forget, self._new_position,
         )  # fmt: skip
-        self.cancelled = Cancelled(store, self.measures, self._confirmations, self._remove_waiting, self._forget)
+        self.cancelled = Cancelled(
+            store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
+        )
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
         self._limited.configure(limits.of_services, self._now)

@@ -90,6 +90,31 @@ class CancelTests(MessagesCase):
         self.do("s", mlm.ServiceSend(b"svc", b"a", b"t", 0, (b"x",), {"id": b"one"}))
         self.assertEqual(self.ask("cancel", id="one", service="other")["status"], 404)
         self.assertEqual(self.ask("cancel", id="one", service="svc")["count"], 1)
+        self.do("s", mlm.ServiceSend(b"svc", b"a", b"t", 0, (b"x",), {"id": b"two"}))
+        self.assertEqual(self.ask("cancel", id="two")["count"], 1)
+
+    def test_by_an_id_that_is_forgotten(self) -> None:
+        """A message is also found by its id when the window of that has ended."""
+        self.do("s", delayed(b"a", b"t1", 5000.0, id=b"one"), delayed(b"b", b"t2", 5000.0, id=b"two"))
+        self.now += 1000.0
+        self.broker.tick(self.now, WALL + 1000.0)
+        self.assertIsNone(self.store.known_id(SVC, b"one"))
+        self.assertEqual(self.ask("cancel", id="one")["count"], 1)
+        self.assertEqual(self.positions(), [("delayed", "b")])
+
+    def test_known_id(self) -> None:
+        """Who sends another message with the id of a cancelled one is told that it was cancelled, within its window."""
+        for unique, expected in (({}, [(b"u", 203), (b"u", 410)]), ({"unique-for": 0}, [])):
+            properties: mlm.Properties = {"id": b"one", **unique}
+            self.do("s", mlm.ServiceSend(b"svc", b"a", b"t", 0, (b"x",), properties))
+            self.assertEqual(self.ask("cancel", id="one")["count"], 1)
+            self.assertEqual(self.outcomes()[-1][:2], (b"t", 410))
+            self.do("s", mlm.ServiceSend(b"svc", b"a", b"u", 0, (b"x",), properties))
+            self.assertEqual([each[:2] for each in self.outcomes()], expected)
+            if not expected:
+                self.assertEqual(self.positions(), [("waiting", "a")])
+            self.now += 1000.0
+            self.broker.tick(self.now, WALL + self.now)
 
     def test_delayed(self) -> None:
         """A delayed request is taken out, and does not come when it would have been due."""
