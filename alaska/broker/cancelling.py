@@ -19,7 +19,7 @@ from alaska.errors import OperationFailed
 from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, rank_of
 from alaska.mlm.properties import to_octets
 
-SEARCHED_PER_TURN = 1000
+SEARCHED_PER_TURN = 500
 QUEUES_PER_TURN = 200
 """The number of queues that are asked for an id in one turn."""
 ID = "id"
@@ -103,6 +103,12 @@ def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], floa
         state.queues.hurry(found, now())
         found.clear()
 
+    if which.id is not None:
+        known = yield from _with_known_id(state, queue, to_name(which.id))
+        found += [message for message in known if message.rank == DELAYED]
+        visited()
+        if count:
+            return Done(count=count)
     parts = [part for part in parts_of(state, queue) if rank_of(part) == DELAYED]
     is_done = yield from _visit_all(state, parts, which, visit, visited)
     if is_done and not count:
