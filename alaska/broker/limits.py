@@ -53,6 +53,7 @@ class Limits:
     - ``patterns_of_one``, ``patterns``: patterns of offers and readers, per client and of all clients together.
     - ``patterns_of_name``: different patterns per stream or service.
     - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
+    - ``mailbox_seconds``: for how long mail may wait whose sender does not say it.
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
     - ``bindings``: streams whose records become requests, each with a service and a pattern.
     - ``durable_readers``: named positions in all streams; one that no client has had for ``durable_reader_seconds`` is
@@ -83,6 +84,7 @@ class Limits:
     unconfirmed_octets: int | None = 32 * 2**20
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
+    mailbox_seconds: float | None = None
     bindings: int | None = 1000
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0

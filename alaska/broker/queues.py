@@ -37,6 +37,7 @@ from alaska.message import DELAYED, NORMAL, Message, PartName, QueueKind, QueueN
 from alaska.mlm import commands as mlm
 from alaska.mlm.patterns import Pattern
 from alaska.mlm.properties import leaves_room, to_number
+from alaska.mlm.terms import TTL
 
 REFUSED_FROM = 400
 """A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
@@ -58,6 +59,7 @@ class Queues:
         self._is_durable = store.is_durable
         self._is_shared = store.is_shared
         self._room = Room(limits)
+        self._mailbox_ttl = limits.mailbox_seconds
         self.dead_letters = DeadLetters(store, counters, limits.dead_letters)
         self._wall_offset = 0.0
         self._position: int = store.last_position
@@ -109,6 +111,7 @@ class Queues:
         """Change the limits for messages that arrive from now on."""
         self._admission.configure(limits)
         self._room.configure(limits)
+        self._mailbox_ttl = limits.mailbox_seconds
         self.ids.limits = limits.ids
         self.dead_letters.limits = limits.dead_letters
         self._deliveries.attempts.most_lost = limits.attempts
@@ -171,7 +174,10 @@ class Queues:
         message = self._message(queue, sender, command, now)
         if not command.address:
             self._refusals.no_address(queue, message)
-        elif not message.properties or self._admits_properties(queue, message):
+            return
+        if self._mailbox_ttl is not None and message.expires is None and TTL not in message.properties:
+            message.expires = now + self._mailbox_ttl
+        if not message.properties or self._admits_properties(queue, message):
             self._admission.accept(queue, message)
 
     def send_service(self, sender: Client, command: mlm.ServiceSend, now: float) -> None:
@@ -189,8 +195,9 @@ class Queues:
         self._now = now
         queue = self._queues.open(QueueKind.MAILBOX, command.address)
         message = Message(
-            self._position, queue.name, sender, command.subject, command.tracker, command.content, moved_at=now
-        )
+            self._position, queue.name, sender, command.subject, command.tracker, command.content, moved_at=now,
+            expires=None if self._mailbox_ttl is None else now + self._mailbox_ttl,
+        )  # fmt: skip
         self._admission.accept(queue, message)
 
     def room_for(self, service: bytes, octets: int) -> bool | None:
@@ -241,6 +248,9 @@ class Queues:
         except BadTerm as error:
             return self._refusals.bad_term(queue, message, str(error))
         message.rank = terms.priority
+        if terms.ttl:
+            latest = self._now + terms.ttl
+            message.expires = latest if message.expires is None else min(message.expires, latest)
         if (due := terms.due(self._now, self.wall_offset)) is not None:
             self._delays.delay(message, due)
         return terms.id is None or self.ids.admit(queue, message, terms, self._now)

@@ -71,6 +71,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
     """Return the limits from the settings."""
     return Limits(
         client_timeout=settings.timeout / 1000 if settings.timeout else float("inf"),
+        mailbox_seconds=None if settings.mailbox_ttl is None else settings.mailbox_ttl / 1000,
         mailbox=QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
         service=QueueLimits(settings.service_size_limit, settings.service_size_warn),
         stream=QueueLimits(settings.stream_size_limit, settings.stream_size_warn),
@@ -119,7 +120,7 @@ def security_of(
 
 
 LIVE_LIMITS = (
-    "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn",
+    "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn", "mailbox_ttl",
     "service_attempts", "letters_count", "letters_size", "letters_size_limit", "letters_age", "letters_ttl",
     "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",

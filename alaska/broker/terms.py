@@ -8,7 +8,7 @@ from alaska.errors import BadTerm
 from alaska.message import NORMAL, PRIORITIES
 from alaska.mlm.commands import MAX_STRING_OCTETS, Properties
 from alaska.mlm.properties import to_number, to_octets
-from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, ID, PRIORITY, UNIQUE_FOR, UNIQUE_MODE, has_terms
+from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, ID, PRIORITY, TTL, UNIQUE_FOR, UNIQUE_MODE, has_terms
 from alaska.system.retry_plan import MOST_ATTEMPTS, backoff_from
 
 _MODES = {b"keep": False, b"replace": True}
@@ -23,7 +23,8 @@ class Terms:
     ``at``: when it is due, in seconds since 1970; ``delay``: or in how many seconds. None: at once. ``priority``: 0 to
     9, higher ones first. ``id``: its queue accepts no other message with it for ``unique_for`` seconds (0: until it
     ends; None: for as long as the broker says). A message that ``replaces`` is accepted, and takes the place of one
-    with its id that still waits.
+    with its id that still waits. ``ttl``: for how many seconds it may wait for its delivery, 0: without end; None: as
+    long as the broker says.
     """
 
     at: float | None = None
@@ -32,6 +33,7 @@ class Terms:
     id: bytes | None = None
     unique_for: float | None = None
     replaces: bool = False
+    ttl: float | None = None
 
     def due(self, now: float, wall_offset: float) -> float | None:
         """Return when the message is due by the broker's clock; None if it is already.
@@ -59,12 +61,14 @@ def terms_of(properties: Properties) -> Terms:
     if at is not None and delay is not None:
         raise BadTerm(f"a message has either the property {AT} or {DELAY}")
     priority = _number(properties, PRIORITY, PRIORITIES[-1])
+    ttl = _number(properties, TTL, MOST_MILLISECONDS)
     _check_plan(properties)
     return Terms(
         None if at is None else at / 1000,
         None if delay is None else delay / 1000,
         NORMAL if priority is None else priority,
         *_once(properties),
+        ttl=None if ttl is None else ttl / 1000,
     )
 
 

@@ -19,6 +19,7 @@ from alaska.config.kinds import (
     BIND_ENDPOINT,
     COUNT,
     FLAG,
+    LIFETIME,
     LINE,
     MILLISECONDS,
     NAME,
@@ -165,6 +166,9 @@ class BrokerSettings(Settings):
         "Size of the queue of a service at which the broker logs a warning.", live=True)
     mailbox_size_limit: int | None = setting(
         "mlm_server/mailbox/size-limit", SIZE, "max", "Maximum size of each mailbox.", live=True)
+    mailbox_ttl: int | None = setting(
+        "mlm_server/mailbox/ttl", LIFETIME, "max",
+        "For how long mail may wait that has neither a timeout nor a `ttl`.", live=True)
     mailbox_size_warn: int | None = setting(
         "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.",
         live=True)

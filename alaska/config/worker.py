@@ -17,6 +17,7 @@ from alaska.config.kinds import (
     CONNECT_ENDPOINT,
     COUNT,
     FLAG,
+    LIFETIME,
     LINE,
     MILLISECONDS,
     NAME,
@@ -69,6 +70,7 @@ class WorkerSettings(Settings):
             "worker/scripts/senders",
         ),
         "Script errors": ("worker/errors",),
+        "Answers of scripts": ("worker/answers",),
         "Administration": ("worker/admin",),
         "Lua": ("worker/lua",),
         "Pool": ("worker/pool",),
@@ -202,6 +204,10 @@ class WorkerSettings(Settings):
         "worker/errors/notify", FLAG, "1", "Send script errors to the error mailbox.", created="1", live=True)
     errors_mailbox: str = setting(
         "worker/errors/mailbox", NAME, "aw.err", "Name of the error mailbox.", created="aw.err", live=True)
+    answers_ttl: int | None = setting(
+        "worker/answers/ttl", LIFETIME, "3600000",
+        "For how long mail and replies of scripts may wait for their receivers, if the script does not say it; reports "
+        "of errors wait as long as the broker says.", live=True)
     errors_retries: int = setting(
         "worker/errors/retries", number(0, MOST_RETRIES), "0",
         "Number of times that a failed request is run again; with 0, one whose script asks for it is run again up to "

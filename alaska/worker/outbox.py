@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from alaska.client.terms import SendTerms
 from alaska.config import WorkerSettings
 from alaska.errors import AlaskaError, ScriptError
 from alaska.lua.request import Outcome, Request, Send, SendKind
@@ -33,6 +34,11 @@ class Outbox:
         self.output = output
         self.measures = measures
         self.request_log: RequestLog | None = None
+        self.configure(settings)
+
+    def configure(self, settings: WorkerSettings) -> None:
+        """Change for how long mail may wait that is sent from now on."""
+        self._ttl: SendTerms = NO_TERMS if settings.answers_ttl is None else {"ttl": settings.answers_ttl / 1000}
 
     def process(self, request: Request, outcome: Outcome, record_sender: Callable[[Sink], None]) -> ScriptError | None:
         """Log and send what a script has produced; return an error if a message could not be sent."""
@@ -46,12 +52,27 @@ class Outbox:
         """Send one message of a script; return an error if it could not be sent."""
         if send.kind is SendKind.REPLY:
             return self._reply(send, request, record_sender)
+        return self._send(send, request, record_sender, self._lives(request, send.kind is SendKind.MAILBOX))
+
+    def send_report(self, mail: Send, request: Request, record_sender: Callable[[Sink], None]) -> None:
+        """Send a report about an error, which waits for its reader however long that takes."""
+        self._send(mail, request, record_sender, NO_TERMS)
+
+    def _lives(self, request: Request, is_mail: bool) -> SendTerms:
+        """Return for how long mail of a script may wait; a broker without terms would not know it."""
+        return self._ttl if is_mail and request.lease is not None else NO_TERMS
+
+    def _send(
+        self, send: Send, request: Request, record_sender: Callable[[Sink], None], lives: SendTerms
+    ) -> ScriptError | None:
         log = self.request_log
         topic = send.topic or request.address if send.kind is SendKind.SERVICE else send.topic
         headers = dict(send.headers) or None
         trace = None if request.trace is None else request.trace.context
         try:
             terms = terms_of(send, request) if send.terms else NO_TERMS
+            if lives and "ttl" not in terms:
+                terms = {**lives, **terms}
             client = self._senders.named(send.sender)
             if send.kind is SendKind.MAILBOX:
                 client.send_to(topic, send.subject, *send.content, headers=headers, trace=trace, **terms)
@@ -85,7 +106,8 @@ class Outbox:
             client = self._senders.named(send.sender)
             trace = None if request.trace is None else request.trace.context
             tracker = request.sender_tracker
-            client.send_to(request.sender, request.subject, *send.content, tracker=tracker, trace=trace)
+            lives = self._lives(request, True)
+            client.send_to(request.sender, request.subject, *send.content, tracker=tracker, trace=trace, **lives)
         except AlaskaError as error:
             self.measures.unsent += 1
             names = {"subject": printable(request.subject), "sender": printable(request.sender)}

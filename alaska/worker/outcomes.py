@@ -68,13 +68,14 @@ class Outcomes:
         """Change how often requests are retried, and what is reported and logged."""
         self._plans.configure(settings)
         self._request_log = self._outbox.request_log = RequestLog() if settings.log_requests else None
+        self._outbox.configure(settings)
         self._reporter.configure(*self._reports_of(settings))
 
     def _reports_of(self, settings: WorkerSettings) -> tuple[str, Callable[[Send, Request], None] | None]:
         return settings.errors_mailbox, self._send_report if settings.errors_notify else None
 
     def _send_report(self, mail: Send, request: Request) -> None:
-        self._outbox.send(mail, request, self._intake().record_sender)
+        self._outbox.send_report(mail, request, self._intake().record_sender)
 
     def finished(self, request: Request, outcome: Outcome | None) -> None:
         """Process the outcome of a request; None if the pool could not run it."""

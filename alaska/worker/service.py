@@ -53,7 +53,7 @@ DRAINING = "the worker is draining: it takes no requests"
 STUCK = "all slots have scripts that do not end; see the worker's log"
 LIVE = (
     *("admin_open", "log_requests", "errors_notify", "errors_mailbox", "stop_timeout"),
-    *("errors_retries", "errors_backoff", "service_retries", "service_backoff"),
+    *("errors_retries", "answers_ttl", "errors_backoff", "service_retries", "service_backoff"),
 )
 """The settings that :meth:`WorkerService.prepare` applies."""
 

@@ -10,6 +10,7 @@ from twisted.logger import LogLevel
 
 from alaska.client import Delivery
 from alaska.lua.request import LogLine, Outcome, Send, SendKind
+from alaska.mlm.properties import to_number
 from tests.worker.worker_case import ServedCase, mail, reply
 
 HOST = re.escape(socket.gethostname())
@@ -32,6 +33,31 @@ class SendTests(ServedCase):
         self.assertEqual((delivery.subject, delivery.content), ("result", (b"content", b"attachment")))
         self.assertRegex(delivery.sender, rf"^LU::{HOST}::{os.getpid()}-[0-9A-F]{{4}}$")
         self.assertIn("[MBOX]( subject: 'result', mailbox: 'box', request: ", self.logged()[-2])
+
+    def test_ttl(self) -> None:
+        """Mail and replies of scripts have a ttl, by default an hour, unless the script gives another one."""
+        got = self.mailbox("me")
+        me = self.client("me", got.append)
+        sends = mail(b"1", to=b"me"), reply(b"2"), mail(b"3", to=b"me")._replace(terms=(("ttl", b"5"),))
+        self.script(b"job", *sends)
+        self.start()
+        me.send_for("default", "job")
+        self.network.run()
+        self.run_scripts()
+        self.pass_time(0.2)
+        self.assertEqual([to_number(each.command.properties["ttl"]) for each in got], [3_600_000, 3_600_000, 5000])
+
+    def test_no_ttl(self) -> None:
+        """Without a limit, mail waits as long as the broker says, and reports of errors always do."""
+        self.script(b"bad", mail(b"1"), error="oh no")
+        self.worker = self.make_worker(answers_ttl=None)
+        reports = self.mailbox("aw.err")
+        self.start()
+        self.ask("bad")
+        self.run_scripts()
+        for delivery in (*self.got, *reports):
+            self.assertNotIn("ttl", delivery.command.properties)
+        self.assertEqual((len(self.got), len(reports)), (1, 1))
 
     def test_stream(self) -> None:
         """A message to a stream reaches its readers."""
