@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as Late
 
 from alaska import errors
 from alaska.client import Client, Delivery
+from alaska.client.delivery import Confirmation
 from alaska.client.reply_credit import AUTO_CREDIT
 from tests.network_case import ENDPOINT, NetworkCase
 
@@ -41,6 +43,35 @@ class TrackTests(TrackersTestCase):
         self.network.run()
         confirmation = self.successResultOf(tracked)
         self.assertEqual((confirmation.status, confirmation.reason), (200, "fine"))
+
+    def test_known_id(self) -> None:
+        """For a second message with an id the Deferred fires with 203, and the outcome of the first is told later."""
+        self.offer()
+        told: list[Confirmation] = []
+        other = self.client("other", credit=0, confirmed=told.append)
+        first = self.me.track_for("svc", "job", id="a")
+        self.network.run()
+        confirmation = self.successResultOf(self.tracked(other))
+        self.assertEqual((confirmation.status, confirmation.position, confirmation.is_final), (203, 1, True))
+        self.worker.confirm(self.taken[0], 200, "fine")
+        self.network.run()
+        self.assertEqual([each.status for each in told], [203, 200])
+        self.assertEqual((self.successResultOf(first).status, told[1].position), (200, None))
+
+    def tracked(self, client: Client) -> Deferred[Confirmation]:
+        """Let a client send a request with the id a."""
+        tracked = client.track_for("svc", "job", id="a")
+        self.network.run()
+        return tracked
+
+    def test_replaced(self) -> None:
+        """A message that is replaced ends with 204 and the position of the new one."""
+        old = self.tracked(self.me)
+        new = self.me.track_for("svc", "job", id="a", unique_mode="replace")
+        self.network.run()
+        confirmation = self.successResultOf(old)
+        self.assertEqual((confirmation.status, confirmation.position), (204, 2))
+        self.assertNoResult(new)
 
     def test_refused(self) -> None:
         """The Deferred also fires with the status of a rejection."""

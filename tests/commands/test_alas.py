@@ -116,6 +116,42 @@ class OurBrokerTests(OutcomeCase):
             self.assertEqual(self.successResultOf(sent).status, 0)
         self.assertEqual(printed.buffer.getvalue(), b"alas: 12% so\\nfar\nalas: 100%\n")
 
+    def test_id(self) -> None:
+        """A second request with the same id is not run; what became of the first one is reported."""
+        self.start_broker()
+        taken = self.worker(200)
+        self.assertEqual(self.outcome("--id", "a"), (0, "Sent! It is done."))
+        known = "Known! The broker has had a request with this id"
+        self.assertEqual(self.outcome("--id", "a"), (0, f"{known}, and it is done."))
+        self.assertEqual(self.outcome("--id", "b", "--unique-for", "100ms")[0], 0)
+        self.pass_time(0.2)
+        self.assertEqual(self.outcome("--id", "b"), (0, "Sent! It is done."))
+        self.assertEqual(len(taken), 3)
+
+    def test_id_of_waiting(self) -> None:
+        """If the first request with the id does not end in time, or has failed, that is reported."""
+        self.start_broker()
+        self.outcome("--id", "a")
+        known = "Known! The broker has had a request with this id."
+        self.assertEqual(self.outcome("--id", "a"), (0, known))
+        sent = self.send("--id", "a", "-w", "5000")
+        self.worker(502, "oh no")
+        self.assertEqual(self.successResultOf(sent), (1, "the request has failed: oh no (502)"))
+
+    def test_replace(self) -> None:
+        """With --replace the newer request is run, and the sender of the older one, if it waits, is told."""
+        self.start_broker()
+        self.send("--id", "a", "-s", "old")
+        self.send("--id", "a", "-s", "new", "--replace")
+        taken = self.worker(200)
+        self.assertEqual([each.subject for each in taken], ["new"])
+
+    def test_bad_id(self) -> None:
+        """An id has 1 to 255 octets, and the other options need one."""
+        for arguments in (["--id", ""], ["--id", "x" * 256], ["--replace"], ["--unique-for", "1s"]):
+            self.patch(sys, "stderr", io.TextIOWrapper(io.BytesIO(), "utf-8"))
+            self.assertRaises(SystemExit, main, arguments)
+
     def test_nobody_offers(self) -> None:
         """If nobody offers the service, this is reported at once."""
         self.start_broker()
