@@ -31,5 +31,6 @@ def description(request: Request, seconds: float | None) -> tuple[Any, ...]:
     traced = None if trace is None else trace.described
     return (
         request.subject, request.address, request.sender, request.sender_tracker, request.worker, request.attempt,
-        request.snoozes, deadline, age, traced, len(request.headers), *headers, *request.frames[:FRAMES_PER_CALL],
+        request.snoozes, deadline, age, traced, request.stream, request.position,
+        len(request.headers), *headers, *request.frames[:FRAMES_PER_CALL],
     )  # fmt: skip

@@ -29,7 +29,7 @@ class Request(NamedTuple):
     ``worker`` is the address of the worker. ``arrived`` is the time of delivery, in seconds of the monotonic clock: a
     script file that was checked after this time need not be checked again. ``trace`` is the trace of the run, or None.
     ``plan`` is what its sender says about retries, and ``snoozes`` how often its script has put it off. ``id`` is empty
-    without one.
+    without one. ``stream`` and ``position`` are those of the record that has become the request, or None.
     """
 
     sender: bytes
@@ -49,6 +49,8 @@ class Request(NamedTuple):
     plan: Plan | None = None
     snoozes: int = 0
     id: bytes = b""
+    stream: bytes | None = None
+    position: int | None = None
 
     @property
     def sender_tracker(self) -> bytes:

@@ -27,6 +27,8 @@ class Extras(NamedTuple):
     plan: Plan | None = None
     snoozes: int = 0
     id: bytes = b""
+    stream: bytes | None = None
+    position: int | None = None
 
 
 NONE = Extras()
@@ -51,7 +53,10 @@ class ExtrasReader:
         # Until a request was put off, the number is what its sender has written.
         snoozes = min(to_number(properties.get("snoozes")) or 0, MOST_SNOOZES)
         name = to_octets(properties[ID])[:MAX_STRING_OCTETS] if ID in properties else b""
-        return Extras(headers_of(properties), of_run(properties), plan, snoozes, name)
+        stream, position = None, to_number(properties.get("position"))
+        if position is not None:
+            stream = to_octets(properties.get("stream", b""))[:MAX_STRING_OCTETS]
+        return Extras(headers_of(properties), of_run(properties), plan, snoozes, name, stream, position)
 
     def _attempts(self, properties: Properties) -> int | None:
         value = properties.get("attempts")

@@ -103,6 +103,11 @@ class VerdictTests(LuaCase):
         """A script sees how often its request was put off."""
         self.assertEqual(self.output("print(alaska.snoozes)"), "0\n")
 
+    def test_record(self) -> None:
+        """A script sees from which record its request was made; other requests were made from none."""
+        source = "print(alaska.stream, alaska.position)"
+        self.assertEqual(self.output(source), "nil\tnil\n")
+
     def test_coded(self) -> None:
         """A verdict passes from a child process to the worker."""
         outcome = Outcome(verdict=Verdict(RETRY, None, b"\xff"))

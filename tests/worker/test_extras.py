@@ -39,6 +39,11 @@ class ExtrasTests(LogCase):
         extras = self.read(**{"h-a": b"b"}, snoozes=3)
         self.assertEqual((extras.headers, extras.snoozes), (((b"a", b"b"),), 3))
 
+    def test_record(self) -> None:
+        """A request that was made from a record has its stream and position; others have neither."""
+        bound, other = self.read(stream=b"s", position=7), self.read(stream=b"s")
+        self.assertEqual([(each.stream, each.position) for each in (bound, other)], [(b"s", 7), (None, None)])
+
     def test_many_snoozes(self) -> None:
         """A number that Lua could not hold is cut."""
         self.assertEqual(self.read(snoozes=2**64 - 1).snoozes, 2**31 - 1)

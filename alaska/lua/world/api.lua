@@ -243,6 +243,7 @@ function api.make()
     subject = asked.subject, address = asked.address, sender = asked.sender, tracker = asked.tracker,
     frames = asked.frames, headers = asked.headers, age = asked.age, attempt = asked.attempt,
     snoozes = asked.snoozes, deadline = asked.deadline, worker = asked.worker,
+    stream = asked.stream, position = asked.position,
     version = settings.version,
     config = next(settings.config) == nil and {} or copy(settings.config),
     json = { encode = json.encode, decode = json.decode, array = json.array, null = modules.null },

@@ -245,7 +245,7 @@ end
 -- Sets the request for a script that uses `alaska`, before it runs. The number of headers is followed by the name and
 -- value of each, and the content frames.
 local function describe_request(subject, address, sender, tracker, worker, attempt, snoozes, deadline, age, traced,
-    count_headers, ...)
+    stream, position, count_headers, ...)
   local headers = {}
   for i = 1, 2 * count_headers, 2 do
     local name, value = select(i, ...)
@@ -253,6 +253,7 @@ local function describe_request(subject, address, sender, tracker, worker, attem
   end
   run.request = { subject = subject, address = address, sender = sender, tracker = tracker, worker = worker,
     attempt = attempt, snoozes = snoozes, deadline = deadline, age = age, trace = traced, headers = headers,
+    stream = stream, position = position,
     frames = { select(2 * count_headers + 1, ...) } }
 end
 
