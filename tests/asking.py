@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alaska.lua.questions import Frames
+from alaska.lua.request import Request
 from alaska.traces.context import TraceContext
 from alaska.worker.requester import Asked
 
@@ -18,6 +19,8 @@ class AnswersEach:
         """Answer one request."""
         raise NotImplementedError
 
-    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+    def ask_all(
+        self, requests: Sequence[Asked], trace: TraceContext | None = None, owner: Request | None = None
+    ) -> list[Frames]:
         """See :class:`alaska.worker.calls.AnyRequester`."""
         return [self.ask(each.service, each.subject, b"".join(each.content), each.seconds, trace) for each in requests]

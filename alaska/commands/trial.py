@@ -22,7 +22,9 @@ from alaska.worker.requester import Asked
 class NoBroker:
     """Answers the requests of scripts to other services, in place of a broker."""
 
-    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+    def ask_all(
+        self, requests: Sequence[Asked], trace: TraceContext | None = None, owner: Request | None = None
+    ) -> list[Frames]:
         """Return for each request that there is no answer."""
         return [(NONE, b"there is no broker here to ask") for _ in requests]
 

@@ -31,7 +31,9 @@ DEFAULT_SECONDS = 5.0
 class AnyRequester(Protocol):
     """Sends requests to other services; see :class:`alaska.worker.requester.Requester`."""
 
-    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+    def ask_all(
+        self, requests: Sequence[Asked], trace: TraceContext | None = None, owner: Request | None = None
+    ) -> list[Frames]:
         """Send requests at once, and wait in a thread of the pool until each has an answer or its time is over."""
 
 
@@ -100,8 +102,7 @@ class Calls:
             if name in self._waiting_calls:
                 seconds = min(self._limit, float(seconds_left or inf))
                 self._flush_sends(request, seconds)
-                trace = None if request.trace is None else request.trace.context
-                return pack(self._waiting_calls[name](trace, seconds, *arguments))
+                return pack(self._waiting_calls[name](request, seconds, *arguments))
             if name in self._request_calls:
                 return pack(self._request_calls[name](request, *arguments))
             if name in self._script_calls:
@@ -117,7 +118,7 @@ class Calls:
 
     def _request(
         self,
-        trace: TraceContext | None,
+        request: Request,
         seconds_left: float,
         service: bytes,
         subject: bytes,
@@ -126,9 +127,9 @@ class Calls:
     ) -> Frames:
         check_service(service, self._is_sandboxed)
         asked = Asked(service, subject, (content,), max(0.0, min(seconds_left, float(timeout))))
-        return self._requester.ask_all([asked], trace)[0]
+        return self._requester.ask_all([asked], _trace_of(request), request)[0]
 
-    def _request_all(self, trace: TraceContext | None, seconds_left: float, timeout: bytes, encoded: bytes) -> Frames:
+    def _request_all(self, request: Request, seconds_left: float, timeout: bytes, encoded: bytes) -> Frames:
         """Return for each request ``OK`` or ``NONE``, the number of its frames, and these."""
         longest = max(0.0, min(seconds_left, float(timeout or inf)))
         requests = list(_requests_of(encoded, longest, DEFAULT_SECONDS if not timeout else longest))
@@ -136,7 +137,7 @@ class Calls:
             check_service(each.service, self._is_sandboxed)
         result: list[bytes] = [OK]
         room = MOST_FRAMES
-        for answer in self._requester.ask_all(requests, trace):
+        for answer in self._requester.ask_all(requests, _trace_of(request), request):
             word, *frames = answer if len(answer) - 1 <= room else (NONE, TOO_MANY_FRAMES)
             room -= len(frames)
             result += [word, b"%d" % len(frames), *frames]
@@ -178,6 +179,10 @@ class Calls:
     def _set_good_version(self, subject: bytes, version: bytes, path: bytes, source: bytes) -> Frames:
         self._good[subject] = version, path, source
         return (OK,)
+
+
+def _trace_of(request: Request) -> TraceContext | None:
+    return None if request.trace is None else request.trace.context
 
 
 def _requests_of(encoded: bytes, longest: float, otherwise: float) -> Iterator[Asked]:

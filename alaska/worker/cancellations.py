@@ -34,16 +34,23 @@ class _Delivered(NamedTuple):
 class Cancellations:
     """The cancelled requests that have not ended. All but :meth:`level` is for the reactor's thread.
 
-    ``take_back`` takes out and returns requests that wait in the worker to be run again.
+    ``take_back`` takes out and returns requests that wait in the worker to be run again. ``end_wait`` ends the wait of
+    a script for another service.
     """
 
     _log = Logger()
 
     def __init__(
-        self, measures: WorkerMeasures, pool: Callable[[], AnyPool], intake: Callable[[], Intake], take_back: TakeBack
+        self,
+        measures: WorkerMeasures,
+        pool: Callable[[], AnyPool],
+        intake: Callable[[], Intake],
+        take_back: TakeBack,
+        end_wait: Callable[[Request], None] = lambda _request: None,
     ) -> None:
         self._measures = measures
         self._take_back = take_back
+        self._end_wait = end_wait
         self._pool = pool
         self._intake = intake
         self._levels: dict[_Delivered, int] = {}
@@ -73,6 +80,8 @@ class Cancellations:
                 self._levels[key] = max(level, self._levels.get(key, 0))
                 words = "{subject} is cancelled; its script is ended" if level == FORCED else "{subject} is cancelled"
                 self._log.info(words, subject=printable(request.subject))
+                if level == FORCED:
+                    self._end_wait(request)
 
     def level(self, request: Request) -> int:
         """Return 0, or 1 if a request is cancelled, 2 if its script is to be ended; any thread may call this."""

@@ -23,6 +23,7 @@ from alaska.client import Client, Delivery
 from alaska.client.delivery import MOST_MILLISECONDS
 from alaska.errors import AlaskaError, ClientError
 from alaska.lua.questions import NONE, OK, Frames
+from alaska.lua.request import Request
 from alaska.names import printable
 from alaska.system.events import should_log
 from alaska.traces.context import TraceContext
@@ -32,6 +33,7 @@ MOST_FRAMES = 1000
 REACTOR_SECONDS = 1.0
 """How long after the timeout of a request its thread waits for the reactor."""
 STOPPING = "the worker is stopping"
+CANCELLED = "the request of this script is cancelled"
 
 
 class Asked(NamedTuple):
@@ -63,17 +65,20 @@ class Requester:
         self._threads = threads
         self._client: Client | None = None
         self._is_closed = False
-        # The pending answers, and the services that are asked.
-        self._pending: dict[Future[Frames], bytes] = {}
+        # The pending answers, each with the service that is asked, and the request whose script waits.
+        self._pending: dict[Future[Frames], tuple[bytes, Request | None]] = {}
         self._refused: set[bytes] = set()
         self._lock = Lock()
         self._waiting = 0
         self._dropped = 0
 
-    def ask_all(self, requests: Sequence[Asked], trace: TraceContext | None = None) -> list[Frames]:
+    def ask_all(
+        self, requests: Sequence[Asked], trace: TraceContext | None = None, owner: Request | None = None
+    ) -> list[Frames]:
         """Send requests at once, and wait until all have ended, each at most as long as it may take.
 
-        Return for each ``OK`` and the frames of the answer, or ``NONE`` and the reason.
+        ``owner`` is the request whose script waits; see :meth:`cancel`. Return for each ``OK`` and the frames of the
+        answer, or ``NONE`` and the reason.
         """
         pending: list[tuple[Asked, Future[Frames]]] = []
         for each in requests:
@@ -87,7 +92,7 @@ class Requester:
             self._waiting += 1
         try:
             if unanswered := [each for each in pending if not each[1].done()]:
-                self._reactor.callFromThread(self._begin_all, unanswered, trace)
+                self._reactor.callFromThread(self._begin_all, unanswered, trace, owner)
             return [self._wait(asked, answer, begun) for asked, answer in pending]
         finally:
             with self._lock:
@@ -110,24 +115,30 @@ class Requester:
     def refuse(self, service: bytes) -> None:
         """Refuse all pending and later requests to a service."""
         self._refused.add(service)
-        self._end_all(answer for answer, asked in self._pending.items() if asked == service)
+        self._end_all(answer for answer, (asked, _) in self._pending.items() if asked == service)
 
-    def _end_all(self, answers: Iterable[Future[Frames]]) -> None:
+    def cancel(self, owner: Request) -> None:
+        """End the wait of the script of a request that is cancelled."""
+        self._end_all([answer for answer, (_, waiting) in self._pending.items() if waiting is owner], CANCELLED)
+
+    def _end_all(self, answers: Iterable[Future[Frames]], reason: str = STOPPING) -> None:
         for answer in list(answers):
-            self._end(answer, (NONE, STOPPING.encode()))
+            self._end(answer, (NONE, reason.encode()))
 
     # In the reactor
 
-    def _begin_all(self, pending: list[tuple[Asked, Future[Frames]]], trace: TraceContext | None) -> None:
+    def _begin_all(
+        self, pending: list[tuple[Asked, Future[Frames]]], trace: TraceContext | None, owner: Request | None
+    ) -> None:
         for asked, answer in pending:
-            self._begin(asked, answer, trace)
+            self._begin(asked, answer, trace, owner)
 
-    def _begin(self, asked: Asked, answer: Future[Frames], trace: TraceContext | None) -> None:
+    def _begin(self, asked: Asked, answer: Future[Frames], trace: TraceContext | None, owner: Request | None) -> None:
         service, subject, content, seconds = asked
         if self._is_closed or service in self._refused:
             answer.set_result((NONE, STOPPING.encode()))
             return
-        self._pending[answer] = service
+        self._pending[answer] = service, owner
         try:
             sent = self._connected_client().ask(service, subject, *content, timeout=seconds, trace=trace)
         except (AlaskaError, ValueError) as error:

@@ -93,7 +93,9 @@ class WorkerService(OperatedService):
         self._recording = recording
         self.measures = WorkerMeasures()
         self._outbox = Outbox(settings, self._senders, Output(), self.measures)
-        self._cancellations = Cancellations(self.measures, lambda: self._pool, lambda: self.intake, self._take_back)
+        self._cancellations = Cancellations(
+            self.measures, lambda: self._pool, lambda: self.intake, self._take_back, self._requester.cancel
+        )
         self._progress = ProgressReports(reactor, self._tell_progress)
         self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process, self._progress.add)
         self._outcomes = Outcomes(

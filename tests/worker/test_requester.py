@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from alaska.client import Client, Delivery
 from alaska.lua.questions import NONE, OK, Frames
+from alaska.lua.request import Request
 from alaska.traces.context import TraceContext
 from alaska.worker.requester import MOST_FRAMES, Asked, Requester
 from tests.network_case import NetworkCase
@@ -40,11 +41,11 @@ class RequesterTests(NetworkCase):
         """Send a request from a thread, and deliver it."""
         self.ask_all([Asked(service, b"job", (b"content",), seconds)], trace)
 
-    def ask_all(self, requests: list[Asked], trace: TraceContext | None = None) -> None:
+    def ask_all(self, requests: list[Asked], trace: TraceContext | None = None, owner: Request | None = None) -> None:
         """Send requests at once from a thread, and deliver them."""
 
         def wait() -> None:
-            for answer in self.requester.ask_all(requests, trace):
+            for answer in self.requester.ask_all(requests, trace, owner):
                 self.answers.put(answer)
 
         thread = Thread(target=wait)
@@ -151,6 +152,19 @@ class RequesterTests(NetworkCase):
         self.ask_all([Asked(b"svc", b"job", (), 1.0)] * 2)
         self.pass_time(1.1)
         self.assertEqual([self.answer() for _ in range(2)], [(NONE, b"no answer from svc within 1 s")] * 2)
+
+    def test_cancelled(self) -> None:
+        """The wait of a script whose request is cancelled ends; others go on."""
+        self.service.offer("svc")
+        one, other = (Request(b"me", b"default", b"job", b"t", ()) for _ in range(2))
+        self.ask_all([Asked(b"svc", b"job", (), 1000.0)] * 2, owner=one)
+        self.ask_all([Asked(b"svc", b"job", (), 1000.0)], owner=other)
+        self.requester.cancel(one)
+        ended = NONE, b"the request of this script is cancelled"
+        self.assertEqual([self.answer() for _ in range(2)], [ended] * 2)
+        self.deliveries = self.deliveries[2:]
+        self.reply(b"in time")
+        self.assertEqual(self.answer(), (OK, b"in time"))
 
     def test_no_time_left(self) -> None:
         """A request with a timeout of 0 is not sent."""
