@@ -61,6 +61,7 @@ class Limits:
     - ``dead_letter_services``: for services, the service that gets their dead letters as requests.
     - ``attempts``: deliveries of a request whose workers disconnect without a confirmation, before it becomes a dead
       letter.
+    - ``ageing``: seconds after which a message counts as one with the next higher priority.
     - ``of_services``: how fast and how many at once the requests of services are delivered.
     """
 
@@ -89,6 +90,7 @@ class Limits:
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0
     of_services: tuple[ServiceLimit, ...] = ()
+    ageing: float | None = None
 
 
 MOST_WARNED = 10_000

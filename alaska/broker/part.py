@@ -70,6 +70,7 @@ class Part(Backlog):
         self._most_work = 0
         self._is_interrupted = False
         self._lanes_asked = 0
+        self._latest = NEVER
         self.above: list[Part] = []
         """The parts of the queue with higher priorities, which come first."""
         self.limits: ServiceLimits | None = None
@@ -228,6 +229,22 @@ class Part(Backlog):
 
     # Outgoing messages
 
+    def longest_wait(self, now: float) -> float:
+        """Return how long the message has waited that has waited longest of those that come next, in seconds.
+
+        If the next ones are in the store only, that is not known, and taken to be longer than any time.
+        """
+        heads = [lane.messages[0].moved_at for lane in self._lanes.values() if lane.messages]
+        return now - min(heads) if heads else NEVER
+
+    def deliver_aged(self, now: float, most: int, since: float) -> int:
+        """Do as :meth:`deliver` with the messages that have waited since a time; no more is read than is needed."""
+        self._latest = since
+        try:
+            return self.deliver(now, most)
+        finally:
+            self._latest = NEVER
+
     def deliver(self, now: float, most: int) -> int:
         """Deliver messages, oldest first, as far as consumers are ready; return the number read and delivered.
 
@@ -246,6 +263,7 @@ class Part(Backlog):
             if (
                 self._work_done >= most
                 or not self.has_unloaded
+                or (self._latest < NEVER and self._lanes.has_messages)
                 or not self.consumers.has_ready()
                 or not self._load_more()
             ):
@@ -278,6 +296,9 @@ class Part(Backlog):
             _, key = heads[0]
             lane = self._lanes[key]
             message = lane.messages[0]
+            if message.moved_at > self._latest:
+                heappop(heads)
+                continue
             is_removed = message.expires is not None and self._drop_if_expired(lane, now)
             main = key.lane if isinstance(key, Aside) else key
             client = None if is_removed else self.consumers.next_of(main, message.tracker)

@@ -16,7 +16,7 @@ from alaska.broker.measures import QueueMeasures
 from alaska.broker.part import Part
 from alaska.broker.service_limits import ServiceLimits
 from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, Message, PartName, QueueName, part_of
+from alaska.message import DELAYED, NORMAL, PRIORITIES, Message, PartName, QueueName, part_of
 
 
 class Queue(Part):
@@ -43,6 +43,9 @@ class Queue(Part):
         """The number of delayed messages."""
         self.delayed_octets = 0
         """The octets of their content."""
+        self._ranks = [NORMAL]
+        self.ageing: float | None = None
+        """After how many seconds a message counts as one with the next higher priority; None: never."""
         self.is_paused = False
         """Whether nothing is delivered; see :meth:`pause`."""
 
@@ -64,6 +67,7 @@ class Queue(Part):
     def _order(self) -> None:
         by_rank = {NORMAL: self, **self._others}
         ranks = sorted(by_rank, reverse=True)
+        self._ranks = ranks
         self.parts = [by_rank[rank] for rank in ranks]
         for at, part in enumerate(self.parts):
             part.above = self.parts[:at]
@@ -194,10 +198,33 @@ class Queue(Part):
             return 0
         if not self._others:
             return self.deliver(now, most)
+        if self.ageing is not None:
+            return self._dispatch_by_age(now, most, self.ageing)
         work = 0
         for part in self.parts:
             if part.depth or part.has_unloaded:
                 work += part.deliver(now, most - work)
                 if part.may_precede:
                     break
+        return work
+
+    def _dispatch_by_age(self, now: float, most: int, ageing: float) -> int:
+        """Do as :meth:`dispatch`; before the messages of a priority, those come that have waited until they count so.
+
+        The lowest ones first, since they have waited longest. Otherwise they would never be delivered while there are
+        always some with the highest priority.
+        """
+        work = 0
+        waiting = [(rank, part) for rank, part in zip(self._ranks, self.parts, strict=True) if part.depth]
+        lifts = {rank: part.longest_wait(now) / ageing for rank, part in waiting}
+        for level in reversed(PRIORITIES):
+            for rank, part in reversed(waiting):
+                if rank < level and lifts[rank] >= level - rank and self.consumers.has_ready():
+                    work += part.deliver_aged(now, most - work, now - ageing * (level - rank))
+            if level in self._ranks:
+                own = self.part(level)
+                if own.depth or own.has_unloaded:
+                    work += own.deliver(now, most - work)
+                    if own.may_precede:
+                        break
         return work

@@ -52,6 +52,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self.limits: dict[bytes, ServiceLimits] = {}
         """The limits of the services that have some (:mod:`alaska.broker.limited_services`)."""
         self._now = now
+        self._ageing: float | None = None
         self.cache_memory = CacheMemory()
         self.offered_by: dict[Client, dict[bytes, None]] = {}
         """The services that each client offers."""
@@ -60,6 +61,12 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         """The services that are paused, each for itself."""
         self.is_all_paused = False
         """Whether all services are paused, also those that there will be."""
+
+    def age(self, seconds: float | None) -> None:
+        """Set after how long messages count as those with the next higher priority; None: never."""
+        self._ageing = seconds
+        for queue in self.values():
+            queue.ageing = seconds
 
     def restore(self) -> None:
         """Add the queues that the store has at startup."""
@@ -80,6 +87,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
             consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
             shared = self.window_memory, self._measures.of(name)
             queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, *shared)
+            queue.ageing = self._ageing
             if kind is QueueKind.SERVICE and address in self.limits:
                 self.use_limits(queue)
             if kind is QueueKind.SERVICE and (self.is_all_paused or address in self.paused):

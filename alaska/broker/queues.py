@@ -105,6 +105,7 @@ class Queues:
             self._dead_lettering, self._forget, self._dispatch,
         )  # fmt: skip
         store.on_refused(self._store_refused)
+        self._queues.age(limits.ageing)
         self._queues.restore()
 
     def configure(self, limits: Limits) -> None:
@@ -117,6 +118,7 @@ class Queues:
         self._deliveries.attempts.most_lost = limits.attempts
         self._dead_lettering.configure(limits.dead_letter_services)
         self._limited.configure(limits.of_services, self._now)
+        self._queues.age(limits.ageing)
 
     @property
     def wall_offset(self) -> float:

@@ -100,6 +100,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         durable_readers=settings.durable_readers,
         durable_reader_seconds=settings.durable_reader_ttl,
         of_services=settings.service_limits,
+        ageing=settings.ageing / 1000 if settings.ageing else None,
     )
 
 
@@ -127,7 +128,7 @@ LIVE_LIMITS = (
     "unread_size", "unconfirmed_size", "patterns", "patterns_of_name", "queues", "streams",
     "dedupe", "ids_of_queue", "ids",
     "stream_size_limit", "stream_size_warn", "bindings", "durable_readers", "durable_reader_ttl",
-    "service_limits",
+    "service_limits", "ageing",
 )  # fmt: skip
 """The settings that :func:`reload_limits` applies."""
 

@@ -16,6 +16,7 @@ from alaska.config.access import read_access, warnings_about
 from alaska.config.certificates import read_client_keys, read_pair
 from alaska.config.entries import read_section, setting
 from alaska.config.kinds import (
+    AGEING,
     BIND_ENDPOINT,
     COUNT,
     FLAG,
@@ -220,6 +221,10 @@ class BrokerSettings(Settings):
     queues: int | None = setting(
         "mlm_server/queues/limit", COUNT, "10000",
         "Maximum number of mailboxes and services that hold messages without a connected receiver.", live=True)
+    ageing: int = setting(
+        "mlm_server/queue/ageing", AGEING, "0",
+        "Time after which a message that waits counts as one with the next higher priority, and so on; 0: never.",
+        live=True)
     dedupe: int = setting(
         "mlm_server/queue/dedupe", number(0, MOST_DEDUPE_SECONDS, "seconds"), "120",
         "Time for which a queue keeps no second message with the same id, from the acceptance of the first on, unless "

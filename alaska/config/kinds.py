@@ -154,6 +154,10 @@ def _backoff(text: str) -> Backoff:
     return backoff_of(first, most)
 
 
+def _ageing(text: str) -> int:
+    return 0 if text == "0" else durations.to_milliseconds(text)
+
+
 def _write_backoff(value: Backoff) -> str:
     return f"{durations.to_text(value.first)} {durations.to_text(value.most)}"
 
@@ -201,6 +205,7 @@ TWO_NAMES: Final = Kind(
     "two names, separated by a space", _two_names, lambda names: " ".join(name.decode() for name in names)
 )
 RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention, _write_retention)
+AGEING: Final = Kind("a time such as 60s, or 0", _ageing, durations.to_text)
 BACKOFF: Final = Kind("the first and the longest wait, such as 1s 5m", _backoff, _write_backoff)
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
