@@ -23,12 +23,12 @@ OTHERS = ""
 
 _OUTCOMES = (
     *("succeeded", "attempts", "cancelled", "delivered", "expired", "failed", "not_found", "purged", "refused"),
-    *("replaced", "second"),
+    *("replaced", "second", "unread"),
 )
 _CAUSES = ("access", "admin", "closed", "disconnected", "error", "expired", "replaced", "revoked", "unread")
 _DROPPED = (
     *("draining", "no_address", "no_room", "properties", "store_failed", "stream_no_room", "stream_unread"),
-    *("too_large", "unstorable"),
+    *("too_large", "unread_mail", "unstorable"),
 )
 _LOGINS = ("key", "password", "unchecked")
 

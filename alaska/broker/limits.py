@@ -20,6 +20,15 @@ class QueueLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadLimits:
+    """The maximum number, octets and age in seconds of the mail in a mailbox without a reader; None: no limit."""
+
+    most: int | None = 100_000
+    most_octets: int | None = 2**30
+    most_seconds: float | None = 30 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterLimits:
     """The maximum number, total octets and age (in seconds) of dead letters; None: no limit.
 
@@ -53,6 +62,7 @@ class Limits:
     - ``patterns_of_one``, ``patterns``: patterns of offers and readers, per client and of all clients together.
     - ``patterns_of_name``: different patterns per stream or service.
     - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
+    - ``unread``: mail in each mailbox whose owner is away.
     - ``mailbox_seconds``: for how long mail may wait whose sender does not say it.
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
     - ``bindings``: streams whose records become requests, each with a service and a pattern.
@@ -86,6 +96,7 @@ class Limits:
     retention: Retention = field(default_factory=Retention)
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
     mailbox_seconds: float | None = None
+    unread: UnreadLimits = field(default_factory=UnreadLimits)
     bindings: int | None = 1000
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from alaska import errors
+from alaska.broker.absent_readers import AbsentReaders
 from alaska.broker.admission import Admission
 from alaska.broker.cancelled import Cancelled
 from alaska.broker.clients import Client, Clients, Lease
@@ -95,6 +96,7 @@ class Queues:
         self.cancelled = Cancelled(
             store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
         )
+        self._absent = AbsentReaders(store, self._queues, counters, limits.unread, self._end_unread)
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
         self._limited.configure(limits.of_services, self._now)
@@ -115,6 +117,7 @@ class Queues:
         self._mailbox_ttl = limits.mailbox_seconds
         self.ids.limits = limits.ids
         self.dead_letters.limits = limits.dead_letters
+        self._absent.limits = limits.unread
         self._deliveries.attempts.most_lost = limits.attempts
         self._dead_lettering.configure(limits.dead_letter_services)
         self._limited.configure(limits.of_services, self._now)
@@ -149,6 +152,18 @@ class Queues:
     def last_position(self) -> int:
         """The position of the newest message."""
         return self._position
+
+    def _end_unread(self, message: Message) -> bool:
+        """End mail that nobody reads; return False if it does not wait. Its sender is told that nobody has it."""
+        if not self._remove_waiting(message):
+            return False
+        reason = b"nobody reads the mailbox, and it is full"
+        self.ids.end(message, errors.NOT_FOUND, reason)
+        self._store.forget(message)
+        self.measures.of(message.queue).note_ended("unread")
+        self._forget(message)
+        self._confirmations.send(message, errors.NOT_FOUND, reason)
+        return True
 
     def end_purged(self, message: Message, now: float) -> bool:
         """End a message that an administrator deletes, and tell its sender; return False if it is in flight."""
@@ -369,6 +384,7 @@ class Queues:
             self._queues.recount()
         self._timeouts.tick(now)
         self.ids.tick(now)
+        self._absent.tick(now, self._wall_offset)
         unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
         unfinished += self._limited.due(now)
         self._work_budget = WORK_PER_TICK

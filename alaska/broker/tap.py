@@ -15,7 +15,7 @@ from alaska.authentication import Mechanism
 from alaska.broker.credentials import read_credentials
 from alaska.broker.flow_control import FlowLimits
 from alaska.broker.http import add_broker
-from alaska.broker.limits import DeadLetterLimits, IdLimits, Limits, QueueLimits
+from alaska.broker.limits import DeadLetterLimits, IdLimits, Limits, QueueLimits, UnreadLimits
 from alaska.broker.security import THREADS, Security
 from alaska.broker.service import BrokerService
 from alaska.config import BrokerSettings, Loaded, letters, load_broker
@@ -71,6 +71,11 @@ def limits_of(settings: BrokerSettings) -> Limits:
     """Return the limits from the settings."""
     return Limits(
         client_timeout=settings.timeout / 1000 if settings.timeout else float("inf"),
+        unread=UnreadLimits(
+            settings.mailbox_messages,
+            settings.mailbox_octets,
+            None if settings.mailbox_age is None else settings.mailbox_age / 1000,
+        ),
         mailbox_seconds=None if settings.mailbox_ttl is None else settings.mailbox_ttl / 1000,
         mailbox=QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
         service=QueueLimits(settings.service_size_limit, settings.service_size_warn),
@@ -121,7 +126,8 @@ def security_of(
 
 
 LIVE_LIMITS = (
-    "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn", "mailbox_ttl",
+    "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn",
+    "mailbox_ttl", "mailbox_messages", "mailbox_octets", "mailbox_age",
     "service_attempts", "letters_count", "letters_size", "letters_size_limit", "letters_age", "letters_ttl",
     "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",

@@ -170,6 +170,16 @@ class BrokerSettings(Settings):
     mailbox_ttl: int | None = setting(
         "mlm_server/mailbox/ttl", LIFETIME, "max",
         "For how long mail may wait that has neither a timeout nor a `ttl`.", live=True)
+    mailbox_messages: int | None = setting(
+        "mlm_server/mailbox/messages-limit", COUNT, "100000",
+        "Maximum number of messages in a mailbox that nobody reads; the oldest are dropped (docs/operation.md).",
+        live=True)
+    mailbox_octets: int | None = setting(
+        "mlm_server/mailbox/octets-limit", SIZE, "1073741824",
+        "Maximum size of a mailbox that nobody reads; the oldest messages are dropped.", live=True)
+    mailbox_age: int | None = setting(
+        "mlm_server/mailbox/age-limit", LIFETIME, "2592000000",
+        "Maximum age of the messages in a mailbox that nobody reads; older ones are dropped.", live=True)
     mailbox_size_warn: int | None = setting(
         "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.",
         live=True)
