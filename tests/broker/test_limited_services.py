@@ -426,3 +426,22 @@ class ManyHeldTests(BrokerTestCase):
         self.assertEqual([each for each in self.trackers("worker") if each.startswith(b"page")], pages)
         self.pass_time(10)
         self.assertEqual(len(self.trackers("worker")), 100)
+
+
+class RetriedTests(BrokerTestCase):
+    """Requests that their worker gives back, to have them again later."""
+
+    limits = limits("svc running=1")
+
+    def test_delayed(self) -> None:
+        """A request that waits to be tried again does not run, and counts again when it does."""
+        self.open_second("worker", OFFER, credit=1000)
+        self.open("sender", *requests(3))
+        self.do("worker", mlm.Confirm(b"", 300, b"later", {"lease": 1, "delay": 1000}))
+        self.assertEqual(self.trackers("worker"), [b"job0", b"job1"])
+        self.pass_time(2)
+        self.assertEqual(self.trackers("worker"), [])
+        self.do("worker", mlm.Confirm(b"", 200, b"", {"lease": 2}))
+        self.assertEqual(len(running := self.trackers("worker")), 1)
+        self.do("worker", mlm.Confirm(b"", 200, b"", {"lease": 3}))
+        self.assertEqual(sorted([*running, *self.trackers("worker")]), [b"job0", b"job2"])
