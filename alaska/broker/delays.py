@@ -75,12 +75,12 @@ class Delays:
             self._dispatch(self._table.get(name), now)
 
     def _end(self, message: Message, now: float) -> None:
-        before = message.part
+        before, due = message.part, now if message.expires is None else message.expires
         queue = self._table.open(*message.queue)
         queue.delayed -= 1
         queue.delayed_octets -= message.size
         message.rank = priority_of(message.properties)
-        message.expires = None if message.patience is None else now + message.patience
+        message.expires = None if message.patience is None else due + message.patience
         message.moved_at = now
         self._store.move(message, before)
         queue.measures.enqueued += 1

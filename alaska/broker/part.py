@@ -93,8 +93,12 @@ class Part(Backlog):
     @property
     def may_precede(self) -> bool:
         """Whether it may have messages for ready consumers, which come before those of lower priorities."""
-        if self._is_interrupted or self._has_unsorted or self._has_additions:
+        if self._is_interrupted:
             return bool(self.depth or self._is_shared)
+        if not self.has_unloaded:
+            return False
+        if self._has_unsorted or self._has_additions:
+            return True
         return any(
             lane.has_more_in_store and key != NO_CONSUMERS and self.consumers.is_ready(main_lane(key))
             for key, lane in self._lanes.items()
@@ -181,6 +185,9 @@ class Part(Backlog):
             self.depth_octets += message.size
             self.expect_more()
             return
+        if not self._has_unsorted:
+            # If its lane has more in the store, it stays there, and is found only up to this position.
+            self._sorted_upto = max(self._sorted_upto, message.position)
         self._loaded.add(message.position)
         self._wait_again(message)
 

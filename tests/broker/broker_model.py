@@ -13,7 +13,7 @@ from alaska.broker.clients import HOLD_SECONDS
 from alaska.broker.liveness import GRACE_SECONDS
 from alaska.broker.sessions import CAPABILITIES
 from alaska.interfaces import IStore
-from alaska.message import QueueKind, QueueName
+from alaska.message import DELAYED, NORMAL, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
 from tests.broker.delivery_model import EVERYTHING, OK, DeliveryModel
@@ -103,6 +103,7 @@ class BrokerModel(DeliveryModel):
         timeout: int,
         padding: bytes = b"",
         original: bytes | None = None,
+        terms: mlm.Properties | None = None,
     ) -> SentMessage:
         """Let a client send a request or mail; the timeout is in ms, ``original`` what an alias stands for."""
         self.count += 1
@@ -114,8 +115,29 @@ class BrokerModel(DeliveryModel):
         self.messages[sent.number] = sent
         content = (b"%d" % sent.number, padding or b"." * (sent.number % 4))
         make = mlm.MailboxSend if queue.kind is QueueKind.MAILBOX else mlm.ServiceSend
-        self.call(peer, make(queue.address, subject, tracker, timeout, content))
+        if not terms:
+            self.call(peer, make(queue.address, subject, tracker, timeout, content))
+            return sent
+        sent.priority = int(terms.get("priority", NORMAL))
+        if delay := int(terms.get("delay", 0)):
+            sent.due = self.now + delay / 1000
+            sent.expires = None if expires is None else sent.due + (expires - self.now)
+        self._execute(peer, make(queue.address, subject, tracker, timeout, content, terms))
         return sent
+
+    def _execute(self, peer: Peer, command: mlm.Command) -> None:
+        """Let the broker execute a command that the client, which is one of the first edition, could not encode."""
+        client = self.broker.clients.by_peer(peer.name)
+        assert client is not None
+        peer.last_heard = client.last_heard = self.now
+        peer.held_until = None
+
+        def execute() -> None:
+            self.broker._now = self.now
+            self.broker._execute(client, command)
+
+        self._run(execute)
+        assert not self._replies, f"unexpected replies {self._replies}"
 
     def write(self, peer: Peer, stream: bytes, subjects: list[bytes]) -> None:
         """Let a client write to a stream."""
@@ -193,6 +215,8 @@ class BrokerModel(DeliveryModel):
                 if has_left:
                     self.leave(peer)
 
+        for message in self.messages.values():
+            message.has_been_due = message.has_been_due or (message.due is not None and message.due <= self.now)
         self._run(call)
         self._may_leave = set()
         assert not self._replies, f"unexpected replies {self._replies}"
@@ -200,7 +224,8 @@ class BrokerModel(DeliveryModel):
             if peer.held_until is not None and peer.held_until <= self.now:
                 peer.held_until = None
         self.check_stored()
-        late = [message for message in late if message.final_status != 302 and not message.is_restored]
+        # One that was delayed may only begin to wait in this tick.
+        late = [each for each in late if each.final_status != 302 and not each.is_restored and each.due is None]
         assert not late, f"{late} have expired and still wait"
 
     def check_settled(self) -> None:
@@ -213,8 +238,10 @@ class BrokerModel(DeliveryModel):
             consumers = [peer for peer in ready if self._may_take(peer, message)]
             if message.queue.kind is QueueKind.MAILBOX:
                 consumers = [peer for peer in consumers if message.tracker not in peer.leases]
-            assert not consumers or message.is_expired(self.now), f"{message} waits, but {consumers} are ready"
-        lanes = [lane for queue in self.broker.queues._queues.values() for lane in queue._lanes.values()]
+            may_wait = message.is_expired(self.now) or message.is_delayed(self.now)
+            assert not consumers or may_wait, f"{message} waits, but {consumers} are ready"
+        queues = self.broker.queues._queues.values()
+        lanes = [lane for queue in queues for part in queue.parts for lane in part._lanes.values()]
         assert self.broker.queues.window_memory.octets == sum(lane.memory_octets for lane in lanes), (
             "the memory of the windows is counted wrong"
         )
@@ -249,6 +276,7 @@ class BrokerModel(DeliveryModel):
         self.count += 1
         message.order = self.count
         message.final_status, message.attempts, message.is_tracked, message.expires = None, 0, False, None
+        message.due = None
         message.is_restored, message.was_sent_again = False, True
         self._run(lambda: self.broker.queues.replay_dead_letter(dead.position, self.now))
 
@@ -274,9 +302,13 @@ class BrokerModel(DeliveryModel):
                 # Its final status was sent but not stored: it is delivered again, and a final status may be sent again.
                 message.statuses = [status for status in message.statuses if status == 201]
                 there = stored[message.number]
-                is_as_sent = (there.is_tracked, there.expires) == (message.is_tracked, message.expires)
+                is_delayed = there.rank == DELAYED
+                expires = message.due if is_delayed else message.expires
+                is_as_sent = (there.is_tracked, there.expires) == (message.is_tracked, expires)
                 assert is_as_sent or message.was_sent_again, f"{message} is not restored as it was sent"
-                message.is_tracked, message.expires, message.attempts = there.is_tracked, there.expires, there.attempts
+                message.is_tracked, message.attempts = there.is_tracked, there.attempts
+                message.due, message.has_been_due = (there.expires if is_delayed else None), False
+                message.expires = message.expires if is_delayed else there.expires
             elif message.final_status is None:
                 is_promised = store.is_durable and (is_clean or message.statuses == [201])
                 assert not is_promised or message.is_expired(self.now), f"{message} is lost"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alaska.broker.broker import Broker
 from alaska.broker.limits import Limits
 from alaska.interfaces import IStore
-from alaska.message import Message, QueueKind, QueueName
+from alaska.message import DELAYED, PRIORITIES, Message, QueueKind, QueueName, part_of
 from alaska.mlm import commands as mlm
 from tests.broker.fake_router import FakeRouter
 from tests.broker.model_state import Peer, SentMessage
@@ -86,7 +86,8 @@ class DeliveryModel:
         assert message.waits, f"{message} is delivered to {peer.name!r}, but it does not wait"
         assert message.is_restored or not message.is_expired(self.now), f"{message} is delivered, but it has expired"
         assert self._may_take(peer, message), f"{message} is delivered to {peer.name!r}, but is not for it"
-        older = [other for other in self.waiting(message.queue) if other.order < message.order]
+        assert not message.is_delayed(self.now), f"{message} is delivered early"
+        older = [other for other in self.waiting(message.queue) if other.precedes(message)]
         if message.queue.kind is QueueKind.SERVICE:
             # A restored message may be assigned to a client already, while its attempt is being stored.
             older = [other for other in older if other.subject == message.subject and not other.is_restored]
@@ -230,10 +231,13 @@ class DeliveryModel:
         If the store is not durable, those in the broker's memory are included, since they need not be in the store.
         """
         queues = {message.queue for message in self.messages.values()}
-        stored = [message for queue in queues for message in self._content.waiting(queue, 0, EVERYTHING)]
+        parts = [part_of(queue, rank) for queue in queues for rank in (*PRIORITIES, DELAYED)]
+        stored = [message for part in parts for message in self._content.waiting(part, 0, EVERYTHING)]
         if not self.store.is_durable:
             for client in self.broker.clients:
                 stored += client.leases.values()
             for queue in self.broker.queues._queues.values():
-                stored += [message for lane in queue._lanes.values() for message in lane.messages]
+                lanes = [lane for part in queue.parts for lane in part._lanes.values()]
+                stored += [message for lane in lanes for message in lane.messages]
+        stored.sort(key=lambda message: message.position)
         return {int(message.content[0]): message for message in stored}

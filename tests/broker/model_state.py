@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from alaska.message import QueueKind, QueueName
+from alaska.message import NORMAL, QueueKind, QueueName
 from alaska.mlm.patterns import compile_pattern
 
 
@@ -49,7 +49,8 @@ class SentMessage:
     ``sent_as`` is the tracker that its sender gave, which may be an alias of ``tracker``. ``holder`` is the credit
     client that has it in flight, ``statuses`` are those that its sender was sent, and ``final_status`` is the last one.
     A message that was restored after a restart may be assigned to a client before it is sent, since the broker stores
-    the attempt first.
+    the attempt first. ``due`` is when its delay ends; the clock may be set back
+    after that.
     """
 
     number: int
@@ -68,6 +69,17 @@ class SentMessage:
     is_restored: bool = False
     was_sent_again: bool = False
     statuses: list[int] = field(default_factory=list)
+    priority: int = NORMAL
+    due: float | None = None
+    has_been_due: bool = False
+
+    def is_delayed(self, now: float) -> bool:
+        """Return whether it must not be delivered yet."""
+        return self.due is not None and self.due > now and not self.has_been_due
+
+    def precedes(self, other: SentMessage) -> bool:
+        """Return whether it comes before another one of its queue; when a delayed one begins to wait is not known."""
+        return self.due is None and (-self.priority, self.order) < (-other.priority, other.order)
 
     @property
     def waits(self) -> bool:

@@ -35,6 +35,8 @@ SUBJECTS = (b"x1", b"x2", b"y1", b"z")
 PATTERNS = (b"", b"^x", b"1$", b"^y", b"^nobody")
 TRACKERS = (b"", b"t%d", b"t%d", b"broker-%d-1")
 TIMEOUTS = (0, 0, 0, 250, 1500)
+NO_TERMS: mlm.Properties = {}
+TERMS = (*[NO_TERMS] * 3, {"priority": 0}, {"priority": 7}, {"delay": 700}, {"delay": 2000, "priority": 9})
 DEPARTURES = ("close", "vanish", "fall silent", "garble", "open again")
 CHANCES = (*["settle", "write"] * 3, "sleep", "set back", "crash", "restart")
 STATUSES = (200, 200, 200, 299, 300, 399, 400, 404, 502)
@@ -120,8 +122,12 @@ class BrokerMachine(RuleBasedStateMachine):
         subjects=st.lists(st.sampled_from(SUBJECTS), min_size=1, max_size=12),
         trackers=st.sampled_from(TRACKERS),
         timeout=st.sampled_from(TIMEOUTS),
+        terms=st.sampled_from(TERMS),
     )
-    def send(self, pick: int, queue: QueueName, subjects: list[bytes], trackers: bytes, timeout: int) -> None:
+    def send(
+        self, pick: int, queue: QueueName, subjects: list[bytes], trackers: bytes, timeout: int,
+        terms: mlm.Properties = NO_TERMS,
+    ) -> None:  # fmt: skip
         """A client sends requests or mail: without trackers, with its own, or with trackers like the broker's.
 
         Clients with different addresses may use the same trackers.
@@ -130,7 +136,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for subject in subjects:
             number = self.sent[peer.address] if trackers.startswith(b"t") else self.model.count
             self.sent[peer.address] += 1
-            self.model.send(peer, queue, subject, trackers % number if trackers else b"", timeout)
+            self.model.send(peer, queue, subject, trackers % number if trackers else b"", timeout, terms=dict(terms))
 
     def has_leases(self) -> bool:
         """Return whether a client has unconfirmed deliveries."""
@@ -240,7 +246,9 @@ class BrokerMachine(RuleBasedStateMachine):
         model.check_settled()
         for peer in model.connected:
             model.close(peer)
-        while any(peer.is_open for peer in model.peers.values()):
+        while any(peer.is_open for peer in model.peers.values()) or any(
+            each.waits and each.is_delayed(model.now) for each in model.messages.values()
+        ):
             self.pass_time(4)
         for address in (b"a", b"b", b"c"):
             self.model.open(address, 1000)
