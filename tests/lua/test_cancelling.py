@@ -127,5 +127,7 @@ class ForcedTests(CancellingCase):
     def test_not_cancelled(self) -> None:
         """A script that calculates for long is asked about about ten times a second."""
         self.level = 0
+        started = time.monotonic()
         self.output("local till = os.clock() + 0.5 while os.clock() < till do end")
-        self.assertIn(self.questions, range(1, 7))
+        # The script waits for processor time, which may take longer than that.
+        self.assertIn(self.questions, range(1, 2 + round(10 * (time.monotonic() - started))))

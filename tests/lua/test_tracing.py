@@ -134,6 +134,7 @@ class MarkTests(TracingCase):
             message = self.refused(source)
             self.assertIn(text, message)
             self.assertIn("script.lua:1: ", message)
+            self.assertNotIn("[alaska", message)
 
     def test_types(self) -> None:
         """Marks are plain values."""

@@ -15,6 +15,7 @@ from alaska.lua.options import LuaOptions
 from alaska.lua.request import Outcome, Request, Send, SendKind
 from alaska.lua.runner import SETTINGS, ScriptSettings
 from alaska.lua.values import OUTCOMES, REQUESTS, BadValue
+from alaska.system.retry_plan import Backoff, Plan
 
 FRAMES = st.lists(st.binary()).map(tuple)
 SENDS = st.builds(Send, st.sampled_from(SendKind), st.binary(), st.binary(), FRAMES, st.binary())
@@ -22,6 +23,8 @@ NUMBERS = st.integers(0, 2**63)
 HEADERS = st.lists(st.tuples(st.binary(), st.binary())).map(tuple)
 MAYBE = st.none() | NUMBERS
 TIMES = st.floats(allow_nan=False)
+SMALL = st.integers(0, 2**31)
+PLANS = st.none() | st.builds(Plan, st.none() | SMALL, st.none() | st.builds(Backoff, SMALL, SMALL))
 OUTCOMES_WITHOUT_ERROR = st.builds(Outcome, st.lists(SENDS).map(tuple), st.binary(), st.none(), TIMES)
 TEXTS = st.text(max_size=50)
 
@@ -31,8 +34,21 @@ class RoundTripTests(SynchronousTestCase):
 
     @given(
         st.builds(
-            Request, *[st.binary()] * 4, FRAMES, NUMBERS, NUMBERS, st.binary(), TIMES, MAYBE, NUMBERS, NUMBERS, HEADERS
-        )
+            Request,
+            *[st.binary()] * 4,
+            FRAMES,
+            NUMBERS,
+            NUMBERS,
+            st.binary(),
+            TIMES,
+            MAYBE,
+            NUMBERS,
+            NUMBERS,
+            HEADERS,
+            plan=PLANS,
+            snoozes=NUMBERS,
+            position=MAYBE,
+        )  # fmt: skip
     )
     def test_requests(self, request: Request) -> None:
         """Any request is decoded unchanged."""
@@ -107,7 +123,7 @@ class RefusalTests(SynchronousTestCase):
         def octets(kind: str, message: bytes | int = b"x") -> bytes:
             """Return an encoded outcome with an error."""
             failure = (kind, message, None, None, (), None)
-            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0, ()))
+            return msgspec.msgpack.encode(((), b"", failure, 0.0, (), None, 0, (), None, None, b""))
 
         for kind in ("AlaskaError", "SystemExit", "Popen"):
             self.assertRaises(BadValue, OUTCOMES.decode, octets(kind))

@@ -33,11 +33,11 @@ local function encoded(value)
   return format('d%.17g', value)
 end
 
-local function check_value(value, position, call)
+local function check_value(value, position, call, level)
   local text = encoded(value)
   if not text then
     error(format("bad argument #%d to '%s' (a string, a number or a boolean is expected, got %s)", position, call,
-      type(value)), 3)
+      type(value)), level + 1)
   end
   return text
 end
@@ -58,7 +58,7 @@ end
 
 local function set(name, value)
   name = as_text(name, 1, 'name', 'set', LIMIT, 2)
-  value = check_value(value, 2, 'set')
+  value = check_value(value, 2, 'set', 2)
   if takes_mark() then
     sending.mark('', format('%.6f', clock()), 2, name, value)
   end
@@ -73,7 +73,7 @@ local function list_of(attributes)
       error(format("bad argument #2 to 'event' (more than %d attributes)", MAX_ATTRIBUTES), 3)
     end
     list[2 * number - 1] = as_text(name, 2, 'name of an attribute', 'event', LIMIT, 3)
-    list[2 * number] = check_value(value, 2, 'event')
+    list[2 * number] = check_value(value, 2, 'event', 3)
   end
   return list
 end
