@@ -48,7 +48,7 @@ class RoundTripTests(SynchronousTestCase):
             plan=PLANS,
             snoozes=NUMBERS,
             position=MAYBE,
-        )  # fmt: skip
+        )
     )
     def test_requests(self, request: Request) -> None:
         """Any request is decoded unchanged."""
