@@ -43,18 +43,15 @@ class Cancelled:
         self._remove_waiting = remove_waiting
         self._forget = forget
         self._end_id = end_id
-        self._positions: set[int] = set()
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._positions)
+        self.positions: set[int] = set()
+        """Those of the messages; asked for each message that ends, so without a call."""
 
     def __contains__(self, message: Message) -> bool:
-        return message.position in self._positions
+        return message.position in self.positions
 
     def discard(self, message: Message) -> None:
         """Forget a message that has ended."""
-        self._positions.discard(message.position)
+        self.positions.discard(message.position)
 
     def end_waiting(self, message: Message) -> bool:
         """End a message that waits or is delayed, and tell its sender; return False if it is in flight."""
@@ -65,7 +62,7 @@ class Cancelled:
 
     def tell(self, client: Client, lease: Lease, message: Message, is_forced: bool) -> bool:
         """Cancel a message that a client has not confirmed; return whether the client can be told."""
-        self._positions.add(message.position)
+        self.positions.add(message.position)
         if not client.takes_cancel or not isinstance(lease, int):
             return False
         properties: mlm.Properties = {"lease": lease, "cancel": FORCE if is_forced else ASK}

@@ -338,7 +338,7 @@ class Queues:
         self._now = now
         if command.status_code < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
-        elif self.cancelled and message in self.cancelled:
+        elif self.cancelled.positions and message in self.cancelled:
             self.cancelled.end(message)
         elif command.status_code < REFUSED_FROM:
             self._redelivery.returned(message, command, now, client)
@@ -443,7 +443,7 @@ class Queues:
     def _forget(self, message: Message) -> Queue | None:
         """Forget a message that was in flight; return its queue, if that still exists."""
         self._redelivery.unstorable.discard(message.position)
-        if self.cancelled:
+        if self.cancelled.positions:
             self.cancelled.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)

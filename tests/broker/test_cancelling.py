@@ -166,7 +166,7 @@ class CancelTests(MessagesCase):
         self.ask("cancel", tracker="t")
         self.confirm(lease, 200)
         self.assertEqual((self.outcomes(), self.ended()), ([(b"t", 200, b"")], {}))
-        self.assertFalse(self.broker.queues.cancelled)
+        self.assertFalse(self.broker.queues.cancelled.positions)
 
     def test_not_delivered_again(self) -> None:
         """A cancelled request that its worker returns, fails, or loses with its connection ends as cancelled."""
