@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -21,6 +22,7 @@ from alaska.commands.parsing import Parser
 from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import Reactor
+from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
 
 ANSWER_SECONDS = 30.0
@@ -48,6 +50,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
     )
     add_credentials(parser)
+
+
+def choose(
+    prog: str, description: str, epilog: str, commands: Mapping[str, Callable[[list[str], Run], None]],
+    arguments: list[str], run: Run,
+) -> None:  # fmt: skip
+    """Run the command that the first argument names, with the others; an unknown one is an error with a hint."""
+    reader = Parser(prog, description, epilog)
+    reader.usage = f"{prog} COMMAND [-h] ..."
+    command, rest = arguments[:1], arguments[1:]
+    if not command or command[0] not in commands:
+        if command and not command[0].startswith("-"):
+            similar = difflib.get_close_matches(command[0].lower(), commands, 1)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            reader.error(f"expected one of {', '.join(commands)}, found {printable(command[0])}{hint}")
+        reader.parse_args(command)
+        reader.error(f"expected one of {', '.join(commands)}")
+    commands[command[0]](rest, run)
 
 
 def run(parser: Parser, options: argparse.Namespace, talk: Talk) -> NoReturn:

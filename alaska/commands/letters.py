@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Mapping
 
@@ -40,17 +39,7 @@ _SOME = "numbers of dead letters, options that select some, or --all"
 
 def main(arguments: list[str], run: Run = asking.run) -> None:
     """Run the command in the first argument."""
-    reader = Parser("alas letters", _DESCRIPTION, _EPILOG)
-    reader.usage = "alas letters COMMAND [-h] ..."
-    command, rest = arguments[:1], arguments[1:]
-    if not command or command[0] not in COMMANDS:
-        if command and not command[0].startswith("-"):
-            similar = difflib.get_close_matches(command[0].lower(), COMMANDS, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            reader.error(f"expected one of {', '.join(COMMANDS)}, found {printable(command[0])}{hint}")
-        reader.parse_args(command)
-        reader.error(f"expected one of {', '.join(COMMANDS)}")
-    COMMANDS[command[0]](rest, run)
+    asking.choose("alas letters", _DESCRIPTION, _EPILOG, COMMANDS, arguments, run)
 
 
 def show_list(arguments: list[str], run: Run) -> None:

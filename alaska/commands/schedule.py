@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -40,17 +39,7 @@ _HEADER = ("NAME", "STATE", "NEXT", "LAST", "CRON", "ZONE", "SERVICE", "SUBJECT"
 
 def main(arguments: list[str], run: Run = asking.run) -> None:
     """Run the command in the first argument."""
-    reader = Parser("alas schedule", _DESCRIPTION, _EPILOG)
-    reader.usage = "alas schedule COMMAND [-h] ..."
-    command, rest = arguments[:1], arguments[1:]
-    if not command or command[0] not in COMMANDS:
-        if command and not command[0].startswith("-"):
-            similar = difflib.get_close_matches(command[0].lower(), COMMANDS, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            reader.error(f"expected one of {', '.join(COMMANDS)}, found {printable(command[0])}{hint}")
-        reader.parse_args(command)
-        reader.error(f"expected one of {', '.join(COMMANDS)}")
-    COMMANDS[command[0]](rest, run)
+    asking.choose("alas schedule", _DESCRIPTION, _EPILOG, COMMANDS, arguments, run)
 
 
 def show(arguments: list[str], run: Run) -> None:
