@@ -23,7 +23,9 @@ ENTRY = "reader"
 WRITE_SECONDS = 1.0
 """The interval at which positions are written."""
 SEEN_SECONDS = 3600.0
-"""The interval at which the time when a client had the reader is written, if the position does not move."""
+"""The longest interval at which the time when a client had the reader is written, if the position does not move."""
+RETURN_SECONDS = 60.0
+"""A broker that has started waits so long for the clients of readers that have not been seen for a long time."""
 CHECKED_PER_TICK = 1000
 """The number of readers that one tick looks at."""
 
@@ -39,6 +41,7 @@ class DurableReaders:
         self._unchecked: list[DurableReader] = []
         self._checked_at = float("-inf")
         self._now = 0.0
+        self._started: float | None = None
         self.configure(limits)
         for key, value in store.entries(ENTRY).items():
             self._restore(key, value)
@@ -46,6 +49,8 @@ class DurableReaders:
     def configure(self, limits: Limits) -> None:
         """Change the maximum number and age."""
         self._most, self._most_seconds = limits.durable_readers, limits.durable_reader_seconds
+        longest = float("inf") if self._most_seconds is None else self._most_seconds
+        self._seen_seconds, self._return_seconds = min(SEEN_SECONDS, longest / 4), min(RETURN_SECONDS, longest)
 
     def _restore(self, key: bytes, value: bytes) -> None:
         stream, name = _stream_and_name(key)
@@ -105,6 +110,7 @@ class DurableReaders:
     def tick(self, now: float) -> None:
         """Write positions that have moved, and delete readers that nobody has had for a long time."""
         self._now = now
+        self._started = now if self._started is None else self._started
         if not self._unchecked and abs(now - self._checked_at) >= WRITE_SECONDS:
             self._checked_at = now
             self._unchecked = list(self._readers.values())
@@ -112,12 +118,15 @@ class DurableReaders:
         for reader in part:
             if reader.reader is not None:
                 self._check(reader)
-            elif self._most_seconds is not None and now - reader.seen > self._most_seconds:
+            elif self._is_over_age(reader) and abs(now - self._started) >= self._return_seconds:
                 self._expire(reader)
+
+    def _is_over_age(self, reader: DurableReader) -> bool:
+        return self._most_seconds is not None and self._now - reader.seen > self._most_seconds
 
     def _check(self, reader: DurableReader) -> None:
         saved = reader.saved
-        if saved is None or saved.position != reader.position or abs(self._now - saved.seen) >= SEEN_SECONDS:
+        if saved is None or saved.position != reader.position or abs(self._now - saved.seen) >= self._seen_seconds:
             self.save(reader)
 
     def _expire(self, reader: DurableReader) -> None:

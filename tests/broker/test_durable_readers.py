@@ -287,6 +287,50 @@ class StoredTests(DurableTestCase):
         self.crash()
         self.assertEqual(self.read("b"), numbers(1, 9))
 
+    def test_long_outage(self) -> None:
+        """After an outage, a broker waits for the clients of readers before it deletes these."""
+        self.broker.configure(Limits(durable_reader_seconds=TTL))
+        self.open("w", *write(*numbers(10)))
+        self.read("a")
+        self.do("a", confirms(9))
+        self.broker.close()
+        self.write()
+        self.now += 2 * TTL
+        self.crash()
+        self.broker.configure(Limits(durable_reader_seconds=TTL))
+        self.pass_time(1.1)
+        self.assertEqual(self.read("b"), numbers(1, 9))
+        self.do("b", CLOSE)
+        self.pass_time(durable_readers.RETURN_SECONDS)
+        self.assertEqual(len(self.broker.streams.durable), 1)
+
+    def test_nobody_returns(self) -> None:
+        """A reader whose client does not return after an outage is deleted."""
+        self.open("w")
+        self.read("a")
+        self.broker.close()
+        self.write()
+        self.now += 2 * TTL
+        self.crash()
+        self.broker.configure(Limits(durable_reader_seconds=TTL))
+        self.pass_time(1.1)
+        self.assertEqual(len(self.broker.streams.durable), 1)
+        self.pass_time(durable_readers.RETURN_SECONDS)
+        self.assertEqual(len(self.broker.streams.durable), 0)
+
+    def test_quiet_stream(self) -> None:
+        """A reader that a client has is seen in the store, too, although no record arrives."""
+        self.broker.configure(Limits(durable_reader_seconds=TTL))
+        self.open("w")
+        self.read("a")
+        for _ in range(round(TTL)):
+            self.pass_time(1)
+            self.do("a", mlm.ConnectionPing())
+        self.write()
+        self.crash()
+        (reader,) = self.broker.streams.durable
+        self.assertLessEqual(self.now - reader.seen, TTL / 4 + 2)
+
     def test_damaged(self) -> None:
         """An entry that cannot be read is left out."""
         self.durable.set_entry(durable_readers.ENTRY, b"\x01sn", b"no")
