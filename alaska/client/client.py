@@ -55,6 +55,7 @@ from alaska.client.delivery_queue import DeliveryQueue
 from alaska.client.readers import Readers, check_name, encoded_bindings
 from alaska.client.reply_credit import ReplyCredit
 from alaska.client.sending import SendingClient
+from alaska.client.terms import SendTerms
 from alaska.client.trackers import Trackers, new_tracker
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
@@ -67,7 +68,10 @@ from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.replay import ReaderStart
 from alaska.traces.context import TraceContext, add_to
 
-if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    # Programs that record no spans import nothing of OpenTelemetry.
     from alaska.traces.spans import Spans
 
 __all__ = ["Client", "Confirmation", "Delivery", "Progress", "to_octets", "to_text"]
@@ -232,6 +236,7 @@ class Client(SendingClient):
         needs_offer: bool = True,
         trace: TraceContext | None = None,
         progress: Callable[[Progress], None] | None = None,
+        **terms: Unpack[SendTerms],
     ) -> Deferred[Delivery]:
         """Send a request, and wait at most ``timeout`` seconds for the reply: the mail with the request's tracker.
 
@@ -244,13 +249,16 @@ class Client(SendingClient):
         ``tracker`` replaces the generated one, and no other pending request may have it. The request expires after
         ``timeout``, or after ``expiry`` seconds if that is given; 0: never. Without ``needs_offer``, a request for a
         service that nobody offers yet waits as well. ``progress`` is called whenever the script that serves the request
-        tells how far it is.
+        tells how far it is. A request that a later one with its id replaces fails with :exc:`Refused` (204). One that
+        is not kept, since its id is known, ends as the first one does, if the broker tells that, but without a reply.
         """
         check_function(progress, "progress")
         tracker = to_text(to_octets(tracker)) or new_tracker()
         octets = to_octets(service), to_octets(subject), to_octets(tracker)
         expires = to_milliseconds(timeout if expiry is None else expiry)
         command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
+        if terms:
+            self._add_terms(command, terms)
         if self._spans is None:
             return self._ask_with(command, timeout, needs_offer, trace, progress)
         span = self._spans.send(command, trace)

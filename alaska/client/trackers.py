@@ -102,6 +102,9 @@ class Trackers:
         elif confirmation.status >= errors.FAILED:
             refused = errors.Refused(f"no answer: {confirmation.reason}", confirmation.status)
             self._end(tracker)[0].errback(refused)
+        elif confirmation.status == errors.REPLACED:
+            replaced = f"no answer: a later request with its id has replaced it ({confirmation.reason})"
+            self._end(tracker)[0].errback(errors.Refused(replaced, errors.REPLACED))
         elif confirmation.status == errors.SUCCESS:
             self._ending[tracker] = self._fence(), self._mail
 

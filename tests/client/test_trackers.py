@@ -127,6 +127,36 @@ class AskTests(TrackersTestCase):
         self.network.run()
         self.assertEqual(self.failureResultOf(asked, errors.Refused).value.status, errors.NOT_FOUND)
 
+    def test_delay(self) -> None:
+        """A request with a delay is delivered when it is due, and its reply is waited for."""
+        self.offer()
+        asked = self.me.ask("svc", "job", timeout=60, delay=30)
+        self.pass_time(29)
+        self.assertEqual(self.taken, [])
+        self.pass_time(2)
+        self.reply(self.taken[0], b"now")
+        self.assertEqual(self.successResultOf(asked).content, (b"now",))
+
+    def test_replaced(self) -> None:
+        """A request that a later one with its id replaces fails, and that one gets the reply."""
+        first = self.me.ask("svc", "job", id="a", needs_offer=False)
+        second = self.me.ask("svc", "job", id="a", unique_mode="replace", needs_offer=False)
+        self.network.run()
+        self.assertEqual(self.failureResultOf(first, errors.Refused).value.status, errors.REPLACED)
+        self.offer()
+        self.reply(self.taken[0], b"new")
+        self.assertEqual(self.successResultOf(second).content, (b"new",))
+
+    def test_known_id(self) -> None:
+        """A request that is not kept, since its id is known, ends as the first one, without a reply."""
+        self.offer()
+        first, second = (self.me.ask("svc", "job", id="a") for _ in range(2))
+        self.network.run()
+        self.reply(self.taken[0], b"once")
+        self.assertEqual(self.successResultOf(first).content, (b"once",))
+        self.pass_time(1)
+        self.assertEqual((self.successResultOf(second).content, len(self.taken)), ((), 1))
+
     def test_no_such_script(self) -> None:
         """A request fails at once if the worker rejects it."""
         self.offer()
