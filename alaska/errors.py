@@ -28,6 +28,10 @@ NOT_IMPLEMENTED = 501
 INTERNAL_ERROR = 502
 
 
+DRAINING = "the broker takes no new requests: it drains"
+"""The reason with which a broker that drains refuses requests, with 301."""
+
+
 class AlaskaError(Exception):
     """The base class of all errors that Alaska itself raises."""
 

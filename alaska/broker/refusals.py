@@ -70,7 +70,7 @@ class Refusals:
 
     def draining(self, queue: Queue, message: Message) -> Literal[False]:
         """Refuse a request while the broker takes none."""
-        return self._refuse(queue, message, "draining", errors.TOO_LARGE, "the broker takes no new requests: it drains")
+        return self._refuse(queue, message, "draining", errors.TOO_LARGE, errors.DRAINING)
 
     def store_failed(self, queue: Queue, message: Message) -> Literal[False]:
         """Refuse a message while the store cannot be written."""
