@@ -28,7 +28,7 @@ def add_broker(
     contents.administered.append(("/api/v1", served))
     contents.routes += backup_routes("/api/v1", served.backup)
     rules = HTTPRules(service, needs_login=Mechanism.NULL not in settings.mechanisms)
-    contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.may_administer, service.is_in_flight)
+    contents.access = Access(settings.endpoints[0], make_network, rules.may, rules.may_administer, service)
 
 
 class HTTPRules:

@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from alaska import errors
 from alaska.access import AccessRules
+from alaska.admin import requests
 from alaska.admin.families import Filled, one
 from alaska.admin.health import Check
-from alaska.admin.snapshots import Configuration
+from alaska.admin.snapshots import Configuration, Done
+from alaska.admin.text import to_text
 from alaska.authentication import Attempt, Bind, Entry, Mechanism, Verdict
 from alaska.broker import readiness
 from alaska.broker.administration import Administration
@@ -25,7 +28,7 @@ from alaska.broker.in_flight import is_in_flight
 from alaska.broker.limits import Limits
 from alaska.broker.security import Security
 from alaska.daemon.operated import OperatedService
-from alaska.errors import AlaskaError, CannotBind
+from alaska.errors import AlaskaError, CannotBind, OperationFailed
 from alaska.interfaces import INetwork, IRouter, IStore, Reactor
 from alaska.schedules.schedule import Plan
 
@@ -104,6 +107,18 @@ class BrokerService(OperatedService):
         if administration is None or self.broker is None:
             return succeed(False)
         return administration.turns.do(is_in_flight(self.broker.clients, service, tracker))
+
+    def cancel_own(self, address: bytes, service: bytes, tracker: bytes, force: bool) -> Deferred[Done]:
+        """Cancel the requests with a tracker that the client with an address has sent to a service.
+
+        The Deferred fails with OperationFailed if there is none, or the client is not connected to this broker.
+        """
+        administration = self.administration()
+        client = None if self.broker is None else self.broker.clients.by_address(address)
+        if administration is None or client is None:
+            return fail(OperationFailed("there is no broker at present", errors.CONNECTION_REFUSED))
+        which = requests.Cancel(tracker=to_text(tracker), service=to_text(service), force=force)
+        return administration.cancel_own(which, client, client.name)
 
     @property
     def serves(self) -> bool:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from time import time
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from alaska.admin.http.events import EventStreams
 from alaska.admin.http.messages import Messages
 from alaska.admin.http.routes import Route
@@ -31,10 +29,6 @@ class MessagesCase(HTTPCase):
         self.wall = time()
         self.denied: set[tuple[str, str, bytes]] = set()
         super().setUp()
-        limits = Limits(mailbox=QueueLimits(1000), retention=Retention(100))
-        self.broker = BrokerService(
-            self.reactor, lambda: self.network, MemoryStore, [ENDPOINT], limits, wall=lambda: self.wall
-        )
         self.broker.startService()
         self.pass_time(0.2)
         self.messages.start()
@@ -44,20 +38,20 @@ class MessagesCase(HTTPCase):
         def may(user: str, verb: str, name: bytes, _subject: bytes, /) -> bool:
             return (user, verb, name) not in self.denied
 
+        limits = Limits(mailbox=QueueLimits(1000), retention=Retention(100))
+        self.broker = BrokerService(
+            self.reactor, lambda: self.network, MemoryStore, [ENDPOINT], limits, wall=lambda: self.wall
+        )
         self.messages = Messages(
             self.reactor,
             self.make_client,
             "HTTP::1",
             may,
             lambda: self.wall,
-            self.is_in_flight,
+            self.broker,
         )
         self.events = EventStreams(self.reactor, self.make_client, may, lambda: self.wall)
         return [*message_routes(self.messages), *event_routes(self.events)]
-
-    def is_in_flight(self, service: bytes, tracker: bytes) -> Deferred[bool]:
-        """Return whether a worker has a request."""
-        return self.broker.is_in_flight(service, tracker)
 
     def make_client(self, address: str, credit: int | None = 0, **options: Any) -> Client:
         """Return a client that is not connected."""

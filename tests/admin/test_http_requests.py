@@ -317,7 +317,8 @@ class OutcomeTests(RequestsCase):
         """A request that the broker refuses is not remembered."""
         self.broker.drain()
         answer = self.post("/api/v1/services/s/x", "Alaska-Tracker: T")
-        self.assertEqual(answer.status, 507)
+        self.assertEqual((answer.status, answer.json["mlm_status"]), (503, 301))
+        self.assertEqual(answer.headers["retry-after"], "10")
         self.assertEqual(self.get("T").status, 404)
 
     def test_names(self) -> None:

@@ -16,6 +16,8 @@ from alaska.traces.context import TRACEPARENT, TRACESTATE, TraceContext, read
 
 LONGEST_TIMEOUT = 4_000_000.0
 MOST_FRAMES = 1000
+DRAINING_SECONDS = b"10"
+"""After how many seconds to try again a broker that drains: another one may take its place."""
 _LENGTHS = re.compile(rb"[0-9]{1,12}(?: ?, ?[0-9]{1,12})*")
 _TIMEOUT = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,9})?")
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -28,6 +30,9 @@ STATUSES: Mapping[int, int] = {
     errors.RESOURCE_LOCKED: 409,
     errors.ACCESS_REFUSED: 403,
     errors.NOT_FOUND: 404,
+    errors.REJECTED: 422,
+    errors.CANCELLED: 410,
+    errors.REPLACED: 410,
     errors.COMMAND_INVALID: 400,
     errors.NOT_IMPLEMENTED: 501,
     errors.INTERNAL_ERROR: 502,
@@ -41,13 +46,20 @@ def refused(error: AlaskaError) -> HTTPRefused:
         return error
     if isinstance(error, errors.BacklogFull | errors.NotConnected):
         return HTTPRefused(503, str(error), headers={b"Retry-After": b"1"})
+    if error.status == errors.TOO_LARGE and str(error).endswith(errors.DRAINING):
+        return HTTPRefused(503, str(error), mlm_status=error.status, headers={b"Retry-After": DRAINING_SECONDS})
     status = 400 if isinstance(error, errors.ValueTooLong) else STATUSES.get(error.status, 502)
     return HTTPRefused(status, str(error), mlm_status=error.status)
 
 
-def reply(delivery: Delivery) -> Answer:
-    """Return the answer for the reply to a request; without a reply it has no content."""
+def reply(delivery: Delivery, first: int | None = None) -> Answer:
+    """Return the answer for the reply to a request; without a reply it has no content.
+
+    ``first`` is the position of the message whose end this is, if the request itself was not kept.
+    """
     headers = {b"Alaska-Tracker": quoted(delivery.tracker_octets)}
+    if first is not None:
+        headers[b"Alaska-Duplicate"] = b"%d" % first
     for name, value in delivery.headers.items():
         octets = name.encode("utf-8", "surrogateescape")
         if _TOKEN.fullmatch(octets):

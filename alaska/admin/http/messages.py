@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.admin.http.answers import Answer, in_json
 from alaska.admin.http.message_fields import frames, options_of, refused, subject_of, timeout, tracker_of
-from alaska.admin.http.requests import STORED_SECONDS, Accepted, IsInFlight, Requests, silent
+from alaska.admin.http.message_terms import terms_of
+from alaska.admin.http.requests import STORED_SECONDS, Accepted, Broker, Requests, silent
 from alaska.admin.http.routes import Asked
 from alaska.admin.http.users import User
 from alaska.admin.text import to_text
@@ -56,7 +57,7 @@ class Messages:
         address: str,
         may: May,
         wall: Callable[[], float],
-        is_in_flight: IsInFlight | None = None,
+        broker: Broker | None = None,
     ) -> None:
         self._reactor = reactor
         self._may = may
@@ -66,7 +67,7 @@ class Messages:
         self._retry: IDelayedCall | None = None
         self._is_stopped = False
         self._started = 0.0
-        self.requests = Requests(reactor, self, wall, is_in_flight)
+        self.requests = Requests(reactor, self, wall, broker)
         self._sender = self._make_sender()
         self.asker = self._make_asker()
 
@@ -124,10 +125,10 @@ class Messages:
     async def _mail(self, asked: Asked) -> Answer:
         box, subject = asked.names["box"], subject_of(asked)
         tracker = self.begin(asked, "send", box, b"")
-        content, expiry, options = frames(asked), timeout(asked), options_of(asked)
+        content, expiry, options, terms = frames(asked), timeout(asked), options_of(asked), terms_of(asked)
         confirmed = self._mails[tracker] = Deferred()
         try:
-            self._sender.send_to(box, subject, *content, tracker=tracker, timeout=expiry, **options)
+            self._sender.send_to(box, subject, *content, tracker=tracker, timeout=expiry, **options, **terms)
             confirmation = await confirmed.addTimeout(STORED_SECONDS, self._reactor)
         except DeferredTimeout:
             raise silent() from None
@@ -137,7 +138,9 @@ class Messages:
             self._mails.pop(tracker, None)
         if confirmation.status >= errors.FAILED:
             raise refused(errors.Refused(confirmation.reason, confirmation.status))
-        return in_json(Accepted(to_text(to_octets(tracker))), 202)
+        is_second = confirmation.status == errors.KNOWN_ID
+        accepted = Accepted(to_text(to_octets(tracker)), duplicate=is_second, position=confirmation.position)
+        return in_json(accepted, 202)
 
     async def _publish(self, asked: Asked) -> Answer:
         stream = asked.names["stream"]

@@ -36,7 +36,11 @@ class Outcome:
     service: bytes
     subject: bytes
     sent: float
+    due: float = 0.0
+    """The time of the wall clock before which it is not delivered."""
     offers: int | None = None
+    first: int | None = None
+    """The position of the message with its id that the broker had before: this one is not kept, and ends as that."""
     is_stored: bool = False
     """Whether the broker has confirmed that it has the request."""
     ended: float | None = None

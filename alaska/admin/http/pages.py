@@ -19,7 +19,7 @@ from alaska.admin.http.health import HealthPages
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
 from alaska.admin.http.operations import operation_routes
-from alaska.admin.http.requests import IsInFlight
+from alaska.admin.http.requests import Broker
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
 from alaska.admin.loop_lag import LoopLag
@@ -44,14 +44,14 @@ ROLE = "alaska.http"
 class Access:
     """How the pages reach the broker of this process: its endpoint, the network, and the access rules.
 
-    ``is_in_flight`` is that of :class:`alaska.admin.http.requests.Requests`.
+    ``broker`` is that of :class:`alaska.admin.http.requests.Requests`.
     """
 
     endpoint: str
     make_network: Callable[[], INetwork]
     may: May
     may_administer: MayAdminister = everybody_may
-    is_in_flight: IsInFlight | None = None
+    broker: Broker | None = None
 
 
 @dataclass
@@ -139,9 +139,7 @@ class _Gateway:
         self._access = access
         self._spans = spans
         self._network = access.make_network()
-        self.messages = Messages(
-            parts.reactor, self._make_client, address_of(ROLE), access.may, time, access.is_in_flight
-        )
+        self.messages = Messages(parts.reactor, self._make_client, address_of(ROLE), access.may, time, access.broker)
         self.events = EventStreams(parts.reactor, self._make_client, access.may, time)
 
     def _make_client(self, address: str, credit: int = 0, **callbacks: Any) -> Client:  # noqa: ANN401  # those of Client

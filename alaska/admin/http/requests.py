@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 from urllib.parse import quote
 
 import msgspec
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 
 from alaska import errors
 from alaska.admin.http.answers import Answer, in_json, quoted, shown
 from alaska.admin.http.message_fields import frames, options_of, refused, reply, timeout
+from alaska.admin.http.message_terms import seconds_until_due, terms_of
 from alaska.admin.http.outcomes import Outcome, Outcomes
 from alaska.admin.http.routes import Asked
+from alaska.admin.snapshots import Done
 from alaska.admin.text import to_text
 from alaska.client import Client, Confirmation, to_octets
 from alaska.errors import AlaskaError, HTTPRefused
@@ -25,38 +27,64 @@ STORED_SECONDS = 10.0
 """How long the broker may take to confirm that it has a message."""
 LONGEST_WAIT = 600.0
 PENDING_SECONDS = 7 * 86_400.0
-"""How long a request that does not end is remembered."""
+"""How long a request that does not end is remembered, from when it is due."""
+LONGEST_DELAY = 366 * 86_400.0
+"""The longest delay that is added to this."""
+TOLD_SECONDS = 1.0
+"""How long the news may take that a request is cancelled."""
 PATH = "/api/v1/requests"
 _OFFERS = re.compile(r"offers=([0-9]{1,9})")
 
-IsInFlight: TypeAlias = "Callable[[bytes, bytes], Deferred[bool]]"
-"""Returns whether a worker has the request with a tracker for a service."""
+State: TypeAlias = Literal["delayed", "waiting", "running", "done", "failed", "cancelled", "replaced"]
+_FAILED: Mapping[int, State] = {errors.CANCELLED: "cancelled", errors.REPLACED: "replaced"}
+"""The states of requests that have ended with these statuses; others have failed."""
+
+
+class Broker(Protocol):
+    """What the pages ask of the broker of their process besides messages."""
+
+    def is_in_flight(self, service: bytes, tracker: bytes) -> Deferred[bool]:
+        """Return whether a worker has the request with a tracker for a service."""
+
+    def cancel_own(self, address: bytes, service: bytes, tracker: bytes, force: bool) -> Deferred[Done]:
+        """Cancel the requests with a tracker that the client with an address has sent to a service.
+
+        The Deferred fails with OperationFailed if there is none, or the client is not connected.
+        """
 
 
 class Accepted(msgspec.Struct, omit_defaults=True):
     """The broker has the message. ``offers`` is how many workers offer the service of a request at present.
 
+    ``duplicate``: this one is not kept, since the broker has had a message with its id, whose number is ``position``.
     The log of the worker names the tracker, and a script sees it.
     """
 
     tracker: str = ""
     offers: int | None = None
+    duplicate: bool = False
+    position: int | None = None
 
 
 class Progress(msgspec.Struct, omit_defaults=True):
     """How far a request is. Times are in seconds since 1970.
 
     ``done``: its script has ended; ``reply_octets`` is the size of the reply, 0 if it has none, and null if it was
-    dropped to save memory. ``failed``: ``mlm_status`` and ``reason`` say why. ``offers`` is how many workers offered
-    the service when the broker got the request. ``progress``, from 0 to 1, is what its script has told last.
+    dropped to save memory. ``failed``, ``cancelled`` and ``replaced`` (by a later one with its id): ``mlm_status`` and
+    ``reason`` say why. ``delayed``: its time, ``due``, has not come. ``duplicate``: it is not kept, since the broker
+    has had a message with its id, whose number is ``position``, and ends as that does. ``offers`` is how many workers
+    offered the service when the broker got the request. ``progress``, from 0 to 1, is what its script has told last.
     """
 
     tracker: str
     service: str
     subject: str
-    state: Literal["waiting", "running", "done", "failed"]
+    state: State
     sent: float
+    due: float | None = None
     offers: int | None = None
+    duplicate: bool = False
+    position: int | None = None
     ended: float | None = None
     reply_octets: int | None = None
     mlm_status: int | None = None
@@ -77,14 +105,17 @@ class Gateway(Protocol):
 
 
 class Requests:
-    """Answers about requests. ``is_in_flight`` says whether a worker has one; without it, this is not known."""
+    """Answers about requests. ``broker`` says whether a worker has one; without it, this is not known."""
 
     def __init__(
-        self, reactor: Reactor, gateway: Gateway, wall: Callable[[], float], is_in_flight: IsInFlight | None = None
+        self, reactor: Reactor, gateway: Gateway, wall: Callable[[], float], broker: Broker | None = None
     ) -> None:
         self._reactor = reactor
         self._gateway = gateway
-        self._is_in_flight = is_in_flight
+        self._wall = wall
+        self._broker = broker
+        # The broker lets a client search for one message at a time.
+        self._cancelling = DeferredLock()
         self.outcomes = Outcomes(reactor.seconds, wall)
 
     def confirmed(self, confirmation: Confirmation) -> None:
@@ -92,6 +123,8 @@ class Requests:
         outcome = self.outcomes.pending(confirmation.tracker)
         if outcome is None or outcome.is_stored or confirmation.status >= errors.FAILED:
             return
+        if confirmation.status == errors.KNOWN_ID:
+            outcome.first = confirmation.position
         offers = _OFFERS.fullmatch(confirmation.reason)
         outcome.offers = int(offers[1]) if offers else None
         outcome.is_stored = True
@@ -111,22 +144,29 @@ class Requests:
         """Answer with the reply to a request, as if its sender had waited for it."""
         return ensureDeferred(self._reply(asked))
 
+    def cancel(self, asked: Asked) -> Deferred[Answer]:
+        """Cancel a request; answer how far it is then."""
+        return ensureDeferred(self._cancel(asked))
+
     async def _send(self, asked: Asked) -> Answer:
         service, subject = asked.names["service"], asked.names["subject"]
         tracker = self._gateway.begin(asked, "ask", service, subject)
-        content, expiry, options = frames(asked), timeout(asked), options_of(asked)
+        content, expiry, options, terms = frames(asked), timeout(asked), options_of(asked), terms_of(asked)
+        delay = seconds_until_due(terms, self._wall())
         outcome = self.outcomes.begin(asked.user.name, tracker, service, subject)
+        outcome.due = outcome.sent + delay if delay else 0.0
         try:
             asking = self._gateway.asker.ask(
                 service,
                 subject,
                 *content,
-                timeout=PENDING_SECONDS,
+                timeout=PENDING_SECONDS + min(delay, LONGEST_DELAY),
                 tracker=tracker,
                 expiry=expiry,
                 needs_offer=False,
                 progress=outcome.take_progress,
                 **options,
+                **terms,
             )
         except AlaskaError as error:
             self.outcomes.forget(outcome)
@@ -166,34 +206,70 @@ class Requests:
             return _accepted(outcome)
         if outcome.reply is None:
             raise HTTPRefused(410, "the reply was dropped, since there was no room for it")
-        return reply(outcome.reply)
+        return reply(outcome.reply, outcome.first)
 
-    async def _known(self, asked: Asked) -> Outcome:
-        """Return the request of the user with the tracker in the path, after the wait that is asked for."""
+    def _find(self, asked: Asked) -> Outcome:
+        """Return the request of the user with the tracker in the path."""
         outcome = self.outcomes.find(asked.user.name, _text_of(asked.names["tracker"]))
         if outcome is None:
             raise HTTPRefused(404, "no request with this tracker is known, or not any more")
+        return outcome
+
+    async def _known(self, asked: Asked) -> Outcome:
+        """Return the request of the user with the tracker in the path, after the wait that is asked for."""
+        outcome = self._find(asked)
         await self._wait(outcome, float(asked.arguments.get("wait") or 0))
         return outcome
 
     async def _reply(self, asked: Asked) -> Answer:
         return self._answer(await self._known(asked))
 
+    async def _cancel(self, asked: Asked) -> Answer:
+        outcome = self._find(asked)
+        _check_pending(outcome)
+        if self._broker is None:
+            raise HTTPRefused(501, "requests cannot be cancelled here")
+        address, tracker = to_octets(self._gateway.asker.address), to_octets(outcome.tracker)
+        force = asked.arguments.get("force") == "1"
+        async with self._cancelling:
+            _check_pending(outcome)
+            try:
+                await self._broker.cancel_own(address, outcome.service, tracker, force)
+                is_running = await self._broker.is_in_flight(outcome.service, tracker)
+            except AlaskaError as error:
+                # It may have ended meanwhile.
+                _check_pending(outcome)
+                raise refused(error) from None
+        if not is_running:
+            # The broker has told that it is cancelled, but on another way.
+            await self._wait(outcome, TOLD_SECONDS)
+        return await self._progress(asked)
+
+    async def _state_of(self, outcome: Outcome) -> State:
+        """Return the state of a request, which may end meanwhile."""
+        is_running = False
+        if outcome.ended is None and self._broker is not None:
+            is_running = await self._broker.is_in_flight(outcome.service, to_octets(outcome.tracker))
+        if outcome.ended is not None:
+            return "done" if outcome.error is None else _FAILED.get(outcome.error.status, "failed")
+        if is_running:
+            return "running"
+        return "delayed" if outcome.due > self._wall() else "waiting"
+
     async def _progress(self, asked: Asked) -> Answer:
         outcome = await self._known(asked)
-        is_running = False
-        if outcome.ended is None and self._is_in_flight is not None:
-            is_running = await self._is_in_flight(outcome.service, to_octets(outcome.tracker))
-        # It may have ended meanwhile.
+        state = await self._state_of(outcome)
         error = outcome.error
-        ended: Literal["done", "failed"] = "done" if error is None else "failed"
         return in_json(
             Progress(
                 tracker=to_text(to_octets(outcome.tracker)),
                 service=to_text(outcome.service),
                 subject=to_text(outcome.subject),
-                state=ended if outcome.ended is not None else "running" if is_running else "waiting",
+                state=state,
                 sent=outcome.sent,
+                due=outcome.due or None,
+                duplicate=outcome.first is not None,
+                position=outcome.first,
                 offers=outcome.offers,
                 ended=outcome.ended,
                 reply_octets=None if outcome.reply is None else outcome.reply_octets,
@@ -209,11 +285,17 @@ def _text_of(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
+def _check_pending(outcome: Outcome) -> None:
+    if outcome.ended is not None:
+        raise HTTPRefused(409, "the request has ended")
+
+
 def _accepted(outcome: Outcome) -> Answer:
     tracker = to_octets(outcome.tracker)
     location = f"{PATH}/{quote(tracker, safe='')}".encode()
     headers = {b"Location": location, b"Alaska-Tracker": quoted(tracker)}
-    return in_json(Accepted(to_text(tracker), outcome.offers), 202, headers)
+    accepted = Accepted(to_text(tracker), outcome.offers, outcome.first is not None, outcome.first)
+    return in_json(accepted, 202, headers)
 
 
 def silent() -> HTTPRefused:

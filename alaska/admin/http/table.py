@@ -10,6 +10,7 @@ from alaska.admin.http.answers import EVENTS, OCTETS, TEXT, Answer
 from alaska.admin.http.events import MOST_POSITION, NOW, START, EventStreams, read_position
 from alaska.admin.http.health import Health, HealthPages
 from alaska.admin.http.login import Credentials, Login, Session
+from alaska.admin.http.message_terms import MAIL_TERMS, REQUEST_TERMS
 from alaska.admin.http.messages import Messages
 from alaska.admin.http.openapi import document
 from alaska.admin.http.requests import LONGEST_WAIT, PATH, Accepted, Progress
@@ -19,15 +20,18 @@ from alaska.mlm import commands as mlm
 
 API = "/api/v1"
 _TEXT, _OCTETS, _EVENTS = TEXT.decode(), OCTETS.decode(), EVENTS.decode()
-_MESSAGE_HEADERS = (
+_TRACKED_HEADERS = (
     Header("Alaska-Tracker", "The tracker of the message; without it, one is chosen."),
     Header("Alaska-Timeout", "Seconds after which the message expires if it is not delivered; 0: never."),
+)
+_MESSAGE_HEADERS = (
     Header("Alaska-Frame-Lengths", "Numbers separated by commas: the lengths of the frames in the body."),
     Header("Alaska-Header-NAME", "The header NAME of the message, in lower case."),
     Header("traceparent", "The trace that the message belongs to (W3C Trace Context)."),
     Header("tracestate", "What tracing systems add to the trace."),
 )
 _WAIT = seconds("wait", LONGEST_WAIT, "How many seconds to wait for the end of the request.")
+_FORCE = word("force", ("0", "1"), "1: if a script runs, it is ended.", "0")
 _SUBJECT = text("subject", "The subject of the message.")
 
 
@@ -86,15 +90,15 @@ def message_routes(messages: Messages) -> list[Route]:
         "Send a request to a service.",
         {
             200: ("The reply, with `wait`.", _OCTETS),
-            202: ("The broker has the request, and it has not ended within `wait`.", Accepted),
+            202: ("The broker has the request, or one with its id, and it has not ended within `wait`.", Accepted),
             204: ("The request has ended without a reply, with `wait`.", None),
         },
         _OCTETS,
         (_WAIT,),
-        _MESSAGE_HEADERS,
+        (*_TRACKED_HEADERS, *REQUEST_TERMS, *_MESSAGE_HEADERS),
     )
     box, stream = f"{API}/mailboxes/{{box}}", f"{API}/streams/{{stream}}"
-    headers, rest = _MESSAGE_HEADERS, _MESSAGE_HEADERS[2:]
+    headers = *_TRACKED_HEADERS, *MAIL_TERMS, *_MESSAGE_HEADERS
     return [
         request,
         *tracked_routes(messages),
@@ -103,7 +107,7 @@ def message_routes(messages: Messages) -> list[Route]:
         ),
         Route(
             "POST", stream, messages.publish, Role.SEND, "Send a message to a stream.", {202: accepted}, _OCTETS,
-            (_SUBJECT,), rest,
+            (_SUBJECT,), _MESSAGE_HEADERS,
         ),
     ]  # fmt: skip
 
@@ -114,10 +118,15 @@ def tracked_routes(messages: Messages) -> list[Route]:
     pending = ("The request has not ended.", Accepted)
     replies = {200: ("The reply.", _OCTETS), 202: pending, 204: ("The request has ended without a reply.", None)}
     doc = "How far a request of the user is."
+    cancelled = {200: ("How far the request is now: `cancelled`, or `running` until its script ends.", Progress)}
     return [
         Route("GET", one, requests.progress, Role.SEND, doc, ok(Progress), None, (_WAIT,)),
+        Route(
+            "DELETE", one, requests.cancel, Role.SEND, "Cancel a request that has not ended.", cancelled, None,
+            (_WAIT, _FORCE),
+        ),
         Route("GET", f"{one}/reply", requests.reply, Role.SEND, "The reply to a request.", replies, None, (_WAIT,)),
-    ]
+    ]  # fmt: skip
 
 
 def event_routes(events: EventStreams) -> list[Route]:
