@@ -76,7 +76,7 @@ class Admission:
         has_no_consumer = queue is None or queue.consumers.is_empty
         return is_admitted and self._room.admits(name, 0, octets, queues if has_no_consumer else 0)
 
-    def accept(self, queue: Queue, message: Message) -> bool:
+    def accept(self, queue: Queue, message: Message) -> bool:  # noqa: PLR0911  # another method would be a call more
         """Deliver a new message or let it wait; if there is no room for it, refuse it and return False."""
         most = self._most_octets
         if most is not None and message.size > most:
@@ -85,41 +85,46 @@ class Admission:
             return self._refusals.store_failed(queue, message)
         is_admitted = len(self._table) <= self._room.most_queues or self._admits_new(queue)
         rank = message.rank
-        is_delayed = rank == DELAYED
-        part: Part = queue if rank == NORMAL or is_delayed else queue.part(rank)
-        consumer = None if is_delayed else part.consumer_for(message)
-        ends_at_once = (
-            consumer is not None
-            and consumer.credit is None
-            and not self._is_shared
-            and not (self._is_durable and self._is_held_back(consumer, message))
-        )
-        if not is_admitted and not ends_at_once:
+        if rank == DELAYED:
+            return self._delay(queue, message) if is_admitted else self._refusals.no_room(queue, message)
+        part: Part = queue if rank == NORMAL else queue.part(rank)
+        consumer = part.consumer_for(message)
+        if consumer is not None and consumer.credit is None and self._ends_at_once(consumer, message):
+            return self._deliver_to_plain(queue, consumer, message, is_admitted)
+        if not is_admitted:
             part.forget(message)
             return self._refusals.no_room(queue, message)
         if consumer is None:
-            return self._delay(queue, message) if is_delayed else self._enqueue(queue, part, message)
+            return self._enqueue(queue, part, message)
         queue.measures.immediate += 1
         queue.measures.immediate_octets += message.size
-        if ends_at_once:
-            # It is finished as soon as it is sent: nothing to store, and no 201, which would promise durability.
-            if not self._is_durable:
-                self._store_or_confirm(message, is_needed=False)
-            if self._is_durable and message.origin == REPLAYED:
-                # It was stored as a dead letter, which is deleted now.
-                self._store.keep(message, None)
-                self._deliveries.deliver(consumer, message)
-            else:
-                self._deliveries.deliver_unstored(consumer, message)
-            if consumer.is_disconnected:
-                self._room.octets += message.size
-                if not is_admitted and self._remove_waiting(message):
-                    self._store.forget(message)
-                    return self._refusals.no_room(queue, message)
-                self._dispatch(queue, message.moved_at)
-        else:
-            self._store_or_confirm(message, self._is_durable)
+        self._store_or_confirm(message, self._is_durable)
+        self._deliveries.deliver(consumer, message)
+        return True
+
+    def _ends_at_once(self, consumer: Client, message: Message) -> bool:
+        """Return whether a message for a plain client is finished as soon as it is sent."""
+        return not self._is_shared and not (self._is_durable and self._is_held_back(consumer, message))
+
+    def _deliver_to_plain(self, queue: Queue, consumer: Client, message: Message, is_admitted: bool) -> bool:
+        """Deliver a message that is finished as soon as it is sent; return False if that fails and there is no room."""
+        queue.measures.immediate += 1
+        queue.measures.immediate_octets += message.size
+        # There is nothing to store, and no 201, which would promise durability.
+        if not self._is_durable:
+            self._store_or_confirm(message, is_needed=False)
+        if self._is_durable and message.origin == REPLAYED:
+            # It was stored as a dead letter, which is deleted now.
+            self._store.keep(message, None)
             self._deliveries.deliver(consumer, message)
+        else:
+            self._deliveries.deliver_unstored(consumer, message)
+        if consumer.is_disconnected:
+            self._room.octets += message.size
+            if not is_admitted and self._remove_waiting(message):
+                self._store.forget(message)
+                return self._refusals.no_room(queue, message)
+            self._dispatch(queue, message.moved_at)
         return True
 
     def _delay(self, queue: Queue, message: Message) -> bool:

@@ -139,11 +139,12 @@ class Batches:
 
     def _execute_waiting(self, client: Client, clock: Clock, end: float, enough: int) -> None:
         waiting = self._waiting[client]
+        execute, all_waiting, commands = self._execute, self._waiting, waiting.commands
         while True:
             self._origin = waiting.origin
-            while waiting.commands:
-                self._execute(client, waiting.commands.popleft())
-                if client not in self._waiting or clock() >= end:
+            while commands:
+                execute(client, commands.popleft())
+                if client not in all_waiting or clock() >= end:
                     return
             if not waiting.messages:
                 self.remove(client)
@@ -153,7 +154,7 @@ class Batches:
             frames, waiting.origin = waiting.messages.popleft()
             waiting.octets -= sum(map(len, frames)) + MESSAGE_OCTETS
             try:
-                waiting.commands.extend(_decode(client, frames))
+                commands.extend(_decode(client, frames))
             except ProtocolError as error:
                 self._end(client, error)
                 return

@@ -170,7 +170,10 @@ class Broker:
             self.sessions.end_for_invalid(client, command, self._now)
             return
         try:
-            if client.held_until is not None and not isinstance(command, mlm.Credit | mlm.ConnectionClose):
+            if client.held_until is None:
+                method(client, command)
+                return
+            if not isinstance(command, mlm.Credit | mlm.ConnectionClose):
                 # The C broker delivers it at OPEN, so it must come before the effects of this command.
                 self.sessions.release_mail(client, self._now)
             method(client, command)

@@ -180,13 +180,13 @@ class Client:
         possible. For a credit client, sending in a batch is enough: what is not confirmed is redelivered.
         """
         flow = self.flow
-        octets = 0
+        octets = REPLY_OCTETS
         if type(command) is Confirm:
-            octets = len(command.tracker) + len(command.status_reason)
+            octets += len(command.tracker) + len(command.status_reason)
             if command.properties:
                 octets += octets_of(command.properties)
-        flow.octets_since_proof += octets + REPLY_OCTETS
-        if flow.is_stalled and not flow.admits_reply(octets):
+        flow.octets_since_proof += octets
+        if flow.is_stalled and not flow.admits_reply(octets - REPLY_OCTETS):
             self.is_disconnected = self.ignores_replies = True
         elif flow.octets_since_proof >= PROOF_OCTETS:
             self._send_with_proof(command)

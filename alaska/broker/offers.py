@@ -69,21 +69,28 @@ class Offers:
     def next_of(self, lane: Hashable, tracker: bytes) -> Client | None:
         """See :class:`alaska.broker.consumers.Consumers`; clients that have this tracker in flight come last."""
         best: tuple[bool, int, Client, OrderedDict[Client, int]] | None = None
-        for pattern in cast("Matches", lane):
+        patterns = cast("Matches", lane)
+        is_only = len(patterns) == 1
+        for pattern in patterns:
             offers = self._offers[pattern.source]
             for client in offers:
-                if client.is_ready:
-                    is_second = tracker in client.leases
-                    turn = offers[client]
-                    if best is None or (is_second, turn) < best[:2]:
-                        best = is_second, turn, client, offers
-                    if not is_second:
-                        break
+                if not client.is_ready:
+                    continue
+                is_second = tracker in client.leases
+                if is_only and not is_second:
+                    # The usual case: the first one is the best.
+                    self._turn = offers[client] = self._turn + 1
+                    offers.move_to_end(client)
+                    return client
+                turn = offers[client]
+                if best is None or (is_second, turn) < best[:2]:
+                    best = is_second, turn, client, offers
+                if not is_second:
+                    break
         if best is None:
             return None
         _, _, client, offers = best
-        self._turn += 1
-        offers[client] = self._turn
+        self._turn = offers[client] = self._turn + 1
         offers.move_to_end(client)
         return client
 

@@ -69,6 +69,7 @@ class Queues:
         self.is_draining = False
         """Whether new requests are refused, except those of scripts that run."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
+        self._resolve = self._deliveries.aliases.resolve
         self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish, self._end_delays)
         callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
         self.measures = Measures()
@@ -106,6 +107,8 @@ class Queues:
             store, self._queues, self._room, counters, self._deliveries.attempts, self._delays, self.cancelled,
             self._dead_lettering, self._forget, self._dispatch,
         )  # fmt: skip
+        # Both are asked for each message that ends.
+        self._unstorable, self._cancelled_positions = self._redelivery.unstorable, self.cancelled.positions
         store.on_refused(self._store_refused)
         self._queues.age(limits.ageing)
         self._queues.restore()
@@ -246,7 +249,7 @@ class Queues:
         tracker, timeout = command.tracker, command.timeout
         is_tracked = bool(tracker) and not sender.is_plain
         expires = now + timeout / 1000 if timeout else None
-        resolved = self._deliveries.aliases.resolve(tracker)
+        resolved = self._resolve(tracker)
         message = Message(
             self._position, queue.name, sender.address, command.subject, resolved, command.content,
             is_tracked, sender.origin, expires, 0, b"", int((now + self._wall_offset) * 1000), command.properties,
@@ -330,20 +333,21 @@ class Queues:
     def confirm(self, client: Client, command: mlm.Confirm, now: float) -> bool:
         """Carry out a client's confirmation; return False if there is no such unconfirmed delivery."""
         lease = to_number(command.properties.get("lease")) if client.has_properties else command.tracker
-        if command.status_code == errors.PROGRESS and client.takes_progress:
+        status = command.status_code
+        if status == errors.PROGRESS and client.takes_progress:
             return self._confirmations.take_progress(client, lease, command.status_reason, now)
         message = None if lease is None else client.settle(lease)
         if message is None:
             return False
         self._now = now
-        if command.status_code < errors.FAILED:
+        if status < errors.FAILED:
             self.finish(message, errors.SUCCESS, command.status_reason, command.properties.get("error"))
         elif self.cancelled.positions and message in self.cancelled:
             self.cancelled.end(message)
-        elif command.status_code < REFUSED_FROM:
+        elif status < REFUSED_FROM:
             self._redelivery.returned(message, command, now, client)
         else:
-            status, error = command.status_code, command.properties.get("error")
+            error = command.properties.get("error")
             self._dead_lettering.end(message, cause_of(status), status, command.status_reason, now, client, error)
         if self._set_aside:
             self._dispatch_set_aside([lease], now)
@@ -442,9 +446,10 @@ class Queues:
 
     def _forget(self, message: Message) -> Queue | None:
         """Forget a message that was in flight; return its queue, if that still exists."""
-        self._redelivery.unstorable.discard(message.position)
-        if self.cancelled.positions:
-            self.cancelled.discard(message)
+        if self._unstorable:
+            self._unstorable.discard(message.position)
+        if self._cancelled_positions:
+            self._cancelled_positions.discard(message.position)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
             if not queue.depth:

@@ -383,7 +383,7 @@ class Client(SendingClient):
         """
         if not isinstance(delivery, Delivery):
             raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
-        if self._readers and status < errors.FAILED:
+        if self._readers.is_manual and status < errors.FAILED:
             self._readers.confirm(delivery)
         self._confirm(delivery, status, reason, None if delay is None else Again(to_delay(delay), bool(spent)))
 
@@ -445,7 +445,7 @@ class Client(SendingClient):
             if self._trackers.take_reply(delivery):
                 return
         self._deliver(delivery)
-        if self._readers and not self._has_queue:
+        if self._readers.is_manual and not self._has_queue:
             self._readers.processed(delivery)
 
     def confirmed(self, command: mlm.Confirm) -> None:

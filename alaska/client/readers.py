@@ -24,43 +24,41 @@ CONFIRM_RECORDS = 500
 
 
 class Readers:
-    """Confirms the records of streams that are read with a name; false if there is none."""
+    """Confirms the records of streams that are read with a name."""
 
     _log = Logger()
 
     def __init__(self, machine: ClientMachine, reactor: IReactorTime) -> None:
         self._machine = machine
         self._reactor = reactor
-        self._is_manual: dict[bytes, bool] = {}
+        self.is_manual: dict[bytes, bool] = {}
+        """The streams that are read, and whether the program confirms; asked for each delivery, so without a call."""
         self._due: IDelayedCall | None = None
         self._count = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._is_manual)
-
     def add(self, stream: bytes, *, is_manual: bool) -> None:
         """Add the reader of a stream; with ``is_manual`` only :meth:`confirm` confirms its records."""
-        self._is_manual[stream] = is_manual
+        self.is_manual[stream] = is_manual
 
     def remove(self, stream: bytes) -> None:
         """Confirm what was processed, since the reader of a stream is about to be cancelled."""
         self.confirm_now()
-        self._is_manual.pop(stream, None)
+        self.is_manual.pop(stream, None)
 
     def taken_over(self, command: mlm.Confirm) -> None:
         """Forget a reader that another client has now."""
         stream, name = (to_octets(command.properties.get(key, b"")) for key in ("stream", "name"))
-        self._is_manual.pop(stream, None)
+        self.is_manual.pop(stream, None)
         self._machine.setups.taken_over(stream, name)
 
     def processed(self, delivery: Delivery) -> None:
         """Confirm a record soon, unless that is the program's business."""
-        if self._is_manual.get(delivery.command.address) is False:
+        if self.is_manual.get(delivery.command.address) is False:
             self._confirm(delivery)
 
     def confirm(self, delivery: Delivery) -> None:
         """Confirm a record soon, if its reader is manual."""
-        if self._is_manual.get(delivery.command.address):
+        if self.is_manual.get(delivery.command.address):
             self._confirm(delivery)
 
     def _confirm(self, delivery: Delivery) -> None:
@@ -80,7 +78,7 @@ class Readers:
 
     def confirm_now(self) -> None:
         """Confirm what was processed, if the client is connected."""
-        if self._is_manual:
+        if self.is_manual:
             self._count = 0
             self._machine.confirm_records()
 

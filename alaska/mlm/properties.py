@@ -77,14 +77,12 @@ def check(properties: Properties, octets: int) -> None:
 
     :raises ProtocolError: a value is of another type, or they are too large.
     """
-    is_large = octets > MAX_OCTETS
-    for key, value in properties.items():
+    for value in properties.values():
         kind = type(value)
-        if not (kind is bytes or (kind is int and value >= 0) or kind is str):
+        if kind is not bytes and kind is not str and (kind is not int or value < 0):
             raise ProtocolError("a property whose value is neither octets nor text nor an unsigned number")
-        is_large = is_large or len(key) > MAX_STRING_OCTETS // 4
     # Small properties are within the limits, whatever they are.
-    if is_large:
+    if octets > MAX_OCTETS or max(map(len, properties), default=0) > MAX_STRING_OCTETS // 4:
         try:
             check_size(properties)
         except ValueTooLong as error:

@@ -105,21 +105,19 @@ class SqliteStore:
     def forget(self, message: Message) -> None:
         """See :class:`IStore`."""
         unwritten = self._unwritten
-        # If it was not written, there is less to write than before, so nothing has to be scheduled.
-        is_written = self._delete(message)
-        if is_written and (unwritten.writing is None or unwritten.current.weight > MOST_UNWRITTEN_OCTETS):
-            self._batches.schedule()
+        current = unwritten.current
+        current.drop(message)
+        if message.position <= self._batches.highest_written:
+            self._delete_row(message)
+            if unwritten.writing is None or current.weight > MOST_UNWRITTEN_OCTETS:
+                self._batches.schedule()
+        # Otherwise there is less to write than before, so nothing has to be scheduled.
+        if current.stored_callbacks or unwritten.writing is not None:
+            unwritten.call_stored(message.position)
 
-    def _delete(self, message: Message) -> bool:
-        """Delete a message with the current batch; return whether it is written."""
-        unwritten = self._unwritten
-        unwritten.current.drop(message)
-        is_written = message.position <= self._batches.highest_written
-        if is_written:
-            unwritten.lazy_attempts.pop(message.position, None)
-            unwritten.current.delete(message)
-        unwritten.call_stored(message.position)
-        return is_written
+    def _delete_row(self, message: Message) -> None:
+        self._unwritten.lazy_attempts.pop(message.position, None)
+        self._unwritten.current.delete(message)
 
     def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
@@ -205,7 +203,11 @@ class SqliteStore:
         if known.ends is not None and known.ends < self._first_end:
             self._first_end = known.ends
         if replaced is not None:
-            self._delete(replaced)
+            # Not by itself: its row is deleted with the batch that has the id, whose writing may not begin yet.
+            self._unwritten.current.drop(replaced)
+            if replaced.position <= self._batches.highest_written:
+                self._delete_row(replaced)
+            self._unwritten.call_stored(replaced.position)
 
     def delete_id(self, queue: QueueName, name: bytes) -> None:
         """See :class:`IStore`."""

@@ -53,18 +53,15 @@ class Cancellations:
         self._end_wait = end_wait
         self._pool = pool
         self._intake = intake
-        self._levels: dict[_Delivered, int] = {}
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._levels)
+        self.levels: dict[_Delivered, int] = {}
+        """How each is cancelled; asked for each run that ends, so without a call."""
 
     def cancel(self, cancellation: Cancellation) -> None:
         """Cancel the request of a lease; nothing happens if it has ended."""
         key = _Delivered(cancellation.session, cancellation.lease)
         pool = self._pool()
         # Leases of earlier sessions are not valid any more.
-        self._levels = {each: level for each, level in self._levels.items() if each.session == cancellation.session}
+        self.levels = {each: level for each, level in self.levels.items() if each.session == cancellation.session}
         waiting = pool.withdraw()
         for request in waiting:
             if _key(request) != key:
@@ -77,7 +74,7 @@ class Cancellations:
         for request in pool.unfinished():
             if _key(request) == key:
                 level = FORCED if cancellation.is_forced else ASKED
-                self._levels[key] = max(level, self._levels.get(key, 0))
+                self.levels[key] = max(level, self.levels.get(key, 0))
                 words = "{subject} is cancelled; its script is ended" if level == FORCED else "{subject} is cancelled"
                 self._log.info(words, subject=printable(request.subject))
                 if level == FORCED:
@@ -85,11 +82,11 @@ class Cancellations:
 
     def level(self, request: Request) -> int:
         """Return 0, or 1 if a request is cancelled, 2 if its script is to be ended; any thread may call this."""
-        return self._levels.get(_key(request), 0)
+        return self.levels.get(_key(request), 0)
 
     def pop(self, request: Request) -> bool:
         """Forget a request that has ended; return whether it was cancelled."""
-        return self._levels.pop(_key(request), 0) > 0
+        return self.levels.pop(_key(request), 0) > 0
 
     def confirm(self, request: Request) -> None:
         """Confirm a request as cancelled."""

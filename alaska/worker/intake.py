@@ -202,11 +202,12 @@ class Intake:
         are_sends_safe = all(is_flushed for is_flushed, _ in flushes)
         began = 0 if self.settled is None else time_ns()
         for request, given, why, again in ended:
+            status, reason = given, why
             # One that is run again sends its messages again.
-            is_kept = are_sends_safe or again is not None
-            status, reason = (given, why) if is_kept else (errors.INTERNAL_ERROR, SENDS_LOST)
+            if not are_sends_safe and again is None:
+                status, reason = errors.INTERNAL_ERROR, SENDS_LOST
             if request.id:
-                self._settle_again(request, status, reason, again, is_kept)
+                self._settle_again(request, status, reason, again, are_sends_safe or again is not None)
             self._confirm(request, status, reason, again)
             if self.settled is not None:
                 self.settled(request, status, began)

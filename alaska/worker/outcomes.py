@@ -84,7 +84,7 @@ class Outcomes:
             outcome = Outcome(error=ScriptError("the worker failed to run it; see the worker's log"))
         else:
             self._measures.note_run(request, outcome, monotonic())
-        if outcome.progress or self._progress:
+        if outcome.progress or self._progress.told:
             self._progress.ended(request, outcome.progress)
         try:
             self._process(request, outcome)
@@ -112,15 +112,27 @@ class Outcomes:
             self._reporter.report_broken(request, outcome.broken)
         if outcome.header is not None and outcome.header.faults:
             self._reporter.report_header(request, outcome.header)
-        fate = error if outcome.verdict is None and error is None else self._plans.decide(request, outcome, error)
-        is_cancelled = bool(self._cancellations) and self._cancellations.pop(request) and fate is not None
+        if error is None and outcome.verdict is None:
+            if self._cancellations.levels:
+                self._cancellations.pop(request)
+            if self._request_log is not None:
+                self._request_log.ended(request, "ok", outcome.seconds)
+            self._measures.succeeded += 1
+            intake.confirm(request, errors.SUCCESS, "")
+        else:
+            self._end(request, outcome, error)
+
+    def _end(self, request: Request, outcome: Outcome, error: ScriptError | None) -> None:
+        """End a request that has failed, or whose script has said what is to become of it."""
+        fate = self._plans.decide(request, outcome, error)
+        is_cancelled = self._cancellations.pop(request) and fate is not None
         if self._request_log is not None:
             self._request_log.ended(request, REASON if is_cancelled else _named(fate), outcome.seconds)
         if is_cancelled:
             self._cancellations.confirm(request)
         elif fate is None:
             self._measures.succeeded += 1
-            intake.confirm(request, errors.SUCCESS, "")
+            self._intake().confirm(request, errors.SUCCESS, "")
         elif isinstance(fate, Later):
             if error is not None:
                 self._measures.note_error(request, error)

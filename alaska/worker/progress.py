@@ -38,22 +38,19 @@ class ProgressReports:
     def __init__(self, reactor: IReactorTime, tell: Tell) -> None:
         self._reactor = reactor
         self._tell = tell
+        # Asked for each run that ends, so without a call.
         # By object id: a request stays the same object from its delivery to its end.
-        self._told: dict[int, _Told] = {}
+        self.told: dict[int, _Told] = {}
         self._due: IDelayedCall | None = None
-
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self._told)
 
     def add(self, request: Request, text: bytes) -> None:
         """Take over what a running script has told; what is not valid is ignored."""
         progress = _read(text)
         if progress is None:
             return
-        told = self._told.get(id(request))
+        told = self.told.get(id(request))
         if told is None:
-            told = self._told[id(request)] = _Told(request, progress)
+            told = self.told[id(request)] = _Told(request, progress)
         told.progress, told.is_pending = progress, True
         if self._reactor.seconds() - told.told_at >= INTERVAL_SECONDS:
             self._tell_now(told)
@@ -64,25 +61,25 @@ class ProgressReports:
         """Tell what is pending of a request that has ended, and forget it; ``text`` is the last progress, or empty."""
         if text:
             self.add(request, text)
-        told = self._told.pop(id(request), None)
+        told = self.told.pop(id(request), None)
         if told is not None and told.is_pending:
             self._tell_now(told)
 
     def of(self, request: Request) -> Progress | None:
         """Return the newest progress of a request, or None."""
-        told = self._told.get(id(request))
+        told = self.told.get(id(request))
         return None if told is None else told.progress
 
     def __iter__(self) -> Iterator[tuple[Request, Progress]]:
         """Iterate over the requests that have told their progress."""
-        return iter([(told.request, told.progress) for told in self._told.values()])
+        return iter([(told.request, told.progress) for told in self.told.values()])
 
     def stop(self) -> None:
         """Tell nothing more; the worker ends."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        self._told.clear()
+        self.told.clear()
 
     def _tell_now(self, told: _Told) -> None:
         told.is_pending = False
@@ -93,7 +90,7 @@ class ProgressReports:
         """Tell what is pending; what was told a short while ago waits for its own interval."""
         self._due = None
         latest = self._reactor.seconds() - INTERVAL_SECONDS
-        pending = [told for told in self._told.values() if told.is_pending]
+        pending = [told for told in self.told.values() if told.is_pending]
         for told in pending:
             if told.told_at <= latest:
                 self._tell_now(told)

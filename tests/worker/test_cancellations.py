@@ -86,7 +86,7 @@ class CancellationTests(ConfirmCase):
         assert call is not None
         request = Request(b"me", b"default", b"job", b"t", (), lease=99)
         self.assertEqual(unpack(call(request, pack((b"", CANCELLED)))), (OK,))
-        self.assertFalse(self.worker._cancellations)
+        self.assertFalse(self.worker._cancellations.levels)
 
     def test_unknown(self) -> None:
         """What has ended already cannot be cancelled."""

@@ -46,7 +46,7 @@ class ReportsTests(SynchronousTestCase):
         self.reports.ended(ONE, b"0.3 last")
         self.clock.advance(5.0)
         self.assertEqual([reason for _, reason in self.told], [b"0.1", b"0.3 last"])
-        self.assertFalse(self.reports)
+        self.assertFalse(self.reports.told)
 
     def test_separate(self) -> None:
         """Requests do not delay each other."""
