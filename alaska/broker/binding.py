@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from alaska.broker.stream import Stream
 from alaska.mlm.patterns import Pattern
 
 
@@ -44,21 +45,80 @@ class SavedBinding(msgspec.Struct, array_like=True):
     skipped: int = 0
 
 
+class BindingCounts:
+    """What was counted of one binding, or of several, since the broker has started; see :class:`SavedBinding`."""
+
+    __slots__ = ("lost", "made", "skipped")
+
+    def __init__(self) -> None:
+        self.made = self.lost = self.skipped = 0
+
+
 class Binding:
-    """A binding, and how far it is. ``made`` counts requests since the broker has started."""
+    """A binding, and how far it is in its stream. ``made`` counts requests since the broker has started.
 
-    __slots__ = ("by", "key", "lost", "made", "octets", "pattern", "position", "saved", "since", "skipped")
+    ``is_behind``: there are records before it, from its position on. All others are at the end of the stream. What is
+    counted is added to ``counts``, too.
+    """
 
-    def __init__(self, key: BindingKey, pattern: Pattern, saved: SavedBinding) -> None:
+    __slots__ = (
+        "_position",
+        "by",
+        "counts",
+        "is_behind",
+        "key",
+        "lost",
+        "made",
+        "octets",
+        "pattern",
+        "saved",
+        "since",
+        "skipped",
+        "stream",
+    )
+
+    def __init__(
+        self, key: BindingKey, pattern: Pattern, saved: SavedBinding, stream: Stream, counts: BindingCounts
+    ) -> None:
         self.key = key
         self.octets = key.encode()
         """The key as octets."""
-        self.pattern = pattern
-        self.position, self.since, self.by = saved.position, saved.since, saved.by
+        self.pattern, self.stream, self.counts = pattern, stream, counts
+        self._position, self.since, self.by = saved.position, saved.since, saved.by
         self.lost, self.skipped = saved.lost, saved.skipped
         self.made = 0
+        self.is_behind = False
         self.saved: bytes = b""
         """What the store has of it."""
+
+    @property
+    def position(self) -> int:
+        """The position of the first record that has not become a request, if it matches."""
+        return self._position if self.is_behind else self.stream.last + 1
+
+    def move(self, position: int) -> None:
+        """Set the position, which counts while the binding is behind."""
+        self._position = position
+
+    @property
+    def lag(self) -> int:
+        """The number of records that the stream has from the position on."""
+        return max(0, self.stream.last + 1 - max(self.position, self.stream.first))
+
+    def note_made(self) -> None:
+        """Count a request."""
+        self.made += 1
+        self.counts.made += 1
+
+    def note_lost(self, count: int) -> None:
+        """Count records that became no requests, since the stream or the queue had no room for them."""
+        self.lost += count
+        self.counts.lost += count
+
+    def note_skipped(self) -> None:
+        """Count a record that can be no request."""
+        self.skipped += 1
+        self.counts.skipped += 1
 
     def encode(self) -> bytes:
         """Return what the store is to keep of it."""

@@ -38,15 +38,13 @@ class BindingOperations:
         return (yield from page_of(keys, query, (bytes, bytes, bytes), show))
 
     def _show(self, binding: Binding) -> shown.Binding:
-        stream = self._state.streams.get(binding.key.stream)
-        behind = 0 if stream is None else stream.last + 1 - max(binding.position, stream.first)
         return shown.Binding(
             stream=to_text(binding.key.stream),
             service=to_text(binding.key.service),
             pattern=to_text(binding.key.pattern),
             position=binding.position,
-            lag=max(0, behind),
-            live=stream is not None and not stream.is_retained,
+            lag=binding.lag,
+            live=not binding.stream.is_retained,
             full=not self._bindings.is_open(binding),
             unfinished=self._bindings.unfinished(binding),
             made=binding.made,

@@ -14,7 +14,8 @@ import msgspec
 from twisted.logger import Logger
 
 from alaska import errors
-from alaska.broker.binding import Binding, BindingKey, SavedBinding
+from alaska.broker.binding import Binding, BindingCounts, BindingKey, SavedBinding
+from alaska.broker.bound_stream import BoundStream
 from alaska.broker.limits import Limits
 from alaska.broker.queues import Queues
 from alaska.broker.round_robin import RoundRobin
@@ -24,7 +25,7 @@ from alaska.errors import PatternError, Refused
 from alaska.interfaces import IStore
 from alaska.message import PROPERTY_OCTETS, QueueKind, Record, counted_size
 from alaska.mlm import commands as mlm
-from alaska.mlm.patterns import compile_pattern
+from alaska.mlm.patterns import Pattern, compile_pattern
 from alaska.mlm.properties import HEADER, leaves_room, octets_of
 from alaska.names import is_brokers_own, printable
 from alaska.traces.context import TRACEPARENT, TRACESTATE
@@ -43,6 +44,8 @@ WORK_PER_REQUEST = 3
 OCTETS_PER_WORK = 4096
 READ_RECORDS = 100
 MIN_READ_RECORDS = 16
+MOST_MEASURED = 50
+"""The number of bindings that are measured separately."""
 SAVE_SECONDS = 1.0
 """The interval at which positions are stored that have moved over records that do not match."""
 
@@ -60,7 +63,11 @@ class Bindings:
         self._streams = streams
         self._queues = queues
         self._bindings: dict[BindingKey, Binding] = {}
-        self._of_stream: dict[bytes, list[Binding]] = {}
+        self._of_stream: dict[bytes, BoundStream] = {}
+        self.measured: dict[Binding, None] = {}
+        """Those that are measured separately, until they are ended."""
+        self.other_counts = BindingCounts()
+        """The counts of all others together."""
         self.behind: dict[Binding, None] = {}
         """Those that have records before them, in the order in which they get their turns."""
         self._round_robin = RoundRobin()
@@ -78,23 +85,39 @@ class Bindings:
         key = BindingKey.decode(octets)
         try:
             saved = msgspec.msgpack.decode(value, type=SavedBinding)
-            binding = Binding(key, compile_pattern(key.pattern), saved)
+            pattern = compile_pattern(key.pattern)
         except (msgspec.DecodeError, PatternError) as error:
             words = "the binding of stream {stream} to service {service} cannot be read: {error}"
             self._log.error(words, stream=printable(key.stream), service=printable(key.service), error=error)
             return
+        binding = self._add(key, pattern, saved)
         binding.saved = value
-        self._add(binding)
-        stream = self._streams.get(key.stream)
-        if stream is not None and (binding.position > stream.last + 1 or not stream.is_retained):
-            binding.position = stream.last + 1
+        if binding.stream.is_retained:
+            self._fall_behind(binding, min(saved.position, binding.stream.last + 1))
 
-    def _add(self, binding: Binding) -> None:
-        self._bindings[binding.key] = binding
-        self._of_stream.setdefault(binding.key.stream, []).append(binding)
-        stream = self._streams.bind(binding.key.stream, self._published)
-        if stream.is_retained:
-            self.behind[binding] = None
+    def _add(self, key: BindingKey, pattern: Pattern, saved: SavedBinding) -> Binding:
+        is_measured = len(self.measured) < MOST_MEASURED
+        counts = BindingCounts() if is_measured else self.other_counts
+        stream = self._streams.bind(key.stream, self._published)
+        binding = self._bindings[key] = Binding(key, pattern, saved, stream, counts)
+        if is_measured:
+            self.measured[binding] = None
+        of_stream = self._of_stream.get(key.stream)
+        if of_stream is None:
+            of_stream = self._of_stream[key.stream] = BoundStream(self._streams.cache_memory)
+        of_stream.add(binding)
+        return binding
+
+    def _fall_behind(self, binding: Binding, position: int) -> None:
+        """Let a binding be behind, from a position on."""
+        binding.move(position)
+        binding.is_behind = True
+        self.behind[binding] = None
+
+    def _catch_up(self, binding: Binding) -> None:
+        """Let a binding be behind no longer: it is at the end of its stream."""
+        binding.is_behind = False
+        self.behind.pop(binding, None)
 
     def __len__(self) -> int:
         return len(self._bindings)
@@ -129,8 +152,9 @@ class Bindings:
             raise Refused(f"the stream has {MOST_OF_STREAM} bindings", errors.FAILED)
         stream = self._streams.open(key.stream)
         begin = min(max(position, stream.first), stream.last + 1) if stream.is_retained else stream.last + 1
-        binding = Binding(key, pattern, SavedBinding(begin, self._now() + self._queues.wall_offset, by))
-        self._add(binding)
+        binding = self._add(key, pattern, SavedBinding(begin, self._now() + self._queues.wall_offset, by))
+        if stream.is_retained:
+            self._fall_behind(binding, begin)
         self._save(binding)
         words = "stream {stream} is bound to service {service} from position {position} on, by {by}"
         names = {"stream": printable(key.stream), "service": printable(key.service)}
@@ -151,9 +175,11 @@ class Bindings:
         if binding is None:
             return False
         self.behind.pop(binding, None)
+        self.measured.pop(binding, None)
         others = self._of_stream[key.stream]
         others.remove(binding)
         if not others:
+            others.clear()
             del self._of_stream[key.stream]
             self._streams.unbind(key.stream)
         self._store.set_entry(ENTRY, binding.octets, None)
@@ -163,23 +189,15 @@ class Bindings:
 
     def _published(self, stream: Stream, record: Record) -> None:
         """Make the requests for a new record, at once if that is possible."""
-        for binding in self._of_stream.get(record.stream, ()):
+        for binding in self._of_stream[record.stream].wanted_by(record.subject):
             if not stream.is_retained:
-                binding.position = record.position + 1
-                if binding.pattern.matches(record.subject) and not self._request(binding, record):
+                if not self._request(binding, record):
                     self._note_lost(binding, 1, "its queue has no room, and the stream stores no records")
-            elif binding in self.behind:
-                continue
-            elif binding.pattern.matches(record.subject):
-                self._request_or_wait(binding, record)
-            else:
-                binding.position = record.position + 1
-
-    def _request_or_wait(self, binding: Binding, record: Record) -> None:
-        self.behind[binding] = None
-        if self.is_open(binding) and self._request(binding, record):
-            self._moved(binding, record.position + 1)
-            del self.behind[binding]
+            elif not binding.is_behind:
+                self._fall_behind(binding, record.position)
+                if self.is_open(binding) and self._request(binding, record):
+                    self._catch_up(binding)
+                    self._moved(binding)
 
     def unfinished(self, binding: Binding) -> int:
         """Return the number of requests in the queue of a binding that wait, are delayed, or run."""
@@ -201,7 +219,7 @@ class Bindings:
         size = counted_size(record.content, names + PROPERTY_OCTETS * len(properties))
         room = self._queues.room_for(service, size) if leaves_room(properties) else None
         if room is None:
-            binding.skipped += 1
+            binding.note_skipped()
             self._log.error(
                 "record {position} of stream {stream} is too large for a request to service {service}",
                 position=record.position, stream=printable(record.stream), service=printable(service),
@@ -211,12 +229,13 @@ class Bindings:
             return False
         content, sender = record.content, record.sender
         position = self._queues.send_request(service, record.subject, content, sender, properties, self._now())
-        binding.made += position is not None
-        return position is not None
+        if position is None:
+            return False
+        binding.note_made()
+        return True
 
-    def _moved(self, binding: Binding, position: int) -> None:
-        """Move a binding, after the request was added to its queue: never in an earlier transaction than that."""
-        binding.position = position
+    def _moved(self, binding: Binding) -> None:
+        """Store the new position, after the request was added to its queue: never in an earlier transaction."""
         if self._is_durable:
             self._save(binding)
 
@@ -250,13 +269,13 @@ class Bindings:
 
     def _feed(self, binding: Binding, most: int) -> int:
         """Make requests for a binding; return the work that was done."""
-        stream = self._streams.get(binding.key.stream)
+        stream = binding.stream
         work = 1
-        if stream is None or not self.is_open(binding):
+        if not self.is_open(binding):
             return work
         if binding.position < stream.first:
             self._note_lost(binding, stream.first - binding.position, "the stream has removed them")
-            binding.position = stream.first
+            binding.move(stream.first)
         while binding.position <= stream.last:
             if work >= most or not self.is_open(binding):
                 return work
@@ -268,14 +287,15 @@ class Bindings:
             for record in records:
                 work += 1 + counted_size(record.content, 0) // OCTETS_PER_WORK
                 if not binding.pattern.matches(record.subject):
-                    binding.position = record.position + 1
+                    binding.move(record.position + 1)
                     continue
                 if not self.is_open(binding) or not self._request(binding, record):
                     return work
                 work += WORK_PER_REQUEST
-                self._moved(binding, record.position + 1)
-            binding.position = stream.last + 1 if records.upto is None else max(binding.position, records.upto + 1)
-        self.behind.pop(binding, None)
+                binding.move(record.position + 1)
+                self._moved(binding)
+            binding.move(stream.last + 1 if records.upto is None else max(binding.position, records.upto + 1))
+        self._catch_up(binding)
         return work
 
     def _note_lost(self, binding: Binding, count: int, why: str) -> None:
@@ -284,4 +304,4 @@ class Bindings:
                 "{count} records of stream {stream} did not become requests to service {service}: {why}",
                 count=count, stream=printable(binding.key.stream), service=printable(binding.key.service), why=why,
             )  # fmt: skip
-        binding.lost += count
+        binding.note_lost(count)

@@ -40,7 +40,8 @@ class Streams:
         self._retention_of = limits.retention_of
         self._limits = limits.stream
         self._gauge = Gauge()
-        self._cache_memory, self._own_records = CacheMemory(), OwnRecords()
+        self.cache_memory, self._own_records = CacheMemory(), OwnRecords()
+        """What the subjects of all streams share that are cached."""
         self._streams: dict[bytes, Stream] = {}
         self._read_by: dict[Client, dict[bytes, None]] = {}
         self._most = limits.streams
@@ -70,7 +71,7 @@ class Streams:
         stream = self._streams.get(name)
         if stream is None:
             retention = self._retention_of.get(name, self._retention)
-            shared = self._gauge, self._limits, self._report_error, self._cache_memory, self._own_records
+            shared = self._gauge, self._limits, self._report_error, self.cache_memory, self._own_records
             stream = self._streams[name] = Stream(name, self._store, retention, *shared, self.measures)
             last = self._ended.pop(name)
             if last:

@@ -95,6 +95,36 @@ class RequestTests(BindingCase):
         self.do("w", *write(b"x"))
         self.assertEqual(sorted(each.subject for each in self.work("v")), [b"3", b"4", b"x", b"x"])
 
+    def test_two_patterns(self) -> None:
+        """A record that matches two bindings becomes two requests, also for one service."""
+        self.bind()
+        self.bind(KEY._replace(pattern=b"^a"))
+        self.open_second("v", OFFER, credit=10)
+        self.do("w", *write(b"a", b"b"))
+        self.assertEqual(sorted(each.subject for each in self.work("v")), [b"a", b"a", b"b"])
+
+    def test_unwanted_record(self) -> None:
+        """A binding goes past records that do not match, which are matched against its pattern once a subject."""
+        self.bind(KEY._replace(pattern=b"^a"))
+        self.bind(KEY._replace(pattern=b"^b"))
+        self.pass_time(0.1, "w")
+        self.do("w", *write(b"x"))
+        index = self.broker.bindings._of_stream[b"s"]._index
+        before = index.matched
+        self.do("w", *write(*[b"x"] * 9))
+        self.assertEqual([(each.position, each.lag) for each in self.broker.bindings], [(11, 0), (11, 0)])
+        self.assertEqual(index.matched, before)
+
+    def test_unbound_pattern(self) -> None:
+        """Of several bindings of a stream, only those that are left get records."""
+        self.bind()
+        self.bind(KEY._replace(pattern=b"^a"))
+        self.open_second("v", OFFER, credit=10)
+        self.do("w", *write(b"a"))
+        self.assertTrue(self.broker.bindings.unbind(KEY))
+        self.do("w", *write(b"a", b"b"))
+        self.assertEqual([each.properties["position"] for each in self.work("v")], [1, 1, 2])
+
     def test_redelivered(self) -> None:
         """A request is redelivered to another worker as any other, if its worker is lost."""
         self.bind()
