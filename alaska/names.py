@@ -8,6 +8,11 @@ import socket
 
 from alaska.mlm.commands import MAX_STRING_OCTETS
 
+HTTP = "alaska.http"
+"""How the address for replies to requests by HTTP begins.
+
+Access rules let nobody have it, or mail to it except who has been asked.
+"""
 _OWN = b"alaska."
 
 

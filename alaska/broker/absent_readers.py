@@ -15,6 +15,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.limits import UnreadLimits
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
+from alaska.broker.unread_limits import UnreadLimitsByName
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind, QueueName
 
@@ -28,7 +29,6 @@ DROPPED_PER_TURN = 300
 MOST_AGES = 20
 """The number of mailboxes in each interval whose oldest mail is looked for; the next interval continues."""
 REPORT_SECONDS = 60.0
-_UNLIMITED = UnreadLimits(None, None, None)
 
 
 class AbsentReaders:
@@ -37,7 +37,7 @@ class AbsentReaders:
     _log = Logger()
 
     def __init__(
-        self, store: IStore, table: QueueTable, counters: Counters, limits: UnreadLimits,
+        self, store: IStore, table: QueueTable, counters: Counters, limits: UnreadLimitsByName,
         drop: Callable[[Message], bool],
     ) -> None:  # fmt: skip
         self._store = store
@@ -53,8 +53,6 @@ class AbsentReaders:
 
     def tick(self, now: float, wall_offset: float) -> None:
         """Look for full mailboxes, and drop the oldest mail of one of them; times are in seconds."""
-        if self.limits == _UNLIMITED:
-            return
         wall = now + wall_offset
         if abs(now - self._looked_at) >= LOOK_SECONDS:
             self._looked_at = now
@@ -77,34 +75,45 @@ class AbsentReaders:
             self._unreported = 0
 
     def _look(self, now: float, wall: float) -> None:
-        unread = [each for each in self._table.values() if self._is_unread(each)]
-        full = [each for each in unread if self._excess(each)]
-        if self.limits.most_seconds is not None and unread:
-            start = self._next_age % len(unread)
-            some = (unread[start:] + unread[:start])[:MOST_AGES]
+        self.limits.begin_turn(len(self._table))
+        unread = [
+            (each, limits)
+            for each in self._table.values()
+            if self._is_unread(each) and (limits := self.limits.of(each.name.address)) is not None
+        ]
+        full = [queue for queue, limits in unread if self._excess(queue, limits)]
+        limited = [each for each in unread if each[1].most_seconds is not None]
+        if limited:
+            start = self._next_age % len(limited)
+            some = (limited[start:] + limited[:start])[:MOST_AGES]
             self._next_age = start + len(some)
-            full += [each for each in some if self._is_old(each, wall)]
+            full += [queue for queue, limits in some if self._is_old(queue, limits, wall)]
         self._full = {each.name: self._full.get(each.name, now) for each in full}
 
     @staticmethod
     def _is_unread(queue: Queue) -> bool:
         return queue.name.kind is QueueKind.MAILBOX and bool(queue.waiting) and not queue.consumers.count(b"")
 
-    def _excess(self, queue: Queue) -> bool:
-        most, octets = self.limits.most, self.limits.most_octets
+    @staticmethod
+    def _excess(queue: Queue, limits: UnreadLimits) -> bool:
+        most, octets = limits.most, limits.most_octets
         return (most is not None and queue.waiting > most) or (octets is not None and queue.octets > octets)
 
-    def _is_old(self, queue: Queue, wall: float) -> bool:
+    def _is_old(self, queue: Queue, limits: UnreadLimits, wall: float) -> bool:
         for part in queue.parts:
             part.find_oldest(may_read=True)
-        return any(part.oldest is not None and self._is_over_age(part.oldest, wall) for part in queue.parts)
+        return any(part.oldest is not None and self._is_over_age(part.oldest, limits, wall) for part in queue.parts)
 
-    def _is_over_age(self, since: int, wall: float) -> bool:
-        most = self.limits.most_seconds
+    @staticmethod
+    def _is_over_age(since: int, limits: UnreadLimits, wall: float) -> bool:
+        most = limits.most_seconds
         return most is not None and 0 < since < (wall - most) * 1000
 
     def _drop_some(self, queue: Queue, wall: float) -> bool:
         """Drop the oldest mail beyond the limits, for one turn; return whether there may be more."""
+        limits = self.limits.of(queue.name.address)
+        if limits is None:
+            return True
         if not self._store.is_durable:
             # What is in memory may not be in the store.
             for part in queue.parts:
@@ -112,7 +121,7 @@ class AbsentReaders:
         pages = [self._store.waiting(part.name, 0, DROPPED_PER_TURN) for part in queue.parts]
         dropped = 0
         for message in merge(*pages, key=lambda each: each.position):
-            if not (self._excess(queue) or self._is_over_age(message.since, wall)):
+            if not (self._excess(queue, limits) or self._is_over_age(message.since, limits, wall)):
                 break
             if self._drop(message):
                 dropped += 1
@@ -120,4 +129,4 @@ class AbsentReaders:
             if dropped == DROPPED_PER_TURN:
                 break
         self._unreported += dropped
-        return dropped > 0 and (self._excess(queue) or self._is_old(queue, wall))
+        return dropped > 0 and (self._excess(queue, limits) or self._is_old(queue, limits, wall))

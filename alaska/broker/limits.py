@@ -62,7 +62,7 @@ class Limits:
     - ``patterns_of_one``, ``patterns``: patterns of offers and readers, per client and of all clients together.
     - ``patterns_of_name``: different patterns per stream or service.
     - ``queues``, ``streams``: mailboxes and services with waiting messages, and streams.
-    - ``unread``: mail in each mailbox whose owner is away.
+    - ``unread``, ``unread_of``: mail in each mailbox whose owner is away, in general and by pattern of its name.
     - ``mailbox_seconds``: for how long mail may wait whose sender does not say it.
     - ``unconfirmed_octets``: unconfirmed deliveries per client; at this size it gets no more.
     - ``bindings``: streams whose records become requests, each with a service and a pattern.
@@ -97,6 +97,7 @@ class Limits:
     retention_of: dict[bytes, Retention] = field(default_factory=dict)
     mailbox_seconds: float | None = None
     unread: UnreadLimits = field(default_factory=UnreadLimits)
+    unread_of: tuple[tuple[bytes, UnreadLimits], ...] = ()
     bindings: int | None = 1000
     durable_readers: int | None = 1000
     durable_reader_seconds: float | None = 30 * 24 * 3600.0

@@ -32,6 +32,7 @@ from alaska.broker.redelivery import Redelivery
 from alaska.broker.refusals import Refusals
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.terms import terms_of
+from alaska.broker.unread_limits import UnreadLimitsByName
 from alaska.errors import BadTerm, StoreError
 from alaska.interfaces import IStore
 from alaska.message import DELAYED, NORMAL, Message, PartName, QueueKind, QueueName, name_of
@@ -97,7 +98,8 @@ class Queues:
         self.cancelled = Cancelled(
             store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
         )
-        self._absent = AbsentReaders(store, self._queues, counters, limits.unread, self._end_unread)
+        unread = UnreadLimitsByName(limits.unread, limits.unread_of)
+        self._absent = AbsentReaders(store, self._queues, counters, unread, self._end_unread)
         self.pauses = Pauses(store, self._queues, self._dispatch)
         self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
         self._limited.configure(limits.of_services, self._now)
@@ -120,7 +122,7 @@ class Queues:
         self._mailbox_ttl = limits.mailbox_seconds
         self.ids.limits = limits.ids
         self.dead_letters.limits = limits.dead_letters
-        self._absent.limits = limits.unread
+        self._absent.limits.configure(limits.unread, limits.unread_of)
         self._deliveries.attempts.most_lost = limits.attempts
         self._dead_lettering.configure(limits.dead_letter_services)
         self._limited.configure(limits.of_services, self._now)

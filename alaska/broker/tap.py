@@ -67,6 +67,21 @@ class Options(BaseOptions):
             self.background = starting.begin(self.parent)
 
 
+def unread_of(settings: BrokerSettings) -> tuple[tuple[bytes, UnreadLimits], ...]:
+    """Return the limits of mailboxes that nobody reads, by pattern; what one does not say is as in general."""
+    messages, octets, age = settings.mailbox_messages, settings.mailbox_octets, settings.mailbox_age
+    found = []
+    for each in settings.mailbox_unread:
+        milliseconds = age if each.age is None else each.age
+        limits = UnreadLimits(
+            messages if each.messages is None else each.messages,
+            octets if each.octets is None else each.octets,
+            None if milliseconds is None else milliseconds / 1000,
+        )
+        found.append((each.pattern, limits))
+    return tuple(found)
+
+
 def limits_of(settings: BrokerSettings) -> Limits:
     """Return the limits from the settings."""
     return Limits(
@@ -76,6 +91,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
             settings.mailbox_octets,
             None if settings.mailbox_age is None else settings.mailbox_age / 1000,
         ),
+        unread_of=unread_of(settings),
         mailbox_seconds=None if settings.mailbox_ttl is None else settings.mailbox_ttl / 1000,
         mailbox=QueueLimits(settings.mailbox_size_limit, settings.mailbox_size_warn),
         service=QueueLimits(settings.service_size_limit, settings.service_size_warn),
@@ -127,7 +143,7 @@ def security_of(
 
 LIVE_LIMITS = (
     "timeout", "service_size_limit", "service_size_warn", "mailbox_size_limit", "mailbox_size_warn",
-    "mailbox_ttl", "mailbox_messages", "mailbox_octets", "mailbox_age",
+    "mailbox_ttl", "mailbox_messages", "mailbox_octets", "mailbox_age", "mailbox_unread",
     "service_attempts", "letters_count", "letters_size", "letters_size_limit", "letters_age", "letters_ttl",
     "letters_open", "dead_letter_services",
     "total_size_limit", "total_size_warn", "content_size_limit", "client_limit", "client_patterns",

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from alaska.access import AccessRules
 from alaska.authentication import Bind, Mechanism
-from alaska.config import http, letters, traces
+from alaska.config import http, letters, mailbox_limits, traces
 from alaska.config.access import PATH as ACCESS
 from alaska.config.access import read_access, warnings_about
 from alaska.config.certificates import read_client_keys, read_pair
@@ -37,6 +37,8 @@ from alaska.config.kinds import (
     number,
     one_of,
 )
+from alaska.config.mailbox_limits import LIMIT as MAILBOX_LIMIT
+from alaska.config.mailbox_limits import MailboxLimit
 from alaska.config.passwords import read_users
 from alaska.config.service_limits import LIMIT
 from alaska.config.service_limits import conflicts as conflicts_of_limits
@@ -180,6 +182,10 @@ class BrokerSettings(Settings):
     mailbox_age: int | None = setting(
         "mlm_server/mailbox/age-limit", LIFETIME, "2592000000",
         "Maximum age of the messages in a mailbox that nobody reads; older ones are dropped.", live=True)
+    mailbox_unread: tuple[MailboxLimit, ...] = setting(
+        "mlm_server/mailbox/unread", MAILBOX_LIMIT, None,
+        "The same for the mailboxes whose names match a pattern, in place of the general limits; the first that "
+        "matches counts (docs/operation.md).", repeated=True, live=True)
     mailbox_size_warn: int | None = setting(
         "mlm_server/mailbox/size-warn", SIZE, "max", "Size of a mailbox at which the broker logs a warning.",
         live=True)
@@ -311,6 +317,7 @@ class BrokerSettings(Settings):
         found = http.conflicts(self)
         found += traces.conflicts("server/traces/spans", self.traces_spans)
         found += conflicts_of_limits(self.service_limits)
+        found += mailbox_limits.conflicts(self.mailbox_unread)
         if len(self.bind_mechanisms) != len(self.endpoints) and len(set(self.bind_mechanisms)) > 1:
             found.append(
                 f"{self.variable('mlm_server/bind/endpoint')} replaces endpoints with different mechanisms: "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from alaska.broker import absent_readers
+from dataclasses import replace
+
+from alaska.broker import absent_readers, unread_limits
 from alaska.broker.limits import Limits, UnreadLimits
+from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import BrokerTestCase, mail
 from tests.broker.test_durability import DurableTestCase
@@ -68,6 +71,72 @@ class AbsentReaderTests(BrokerTestCase):
         self.fill(8)
         self.pass_time(3)
         self.assertEqual(len(self.left()), 8)
+
+
+class PatternTests(BrokerTestCase):
+    """Limits of single mailboxes, by patterns of their names."""
+
+    limits = Limits(
+        client_timeout=1e9,
+        unread=UnreadLimits(3, None, 1000.0),
+        unread_of=(
+            (b"^audit", UnreadLimits(5, None, 1000.0)),
+            (b"log", UnreadLimits(1, None, 1000.0)),
+            (b"^news", UnreadLimits(None, None, 20.0)),
+        ),
+    )
+
+    def fill(self, *names: bytes) -> None:
+        """Let eight messages wait in each of some mailboxes."""
+        self.broker.tick(self.now, 1000.0)
+        self.open("p", *(mail(b"x", to=name) for name in names for _ in range(8)))
+
+    def left(self, name: bytes) -> int:
+        """Return how many messages wait in a mailbox."""
+        queue = self.broker.queues.table.get(QueueName(QueueKind.MAILBOX, name))
+        return 0 if queue is None else queue.waiting
+
+    def test_patterns(self) -> None:
+        """The first pattern that matches the name of a mailbox counts, and for all others the general limits do."""
+        names = (b"audit", b"audit.log", b"a.log", b"other")
+        self.fill(*names)
+        self.pass_time(15)
+        self.assertEqual([self.left(name) for name in names], [5, 5, 1, 3])
+
+    def test_age(self) -> None:
+        """A pattern can limit the age alone."""
+        self.fill(b"news", b"newsletter")
+        self.pass_time(15)
+        self.assertEqual([self.left(b"news"), self.left(b"newsletter")], [8, 8])
+        self.pass_time(20)
+        self.assertEqual([self.left(b"news"), self.left(b"newsletter")], [0, 0])
+
+    def test_reload(self) -> None:
+        """New limits count for mailboxes that were known before."""
+        self.fill(b"audit")
+        self.pass_time(10)
+        self.assertEqual(self.left(b"audit"), 5)
+        self.broker.configure(replace(self.limits, unread_of=((b"^audit", UnreadLimits(2)),)))
+        self.pass_time(10)
+        self.assertEqual(self.left(b"audit"), 2)
+
+    def test_many(self) -> None:
+        """However many mailboxes there are, few of their names are matched in one turn, and all of them at last."""
+        self.patch(unread_limits, "NEW_PER_TURN", 2)
+        names = [b"log%d" % number for number in range(10)]
+        self.fill(*names)
+        self.pass_time(5)
+        self.assertEqual({self.left(name) for name in names}, {8})
+        self.pass_time(30)
+        self.assertEqual({self.left(name) for name in names}, {1})
+
+    def test_replies(self) -> None:
+        """Replies for a process that served HTTP and has ended are dropped after a minute."""
+        self.fill(b"alaska.http::host::1-0002")
+        self.pass_time(30)
+        self.assertEqual(self.left(b"alaska.http::host::1-0002"), 3)
+        self.pass_time(40)
+        self.assertEqual(self.left(b"alaska.http::host::1-0002"), 0)
 
 
 class DurableTests(DurableTestCase):

@@ -28,16 +28,12 @@ from alaska.client import Client
 from alaska.config.http import HTTPSettings
 from alaska.daemon.reload import ConfigurationFile
 from alaska.interfaces import INetwork, Reactor
-from alaska.names import address_of
+from alaska.names import HTTP, address_of
 
 if TYPE_CHECKING:  # Programs that record no spans import nothing of OpenTelemetry.
     from alaska.traces.spans import Spans
 
 STOPPING = "the program is stopping"
-
-
-ROLE = "alaska.http"
-"""How the address for replies begins: access rules let nobody have it, or mail to it except who has been asked."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +135,7 @@ class _Gateway:
         self._access = access
         self._spans = spans
         self._network = access.make_network()
-        self.messages = Messages(parts.reactor, self._make_client, address_of(ROLE), access.may, time, access.broker)
+        self.messages = Messages(parts.reactor, self._make_client, address_of(HTTP), access.may, time, access.broker)
         self.events = EventStreams(parts.reactor, self._make_client, access.may, time)
 
     def _make_client(self, address: str, credit: int = 0, **callbacks: Any) -> Client:  # noqa: ANN401  # those of Client
