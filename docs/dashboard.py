@@ -120,6 +120,31 @@ ROWS: dict[str, tuple[Chart, ...]] = {
         Chart("Mailboxes and services", "short", (("{{kind}}", total("alaska_broker_queues", "kind")),)),
         Chart("Lag of stream readers", "short", (("records", "max(alaska_broker_stream_lag_records{MINE})"),)),
     ),
+    "Streams": (
+        Chart(
+            "Lag of bindings",
+            "short",
+            (("{{stream}} to {{service}}", "max by (stream, service) (alaska_broker_binding_lag_records{MINE})"),),
+        ),
+        Chart(
+            "Requests made of records",
+            "ops",
+            (("{{stream}} to {{service}}", rate("alaska_broker_binding_requests_total", "stream, service")),),
+        ),
+        Chart(
+            "Lag of durable readers",
+            "short",
+            (("{{name}} of {{stream}}", "max by (stream, name) (alaska_broker_durable_reader_lag_records{MINE})"),),
+        ),
+        Chart(
+            "Records lost before they were read",
+            "ops",
+            (
+                ("{{stream}} to {{service}}", rate("alaska_broker_binding_lost_records_total", "stream, service")),
+                ("durable readers", rate("alaska_broker_durable_reader_lost_records_total")),
+            ),
+        ),
+    ),
     "Connections": (
         Chart("Clients", "short", (("{{kind}}", total("alaska_broker_clients", "kind")),)),
         Chart("Sessions that ended", "ops", (("{{reason}}", rate("alaska_broker_clients_closed_total", "reason")),)),

@@ -85,6 +85,58 @@ class StreamSums(Snapshot, frozen=True, kw_only=True):
     delivered_octets: int
 
 
+class BindingMeasures(Snapshot, frozen=True, kw_only=True):
+    """A binding that is measured separately: how far it is, and what was counted since the broker has started."""
+
+    stream: str
+    service: str
+    pattern: str
+    position: int
+    lag: int
+    made: int
+    lost: int
+    skipped: int
+
+
+class BindingSums(Snapshot, frozen=True, kw_only=True):
+    """All bindings: those that are measured separately, and all others together.
+
+    ``other_lag`` is the lag of the one that is farthest behind.
+    """
+
+    bindings: int
+    measured: list[BindingMeasures]
+    other_lag: int
+    other_made: int
+    other_lost: int
+    other_skipped: int
+
+
+class DurableReaderMeasures(Snapshot, frozen=True, kw_only=True):
+    """A durable reader: how far it is, and when a client last had it, which is now if one has it."""
+
+    stream: str
+    name: str
+    position: int
+    lag: int
+    seen: float
+
+
+class DurableReaderSums(Snapshot, frozen=True, kw_only=True):
+    """All durable readers: the first ones separately, and all others together.
+
+    ``other_lag`` is the lag of the one that is farthest behind, ``other_seen`` when the one was seen that nobody has
+    had for longest. ``lost`` records were removed from streams before they were read.
+    """
+
+    connected: int
+    away: int
+    measured: list[DurableReaderMeasures]
+    other_lag: int
+    other_seen: float | None
+    lost: int
+
+
 class LetterSums(Snapshot, frozen=True, kw_only=True):
     """All dead letters: those that are stored now, and how many there have been, by reason."""
 
@@ -121,6 +173,8 @@ class BrokerMeasures(Snapshot, frozen=True, kw_only=True):
     clients: ClientSums
     workers: int
     streams: StreamSums
+    bindings: BindingSums
+    durable_readers: DurableReaderSums
     letters: LetterSums
     store: StoreState
     writes: WriteTimes | None

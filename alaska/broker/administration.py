@@ -31,6 +31,7 @@ from alaska.broker.letter_operations import LetterOperations
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
 from alaska.broker.schedule_operations import ScheduleOperations
 from alaska.broker.shown_messages import messages
+from alaska.broker.shown_readers import ShownReaders
 from alaska.broker.snapshots import BrokerSnapshots
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
@@ -69,13 +70,14 @@ class Administration:
         state.last_backup = lambda: self.backups.last
         snapshots, do, letters = self.snapshots, self.turns.do, LetterOperations(state)
         schedules, bindings = ScheduleOperations(state), BindingOperations(state)
+        self.bindings, self.readers = bindings, ShownReaders(state.streams, state.clients)
         self._do: dict[str, Callable[[Any], Any]] = {
             "overview": lambda _: self.overview(),
             "services": lambda query: do(snapshots.queues(query, QueueKind.SERVICE)),
             "mailboxes": lambda query: do(snapshots.queues(query, QueueKind.MAILBOX)),
             "queues": lambda query: do(snapshots.queues(query)),
             "streams": lambda query: do(snapshots.streams(query)),
-            "readers": lambda query: do(snapshots.readers(query)),
+            "readers": lambda query: do(self.readers.page(query)),
             "clients": lambda query: do(snapshots.clients(query)),
             "workers": lambda query: do(self.workers.page(query, snapshots.time)),
             "scripts": lambda query: do(self.workers.scripts(query)),

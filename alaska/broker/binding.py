@@ -57,8 +57,8 @@ class BindingCounts:
 class Binding:
     """A binding, and how far it is in its stream. ``made`` counts requests since the broker has started.
 
-    ``is_behind``: there are records before it, from its position on. All others are at the end of the stream. What is
-    counted is added to ``counts``, too.
+    ``is_behind``: there are records before it, from its position on. All others are at the end of the stream. With
+    ``others``, it is counted together with these.
     """
 
     __slots__ = (
@@ -66,6 +66,7 @@ class Binding:
         "by",
         "counts",
         "is_behind",
+        "is_measured",
         "key",
         "lost",
         "made",
@@ -78,12 +79,15 @@ class Binding:
     )
 
     def __init__(
-        self, key: BindingKey, pattern: Pattern, saved: SavedBinding, stream: Stream, counts: BindingCounts
+        self, key: BindingKey, pattern: Pattern, saved: SavedBinding, stream: Stream, others: BindingCounts | None
     ) -> None:
         self.key = key
         self.octets = key.encode()
         """The key as octets."""
-        self.pattern, self.stream, self.counts = pattern, stream, counts
+        self.pattern, self.stream = pattern, stream
+        self.is_measured = others is None
+        """Whether it is counted separately, and not together with others."""
+        self.counts = BindingCounts() if others is None else others
         self._position, self.since, self.by = saved.position, saved.since, saved.by
         self.lost, self.skipped = saved.lost, saved.skipped
         self.made = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alaska import errors
 from alaska.admin import requests
 from alaska.admin import snapshots as shown
-from alaska.admin.pages import Key, Work, matcher, page_of
+from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.text import to_name, to_text
 from alaska.broker.binding import Binding, BindingKey
 from alaska.broker.broker_state import BrokerState
@@ -25,9 +25,9 @@ class BindingOperations:
         self._state = state
         self._bindings = state.bindings
 
-    def page(self, query: requests.Query) -> Work[shown.Page[shown.Binding]]:
-        """Return a page of the bindings; ``match`` is for the name of the stream or of the service."""
-        matches = matcher(query.match)
+    def page(self, query: requests.Query, matches: Matches | None = None) -> Work[shown.Page[shown.Binding]]:
+        """Return a page of the bindings; ``match``, or else ``matches``, is for the name of the stream or service."""
+        matches = matches or matcher(query.match)
         bindings = [binding.key for binding in self._bindings]
         keys = (key if matches is None or matches(key.stream) or matches(key.service) else None for key in bindings)
 

@@ -64,10 +64,9 @@ class Bindings:
         self._queues = queues
         self._bindings: dict[BindingKey, Binding] = {}
         self._of_stream: dict[bytes, BoundStream] = {}
-        self.measured: dict[Binding, None] = {}
-        """Those that are measured separately, until they are ended."""
+        self._measured = 0
         self.other_counts = BindingCounts()
-        """The counts of all others together."""
+        """What was counted of all together that are not measured separately."""
         self.behind: dict[Binding, None] = {}
         """Those that have records before them, in the order in which they get their turns."""
         self._round_robin = RoundRobin()
@@ -96,12 +95,10 @@ class Bindings:
             self._fall_behind(binding, min(saved.position, binding.stream.last + 1))
 
     def _add(self, key: BindingKey, pattern: Pattern, saved: SavedBinding) -> Binding:
-        is_measured = len(self.measured) < MOST_MEASURED
-        counts = BindingCounts() if is_measured else self.other_counts
+        others = None if self._measured < MOST_MEASURED else self.other_counts
         stream = self._streams.bind(key.stream, self._published)
-        binding = self._bindings[key] = Binding(key, pattern, saved, stream, counts)
-        if is_measured:
-            self.measured[binding] = None
+        binding = self._bindings[key] = Binding(key, pattern, saved, stream, others)
+        self._measured += binding.is_measured
         of_stream = self._of_stream.get(key.stream)
         if of_stream is None:
             of_stream = self._of_stream[key.stream] = BoundStream(self._streams.cache_memory)
@@ -175,7 +172,7 @@ class Bindings:
         if binding is None:
             return False
         self.behind.pop(binding, None)
-        self.measured.pop(binding, None)
+        self._measured -= binding.is_measured
         others = self._of_stream[key.stream]
         others.remove(binding)
         if not others:
@@ -271,11 +268,11 @@ class Bindings:
         """Make requests for a binding; return the work that was done."""
         stream = binding.stream
         work = 1
-        if not self.is_open(binding):
-            return work
         if binding.position < stream.first:
             self._note_lost(binding, stream.first - binding.position, "the stream has removed them")
             binding.move(stream.first)
+        if not self.is_open(binding):
+            return work
         while binding.position <= stream.last:
             if work >= most or not self.is_open(binding):
                 return work

@@ -1,6 +1,6 @@
-"""The metrics of single services, mailboxes, streams and clients, for who asks for them (docs/metrics.md).
+"""The metrics of single objects, such as services or bindings, for who asks for them (docs/metrics.md).
 
-They are made of the pages that :mod:`alaska.broker.snapshots` makes.
+They are made of the pages that :mod:`alaska.broker.snapshots` and its neighbours make.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 
 from alaska.admin.families import Details, Family, Filled, Kind, Selected, Value
+from alaska.admin.measured import DurableReaderMeasures
 from alaska.admin.pages import Matches, Work
 from alaska.admin.requests import Query, QueueQuery
-from alaska.admin.snapshots import Client, Page, Queue, Snapshot, Stream
+from alaska.admin.snapshots import Binding, Client, Page, Queue, Snapshot, Stream
 from alaska.broker.administration import Administration
-from alaska.broker.snapshots import BrokerSnapshots
 from alaska.message import QueueKind
 
 T = TypeVar("T", bound=Snapshot)
@@ -23,8 +23,8 @@ Column = tuple[Family, Callable[[T], "float | None"]]
 """A family, and its value for an object; None: the object has none."""
 
 
-def _gauge(name: str, label: str, doc: str) -> Family:
-    return Family(f"alaska_detailed_{name}", Kind.GAUGE, doc, (label,))
+def _gauge(name: str, labels: str, doc: str) -> Family:
+    return Family(f"alaska_detailed_{name}", Kind.GAUGE, doc, tuple(labels.split()))
 
 
 def _of_queues(label: str, noun: str) -> tuple[Column[Queue], ...]:
@@ -59,55 +59,89 @@ CLIENTS: tuple[Column[Client], ...] = (
     (_gauge("client_unconfirmed", "client", "Deliveries that it has not confirmed."), lambda each: each.unconfirmed),
     (_gauge("client_full", "client", "1 if it has to read or confirm before it gets more."), lambda each: each.full),
 )
-FAMILIES = tuple(family for columns in (SERVICES, MAILBOXES, STREAMS, CLIENTS) for family, _ in columns)
+_BOUND = "stream service pattern"
+BINDINGS: tuple[Column[Binding], ...] = (
+    (
+        _gauge("binding_position", _BOUND, "Position of the first record that is no request."),
+        lambda each: each.position,
+    ),
+    (_gauge("binding_lag_records", _BOUND, "Records from this position on."), lambda each: each.lag),
+    (_gauge("binding_requests", _BOUND, "Requests made since the broker has started."), lambda each: each.made),
+    (_gauge("binding_lost_records", _BOUND, "Records that became no requests, in all."), lambda each: each.lost),
+)
+READERS: tuple[Column[DurableReaderMeasures], ...] = (
+    (
+        _gauge("durable_reader_position", "stream name", "Position of the first record that is not confirmed."),
+        lambda each: each.position,
+    ),
+    (_gauge("durable_reader_lag_records", "stream name", "Records from this position on."), lambda each: each.lag),
+    (
+        _gauge("durable_reader_seen_timestamp_seconds", "stream name", "When a client had it last, or now."),
+        lambda each: each.seen,
+    ),
+)
+_ALL = SERVICES, MAILBOXES, STREAMS, CLIENTS, BINDINGS, READERS
+FAMILIES = tuple(family for columns in _ALL for family, _ in columns)
 
 
 def details(current: Callable[[], Administration | None]) -> dict[str, Details]:
     """Return the sources of details of the broker that ``current`` returns, by name."""
 
-    def queues(kind: QueueKind) -> Callable[[BrokerSnapshots, Matches, int], Work[Page[Queue]]]:
-        return lambda snapshots, matches, most: snapshots.queues(QueueQuery(limit=most), kind, matches)
+    def queues(kind: QueueKind) -> Callable[[Administration, Matches, int], Work[Page[Queue]]]:
+        return lambda broker, matches, most: broker.snapshots.queues(QueueQuery(limit=most), kind, matches)
 
     return {
-        "services": _source(current, queues(QueueKind.SERVICE), lambda each: each.name, SERVICES),
-        "mailboxes": _source(current, queues(QueueKind.MAILBOX), lambda each: each.name, MAILBOXES),
+        "services": _source(current, queues(QueueKind.SERVICE), lambda each: (each.name,), SERVICES),
+        "mailboxes": _source(current, queues(QueueKind.MAILBOX), lambda each: (each.name,), MAILBOXES),
         "streams": _source(
             current,
-            lambda snapshots, matches, most: snapshots.streams(Query(limit=most), matches),
-            lambda each: each.name,
+            lambda broker, matches, most: broker.snapshots.streams(Query(limit=most), matches),
+            lambda each: (each.name,),
             STREAMS,
         ),
         # Clients without an address cannot be told apart by a name.
         "clients": _source(
             current,
-            lambda snapshots, matches, most: snapshots.clients(
+            lambda broker, matches, most: broker.snapshots.clients(
                 Query(limit=most), lambda address: bool(address) and matches(address)
             ),
-            lambda each: each.address,
+            lambda each: (each.address,),
             CLIENTS,
+        ),
+        "bindings": _source(
+            current,
+            lambda broker, matches, most: broker.bindings.page(Query(limit=most), matches),
+            lambda each: (each.stream, each.service, each.pattern),
+            BINDINGS,
+        ),
+        "readers": _source(
+            current,
+            lambda broker, matches, most: broker.readers.durable(Query(limit=most), matches),
+            lambda each: (each.stream, each.name),
+            READERS,
         ),
     }
 
 
 def _source(
     current: Callable[[], Administration | None],
-    page: Callable[[BrokerSnapshots, Matches, int], Work[Page[T]]],
-    name: Callable[[T], str],
+    page: Callable[[Administration, Matches, int], Work[Page[T]]],
+    labels: Callable[[T], tuple[str, ...]],
     columns: tuple[Column[T], ...],
 ) -> Details:
     def select(matches: Matches, most: int) -> Deferred[Selected]:
         administration = current()
         if administration is None:
-            return succeed(Selected(_filled([], name, columns)))
-        return administration.turns.do(page(administration.snapshots, matches, most)).addCallback(
-            lambda page: Selected(_filled(page.items, name, columns), page.total - len(page.items))
+            return succeed(Selected(_filled([], labels, columns)))
+        return administration.turns.do(page(administration, matches, most)).addCallback(
+            lambda page: Selected(_filled(page.items, labels, columns), page.total - len(page.items))
         )
 
     return select
 
 
-def _filled(items: list[T], name: Callable[[T], str], columns: tuple[Column[T], ...]) -> Iterator[Filled]:
+def _filled(items: list[T], labels: Callable[[T], tuple[str, ...]], columns: tuple[Column[T], ...]) -> Iterator[Filled]:
     for family, value_of in columns:
-        values = ((name(each), value_of(each)) for each in items)
-        found: list[tuple[tuple[str, ...], Value]] = [((label,), value) for label, value in values if value is not None]
+        values = ((labels(each), value_of(each)) for each in items)
+        found: list[tuple[tuple[str, ...], Value]] = [(names, value) for names, value in values if value is not None]
         yield family, found

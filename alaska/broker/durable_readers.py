@@ -40,7 +40,10 @@ class DurableReaders:
         self._readers: dict[tuple[bytes, bytes], DurableReader] = {}
         self._unchecked: list[DurableReader] = []
         self._checked_at = float("-inf")
-        self._now = 0.0
+        self.now = 0.0
+        """The time of the last tick."""
+        self.lost = 0
+        """The number of records that streams have removed before readers have read them, since the broker started."""
         self._started: float | None = None
         self.configure(limits)
         for key, value in store.entries(ENTRY).items():
@@ -86,14 +89,14 @@ class DurableReaders:
 
     def add(self, stream: bytes, name: bytes, client: Client, position: int) -> DurableReader:
         """Create a reader."""
-        first = SavedReader(position, self._now, 0, client.user, b"")
+        first = SavedReader(position, self.now, 0, client.user, b"")
         reader = DurableReader(stream, name, first, self.save)
         self._readers[stream, name] = reader
         return reader
 
     def save(self, reader: DurableReader) -> None:
         """Write a reader to the store."""
-        reader.saved = saved = reader.to_save(self._now)
+        reader.saved = saved = reader.to_save(self.now)
         self._store.set_entry(ENTRY, _key(reader), msgspec.msgpack.encode(saved))
 
     def delete(self, reader: DurableReader) -> None:
@@ -109,7 +112,7 @@ class DurableReaders:
 
     def tick(self, now: float) -> None:
         """Write positions that have moved, and delete readers that nobody has had for a long time."""
-        self._now = now
+        self.now = now
         self._started = now if self._started is None else self._started
         if not self._unchecked and abs(now - self._checked_at) >= WRITE_SECONDS:
             self._checked_at = now
@@ -122,11 +125,11 @@ class DurableReaders:
                 self._expire(reader)
 
     def _is_over_age(self, reader: DurableReader) -> bool:
-        return self._most_seconds is not None and self._now - reader.seen > self._most_seconds
+        return self._most_seconds is not None and self.now - reader.seen > self._most_seconds
 
     def _check(self, reader: DurableReader) -> None:
         saved = reader.saved
-        if saved is None or saved.position != reader.position or abs(self._now - saved.seen) >= self._seen_seconds:
+        if saved is None or saved.position != reader.position or abs(self.now - saved.seen) >= self._seen_seconds:
             self.save(reader)
 
     def _expire(self, reader: DurableReader) -> None:
@@ -134,7 +137,7 @@ class DurableReaders:
             self.delete(reader)
             self._log.info(
                 "the reader {name} of stream {stream} is deleted: nobody has had it for {seconds:.0f} s",
-                name=printable(reader.name), stream=printable(reader.stream_name), seconds=self._now - reader.seen,
+                name=printable(reader.name), stream=printable(reader.stream_name), seconds=self.now - reader.seen,
             )  # fmt: skip
 
 

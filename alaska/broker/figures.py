@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from alaska.admin.families import Family, Filled, Kind, Values, by, one
 from alaska.admin.measured import (
     DEAD_OUTCOMES,
+    BindingSums,
     BrokerMeasures,
     ClientSums,
+    DurableReaderSums,
     LetterSums,
     QueueSums,
     ServiceMeasures,
@@ -106,6 +108,40 @@ PUBLISHED = Family("alaska_broker_stream_published_total", COUNTER, "Messages th
 PUBLISHED_OCTETS = Family("alaska_broker_stream_published_bytes_total", COUNTER, "Octets of these messages.")
 SENT = Family("alaska_broker_stream_delivered_total", COUNTER, "Deliveries of stream messages to readers.")
 SENT_OCTETS = Family("alaska_broker_stream_delivered_bytes_total", COUNTER, "Octets of these deliveries.")
+BINDINGS = Family("alaska_broker_bindings", GAUGE, "Bindings of streams to services.")
+BOUND = ("stream", "service", "pattern")
+B_POSITION = Family(
+    "alaska_broker_binding_position", GAUGE, "Position of the first record that has not become a request.", BOUND
+)
+B_LAG = Family("alaska_broker_binding_lag_records", GAUGE, "Records of the stream from this position on.", BOUND)
+B_MADE = Family("alaska_broker_binding_requests_total", COUNTER, "Requests that were made of records.", BOUND)
+B_LOST = Family(
+    "alaska_broker_binding_lost_records_total",
+    COUNTER,
+    "Records that became no requests, since the stream had removed them, or the queue had no room.",
+    BOUND,
+)
+B_SKIPPED = Family(
+    "alaska_broker_binding_skipped_records_total", COUNTER, "Records that are too large for a request.", BOUND
+)
+D_READERS = Family(
+    "alaska_broker_durable_readers", GAUGE, "Durable readers that a client has (connected), or none (away).", ("state",)
+)
+READER = ("stream", "name")
+D_POSITION = Family(
+    "alaska_broker_durable_reader_position", GAUGE, "Position of the first record that is not confirmed.", READER
+)
+D_LAG = Family(
+    "alaska_broker_durable_reader_lag_records", GAUGE, "Records of the stream from this position on.", READER
+)
+D_SEEN = Family(
+    "alaska_broker_durable_reader_seen_timestamp_seconds", GAUGE, "When a client had the reader last, or now.", READER
+)
+D_LOST = Family(
+    "alaska_broker_durable_reader_lost_records_total",
+    COUNTER,
+    "Records that streams had removed before durable readers read them.",
+)
 SERVING = Family("alaska_broker_serving", GAUGE, "1 while this process serves the endpoints, else 0.")
 LOGINS = Family("alaska_broker_logins_refused_total", COUNTER, "Logins that were refused, by reason.", ("reason",))
 ALL_PAUSED = Family("alaska_broker_all_paused", GAUGE, "1 while all services are paused, else 0.")
@@ -132,7 +168,9 @@ FAMILIES = (
     SERVING, COMMANDS, BAD, *REQUESTS, *MAIL, DROPPED, DEAD, DEAD_DROPPED, DEAD_NOW, DEAD_OCTETS,
     OPENED, CLOSED, CLIENTS, CREDIT, UNCONFIRMED, FULL, QUEUES, WAITING, UNSERVED, WAITING_OCTETS, OLDEST,
     HELD, S_WAITING, S_HELD, S_OCTETS, S_OLDEST, S_WORKERS, S_READY, STREAMS, STREAM_OCTETS, READERS, LAG,
-    PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS, WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
+    PUBLISHED, PUBLISHED_OCTETS, SENT, SENT_OCTETS,
+    BINDINGS, B_POSITION, B_LAG, B_MADE, B_LOST, B_SKIPPED, D_READERS, D_POSITION, D_LAG, D_SEEN, D_LOST,
+    WRITABLE, DURABLE, DAMAGED, GIVEN_UP, FAILURES, ROWS, WRITE, COMMIT,
     LOGINS, PAUSED, ALL_PAUSED, SCHEDULED, WORKERS, FILE, FREE, BACKUP,
 )  # fmt: skip
 
@@ -149,6 +187,8 @@ def figures(measures: BrokerMeasures) -> Iterator[Filled]:
     yield UNSERVED, one(measures.unserved)
     yield from _of_services(measures.services)
     yield from _of_streams(measures.streams)
+    yield from _of_bindings(measures.bindings)
+    yield from _of_durable_readers(measures.durable_readers)
     yield from _of_store(measures.store)
     if measures.writes is not None:
         yield FAILURES, one(measures.writes.failures)
@@ -240,6 +280,28 @@ def _of_streams(streams: StreamSums) -> Iterator[Filled]:
     yield PUBLISHED_OCTETS, one(streams.published_octets)
     yield SENT, one(streams.delivered)
     yield SENT_OCTETS, one(streams.delivered_octets)
+
+
+def _of_bindings(sums: BindingSums) -> Iterator[Filled]:
+    each = [((found.stream, found.service, found.pattern), found) for found in sums.measured]
+    others = (OTHERS, OTHERS, OTHERS)
+    yield BINDINGS, one(sums.bindings)
+    yield B_POSITION, [(labels, binding.position) for labels, binding in each]
+    yield B_LAG, [*((labels, binding.lag) for labels, binding in each), (others, sums.other_lag)]
+    yield B_MADE, [*((labels, binding.made) for labels, binding in each), (others, sums.other_made)]
+    yield B_LOST, [*((labels, binding.lost) for labels, binding in each), (others, sums.other_lost)]
+    yield B_SKIPPED, [*((labels, binding.skipped) for labels, binding in each), (others, sums.other_skipped)]
+
+
+def _of_durable_readers(sums: DurableReaderSums) -> Iterator[Filled]:
+    each = [((found.stream, found.name), found) for found in sums.measured]
+    others = (OTHERS, OTHERS)
+    seen = [] if sums.other_seen is None else [(others, sums.other_seen)]
+    yield D_READERS, by([("connected", sums.connected), ("away", sums.away)])
+    yield D_POSITION, [(labels, reader.position) for labels, reader in each]
+    yield D_LAG, [*((labels, reader.lag) for labels, reader in each), (others, sums.other_lag)]
+    yield D_SEEN, [*((labels, reader.seen) for labels, reader in each), *seen]
+    yield D_LOST, one(sums.lost)
 
 
 def _of_store(store: StoreState) -> Iterator[Filled]:

@@ -16,11 +16,11 @@ from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.limited_offers import LimitedOffers
+from alaska.broker.measured_streams import BindingTotals, DurableReaderTotals, StreamTotals
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.shown_limits import held_back
-from alaska.broker.stream import Stream
 from alaska.errors import StoreError
 from alaska.message import QueueKind, QueueName
 from alaska.system.histogram import Histogram, Reading
@@ -157,45 +157,19 @@ class _Clients:
         )
 
 
-class _Streams:
-    """Adds up streams."""
-
-    def __init__(self) -> None:
-        self._count = self._octets = self._readers = self._lagging = self._lag = 0
-
-    def add(self, streams: Iterable[Stream]) -> None:
-        for stream in streams:
-            self._count += 1
-            self._octets += stream.octets
-            self._readers += stream.readers
-            if lags := stream.lags():
-                self._lagging += len(lags)
-                self._lag = max(self._lag, *(lag for _, lag in lags))
-
-    def read(self, state: BrokerState) -> shown.StreamSums:
-        measures = state.streams.measures
-        return shown.StreamSums(
-            streams=self._count,
-            octets=self._octets,
-            readers=self._readers,
-            lagging=self._lagging,
-            lag=self._lag,
-            published=measures.published,
-            published_octets=measures.published_octets,
-            delivered=measures.delivered,
-            delivered_octets=measures.delivered_octets,
-        )
-
-
 def broker_measures(
     state: BrokerState, totals: Callable[[], Totals], store: Callable[[], StoreState], workers: int
 ) -> Work[shown.BrokerMeasures]:
     """Return all that a broker has counted and measured."""
     oldest = OldestMessages(MOST_READS)
-    queues, clients, streams = _Queues(oldest), _Clients(), _Streams()
+    queues, clients, streams = _Queues(oldest), _Clients(), StreamTotals()
+    bindings, readers = BindingTotals(), DurableReaderTotals(state.streams)
     looked = 0
     summed: tuple[tuple[Iterable[Any], Callable[[Iterable[Any]], None]], ...]
-    summed = (state.queues.table.values(), queues.add), (state.clients, clients.add), (state.streams, streams.add)
+    summed = (
+        (state.queues.table.values(), queues.add), (state.clients, clients.add), (state.streams, streams.add),
+        (state.bindings, bindings.add), (state.streams.durable, readers.add),
+    )  # fmt: skip
     for objects, add in summed:
         listed = list(objects)
         for start in range(0, len(listed), TURN_ITEMS):
@@ -217,6 +191,8 @@ def broker_measures(
         clients=clients.read(),
         workers=workers,
         streams=streams.read(state),
+        bindings=bindings.read(state),
+        durable_readers=readers.read(),
         letters=_letters(state),
         store=store(),
         writes=_writes(state),

@@ -113,6 +113,7 @@ class Reading:
             else:
                 begin = position
             lost, begin = max(0, first - begin), max(first, begin)
+            self._streams.durable.lost += lost
             durable.move(begin if held is None else position, lost)
         self._streams.replay_as(durable, client, pattern, begin, held)
         self._streams.durable.save(durable)

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import alaska
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
-from alaska.admin.requests import LetterQuery, Query, QueueQuery, ReaderQuery
-from alaska.admin.text import to_name, to_text
+from alaska.admin.requests import LetterQuery, Query, QueueQuery
+from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
-from alaska.broker.durable_reader import DurableReader
 from alaska.broker.limited_offers import LimitedOffers
 from alaska.broker.measured import Census, OldestMessages, broker_measures
 from alaska.broker.measures import QueueMeasures
@@ -27,8 +26,6 @@ from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
 from alaska.broker.shown_letters import matching, shown_letter
 from alaska.broker.shown_limits import held_back, shown_limits
-from alaska.broker.stream import Stream
-from alaska.broker.stream_readers import Reader
 from alaska.message import QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
@@ -252,40 +249,6 @@ class BrokerSnapshots:
             retention=shown.Retained(records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds),
         )
 
-    def readers(self, query: ReaderQuery) -> Work[shown.Page[shown.Reader]]:
-        """Return a page of the readers, of one stream or of all."""
-        matches = matcher(query.match)
-        streams: list[Stream] = list(self._state.streams)
-        if query.stream is not None:
-            one = self._state.streams.get(to_name(query.stream))
-            streams = [] if one is None else [one]
-
-        durable = [
-            (each.stream_name, 0, each.name)
-            for each in self._state.streams.durable
-            if each.reader is None and query.stream in (None, to_text(each.stream_name))
-        ]
-
-        def keys() -> Iterator[Key | None]:
-            for key in durable:
-                yield key if matches is None or matches(key[0]) else None
-            for stream in streams:
-                if matches is None or matches(stream.name):
-                    yield from [(stream.name, reader.client.number, b"") for reader in stream.all_readers()]
-                else:
-                    yield None
-
-        return (yield from page_of(keys(), query, (bytes, int, bytes), self._reader_at))
-
-    def _reader_at(self, key: Key) -> shown.Reader | None:
-        name, number, reader_name = key
-        if not number:
-            durable = self._state.streams.durable.get(name, reader_name)
-            return None if durable is None else _durable_reader(self._state.streams.get(name), durable)
-        stream, client = self._state.streams.get(name), self._state.clients.by_number(number)
-        reader = None if stream is None or client is None else stream.reader_of(client)
-        return None if reader is None or stream is None else _reader(stream, reader)
-
     # Clients
 
     def clients(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Client]]:
@@ -355,43 +318,6 @@ def _measures(own: QueueMeasures) -> shown.Ended:
         waited=sum(waiting.counts),
         waited_seconds=waiting.total,
         running_seconds=running.total,
-    )
-
-
-def _reader(stream: Stream, reader: Reader) -> shown.Reader:
-    durable = reader.durable
-    position = stream.last + 1 if reader.next_position is None else reader.next_position
-    if durable is not None:
-        position = durable.position
-    return shown.Reader(
-        stream=to_text(stream.name),
-        client=reader.client.number,
-        address=to_text(reader.client.address),
-        patterns=[to_text(each.source) for each in islice(reader.subscriptions, MOST_LISTED)],
-        position=position,
-        lag=max(0, stream.last + 1 - max(position, stream.first)),
-        records=reader.wants_records,
-        name=None if durable is None else to_text(durable.name),
-        lost=0 if durable is None else durable.lost,
-    )
-
-
-def _durable_reader(stream: Stream | None, durable: DurableReader) -> shown.Reader:
-    """Return a durable reader that no client has at present, or its client's if that has just come."""
-    if stream is not None and durable.reader is not None:
-        return _reader(stream, durable.reader)
-    position = durable.position
-    return shown.Reader(
-        stream=to_text(durable.stream_name),
-        client=None,
-        address="",
-        patterns=[to_text(durable.pattern)],
-        position=position,
-        lag=0 if stream is None else max(0, stream.last + 1 - max(position, stream.first)),
-        records=True,
-        name=to_text(durable.name),
-        lost=durable.lost,
-        seen=durable.seen,
     )
 
 

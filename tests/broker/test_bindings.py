@@ -231,14 +231,15 @@ class RetentionTests(BindingCase):
     limits = Limits(retention=Retention(most_records=5))
 
     def test_removed(self) -> None:
-        """What the retention has removed is counted as lost, and the binding goes on with the first record left."""
+        """What the retention has removed is counted as lost at once, and the binding goes on with what is left."""
         self.patch(bindings, "MOST_UNFINISHED", 2)
         self.bind()
         self.do("w", *write(*numbers(20)))
         self.pass_time(2, "w")
+        (binding,) = self.broker.bindings
+        self.assertEqual((binding.lost, binding.position), (13, 16))
         self.open_second("v", OFFER, credit=9)
         self.assertEqual(self.work_on("v"), [b"0", b"1", *numbers(5, 15)])
-        (binding,) = self.broker.bindings
         self.assertEqual(binding.lost, 13)
 
 

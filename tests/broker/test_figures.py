@@ -7,7 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from alaska.admin.families import Filled, Kind, Selected
-from alaska.broker import measured
+from alaska.broker import bindings, measured, measured_streams
+from alaska.broker.binding import BindingKey
 from alaska.broker.details import details
 from alaska.broker.figures import (
     BACKUP,
@@ -26,7 +27,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.measured import MOST_READS
 from alaska.errors import OperationFailed, StoreError
 from alaska.interfaces import IStore
-from alaska.message import Message, Page, PartName, QueueKind, QueueName
+from alaska.message import Message, Page, PartName, QueueKind, QueueName, Retention
 from alaska.mlm import commands as mlm
 from alaska.service_limits import Rate, ServiceLimit
 from alaska.store.memory import MemoryStore
@@ -181,6 +182,70 @@ class FiguresTests(FiguresCase):
         self.assertEqual(self.value("broker_stream_readers", "lagging"), 1)
         self.assertEqual(self.value("broker_stream_lag_records"), 3)
 
+    def bind(self, service: bytes, pattern: bytes = b"") -> BindingKey:
+        """Bind the stream s to a service."""
+        key = BindingKey(b"s", service, pattern)
+        self.broker.bindings.bind(key, 0, "test")
+        return key
+
+    def test_bindings(self) -> None:
+        """The first bindings are shown separately, all others together, and no total falls when one is ended."""
+        self.patch(bindings, "MOST_MEASURED", 1)
+        self.open("p", mlm.StreamWrite(b"s"))
+        first, second, _ = self.bind(b"1"), self.bind(b"2"), self.bind(b"3", b"x")
+        self.do("p", mlm.StreamSend(b"x", ()), mlm.StreamSend(b"y", ()))
+        self.assertEqual(self.value("broker_bindings"), 3)
+        self.assertEqual(self.figures()["alaska_broker_binding_position"], {("s", "1", ""): 3})
+        expected = {("s", "1", ""): 2, ("", "", ""): 3}
+        self.assertEqual(self.figures()["alaska_broker_binding_requests_total"], expected)
+        self.broker.bindings.unbind(second)
+        self.assertEqual(self.figures()["alaska_broker_binding_requests_total"], expected)
+        self.broker.bindings.unbind(first)
+        self.bind(b"4")
+        self.do("p", mlm.StreamSend(b"x", ()))
+        expected = {("s", "4", ""): 1, ("", "", ""): 4}
+        self.assertEqual(self.figures()["alaska_broker_binding_requests_total"], expected)
+
+    def test_durable_readers(self) -> None:
+        """The first durable readers are shown separately, of all others the greatest lag and the earliest time."""
+        self.patch(measured_streams, "MOST_READERS", 1)
+        self.broker.tick(self.now, 1000.0)
+        for name in ("1", "2", "3"):
+            self.open_second(name, mlm.StreamReplay(b"s", b"", 0, {"name": name.encode()}), credit=1)
+        self.do("2", mlm.ConnectionClose())
+        self.now += 5
+        self.broker.tick(self.now, 1005.0)
+        self.do("3", mlm.ConnectionClose())
+        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"x", (b"1",)) for _ in range(4)))
+        self.do("1", mlm.Confirm(b"", 200, b"", {"stream": b"s", "position": 1}))
+        prefix = "broker_durable_reader"
+        self.assertEqual((self.value(f"{prefix}s", "connected"), self.value(f"{prefix}s", "away")), (1, 2))
+        self.assertEqual(self.figures()[f"alaska_{prefix}_position"], {("s", "1"): 2})
+        self.assertEqual(self.figures()[f"alaska_{prefix}_lag_records"], {("s", "1"): 3, ("", ""): 3})
+        seen = {("s", "1"): 1005.0, ("", ""): 1000.0}
+        self.assertEqual(self.figures()[f"alaska_{prefix}_seen_timestamp_seconds"], seen)
+
+
+class LostTests(FiguresCase):
+    """Records that streams remove before they were read."""
+
+    limits = Limits(client_timeout=60.0, retention=Retention(most_records=2))
+
+    def test_lost(self) -> None:
+        """What a binding and a durable reader have lost is counted."""
+        self.patch(bindings, "MOST_UNFINISHED", 1)
+        self.broker.bindings.bind(BindingKey(b"s", b"svc", b""), 0, "test")
+        reads = mlm.StreamReplay(b"s", b"", 0, {"name": b"n"})
+        self.open_second("a", reads, mlm.ConnectionClose(), credit=1)
+        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"x", ()) for _ in range(10)))
+        self.pass_time(2, "p")
+        self.open_second("b", OFFER, reads, credit=9)
+        self.do("b", mlm.Confirm(b"", 200, b"", {"lease": 1}))
+        self.pass_time(0.1, "p")
+        shown = {family.name: dict(values) for family, values in self.shown()}
+        self.assertEqual(shown["alaska_broker_durable_reader_lost_records_total"], {(): 8})
+        self.assertEqual(shown["alaska_broker_binding_lost_records_total"]["s", "svc", ""], 7)
+
 
 class TurnTests(FiguresCase):
     """A broker with more than one look can see."""
@@ -220,9 +285,9 @@ class DetailsTests(FiguresCase):
         current = details(lambda: self.broker.administration)
         selected = self.result(current[family](lambda each: name in each, most))
         shown = {
-            f"{one.name.removeprefix('alaska_detailed_')} {label}": value
+            f"{one.name.removeprefix('alaska_detailed_')} {' '.join(labels)}": value
             for one, values in selected.filled
-            for (label,), value in values
+            for labels, value in values
         }
         return shown, selected.left_out
 
@@ -271,6 +336,32 @@ class DetailsTests(FiguresCase):
         self.assertEqual(
             self.select("clients")[0], {"client_credit a": 5, "client_unconfirmed a": 0, "client_full a": 0}
         )
+
+    def test_bindings(self) -> None:
+        """A binding is shown by its stream and its service, with its lag and its requests."""
+        self.open("p", mlm.StreamWrite(b"s"))
+        self.broker.bindings.bind(BindingKey(b"s", b"svc", b"^a"), 0, "test")
+        self.do("p", mlm.StreamSend(b"a", ()), mlm.StreamSend(b"b", ()))
+        expected = {"position": 3, "lag_records": 0, "requests": 1, "lost_records": 0}
+        for name in (b"s", b"svc"):
+            self.assertEqual(
+                self.select("bindings", name)[0],
+                {f"binding_{each} s svc ^a": value for each, value in expected.items()},
+            )
+        self.assertEqual(self.select("bindings", b"x"), ({}, 0))
+
+    def test_readers(self) -> None:
+        """A durable reader is shown by its stream and its own name; others are not shown."""
+        self.broker.tick(self.now, 1000.0)
+        self.open_second("a", mlm.StreamReplay(b"s", b"", 0, {"name": b"n"}), mlm.StreamReplay(b"t", b"", 0), credit=1)
+        self.open("p", mlm.StreamWrite(b"s"), *(mlm.StreamSend(b"x", (b"1",)) for _ in range(4)))
+        # The stream retains nothing, and stores what the reader has no credit for.
+        expected = {"position": 1, "lag_records": 3, "seen_timestamp_seconds": 1000.0}
+        for name in (b"s", b"n"):
+            self.assertEqual(
+                self.select("readers", name)[0],
+                {f"durable_reader_{each} s n": value for each, value in expected.items()},
+            )
 
     def test_no_broker(self) -> None:
         """While no broker serves, there is nothing."""

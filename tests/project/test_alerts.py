@@ -50,6 +50,13 @@ SAMPLES: dict[str, dict[str, tuple[str, str]]] = {
     "AlaskaHTTPLoginsRefused": {'alaska_http_responses_total{status="401"}': (STILL, GROWS)},
     "AlaskaHTTPFails": {'alaska_http_responses_total{status="500"}': (STILL, GROWS)},
     "AlaskaReadersLag": {"alaska_broker_stream_lag_records": ("100x60", "200000x60")},
+    "AlaskaBindingLags": {'alaska_broker_binding_lag_records{stream="s",service="v"}': ("20000x60", "20000+10x60")},
+    "AlaskaBindingLosesRecords": {
+        'alaska_broker_binding_lost_records_total{stream="s",service="v"}': (STILL, GROWS),
+    },
+    "AlaskaDurableReaderLags": {
+        'alaska_broker_durable_reader_lag_records{stream="s",name="n"}': ("200000x60", "200000+10x60"),
+    },
     "AlaskaClientsFull": {"alaska_broker_clients_full": ("0x60", "2x60")},
     "AlaskaDescriptors": {"process_open_fds": ("100x60", "900x60"), "process_max_fds": ("1000x60", "1000x60")},
     "AlaskaSchedulesMissed": {'alaska_broker_schedules_total{outcome="missed"}': (STILL, GROWS)},
