@@ -32,6 +32,8 @@ SAYS = {
     "daemon": "signals, log, exit status",
     "errors": "one tree, with MLM statuses",
     "links": "ZeroMQ: the only txZMQ",
+    "messaging": "what all clients share",
+    "sockets": "ZeroMQ in any event loop",
     "lua": "Lua: the only lupa",
     "mlm": "protocol, without sockets",
     "pool": "threads and processes",

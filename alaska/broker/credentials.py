@@ -11,7 +11,7 @@ from alaska.config import BrokerSettings
 from alaska.config.certificates import is_readable_by_others, is_writable_by_all, read_client_keys, read_pair
 from alaska.config.passwords import Users, plain_count
 from alaska.errors import ConfigurationError
-from alaska.links import curve
+from alaska.sockets import curve
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,6 @@ May import the links and what is below them. Begin with :class:`alaska.client.cl
 """
 
 from alaska.client.client import Client
-from alaska.client.delivery import Confirmation, Delivery, to_octets, to_text
+from alaska.messaging.delivery import Confirmation, Delivery, to_octets, to_text
 
 __all__ = ["Client", "Confirmation", "Delivery", "to_octets", "to_text"]

@@ -27,46 +27,36 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 
 from alaska import errors
 from alaska.authentication import CurveKeys
-from alaska.client import operations
-from alaska.client.delivery import (
+from alaska.client.delivery_queue import DeliveryQueue
+from alaska.interfaces import INetwork, Reactor
+from alaska.links import Network, default_reactor
+from alaska.links.reactor_loop import ReactorLoop
+from alaska.messaging import operations
+from alaska.messaging.connection import SetupCommand
+from alaska.messaging.delivery import (
     MOST_POSITION,
-    MOST_STATUS,
     Cancellation,
     Confirmation,
     Delivery,
     Headers,
     Progress,
     Text,
+    check_flag,
     check_function,
-    to_delay,
-    to_frames,
-    to_milliseconds,
     to_number,
     to_octets,
-    to_properties,
     to_text,
 )
-from alaska.client.delivery_queue import DeliveryQueue
-from alaska.client.readers import Readers, check_name, encoded_bindings
-from alaska.client.reply_credit import ReplyCredit
-from alaska.client.sending import SendingClient
-from alaska.client.terms import SendTerms
-from alaska.client.trackers import Trackers, new_tracker
-from alaska.interfaces import INetwork, Reactor
+from alaska.messaging.exchange import ADMIN_SERVICE, MOST_MESSAGES, MOST_OCTETS, Exchange
+from alaska.messaging.terms import SendTerms
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
-from alaska.mlm.confirmations import Again
-from alaska.mlm.listener import Delivered
-from alaska.mlm.progress import read_progress, write_progress
-from alaska.mlm.properties import to_number as to_unsigned
-from alaska.mlm.properties import to_octets as octets_of_value
-from alaska.mlm.replay import ReaderStart
-from alaska.traces.context import TraceContext, add_to
+from alaska.traces.context import TraceContext
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,19 +64,12 @@ if TYPE_CHECKING:
     # Programs that record no spans import nothing of OpenTelemetry.
     from alaska.traces.spans import Spans
 
-__all__ = ["Client", "Confirmation", "Delivery", "Progress", "to_octets", "to_text"]
+__all__ = ["MOST_MESSAGES", "MOST_OCTETS", "Client", "Confirmation", "Delivery", "Progress", "to_octets", "to_text"]
 
 DEAD_LETTER_SERVICE = "alaska.letters"
-ADMIN_SERVICE = b"alaska.admin"
-FORCE = 2
-"""The property ``cancel`` of a delivery that is to end now."""
-MOST_MESSAGES = 100_000
-MOST_OCTETS = 256 * 2**20
-MOST_CREDIT = 2**24
-"""The maximum credit of one call."""
 
 
-class Client(SendingClient):
+class Client(Exchange):
     """A connection to a broker with one address.
 
     User name and password are for PLAIN; ``curve`` are keys for CURVE (:func:`alaska.client.keys.load`).
@@ -106,6 +89,8 @@ class Client(SendingClient):
     ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
     broker that drains accepts theirs. ``spans`` records a span for each message that is sent (docs/traces.md).
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -127,30 +112,84 @@ class Client(SendingClient):
         acts_for: Text = "",
         spans: Spans | None = None,
     ) -> None:
-        for call in (deliver, confirmed, progressed, cancelled):
-            check_function(call, "deliver, confirmed, progressed and cancelled")
-        credentials = username, password, curve
-        super().__init__(endpoint, address, credentials, network, reactor, most_messages, most_octets, acts_for)
-        self._spans = None if spans is None else spans.of_client(endpoint, self.address)
+        check_function(deliver, "deliver")
+        self._reactor = reactor if reactor is not None else default_reactor()
         self._queue = DeliveryQueue()
-        self._readers = Readers(self._machine, self._reactor)
-        self.began_reading: Callable[[ReaderStart], None] = self._readers.log_start
-        """Called whenever a durable reader begins, also after a reconnect: says from where, and what it has missed."""
         self._has_queue = deliver is None
-        self._deliver = deliver if deliver is not None else self._queue.add
-        self._confirmed_callback = confirmed
-        self._cancelled_callback = cancelled
-        self._trackers = Trackers(to_octets(address), self._machine.fence, progressed)
-        self._reply_credit = ReplyCredit(self._machine, self._trackers)
-        if credit is not None:
-            self.give_credit(credit)
+        super().__init__(
+            endpoint,
+            address,
+            (username, password, curve),
+            network,
+            ReactorLoop(self._reactor),
+            most_messages,
+            most_octets,
+            acts_for,
+            deliver=self._queue.add if deliver is None else deliver,
+            credit=credit,
+            confirmed=confirmed,
+            progressed=progressed,
+            cancelled=cancelled,
+        )
+        self._is_processed_later = self._has_queue
+        self._spans = None if spans is None else spans.of_client(endpoint, self.address)
 
-    @property
-    def credit(self) -> int:
-        """The unused credit: how many more deliveries the client accepts."""
-        return self._machine.credit
+    def _make_network(self) -> INetwork:
+        return Network(self._reactor)
+
+    # Connecting
+
+    def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
+        """Connect within ``timeout`` seconds; with None, wait for the broker without limit.
+
+        The Deferred fails with :exc:`ConnectTimeout` if the broker does not answer in time, or with :exc:`Refused`.
+        Then the client is closed; to retry, create another one.
+        """
+        self._check_connect(timeout)
+        connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
+        self._connect(timeout, connecting)
+        return connecting
+
+    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
+        """Close the connection once the broker has received all messages, within ``timeout`` seconds.
+
+        With ``longest``, the timeout restarts whenever the broker sends something, up to that many seconds in total:
+        deliveries that the broker sent before its last answer are received first. What durable readers have processed
+        is confirmed before.
+
+        When the Deferred fires, the connection is closed. It fails with :exc:`ConnectTimeout` if the broker did not
+        answer in time that it has everything.
+        """
+        most = self._longest(timeout, longest)
+        if self._is_over:
+            return succeed(None)
+        closing: Deferred[None] = Deferred()
+        self._close(timeout, most, closing)
+        return closing
+
+    def flush(self) -> Deferred[None]:
+        """Return a Deferred that fires when the broker has received all messages sent so far."""
+        self._check_open()
+        flushed: Deferred[None] = Deferred()
+        self._flush(flushed)
+        return flushed
 
     # Setup
+
+    def _ask(self, command: SetupCommand) -> Deferred[None]:
+        """Send a request; the Deferred fires when the broker has executed it, or fails with :exc:`Refused`."""
+        check(command)
+        self._check_open()
+        asked: Deferred[None] = Deferred()
+        self._set_up(command, asked)
+        return asked
+
+    def produce(self, stream: Text) -> Deferred[None]:
+        """Select the stream for :meth:`send`."""
+        command = mlm.StreamWrite(to_octets(stream, "stream"))
+        selected = self._ask(command)
+        self._stream = command.stream
+        return selected
 
     def replay(self, stream: Text, pattern: Text = "", position: int = 0) -> Deferred[None]:
         """Read a stream from a position on, then its new messages; 0 is the oldest stored record.
@@ -160,20 +199,7 @@ class Client(SendingClient):
 
         :raises Refused: the broker does not support replay.
         """
-        to_number(position, MOST_POSITION, "a position")
-        command = mlm.StreamReplay(to_octets(stream), to_octets(pattern), position)
-        self._require("replay", "the broker does not support replay")
-        return self._ask(command)
-
-    def _require(self, capability: str, complaint: str) -> None:
-        if capability not in self.capabilities:
-            raise errors.Refused(complaint, errors.NOT_IMPLEMENTED)
-
-    def next_position(self, stream: Text) -> int | None:
-        """Return the position from which the :meth:`replay` of a stream would continue after a reconnect, or None."""
-        octets = to_octets(stream)
-        commands = self._machine.setups.current_replays
-        return next((command.position for command in commands if command.stream == octets), None)
+        return self._ask(self._replay_command(stream, pattern, position))
 
     def consume(
         self, stream: Text, pattern: Text = "", *, name: Text = "", position: int = 0, manual: bool = False
@@ -190,20 +216,19 @@ class Client(SendingClient):
 
         :raises Refused: the broker keeps no positions of readers.
         """
-        octets, source, reader = to_octets(stream), to_octets(pattern), to_octets(name)
-        to_number(position, MOST_POSITION, "a position")
-        if not reader:
-            return self._ask(mlm.StreamRead(octets, source))
-        check_name(reader)
-        self._require("readers", "the broker keeps no positions of readers")
-        asked = self._ask(mlm.StreamReplay(octets, source, position, {"name": reader}))
+        check_flag(manual, "manual")
+        command = self._consume_command(stream, pattern, name, position)
+        asked = self._ask(command)
+        if isinstance(command, mlm.StreamRead):
+            return asked
         if self._has_queue:
             self._queue.processed = self._readers.processed
-        return asked.addCallback(lambda _: self._readers.add(octets, is_manual=manual))
+        return asked.addCallback(lambda _: self._readers.add(command.stream, is_manual=manual))
 
     def cancel(self, stream: Text) -> Deferred[None]:
         """Unsubscribe from a stream."""
-        octets = to_octets(stream)
+        octets = to_octets(stream, "stream")
+        check(mlm.StreamCancel(octets))
         self._readers.remove(octets)
         return self._ask(mlm.StreamCancel(octets))
 
@@ -216,11 +241,57 @@ class Client(SendingClient):
 
         :raises Refused: the broker cannot bind streams.
         """
-        command = mlm.ServiceOffer(to_octets(service), to_octets(pattern))
-        if streams:
-            self._require("bindings", "the broker cannot bind streams to services")
-            command = replace(command, properties={"bind": encoded_bindings(streams)})
-        return self._ask(command)
+        return self._ask(self._offer_command(service, pattern, streams))
+
+    # Sending
+
+    def track_to(
+        self,
+        mailbox: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Deferred[Confirmation]:
+        """Send as :meth:`send_to`; the Deferred fires with the message's final status.
+
+        :raises Refused: this is not a credit client, or the broker does not support confirmations.
+        """
+        tracker = self._new_tracker()
+        self.send_to(
+            mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+        )
+        return self._track(tracker)
+
+    def track_for(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Deferred[Confirmation]:
+        """Send as :meth:`send_for`; the Deferred and errors are those of :meth:`track_to`.
+
+        ``progress`` is called whenever the worker tells how far the request is.
+        """
+        check_function(progress, "progress")
+        tracker = self._new_tracker()
+        self.send_for(
+            service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+        )
+        self._trackers.watch(tracker, progress)
+        return self._track(tracker)
+
+    def _track(self, tracker: str) -> Deferred[Confirmation]:
+        tracked: Deferred[Confirmation] = Deferred(lambda _: self._trackers.forget(tracker))
+        self._trackers.track(tracker, tracked)
+        return tracked
 
     # Asking
 
@@ -253,26 +324,12 @@ class Client(SendingClient):
         is not kept, since its id is known, ends as the first one does, if the broker tells that, but without a reply.
         """
         check_function(progress, "progress")
-        tracker = to_text(to_octets(tracker)) or new_tracker()
-        octets = to_octets(service), to_octets(subject), to_octets(tracker)
-        expires = to_milliseconds(timeout if expiry is None else expiry)
-        command = mlm.ServiceSend(*octets, expires, to_frames(content), to_properties(headers))
-        if terms:
-            self._add_terms(command, terms)
-        if self._spans is None:
-            return self._ask_with(command, timeout, needs_offer, trace, progress)
-        span = self._spans.send(command, trace)
-        try:
-            asked = self._ask_with(command, timeout, needs_offer, span.context, progress)
-        except Exception as error:
-            span.end(error)
-            raise
-        if needs_offer:
-            return asked.addBoth(span.ended)
-        span.end()  # it may wait for days
-        return asked
+        check_flag(needs_offer, "needs_offer")
+        command = self._ask_command(service, subject, content, timeout, headers, tracker, expiry, trace, terms)
+        self._check_terms(terms)
+        return self._asked(command, timeout, needs_offer, trace, progress)
 
-    def _ask_with(
+    def _asked(
         self,
         command: mlm.ServiceSend,
         timeout: float,
@@ -280,17 +337,21 @@ class Client(SendingClient):
         trace: TraceContext | None,
         progress: Callable[[Progress], None] | None,
     ) -> Deferred[Delivery]:
-        if trace is not None:
-            add_to(command.properties, trace)
-        check(command)
-        self._check_open()
-        self._reply_credit.before_request()
-        self._machine.send(command)
-        self._reply_credit.sent_request()
         tracker = to_text(command.tracker)
-        self._trackers.watch(tracker, progress)
-        asked = self._trackers.ask(tracker, command.subject, needs_offer).addTimeout(timeout, self._reactor)
-        return asked.addBoth(self._reply_credit.ended_request)
+        asked: Deferred[Delivery] = Deferred(lambda _: self._trackers.forget(tracker))
+        span = None if self._spans is None else self._spans.send(command, trace)
+        try:
+            self._ask_with(command, needs_offer, trace if span is None else span.context, progress, asked)
+        except Exception as error:
+            if span is not None:
+                span.end(error)
+            raise
+        asked.addTimeout(timeout, self._reactor).addBoth(self._reply_credit.ended_request)
+        if span is not None and needs_offer:
+            return asked.addBoth(span.ended)
+        if span is not None:
+            span.end()  # it may wait for days
+        return asked
 
     def letters(self, what: str, **options: int) -> Deferred[dict[str, Any]]:
         """Query dead letters: ``list`` (after, limit), ``read``, ``replay`` or ``drop`` (position).
@@ -317,7 +378,10 @@ class Client(SendingClient):
         the right to administer the broker (docs/administration.md), a client can cancel its own messages only. The
         client needs an address. The Deferred fails with :exc:`OperationFailed` if there is no such message.
         """
-        content = operations.cancel(to_octets(tracker), to_octets(id), to_octets(service), bool(force))
+        check_flag(force, "force")
+        content = operations.cancel(
+            to_octets(tracker, "tracker"), to_octets(id, "id"), to_octets(service, "service"), force
+        )
         return self.ask(ADMIN_SERVICE, "cancel", content, timeout=timeout).addCallback(operations.count_of)
 
     def hurry_message(
@@ -332,97 +396,8 @@ class Client(SendingClient):
 
         It needs the right to operate the broker. Otherwise it is as :meth:`cancel_message`.
         """
-        content = operations.which(to_octets(tracker), to_octets(id), to_octets(service))
+        content = operations.which(to_octets(tracker, "tracker"), to_octets(id, "id"), to_octets(service, "service"))
         return self.ask(ADMIN_SERVICE, "hurry", content, timeout=timeout).addCallback(operations.count_of)
-
-    # Receiving
-
-    def tell_broker(self, subject: Text, content: bytes) -> bool:
-        """Tell the broker's service ``alaska.admin`` something, if the broker has it; return whether it was sent.
-
-        It is sent at most once, and lost if the connection is lost.
-        """
-        command = mlm.ServiceSend(ADMIN_SERVICE, to_octets(subject), b"", 0, (content,))
-        return "admin" in self.capabilities and self._machine.send_once(command)
-
-    def answer_mail(self, delivery: Delivery, content: bytes) -> bool:
-        """Mail an answer to the sender of mail, with its subject and tracker; return whether it was sent.
-
-        It is sent at most once, and nothing is kept for it, so that mail from others cannot fill the memory.
-        """
-        subject, tracker = to_octets(delivery.subject), delivery.tracker_octets
-        command = mlm.MailboxSend(to_octets(delivery.sender), subject, tracker, 0, (content,))
-        return self._machine.send_once(command)
-
-    def give_credit(self, amount: int) -> None:
-        """Accept ``amount`` more deliveries, 0 to 2^24; from now on each must be confirmed with :meth:`confirm`."""
-        to_number(amount, MOST_CREDIT, "credit")
-        self._reply_credit.program_gives()
-        self._machine.give_credit(amount)
-
-    def confirm(
-        self,
-        delivery: Delivery,
-        status: int = errors.SUCCESS,
-        reason: Text = "",
-        *,
-        delay: float | None = None,
-        spent: bool = True,
-    ) -> None:
-        """Confirm a delivery.
-
-        A status below 300 acknowledges it. 300 to 399 rejects it, and the broker delivers it again. 400 and above
-        rejects it permanently, and the broker stores it as a dead letter. If the connection was lost since the
-        delivery, nothing is sent: the broker delivers the message again.
-
-        A record of a durable reader that was begun with ``manual`` is confirmed together with all earlier ones.
-
-        With 300 to 399 and ``delay``, the broker delivers it again after so many seconds, at most 30 days. ``spent``
-        says whether this delivery counts as an attempt; without ``delay``, it does not. A broker without properties
-        (:attr:`Delivery.lease` is None) delivers it again at once.
-        """
-        if not isinstance(delivery, Delivery):
-            raise TypeError(f"the argument must be a Delivery, not {type(delivery).__name__}")
-        if self._readers.is_manual and status < errors.FAILED:
-            self._readers.confirm(delivery)
-        self._confirm(delivery, status, reason, None if delay is None else Again(to_delay(delay), bool(spent)))
-
-    def _confirm(
-        self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "", again: Again | None = None
-    ) -> None:
-        self.confirm_tracker(delivery.tracker_octets, status, reason, delivery.session, delivery.lease, again)
-
-    def confirm_tracker(
-        self,
-        tracker: Text,
-        status: int,
-        reason: Text,
-        session: int,
-        lease: int | None = None,
-        again: Again | None = None,
-    ) -> None:
-        """Confirm the delivery with a tracker, and a lease if it has one, in a session; see :meth:`confirm`."""
-        octets, why = to_octets(tracker), to_octets(reason)
-        to_number(status, MOST_STATUS, "a status")
-        if octets or lease is not None:
-            self._machine.confirm(octets, status, why, session, lease, again)
-
-    def report_progress(self, delivery: Delivery, fraction: float, text: Text = "") -> None:
-        """Tell the sender of an unconfirmed delivery how far the work is: a part from 0 to 1, and at most 240 octets.
-
-        It arrives if broker and sender can understand it. The broker passes on at most 5 in a second for each delivery,
-        after the first 5 at once.
-
-        :raises ValueError: the fraction is out of range.
-        """
-        reason = write_progress(fraction, to_octets(text))
-        if delivery.lease is not None:
-            self.send_progress(reason, delivery.session, delivery.lease)
-
-    def send_progress(self, reason: bytes, session: int, lease: int) -> None:
-        """Do as :meth:`report_progress`, with the result of :func:`alaska.mlm.progress.write_progress`."""
-        if "progress" in self.capabilities:
-            self._machine.confirm(b"", errors.PROGRESS, reason, session, lease)
 
     def __aiter__(self) -> Client:
         return self
@@ -431,78 +406,6 @@ class Client(SendingClient):
         """Return the next delivery; the iteration ends when the client is closed."""
         return self._queue.next()
 
-    # Callbacks of the state machine
-
-    def delivered(self, command: Delivered, session: int) -> None:
-        """See :class:`alaska.mlm.listener.Listener`."""
-        delivery = Delivery(command, session)
-        if self._reply_credit.is_automatic:
-            self._confirm(delivery)
-            self._reply_credit.refill()
-        if self._trackers.awaited_replies:
-            if self._reply_credit.is_for(delivery) and not self._reply_credit.is_automatic:
-                self._confirm(delivery)
-            if self._trackers.take_reply(delivery):
-                return
-        self._deliver(delivery)
-        if self._readers.is_manual and not self._has_queue:
-            self._readers.processed(delivery)
-
-    def confirmed(self, command: mlm.Confirm) -> None:
-        """See :class:`alaska.mlm.listener.Listener`."""
-        reason = command.status_reason
-        if command.properties:
-            reason = octets_of_value(command.properties.get("error", reason))
-        if not command.tracker and command.status_code == errors.ACCESS_REFUSED:
-            self.refused_unasked(errors.Refused(f"the broker refuses: {to_text(reason)}", command.status_code))
-            return
-        if not command.tracker and command.status_code == errors.RESOURCE_LOCKED and command.properties:
-            self._readers.taken_over(command)
-            self.refused_unasked(errors.Refused(to_text(reason), command.status_code))
-            return
-        if "cancel" in command.properties:
-            self._cancelled(command)
-            return
-        if command.status_code == errors.PROGRESS:
-            if (progress := read_progress(reason)) is not None:
-                self._trackers.progressed(Progress(to_text(command.tracker), progress.fraction, to_text(progress.text)))
-            return
-        confirmation = Confirmation(to_text(command.tracker), command.status_code, to_text(reason))
-        self._trackers.confirmed(confirmation)
-        if self._confirmed_callback is not None:
-            self._confirmed_callback(confirmation)
-
-    def opened(self) -> None:
-        """See :class:`alaska.mlm.listener.Listener`."""
-        super().opened()
-        self._readers.confirm_now()
-
-    def reader_started(self, start: ReaderStart) -> None:
-        """See :class:`alaska.mlm.listener.Listener`."""
-        self._readers.confirm_now()
-        self.began_reading(start)
-
-    def _cancelled(self, command: mlm.Confirm) -> None:
-        lease = to_unsigned(command.properties.get("lease"))
-        if self._cancelled_callback is not None and lease is not None:
-            is_forced = to_unsigned(command.properties["cancel"]) == FORCE
-            self._cancelled_callback(Cancellation(lease, self._machine.session, is_forced))
-
-    def proven(self, count: int) -> None:
-        """See :class:`alaska.mlm.listener.Listener`."""
-        super().proven(count)
-        if self._trackers.awaited_replies:
-            self._trackers.ponged(self._machine.rounds, self._machine.session)
-
-    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
-        """See :class:`Connection`; what durable readers have processed is confirmed before."""
-        self._readers.close()
-        return super().close(timeout, longest)
-
-    def _pending(self) -> list[Deferred[Any]]:
-        return self._trackers.take_pending()
-
     def _notify_closed(self, error: errors.ClientError | None) -> None:
-        self._readers.close()
         super()._notify_closed(error)
         self._queue.close(error)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, fail, succeed
 
 from alaska import errors
-from alaska.client.delivery import Delivery
+from alaska.messaging.delivery import Delivery
 
 
 class DeliveryQueue:

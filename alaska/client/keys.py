@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from alaska.authentication import CurveKeys
 from alaska.config.certificates import is_readable_by_others, read_pair, read_public_key
-from alaska.links import curve
+from alaska.sockets import curve
 
 _log = Logger()
 

@@ -12,8 +12,8 @@ from alaska.commands import streams
 from alaska.commands.parsing import Parser
 from alaska.config.certificates import SECRET_SUFFIX
 from alaska.errors import ConfigurationError
-from alaska.links import curve
 from alaska.names import printable
+from alaska.sockets import curve
 
 SUFFIX: Final = ".cert"
 _DESCRIPTION = """\

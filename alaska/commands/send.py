@@ -21,12 +21,12 @@ from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
 from alaska.client.delivery import MOST_MILLISECONDS, Confirmation, Progress, to_octets
 from alaska.client.terms import SendTerms
-from alaska.client.trackers import NOBODY_OFFERS, new_tracker
 from alaska.commands import streams
 from alaska.commands.credentials import Credentials, add_options
 from alaska.commands.parsing import Parser
 from alaska.commands.times import attempts, backoff, duration, point_in_time, priority
 from alaska.interfaces import INetwork, Reactor
+from alaska.messaging.trackers import NOBODY_OFFERS, new_tracker
 from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time

@@ -9,13 +9,13 @@ from zope.interface import implementer
 
 from alaska.authentication import Bind, CurveKeys, Decide, KeyPair
 from alaska.interfaces import ILink, INetwork, Reactor
-from alaska.links.addresses import LookUp, families_of
 from alaska.links.authenticator import Authenticator
 from alaska.links.dealer import DealerLink
 from alaska.links.router import RouterLink
-from alaska.links.security import ClientSecurity, ServerSecurity
 from alaska.links.shared_context import SharedContext
 from alaska.links.sockets import SharingFactory
+from alaska.sockets.addresses import LookUp, families_of
+from alaska.sockets.security import ClientSecurity, ServerSecurity
 
 CLOSE_MILLISECONDS = 1000
 

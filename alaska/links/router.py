@@ -15,12 +15,13 @@ from alaska.authentication import Bind, Mechanism
 from alaska.errors import CannotBind
 from alaska.interfaces import IRouter
 from alaska.links import ipc
-from alaska.links.addresses import set_version, version_to_bind
 from alaska.links.authenticator import LOGIN_PROPERTY
-from alaska.links.security import ServerSecurity
-from alaska.links.shared_context import NEAR_ID, NEAR_OCTETS, SharedContext, numbers
+from alaska.links.shared_context import SharedContext
 from alaska.links.sockets import Router, SharingFactory
 from alaska.links.user_router import UserRouter
+from alaska.sockets.addresses import set_version, version_to_bind
+from alaska.sockets.dealer import NEAR_ID, NEAR_OCTETS, numbers
+from alaska.sockets.security import ServerSecurity
 
 HANDSHAKE_MILLISECONDS = 10_000
 """The maximum time of a connection's handshake, including authentication; then its descriptor is freed."""

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import count
 from typing import Protocol
 
 import zmq
 
 from alaska.links.sockets import SharingFactory
-
-numbers = count()
-"""Numbers for the names of inproc endpoints, each used once in the process."""
-
-NEAR_ID = b"\0near"
-"""The beginning of the routing ids of connections over inproc; after 16 random octets follows the user, if any."""
-NEAR_OCTETS = len(NEAR_ID) + 16
 
 
 class MovableLink(Protocol):

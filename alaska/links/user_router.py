@@ -18,8 +18,9 @@ import zmq
 from txzmq import ZmqEndpoint, ZmqEndpointType, ZmqFactory
 from zmq.utils.monitor import parse_monitor_message
 
-from alaska.links.shared_context import numbers
-from alaska.links.sockets import DESCRIPTOR, Pair, Router, receive_frames
+from alaska.links.sockets import DESCRIPTOR, Pair, Router
+from alaska.sockets.dealer import numbers
+from alaska.sockets.transfer import receive_frames
 
 _OWN_OCTETS: Final = 5
 """The length of the routing ids that ZeroMQ gives to clients that have chosen none: a zero, and 32 bits."""

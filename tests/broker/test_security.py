@@ -21,7 +21,7 @@ from alaska.client import Client
 from alaska.config import BrokerSettings
 from alaska.config.password_hashes import PasswordHash
 from alaska.errors import ConfigurationError, Refused
-from alaska.links import curve
+from alaska.sockets import curve
 from alaska.store.memory import MemoryStore
 from tests.config.test_certificates import OTHER, PUBLIC
 from tests.network_case import ENDPOINT, LogCase, NetworkCase

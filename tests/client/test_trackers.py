@@ -10,7 +10,7 @@ from twisted.internet.defer import TimeoutError as Late
 from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import Confirmation
-from alaska.client.reply_credit import AUTO_CREDIT
+from alaska.messaging.reply_credit import AUTO_CREDIT
 from tests.network_case import ENDPOINT, NetworkCase
 
 

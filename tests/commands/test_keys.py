@@ -19,7 +19,7 @@ from alaska.config.certificates import read_client_keys, read_pair, read_public_
 from alaska.config.password_hashes import PasswordHash
 from alaska.config.passwords import parse
 from alaska.errors import ConfigurationError
-from alaska.links import curve
+from alaska.sockets import curve
 from tests.commands.test_commands import CommandCase
 from tests.network_case import LogCase
 

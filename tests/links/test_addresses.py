@@ -13,8 +13,9 @@ from twisted.trial.unittest import SkipTest, TestCase
 from alaska.endpoints import TCP, tcp
 from alaska.errors import BadEndpoint, CannotBind
 from alaska.interfaces import LinkState, Reactor
-from alaska.links import Network, addresses
-from alaska.links.addresses import LookUp, families_of, of_interface, version_of
+from alaska.links import Network
+from alaska.sockets import addresses
+from alaska.sockets.addresses import LookUp, families_of, of_interface, version_of
 
 reactor = cast("Reactor", global_reactor)
 

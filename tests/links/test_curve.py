@@ -13,7 +13,8 @@ from twisted.internet.threads import deferToThread
 from alaska.authentication import Attempt, Bind, CurveKeys, Entry, KeyPair, Mechanism, Verdict
 from alaska.errors import CannotBind, ConfigurationError, Refused
 from alaska.interfaces import ILink, LinkState
-from alaska.links import Network, curve, dealer
+from alaska.links import Network
+from alaska.sockets import curve, dealer
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 
 NEEDS_CURVE = unittest.skipUnless(curve.is_available(), curve.NO_CURVE)

@@ -6,7 +6,8 @@ from typing import Any
 
 from alaska.errors import CannotBind
 from alaska.interfaces import ILink, LinkState
-from alaska.links import Network, sockets
+from alaska.links import Network
+from alaska.sockets import transfer
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, connections_to, reactor, until
 
 
@@ -44,7 +45,7 @@ class SharedContextTests(LinkTestCase):
 
     async def test_many_messages(self) -> None:
         """Messages beyond the limit of one read all arrive, in order, and so do the replies."""
-        count = 5 * sockets.MAX_READ + 3
+        count = 5 * transfer.MAX_READ + 3
         at_dealer = Waiter()
         link = await self.connect_sharing(at_dealer)
         for number in range(count):

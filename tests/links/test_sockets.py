@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 
 from alaska.interfaces import ILink
 from alaska.links import Network, RouterLink, sockets
+from alaska.sockets import transfer
 from tests.links.links_case import ANY_PORT, LinkTestCase, Waiter, reactor, read, until
 
 
@@ -27,7 +28,7 @@ class ReadTests(LinkTestCase):
         link = self.network.dealer(router.endpoint)
         link.start(Waiter(), changes)
         await changes.until(1)
-        count = 5 * sockets.MAX_READ + 3
+        count = 5 * transfer.MAX_READ + 3
         for number in range(count):
             link.send([b"%d" % number])
         await at_router.until(count)
@@ -41,7 +42,7 @@ class ReadTests(LinkTestCase):
         link, changes = self.network.dealer(router.endpoint), Waiter()
         link.start(Waiter(), changes)
         await changes.until(1)
-        count = 50 * sockets.MAX_READ
+        count = 50 * transfer.MAX_READ
         for _ in range(count):
             link.send([b"x"])
 
@@ -54,7 +55,7 @@ class ReadTests(LinkTestCase):
         await received.until(count)
         steps = [later - earlier for earlier, later in pairwise(seen_at_timer)]
         self.assertTrue(steps)
-        self.assertLessEqual(max(steps), 2 * sockets.MAX_READ)
+        self.assertLessEqual(max(steps), 2 * transfer.MAX_READ)
 
     async def test_slow_messages_leave_time_for_others(self) -> None:
         """After a message that takes long to process, posted messages are sent and the event loop continues."""
@@ -63,7 +64,7 @@ class ReadTests(LinkTestCase):
 
         def received(peer: bytes, _frames: list[bytes]) -> None:
             turns.append(turn)
-            time.sleep(sockets.TURN_SECONDS)
+            time.sleep(transfer.TURN_SECONDS)
             router.post(peer, [b"answer"])
 
         def next_turn() -> None:
@@ -88,7 +89,7 @@ class ReadTests(LinkTestCase):
         def received(peer: bytes, frames: list[bytes]) -> None:
             got.append(peer)
             if frames != [b"hello"]:
-                time.sleep(sockets.TURN_SECONDS)
+                time.sleep(transfer.TURN_SECONDS)
             if len(got) == 3:
                 self.plain_reader(router.endpoint, b"other").send(b"more")
 
@@ -158,7 +159,7 @@ class SendTests(LinkTestCase):
         at_dealer = Waiter()
 
         def receive(peer: bytes, _frames: list[bytes]) -> None:
-            for number in range(0, 2 * sockets.MAX_BATCH, 2):
+            for number in range(0, 2 * transfer.MAX_BATCH, 2):
                 router.post(peer, [b"%d" % number])
                 if number % 3:
                     router.send(peer, [b"%d" % (number + 1)])
@@ -167,7 +168,7 @@ class SendTests(LinkTestCase):
 
         router = self.serve(receive)
         (await self.connect(router, at_dealer)).send([b"x"])
-        count = 2 * sockets.MAX_BATCH
+        count = 2 * transfer.MAX_BATCH
         await at_dealer.until(count)
         self.assertEqual([int(frames[0]) for frames in at_dealer.got], list(range(count)))
 
@@ -221,13 +222,13 @@ class SendTests(LinkTestCase):
         await heard.until(len(readers))
         large = os.urandom(10_000_000)
         shared: list[bytes] = []
-        share = sockets._shared_frame
+        share = transfer._shared_frame
 
         def noted(octets: bytes) -> zmq.Frame:
             shared.append(octets)
             return share(octets)
 
-        self.patch(sockets, "_shared_frame", noted)
+        self.patch(transfer, "_shared_frame", noted)
         for content in ([large, b""], [b"", large]):
             for number in range(len(readers)):
                 self.assertTrue(router.send(b"peer%d" % number, [b"header", *content]))

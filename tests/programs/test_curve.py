@@ -6,7 +6,7 @@ import signal
 import unittest
 
 from alaska.commands.keygen import write_pair
-from alaska.links import curve
+from alaska.sockets import curve
 from tests.programs.system_case import Program, SystemTestCase
 
 

@@ -16,22 +16,9 @@ from tests import PROJECT
 
 PACKAGE = PROJECT / "alaska"
 LAYERS = (
-    *(
-        "errors",
-        "mlm",
-        "names",
-        "endpoints",
-        "message",
-        "service_limits",
-        "access",
-        "authentication",
-        "interfaces",
-        "system",
-        "traces",
-        "schedules",
-    ),
-    *("config", "links", "client", "daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands"),
-    "testing",
+    *("errors", "mlm", "names", "endpoints", "message", "service_limits", "access", "authentication"),
+    *("interfaces", "system", "traces", "schedules", "messaging", "config", "sockets", "links", "client"),
+    *("daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")

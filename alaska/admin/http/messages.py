@@ -23,9 +23,9 @@ from alaska.admin.http.routes import Asked
 from alaska.admin.http.users import User
 from alaska.admin.text import to_text
 from alaska.client import Client, Confirmation, Delivery, to_octets
-from alaska.client.trackers import new_tracker
 from alaska.errors import AlaskaError, HTTPRefused
 from alaska.interfaces import Reactor
+from alaska.messaging.trackers import new_tracker
 from alaska.names import is_brokers_own, printable
 
 START_SECONDS = 2.0

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from alaska import errors
-from alaska.client.delivery import Delivery
+from alaska.messaging.delivery import Delivery
 
 
 def which(tracker: bytes, identity: bytes, service: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""A client's connection to its broker: connect, reconnect, flush and close.
+"""A client's connection to its broker: connect, reconnect, flush and close, without a socket and an event loop.
 
-It connects the protocol's state machine (:mod:`alaska.mlm.client`) to a link, a clock and Deferreds.
+It connects the protocol's state machine (:mod:`alaska.mlm.client`) to a link, a clock, and what the program waits for.
 """
 
 from __future__ import annotations
@@ -9,18 +9,13 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
-
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alaska import __version__, errors
 from alaska.authentication import CurveKeys
-from alaska.client.delivery import MOST_POSITION, Text, to_number, to_octets, to_seconds, to_text
-from alaska.interfaces import ILink, INetwork, LinkState, Reactor
-from alaska.links import Network, default_reactor
+from alaska.messaging.deadline import Deadline
+from alaska.messaging.delivery import MOST_POSITION, Text, check_text, to_number, to_octets, to_seconds, to_text
+from alaska.messaging.waiting import Clock, Log, Timer, Waiting
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
@@ -28,10 +23,13 @@ from alaska.mlm.codec import check, decode, decode_with_properties, encode, with
 from alaska.mlm.listener import Delivered
 from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
-from alaska.mlm.states import State
+from alaska.mlm.states import LinkState, State
 from alaska.mlm.terms import has_terms
 from alaska.names import printable
 from alaska.system.events import should_log
+
+if TYPE_CHECKING:  # The interfaces are those of Twisted's networks, too.
+    from alaska.interfaces import ILink, INetwork
 
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
@@ -44,13 +42,13 @@ ABOUT: mlm.Properties = {
 
 
 class Connection:
-    """The base class of :class:`alaska.client.client.Client`, which handles deliveries and confirmations.
+    """The base class of :class:`alaska.messaging.exchange.Exchange`, which handles deliveries and confirmations.
 
     Messages that the broker may not have received are buffered, up to ``most_messages`` messages and ``most_octets``
     octets.
     """
 
-    _log = Logger()
+    _log: Log
 
     def __init__(
         self,
@@ -58,30 +56,31 @@ class Connection:
         address: Text,
         credentials: tuple[str | None, str | None, CurveKeys | None],
         network: INetwork | None,
-        reactor: Reactor | None,
+        clock: Clock,
         most_messages: int,
         most_octets: int,
         acts_for: Text = "",
     ) -> None:
-        _check_text(endpoint, "an endpoint")
+        check_text(endpoint, "endpoint")
         _check_credentials(*credentials)
-        opening = _opening(to_octets(address), to_octets(acts_for))
+        opening = _opening(to_octets(address, "address"), to_octets(acts_for, "acts_for"))
         _check_limits(most_messages=most_messages, most_octets=most_octets)
         self.endpoint = endpoint
         self.address = to_text(opening.address)
         self._credentials = credentials
-        self._reactor = reactor if reactor is not None else default_reactor()
+        self._clock = clock
         self._network = network
         self._own_network: INetwork | None = None
         self._link: ILink | None = None
         self._machine = ClientMachine(opening, self, most_messages, most_octets)
         self._outgoing = Outgoing()
-        self._ticks = LoopingCall(self._tick)
-        self._ticks.clock = self._reactor
-        self._connecting: Deferred[None] | None = None
-        self._closing: list[Deferred[None]] = []
-        self._requests: dict[Request, Deferred[None]] = {}
-        self._flushes: deque[tuple[int, Deferred[None]]] = deque()
+        self._next_tick: Timer | None = None
+        self._was_started = self._was_opened = False
+        self._connecting: Waiting[None] | None = None
+        self._deadline: Deadline | None = None
+        self._closing: list[tuple[Waiting[None], Deadline]] = []
+        self._requests: dict[Request, Waiting[None]] = {}
+        self._flushes: deque[tuple[int, Waiting[None]]] = deque()
         self._error: errors.ClientError | None = None
         self.refused_since: float | None = None
         """When the broker began to refuse the connection; None: it has accepted it since."""
@@ -113,7 +112,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether the client accepts messages to send: it is connecting or connected, and not closed."""
-        return self._connecting is not None and self._machine.state is not State.CLOSED
+        return not self._is_over
 
     @property
     def unproven(self) -> int:
@@ -125,91 +124,69 @@ class Connection:
         """The protocol extensions that the broker has announced; none for the C broker."""
         return frozenset(map(to_text, self._machine.capabilities))
 
-    def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
-        """Connect within ``timeout`` seconds; with None, wait for the broker without limit.
-
-        The Deferred fails with :exc:`ConnectTimeout` if the broker does not answer in time, or with :exc:`Refused`.
-        Then the client is closed; to retry, create another one.
-        """
+    def _check_connect(self, timeout: float | None) -> None:
         if timeout is not None:
             to_seconds(timeout)
-        if self._connecting is not None or self._machine.state is State.CLOSED:
+        if self._was_started or self._machine.state is State.CLOSED:
             raise errors.NotConnected("a client connects only once")
+
+    def _make_network(self) -> INetwork:
+        """Return a network of this client's own."""
+        raise NotImplementedError
+
+    def _connect(self, timeout: float | None, connecting: Waiting[None]) -> None:
+        """Connect within ``timeout`` seconds; ``connecting`` is called when the broker has answered."""
         if self._network is None:
-            self._network = self._own_network = Network(self._reactor)
+            self._network = self._own_network = self._make_network()
         self._link = self._network.dealer(self.endpoint, *self._credentials)
-        connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
-        self._connecting = connecting
+        self._connecting, self._was_started = connecting, True
         if timeout is not None:
-            self._close_on_timeout(timeout, connecting, f"no broker answers at {self.endpoint}")
-        self._link.start(self._received, self._link_changed)
-        self._ticks.start(TICK_SECONDS, now=False)
-        return connecting
+            self._deadline = self._abort_after(timeout, f"no broker answers at {self.endpoint}", 0.0)
+        try:
+            self._link.start(self._received, self._link_changed)
+        except errors.AlaskaError:
+            # The caller gets the error, and waits for nothing.
+            self._connecting = None
+            self._machine.abort(None)
+            raise
+        self._next_tick = self._clock.later(TICK_SECONDS, self._tick)
 
-    def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:
-        """Close the connection once the broker has received all messages, within ``timeout`` seconds.
+    @property
+    def _is_over(self) -> bool:
+        return self._machine.state is State.CLOSED or not self._was_started
 
-        With ``longest``, the timeout restarts whenever the broker sends something, up to that many seconds in total:
-        deliveries that the broker sent before its last answer are received first.
+    @staticmethod
+    def _longest(timeout: float, longest: float | None) -> float:
+        to_seconds(timeout)
+        return timeout if longest is None else to_seconds(longest, "longest")
 
-        When the Deferred fires, the connection is closed. It fails with :exc:`ConnectTimeout` if the broker did not
-        answer in time that it has everything.
-        """
-        longest = to_seconds(timeout) if longest is None else to_seconds(longest)
-        if self._machine.state is State.CLOSED or self._connecting is None:
-            return succeed(None)
-        closing: Deferred[None] = Deferred()
-        self._closing.append(closing)
-        latest = self._reactor.seconds() + longest
-        self._close_on_timeout(timeout, closing, f"the broker at {self.endpoint} did not take everything", latest)
+    def _close(self, timeout: float, longest: float, closing: Waiting[None]) -> None:
+        """Close the connection once the broker has received all messages; see :meth:`alaska.client.Client.close`."""
+        complaint = f"the broker at {self.endpoint} did not take everything"
+        deadline = self._abort_after(timeout, complaint, self._clock.seconds() + longest)
+        self._closing.append((closing, deadline))
         self._machine.close()
-        return closing
 
-    def _close_on_timeout(self, seconds: float, awaited: Deferred[None], complaint: str, latest: float = 0.0) -> None:
-        """Close the client with an error unless the Deferred fires in time.
+    def _abort_after(self, seconds: float, complaint: str, latest: float) -> Deadline:
+        def abort() -> None:
+            fault = self._link.fault if self._link is not None else ""
+            self._machine.abort(errors.ConnectTimeout(fault or f"{complaint} within {seconds:g} s"))
 
-        The timeout restarts whenever the broker sends something, until the time ``latest``.
-        """
-        deadline: IDelayedCall
+        return Deadline(self._clock, seconds, latest, lambda: self._machine.last_received, abort)
 
-        def is_late() -> None:
-            nonlocal deadline
-            now = self._reactor.seconds()
-            left = min(self._machine.last_received + seconds, latest) - now
-            if left > 0:
-                deadline = self._reactor.callLater(left, is_late)
-            else:
-                fault = self._link.fault if self._link is not None else ""
-                self._machine.abort(errors.ConnectTimeout(fault or f"{complaint} within {seconds:g} s"))
-
-        deadline = self._reactor.callLater(seconds, is_late)
-
-        def fired(result: None) -> None:
-            if deadline.active():
-                deadline.cancel()
-            return result
-
-        awaited.addBoth(fired)
-
-    def _ask(self, command: SetupCommand) -> Deferred[None]:
-        """Send a request; the Deferred fires when the broker has executed it, or fails with :exc:`Refused`."""
-        check(command)
-        self._check_open()
+    def _set_up(self, command: SetupCommand, asked: Waiting[None]) -> None:
+        """Send a request; ``asked`` is called when the broker has executed it, or with :exc:`Refused`."""
         request = Request(command)
-        asked = self._requests[request] = Deferred()
+        self._requests[request] = asked
         self._machine.request(request)
-        return asked
 
-    def flush(self) -> Deferred[None]:
-        """Return a Deferred that fires when the broker has received all messages sent so far."""
-        self._check_open()
-        flushed: Deferred[None] = Deferred()
+    def _flush(self, flushed: Waiting[None]) -> None:
+        """Call ``flushed`` when the broker has received all messages sent so far."""
         self._flushes.append((self._machine.flush(), flushed))
         self.proven(self._machine.count_proven)
-        return flushed
 
     def _check_open(self) -> None:
-        if self._connecting is None or self._machine.state is State.CLOSED:
+        if self._is_over:
             raise self._error or errors.NotConnected("the client is not connected")
 
     # Callbacks of the link and the timer
@@ -227,22 +204,22 @@ class Connection:
             self.malformed += 1
             self._log.warn("{address}: the broker sent {error}", address=self.address, error=error)
             return
-        now = self._reactor.seconds()
+        now = self._clock.seconds()
         for command in commands:
             try:
                 machine.received(command, now)
             except Exception:  # A bug in the program's callback must not affect the other commands of a batch.
-                self._log.failure("{address}: a command could not be processed", address=self.address)
+                self._log.failure("a command could not be processed")
 
     def _link_changed(self, state: LinkState) -> None:
         fault = "" if self._link is None else self._link.fault
-        was_connected = self._connecting is not None and self._connecting.called
-        if state is LinkState.REFUSED and was_connected:
+        if state is LinkState.REFUSED and self._was_opened:
             self.refused_again(errors.Refused(f"{fault or 'the broker refuses the connection'} any more"))
-        self._machine.link(state, self._reactor.seconds(), fault)
+        self._machine.link(state, self._clock.seconds(), fault)
 
     def _tick(self) -> None:
-        self._machine.tick(self._reactor.seconds())
+        self._next_tick = self._clock.later(TICK_SECONDS, self._tick)
+        self._machine.tick(self._clock.seconds())
 
     # Callbacks of the state machine
 
@@ -281,8 +258,12 @@ class Connection:
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
         self.refused_since, self._refusal = None, ""
-        if self._connecting is not None and not self._connecting.called:
-            self._connecting.callback(None)
+        if self._connecting is not None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            connecting, self._connecting = self._connecting, None
+            self._was_opened = True
+            connecting.callback(None)
         else:
             self._log.info("{address}: connected again", address=self.address)
 
@@ -290,7 +271,7 @@ class Connection:
         """See :class:`alaska.mlm.listener.Listener`; also called if the link is refused again."""
         self._refusal = str(error)
         if self.refused_since is None:
-            self.refused_since = self._reactor.seconds()
+            self.refused_since = self._clock.seconds()
             words = "{address}: {error}; trying again"
             self._log.error(words, address=printable(self.address), error=printable(str(error)))
         self.refused(error)
@@ -343,15 +324,15 @@ class Connection:
     def closed(self, error: errors.ClientError | None) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
         self._error = error
-        if self._ticks.running:
-            self._ticks.stop()
+        if self._next_tick is not None:
+            self._next_tick.cancel()
         if self._link is not None:
             self._link.close()
         if self._own_network is None:
             self._notify_closed(error)
         else:
             # Closing a network waits until sent messages are transmitted; this must not happen in a socket's callback.
-            self._reactor.callLater(0, self._close_network, error)
+            self._clock.later(0, lambda: self._close_network(error))
 
     def _close_network(self, error: errors.ClientError | None) -> None:
         if self._own_network is not None:
@@ -359,22 +340,26 @@ class Connection:
         self._notify_closed(error)
 
     def _notify_closed(self, error: errors.ClientError | None) -> None:
-        """Fire all pending Deferreds: those of :meth:`close` with its result, all others with an error."""
+        """End all waits: those of :meth:`close` with its result, all others with an error."""
         reason = error or errors.NotConnected("the client was closed")
+        if self._deadline is not None:
+            self._deadline.cancel()
         closing, self._closing = self._closing, []
-        for closed in closing:
+        for closed, deadline in closing:
+            deadline.cancel()
             closed.errback(error) if error is not None else closed.callback(None)
         requests, self._requests = self._requests, {}
         flushes, self._flushes = self._flushes, deque()
-        awaited: list[Deferred[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
+        awaited: list[Waiting[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
         awaited += self._pending()
-        if self._connecting is not None and not self._connecting.called:
+        if self._connecting is not None:
             awaited.append(self._connecting)
+            self._connecting = None
         for failed in awaited:
             failed.errback(reason)
 
-    def _pending(self) -> list[Deferred[Any]]:
-        """Return further Deferreds that fail when the client is closed."""
+    def _pending(self) -> list[Waiting[Any]]:
+        """Return further waits that end when the client is closed."""
         return []
 
 
@@ -391,15 +376,10 @@ def _check_limits(**limits: int) -> None:
         to_number(most, MOST_POSITION, name)
 
 
-def _check_text(value: object, what: str) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{what} must be text, not {type(value).__name__}")
-
-
 def _check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
-    for value in (username, password):
+    for name, value in (("username", username), ("password", password)):
         if value is not None:
-            _check_text(value, "user name and password")
+            check_text(value, name)
     if curve is not None and not isinstance(curve, CurveKeys):
         raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
     if curve is not None and (username, password) != (None, None):

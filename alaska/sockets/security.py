@@ -14,7 +14,7 @@ import zmq
 
 from alaska.authentication import Bind, CurveKeys, KeyPair, Mechanism
 from alaska.errors import CannotBind, Refused
-from alaska.links.curve import NO_CURVE, is_available
+from alaska.sockets.curve import NO_CURVE, is_available
 
 DEFAULT_DOMAIN: Final = "alaska"
 _ORDER: Final = (Mechanism.NULL, Mechanism.PLAIN, Mechanism.CURVE)

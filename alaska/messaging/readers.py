@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 
-from alaska.client.delivery import Delivery, Text
-from alaska.client.delivery import to_octets as to_name
 from alaska.errors import ValueTooLong
+from alaska.messaging.delivery import Delivery, Text
+from alaska.messaging.delivery import to_octets as to_name
+from alaska.messaging.waiting import Clock, Log, Timer
 from alaska.mlm import commands as mlm
 from alaska.mlm.client import ClientMachine
 from alaska.mlm.properties import to_octets
@@ -26,14 +25,13 @@ CONFIRM_RECORDS = 500
 class Readers:
     """Confirms the records of streams that are read with a name."""
 
-    _log = Logger()
-
-    def __init__(self, machine: ClientMachine, reactor: IReactorTime) -> None:
+    def __init__(self, machine: ClientMachine, clock: Clock, log: Log) -> None:
         self._machine = machine
-        self._reactor = reactor
+        self._clock = clock
+        self._log = log
         self.is_manual: dict[bytes, bool] = {}
         """The streams that are read, and whether the program confirms; asked for each delivery, so without a call."""
-        self._due: IDelayedCall | None = None
+        self._due: Timer | None = None
         self._count = 0
 
     def add(self, stream: bytes, *, is_manual: bool) -> None:
@@ -70,7 +68,7 @@ class Readers:
         if self._count >= CONFIRM_RECORDS:
             self.confirm_now()
         elif self._due is None:
-            self._due = self._reactor.callLater(CONFIRM_SECONDS, self._confirm_due)
+            self._due = self._clock.later(CONFIRM_SECONDS, self._confirm_due)
 
     def _confirm_due(self) -> None:
         self._due = None
@@ -100,7 +98,7 @@ class Readers:
 
     def close(self) -> None:
         """Confirm what was processed."""
-        if self._due is not None and self._due.active():
+        if self._due is not None:
             self._due.cancel()
         self._due = None
         self.confirm_now()

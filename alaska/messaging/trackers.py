@@ -1,4 +1,4 @@
-"""Match confirmations and replies to the Deferreds that wait for them, by tracker."""
+"""Match confirmations and replies to what waits for them, by tracker."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from alaska import errors
-from alaska.client.delivery import Confirmation, Delivery, Progress, to_octets
+from alaska.messaging.delivery import Confirmation, Delivery, Progress, to_octets
+from alaska.messaging.waiting import Waiting
 from alaska.mlm import commands as mlm
 
 NOBODY_OFFERS = "offers=0"
@@ -34,31 +33,27 @@ class Trackers:
         self._address = address
         self._fence = fence
         self._progressed = progressed
-        self._tracked: dict[str, Deferred[Confirmation]] = {}
+        self._tracked: dict[str, Waiting[Confirmation]] = {}
         self._watched: dict[str, Callable[[Progress], None]] = {}
-        self._replies: dict[str, tuple[Deferred[Delivery], bytes]] = {}
+        self._replies: dict[str, tuple[Waiting[Delivery], bytes]] = {}
         # The requests that wait although nobody offers their service.
         self._patient: set[str] = set()
         # For confirmed requests: the PONG that ends the wait, and the amount of mail received when its PING was sent.
         self._ending: dict[str, tuple[int, int]] = {}
         self._mail = 0
 
-    def track(self, tracker: str) -> Deferred[Confirmation]:
-        """Return a Deferred that fires with the final status of the message with a tracker."""
-        tracked: Deferred[Confirmation] = Deferred(lambda _: self._forget(tracker))
+    def track(self, tracker: str, tracked: Waiting[Confirmation]) -> None:
+        """Call ``tracked`` with the final status of the message with a tracker."""
         self._tracked[tracker] = tracked
-        return tracked
 
-    def ask(self, tracker: str, subject: bytes, needs_offer: bool = True) -> Deferred[Delivery]:
-        """Return a Deferred that fires with the reply to the request with a tracker, or fails if it is refused.
+    def ask(self, tracker: str, subject: bytes, asked: Waiting[Delivery], needs_offer: bool = True) -> None:
+        """Call ``asked`` with the reply to the request with a tracker, or with an error if it is refused.
 
-        With ``needs_offer``, it also fails if nobody offers the service.
+        With ``needs_offer``, it is also an error if nobody offers the service.
         """
-        asked: Deferred[Delivery] = Deferred(lambda _: self._forget(tracker))
         self._replies[tracker] = asked, subject
         if not needs_offer:
             self._patient.add(tracker)
-        return asked
 
     def watch(self, tracker: str, progressed: Callable[[Progress], None] | None) -> None:
         """Call a function with the progress of a pending message, until that has ended."""
@@ -76,12 +71,13 @@ class Trackers:
         """The number of awaited replies."""
         return len(self._replies)
 
-    def _forget(self, tracker: str) -> None:
+    def forget(self, tracker: str) -> None:
+        """Forget what waits for a tracker, since the program has given up waiting."""
         for pending in (self._tracked, self._replies, self._ending, self._watched):
             pending.pop(tracker, None)
         self._patient.discard(tracker)
 
-    def _end(self, tracker: str) -> tuple[Deferred[Delivery], bytes]:
+    def _end(self, tracker: str) -> tuple[Waiting[Delivery], bytes]:
         self._ending.pop(tracker, None)
         self._watched.pop(tracker, None)
         self._patient.discard(tracker)
@@ -113,7 +109,7 @@ class Trackers:
         return delivery.kind == "mailbox" and delivery.tracker in self._replies
 
     def take_reply(self, delivery: Delivery) -> bool:
-        """Fire the Deferred that waits for this delivery; return whether there was one."""
+        """Pass a delivery to what waits for it; return whether there was something."""
         if delivery.kind != "mailbox":
             return False
         self._mail += 1
@@ -134,9 +130,9 @@ class Trackers:
             nothing = mlm.MailboxDeliver(b"", self._address, subject, to_octets(tracker), ())
             asked.callback(Delivery(nothing, session))
 
-    def take_pending(self) -> list[Deferred[Any]]:
-        """Return all pending Deferreds, and forget them."""
-        pending: list[Deferred[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._replies.values())]
+    def take_pending(self) -> list[Waiting[Any]]:
+        """Return all that waits, and forget it."""
+        pending: list[Waiting[Any]] = [*self._tracked.values(), *(asked for asked, _ in self._replies.values())]
         self._tracked, self._replies, self._ending, self._patient = {}, {}, {}, set()
         self._watched.clear()
         return pending

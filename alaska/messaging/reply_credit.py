@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from alaska.client.delivery import Delivery
-from alaska.client.trackers import Trackers
+from alaska.messaging.delivery import Delivery
+from alaska.messaging.trackers import Trackers
 from alaska.mlm.client import ClientMachine
 
 AUTO_CREDIT = 1000

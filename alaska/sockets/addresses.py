@@ -11,11 +11,10 @@ from threading import Thread
 from typing import TypeAlias
 
 import zmq
-from twisted.internet.interfaces import IDelayedCall
 
 from alaska.endpoints import TCP, tcp
 from alaska.errors import BadEndpoint
-from alaska.interfaces import Reactor
+from alaska.sockets.loop import Loop, Timer
 
 LookUp: TypeAlias = Callable[[str], set[int]]
 """Returns the address families of a host name, or raises OSError; may block for seconds."""
@@ -84,20 +83,20 @@ def connect_target(endpoint: str) -> TCP | None:
 
 
 class VersionLookup:
-    """Resolves the IP version of a host name, retrying until it is known; calls ``found`` in the reactor's thread."""
+    """Resolves the IP version of a host name, retrying until it is known; calls ``found`` in the loop's thread."""
 
-    def __init__(self, reactor: Reactor, name: str, found: Callable[[int], None], look_up: LookUp) -> None:
-        self._reactor = reactor
+    def __init__(self, loop: Loop, name: str, found: Callable[[int], None], look_up: LookUp) -> None:
+        self._loop = loop
         self._name = name
         self._notify = found
         self._look_up = look_up
-        self._again: IDelayedCall | None = None
+        self._again: Timer | None = None
         self._is_open = True
         self._start()
 
     def _start(self) -> None:
         self._again = None
-        # Not in the reactor's thread pool: the reactor would wait for it when it stops, perhaps for many seconds.
+        # Not in the loop's thread pool: it would wait for it when it stops, perhaps for many seconds.
         Thread(target=self._look_up_version, daemon=True).start()
 
     def _look_up_version(self) -> None:
@@ -105,18 +104,18 @@ class VersionLookup:
             version = version_of(self._look_up(self._name))
         except (OSError, UnicodeError):
             version = 0
-        self._reactor.callFromThread(self._looked_up, version)
+        self._loop.from_thread(lambda: self._looked_up(version))
 
     def _looked_up(self, version: int) -> None:
         if self._is_open and version:
             self._notify(version)
         elif self._is_open:
-            self._again = self._reactor.callLater(LOOKUP_RETRY_SECONDS, self._start)
+            self._again = self._loop.later(LOOKUP_RETRY_SECONDS, self._start)
 
     def close(self) -> None:
         """Stop retrying; ``found`` is not called any more."""
         self._is_open = False
-        if self._again is not None and self._again.active():
+        if self._again is not None:
             self._again.cancel()
 
 
