@@ -6,6 +6,7 @@ local floor = math.floor
 
 local MOST_SECONDS = 2 ^ 53 / 1000
 local MOST_ID = 255 -- octets
+local LEAST_WAIT, MOST_WAIT = 0.001, 30 * 86400 -- seconds, as alaska/system/retry_plan.py has them
 local MODES = { keep = true, replace = true }
 
 -- Returns a function that writes a number of seconds. Each of these functions returns nil and what it expects if the
@@ -51,14 +52,15 @@ function writers.unique_mode(value)
 end
 
 function writers.backoff(value)
-  local first, most
-  if type(value) == 'table' then
-    first, most = duration(rawget(value, 1)), duration(rawget(value, 2))
+  if type(value) == 'table' and rawget(value, 3) == nil then
+    local first, most = rawget(value, 1), rawget(value, 2)
+    if type(first) == 'number' and type(most) == 'number' and first >= LEAST_WAIT and first <= most
+      and most <= MOST_WAIT then
+      return format('%.6f %.6f', first, most)
+    end
   end
-  if first and most then
-    return first .. ' ' .. most
-  end
-  return nil, 'a table of two numbers of seconds: the first and the longest wait'
+  return nil, format('a table of two numbers of seconds from %g to %d: the first and the longest wait', LEAST_WAIT,
+    MOST_WAIT)
 end
 
 -- Returns the terms in a table as a list of names and values, and their octets. An error gets the position `level`
