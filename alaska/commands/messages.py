@@ -137,8 +137,7 @@ def _more(each: Message) -> str:
     """Return what else is known of a message."""
     parts = []
     if each.due is not None:
-        due = datetime.fromtimestamp(each.due, timezone.utc).isoformat(timespec="seconds")
-        parts.append(f"due {due.replace('+00:00', 'Z')}")
+        parts.append(f"due {_time(each.due)}")
     if each.client:
         parts.append(f"at {printable(each.client)}")
     if each.progress is not None:
@@ -150,6 +149,14 @@ def _more(each: Message) -> str:
     if each.cancelled:
         parts.append("cancelled")
     return ", ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    try:
+        time = datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):  # anybody may send a message with a delay of 200 000 years
+        return "after the year 9999"
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _duration(seconds: float) -> str:

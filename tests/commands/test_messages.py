@@ -40,6 +40,16 @@ class MessagesTests(AskingCase):
         self.assertEqual(later.split()[1:7], ["delayed", "svc", "later", "sender", "-", "-"])
         self.assertRegex(later, r"due 2027-01-15T0(8:59|9:00):\d\dZ, priority 7$")
 
+    def test_far_future(self) -> None:
+        """A message that is due when no calendar reaches does not keep the others from being listed."""
+        self.sender.send_for("svc", "far", delay=2**53 / 1000)
+        self.sender.send_for("svc", "near", delay=60.0)
+        self.run_on()
+        lines = self.alas(messages.show, "svc").splitlines()[1:]
+        far = next(line for line in lines if " far " in line)
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(far.endswith("due after the year 9999"), far)
+
     def test_selection(self) -> None:
         """The list has the messages in one state only, of a mailbox, and a limited number of them."""
         for number in range(5):
