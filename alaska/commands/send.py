@@ -54,7 +54,7 @@ example: echo '{"n":1}' | alas -s dump
 
 other commands, each with -h: alas run, check, access, keygen, password, token,
 backup, restore, tail, bind, unbind, bindings, readers, schedule, pause,
-resume, drain, purge, letters"""
+resume, drain, purge, letters, messages, cancel, hurry"""
 
 
 class Outcome(NamedTuple):

@@ -12,6 +12,7 @@ from typing import cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.commands import check, streams
+from alaska.commands.alas import COMMANDS
 from alaska.commands.lua_names import NotLua
 from tests import PROJECT
 
@@ -218,3 +219,12 @@ class SendTests(CommandCase):
         self.assertEqual((plain.returncode, plain.stdout), (69, named.stdout))
         self.assertEqual((plain.stderr, plain.returncode), (named.stderr, named.returncode))
         self.assertIn("-Subject: job\n-Content:\nx", plain.stdout)
+
+
+class HelpTests(CommandCase):
+    """``alas --help``."""
+
+    def test_all_commands_are_named(self) -> None:
+        """The help of alas names each command."""
+        named = self.alas("--help").stdout.partition("other commands")[2].replace(",", " ").split()
+        self.assertEqual(sorted(set(COMMANDS) - set(named)), ["send"])
