@@ -84,7 +84,7 @@ class TermsTests(TermsCase):
             ("{ attempts = 0 }", "the term attempts must be a whole number from 1 to 1001"),
             ("{ backoff = { 1 } }", "the term backoff must be a table of two numbers"),
             ("{ backoff = 5 }", "the term backoff must be a table of two numbers"),
-            ("{ backoff = { 2, 1 } }", "the term backoff must be a table of two numbers of seconds from 0.001 to 2592000"),
+            ("{ backoff = { 2, 1 } }", "the term backoff must be a table of two numbers of seconds from 0.001 to"),
             ("{ backoff = { 0, 1 } }", "the term backoff must be a table of two numbers"),
             ("{ backoff = { 1, 2592001 } }", "the term backoff must be a table of two numbers"),
             ("{ backoff = { 0/0, 1 } }", "the term backoff must be a table of two numbers"),
