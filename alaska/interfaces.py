@@ -174,6 +174,12 @@ class IStore(Interface):
         The block must not wait for anything.
         """
 
+    def when_durable(done: Callable[[], None]) -> None:
+        """Call a function once, when all changes so far are stored durably, as far as the store is durable.
+
+        That may be within this call. It is not called for numbers of attempts without ``taken``.
+        """
+
     # Dead letters
 
     def add_dead_letter(letter: DeadLetter) -> None:

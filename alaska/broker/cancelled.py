@@ -1,22 +1,27 @@
 """Messages that are cancelled: those that wait are ended, and clients that have one are told.
 
 What a client confirms of a cancelled message, other than success, ends it as cancelled: it is no dead letter, and is
-not delivered again. Which ones are cancelled is in memory: after a restart of the broker they are delivered again.
+not delivered again. After a restart of the broker, which is the loss of all clients, those that were cancelled are
+ended; they are noted in the store for that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from alaska import errors
 from alaska.broker.clients import Client, Lease
 from alaska.broker.confirmations import Confirmations
 from alaska.broker.measures import Measures
+from alaska.broker.notes import Notes
 from alaska.interfaces import IStore
 from alaska.message import Message
 from alaska.mlm import commands as mlm
 
 REASON = b"cancelled"
+KIND = "cancelled"
+"""The kind of the entries in the store."""
 ASK, FORCE = 1, 2
 """The values of the property ``cancel``."""
 
@@ -43,7 +48,8 @@ class Cancelled:
         self._remove_waiting = remove_waiting
         self._forget = forget
         self._end_id = end_id
-        self.positions: set[int] = set()
+        self._notes = Notes(store, KIND)
+        self.positions = self._notes.positions
         """Those of the messages; asked for each message that ends, so without a call."""
 
     def __contains__(self, message: Message) -> bool:
@@ -51,7 +57,15 @@ class Cancelled:
 
     def discard(self, message: Message) -> None:
         """Forget a message that has ended."""
-        self.positions.discard(message.position)
+        self._notes.discard(message)
+
+    def restore(self) -> None:
+        """End the messages that were cancelled, and not confirmed, when the broker ended.
+
+        :raises StoreError: the store cannot be read.
+        """
+        for message, _ in self._notes.restore():
+            self.end_waiting(message)
 
     def end_waiting(self, message: Message) -> bool:
         """End a message that waits or is delayed, and tell its sender; return False if it is in flight."""
@@ -62,7 +76,7 @@ class Cancelled:
 
     def tell(self, client: Client, lease: Lease, message: Message, is_forced: bool) -> bool:
         """Cancel a message that a client has not confirmed; return whether the client can be told."""
-        self.positions.add(message.position)
+        self._notes.add(message)
         if not client.takes_cancel or not isinstance(lease, int):
             return False
         properties: mlm.Properties = {"lease": lease, "cancel": FORCE if is_forced else ASK}
@@ -75,7 +89,8 @@ class Cancelled:
         self._store.forget(message)
         self._measures.of(message.queue).note_ended("cancelled")
         self._forget(message)
-        self._confirmations.send(message, errors.CANCELLED, REASON)
+        # Whoever is told that it was cancelled relies on it: it must not come again after a restart.
+        self._store.when_durable(partial(self._confirmations.send, message, errors.CANCELLED, REASON))
 
     def end_some(self, messages: list[Message]) -> list[Message]:
         """End those of some messages that are cancelled; return the others."""

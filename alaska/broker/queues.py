@@ -114,6 +114,7 @@ class Queues:
         store.on_refused(self._store_refused)
         self._queues.age(limits.ageing)
         self._queues.restore()
+        self.cancelled.restore()
 
     def configure(self, limits: Limits) -> None:
         """Change the limits for messages that arrive from now on."""
@@ -451,7 +452,7 @@ class Queues:
         if self._unstorable:
             self._unstorable.discard(message.position)
         if self._cancelled_positions:
-            self._cancelled_positions.discard(message.position)
+            self.cancelled.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
             if not queue.depth:

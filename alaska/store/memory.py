@@ -120,6 +120,10 @@ class MemoryStore:
         """See :class:`IStore`; nothing is durable."""
         return nullcontext()
 
+    def when_durable(self, done: Callable[[], None]) -> None:
+        """See :class:`IStore`; nothing is durable."""
+        done()
+
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
         self.forget(letter.message)

@@ -173,6 +173,18 @@ class SqliteStore:
         """See :class:`IStore`."""
         return self._batches.holding()
 
+    def when_durable(self, done: Callable[[], None]) -> None:
+        """See :class:`IStore`."""
+        unwritten = self._unwritten
+        # What is being written comes before what is not.
+        current = unwritten.current
+        last = current if current or current.is_awaited else unwritten.writing
+        if last is None or not self.is_durable:
+            done()
+        else:
+            last.taken_callbacks.append(done)
+            self._batches.schedule(may_begin=False)
+
     # Dead letters
 
     def add_dead_letter(self, letter: DeadLetter) -> None:

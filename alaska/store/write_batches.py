@@ -144,7 +144,8 @@ class WriteBatches:
         if self._due is not None and self._due.active():
             self._due.cancel()
         self._due = None
-        if self._unwritten.writing is not None or not self._unwritten.current or not self._is_open():
+        current = self._unwritten.current
+        if self._unwritten.writing is not None or not (current or current.is_awaited) or not self._is_open():
             return
         changes = self._unwritten.begin_writing()
         self.highest_written = max([self.highest_written, *(max(kept) for kept in changes.kept.values())])

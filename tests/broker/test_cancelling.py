@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, cast
-
-from twisted.internet.task import Clock
+from typing import Any
 
 from alaska.broker import cancelling
-from alaska.interfaces import IStore, Reactor
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
-from alaska.store.database import File
-from alaska.store.sqlite import SqliteStore
-from alaska.testing import HandWriting
-from tests.broker.broker_case import OFFER, BrokerTestCase, mail, request
+from tests.broker.broker_case import OFFER, mail, request
+from tests.broker.file_case import InFile
 from tests.broker.test_administration import ADMIN, AdministrationCase
 
 CAN = b"batch properties progress cancel"
@@ -319,20 +313,62 @@ class ListTests(MessagesCase):
         self.assertEqual(self.ask("messages", service="a", mailbox="b")["status"], 500)
 
 
-class InFile(BrokerTestCase):
-    """Uses a store in a file, which is written when the broker asks for it."""
-
-    def make_store(self) -> IStore:
-        """See :class:`BrokerTestCase`."""
-        return SqliteStore(cast("Reactor", Clock()), File(Path(self.mktemp()), "OFF"), HandWriting)
-
-    def tearDown(self) -> None:
-        """Close the store."""
-        self.store.close()
-
-
 class CancelInFileTests(InFile, CancelTests):
     """The same with a durable store."""
+
+
+class CancelAndRestartTests(InFile, MessagesCase):
+    """What becomes of cancelled messages when the broker is killed."""
+
+    def restart_broker(self) -> None:
+        """Restart the broker; the administrator connects again."""
+        self.restart()
+        self.router.is_local = True
+        self.broker.tick(self.now, WALL)
+        self.open("admin", credit=1000)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.do("s", mlm.ServiceSend(b"svc", b"a", b"t", 0, (b"x",), {"id": b"one"}), request(b"b", b"u"))
+
+    def test_running(self) -> None:
+        """A request that was cancelled while a worker had it is not delivered again, and its id knows the outcome."""
+        self.take("s")
+        self.worker()
+        self.assertEqual(self.ask("cancel", tracker="t")["count"], 1)
+        self.restart_broker()
+        self.open("w", OFFER, credit=9)
+        self.assertEqual(self.taken("w"), [b"b"])
+        known = self.store.known_id(SVC, b"one")
+        self.assertEqual(known and known.status, 410)
+        self.kind.settle()
+        self.assertEqual(self.store.entries("cancelled"), {})
+
+    def test_done(self) -> None:
+        """The note of a cancelled request is deleted when its worker ends it."""
+        lease = self.worker()
+        self.ask("cancel", tracker="t")
+        self.assertEqual(len(self.store.entries("cancelled")), 1)
+        self.confirm(lease, 410)
+        self.assertEqual(self.store.entries("cancelled"), {})
+
+    def test_not_answered_before(self) -> None:
+        """Neither the administrator nor the sender is told of it before a restart could not undo it."""
+        self.take("s")
+        self.do("admin", mlm.ServiceSend(ADMIN, b"cancel", b"t1", 0, (b'{"tracker": "t"}',)))
+        for _ in range(5):
+            self.broker.tick(self.now)
+            self.router.end_turn(self.broker)
+        self.assertFalse(self.inboxes.get(b"admin") or self.inboxes.get(b"s"))
+        self.assertEqual(self.answer()["count"], 1)
+        self.assertEqual(self.outcomes(), [(b"t", 410, b"cancelled")])
+
+    def test_waiting(self) -> None:
+        """A request that waited is not there any more when the cancellation was answered."""
+        self.ask("cancel", tracker="u")
+        self.restart_broker()
+        self.open("w", OFFER, credit=9)
+        self.assertEqual(self.taken("w"), [b"a"])
 
 
 class HurryInFileTests(InFile, HurryTests):

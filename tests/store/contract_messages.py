@@ -149,6 +149,18 @@ class CallbackContract(StoreCase):
         self.settle()
         self.assertEqual(heard, list(range(1, 101)))
 
+    def test_when_durable(self) -> None:
+        """It is called once for the changes before it, also if there are none, or if later ones undo them."""
+        heard: list[int] = []
+        self.store.when_durable(lambda: heard.append(0))
+        self.settle()
+        self.keep(message(1))
+        self.store.when_durable(lambda: heard.append(1))
+        self.store.forget(message(1))
+        self.store.when_durable(lambda: heard.append(2))
+        self.settle()
+        self.assertEqual(heard, [0, 1, 2])
+
     def test_callback_forgets(self) -> None:
         """A callback may forget its message."""
         self.keep(message(1), stored=self.store.forget)

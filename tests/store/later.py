@@ -238,6 +238,10 @@ class LaterStore:
 
     # Dead letters
 
+    def when_durable(self, done: Callable[[], None]) -> None:
+        """See :class:`IStore`."""
+        self._taken.append(done)
+
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """See :class:`IStore`."""
         self._shared.last_position = max(self._shared.last_position, letter.message.position)
