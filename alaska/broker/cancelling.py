@@ -53,6 +53,10 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
         held = yield from unconfirmed(state, wanted)
         # A client may have confirmed one since it was found.
         held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
+        for message in filter(wanted, state.queues.awaited.requests()):
+            # The worker that has it is not connected, so it is lost to the message.
+            ended.add(message.position)
+            cancelled.end(message)
         ended.update(message.position for *_, message in held)
         return [cancelled.tell(client, lease, message, which.force) for client, lease, message in held].count(False)
 

@@ -48,9 +48,9 @@ class Client:
       ``missed``: some offers and readers that were refused, or ended by new rules.
     - ``number`` identifies the session for administrators, ``opened_at`` is when it began.
     - ``progress``: what it has told about some of its unconfirmed deliveries (:mod:`alaska.broker.progress`).
-    - ``reads_batches``, ``has_properties``, ``takes_progress``, ``takes_cancel``: what the client has announced
-      (docs/protocol.md, section 7). ``outgoing``: what the broker has for it in this iteration of the event loop; None
-      if the client gets single messages.
+    - ``reads_batches``, ``has_properties``, ``takes_progress``, ``takes_cancel``, ``takes_again``: what the client has
+      announced (docs/protocol.md, section 7). ``outgoing``: what the broker has for it in this iteration of the event
+      loop; None if the client gets single messages.
     """
 
     __slots__ = (
@@ -86,6 +86,7 @@ class Client:
         "refusals",
         "router",
         "stream",
+        "takes_again",
         "takes_cancel",
         "takes_progress",
         "unconfirmed",
@@ -129,7 +130,8 @@ class Client:
         self.progress: dict[Lease, Report] = {}
         self.login = ""
         """What identifies the password or key with which the connection was accepted; empty without security."""
-        self.reads_batches = self.has_properties = self.takes_progress = self.takes_cancel = False
+        self.reads_batches = self.has_properties = False
+        self.takes_progress = self.takes_cancel = self.takes_again = False
         self.outgoing: Outgoing | None = None
         self.unconfirmed = 0
         """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
@@ -165,6 +167,7 @@ class Client:
         self.has_properties = b"properties" in can
         self.takes_progress = self.has_properties and b"progress" in can
         self.takes_cancel = self.has_properties and b"cancel" in can
+        self.takes_again = self.has_properties and b"again" in can
 
     def add_credit(self, amount: int, most: int) -> None:
         """Add to the credit, which is then at most ``most``; from now on this is a credit client."""

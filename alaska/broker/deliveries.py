@@ -77,6 +77,8 @@ class Deliveries:
         self._report_error = report_error
         self._pending: set[tuple[Client, Lease]] = set()  # leases of clients that the store has not answered
         self.unstored: Container[int] = ()
+        self.note: Callable[[Client, Message], bool] = lambda _client, _message: False
+        """Is called with each delivery of a message with properties; returns whether it has to wait for the store."""
         # The number of deliveries to each client that wait until they are stored.
         self._held: Counter[Client] = Counter()
         self.aliases = Aliases()
@@ -239,6 +241,7 @@ class Deliveries:
         if self._is_shared:
             self._take(client, message, lease, self._deliver_leased)
             return
+        is_noted = bool(message.properties) and self.note(client, message)
         # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
         # before the delivery. Mail cannot crash it, and must stay in order.
         if message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE:
@@ -246,7 +249,8 @@ class Deliveries:
             return
         if self._is_durable:
             # As holds_back(), without the call.
-            if (self._held and client in self._held) or (message.properties and message.position in self.unstored):
+            is_unstored = is_noted or (message.properties and message.position in self.unstored)
+            if is_unstored or (self._held and client in self._held):
                 self._take(client, message, lease, self._deliver_leased)
                 return
             self._store.take(message, None)

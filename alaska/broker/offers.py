@@ -51,6 +51,10 @@ class Offers:
                 has_changed = True
         return has_changed
 
+    def has(self, client: Client, subject: bytes) -> bool:
+        """Return whether a client offers the service for a subject."""
+        return any(client in self._offers[pattern.source] for pattern in self._index.matching(subject))
+
     def patterns(self, most: int) -> list[bytes]:
         """Return the first patterns, at most ``most``."""
         return list(islice(self._offers, most))

@@ -107,6 +107,11 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
     def _offers_of(self, address: bytes) -> Offers:
         return self._offers.setdefault(address, Offers(self.cache_memory))
 
+    def is_offered_by(self, client: Client, service: bytes, subject: bytes) -> bool:
+        """Return whether a client offers a service for a subject."""
+        offers = self._offers.get(service)
+        return offers is not None and offers.has(client, subject)
+
     def offer(self, address: bytes, client: Client, pattern: Pattern) -> None:
         """Add a client's offer of a service."""
         self.offered_by.setdefault(client, {})[address] = None

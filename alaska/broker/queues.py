@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from alaska import errors
 from alaska.broker.absent_readers import AbsentReaders
 from alaska.broker.admission import Admission
+from alaska.broker.awaited_workers import AwaitedWorkers
 from alaska.broker.cancelled import Cancelled
 from alaska.broker.clients import Client, Clients, Lease
 from alaska.broker.confirmations import Confirmations
@@ -98,6 +99,11 @@ class Queues:
         self.cancelled = Cancelled(
             store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
         )
+        self.awaited = AwaitedWorkers(
+            store, clients, self._queues, self._room, self._deliveries.deliver,
+            lambda messages, now: self._redelivery.requeue(messages, now, None),
+        )  # fmt: skip
+        self._deliveries.note = self.awaited.note
         unread = UnreadLimitsByName(limits.unread, limits.unread_of)
         self._absent = AbsentReaders(store, self._queues, counters, unread, self._end_unread)
         self.pauses = Pauses(store, self._queues, self._dispatch)
@@ -107,7 +113,7 @@ class Queues:
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._redelivery = Redelivery(
             store, self._queues, self._room, counters, self._deliveries.attempts, self._delays, self.cancelled,
-            self._dead_lettering, self._forget, self._dispatch,
+            self._dead_lettering, self.awaited.discard, self._forget, self._dispatch,
         )  # fmt: skip
         # Both are asked for each message that ends.
         self._unstorable, self._cancelled_positions = self._redelivery.unstorable, self.cancelled.positions
@@ -115,6 +121,7 @@ class Queues:
         self._queues.age(limits.ageing)
         self._queues.restore()
         self.cancelled.restore()
+        self.awaited.restore()
 
     def configure(self, limits: Limits) -> None:
         """Change the limits for messages that arrive from now on."""
@@ -358,15 +365,16 @@ class Queues:
             self._limited.dispatch_freed(now)
         return True
 
-    def remove_client(self, client: Client, now: float) -> None:
-        """Withdraw a client's offers, and requeue its unconfirmed deliveries in order."""
+    def remove_client(self, client: Client, now: float, cause: str) -> None:
+        """Withdraw a client's offers, and requeue its unconfirmed deliveries in order, unless the client is awaited."""
         self._now = now
         self._queues.withdraw_offers(client)
         leases = client.release_all()
         self._deliveries.undo_pending(client, leases)
         # A plain client that has given credit later may have both unsent and unconfirmed deliveries.
         unfinished = [*leases.values(), *self._deliveries.remove_client(client)]
-        self._redelivery.requeue(sorted(unfinished, key=lambda each: each.position), now, client)
+        unfinished.sort(key=lambda each: each.position)
+        self._redelivery.requeue(self.awaited.hold(unfinished, client, cause, now), now, client)
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._queues.remove_if_unused(mailbox)
@@ -390,6 +398,7 @@ class Queues:
             self._recounted_at = now
             self._queues.recount()
         self._timeouts.tick(now)
+        self.awaited.tick(now)
         self.ids.tick(now)
         self._absent.tick(now, self._wall_offset)
         unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
@@ -453,6 +462,8 @@ class Queues:
             self._unstorable.discard(message.position)
         if self._cancelled_positions:
             self.cancelled.discard(message)
+        if message.properties:
+            self.awaited.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
             (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
             if not queue.depth:

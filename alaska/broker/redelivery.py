@@ -23,8 +23,9 @@ from alaska.mlm import commands as mlm
 class Redelivery:
     """Lets messages wait again that were in flight: in their old places, or delayed.
 
-    ``forget`` removes a message in flight from its queue, and ``dispatch`` delivers what waits in a queue, at a time.
-    ``unstorable`` are the positions of messages in flight that the store could not write.
+    ``discard_note`` forgets which worker has a message, and ``forget`` removes a message in flight from its queue.
+    ``dispatch`` delivers what waits in a queue, at a time. ``unstorable`` are the positions of messages in flight that
+    the store could not write.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Redelivery:
         delays: Delays,
         cancelled: Cancelled,
         dead_lettering: DeadLettering,
+        discard_note: Callable[[Message], None],
         forget: Callable[[Message], object],
         dispatch: Callable[[Queue | None, float], object],
     ) -> None:
@@ -48,6 +50,7 @@ class Redelivery:
         self._delays = delays
         self._cancelled = cancelled
         self._dead_lettering = dead_lettering
+        self._discard_note = discard_note
         self._forget = forget
         self._dispatch = dispatch
         self.unstorable: set[int] = set()
@@ -69,10 +72,13 @@ class Redelivery:
             if not is_stored:
                 self._store.keep(message, None)
 
-    def requeue(self, messages: list[Message], now: float, client: Client) -> None:
+    def requeue(self, messages: list[Message], now: float, client: Client | None) -> None:
         """Let messages that were in flight to a client, ordered by position, wait again."""
         if self._cancelled:
             messages = self._cancelled.end_some(messages)
+        for message in messages:
+            if message.properties:
+                self._discard_note(message)
         are_spent = self._attempts.are_spent
         for message in filter(are_spent, messages):
             self._dead_lettering.give_up(message, now, client)

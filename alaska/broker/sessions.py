@@ -150,7 +150,7 @@ class Sessions:
         if client.is_plain:
             client.is_replaced = True
             self._clients.withdraw_address(client)
-            self._withdraw_client(client, now)
+            self._withdraw_client(client, now, cause)
         else:
             client.send(error)
             self.end(client, cause, now)
@@ -177,15 +177,15 @@ class Sessions:
         self._clients.remove(client)
         self.ended(client)
         self._flows.end(client.flow)
-        self._withdraw_client(client, now)
+        self._withdraw_client(client, now, cause)
 
-    def _withdraw_client(self, client: Client, now: float) -> None:
+    def _withdraw_client(self, client: Client, now: float, cause: str) -> None:
         """End a client's readers and offers, and requeue its unconfirmed deliveries."""
         client.held_until = None
         self._with_held_mail.pop(client, None)
         self._streams.remove_client(client)
         self._patterns.remove_client(client)
-        self._queues.remove_client(client, now)
+        self._queues.remove_client(client, now, cause)
 
     def end_with_error(
         self, client: Client, status: int, now: float, cause: str = "error", reason: bytes = b""

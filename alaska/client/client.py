@@ -87,7 +87,9 @@ class Client(Exchange):
     on arrival.
 
     ``acts_for`` is the address of a worker whose scripts send over this connection: while the worker has requests, a
-    broker that drains accepts theirs. ``spans`` records a span for each message that is sent (docs/traces.md).
+    broker that drains accepts theirs. ``takes_again``: the program knows the requests with an id that it has, and does
+    nothing if it gets one again, which may come without credit (docs/protocol.md, section 7). ``spans`` records a span
+    for each message that is sent (docs/traces.md).
     """
 
     _log = Logger()
@@ -110,6 +112,7 @@ class Client(Exchange):
         most_messages: int = MOST_MESSAGES,
         most_octets: int = MOST_OCTETS,
         acts_for: Text = "",
+        takes_again: bool = False,
         spans: Spans | None = None,
     ) -> None:
         check_function(deliver, "deliver")
@@ -125,6 +128,7 @@ class Client(Exchange):
             most_messages,
             most_octets,
             acts_for,
+            takes_again,
             deliver=self._queue.add if deliver is None else deliver,
             credit=credit,
             confirmed=confirmed,

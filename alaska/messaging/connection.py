@@ -34,8 +34,9 @@ if TYPE_CHECKING:  # The interfaces are those of Twisted's networks, too.
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
 TICK_SECONDS = 0.25
+CAN = b"batch properties progress cancel"
 ABOUT: mlm.Properties = {
-    "can": b"batch properties progress cancel",
+    "can": CAN,
     "host": socket.gethostname().encode(),
     "version": __version__.encode(),
 }
@@ -60,10 +61,11 @@ class Connection:
         most_messages: int,
         most_octets: int,
         acts_for: Text = "",
+        takes_again: bool = False,
     ) -> None:
         check_text(endpoint, "endpoint")
         _check_credentials(*credentials)
-        opening = _opening(to_octets(address, "address"), to_octets(acts_for, "acts_for"))
+        opening = _opening(to_octets(address, "address"), to_octets(acts_for, "acts_for"), takes_again)
         _check_limits(most_messages=most_messages, most_octets=most_octets)
         self.endpoint = endpoint
         self.address = to_text(opening.address)
@@ -363,11 +365,13 @@ class Connection:
         return []
 
 
-def _opening(address: bytes, acts_for: bytes) -> mlm.ConnectionOpen:
+def _opening(address: bytes, acts_for: bytes, takes_again: bool) -> mlm.ConnectionOpen:
     for name in (address, acts_for):
         check(mlm.ConnectionOpen(name))
     # A daemon has another process id than the program that has imported this module.
-    about = {**ABOUT, "pid": os.getpid()}
+    about: mlm.Properties = {**ABOUT, "pid": os.getpid()}
+    if takes_again:
+        about["can"] = CAN + b" again"
     return mlm.ConnectionOpen(address, {**about, "for": acts_for} if acts_for else about)
 
 

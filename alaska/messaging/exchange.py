@@ -70,6 +70,7 @@ class Exchange(Sending):
         most_messages: int,
         most_octets: int,
         acts_for: Text = "",
+        takes_again: bool = False,
         *,
         deliver: Callable[[Delivery], None],
         credit: int | None = None,
@@ -80,7 +81,8 @@ class Exchange(Sending):
         named = {"confirmed": confirmed, "progressed": progressed, "cancelled": cancelled}
         for name, call in named.items():
             check_function(call, name)
-        super().__init__(endpoint, address, credentials, network, clock, most_messages, most_octets, acts_for)
+        limits = most_messages, most_octets
+        super().__init__(endpoint, address, credentials, network, clock, *limits, acts_for, takes_again)
         self._readers = Readers(self._machine, clock, self._log)
         self.began_reading: Callable[[ReaderStart], None] = self._readers.log_start
         """Called whenever a durable reader begins, also after a reconnect: says from where, and what it has missed."""

@@ -89,6 +89,10 @@ class Intake:
             return False
         return known
 
+    def knows(self, request: Request) -> bool:
+        """Return whether a request is one with an id that was delivered before, and is not to be run again."""
+        return bool(request.id and request.since) and self._known.knows(request)
+
     def record_seconds(self, seconds: float) -> None:
         """Record the run time of a script."""
         self._checks = 0

@@ -63,6 +63,10 @@ class KnownRequests:
         known.again.append(request)
         return False
 
+    def knows(self, request: Request) -> bool:
+        """Return whether a request runs or has ended."""
+        return _key(request) in self._known
+
     def end(self, request: Request, status: int, reason: str) -> list[Request]:
         """Remember how a request has ended; return its later deliveries, which have ended as well."""
         known = self._known.get(_key(request))

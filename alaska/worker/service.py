@@ -181,7 +181,9 @@ class WorkerService(OperatedService):
         )
         self._network = self._make_network()
         self._pool.start()
-        self._client = self._make_client(address_of("AW"), self._take, cancelled=self._cancellations.cancel)
+        self._client = self._make_client(
+            address_of("AW"), self._take, cancelled=self._cancellations.cancel, takes_again=True
+        )
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
         self._intake.open()
@@ -294,6 +296,7 @@ class WorkerService(OperatedService):
         credit: int | None = None,
         acts_for: bytes = b"",
         cancelled: Callable[[Cancellation], None] | None = None,
+        takes_again: bool = False,
     ) -> Client:
         settings = self._settings
         return Client(
@@ -307,6 +310,7 @@ class WorkerService(OperatedService):
             network=self._network,
             reactor=self._reactor,
             acts_for=acts_for,
+            takes_again=takes_again,
             cancelled=cancelled,
             spans=None if self._recording is None else self._recording.spans,
         )
@@ -383,7 +387,7 @@ class WorkerService(OperatedService):
             delivery.lease, 1, since, *extras,
         )  # fmt: skip
         intake = self.intake
-        if not intake.gives_credit:
+        if not (intake.gives_credit or intake.knows(request)):
             # The broker still uses up the credit, and redelivers the request to another worker.
             intake.decline(request)
             return
