@@ -255,7 +255,8 @@ class BrokerSnapshots:
         """Return a page of the clients, in the order in which they have connected."""
         is_wanted = matches or matcher(query.match)
         keys = (
-            (each.number,) if is_wanted is None or is_wanted(each.address) else None for each in self._state.clients
+            (each.number,) if is_wanted is None or is_wanted(_address_of(each)) else None
+            for each in self._state.clients
         )
         return (yield from page_of(keys, query, (int,), self._client_at))
 
@@ -268,7 +269,7 @@ class BrokerSnapshots:
         reads = self._state.streams.names_read_by(client)
         return shown.Client(
             number=client.number,
-            address=to_text(client.address),
+            address=to_text(_address_of(client)),
             user=None if client.user is None else to_text(client.user),
             opened=self.time(client.opened_at),
             last_heard=self.time(client.last_heard),
@@ -323,3 +324,8 @@ def _measures(own: QueueMeasures) -> shown.Ended:
 
 def _finite(seconds: float) -> float | None:
     return None if seconds == float("inf") else seconds
+
+
+def _address_of(client: Client) -> bytes:
+    """Return the address that a client has at present: none if another one has taken it over."""
+    return b"" if client.is_replaced else client.address

@@ -363,6 +363,14 @@ class DetailsTests(FiguresCase):
                 {f"durable_reader_{each} s n": value for each, value in expected.items()},
             )
 
+    def test_taken_over(self) -> None:
+        """A client whose address another one has taken over is left out: each address is there once."""
+        self.open("a")
+        self.do("b", mlm.ConnectionOpen(b"a"))
+        self.assertEqual(len(self.broker.clients), 2)
+        selected = self.result(details(lambda: self.broker.administration)["clients"](lambda _: True, 10))
+        self.assertEqual([[label for (label,), _ in values] for _, values in selected.filled], [["a"]] * 3)
+
     def test_no_broker(self) -> None:
         """While no broker serves, there is nothing."""
         selected = self.result(details(lambda: None)["streams"](bool, 10))
