@@ -305,6 +305,7 @@ class ILink(Interface):
     """
 
     fault = Attribute("Why the last attempt to connect failed, as far as it is known, as a sentence; or empty.")
+    is_logging_in = Attribute("Whether the broker has been reached, but has not answered the user name and password.")
 
     def start(received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
         """Connect.

@@ -50,6 +50,7 @@ from alaska.messaging.delivery import (
     check_function,
     to_number,
     to_octets,
+    to_seconds,
     to_text,
 )
 from alaska.messaging.exchange import ADMIN_SERVICE, MOST_MESSAGES, MOST_OCTETS, Exchange
@@ -143,15 +144,19 @@ class Client(Exchange):
 
     # Connecting
 
-    def connect(self, timeout: float | None = 1.0) -> Deferred[None]:
+    def connect(self, timeout: float | None = 1.0, login: float = 0.0) -> Deferred[None]:
         """Connect within ``timeout`` seconds; with None, wait for the broker without limit.
+
+        A broker that is reached within the timeout may take ``login`` seconds to answer the user name and password, if
+        that is longer: it delays the answers to an address from which it has got wrong ones, also to the right ones.
 
         The Deferred fails with :exc:`ConnectTimeout` if the broker does not answer in time, or with :exc:`Refused`.
         Then the client is closed; to retry, create another one.
         """
         self._check_connect(timeout)
+        to_seconds(login, "login")
         connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
-        self._connect(timeout, connecting)
+        self._connect(timeout, connecting, login)
         return connecting
 
     def close(self, timeout: float = 1.0, longest: float | None = None) -> Deferred[None]:

@@ -34,6 +34,8 @@ from alaska.traces.context import TraceContext, read
 
 ENDPOINT = "tcp://127.0.0.1:9999"
 ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
+LOGIN_SECONDS = 5.0
+"""How long a broker that is reached may take for the login: it delays those of some addresses for up to 3 s."""
 TRACE_VARIABLES = "TRACEPARENT", "TRACESTATE"
 
 _DESCRIPTION = """\
@@ -247,7 +249,7 @@ class Sending:
     async def send(self, content: bytes) -> Outcome:
         """Send a request and return the result."""
         try:
-            await self._client.connect(timeout=self._timeout)
+            await self._client.connect(timeout=self._timeout, login=LOGIN_SECONDS)
         except errors.AlaskaError as error:
             return _unsent(error)
         if self._options.no_confirm or "confirm" not in self._client.capabilities:

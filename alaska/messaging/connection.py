@@ -136,14 +136,17 @@ class Connection:
         """Return a network of this client's own."""
         raise NotImplementedError
 
-    def _connect(self, timeout: float | None, connecting: Waiting[None]) -> None:
-        """Connect within ``timeout`` seconds; ``connecting`` is called when the broker has answered."""
+    def _connect(self, timeout: float | None, connecting: Waiting[None], login: float = 0.0) -> None:
+        """Connect within ``timeout`` seconds, or ``login`` seconds if the broker has not answered the login by then.
+
+        ``connecting`` is called when the broker has answered.
+        """
         if self._network is None:
             self._network = self._own_network = self._make_network()
         self._link = self._network.dealer(self.endpoint, *self._credentials)
         self._connecting, self._was_started = connecting, True
         if timeout is not None:
-            self._deadline = self._abort_after(timeout, f"no broker answers at {self.endpoint}", 0.0)
+            self._deadline = self._connect_deadline(timeout, self._clock.seconds(), login)
         try:
             self._link.start(self._received, self._link_changed)
         except errors.AlaskaError:
@@ -168,6 +171,24 @@ class Connection:
         deadline = self._abort_after(timeout, complaint, self._clock.seconds() + longest)
         self._closing.append((closing, deadline))
         self._machine.close()
+
+    def _connect_deadline(self, seconds: float, began: float, login: float) -> Deadline:
+        def late() -> None:
+            passed = self._clock.seconds() - began
+            is_logging_in = self._link is not None and self._link.is_logging_in
+            if is_logging_in and passed < login:
+                self._deadline = self._connect_deadline(login - passed, began, login)
+                return
+            complaint = f"no broker answers at {self.endpoint} within {passed:.3g} s"
+            if is_logging_in:
+                complaint = (
+                    f"the broker at {self.endpoint} has not answered the login within {passed:.3g} s: it delays logins "
+                    "from addresses that have sent wrong passwords; try again"
+                )
+            fault = self._link.fault if self._link is not None else ""
+            self._machine.abort(errors.ConnectTimeout(fault or complaint))
+
+        return Deadline(self._clock, seconds, 0.0, lambda: 0.0, late)
 
     def _abort_after(self, seconds: float, complaint: str, latest: float) -> Deadline:
         def abort() -> None:

@@ -77,6 +77,7 @@ class ReconnectingLink:
     _UP = frozenset({zmq.Event.HANDSHAKE_SUCCEEDED})
     _REFUSED = frozenset({zmq.Event.HANDSHAKE_FAILED_AUTH, zmq.Event.HANDSHAKE_FAILED_PROTOCOL})
     _DOWN = frozenset({zmq.Event.DISCONNECTED})
+    _REACHED = frozenset({zmq.Event.CONNECTED})
     _ENDED = frozenset({zmq.Event.HANDSHAKE_FAILED_NO_DETAIL})
     _log: Log
 
@@ -87,6 +88,7 @@ class ReconnectingLink:
         self._look_up = look_up
         self._faults = 0
         self.fault = ""
+        self.is_logging_in = False
         self._was_up = False
         self._refusals = 0
         self._retry: Timer | None = None
@@ -163,7 +165,7 @@ class ReconnectingLink:
             raise
         # The number must be unique: ZeroMQ closes sockets asynchronously, and the old monitor may still be bound.
         events = f"inproc://monitor-{next(numbers)}"
-        socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED | self._ENDED))
+        socket.socket.monitor(events, sum(self._UP | self._DOWN | self._REFUSED | self._ENDED | self._REACHED))
         self._monitor = self._open_pair(self._event)
         self._monitor.connect(events)
         return socket
@@ -180,6 +182,9 @@ class ReconnectingLink:
     def _event(self, frames: list[bytes]) -> None:
         message = parse_monitor_message(frames)
         event, value = message["event"], message["value"]
+        self.is_logging_in = event in self._REACHED and self._security.mechanism is Mechanism.PLAIN
+        if event in self._REACHED:
+            return
         if event in self._UP:
             self._faults, self._refusals, self.fault, self._was_up = 0, 0, "", True
             self._change(LinkState.UP)

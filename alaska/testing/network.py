@@ -176,6 +176,7 @@ class MemoryLink:
         self._attempt = attempt
         self.verdict = Verdict(Entry.REFUSED)
         self.fault = ""
+        self.is_logging_in = False
         self._router: MemoryRouter | None = None
         self._peer = b""
         self._received: Callable[[list[bytes]], None] | None = None
