@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ from alaska.config import BrokerSettings, WorkerSettings
 from alaska.config.checking import Checked, check
 from alaska.config.in_force import in_force
 from alaska.config.zpl import shown
+from alaska.daemon.as_user import as_user
 from alaska.daemon.exit_status import EX_CONFIG
 from alaska.daemon.starting import DEFAULT_RUNDIR
 from alaska.names import printable
 
 S = TypeVar("S", WorkerSettings, BrokerSettings)
 
+ROOT: Final = 0
 CHECK: Final = "check-config"
 PRINT: Final = "print-config"
 FLAGS: Final = (
@@ -55,7 +58,9 @@ def check_file(
         if not folder.is_dir():
             section = "worker" if isinstance(settings, WorkerSettings) else "server"
             return [*found, f"{section}/workdir: there is no folder {folder}"]
-        found += settings.missing_files(folder) + settings.misplaced_files(folder)
+        absent = settings.missing_files(folder)
+        found += absent + settings.misplaced_files(folder)
+        found += _unreadable(settings, twistd or {}, folder, absent)
         return found + problems_of(settings, folder)
 
     return check(cls, cls.file if given is None else given, environ, given is not None, problems)
@@ -73,6 +78,31 @@ def _unknown_users(settings: WorkerSettings | BrokerSettings) -> list[str]:
         except KeyError:
             problems.append(f"{section}/{kind}: this system has no {kind} {shown(name)}")
     return problems
+
+
+def _unreadable(
+    settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, Any], folder: Path, absent: list[str]
+) -> list[str]:
+    """Return a sentence for each file that root can use, but not the user that the program will run as."""
+    if os.geteuid() != ROOT:
+        return []
+    try:
+        uid = uidFromString(settings.user) if twistd.get("uid") is None and settings.user else twistd.get("uid")
+        gid = gidFromString(settings.group) if twistd.get("gid") is None and settings.group else twistd.get("gid")
+    except KeyError:
+        return []
+    if uid is None or uid == ROOT:
+        return []
+    found = as_user(uid, gid, lambda: settings.missing_files(folder))
+    return [f"{sentence} (as the user {name_of(uid)})" for sentence in found if sentence not in absent]
+
+
+def name_of(uid: int) -> str:
+    """Return the name of a user, or the number if it has no name."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def working_folder(settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, Any]) -> Path:

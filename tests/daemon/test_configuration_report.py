@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from unittest import skipUnless
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from alaska.config import BrokerSettings, load_broker
+from alaska.daemon.as_user import as_user
 from tests import PROJECT
 
+NOBODY = next((each.pw_uid for each in pwd.getpwall() if each.pw_name == "nobody"), None)
+SECURITY = "\nmlm_server\n    security\n        mechanism = plain"
 GOOD = "mlm_server\n    bind\n        endpoint = tcp://127.0.0.1:1\n    store\n        path = broker.db\n"
 
 
-class ReportTests(SynchronousTestCase):
+class FolderCase(SynchronousTestCase):
     """The real programs, in an empty folder."""
 
     def setUp(self) -> None:
@@ -38,6 +43,10 @@ class ReportTests(SynchronousTestCase):
     def files(self) -> list[str]:
         """Return the names of all files in the folder."""
         return sorted(path.name for path in self.folder.iterdir())
+
+
+class ReportTests(FolderCase):
+    """What is printed, and what is not done."""
 
     def test_nothing_is_created(self) -> None:
         """Neither option creates the missing file, a log, a pid file or a store, also for a daemon."""
@@ -131,3 +140,51 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(load_broker(saved, {}).settings, expected)
         self.assertEqual((expected.timeout, expected.store_path), (77, Path("broker.db")))
         self.assertIsInstance(expected, BrokerSettings)
+
+
+@skipUnless(os.geteuid() == 0 and NOBODY is not None, "only root can become another user")
+class OtherUserTests(FolderCase):
+    """A program that root starts, and that runs as another user."""
+
+    def check(self, *lines: str) -> tuple[int, str, str]:
+        """Check a file with these lines of the section `server`, and the user `nobody`."""
+        text = "\n".join(["server", "    user = nobody", *(f"    {line}" for line in lines)])
+        (self.folder / "m.cfg").write_text(f"{text}\n")
+        # The user has to reach the folder of the test.
+        for folder in (self.folder.absolute(), *self.folder.absolute().parents):
+            if folder.stat().st_uid == 0 and folder != Path("/"):
+                folder.chmod(folder.stat().st_mode | 0o011)
+        return self.run_in_folder("malamute", "-c", "m.cfg", "--check-config")
+
+    def test_unreadable(self) -> None:
+        """A file of secrets that only root can read is a fault."""
+        (self.folder / "pw").write_text("ann=secret\n")
+        (self.folder / "pw").chmod(0o600)
+        status, _, errors = self.check("auth", f"    plain = pw{SECURITY}")
+        self.assertEqual(status, 78)
+        self.assertIn("m.cfg:4: server/auth/plain: ", errors)
+        self.assertIn("Permission denied (as the user nobody)", errors)
+
+    def test_readable(self) -> None:
+        """One that the user can read is none, and neither is what root cannot use: that is told once."""
+        (self.folder / "pw").write_text("ann=secret\n")
+        (self.folder / "pw").chmod(0o644)
+        self.assertEqual(self.check("auth", f"    plain = pw{SECURITY}")[0], 0)
+        status, _, errors = self.check("auth", f"    plain = absent{SECURITY}")
+        self.assertEqual((status, errors.count("absent")), (78, 1))
+
+
+@skipUnless(os.geteuid() == 0 and NOBODY is not None, "only root can become another user")
+class AsUserTests(SynchronousTestCase):
+    """What is found out as another user."""
+
+    def test_user(self) -> None:
+        """The function runs as the user, and this process stays what it is."""
+        assert NOBODY is not None
+        self.assertEqual(as_user(NOBODY, None, lambda: [str(os.getuid())]), [str(NOBODY)])
+        self.assertEqual(os.getuid(), 0)
+
+    def test_failure(self) -> None:
+        """A function that fails, or a user that cannot be, has one sentence."""
+        for uid, find in ((NOBODY or 1, lambda: [str(1 // 0)]), (-2, list[str])):
+            self.assertEqual(len(as_user(uid, None, find)), 1)
