@@ -218,6 +218,7 @@ class Broker:
             # If the wall clock was set forward, that does not count as age until the broker is restarted.
             wall_now = now + min(self.queues.wall_offset, self._initial_wall_offset or 0.0)
             self.queues.dead_letters.tick(wall_now)
+            self.streams.durable.tick(now, now + self.queues.wall_offset)
             self.streams.tick(wall_now)
             self.bindings.tick(now)
         except errors.StoreError as error:

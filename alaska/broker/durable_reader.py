@@ -31,7 +31,7 @@ class DurableReader:
 
     ``position`` is the position of the first record that is not confirmed, ``lost`` the number of records that the
     stream had removed before they were read. ``user`` is who has created it, ``pattern`` with which it is, or was,
-    read. ``seen`` is when a client last had it, in seconds since 1970.
+    read. ``seen`` is when a client last had it, in seconds since 1970, and ``left_at`` the same in the broker's time.
     """
 
     __slots__ = (
@@ -39,6 +39,7 @@ class DurableReader:
         "_save",
         "_stream",
         "_unconfirmed",
+        "left_at",
         "lost",
         "name",
         "pattern",
@@ -56,6 +57,7 @@ class DurableReader:
         self.stream_name, self.name = stream_name, name
         self._position, self.seen, self.lost = saved.position, saved.seen, saved.lost
         self.user, self.pattern = saved.user, saved.pattern
+        self.left_at = 0.0
         self.saved: SavedReader | None = None
         """What the store has of it."""
         self.reader: Reader | None = None
@@ -108,8 +110,8 @@ class DurableReader:
         if unconfirmed:
             self._position = max(self._position, min(upto + 1, unconfirmed[0]))
 
-    def to_save(self, now: float) -> SavedReader:
-        """Return what the store is to keep of it."""
+    def to_save(self, now: float, wall: float) -> SavedReader:
+        """Return what the store is to keep of it; ``now`` is the broker's time, ``wall`` that of the wall clock."""
         if self.reader is not None:
-            self.seen = now
+            self.left_at, self.seen = now, wall
         return SavedReader(self.position, self.seen, self.lost, self.user, self.pattern)

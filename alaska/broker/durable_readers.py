@@ -31,7 +31,11 @@ CHECKED_PER_TICK = 1000
 
 
 class DurableReaders:
-    """All durable readers, by stream and name. Times are in seconds since 1970."""
+    """All durable readers, by stream and name.
+
+    How long nobody has had one is measured by the broker's time, which steps of the wall clock do not affect. What the
+    store has, and ``wall``, are times of the wall clock, in seconds since 1970.
+    """
 
     _log = Logger()
 
@@ -40,8 +44,8 @@ class DurableReaders:
         self._readers: dict[tuple[bytes, bytes], DurableReader] = {}
         self._unchecked: list[DurableReader] = []
         self._checked_at = float("-inf")
-        self.now = 0.0
-        """The time of the last tick."""
+        self._now = self.wall = 0.0
+        """The time of the last tick by both clocks."""
         self.lost = 0
         """The number of records that streams have removed before readers have read them, since the broker started."""
         self._started: float | None = None
@@ -89,14 +93,14 @@ class DurableReaders:
 
     def add(self, stream: bytes, name: bytes, client: Client, position: int) -> DurableReader:
         """Create a reader."""
-        first = SavedReader(position, self.now, 0, client.user, b"")
+        first = SavedReader(position, self.wall, 0, client.user, b"")
         reader = DurableReader(stream, name, first, self.save)
         self._readers[stream, name] = reader
         return reader
 
     def save(self, reader: DurableReader) -> None:
         """Write a reader to the store."""
-        reader.saved = saved = reader.to_save(self.now)
+        reader.saved = saved = reader.to_save(self._now, self.wall)
         self._store.set_entry(ENTRY, _key(reader), msgspec.msgpack.encode(saved))
 
     def delete(self, reader: DurableReader) -> None:
@@ -110,10 +114,13 @@ class DurableReaders:
             if reader.reader is not None:
                 self.save(reader)
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, wall: float) -> None:
         """Write positions that have moved, and delete readers that nobody has had for a long time."""
-        self.now = now
-        self._started = now if self._started is None else self._started
+        self._now, self.wall = now, wall
+        if self._started is None:
+            self._started = now
+            for reader in self._readers.values():
+                reader.left_at = now - max(0.0, wall - reader.seen)
         if not self._unchecked and abs(now - self._checked_at) >= WRITE_SECONDS:
             self._checked_at = now
             self._unchecked = list(self._readers.values())
@@ -121,15 +128,15 @@ class DurableReaders:
         for reader in part:
             if reader.reader is not None:
                 self._check(reader)
-            elif self._is_over_age(reader) and abs(now - self._started) >= self._return_seconds:
+            elif self._is_over_age(reader) and now - self._started >= self._return_seconds:
                 self._expire(reader)
 
     def _is_over_age(self, reader: DurableReader) -> bool:
-        return self._most_seconds is not None and self.now - reader.seen > self._most_seconds
+        return self._most_seconds is not None and self._now - reader.left_at > self._most_seconds
 
     def _check(self, reader: DurableReader) -> None:
         saved = reader.saved
-        if saved is None or saved.position != reader.position or abs(self.now - saved.seen) >= self._seen_seconds:
+        if saved is None or saved.position != reader.position or abs(self.wall - saved.seen) >= self._seen_seconds:
             self.save(reader)
 
     def _expire(self, reader: DurableReader) -> None:
@@ -137,7 +144,7 @@ class DurableReaders:
             self.delete(reader)
             self._log.info(
                 "the reader {name} of stream {stream} is deleted: nobody has had it for {seconds:.0f} s",
-                name=printable(reader.name), stream=printable(reader.stream_name), seconds=self.now - reader.seen,
+                name=printable(reader.name), stream=printable(reader.stream_name), seconds=self._now - reader.left_at,
             )  # fmt: skip
 
 

@@ -132,5 +132,5 @@ def durable_reader_measures(streams: Streams, reader: DurableReader) -> shown.Du
         name=to_text(reader.name),
         position=position,
         lag=0 if stream is None else max(0, stream.last + 1 - max(position, stream.first)),
-        seen=reader.seen if reader.reader is None else streams.durable.now,
+        seen=reader.seen if reader.reader is None else streams.durable.wall,
     )

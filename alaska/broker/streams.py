@@ -217,7 +217,6 @@ class Streams:
 
     def tick(self, now: float) -> None:
         """Feed lagging readers, and trim streams when that is due. The time is in seconds."""
-        self.durable.tick(now)
         is_time = abs(now - self._trimmed) >= TRIM_SECONDS
         if is_time:
             self._trimmed = now

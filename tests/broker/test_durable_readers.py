@@ -234,6 +234,27 @@ class NameTests(ReaderTestCase):
             self.broker.tick(self.now + 1.1)
             self.assertEqual(len(self.broker.streams.durable), count)
 
+    def test_clock_is_set(self) -> None:
+        """Steps of the wall clock neither delete a reader earlier, nor keep it longer."""
+        wall = 1e9
+        self.begin("a")
+        self.broker.tick(self.now, wall)
+        self.do("a", CLOSE)
+        for step in (10 * TTL, -20 * TTL):
+            wall += step
+            self.broker.tick(self.now, wall)
+            self.broker.tick(self.now + 1.1, wall + 1.1)
+            self.assertEqual(len(self.broker.streams.durable), 1)
+        self.begin("b", reads(name=b"2"))
+        self.do("b", CLOSE)
+        wall += 10 * TTL
+        self.now += TTL - 1
+        self.broker.tick(self.now, wall)
+        self.assertEqual(len(self.broker.streams.durable), 2)
+        self.now += 4
+        self.broker.tick(self.now, wall)
+        self.assertEqual(len(self.broker.streams.durable), 0)
+
 
 class UserTests(ReaderTestCase):
     """Durable readers with access rules."""
