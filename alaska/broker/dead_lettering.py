@@ -25,11 +25,13 @@ from alaska.broker.terms import priority_of
 from alaska.interfaces import IStore
 from alaska.message import MOST_REASON_OCTETS, REPLAYED, Cause, DeadLetter, LastWorker, Message, QueueKind, QueueName
 from alaska.mlm.commands import Content, Properties
-from alaska.mlm.properties import leaves_room, to_octets
+from alaska.mlm.properties import leaves_room, to_number, to_octets
 
 DEATH = "h-death-"
 """The beginning of the properties that say why a request is with a service for dead letters."""
 MOST_DEATH_REASON_OCTETS = 1024
+SPENT = "spent"
+"""The property of a confirmation that refuses a message since its attempts are used up."""
 OF_SENDING = ("at", "ttl", "id", "unique-for", "unique-mode")
 """The properties that say how a message was to be sent once, which do not concern one that is made from it."""
 OF_TRIES = ("attempts", "backoff")
@@ -39,9 +41,10 @@ OF_TRIES = ("attempts", "backoff")
 _CAUSES = {errors.NOT_FOUND: Cause.NOT_FOUND, errors.REJECTED: Cause.REJECTED}
 
 
-def cause_of(status: int) -> Cause:
-    """Return why a message has died that a receiver has refused with a status."""
-    return _CAUSES.get(status, Cause.FAILED)
+def cause_of(status: int, properties: Properties) -> Cause:
+    """Return why a message has died that a receiver has refused with a status, and properties of its confirmation."""
+    is_last = bool(properties) and to_number(properties.get(SPENT)) == 1
+    return _CAUSES.get(status, Cause.ATTEMPTS if is_last else Cause.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

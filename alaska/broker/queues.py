@@ -357,8 +357,8 @@ class Queues:
         elif status < REFUSED_FROM:
             self._redelivery.returned(message, command, now, client)
         else:
-            error = command.properties.get("error")
-            self._dead_lettering.end(message, cause_of(status), status, command.status_reason, now, client, error)
+            error, cause = command.properties.get("error"), cause_of(status, command.properties)
+            self._dead_lettering.end(message, cause, status, command.status_reason, now, client, error)
         if self._set_aside:
             self._dispatch_set_aside([lease], now)
         if self._limited.freed:

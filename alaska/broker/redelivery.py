@@ -61,7 +61,7 @@ class Redelivery:
         note_returned(message, returned)
         if returned.is_spent and self._attempts.are_all_made(message):
             reason, error = command.status_reason, command.properties.get("error")
-            self._dead_lettering.end(message, Cause.FAILED, errors.INTERNAL_ERROR, reason, now, client, error)
+            self._dead_lettering.end(message, Cause.ATTEMPTS, errors.INTERNAL_ERROR, reason, now, client, error)
         elif returned.delay is None:
             self.requeue([message], now, client)
         else:

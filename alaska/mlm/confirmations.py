@@ -18,10 +18,17 @@ MAX_ERROR_OCTETS = 32 * 1024
 
 
 class Again(NamedTuple):
-    """How a returned message is delivered again: after so many ms, and whether the delivery counts as an attempt."""
+    """How a returned message is delivered again: after so many ms, and whether the delivery counts as an attempt.
 
-    delay: int
+    With no delay, the message is not returned but refused, and ``is_spent`` says that this was its last attempt.
+    """
+
+    delay: int | None
     is_spent: bool
+
+
+LAST = Again(None, True)
+"""Of a message that is refused since its attempts are used up."""
 
 
 def confirmation(
@@ -30,7 +37,9 @@ def confirmation(
     """Return the confirmation of a delivery; ``again`` is for peers that use leases."""
     properties: mlm.Properties = {} if lease is None else {"lease": lease}
     if again is not None and lease is not None:
-        properties |= {"delay": again.delay, "spent": int(again.is_spent)}
+        properties["spent"] = int(again.is_spent)
+        if again.delay is not None:
+            properties["delay"] = again.delay
     if len(reason) > mlm.MAX_STRING_OCTETS:
         properties["error"] = reason[:MAX_ERROR_OCTETS]
         reason = reason[: mlm.MAX_STRING_OCTETS]

@@ -18,7 +18,7 @@ from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import to_octets
 from alaska.lua.request import Request
-from alaska.mlm.confirmations import Again
+from alaska.mlm.confirmations import LAST, Again
 from alaska.worker.known_requests import KnownRequests
 from alaska.worker.senders import SENDS_LOST, Sink, flush_sender
 from alaska.worker.window import Window
@@ -102,9 +102,12 @@ class Intake:
         """Record that a script that ends in this turn of the reactor has sent messages over this connection."""
         self._senders.add(sender)
 
-    def confirm(self, request: Request, status: int, reason: str) -> None:
-        """Confirm a request, in one batch with all that end in this turn of the reactor."""
-        self._ended.append((request, status, reason, None))
+    def confirm(self, request: Request, status: int, reason: str, is_last: bool = False) -> None:
+        """Confirm a request, in one batch with all that end in this turn of the reactor.
+
+        ``is_last``: it has failed in the last of several attempts.
+        """
+        self._ended.append((request, status, reason, LAST if is_last else None))
         self._settle_soon()
 
     def can_put_off(self, request: Request) -> bool:
@@ -208,17 +211,19 @@ class Intake:
         for request, given, why, again in ended:
             status, reason = given, why
             # One that is run again sends its messages again.
-            if not are_sends_safe and again is None:
+            is_returned = again is not None and again.delay is not None
+            if not are_sends_safe and not is_returned:
                 status, reason = errors.INTERNAL_ERROR, SENDS_LOST
             if request.id:
-                self._settle_again(request, status, reason, again, are_sends_safe or again is not None)
+                self._settle_again(request, status, reason, again, are_sends_safe or is_returned)
             self._confirm(request, status, reason, again)
             if self.settled is not None:
                 self.settled(request, status, began)
 
     def _settle_again(self, request: Request, status: int, reason: str, again: Again | None, is_kept: bool) -> None:
         """Confirm the later deliveries of a request as itself; return them if its messages are lost."""
-        is_returned = again is not None or errors.FAILED <= status < errors.RESOURCE_LOCKED
+        is_later = again is not None and again.delay is not None
+        is_returned = is_later or errors.FAILED <= status < errors.RESOURCE_LOCKED
         has_ended = is_kept and not is_returned
         later = self._known.end(request, status, reason) if has_ended else self._known.forget(request)
         self.unconfirmed -= len(later)

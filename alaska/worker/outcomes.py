@@ -139,7 +139,7 @@ class Outcomes:
             self._put_off(request, fate)
         else:
             self._measures.note_error(request, fate)
-            self._fail(request, fate)
+            self._fail(request, fate, self._plans.is_last_of_several(request, outcome, fate))
 
     def _put_off(self, request: Request, later: Later) -> None:
         """Have a request run again: the broker delays it, or the worker, if the broker cannot."""
@@ -178,14 +178,14 @@ class Outcomes:
             if not self._intake().can_return:
                 self._fail(request, error)
 
-    def _fail(self, request: Request, error: ScriptError) -> None:
-        """Report a request as failed, and confirm it with the status of its error."""
+    def _fail(self, request: Request, error: ScriptError, is_last: bool = False) -> None:
+        """Report a request as failed, and confirm it with the status of its error; see :meth:`Intake.confirm`."""
         self._measures.failed += 1
         try:
             self._reporter.report(request, error)
         except Exception:  # The requester must be notified even if the report fails.
             self._log.failure("the failure of {subject} could not be reported", subject=printable(request.subject))
-        self._intake().confirm(request, error.status, error.message)
+        self._intake().confirm(request, error.status, error.message, is_last)
 
 
 def _named(fate: Later | ScriptError | None) -> str:

@@ -70,6 +70,13 @@ class Plans:
         most = ASKED_ATTEMPTS if plan.attempts is None else plan.attempts
         return self._again(request, plan, _milliseconds(verdict), asked) if request.attempt < most else asked
 
+    def is_last_of_several(self, request: Request, outcome: Outcome, error: ScriptError) -> bool:
+        """Return whether a request has failed for good since its attempts are used up, of which it had several."""
+        if isinstance(error, ScriptNotFound | ScriptRejected):
+            return False
+        is_asked = outcome.verdict is not None and outcome.verdict.kind is VerdictKind.RETRY
+        return is_asked or (self._plan(request, outcome).attempts or 1) > 1
+
     def _plan(self, request: Request, outcome: Outcome) -> Plan:
         """Return the plan for a request. The process of a script can report any plan as the script's."""
         plan = merged(request.plan, None if outcome.header is None else outcome.header.plan, self._default)

@@ -70,6 +70,24 @@ class DeathTests(DeathCase):
         self.refuse(404)
         self.assertEqual([each.cause for each in self.letters()], [Cause.NOT_FOUND])
 
+    def test_used_up(self) -> None:
+        """A request that has failed in the last of several attempts has the cause `attempts`, and the error as reason.
+
+        The worker says so by the property `spent`; a rejected one, and one without a script, keep their causes.
+        """
+        for status, expected in ((502, Cause.ATTEMPTS), (406, Cause.REJECTED), (404, Cause.NOT_FOUND)):
+            self.do("p", request())
+            self.refuse(status, spent=1)
+            letter = self.letters()[-1]
+            self.assertEqual((letter.cause, letter.reason, letter.status), (expected, b"oh no", status))
+
+    def test_last_return(self) -> None:
+        """So has one that is returned after as many attempts as its sender allows."""
+        self.do("p", mlm.ServiceSend(b"svc", b"job", b"", 0, (b"x",), {"attempts": 1}))
+        self.refuse(300, delay=1000, spent=1)
+        letter = self.letters()[-1]
+        self.assertEqual((letter.cause, letter.reason), (Cause.ATTEMPTS, b"oh no"))
+
     def test_whole_reason(self) -> None:
         """A dead letter has the whole error of the worker, up to a limit; its sender gets all of it."""
         self.do("p", request(tracker=b"t"))

@@ -95,6 +95,19 @@ class ErrorTests(PlanCase):
         missing = ScriptNotFound("no such script")
         self.assertIs(self.decide(Outcome(error=missing), errors_retries=5), missing)
 
+    def test_last(self) -> None:
+        """A failure is that of the last of several attempts if there were several, or the script wanted another one."""
+
+        def is_last(outcome: Outcome, error: ScriptError = ERROR, **settings: Any) -> bool:
+            return Plans(WorkerSettings(**settings)).is_last_of_several(FIRST, outcome, error)
+
+        self.assertTrue(is_last(failed(), errors_retries=1))
+        self.assertTrue(is_last(failed(Plan(3))))
+        self.assertTrue(is_last(ended(RETRY)))
+        self.assertFalse(is_last(failed()))
+        for error in (ScriptNotFound("none"), ScriptRejected("no")):
+            self.assertFalse(is_last(failed(), error, errors_retries=1))
+
     def test_success(self) -> None:
         """A request whose script has succeeded is not run again."""
         self.assertIsNone(self.decide(Outcome(), errors_retries=5))

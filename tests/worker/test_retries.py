@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.logger import LogLevel
 
 from alaska.lua.request import Outcome, Verdict, VerdictKind
 from alaska.mlm import commands as mlm
 from alaska.testing import ScriptedBroker
 from tests.network_case import ENDPOINT
-from tests.worker.worker_case import ConfirmCase, WorkerCase
+from tests.worker.worker_case import ConfirmCase, ServedCase, WorkerCase
 
 
 class RetryTests(ConfirmCase):
@@ -125,3 +127,28 @@ class WithoutPropertiesTests(WorkerCase):
             self.pool.run()
         seen = [(request.attempt, request.snoozes) for request in self.scripts.requests]
         self.assertEqual(seen, [(1, 0), (1, 1), (1, 2), (1, 3)])
+
+
+class CauseTests(ServedCase):
+    """Why a request that has failed is a dead letter."""
+
+    def causes(self, **settings: Any) -> list[tuple[str, bytes, int]]:
+        """Let a request fail for good; return the cause, reason and attempts of the dead letters."""
+        self.worker = self.make_worker(**settings)
+        self.start()
+        self.script(b"job", error="oh no")
+        self.ask("job")
+        for _ in range(4):
+            self.run_scripts()
+            self.pass_time(4)
+        assert self.broker.broker is not None
+        letters = self.broker.broker.queues.dead_letters.summaries(0, 10)
+        return [(letter.cause.value, letter.reason, letter.message.attempts) for letter in letters]
+
+    def test_attempts(self) -> None:
+        """If its attempts are used up, the cause says so, and the reason is the error of the last one."""
+        self.assertEqual(self.causes(errors_retries=2), [("attempts", b"oh no", 3)])
+
+    def test_failed(self) -> None:
+        """Without retries, it has failed."""
+        self.assertEqual(self.causes(), [("failed", b"oh no", 1)])
