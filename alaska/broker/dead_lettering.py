@@ -19,6 +19,7 @@ from alaska.broker.confirmations import Confirmations
 from alaska.broker.counters import Counters
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.ids import Ids
+from alaska.broker.limits import Limits
 from alaska.broker.measures import Measures
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.terms import priority_of
@@ -26,13 +27,14 @@ from alaska.interfaces import IStore
 from alaska.message import MOST_REASON_OCTETS, REPLAYED, Cause, DeadLetter, LastWorker, Message, QueueKind, QueueName
 from alaska.mlm.commands import Content, Properties
 from alaska.mlm.properties import leaves_room, to_number, to_octets
+from alaska.mlm.terms import TTL
 
 DEATH = "h-death-"
 """The beginning of the properties that say why a request is with a service for dead letters."""
 MOST_DEATH_REASON_OCTETS = 1024
 SPENT = "spent"
 """The property of a confirmation that refuses a message since its attempts are used up."""
-OF_SENDING = ("at", "ttl", "id", "unique-for", "unique-mode")
+OF_SENDING = ("at", TTL, "id", "unique-for", "unique-mode")
 """The properties that say how a message was to be sent once, which do not concern one that is made from it."""
 OF_TRIES = ("attempts", "backoff")
 """Those that say how often its own service is to try it."""
@@ -63,7 +65,7 @@ class DeadLettering:
     """Makes messages dead letters, and dead letters messages.
 
     ``forget`` is called with a message that has been in flight and does not exist any more, ``new_position`` returns
-    the position of a new message. ``services`` are the services for dead letters, by the service whose they are.
+    the position of a new message.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class DeadLettering:
         admission: Admission,
         confirmations: Confirmations,
         ids: Ids,
-        services: Mapping[bytes, bytes],
+        limits: Limits,
         forget: Callable[[Message], object],
         new_position: Callable[[], int],
     ) -> None:
@@ -92,12 +94,13 @@ class DeadLettering:
         self._new_position = new_position
         self.wall_offset = 0.0
         """The wall-clock time minus the broker's time, in seconds."""
-        self.configure(services)
+        self.configure(limits)
 
-    def configure(self, services: Mapping[bytes, bytes]) -> None:
-        """Change the services for dead letters."""
-        self._services = services
-        self._for_letters = frozenset(services.values())
+    def configure(self, limits: Limits) -> None:
+        """Change the services for dead letters, and how long mail may wait."""
+        self._services: Mapping[bytes, bytes] = limits.dead_letter_services
+        self._for_letters = frozenset(self._services.values())
+        self._mailbox_seconds = limits.mailbox_seconds
 
     # Into a dead letter
 
@@ -149,14 +152,16 @@ class DeadLettering:
     def replay(self, position: int, now: float, edit: Edit = UNCHANGED) -> Deferred[bool]:
         """Send a dead letter again as a new message of the same sender; return False if there is none, or no room.
 
-        The new message is not tracked: its sender has already got a final status. It is neither delayed nor does it
-        expire, whatever the old one was.
+        The new message is not tracked: its sender has already got a final status. It is not delayed, and a request does
+        not expire, whatever the old one was. Mail may wait from now on for as long as new mail.
         """
 
         def send(dead: Message) -> bool:
-            properties = {key: value for key, value in dead.properties.items() if key not in OF_SENDING}
             service = edit.service
             queue = dead.queue if service is None else QueueName(QueueKind.SERVICE, service)
+            properties = {key: value for key, value in dead.properties.items() if key not in OF_SENDING}
+            if queue.kind is QueueKind.MAILBOX and TTL in dead.properties:
+                properties[TTL] = dead.properties[TTL]
             return self._send(dead, queue, properties, now, edit)
 
         return self._letters.replay(position, send)
@@ -168,7 +173,15 @@ class DeadLettering:
             since=int((now + self.wall_offset) * 1000), properties=properties, moved_at=now,
             rank=priority_of(properties),
         )  # fmt: skip
+        if name.kind is QueueKind.MAILBOX:
+            again.expires = self._expiry(properties, now)
         return self._admission.accept(self._table.open(*name), again)
+
+    def _expiry(self, properties: Properties, now: float) -> float | None:
+        """Return until when mail may wait, as its sender or the settings say."""
+        ttl = to_number(properties.get(TTL))
+        seconds = self._mailbox_seconds if ttl is None else ttl / 1000
+        return now + seconds if seconds else None
 
 
 def _properties_of(letter: DeadLetter) -> Properties:

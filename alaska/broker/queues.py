@@ -94,7 +94,7 @@ class Queues:
         )  # fmt: skip
         self._dead_lettering = DeadLettering(
             self.dead_letters, store, counters, self.measures, self._queues, self._admission, self._confirmations,
-            self.ids, limits.dead_letter_services, self._forget, self._new_position,
+            self.ids, limits, self._forget, self._new_position,
         )  # fmt: skip
         self.cancelled = Cancelled(
             store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
@@ -132,7 +132,7 @@ class Queues:
         self.dead_letters.limits = limits.dead_letters
         self._absent.limits.configure(limits.unread, limits.unread_of)
         self._deliveries.attempts.most_lost = limits.attempts
-        self._dead_lettering.configure(limits.dead_letter_services)
+        self._dead_lettering.configure(limits)
         self._limited.configure(limits.of_services, self._now)
         self._queues.age(limits.ageing)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from alaska.broker.dead_lettering import MOST_DEATH_REASON_OCTETS, Edit
 from alaska.broker.limits import DeadLetterLimits, Limits, QueueLimits
-from alaska.message import MOST_REASON_OCTETS, Cause, DeadLetter, LastWorker, QueueKind
+from alaska.message import MOST_REASON_OCTETS, Cause, DeadLetter, LastWorker, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.properties import headers_of, leaves_room
 from tests.broker.broker_case import OFFER, BrokerTestCase, request
@@ -252,6 +252,59 @@ class EditTests(DeathCase):
         self.assertEqual((got.sender, got.subject, got.tracker, got.content), (b"p", b"good", b"t", (b"y", b"z")))
         self.assertEqual({*got.properties}, {"h-a", "lease", "attempt", "since"})
         self.assertEqual(self.letters(), [])
+
+
+class MailAgainTests(DeathCase):
+    """Mail that is made from dead letters, and how long it may wait."""
+
+    limits = Limits(client_timeout=1e9, mailbox_seconds=20.0)
+
+    def send_again(self, **properties: Any) -> None:
+        """Let mail become a dead letter, and send it again after a minute, while nobody reads it."""
+        self.open("reader", credit=1)
+        self.do("p", mlm.MailboxSend(b"reader", b"hi", b"t", 0, (b"x",), properties))
+        self.do("reader", mlm.Confirm(b"t", 400, b"no"), mlm.ConnectionClose())
+        self.pass_time(60)
+        (letter,) = self.letters()
+        self.assertTrue(self.successResultOf(self.broker.queues.replay_dead_letter(letter.message.position, self.now)))
+
+    def waiting(self) -> int:
+        """Return how many messages wait in the mailbox."""
+        queue = self.broker.queues.table.get(QueueName(QueueKind.MAILBOX, b"reader"))
+        return 0 if queue is None else queue.waiting
+
+    def test_general(self) -> None:
+        """It waits as long as other mail, from when it is sent again."""
+        self.send_again()
+        self.pass_time(19)
+        self.assertEqual(self.waiting(), 1)
+        self.pass_time(2)
+        self.assertEqual(self.waiting(), 0)
+
+    def test_own(self) -> None:
+        """The time to live that its sender gave begins again; 0 is without end."""
+        self.send_again(ttl=40_000)
+        self.pass_time(39)
+        self.assertEqual(self.waiting(), 1)
+        self.pass_time(2)
+        self.assertEqual(self.waiting(), 0)
+
+    def test_endless(self) -> None:
+        """If the sender wanted it to wait without end, it does."""
+        self.send_again(ttl=0)
+        self.pass_time(100)
+        self.assertEqual(self.waiting(), 1)
+
+    def test_as_request(self) -> None:
+        """Mail that is sent again to a service is a request, which does not expire."""
+        self.open("reader", credit=1)
+        self.do("p", mlm.MailboxSend(b"reader", b"hi", b"t", 0, (b"x",), {"ttl": 5000}))
+        self.do("reader", mlm.Confirm(b"t", 400, b"no"))
+        (letter,) = self.letters()
+        self.broker.queues.replay_dead_letter(letter.message.position, self.now, Edit(b"late"))
+        self.pass_time(100)
+        self.open_second("o", mlm.ServiceOffer(b"late", b""), credit=1)
+        self.assertNotIn("ttl", self.delivery("o").properties)
 
 
 class CrashTests(DurableTestCase):
