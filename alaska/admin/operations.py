@@ -102,7 +102,7 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("schedules", _V, requests.ScheduleQuery, _P[scheduled.Schedule], "The schedules, and their next times."),
     Operation("add-schedule", _A, requests.NewSchedule, snapshots.Done, "Add a schedule to those of the settings."),
     Operation("remove-schedule", _A, requests.OneSchedule, snapshots.Done, "Remove a schedule that was added."),
-    Operation("run-schedule", _O, requests.OneSchedule, snapshots.Done, "Make the request of a schedule now."),
+    Operation("run-schedule", _O, requests.RunSchedule, snapshots.Done, "Make the request of a schedule now."),
     Operation("pause-schedule", _O, requests.OneSchedule, snapshots.Done, "Make no requests of a schedule."),
     Operation("resume-schedule", _O, requests.OneSchedule, snapshots.Done, "Make the requests of a schedule again."),
     Operation("bindings", _V, Query, _P[snapshots.Binding], "The streams that are bound to services."),

@@ -189,6 +189,12 @@ class OneSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: Name
 
 
+class RunSchedule(OneSchedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A schedule whose request is to be made; with ``force``, also if it skips and its last one has not ended."""
+
+    force: bool = False
+
+
 class NewSchedule(OneSchedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new schedule (docs/schedules.md); ``zone`` is that of the settings if it is not given."""
 

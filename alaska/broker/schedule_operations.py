@@ -86,15 +86,20 @@ class ScheduleOperations:
         self._schedules.remove(request.name)
         return shown.Done()
 
-    def run(self, request: requests.OneSchedule, now: float) -> shown.Done:
+    def run(self, request: requests.RunSchedule, now: float) -> shown.Done:
         """Make a request of a schedule now."""
         entry = self._entry(request)
-        if entry.schedule.overlap == "skip" and self._schedules.is_running(entry):
-            raise OperationFailed("the last request of this schedule has not ended", errors.RESOURCE_LOCKED)
+        if entry.schedule.overlap == "skip" and not request.force and self._schedules.is_running(entry):
+            raise OperationFailed(
+                "the last request of this schedule has not ended; with force, another one is made",
+                errors.RESOURCE_LOCKED,
+            )
         if self._state.queues.is_draining:
             raise OperationFailed("the broker is drained and takes no new requests", errors.TOO_LARGE)
         if not self._schedules.run(entry, now):
-            raise OperationFailed("there is no room for the request", errors.TOO_LARGE)
+            raise OperationFailed(
+                "there is no room for the request, or one was made at this moment; try again", errors.TOO_LARGE
+            )
         return shown.Done(count=1)
 
     def pause(self, request: requests.OneSchedule) -> shown.Done:

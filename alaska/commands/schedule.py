@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from alaska.admin.requests import MOST_NEXT, NewSchedule, OneSchedule, ScheduleQuery
+from alaska.admin.requests import MOST_NEXT, NewSchedule, OneSchedule, RunSchedule, ScheduleQuery
 from alaska.admin.scheduled import Schedule
 from alaska.admin.snapshots import Done, Page
 from alaska.commands import asking
@@ -139,6 +139,28 @@ def add(arguments: list[str], run: Run) -> None:
     run(reader, options, talk)
 
 
+def run_now(arguments: list[str], run: Run) -> None:
+    """Make the request of a schedule."""
+    reader = Parser(
+        "alas schedule run",
+        "Make the request of a schedule now, also if it is paused.",
+        asking.EXIT_STATUSES,
+    )
+    reader.add_argument("name", metavar="NAME", help="the name of the schedule")
+    reader.add_argument(
+        "-f", "--force", action="store_true", help="with overlap=skip: also if the last request has not ended"
+    )
+    asking.add_options(reader)
+    options = reader.parse_args(arguments)
+
+    async def talk(broker: AdminClient) -> str:
+        request = RunSchedule(name=options.name, force=options.force)
+        done = await broker.ask("run-schedule", request, Done, asking.ANSWER_SECONDS)
+        return f"the schedule {printable(options.name)} has made a request {done.note}".rstrip()
+
+    run(reader, options, talk)
+
+
 def _one(command: str, operation: str, description: str, result: str) -> Command:
     """Return a command that asks for an operation on one schedule."""
 
@@ -161,9 +183,7 @@ COMMANDS: Mapping[str, Command] = {
     "list": show,
     "add": add,
     "remove": _one("remove", "remove-schedule", "Remove a schedule that was added.", "is removed"),
-    "run": _one(
-        "run", "run-schedule", "Make the request of a schedule now, also if it is paused.", "has made a request"
-    ),
+    "run": run_now,
     "pause": _one("pause", "pause-schedule", "Make no requests of a schedule until it is resumed.", "is paused"),
     "resume": _one("resume", "resume-schedule", "Make the requests of a schedule again.", "is resumed"),
 }

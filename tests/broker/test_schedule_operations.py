@@ -117,6 +117,27 @@ class ScheduleOperationTests(AdministrationCase):
         self.broker.schedules.configure(Plan((parse("n '@yearly' svc x"),)))
         self.assertEqual(self.ask("run-schedule", name="n")["status"], 301)
 
+    def test_force(self) -> None:
+        """By force, another request is made although the last one has not ended; the schedule waits for the new one."""
+        self.broker.schedules.configure(Plan((parse("n '* * * * *' overlap=skip svc x"),)))
+        self.broker.tick(self.now, NOON)
+        self.ask("run-schedule", name="n")
+        self.broker.tick(self.now, NOON + 1)
+        done = {"done": True, "count": 1, "note": ""}
+        self.assertEqual(self.ask("run-schedule", name="n", force=True), done)
+        self.broker.tick(self.now, NOON + 60)
+        (item,) = self.ask("schedules")["items"]
+        self.assertEqual((item["running"], item["counts"]), (True, {"fired": 2, "missed": 0, "skipped": 1}))
+        self.open("w", OFFER, credit=2)
+        self.assertEqual(self.taken("w"), [b"x", b"x"])
+
+    def test_same_moment(self) -> None:
+        """Two requests of the same moment are one, which is said."""
+        self.broker.schedules.configure(Plan((parse("n '@yearly' svc x"),)))
+        self.broker.tick(self.now, NOON)
+        self.ask("run-schedule", name="n")
+        self.assertIn("at this moment", self.ask("run-schedule", name="n", force=True)["error"])
+
     def test_unknown(self) -> None:
         """Nothing can be done with a schedule that there is not."""
         for operation in ("remove-schedule", "run-schedule", "pause-schedule", "resume-schedule"):

@@ -74,6 +74,16 @@ class ScheduleTests(AskingCase):
         self.assertIn("often  paused, running", self.alas_schedule("list", "often"))
         self.assertEqual(self.alas_schedule("resume", "often"), "the schedule often is resumed")
 
+    def test_force(self) -> None:
+        """With overlap=skip, a request is made by force while the last one has not ended."""
+        self.service.replace_plan(Plan((parse("n '@yearly' overlap=skip svc x"),)))
+        self.run_on()
+        self.alas_schedule("run", "n")
+        self.assertIn("with force", self.fails(schedule.main, "run", "n"))
+        self.wall += 1
+        self.run_on()
+        self.assertEqual(self.alas_schedule("run", "n", "--force"), "the schedule n has made a request")
+
     def test_arguments(self) -> None:
         """What is wrong on the command line is named, with what may be meant."""
         for arguments, reason in (
