@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -122,7 +122,7 @@ def resend(arguments: list[str], run: Run, edit: letter_edit.Edit = letter_edit.
     reader.add_argument("--rate", type=rate, metavar="N/s", help="at most so many a second, minute (/m) or hour (/h)")
     options = reader.parse_args(arguments)
     is_changed = options.edit or options.content is not None
-    _check_numbers(reader, options)
+    _check_numbers(reader, options, ("service", "subject"))
     if is_changed and len(options.positions) != 1:
         reader.error("--edit and --content are for one dead letter, given by its number")
     if options.edit and options.content is not None:
@@ -216,12 +216,14 @@ def _add_numbers(reader: Parser) -> None:
     asking.add_options(reader)
 
 
-def _check_numbers(reader: Parser, options: argparse.Namespace) -> None:
-    """Refuse a command line without dead letters, or with numbers and options that select others."""
+def _check_numbers(reader: Parser, options: argparse.Namespace, replaced: Sequence[str] = ()) -> None:
+    """Refuse a command line without dead letters, or with numbers and options that select others.
+
+    ``replaced`` are the options that do not select, with a number, but say what the dead letter is to have.
+    """
     selection = selection_of(options)
     if options.positions:
-        # With a number, these two are what it is to have.
-        selection = {name: value for name, value in selection.items() if name not in ("service", "subject")}
+        selection = {name: value for name, value in selection.items() if name not in replaced}
         if selection or options.all:
             reader.error("numbers and options that select dead letters cannot both be given")
     elif bool(selection) == options.all:

@@ -166,6 +166,7 @@ class ResendTests(LettersCase):
         self.assertIn("expected numbers", self.refused(letters.resend))
         self.assertIn("expected numbers", self.refused(letters.drop, "--all", "--subject", "a"))
         self.assertIn("cannot both be given", self.refused(letters.drop, "1", "--cause", "failed"))
+        self.assertIn("cannot both be given", self.refused(letters.drop, "1", "--service", "other"))
         self.assertIn("one dead letter", self.refused(letters.resend, "--all", "--edit"))
         self.assertIn("is not the number", self.refused(letters.show, "-1x"[1:]))
         self.assertIn("expected one of", self.refused(letters.main, "lst"))
