@@ -16,6 +16,7 @@ import msgspec
 
 from alaska.errors import ScheduleError
 from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.names import is_brokers_own
 from alaska.schedules import times, zones
 
 FORM = "NAME 'CRON' [zone=ZONE] [missed=skip|once] [overlap=skip|queue] [paused] SERVICE SUBJECT [CONTENT]"
@@ -77,6 +78,8 @@ def checked(schedule: Schedule) -> Schedule:
     for what, octets in (("service", schedule.service), ("subject", schedule.subject)):
         if not 1 <= len(octets) <= MAX_STRING_OCTETS:
             raise ScheduleError(f"the {what} has 1 to {MAX_STRING_OCTETS} octets, found {len(octets)}")
+    if is_brokers_own(schedule.service):
+        raise ScheduleError("a service of the broker itself has no schedules: its requests are for its clients")
     _check_content(schedule.content)
     return schedule
 

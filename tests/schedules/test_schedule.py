@@ -87,6 +87,7 @@ class ParseTests(SynchronousTestCase):
             ("n '0 3 * *' s t", "found 4"),
             ("n/m '0 3 * * *' s t", "the name of a schedule has 1 to 100"),
             ("n" * 101 + " '0 3 * * *' s t", "the name of a schedule has 1 to 100"),
+            ("n '0 3 * * *' alaska.admin drain", "a service of the broker itself has no schedules"),
             ("n '0 3 * * *' '' t", "the service has 1 to 255 octets, found 0"),
             ("n '0 3 * * *' s " + "t" * 256, "the subject has 1 to 255 octets, found 256"),
             ("n '0 3 * * *' s t " + "x" * 8193, "at most 8192 octets, found 8193"),
