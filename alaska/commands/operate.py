@@ -10,8 +10,7 @@ from alaska.admin.text import to_text
 from alaska.commands import asking
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import Run
-from alaska.commands.parsing import Parser
-from alaska.mlm.commands import MAX_STRING_OCTETS
+from alaska.commands.parsing import Parser, name
 from alaska.names import printable
 
 KINDS = ("service", "mailbox", "stream")
@@ -111,7 +110,4 @@ def name_of(text: str) -> str:
 
     :raises argparse.ArgumentTypeError: it is empty or too long.
     """
-    octets = text.encode("utf-8", "surrogateescape")
-    if not 1 <= len(octets) <= MAX_STRING_OCTETS:
-        raise argparse.ArgumentTypeError(f"a name has 1 to {MAX_STRING_OCTETS} octets, found {len(octets)}")
-    return to_text(octets)
+    return to_text(name(text).encode("utf-8", "surrogateescape"))

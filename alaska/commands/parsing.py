@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 from alaska.commands import streams
+from alaska.mlm.commands import MAX_STRING_OCTETS
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,3 +43,14 @@ class Parser(argparse.ArgumentParser):
 def _option(word: str) -> str:
     """Return the name of an option without its value."""
     return word.partition("=")[0] if word.startswith("--") else word[:2]
+
+
+def name(text: str) -> str:
+    """Return a name of the command line unchanged.
+
+    :raises argparse.ArgumentTypeError: it is empty, such as a variable of the shell that is not set, or too long.
+    """
+    octets = len(text.encode("utf-8", "surrogateescape"))
+    if not 1 <= octets <= MAX_STRING_OCTETS:
+        raise argparse.ArgumentTypeError(f"a name has 1 to {MAX_STRING_OCTETS} octets, found {octets}")
+    return text

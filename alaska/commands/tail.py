@@ -17,7 +17,7 @@ from alaska.client import Client, Delivery
 from alaska.client.delivery import MOST_POSITION, to_octets
 from alaska.commands import streams
 from alaska.commands.credentials import Credentials, add_options
-from alaska.commands.parsing import Parser
+from alaska.commands.parsing import Parser, name
 from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
@@ -49,9 +49,15 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     result = Parser(prog="alas tail", description=_DESCRIPTION, epilog=_EPILOG)
     add = result.add_argument
-    add("stream", metavar="STREAM", help="the stream")
+    add("stream", metavar="STREAM", type=name, help="the stream")
     add("pattern", metavar="PATTERN", nargs="?", default="", help="the pattern of the subjects (default: all)")
-    add("--as", dest="name", metavar="NAME", default="", help="the name under which the broker keeps the position")
+    add(
+        "--as",
+        dest="name",
+        metavar="NAME",
+        type=name,
+        help="the name under which the broker keeps the position",
+    )
     add(
         "--from",
         dest="position",

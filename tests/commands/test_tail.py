@@ -140,6 +140,16 @@ class ArgumentTests(TailCase):
         for text in ("", "-1", "old", "9" * 30):
             self.assertRaises(argparse.ArgumentTypeError, tail.position, text)
 
+    def test_names(self) -> None:
+        """An empty name is refused: a variable that is not set would read all that is new, and keep no position."""
+        for arguments in (["", "x"], ["s", "--as", ""], ["s", "--as", "n" * 256]):
+            output = io.TextIOWrapper(io.BytesIO())
+            self.patch(sys, "stderr", output)
+            self.assertRaises(SystemExit, tail.parser().parse_args, arguments)
+            output.seek(0)
+            self.assertIn("a name has 1 to 255 octets", output.read())
+        self.assertIsNone(tail.parser().parse_args(["s"]).name)
+
     def test_statuses(self) -> None:
         """The exit status says what was wrong."""
         statuses = [
