@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from alaska.access import Level
-from alaska.admin import requests, scheduled, snapshots
+from alaska.admin import overviews, requests, scheduled, snapshots
 from alaska.admin.requests import Nothing, Query
 
 
@@ -40,7 +40,7 @@ class Operation:
         return self.level > Level.VIEW and self.name not in _READS
 
 
-_READS = ("messages", "read-letter", "configuration", "read-backup", "end-backup")
+_READS = ("messages", "read-message", "find", "read-letter", "configuration", "read-backup", "end-backup")
 
 
 class IAdministered(Interface):
@@ -74,15 +74,19 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("services", _V, requests.QueueQuery, _P[snapshots.Queue], "The services, and what waits for them."),
     Operation("mailboxes", _V, requests.QueueQuery, _P[snapshots.Queue], "The mailboxes in which mail waits."),
     Operation("queues", _V, requests.QueueQuery, _P[snapshots.Queue], "All services and mailboxes."),
-    Operation("streams", _V, Query, _P[snapshots.Stream], "The streams that have readers or stored records."),
+    Operation(
+        "streams", _V, requests.StreamQuery, _P[snapshots.Stream], "The streams that have readers or stored records."
+    ),
     Operation("readers", _V, requests.ReaderQuery, _P[snapshots.Reader], "The readers of streams, and their lag."),
     Operation("clients", _V, Query, _P[snapshots.Client], "The clients that are connected."),
     Operation("workers", _V, Query, _P[snapshots.Worker], "The workers that report to this broker."),
-    Operation("scripts", _V, Query, _P[snapshots.Script], "The scripts of these workers, added up."),
+    Operation("scripts", _V, requests.ScriptQuery, _P[snapshots.Script], "The scripts of these workers, added up."),
     Operation("store", _V, Nothing, snapshots.StoreState, "The broker's store."),
     Operation("limits", _V, Nothing, snapshots.Limits, "The limits, and how much of them is used."),
     Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
     Operation("letters", _V, requests.LetterQuery, _P[snapshots.Letter], "The dead letters, without content."),
+    Operation("letter-groups", _V, requests.Letters, overviews.LetterGroups, "The dead letters, counted by reason."),
+    Operation("history", _V, requests.HistoryQuery, overviews.History, "Rates and depths of up to a day."),
     Operation("read-letter", _O, requests.OneLetter, snapshots.LetterContent, "One dead letter with its content."),
     Operation("replay-letter", _O, requests.Replay, snapshots.Done, "Send a dead letter again.", most_octets=_EDITED),
     Operation("drop-letter", _O, requests.OneLetter, snapshots.Done, "Delete a dead letter."),
@@ -93,6 +97,9 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
     Operation("messages", _O, requests.MessageQuery, _P[snapshots.Message], "Messages that wait, or are with clients."),
+    Operation("read-message", _O, requests.OneOfQueue, overviews.MessageContent, "One message with its content."),
+    Operation("find", _O, requests.FindQuery, overviews.Found, "Find messages by id, tracker or subject."),
+    Operation("cancel-messages", _O, requests.SomeMessages, snapshots.Done, "Cancel all messages in a state."),
     Operation("cancel", _O, requests.Cancel, snapshots.Done, "Take messages out, or end their scripts."),
     Operation("hurry", _O, requests.OneMessage, snapshots.Done, "Make delayed messages due now."),
     Operation("pause", _O, requests.OneService, snapshots.Done, "Deliver nothing of a service, or of all."),
@@ -119,7 +126,7 @@ BROKER: Mapping[str, Operation] = _table(
 WORKER: Mapping[str, Operation] = _table(
     Operation("overview", _V, Nothing, snapshots.WorkerOverview, "The worker in one look."),
     Operation("running", _V, Query, _P[snapshots.Running], "The requests that slots have taken."),
-    Operation("scripts", _V, Query, _P[snapshots.Script], "The scripts that have run."),
+    Operation("scripts", _V, requests.ScriptQuery, _P[snapshots.Script], "The scripts that have run."),
     Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
     Operation("drain", _O, Nothing, snapshots.Done, "Take no more requests; the worker stays connected."),
     Operation("resume", _O, Nothing, snapshots.Done, "Take requests again."),

@@ -50,7 +50,19 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class QueueQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which queues."""
 
-    sort: Literal["", "waiting", "octets"] = ""  # type: ignore[assignment]
+    sort: Literal["", "waiting", "octets", "in_flight", "consumers"] = ""  # type: ignore[assignment]
+
+
+class ScriptQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which scripts; ``mean`` and ``seconds`` are run times."""
+
+    sort: Literal["", "calls", "errors", "mean", "memory", "seconds"] = ""  # type: ignore[assignment]
+
+
+class StreamQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which streams."""
+
+    sort: Literal["", "octets", "readers", "lag"] = ""  # type: ignore[assignment]
 
 
 class ReaderQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,6 +180,37 @@ class MessageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     state: Literal["running", "waiting", "delayed"] | None = None
     after: Name = ""
     limit: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] = 100
+
+
+class OneOfQueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message by its position in a service or mailbox."""
+
+    position: Position
+    service: Name | None = None
+    mailbox: Name | None = None
+
+
+class SomeMessages(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The messages in one state, of one service or mailbox where it is given, and with a subject where that is."""
+
+    state: Literal["running", "waiting", "delayed"]
+    service: Name | None = None
+    mailbox: Name | None = None
+    subject: Name | None = None
+    force: bool = False
+
+
+class FindQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is looked for: an id, a tracker, a subject or a position."""
+
+    text: Name
+
+
+class HistoryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many seconds back, up to a day; of one service, if it is given."""
+
+    span: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    service: Name | None = None
 
 
 class OneService(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -35,11 +35,18 @@ class Page(Snapshot, Generic[T], frozen=True, kw_only=True):
 
 
 class Totals(Snapshot, frozen=True, kw_only=True):
-    """What a broker has counted since it started."""
+    """What a broker has counted since it started.
+
+    ``accepted`` are requests and mail, ``ended`` what became of them by outcome, ``published`` messages to streams.
+    """
 
     commands: int
+    accepted: int
     delivered: int
     redelivered: int
+    retried: int
+    ended: dict[str, int]
+    published: int
     dead_lettered: int
     dropped: dict[str, int]
     sessions: int
@@ -58,6 +65,8 @@ class Totals(Snapshot, frozen=True, kw_only=True):
 
 class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     """A broker in one look. ``waiting`` and ``waiting_octets`` are the messages of all queues.
+
+    ``in_flight`` are those that clients have and did not confirm, ``delayed`` those that are not due yet.
 
     ``waiting_unserved`` are those for services that no worker offers, of which ``unserved`` has the first few.
     """
@@ -80,6 +89,8 @@ class BrokerOverview(Snapshot, frozen=True, kw_only=True):
     schedules: int
     waiting: int
     waiting_octets: int
+    in_flight: int
+    delayed: int
     waiting_unserved: int
     unserved: list[str]
     dead_letters: int
@@ -103,6 +114,23 @@ class Ended(Snapshot, frozen=True, kw_only=True):
     waited: int
     waited_seconds: float
     running_seconds: float
+
+
+class Recent(Snapshot, frozen=True, kw_only=True):
+    """What a service has done within the last ``seconds``, which are 300 or less.
+
+    ``rate`` is the number of requests that ended in a second. ``p50``, ``p95`` and ``p99`` are run times, estimated
+    from a histogram, ``waited_p95`` is the time until the delivery; None if there was no request.
+    """
+
+    seconds: float
+    rate: float
+    succeeded: int
+    failed: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    waited_p95: float | None
 
 
 class ServiceLimit(Snapshot, frozen=True, kw_only=True):
@@ -140,6 +168,7 @@ class Queue(Snapshot, frozen=True, kw_only=True):
     measures: Ended | None = None
     limits: list[ServiceLimit] = []
     held: int = 0
+    recent: Recent | None = None
 
 
 class Retained(Snapshot, frozen=True, kw_only=True):
@@ -242,7 +271,8 @@ class Message(Snapshot, frozen=True, kw_only=True):
 
     ``state``: it waits for a consumer (``waiting``), is delayed until ``due`` (``delayed``), or ``client`` has it and
     has not confirmed it (``running``), of which ``progress`` and a text may be known. ``since`` is when it arrived,
-    ``attempts`` how often it was tried, and ``snoozes`` how often it was put off without an attempt.
+    ``attempts`` how often it was tried, and ``snoozes`` how often it was put off without an attempt. ``delivered`` is
+    when the client got it.
     """
 
     position: int
@@ -260,6 +290,7 @@ class Message(Snapshot, frozen=True, kw_only=True):
     priority: int
     due: float | None = None
     client: str = ""
+    delivered: float | None = None
     cancelled: bool = False
     progress: float | None = None
     progress_text: str = ""
@@ -371,7 +402,7 @@ class Slots(Snapshot, frozen=True, kw_only=True):
 
 
 class WorkerOverview(Snapshot, frozen=True, kw_only=True):
-    """A worker in one look."""
+    """A worker in one look. ``time_limit`` is how many seconds a script may run, unless it says so itself."""
 
     program: str = "worker"
     version: str
@@ -384,6 +415,7 @@ class WorkerOverview(Snapshot, frozen=True, kw_only=True):
     endpoint: str
     connected: bool
     draining: bool
+    time_limit: float | None = None
     slots: Slots
     taken: int
     executed: int
@@ -430,7 +462,9 @@ class Script(Snapshot, frozen=True, kw_only=True):
     """What came of the runs of a script; ``seconds`` is the sum of their times.
 
     ``memory`` is the highest that was measured at the end of a run, 0 if it never was. The name of all scripts that are
-    not measured separately is empty.
+    not measured separately is empty. The last error has a reason, such as ``broken``: the script does not compile; and
+    a text with the stack trace. ``version`` tells the content of the file from others, and is ``different`` if workers
+    have different ones; it was ``changed`` last at that time.
     """
 
     name: str
@@ -440,6 +474,10 @@ class Script(Snapshot, frozen=True, kw_only=True):
     memory: int
     last_error: str = ""
     last_error_time: float | None = None
+    last_reason: str = ""
+    last_trace: str = ""
+    version: str = ""
+    changed: float | None = None
     workers: int = 1
 
 

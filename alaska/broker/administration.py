@@ -25,9 +25,12 @@ from alaska.admin.warnings import of_broker
 from alaska.broker.backups import Backups
 from alaska.broker.binding_operations import BindingOperations
 from alaska.broker.broker_state import BrokerState
-from alaska.broker.cancelling import cancel, hurry
+from alaska.broker.cancelling import cancel, cancel_some, hurry
 from alaska.broker.clients import Client
+from alaska.broker.history import History
+from alaska.broker.letter_groups import letter_groups
 from alaska.broker.letter_operations import LetterOperations
+from alaska.broker.looking import find, read_message
 from alaska.broker.purge import drop_letters, purge_queue, purge_stream, replay_letters
 from alaska.broker.schedule_operations import ScheduleOperations
 from alaska.broker.shown_messages import messages
@@ -63,7 +66,8 @@ class Administration:
         self._warned_at = float("-inf")
         self._warnings: list[str] = []
         self._cancelling: set[int] = set()
-        self.snapshots = BrokerSnapshots(state)
+        self.history = History(state)
+        self.snapshots = BrokerSnapshots(state, self.history.recents)
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
         self.backups = Backups(state.store, self.now)
@@ -81,10 +85,12 @@ class Administration:
             "clients": lambda query: do(snapshots.clients(query)),
             "workers": lambda query: do(self.workers.page(query, snapshots.time)),
             "scripts": lambda query: do(self.workers.scripts(query)),
+            "history": lambda query: self.history.page(query, self._now),
             "store": lambda _: snapshots.store(),
             "limits": lambda _: snapshots.limits(),
             "configuration": lambda _: self._configuration(),
             "letters": lambda query: do(snapshots.letters(query, self._now)),
+            "letter-groups": lambda which: do(letter_groups(state, which, snapshots.time(self._now))),
             "read-letter": letters.read,
             "replay-letter": lambda request: letters.replay(request, self._now),
             "drop-letter": letters.drop,
@@ -92,6 +98,9 @@ class Administration:
             "drop-letters": lambda some: do(drop_letters(state, some, snapshots.time(self._now))),
             "purge": self._purge,
             "messages": lambda query: do(messages(state, query, snapshots.time)),
+            "read-message": lambda which: do(read_message(state, which, snapshots.time)),
+            "find": lambda query: do(find(state, query, snapshots.time)),
+            "cancel-messages": lambda some: do(cancel_some(state, some)),
             "cancel": lambda which: do(cancel(state, which)),
             "hurry": lambda which: do(hurry(state, which, self.now)),
             "delete-reader": self._delete_reader,
@@ -122,6 +131,7 @@ class Administration:
         self._now = now
         self.turns.tick()
         self.backups.tick()
+        self.history.tick(now)
 
     def overview(self) -> shown.BrokerOverview:
         """See :class:`IAdministered`."""

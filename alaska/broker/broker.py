@@ -129,6 +129,7 @@ class Broker:
         """Store what is otherwise stored now and then; the store may be closed afterwards."""
         self.streams.durable.save_all()
         self.bindings.save_all()
+        self.administration.history.save(self._now)
 
     # Events
 

@@ -86,6 +86,40 @@ def _stored(state: BrokerState) -> Generator[None, None, bool]:
     return not waiting
 
 
+def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
+    """Cancel all messages that are in a state at present, of a queue or of all."""
+    queue = named_queue(some.service, some.mailbox)
+    subject = None if some.subject is None else to_name(some.subject)
+    cancelled, count, is_done, untold = state.queues.cancelled, 0, True, 0
+
+    def wanted(message: Message) -> bool:
+        return queue in (None, message.queue) and subject in (None, message.subject) and message not in cancelled
+
+    def end(message: Message) -> bool:
+        nonlocal count
+        count += wanted(message) and cancelled.end_waiting(message)
+        return False
+
+    if some.state == "running":
+        held = yield from unconfirmed(state, wanted)
+        held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
+        told = [cancelled.tell(client, lease, message, some.force) for client, lease, message in held]
+        lost = list(filter(wanted, state.queues.awaited.requests()))
+        for message in lost:
+            cancelled.end(message)
+        count, untold = len(told) + len(lost), told.count(False)
+    else:
+        is_delayed = some.state == "delayed"
+        parts = [part for part in parts_of(state, queue) if (rank_of(part) == DELAYED) == is_delayed]
+        for group in in_turns(parts):
+            for part in group:
+                is_done = (yield from visit_part(state, part, end, 0, SEARCHED_PER_TURN)) and is_done
+            yield
+    is_stored = yield from _stored(state)
+    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0) + [NOT_STORED] * (not is_stored)
+    return Done(done=is_done, count=count, note="; ".join(notes))
+
+
 def _with_known_id(state: BrokerState, queue: QueueName | None, name: bytes) -> Generator[None, None, list[Message]]:
     """Return the messages that wait or are delayed for which an id is known, in one queue or in all."""
     found: list[Message] = []
@@ -176,11 +210,12 @@ def _meaning(which: requests.OneMessage) -> tuple[QueueName | None, Matches]:
     if not name:
         raise OperationFailed("an id, or a tracker, must not be empty")
     if which.id is not None:
-        return queue, lambda message: _id_of(message) == name and queue in (None, message.queue)
+        return queue, lambda message: id_of(message) == name and queue in (None, message.queue)
     return queue, lambda message: name in (message.tracker, message.sent_as) and queue in (None, message.queue)
 
 
-def _id_of(message: Message) -> bytes:
+def id_of(message: Message) -> bytes:
+    """Return the id of a message; empty if it has none."""
     return to_octets(message.properties[ID]) if ID in message.properties else b""
 
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from alaska.admin.families import Details, Family, Filled, Kind, Selected, Value
 from alaska.admin.measured import DurableReaderMeasures
 from alaska.admin.pages import Matches, Work
-from alaska.admin.requests import Query, QueueQuery
+from alaska.admin.requests import Query, QueueQuery, StreamQuery
 from alaska.admin.snapshots import Binding, Client, Page, Queue, Snapshot, Stream
 from alaska.broker.administration import Administration
 from alaska.message import QueueKind
@@ -95,7 +95,7 @@ def details(current: Callable[[], Administration | None]) -> dict[str, Details]:
         "mailboxes": _source(current, queues(QueueKind.MAILBOX), lambda each: (each.name,), MAILBOXES),
         "streams": _source(
             current,
-            lambda broker, matches, most: broker.snapshots.streams(Query(limit=most), matches),
+            lambda broker, matches, most: broker.snapshots.streams(StreamQuery(limit=most), matches),
             lambda each: (each.name,),
             STREAMS,
         ),

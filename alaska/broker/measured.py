@@ -49,6 +49,12 @@ class OldestMessages:
         return oldest / 1000 if oldest else None
 
 
+def consumers_of(queue: Queue) -> int:
+    """Return the number of workers of a service, or of owners of a mailbox."""
+    consumers = queue.consumers
+    return len(consumers.clients) if isinstance(consumers, Offers | LimitedOffers) else consumers.count(b"")
+
+
 class Counted(NamedTuple):
     """Numbers of queues and of the messages that wait in them.
 
@@ -58,6 +64,8 @@ class Counted(NamedTuple):
     services: int = 0
     mailboxes: int = 0
     waiting: int = 0
+    in_flight: int = 0
+    delayed: int = 0
     paused: int = 0
     unserved: int = 0
     unoffered: tuple[bytes, ...] = ()
@@ -66,16 +74,22 @@ class Counted(NamedTuple):
 class Census:
     """Counts the queues, and what waits in them; of many queues, a part at each call, so that the sums are older."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = TURN_ITEMS) -> None:
+        self._at_once = at_once
         self._left: list[Queue] = []
         self._counting = self._counted = Counted()
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether there is another part to count."""
+        return bool(self._left)
 
     def count(self, table: dict[tuple[QueueKind, bytes], Queue]) -> Counted:
         """Return the numbers."""
         if not self._left:
             self._left = list(table.values())
             self._counting = Counted()
-        part, self._left = self._left[:TURN_ITEMS], self._left[TURN_ITEMS:]
+        part, self._left = self._left[: self._at_once], self._left[self._at_once :]
         before = self._counting
         services = [queue for queue in part if queue.name[0] is QueueKind.SERVICE]
         unserved = [queue for queue in services if queue.waiting and queue.consumers.is_empty]
@@ -83,6 +97,8 @@ class Census:
             before.services + len(services),
             before.mailboxes + len(part) - len(services),
             before.waiting + sum([queue.waiting for queue in part]),
+            before.in_flight + sum([queue.running for queue in part]),
+            before.delayed + sum([queue.delayed for queue in part]),
             before.paused + sum(queue.is_paused for queue in services),
             before.unserved + sum(queue.waiting for queue in unserved),
             (*before.unoffered, *(queue.name.address for queue in unserved[:MOST_UNOFFERED]))[:MOST_UNOFFERED],

@@ -6,7 +6,9 @@ the first services that a worker offers are measured separately, and all others 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from alaska.errors import DELIVERED, SUCCESS
 from alaska.message import Message, QueueKind, QueueName
@@ -96,6 +98,14 @@ class QueueMeasures:
                 message.moved_at = min(message.since / 1000 - offset, now) if message.since else now
 
 
+class Sums(NamedTuple):
+    """The messages of all queues that were accepted or put off, and what became of them, by outcome."""
+
+    accepted: int
+    retried: int
+    ended: dict[str, int]
+
+
 class StreamMeasures:
     """What was measured of all streams together: the messages that were published and delivered, and their octets.
 
@@ -131,9 +141,23 @@ class Measures:
         """The services that are measured separately."""
         self.other_services = QueueMeasures(self._time)
 
+    @property
+    def now(self) -> float:
+        """The broker's time at the last tick."""
+        return self._time.now
+
     def tick(self, now: float, wall_offset: float) -> None:
         """Take over the time; ``wall_offset`` is the time of the wall clock minus that of the broker."""
         self._time.now, self._time.wall_offset = now, wall_offset
+
+    def sums(self) -> Sums:
+        """Return the sums of all."""
+        every = (self.mailboxes, self.other_services, *self.services.values())
+        ended = Counter({"succeeded": sum(each.running.count for each in every)})
+        for each in every:
+            ended.update(each.ended)
+        accepted = sum(each.immediate + each.enqueued for each in every)
+        return Sums(accepted, sum(each.retried for each in every), dict(ended))
 
     def of(self, queue: QueueName) -> QueueMeasures:
         """Return the measures to which the messages of a queue count."""

@@ -44,7 +44,7 @@ def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.
         held = yield from unconfirmed(state, lambda message: queue in (None, message.queue))
         total += len(held)
         if after is None or after[0] == 0:
-            _add_running(state, items, held, after, room)
+            _add_running(state, items, held, after, room, time)
     for key, part in sorted((_key_of(part), part) for part in parts_of(state, queue)):
         if room.is_full:
             break
@@ -90,7 +90,9 @@ def _key_of(part: PartName) -> Key:
     return STATES.index("delayed" if rank == DELAYED else "waiting"), _KINDS.index(part.kind), part.address, -rank
 
 
-def _add_running(state: BrokerState, items: Items, held: list[Held], after: Key | None, room: _Room) -> None:
+def _add_running(
+    state: BrokerState, items: Items, held: list[Held], after: Key | None, room: _Room, time: Time
+) -> None:
     """Add the messages that clients have."""
     keys: dict[Key, Held] = {}
     for each in held:
@@ -101,7 +103,8 @@ def _add_running(state: BrokerState, items: Items, held: list[Held], after: Key 
             return
         client, lease, message = keys[key]
         if (after is None or key > after) and client.holds(lease, message):
-            room.add(items, key, _running(message, client, lease, message in state.queues.cancelled))
+            is_cancelled = message in state.queues.cancelled
+            room.add(items, key, shown_running(message, client, lease, is_cancelled, time))
 
 
 def _add_waiting(
@@ -122,7 +125,7 @@ def _add_waiting(
                 return
             position = message.position
             if position not in in_flight:
-                room.add(items, (*_key_of(part), position), _waiting(message, time))
+                room.add(items, (*_key_of(part), position), shown_waiting(message, time))
         if page.upto is None:
             return
         waits = 0 if page or page.upto > position else waits + 1
@@ -130,14 +133,16 @@ def _add_waiting(
         yield
 
 
-def _waiting(message: Message, time: Time) -> shown.Message:
+def shown_waiting(message: Message, time: Time) -> shown.Message:
+    """Return a message that waits or is delayed; ``time`` converts the broker's time."""
     if message.rank == DELAYED:
         due = None if message.expires is None else time(message.expires)
         return _shown(message, "delayed", priority_of(message.properties), due=due)
     return _shown(message, "waiting", message.rank)
 
 
-def _running(message: Message, client: Client, lease: Lease, is_cancelled: bool) -> shown.Message:
+def shown_running(message: Message, client: Client, lease: Lease, is_cancelled: bool, time: Time) -> shown.Message:
+    """Return a message that a client has; ``time`` converts the broker's time."""
     report = client.progress.get(lease)
     progress = None if report is None else report.progress
     return _shown(
@@ -145,6 +150,7 @@ def _running(message: Message, client: Client, lease: Lease, is_cancelled: bool)
         "running",
         message.rank,
         client=to_text(client.address),
+        delivered=time(message.moved_at) if message.moved_at else None,
         cancelled=is_cancelled,
         progress=None if progress is None else progress.fraction,
         progress_text="" if progress is None else to_text(progress.text),
@@ -157,6 +163,7 @@ def _shown(
     priority: int,
     due: float | None = None,
     client: str = "",
+    delivered: float | None = None,
     cancelled: bool = False,
     progress: float | None = None,
     progress_text: str = "",
@@ -177,6 +184,7 @@ def _shown(
         priority=priority,
         due=due,
         client=client,
+        delivered=delivered,
         cancelled=cancelled,
         progress=progress,
         progress_text=progress_text,

@@ -15,17 +15,19 @@ import alaska
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
-from alaska.admin.requests import LetterQuery, Query, QueueQuery
+from alaska.admin.requests import LetterQuery, Query, QueueQuery, StreamQuery
 from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
 from alaska.broker.limited_offers import LimitedOffers
-from alaska.broker.measured import Census, OldestMessages, broker_measures
+from alaska.broker.measured import Census, OldestMessages, broker_measures, consumers_of
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.recent import Recents
 from alaska.broker.shown_letters import matching, shown_letter
 from alaska.broker.shown_limits import held_back, shown_limits
+from alaska.broker.shown_streams import STREAM_KEYS, shown_stream
 from alaska.message import QueueKind, QueueName
 from alaska.system.histogram import Histogram
 
@@ -40,8 +42,9 @@ _NUMBER_OF = {kind: number for number, kind in enumerate(_KINDS)}
 class BrokerSnapshots:
     """Makes the snapshots of a broker."""
 
-    def __init__(self, state: BrokerState) -> None:
+    def __init__(self, state: BrokerState, recents: Recents) -> None:
         self._state = state
+        self._recents = recents
         self._census = Census()
         self._host = socket.gethostname()
 
@@ -73,6 +76,8 @@ class BrokerSnapshots:
             all_paused=queues.table.is_all_paused,
             schedules=len(state.schedules),
             waiting=counted.waiting,
+            in_flight=counted.in_flight,
+            delayed=counted.delayed,
             waiting_unserved=counted.unserved,
             unserved=[to_text(each) for each in counted.unoffered],
             waiting_octets=queues.octets,
@@ -83,10 +88,15 @@ class BrokerSnapshots:
 
     def _totals(self) -> shown.Totals:
         counters = self._state.counters
+        counted = self._state.queues.measures.sums()
         return shown.Totals(
             commands=counters.received,
+            accepted=counted.accepted,
             delivered=counters.delivered,
             redelivered=counters.redelivered,
+            retried=counted.retried,
+            ended=counted.ended,
+            published=self._state.streams.measures.published,
             dead_lettered=counters.dead_lettered,
             dropped=self._dropped(),
             sessions=counters.opened,
@@ -205,9 +215,7 @@ class BrokerSnapshots:
         name, consumers = queue.name, queue.consumers
         patterns: list[bytes] = []
         if isinstance(consumers, Offers | LimitedOffers):
-            count, patterns = len(consumers.clients), consumers.patterns(MOST_LISTED)
-        else:
-            count = consumers.count(b"")
+            patterns = consumers.patterns(MOST_LISTED)
         own = self._state.queues.measures.services.get(name.address) if name.kind is QueueKind.SERVICE else None
         return shown.Queue(
             kind=name.kind.value,
@@ -216,38 +224,29 @@ class BrokerSnapshots:
             octets=queue.octets,
             in_flight=queue.running,
             oldest=oldest.of(queue),
-            consumers=count,
+            consumers=consumers_of(queue),
             paused=queue.is_paused,
             patterns=[to_text(each) for each in patterns],
             measures=None if own is None else _measures(own),
             limits=shown_limits(queue),
             held=held_back(queue),
+            recent=None if own is None else self._recents.of(name.address, own, self._state.queues.measures.now),
         )
 
     # Streams
 
-    def streams(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Stream]]:
+    def streams(self, query: StreamQuery, matches: Matches | None = None) -> Work[shown.Page[shown.Stream]]:
         """Return a page of the streams."""
         streams, is_wanted = list(self._state.streams), matches or matcher(query.match)
-        keys = ((each.name,) if is_wanted is None or is_wanted(each.name) else None for each in streams)
-        return (yield from page_of(keys, query, (bytes,), self._stream_at))
+        key, shape = STREAM_KEYS[query.sort]
+        keys = (key(each) if is_wanted is None or is_wanted(each.name) else None for each in streams)
+        return (yield from page_of(keys, query, shape, self._stream_at))
 
     def _stream_at(self, key: Key) -> shown.Stream | None:
-        stream = self._state.streams.get(key[0])
+        stream = self._state.streams.get(key[-1])
         if stream is None:
             return None
-        kept = stream.retention
-        return shown.Stream(
-            name=to_text(stream.name),
-            first=stream.first,
-            last=stream.last,
-            octets=stream.octets,
-            readers=stream.readers,
-            lagging=len(stream.lagging),
-            lag=max((lag for _, lag in stream.lags()), default=0),
-            unstored=stream.refused,
-            retention=shown.Retained(records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds),
-        )
+        return shown_stream(stream)
 
     # Clients
 
@@ -304,6 +303,11 @@ _QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {
     "": (lambda queue: (_NUMBER_OF[queue.name[0]], queue.name[1]), (int, bytes)),
     "waiting": (lambda queue: (-queue.waiting, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
     "octets": (lambda queue: (-queue.octets, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
+    "in_flight": (lambda queue: (-queue.running, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),
+    "consumers": (
+        lambda queue: (-consumers_of(queue), _NUMBER_OF[queue.name[0]], queue.name[1]),
+        (int, int, bytes),
+    ),
 }
 
 

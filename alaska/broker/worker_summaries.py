@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from alaska.admin.pages import Key, Work, matcher, page_of
-from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query
+from alaska.admin.requests import MOST_SUMMARY_OCTETS, Query, ScriptQuery
+from alaska.admin.script_pages import page_of_scripts
 from alaska.admin.snapshots import Page, Script, Summary, Worker
 from alaska.admin.text import to_name
 from alaska.broker.clients import Client, Clients
@@ -80,7 +81,7 @@ class WorkerSummaries:
         keys: list[Key] = [(number,) for number in self._known if is_wanted(number)]
         return (yield from page_of(keys, query, (int,), show))
 
-    def scripts(self, query: Query) -> Work[Page[Script]]:
+    def scripts(self, query: ScriptQuery) -> Work[Page[Script]]:
         """Return a page of the scripts of all workers, added up by name."""
         self._forget()
         matches = matcher(query.match)
@@ -96,8 +97,7 @@ class WorkerSummaries:
                         sums[name] = _sum(known, script)
                     elif len(sums) < 10 * MOST_SCRIPTS:
                         sums[name] = script
-        keys: list[Key] = [(name,) for name in sums]
-        return (yield from page_of(keys, query, (bytes,), lambda key: sums[key[0]]))
+        return (yield from page_of_scripts(sums, query))
 
 
 def _sum(one: Script, other: Script) -> Script:
@@ -111,5 +111,9 @@ def _sum(one: Script, other: Script) -> Script:
         memory=max(one.memory, other.memory),
         last_error=latest.last_error,
         last_error_time=latest.last_error_time,
+        last_reason=latest.last_reason,
+        last_trace=latest.last_trace,
+        version=one.version if one.version == other.version else "different",
+        changed=max(filter(None, (one.changed, other.changed)), default=None),
         workers=one.workers + other.workers,
     )

@@ -59,8 +59,30 @@ class Histogram:
         self.last = value
         self.repeats = 1
 
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return sum(self._counts) + self.repeats
+
     def read(self) -> Reading:
         """Return the current state."""
         counts = list(self._counts)
         counts[bisect_left(self._bounds, self.last)] += self.repeats
         return Reading(self._bounds, counts, self._total + self.last * self.repeats)
+
+
+def percentile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
+    """Return the value below which a share of the values is, estimated within its bucket; None without values.
+
+    Above the last bound, it is the last bound.
+    """
+    total = sum(counts)
+    if not total:
+        return None
+    wanted, below, lower = share * total, 0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and below + count >= wanted:
+            return lower + (bound - lower) * (wanted - below) / count
+        below += count
+        lower = bound
+    return lower

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
@@ -104,10 +104,14 @@ class WorkerAdministration:
     def summary(self) -> bytes:
         """Return what the broker is told, of limited size."""
         scripts, progress = self.snapshots.all_scripts(), self.snapshots.progress()
+        has_traces = True
         while True:
             told = msgspec.json.encode(shown.Summary(overview=self.overview(), scripts=scripts, progress=progress))
             if len(told) <= MOST_SUMMARY_OCTETS or not (scripts or progress):
                 return told
+            if has_traces:
+                scripts, has_traces = [structs.replace(script, last_trace="") for script in scripts], False
+                continue
             scripts, progress = scripts[: len(scripts) // 2], progress[: len(progress) // 2]
 
 

@@ -22,6 +22,8 @@ from alaska.system.histogram import Histogram
 
 MOST_ERROR_CHARACTERS = 200
 """The maximum length of the text of an error that is kept."""
+MOST_TRACE_CHARACTERS = 2000
+"""The maximum length of that text with the stack trace."""
 MOST_SCRIPTS = 50
 """The maximum number of scripts that are measured separately."""
 
@@ -29,14 +31,14 @@ MOST_SCRIPTS = 50
 class ScriptMeasures:
     """The run times of one script in seconds, of failed runs as well, and its errors by reason."""
 
-    __slots__ = ("errors", "last_error", "last_error_at", "memory", "running")
+    __slots__ = ("errors", "last_error", "last_error_at", "last_reason", "last_trace", "memory", "running")
 
     def __init__(self) -> None:
         self.running = Histogram()
         self.errors: dict[str, int] = {}
         self.memory = 0
         """The highest memory at the end of a run, in octets; 0 if none was measured."""
-        self.last_error = ""
+        self.last_error = self.last_reason = self.last_trace = ""
         self.last_error_at: float | None = None
         """When that was, in seconds since 1970."""
 
@@ -105,6 +107,7 @@ class WorkerMeasures:
             script = self.scripts.get(request.subject, self.other_scripts)
             errors, reason = script.errors, reason_of(error)
             script.last_error, script.last_error_at = error.message[:MOST_ERROR_CHARACTERS], time()
+            script.last_reason, script.last_trace = reason, str(error)[:MOST_TRACE_CHARACTERS]
             errors[reason] = errors.get(reason, 0) + 1
 
     def note_sent(self, send: Send) -> None:

@@ -43,6 +43,7 @@ from alaska.worker.output import Output
 from alaska.worker.partial_results import PartialResults
 from alaska.worker.progress import ProgressReports
 from alaska.worker.requester import Requester
+from alaska.worker.script_files import ScriptFiles
 from alaska.worker.senders import Senders
 from alaska.worker.snapshots import WorkerState, connection_of
 from alaska.worker.stopping import finish_scripts
@@ -246,20 +247,15 @@ class WorkerService(OperatedService):
         return [described(request, now) for request in self._pool.unfinished()]
 
     def _state(self) -> WorkerState:
+        settings = self._settings
         return WorkerState(
-            pool=self._pool,
-            measures=self.measures,
-            address=lambda: self._address,
-            service=self._settings.service_address,
-            endpoint=self._settings.broker_endpoint,
+            self._pool, self.measures, lambda: self._address, settings.service_address, settings.broker_endpoint,
             is_connected=lambda: self._client is not None and self._client.is_connected,
             is_draining=lambda: self.is_draining,
-            drain=self.drain,
-            resume=self.resume,
-            size=self._settings.pool_size,
+            drain=self.drain, resume=self.resume, size=settings.pool_size,
             connection=lambda: connection_of(self._client, self._intake),
-            progress=self._progress,
-        )
+            progress=self._progress, files=ScriptFiles(settings.scripts_dir), time_limit=settings.scripts_limit,
+        )  # fmt: skip
 
     def _call_in_reactor(self, call: Callable[[], None]) -> None:
         """Make a call in the reactor, before the end of the request that the calling thread runs."""

@@ -14,7 +14,8 @@ import alaska
 from alaska.admin import measured
 from alaska.admin import snapshots as shown
 from alaska.admin.pages import Key, Work, matcher, page_of
-from alaska.admin.requests import Query
+from alaska.admin.requests import Query, ScriptQuery
+from alaska.admin.script_pages import page_of_scripts
 from alaska.admin.text import to_text
 from alaska.client import Client
 from alaska.lua.request import Request
@@ -22,6 +23,7 @@ from alaska.pool.pool import AnyPool
 from alaska.worker.intake import Intake
 from alaska.worker.measures import ScriptMeasures, WorkerMeasures
 from alaska.worker.progress import ProgressReports
+from alaska.worker.script_files import ScriptFiles
 
 OTHERS = b""
 """The name of all scripts together that are not measured separately."""
@@ -47,6 +49,8 @@ class WorkerState:
     size: int
     connection: Callable[[], measured.ConnectionState | None] = lambda: None
     progress: ProgressReports | None = None
+    files: ScriptFiles | None = None
+    time_limit: float | None = None
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     started: float = field(default_factory=time.time)
@@ -80,6 +84,7 @@ class WorkerSnapshots:
             endpoint=state.endpoint,
             connected=state.is_connected(),
             draining=state.is_draining(),
+            time_limit=state.time_limit,
             slots=self._slots(),
             taken=state.pool.pending,
             executed=measures.executed,
@@ -170,15 +175,15 @@ class WorkerSnapshots:
             for request, progress in reports
         ]
 
-    def scripts(self, query: Query) -> Work[shown.Page[shown.Script]]:
+    def scripts(self, query: ScriptQuery) -> Work[shown.Page[shown.Script]]:
         """Return a page of the scripts that have run."""
         matches = matcher(query.match)
-        keys: list[Key] = [(name,) for name in self._measured() if matches is None or matches(name)]
-        return (yield from page_of(keys, query, (bytes,), lambda key: _script(key[0], self._measured()[key[0]])))
+        found = {name: self._script(name, each) for name, each in self._measured().items()}
+        return (yield from page_of_scripts({n: s for n, s in found.items() if matches is None or matches(n)}, query))
 
     def all_scripts(self) -> list[shown.Script]:
         """Return all scripts, whose number is limited."""
-        return [_script(name, measures) for name, measures in self._measured().items()]
+        return [self._script(name, measures) for name, measures in self._measured().items()]
 
     def _measured(self) -> dict[bytes, ScriptMeasures]:
         measures = self._state.measures
@@ -186,15 +191,19 @@ class WorkerSnapshots:
         has_others = others.running.repeats or others.errors
         return {**measures.scripts, OTHERS: others} if has_others else measures.scripts
 
-
-def _script(name: bytes, measures: ScriptMeasures) -> shown.Script:
-    runs = measures.running.read()
-    return shown.Script(
-        name=to_text(name),
-        calls=sum(runs.counts),
-        errors=dict(measures.errors),
-        seconds=runs.total,
-        memory=measures.memory,
-        last_error=measures.last_error,
-        last_error_time=measures.last_error_at,
-    )
+    def _script(self, name: bytes, measures: ScriptMeasures) -> shown.Script:
+        runs, files = measures.running.read(), self._state.files
+        version, changed = ("", None) if files is None else files.version_of(name)
+        return shown.Script(
+            name=to_text(name),
+            calls=sum(runs.counts),
+            errors=dict(measures.errors),
+            seconds=runs.total,
+            memory=measures.memory,
+            last_error=measures.last_error,
+            last_error_time=measures.last_error_at,
+            last_reason=measures.last_reason,
+            last_trace=measures.last_trace,
+            version=version,
+            changed=changed,
+        )
