@@ -21,7 +21,7 @@ LOOSE = dict.fromkeys(
 """Files outside the folders, drawn as one box."""
 LEFT_OUT = {"testing", "clock", "delivery"}
 """Tools for tests, and former import paths."""
-PLANNED = {"web": ("admin",)}
+PLANNED: dict[str, tuple[str, ...]] = {}
 """Planned folders, with the highest folders that they may import."""
 SAYS = {
     "admin": "snapshots, HTTP, metrics",
@@ -41,7 +41,7 @@ SAYS = {
     "store": "memory, SQLite",
     "traces": "trace contexts, spans",
     "system": "clocks, memory, descriptors",
-    "web": "the page's files (planned)",
+    "web": "the page's files",
     "worker": "requests in, replies out",
     WORDS: "message, access, authentication, names",
 }

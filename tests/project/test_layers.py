@@ -18,7 +18,7 @@ PACKAGE = PROJECT / "alaska"
 LAYERS = (
     *("errors", "mlm", "names", "endpoints", "message", "service_limits", "access", "authentication"),
     *("interfaces", "system", "traces", "schedules", "messaging", "config", "sockets", "links", "client"),
-    *("daemon", "store", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
+    *("daemon", "store", "web", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")

@@ -120,7 +120,7 @@ class Exchange(Request):
         self.setResponseCode(answer.status, HTTPStatus(answer.status).phrase.encode())
         for name, value in {**SAFE_HEADERS, b"Content-Type": answer.kind, **answer.headers}.items():
             self.setHeader(name, value)
-        if answer.status == HTTPStatus.NO_CONTENT:
+        if answer.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             self.responseHeaders.removeHeader(b"Content-Type")
         elif answer.source is None:
             self.setHeader(b"Content-Length", b"%d" % len(answer.body))

@@ -16,12 +16,15 @@ from alaska.admin.http import table
 from alaska.admin.http.events import EventStreams
 from alaska.admin.http.gate import MayAdminister, everybody_may
 from alaska.admin.http.health import HealthPages
+from alaska.admin.http.live import LiveEvents
 from alaska.admin.http.login import Decide, Login
 from alaska.admin.http.messages import May, Messages
 from alaska.admin.http.operations import operation_routes
+from alaska.admin.http.process import ProcessPage
 from alaska.admin.http.requests import Broker
 from alaska.admin.http.routes import Route
 from alaska.admin.http.service import Endpoint, HTTPService, Pages, Parts
+from alaska.admin.http.web import WebPages
 from alaska.admin.loop_lag import LoopLag
 from alaska.admin.operations import IAdministered
 from alaska.client import Client
@@ -85,9 +88,12 @@ class Contents:
         for path, administered in self.administered:
             routes += operation_routes(administered, path, parts.share)
         routes += self.routes
+        process = ProcessPage(self.administered, self.access is not None, self.lag)
+        live = LiveEvents(parts.reactor, self.administered, process.process)
+        routes += [*WebPages().routes(), *process.routes(), *live.routes()]
         if self.access is None:
-            return Pages(table.table(routes), everybody_may, lambda: None, lambda: None)
-        gateway = _Gateway(parts, self.access, self.spans())
+            return Pages(table.table(routes), everybody_may, lambda: None, live.close)
+        gateway = _Gateway(parts, self.access, live, self.spans())
         routes += table.message_routes(gateway.messages) + table.event_routes(gateway.events)
         return Pages(table.table(routes), self.access.may_administer, gateway.messages.start, gateway.stop)
 
@@ -130,7 +136,8 @@ def _add(services: Iterable[Service], program: MultiService) -> None:
 class _Gateway:
     """The way to the broker: what sends and reads messages, in one network."""
 
-    def __init__(self, parts: Parts, access: Access, spans: Spans | None) -> None:
+    def __init__(self, parts: Parts, access: Access, live: LiveEvents, spans: Spans | None) -> None:
+        self._live = live
         self._reactor = parts.reactor
         self._access = access
         self._spans = spans
@@ -152,6 +159,7 @@ class _Gateway:
 
     def stop(self) -> Deferred[None]:
         """End all event streams, send what is accepted, and disconnect."""
+        self._live.close()
         self.events.close()
         return ensureDeferred(self._stop())
 

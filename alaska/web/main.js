@@ -1,0 +1,106 @@
+// Begins the page, and shows the view of the address.
+
+import { html, render } from "./vendor/lit-html.js";
+import "./chart.js";
+import { app, redraw } from "./app.js";
+import { begin } from "./dialog.js";
+import { start } from "./live.js";
+import { identify, loginPage } from "./login.js";
+import { empty, head } from "./parts.js";
+import { read } from "./router.js";
+import { shell } from "./shell.js";
+import { views } from "./views.js";
+
+const APART_MILLISECONDS = 2000;
+const LATEST_MILLISECONDS = 10000;
+
+let loading = null;
+let loadedAt = 0;
+let changed = new Set();
+
+app.draw = () => render(shell(content()), document.getElementById("app"));
+app.reload = () => load(true);
+
+function content() {
+  if (app.needsLogin) return loginPage();
+  const view = app.view;
+  if (!view) return html`${head("Not found")}${empty("There is no such place.", html`<a href="#/overview">Go to the overview</a>`)}`;
+  if (app.error && !app.data) return html`${head(view.title)}${failure()}`;
+  if (!app.data) return html`${head(view.title)}<p class="dim loading">Loading…</p>`;
+  return html`${app.error ? failure() : ""}${view.draw(app.data, app.at)}`;
+}
+
+function failure() {
+  return html`<div class="fault" role="alert"><p>${app.error.message}</p><button @click=${() => app.reload()}>Try again</button></div>`;
+}
+
+/** Show the view of the address. */
+async function show() {
+  const at = read(location.hash);
+  const view = views[at.name];
+  const isOther = !app.at || app.at.name !== at.name || app.at.parts.join("/") !== at.parts.join("/");
+  app.at = at;
+  app.view = view;
+  document.title = view ? `${at.parts[0] ?? view.title} · Alaska` : "Alaska";
+  if (isOther) Object.assign(app, { data: null, page: {}, error: null, menu: false });
+  redraw();
+  await load(true);
+  if (isOther) document.querySelector("main h1")?.focus({ preventScroll: true });
+  if (isOther) scrollTo(0, 0);
+}
+
+/** Ask for the data of the view; what is being asked for is given up only if something else is wanted. */
+async function load(isOther) {
+  const view = app.view;
+  if (!view || app.needsLogin) return redraw();
+  if (loading) {
+    if (!isOther) return undefined;
+    loading.abort();
+  }
+  const mine = (loading = new AbortController());
+  app.loading = isOther;
+  changed.clear();
+  try {
+    const data = await view.load(app.at, mine.signal);
+    if (mine.signal.aborted) return undefined;
+    Object.assign(app, { data, error: null });
+  } catch (error) {
+    if (mine.signal.aborted) return undefined;
+    app.error = error;
+    if (error.status === 401) await identify();
+  } finally {
+    if (loading === mine) {
+      loading = null;
+      loadedAt = Date.now();
+      app.loading = false;
+    }
+  }
+  app.draw();
+  return undefined;
+}
+
+/** Take live data: draw, and ask again if what is shown may have changed. */
+function took(live) {
+  app.live = live;
+  for (const each of live.changed ?? ["all"]) changed.add(each);
+  const since = Date.now() - loadedAt;
+  const topics = app.view?.topics ?? [];
+  const isTouched = changed.has("all") || topics.some((topic) => changed.has(topic));
+  if (!app.view?.still && !loading && ((isTouched && since >= APART_MILLISECONDS) || since >= LATEST_MILLISECONDS)) load(false);
+  redraw();
+}
+
+async function first() {
+  begin(document.getElementById("over"));
+  app.draw();
+  try {
+    await identify();
+  } catch (error) {
+    app.error = error;
+  }
+  addEventListener("hashchange", show);
+  start(took, () => identify().then(redraw));
+  await show();
+}
+
+first();

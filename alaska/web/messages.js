@@ -1,0 +1,109 @@
+// The messages of a queue: lists, their content, and what can be done with them.
+
+import { html, nothing } from "./vendor/lit-html.js";
+import { get, post } from "./api.js";
+import { app, may } from "./app.js";
+import { content } from "./content.js";
+import { act, confirmed, dialog, notice } from "./dialog.js";
+import { count, many, octets, percent } from "./format.js";
+import { badge, facts, link, name, since, time } from "./parts.js";
+import { table } from "./table.js";
+
+/** Return the place of the queue of a message. */
+export function place(message) {
+  return link(message.queue === "service" ? "services" : "mailboxes", [message.address], message.address);
+}
+
+/** Return the arguments that name the queue of a message. */
+export function queueOf(message) {
+  return message.queue === "service" ? { service: message.address } : { mailbox: message.address };
+}
+
+const SUBJECT = { label: "Subject", wide: true, cell: (one) => html`<button class="plain name" @click=${() => look(one)}>${one.subject || "(empty)"}</button>` };
+const FROM = { label: "From", cell: (one) => name(one.sender) };
+const SIZE = { label: "Size", number: true, cell: (one) => octets(one.octets) };
+const AGE = { label: "Age", number: true, cell: (one) => since(one.since) };
+const ATTEMPT = { label: "Attempt", number: true, cell: (one) => count(one.attempts) };
+const QUEUE = { label: "Queue", cell: place };
+const COLUMNS = {
+  running: [
+    SUBJECT, QUEUE, { label: "Client", cell: (one) => name(one.client) }, FROM,
+    { label: "Runs for", number: true, cell: runs }, { label: "Progress", cell: progress }, ATTEMPT,
+  ],
+  waiting: [SUBJECT, QUEUE, FROM, AGE, { label: "Priority", number: true, cell: (one) => one.priority }, ATTEMPT, SIZE],
+  delayed: [SUBJECT, QUEUE, FROM, { label: "Due", number: true, cell: (one) => time(one.due) }, AGE, ATTEMPT, SIZE],
+};
+
+function runs(one) {
+  return html`${since(one.delivered ?? one.since)}${one.limit ? html` <span class="dim">of ${one.limit} s</span>` : nothing}`;
+}
+
+function progress(one) {
+  if (one.cancelled) return badge("cancelled", "warn");
+  if (one.progress === null) return html`<span class="dim">–</span>`;
+  return html`<progress max="1" value=${one.progress} aria-label="Progress"></progress> ${percent(one.progress, 1)} ${one.progress_text}`;
+}
+
+/** Return a table of messages in one state. */
+export function messages(at, state, page, none, isOfOne = false) {
+  const columns = COLUMNS[state].filter((column) => !(isOfOne && column === QUEUE));
+  return table(at, `Messages, ${state}`, [...columns, { label: "", cell: (one) => actions(one) }], page, (one) => one.position, none);
+}
+
+function actions(one) {
+  return html`<div class="row-actions">
+    ${one.state === "delayed" ? html`<button @click=${() => hurry(one)}>Run now</button>` : nothing}
+    ${may("operate") && !one.cancelled ? html`<button class="danger" @click=${() => cancel(one)}>Cancel</button>` : nothing}
+  </div>`;
+}
+
+async function hurry(one) {
+  await act(() => post("api/v1/hurry", { position: one.position, ...queueOf(one) }), "It is due now.");
+  app.reload();
+}
+
+async function cancel(one) {
+  const text =
+    one.state === "running"
+      ? "The worker is told, and the script is ended at its next check. The request is not run again."
+      : "It is taken out of its queue, and its sender is told.";
+  if (!(await confirmed(`Cancel “${one.subject}”?`, text, "Cancel the message"))) return;
+  const force = one.state === "running" ? true : undefined;
+  await act(() => post("api/v1/cancel", { position: one.position, force, ...queueOf(one) }), "It is cancelled.");
+  app.reload();
+}
+
+/** Show a message with its content; it stays where it is. */
+export async function look(one) {
+  let found = null;
+  try {
+    found = await get("api/v1/read-message", { position: one.position, ...queueOf(one) });
+  } catch (error) {
+    notice(error.message, "failed");
+    return;
+  }
+  await dialog(one.subject || "(empty subject)", (close) => html`
+    ${facts([
+      ["Queue", `${one.queue} ${one.address}`],
+      ["State", one.state],
+      ["Position", name(String(one.position))],
+      ["From", name(one.sender)],
+      ["Tracker", one.tracker ? name(one.tracker) : "none"],
+      ["Id", one.id ? name(one.id) : "none"],
+      ["Arrived", time(one.since)],
+      ["Attempts", count(one.attempts)],
+      one.due ? ["Due", time(one.due)] : null,
+      one.client ? ["Client", name(one.client)] : null,
+    ])}
+    ${content(found.content, found.properties)}
+    <p class="buttons"><button autofocus @click=${() => close(null)}>Close</button></p>`, "wide");
+}
+
+/** Cancel all messages of a queue, or of all, that are in a state. */
+export async function cancelAll(state, queue, total) {
+  const what = { running: "run", waiting: "wait", delayed: "are scheduled" }[state];
+  const text = "Their senders are told. This cannot be undone.";
+  if (!(await confirmed(`Cancel ${many(total, "message")} that ${what}?`, text, "Cancel them", total > 100 ? String(total) : ""))) return;
+  await act(() => post("api/v1/cancel-messages", { state, ...queue }), (done) => `${many(done.count, "message")} cancelled.`);
+  app.reload();
+}
