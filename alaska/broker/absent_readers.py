@@ -15,7 +15,7 @@ from alaska.broker.counters import Counters
 from alaska.broker.limits import UnreadLimits
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
-from alaska.broker.unread_limits import UnreadLimitsByName
+from alaska.broker.unread_limits import UnreadLimitsByName, is_for_replies
 from alaska.interfaces import IStore
 from alaska.message import Message, QueueKind, QueueName
 
@@ -128,5 +128,6 @@ class AbsentReaders:
                 self._counters.note_dropped(CAUSE)
             if dropped == DROPPED_PER_TURN:
                 break
-        self._unreported += dropped
+        if not is_for_replies(queue.name.address):
+            self._unreported += dropped
         return dropped > 0 and (self._excess(queue, limits) or self._is_old(queue, limits, wall))

@@ -20,6 +20,11 @@ NEW_PER_TURN = 200
 _FEWEST_KNOWN = 1000
 
 
+def is_for_replies(name: bytes) -> bool:
+    """Return whether a mailbox is for replies to requests by HTTP."""
+    return name.startswith(REPLIES)
+
+
 class UnreadLimitsByName:
     """Finds the limits of mailboxes, and remembers them."""
 
@@ -43,7 +48,7 @@ class UnreadLimitsByName:
 
     def of(self, name: bytes) -> UnreadLimits | None:
         """Return the limits of a mailbox; None: its name is to be matched in a later turn."""
-        if name.startswith(REPLIES):
+        if is_for_replies(name):
             return self._of_replies
         if not self._patterns:
             return self._general

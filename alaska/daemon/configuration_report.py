@@ -42,11 +42,12 @@ def check_file(
     twistd: Mapping[str, Any] | None,
     problems_of: Callable[[S, Path], list[str]],
     environ: Mapping[str, str] = os.environ,
+    program: WorkerSettings | BrokerSettings | None = None,
 ) -> Checked[S]:
     """Check the given file, or by default the default file, which need not exist.
 
     ``twistd`` are twistd's options, which override some of the settings. ``problems_of`` finds further problems; paths
-    are relative to its second argument.
+    are relative to its second argument. ``program`` are the settings that name the user of the program, if not these.
     """
 
     def problems(settings: S) -> list[str]:
@@ -60,7 +61,10 @@ def check_file(
             return [*found, f"{section}/workdir: there is no folder {folder}"]
         absent = settings.missing_files(folder)
         found += absent + settings.misplaced_files(folder)
-        found += _unreadable(settings, twistd or {}, folder, absent)
+        user, group = user_of(settings if program is None else program, twistd or {})
+        if os.geteuid() == ROOT and user is not None and user != ROOT:
+            readable = as_user(user, group, lambda: settings.missing_files(folder))
+            found += [f"{each} (as the user {name_of(user)})" for each in readable if each not in absent]
         return found + problems_of(settings, folder)
 
     return check(cls, cls.file if given is None else given, environ, given is not None, problems)
@@ -80,21 +84,17 @@ def _unknown_users(settings: WorkerSettings | BrokerSettings) -> list[str]:
     return problems
 
 
-def _unreadable(
-    settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, Any], folder: Path, absent: list[str]
-) -> list[str]:
-    """Return a sentence for each file that root can use, but not the user that the program will run as."""
-    if os.geteuid() != ROOT:
-        return []
+def user_of(settings: WorkerSettings | BrokerSettings, twistd: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the user and group that a program will run as; None: those of who starts it, or unknown ones."""
+    uid, gid = twistd.get("uid"), twistd.get("gid")
     try:
-        uid = uidFromString(settings.user) if twistd.get("uid") is None and settings.user else twistd.get("uid")
-        gid = gidFromString(settings.group) if twistd.get("gid") is None and settings.group else twistd.get("gid")
+        if uid is None and settings.user is not None:
+            uid = uidFromString(settings.user)
+        if gid is None and settings.group is not None:
+            gid = gidFromString(settings.group)
     except KeyError:
-        return []
-    if uid is None or uid == ROOT:
-        return []
-    found = as_user(uid, gid, lambda: settings.missing_files(folder))
-    return [f"{sentence} (as the user {name_of(uid)})" for sentence in found if sentence not in absent]
+        return None, None
+    return uid, gid
 
 
 def name_of(uid: int) -> str:

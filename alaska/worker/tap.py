@@ -98,7 +98,8 @@ def _checked(given: str | None, twistd: Mapping[str, Any] | None) -> list[Checke
     settings = checked[0].settings
     if settings.broker_embedded and settings.broker_config is not None:
         path = configuration_report.working_folder(settings, twistd or {}) / settings.broker_config
-        checked.append(configuration_report.check_file(BrokerSettings, str(path), twistd, problems))
+        broker = configuration_report.check_file(BrokerSettings, str(path), twistd, problems, program=settings)
+        checked.append(broker)
     return checked
 
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from alaska.admin.http import message_terms
+from alaska.admin.http.message_terms import REQUEST_TERMS
+from alaska.admin.http.routes import Asked
+from alaska.broker import terms as broker_terms
 from alaska.client import Client, Delivery
+from alaska.client.terms import to_terms
+from alaska.errors import HTTPRefused
 from tests.admin.http_case import Got
 from tests.admin.messages_case import MessagesCase
 
 PATH = "/api/v1/services/s/x"
+TEXTS = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=40),
+    st.from_regex(r"[0-9]{1,16}(\.[0-9]{1,9})?(ms|s|m|h|d)?(\.\.[0-9]{1,12}(ms|s|m|h|d)?)?", fullmatch=True),
+    st.datetimes(timezones=st.just(timezone.utc)).map(datetime.isoformat),
+    st.sampled_from(["keep", "replace", "4", "1001", "a%FF%00", "%"]),
+)
 
 
 class TermsCase(MessagesCase):
@@ -280,3 +296,19 @@ class CancelTests(TermsCase):
         self.post(PATH, "Alaska-Tracker: T")
         self.broker.stopService()
         self.assertEqual(self.about("DELETE", "T").status, 503)
+
+
+class AnyTermTests(SynchronousTestCase):
+    """Whatever the headers are."""
+
+    @given(st.dictionaries(st.sampled_from([header.name for header in REQUEST_TERMS]), TEXTS))
+    def test_any(self, values: dict[str, str]) -> None:
+        """The terms are refused with 400, or the broker accepts them."""
+        headers = {name.lower(): text.encode("latin-1") for name, text in values.items()}
+        try:
+            terms = message_terms.terms_of(Asked(headers=headers))
+        except HTTPRefused as error:
+            self.assertEqual(error.http_status, 400)
+            return
+        broker_terms.terms_of(to_terms(terms))
+        self.assertGreaterEqual(message_terms.seconds_until_due(terms, 1_800_000_000.0), 0)

@@ -173,6 +173,18 @@ class OtherUserTests(FolderCase):
         status, _, errors = self.check("auth", f"    plain = absent{SECURITY}")
         self.assertEqual((status, errors.count("absent")), (78, 1))
 
+    def test_embedded(self) -> None:
+        """An embedded broker runs as the user of the worker, whatever its own file says."""
+        (self.folder / "services").mkdir()
+        (self.folder / "pw").write_text("ann=secret\n")
+        (self.folder / "pw").chmod(0o600)
+        self.check("auth", f"    plain = pw{SECURITY}")
+        worker = "worker\n    user = {}\n    broker\n        embedded = 1\n        config = m.cfg\n"
+        for user, expected in (("nobody", 78), ("root", 0)):
+            (self.folder / "a.cfg").write_text(worker.format(user))
+            status, _, errors = self.run_in_folder("alaska", "-c", "a.cfg", "--check-config")
+            self.assertEqual(status, expected, errors)
+
 
 @skipUnless(os.geteuid() == 0 and NOBODY is not None, "only root can become another user")
 class AsUserTests(SynchronousTestCase):
