@@ -14,7 +14,8 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
 from alaska import errors
-from alaska.admin.snapshots import Failure
+from alaska.admin.requests import LetterQuery, Query
+from alaska.admin.snapshots import Failure, Page
 from alaska.client import Client, Delivery
 from alaska.commands.credentials import Credentials
 from alaska.interfaces import INetwork, Reactor
@@ -22,6 +23,8 @@ from alaska.mlm.states import State
 
 SERVICE = "alaska.admin"
 CONNECT_SECONDS = 5.0
+PAGE_SECONDS = 30.0
+PAGE_ITEMS = 200
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -80,6 +83,20 @@ class AdminClient:
             raise errors.OperationFailed(
                 "the broker gave an answer that cannot be read", errors.INTERNAL_ERROR
             ) from None
+
+    async def ask_all(
+        self, operation: str, query: Query | LetterQuery, items: type[S], most: int | None = None
+    ) -> list[S]:
+        """Ask for a list, page by page, and return its items, at most ``most``."""
+        found: list[S] = []
+        after: str | None = ""
+        while after is not None and (most is None or len(found) < most):
+            limit = PAGE_ITEMS if most is None else min(PAGE_ITEMS, most - len(found))
+            asked = msgspec.structs.replace(query, after=after, limit=limit)
+            page = await self.ask(operation, asked, Page[items], PAGE_SECONDS)  # type: ignore[valid-type]
+            found += page.items
+            after = page.next
+        return found
 
     def wait(self, seconds: float) -> Deferred[None]:
         """Return a Deferred that fires after a while; the connection stays meanwhile."""

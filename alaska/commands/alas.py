@@ -1,59 +1,72 @@
-"""The ``alas`` command: sends a service request whose content is the standard input.
-
-``alas send`` does the same; ``alas run`` and ``alas check`` are for authors of scripts, the other commands are for
-administrators.
-"""
+"""The ``alas`` command line. Without a command, it sends a service request whose content is the standard input."""
 
 from __future__ import annotations
 
 import signal
-import sys
-from importlib import import_module
 
+import click
+
+from alaska import __version__
 from alaska.commands import streams
+from alaska.commands.command import Entry, Group, run
 
-COMMANDS = {
-    "send": "alaska.commands.send",
-    "run": "alaska.commands.run",
-    "check": "alaska.commands.check",
-    "access": "alaska.commands.access",
-    "keygen": "alaska.commands.keygen",
-    "password": "alaska.commands.password",
-    "token": "alaska.commands.token",
-    "backup": "alaska.commands.backup",
-    "restore": "alaska.commands.restore",
-    "tail": "alaska.commands.tail",
-    "bind": "alaska.commands.bindings:bind",
-    "unbind": "alaska.commands.bindings:unbind",
-    "bindings": "alaska.commands.bindings:bindings",
-    "readers": "alaska.commands.bindings:readers",
-    "schedule": "alaska.commands.schedule",
-    "letters": "alaska.commands.letters",
-    "pause": "alaska.commands.operate:pause",
-    "resume": "alaska.commands.operate:resume",
-    "drain": "alaska.commands.operate:drain",
-    "purge": "alaska.commands.operate:purge",
-    "messages": "alaska.commands.messages:show",
-    "cancel": "alaska.commands.messages:cancel",
-    "hurry": "alaska.commands.messages:hurry",
+_HERE = "alaska.commands"
+SECTIONS = {
+    "Send and read": {
+        "send": Entry(f"{_HERE}.send:send", "Send a request (as alas without a command)."),
+        "tail": Entry(f"{_HERE}.tail:tail", "Print the records of a stream, or go on where it was left."),
+    },
+    "Look at a broker": {
+        "messages": Entry(f"{_HERE}.messages:show", "List messages that wait, are delayed, or run."),
+        "bindings": Entry(f"{_HERE}.bindings:bindings", "Show the streams that are bound to services."),
+        "readers": Entry(f"{_HERE}.bindings:readers", "Show who reads streams, and durable readers."),
+    },
+    "Operate a broker": {
+        "letters": Entry(f"{_HERE}.letters:letters", "Show, resend and drop dead letters."),
+        "schedule": Entry(f"{_HERE}.schedule:schedule", "Show and change schedules (cron)."),
+        "cancel": Entry(f"{_HERE}.messages:cancel", "Cancel messages."),
+        "hurry": Entry(f"{_HERE}.messages:hurry", "Make delayed messages due now."),
+        "pause": Entry(f"{_HERE}.operate:pause", "Deliver nothing of a service, or of all."),
+        "resume": Entry(f"{_HERE}.operate:resume", "Deliver again."),
+        "drain": Entry(f"{_HERE}.operate:drain", "Let a broker refuse new requests."),
+        "purge": Entry(f"{_HERE}.operate:purge", "Delete what waits in a queue, or the records of a stream."),
+        "bind": Entry(f"{_HERE}.bindings:bind", "Make each record of a stream a request."),
+        "unbind": Entry(f"{_HERE}.bindings:unbind", "End a binding."),
+        "backup": Entry(f"{_HERE}.backup:backup", "Write a backup of a running broker's store."),
+        "restore": Entry(f"{_HERE}.restore:restore_backup", "Put a backup in the place of a store."),
+    },
+    "Write scripts": {
+        "run": Entry(f"{_HERE}.run:run", "Run a script without a broker."),
+        "check": Entry(f"{_HERE}.check:check_scripts", "Find mistakes in scripts without running them."),
+    },
+    "Set up": {
+        "context": Entry(f"{_HERE}.context:context", "Keep endpoints and credentials by name."),
+        "keygen": Entry(f"{_HERE}.keygen:keygen", "Make a key pair for CURVE."),
+        "password": Entry(f"{_HERE}.password:password", "Make a line for the password file of a broker."),
+        "token": Entry(f"{_HERE}.token:token", "Make a token for HTTP."),
+        "access": Entry(f"{_HERE}.access:access", "Say what a user may do, by the access rules."),
+    },
 }
-"""The module of each command, and its function, if that is not ``main``.
+"""All commands, as the help lists them."""
 
-They are imported only when used, so that sending does not import Lua.
-"""
+
+@click.group("alas", cls=Group, sections=SECTIONS, default="send", epilog="Each command has -h.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def alas() -> None:
+    """Send requests to services, and look after brokers and workers.
+
+    Without a command, alas sends its standard input as a request, with the options of alas send:
+
+        echo '{"n":1}' | alas -s dump
+    """
 
 
 def main() -> None:
-    """Run the command in the first argument, by default ``send``."""
+    """Run the command that the first argument names, by default ``send``."""
     streams.replace_closed()
-    arguments = sys.argv[1:]
-    command = "send"
-    if arguments and arguments[0] in COMMANDS:
-        command, *arguments = arguments
     try:
-        module, _, function = COMMANDS[command].partition(":")
-        getattr(import_module(module), function or "main")(arguments)
-    except KeyboardInterrupt:
+        raise SystemExit(run(alas, "alas"))
+    except (KeyboardInterrupt, click.Abort):
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         streams.flush()

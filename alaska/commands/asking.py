@@ -1,14 +1,13 @@
-"""What the commands that ask a broker to show or do something share: their options, and how they end."""
+"""What the commands that ask a broker to show or do something share: how they run, and how they end."""
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
+import click
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import react
 from twisted.python.failure import Failure
@@ -16,13 +15,9 @@ from twisted.python.failure import Failure
 from alaska import errors
 from alaska.commands import streams
 from alaska.commands.admin_client import AdminClient
-from alaska.commands.credentials import Credentials
-from alaska.commands.credentials import add_options as add_credentials
-from alaska.commands.parsing import Parser
-from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
+from alaska.commands.connection import Connection
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import Reactor
-from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
 
 ANSWER_SECONDS = 30.0
@@ -37,50 +32,23 @@ _INTERRUPTED = 130
 
 Talk = Callable[[AdminClient], Awaitable[str]]
 """Asks a broker, and returns what is to be printed."""
-Run = Callable[[Parser, argparse.Namespace, Talk], None]
-"""As :func:`run`; tests have another one."""
+Run = Callable[[Connection, Talk], None]
+"""As :func:`run`; tests have another one, which they pass as the object of the command's context."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the broker's endpoint and for credentials to a command."""
-    parser.add_argument(
-        "-e",
-        "--endpoint",
-        default=os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT,
-        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
-    )
-    add_credentials(parser)
+def run(connection: Connection, talk: Talk) -> None:
+    """Connect to a broker, talk to it, print the result, and exit with a status."""
+    instead: Run | None = click.get_current_context().obj
+    (instead or _run)(connection, talk)
 
 
-def choose(
-    prog: str, description: str, epilog: str, commands: Mapping[str, Callable[[list[str], Run], None]],
-    arguments: list[str], run: Run,
-) -> None:  # fmt: skip
-    """Run the command that the first argument names, with the others; an unknown one is an error with a hint."""
-    reader = Parser(prog, description, epilog)
-    reader.usage = f"{prog} COMMAND [-h] ..."
-    command, rest = arguments[:1], arguments[1:]
-    if not command or command[0] not in commands:
-        if command and not command[0].startswith("-"):
-            similar = difflib.get_close_matches(command[0].lower(), commands, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            reader.error(f"expected one of {', '.join(commands)}, found {printable(command[0])}{hint}")
-        reader.parse_args(command)
-        reader.error(f"expected one of {', '.join(commands)}")
-    commands[command[0]](rest, run)
-
-
-def run(parser: Parser, options: argparse.Namespace, talk: Talk) -> NoReturn:
-    """Connect to the broker of the options, talk to it, print the result, and exit with a status."""
-    try:
-        credentials = Credentials.of(options, os.environ)
-    except ValueError as error:
-        parser.error(str(error))
+def _run(connection: Connection, talk: Talk) -> NoReturn:
     statuses: list[int] = []
 
     def begin(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        talking = ensureDeferred(conversation(AdminClient(reactor, options.endpoint, credentials), talk))
+        broker = AdminClient(reactor, connection.endpoint, connection.credentials)
+        talking = ensureDeferred(conversation(broker, talk))
         return talking.addCallbacks(_print, _print_error).addCallback(statuses.append)
 
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
+import click
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater, react
 from twisted.python.failure import Failure
@@ -16,21 +16,16 @@ from alaska.admin import snapshots
 from alaska.admin.requests import BackupPart, Nothing, OneBackup
 from alaska.commands import streams
 from alaska.commands.admin_client import AdminClient
-from alaska.commands.credentials import Credentials, add_options
+from alaska.commands.command import Command
+from alaska.commands.connection import Connection, broker_options
 from alaska.commands.new_backup import NewBackup
-from alaska.commands.parsing import Parser
-from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
+from alaska.commands.values import Parsed
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import Reactor
 from alaska.system.clock import run_on_monotonic_time
 
 PART_SECONDS = 30.0
 _INTERRUPTED = 130
-_DESCRIPTION = """\
-Write a backup of the store of a running broker to a file of this machine. The
-broker goes on meanwhile; what it has confirmed before is in the backup. With
-access rules, the user needs the right "admin all"; without them, the command
-has to run on the machine of the broker. FILE appears when it is complete."""
 _EPILOG = """\
 exit status:
   0   the backup is on the disk
@@ -42,49 +37,46 @@ exit status:
 example: alas backup monday.backup -e ipc:///run/alaska/broker"""
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(prog="alas backup", description=_DESCRIPTION, epilog=_EPILOG)
-    result.add_argument("file", type=Path, metavar="FILE", help="the file to write; an earlier backup is replaced")
-    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    result.add_argument(
-        "-e",
-        "--endpoint",
-        default=endpoint,
-        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
-    )
-    add_options(result)
-    result.add_argument(
-        "-t",
-        "--timeout",
-        type=_seconds,
-        default=3600.0,
-        metavar="S",
-        help="how long the broker may take to make the backup, in s (default: %(default)g)",
-    )
-    return result
-
-
-def main(arguments: list[str]) -> None:
-    """Write the backup, print its size, and exit with a status."""
-    reader = parser()
-    options = reader.parse_args(arguments)
+def _seconds(text: str) -> float:
     try:
-        credentials = Credentials.of(options, os.environ)
-    except ValueError as error:
-        reader.error(str(error))
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("expected a number of seconds above 0")
+    return value
+
+
+@click.command("backup", cls=Command, epilog=_EPILOG)
+@click.argument("file", type=Path)
+@click.option(
+    "-t",
+    "--timeout",
+    type=Parsed("seconds", _seconds),
+    default=3600.0,
+    metavar="S",
+    help="How long the broker may take to make the backup, in s (3600).",
+)
+@broker_options
+def backup(connection: Connection, file: Path, timeout: float) -> None:
+    """Write a backup of the store of a running broker to a FILE of this machine.
+
+    The broker goes on meanwhile; what it has confirmed before is in the backup. With access rules, the user needs the
+    right "admin all"; without them, the command has to run on the machine of the broker. FILE appears when it is
+    complete; an earlier backup is replaced.
+    """
     statuses: list[int] = []
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        client = AdminClient(reactor, options.endpoint, credentials)
+        client = AdminClient(reactor, connection.endpoint, connection.credentials)
 
         def begin() -> Deferred[int]:
-            return ensureDeferred(save(reactor, client, options.file, options.timeout))
+            return ensureDeferred(save(reactor, client, file, timeout))
 
         # When the reactor runs, since signals leave no file behind then.
         saving = deferLater(reactor, 0, begin)
-        return saving.addCallbacks(print_size, print_error, (options.file,)).addCallback(statuses.append)
+        return saving.addCallbacks(print_size, print_error, (file,)).addCallback(statuses.append)
 
     try:
         react(run)
@@ -154,13 +146,3 @@ async def _end(broker: AdminClient, backup: snapshots.Backup) -> None:
         await broker.ask("end-backup", OneBackup(id=backup.id), snapshots.Done, PART_SECONDS)
     except errors.AlaskaError as error:
         streams.write_line(f"alas: warning: the broker was not told that the backup is read: {error}", sys.stderr)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value

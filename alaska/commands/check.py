@@ -8,42 +8,38 @@ from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import click
+
 from alaska.commands import settings, streams
+from alaska.commands.command import Command
 from alaska.commands.lua_names import NotLua, globals_of
-from alaska.commands.parsing import Parser
 from alaska.commands.trial import Bench
 from alaska.config import WorkerSettings
 from alaska.lua.header import read_header
 from alaska.lua.request import Request
 
 _SCRIPT = "check.lua"
-_DESCRIPTION = """\
-Compile scripts and modules without running them, and list all errors: files
-that do not compile or cannot be read, and uses of globals that are neither
-provided by the worker nor set in the same file. What cannot be read in a
-header ("-- alaska: retries=5") is a warning."""
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(
-        prog="alas check",
-        description=_DESCRIPTION,
-        epilog="exit status: 0 if there are no errors, 1 if there are, 2 for a wrong command line\n\n"
-        "example: alas check services/",
-    )
-    result.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="a .lua file, or a directory of them")
-    settings.add_option(result)
-    return result
+@click.command(
+    "check",
+    cls=Command,
+    epilog="exit status: 0 if there are no errors, 1 if there are, 2 for a wrong command line\n\n"
+    "example: alas check services/",
+)
+@click.argument("paths", type=Path, nargs=-1, required=True, metavar="PATH...")
+@settings.config_option
+def check_scripts(paths: tuple[Path, ...], config: Path | None) -> None:
+    """Compile scripts and modules without running them, and list all errors.
 
-
-def main(arguments: list[str]) -> None:
-    """Run the command; the exit status is 1 if it has found errors."""
-    options = parser().parse_args(arguments)
+    A PATH is a .lua file, or a directory of them. Errors are files that do not compile or cannot be read, and uses of
+    globals that are neither provided by the worker nor set in the same file. What cannot be read in a header
+    ("-- alaska: retries=5") is a warning.
+    """
     is_good = True
     with TemporaryDirectory() as folder:
-        compiler = Compiler(settings.load(options.config), Path(folder))
-        for path in options.paths:
+        compiler = Compiler(settings.load(config), Path(folder))
+        for path in paths:
             for file in files(path):
                 is_good &= check(file, compiler)
         compiler.close()

@@ -1,11 +1,11 @@
-"""User name and password for PLAIN, or keys for CURVE, from options, files or the environment; never printed."""
+"""User name and password, or keys, from options, files, the environment or a context; never printed."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from alaska.authentication import CurveKeys
 from alaska.client.keys import load
@@ -18,25 +18,27 @@ SERVER_KEY_VARIABLE = "ALASKA_SERVER_KEY"
 MOST_OCTETS = 255
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for credentials to a command."""
-    parser.add_argument("-u", "--username", help=f"the user name for PLAIN security (or {USERNAME_VARIABLE})")
-    password = parser.add_mutually_exclusive_group()
-    password.add_argument(
-        "-p",
-        "--password",
-        help=f"the password (or {PASSWORD_VARIABLE}, which other users of the machine cannot see)",
-    )
-    password.add_argument("--password-file", type=Path, metavar="FILE", help="a file whose first line is the password")
-    parser.add_argument(
-        "--key", type=Path, metavar="FILE", help=f"the secret certificate for CURVE security (or {KEY_VARIABLE})"
-    )
-    parser.add_argument(
-        "--server-key",
-        type=Path,
-        metavar="FILE",
-        help=f"the public certificate of the broker for CURVE (or {SERVER_KEY_VARIABLE})",
-    )
+class Given(NamedTuple):
+    """What the user has given: by options, or in a context."""
+
+    username: str | None = None
+    password: str | None = None
+    password_file: Path | None = None
+    key: Path | None = None
+    server_key: Path | None = None
+
+    @property
+    def has_login(self) -> bool:
+        """Whether there is a part of a user name and password."""
+        return any(each is not None for each in self[:3])
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there is a part of a pair of keys."""
+        return self.key is not None or self.server_key is not None
+
+
+NOTHING = Given()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +50,45 @@ class Credentials:
     curve: CurveKeys | None = None
 
     @classmethod
-    def of(cls, options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
-        """Return the credentials from the options, or else from the environment; empty variables are ignored.
+    def of(cls, given: Given, environ: Mapping[str, str], context: Given = NOTHING) -> Credentials:
+        """Return the credentials from the options, or else from the environment, or else of a context.
 
-        Options for keys replace a user name and password of the environment, and the reverse.
+        Empty variables are ignored. Options for keys replace a user name and password of the environment, and the
+        reverse; so do both with those of a context.
 
         :raises ValueError: one is missing, or they are invalid; the text contains neither.
         """
-        has_login = options.username is not None or options.password is not None or options.password_file is not None
-        has_keys = options.key is not None or options.server_key is not None
-        if has_login and has_keys:
+        if given.has_login and given.has_keys:
             raise ValueError("either a user name and password, or keys can be given, not both")
-        if has_keys or (not has_login and (environ.get(KEY_VARIABLE) or environ.get(SERVER_KEY_VARIABLE))):
-            return cls(curve=_keys(options, environ))
-        username = options.username if options.username is not None else environ.get(USERNAME_VARIABLE) or None
-        password = options.password
-        if password is None and options.password_file is not None:
-            password = _first_line(options.password_file)
-        if password is None:
-            password = environ.get(PASSWORD_VARIABLE) or None
+        if given.password is not None and given.password_file is not None:
+            raise ValueError("either a password or a file with it can be given, not both")
+        named = Given(
+            environ.get(USERNAME_VARIABLE) or None,
+            environ.get(PASSWORD_VARIABLE) or None,
+            None,
+            _path(environ.get(KEY_VARIABLE)),
+            _path(environ.get(SERVER_KEY_VARIABLE)),
+        )
+        if not (given.has_login or given.has_keys or named.has_login or named.has_keys):
+            return cls._of(context)
+        if given.has_keys or (not given.has_login and named.has_keys):
+            return cls._of(Given(key=given.key or named.key, server_key=given.server_key or named.server_key))
+        username = named.username if given.username is None else given.username
+        password, file = given.password, given.password_file
+        if password is None and file is None:
+            password = named.password
+        return cls._of(Given(username, password, file))
+
+    @classmethod
+    def _of(cls, given: Given) -> Credentials:
+        """Return the credentials of one source; see :meth:`of`."""
+        if given.has_login and given.has_keys:
+            raise ValueError("either a user name and password, or keys can be given, not both")
+        if given.has_keys:
+            return cls(curve=_keys(given))
+        username, password = given.username, given.password
+        if password is None and given.password_file is not None:
+            password = _first_line(given.password_file)
         if (username is None) != (password is None):
             raise ValueError("user name and password must be given together")
         for value in (username, password):
@@ -75,13 +97,15 @@ class Credentials:
         return cls(username, password)
 
 
-def _keys(options: argparse.Namespace, environ: Mapping[str, str]) -> CurveKeys:
-    own = options.key or environ.get(KEY_VARIABLE) or None
-    server = options.server_key or environ.get(SERVER_KEY_VARIABLE) or None
-    if own is None or server is None:
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _keys(given: Given) -> CurveKeys:
+    if given.key is None or given.server_key is None:
         raise ValueError("the key and the key of the broker (server key) must be given together")
     try:
-        return load(own, server)
+        return load(given.key, given.server_key)
     except ConfigurationError as error:
         raise ValueError(str(error)) from None
 

@@ -7,19 +7,17 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import click
+
 from alaska.authentication import KeyPair
 from alaska.commands import streams
-from alaska.commands.parsing import Parser
+from alaska.commands.command import Command
 from alaska.config.certificates import SECRET_SUFFIX
 from alaska.errors import ConfigurationError
 from alaska.names import printable
 from alaska.sockets import curve
 
 SUFFIX: Final = ".cert"
-_DESCRIPTION = """\
-Make a key pair for connections that are secured with CURVE. The public key is
-written to NAME.cert, and both keys to NAME.cert_secret, which only its owner
-can read. Files that exist are never overwritten."""
 _EPILOG = """\
 exit status:
   0   both files have been written
@@ -62,21 +60,16 @@ If they are the keys of a client or worker:
     alas needs: --key {secret} --server-key broker.cert"""
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(prog="alas keygen", description=_DESCRIPTION, epilog=_EPILOG)
-    result.add_argument(
-        "name", metavar="NAME", nargs="?", default="client", help="the name, or a path with it (default: %(default)s)"
-    )
-    return result
+@click.command("keygen", cls=Command, epilog=_EPILOG)
+@click.argument("name", default="client")
+def keygen(name: str) -> None:
+    """Make a key pair for connections that are secured with CURVE, and print what to do with it.
 
-
-def main(arguments: list[str]) -> None:
-    """Make a key pair, write it, and print what to do with it."""
-    reader = parser()
-    name = reader.parse_args(arguments).name
+    The public key is written to NAME.cert, and both keys to NAME.cert_secret, which only its owner can read. Files that
+    exist are never overwritten. NAME may be a path (default: client).
+    """
     if not name.isprintable() or Path(name).name in ("", ".", "..") or name.endswith("/"):
-        reader.error("the name must be that of a file")
+        raise click.UsageError("the name must be that of a file")
     public = Path(f"{name.removesuffix(SUFFIX)}{SUFFIX}")
     secret = Path(f"{public}{SECRET_SUFFIX}")
     try:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -26,11 +26,9 @@ from alaska.links import default_reactor
 
 MOST_OCTETS = 4 * 2**20
 """The maximum size of a changed content."""
-Edit = Callable[[Path], Awaitable[int]]
-"""Lets the user change a file, and returns the exit status of the editor."""
 
 
-async def changed(letter: LetterContent, files: Sequence[str] | None, edit: Edit) -> list[bytes]:
+async def changed(letter: LetterContent, files: Sequence[str] | None) -> list[bytes]:
     """Return the new content of a dead letter: the frames in these files, or what the user makes of the old one.
 
     :raises OperationFailed: it is not valid: too large, no JSON where the old one was JSON, or not changed.
@@ -46,7 +44,7 @@ async def changed(letter: LetterContent, files: Sequence[str] | None, edit: Edit
     before = frames[0] if frames else b""
     path = _file(position, before)
     try:
-        status = await edit(path)
+        status = await with_editor(path)
         after = path.read_bytes()
     except OSError as error:
         raise OperationFailed(f"the content cannot be edited: {error.strerror}; nothing is resent") from None

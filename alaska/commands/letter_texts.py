@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
 from datetime import datetime
 
 from alaska.admin.snapshots import Letter, LetterContent
@@ -12,18 +11,11 @@ from alaska.names import printable
 MOST_REASON = 80
 """The maximum number of characters of a reason in a list."""
 MOST_NAME = 40
-_HEADER = ("N", "DIED", "QUEUE", "SUBJECT", "CAUSE", "STATUS", "ATTEMPTS", "OCTETS", "WORKER", "REASON")
+HEADER = (">N", "DIED", "QUEUE", "SUBJECT", "CAUSE", "STATUS", ">ATTEMPTS", ">OCTETS", "WORKER", "REASON")
 
 
-def lines_of(letters: Iterable[Letter], with_header: bool) -> list[str]:
-    """Return dead letters as lines of a table."""
-    rows: list[tuple[str, ...]] = [_HEADER] if with_header else []
-    rows += [_row(letter) for letter in letters]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _row(letter: Letter) -> tuple[str, ...]:
+def row(letter: Letter) -> tuple[str, ...]:
+    """Return a dead letter as a row of a table."""
     queue = letter.address if letter.queue == "service" else f"{letter.queue} {letter.address}"
     worker = "" if letter.worker is None else letter.worker.address
     return (

@@ -7,15 +7,13 @@ import os
 import sys
 from typing import Final
 
+import click
+
 from alaska.commands import streams
-from alaska.commands.parsing import Parser
+from alaska.commands.command import Command
 from alaska.config.password_hashes import PasswordHash
 
 MOST_OCTETS: Final = 255
-_DESCRIPTION = """\
-Print a line for the password file of a broker (server/auth/plain): a user with
-the hash of a password. The password is asked for; if the standard input is not
-a terminal, its first line is the password."""
 _EPILOG = """\
 exit status:
   0   the line has been printed
@@ -25,23 +23,22 @@ exit status:
 example: alas password ann >> passwords.cfg"""
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(prog="alas password", description=_DESCRIPTION, epilog=_EPILOG)
-    result.add_argument("user", metavar="USER", help="the name of the user")
-    return result
+@click.command("password", cls=Command, epilog=_EPILOG)
+@click.argument("user", metavar="USER")
+def password(user: str) -> None:
+    """Print a line for the password file of a broker (server/auth/plain): a user with the hash of a password.
 
-
-def main(arguments: list[str]) -> None:
-    """Ask for a password, and print the line."""
-    reader = parser()
-    user = os.fsencode(reader.parse_args(arguments).user)
-    if not 1 <= len(user) <= MOST_OCTETS or user.startswith(b"#") or {*b"=\r\n\0"} & {*user}:
-        reader.error(f"a user name has 1 to {MOST_OCTETS} octets, no = and no line end, and does not begin with #")
-    password = _password()
-    if not 1 <= len(password) <= MOST_OCTETS:
+    The password is asked for; if the standard input is not a terminal, its first line is the password.
+    """
+    name = os.fsencode(user)
+    if not 1 <= len(name) <= MOST_OCTETS or name.startswith(b"#") or {*b"=\r\n\0"} & {*name}:
+        raise click.UsageError(
+            f"a user name has 1 to {MOST_OCTETS} octets, no = and no line end, and does not begin with #"
+        )
+    secret = _password()
+    if not 1 <= len(secret) <= MOST_OCTETS:
         raise _failed(f"a password has 1 to {MOST_OCTETS} octets")
-    streams.write(user + b"=" + bytes(PasswordHash.of(password)) + b"\n")
+    streams.write(name + b"=" + bytes(PasswordHash.of(secret)) + b"\n")
 
 
 def _password() -> bytes:

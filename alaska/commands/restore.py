@@ -7,46 +7,47 @@ import sys
 import time
 from pathlib import Path
 
+import click
+
 from alaska.commands import streams
-from alaska.commands.parsing import Parser
+from alaska.commands.command import Command
 from alaska.config import BrokerSettings, zpl
 from alaska.daemon.configuration_report import working_folder
 from alaska.errors import ConfigurationError, StoreError
 from alaska.store.restore import Content, restore, verify
 
-_DESCRIPTION = """\
-Put a backup in the place of the store of a broker, which must not run. The
-backup is checked first; if it is damaged, or of another program or a newer
-version, nothing is changed. The previous store is kept, with another name."""
 _EPILOG = """\
 exit status: 0 if it is done, 1 if the backup or the store cannot be used
 
 example: alas restore monday.backup --store /var/lib/alaska/broker.db"""
 
 
-def main(arguments: list[str]) -> None:
-    """Restore a store, and print what it has now."""
-    parser = Parser(prog="alas restore", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("file", type=Path, metavar="FILE", help="the backup")
-    parser.add_argument(
-        "--store",
-        type=Path,
-        metavar="PATH",
-        help="the store (default: mlm_server/store/path in the configuration file, or in the environment)",
-    )
-    parser.add_argument(
-        "-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
-        help="the broker's configuration file, which names the store (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--check", action="store_true", help="only check the backup, and change nothing")
-    options = parser.parse_args(arguments)
+@click.command("restore", cls=Command, epilog=_EPILOG)
+@click.argument("file", type=Path)
+@click.option(
+    "--store",
+    type=Path,
+    metavar="PATH",
+    help="The store (default: mlm_server/store/path in the configuration file, or in the environment).",
+)
+@click.option(
+    "-c", "--config", type=Path, default=Path(BrokerSettings.file), metavar="FILE",
+    help=f"The broker's configuration file, which names the store ({BrokerSettings.file}).",
+)  # fmt: skip
+@click.option("--check", is_flag=True, help="Only check the backup, and change nothing.")
+def restore_backup(file: Path, store: Path | None, config: Path, check: bool) -> None:
+    """Put a backup in the place of the store of a broker, which must not run.
+
+    The backup is checked first; if it is damaged, or of another program or a newer version, nothing is changed. The
+    previous store is kept, with another name.
+    """
     try:
-        if options.check:
-            content = verify(options.file)
-            streams.write_line(f"{options.file} has {_shown(content)}, and can be restored")
+        if check:
+            content = verify(file)
+            streams.write_line(f"{file} has {_shown(content)}, and can be restored")
         else:
-            store = options.store or _configured(options.config)
-            restored = restore(options.file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
+            store = store or _configured(config)
+            restored = restore(file, store, time.strftime("-before-restore-%Y%m%dT%H%M%S"))
             content = restored.content
             streams.write_line(f"{store} has {_shown(content)} now")
             if restored.previous is not None:
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> None:
         streams.write_line(f"alas: {error}", sys.stderr)
         raise SystemExit(1) from None
     if not content.has_checksum:
-        streams.write_line(f"alas: warning: {options.file} has no checksum: alas backup has not made it", sys.stderr)
+        streams.write_line(f"alas: warning: {file} has no checksum: alas backup has not made it", sys.stderr)
 
 
 def _shown(content: Content) -> str:

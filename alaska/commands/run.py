@@ -6,65 +6,61 @@ import os
 import sys
 from pathlib import Path
 
+import click
+
 from alaska.commands import settings, streams
-from alaska.commands.parsing import Parser
+from alaska.commands.command import Command
 from alaska.commands.trial import Bench
+from alaska.commands.values import whole_number
 from alaska.lua.request import Outcome, Request, Send, SendKind, Verdict, VerdictKind
 from alaska.names import printable
 
 SUFFIX = ".lua"
 MOST_SHOWN = 1000
+MOST_ATTEMPTS = 2**31 - 1
 PATIENCE_SECONDS = 1.0
 """How long after its time limit a script is considered stuck."""
-_DESCRIPTION = """\
-Run a script locally, with the limits of a worker. The content of its request
-is the standard input. Its messages are printed, not sent."""
 _VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE: "request"}
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(
-        prog="alas run",
-        description=_DESCRIPTION,
-        epilog="""exit status: 0 if the script succeeded, 1 if it failed, 2 for a wrong command line\n
+@click.command(
+    "run",
+    cls=Command,
+    epilog="""exit status: 0 if the script succeeded, 1 if it failed, 2 for a wrong command line\n
 example: echo '{"n":1}' | alas run services/dump.lua""",
-    )
-    result.add_argument("script", type=Path, help="the script, a .lua file")
-    settings.add_option(result)
-    result.add_argument("--sender", default="alas", help="the address of the requester (default: %(default)s)")
-    result.add_argument("--tracker", default="", help="the request's tracker (default: none)")
-    result.add_argument("--attempt", type=int, default=1, help="the number of the attempt (default: %(default)s)")
-    result.add_argument(
-        "--frame", action="append", default=[], metavar="TEXT", help="another content frame; may be repeated"
-    )
-    return result
+)
+@click.argument("script", type=Path)
+@settings.config_option
+@click.option("--sender", default="alas", metavar="ADDRESS", help="The address of the requester (alas).")
+@click.option("--tracker", default="", help="The request's tracker (none).")
+@click.option(
+    "--attempt", type=whole_number(1, MOST_ATTEMPTS), default=1, metavar="N", help="The number of the attempt (1)."
+)
+@click.option("--frame", "more", multiple=True, metavar="TEXT", help="Another content frame; may be repeated.")
+def run(script: Path, config: Path | None, sender: str, tracker: str, attempt: int, more: tuple[str, ...]) -> None:
+    """Run a SCRIPT, a .lua file, locally, with the limits of a worker.
 
-
-def main(arguments: list[str]) -> None:
-    """Run the command; the exit status is 1 if the script failed, 2 for a wrong command line."""
-    reader = parser()
-    options = reader.parse_args(arguments)
-    path: Path = options.script
-    if path.suffix != SUFFIX:
-        reader.error(f"{path} is not a {SUFFIX} file")
-    loaded = settings.load(options.config)
+    The content of its request is the standard input. Its messages are printed, not sent.
+    """
+    if script.suffix != SUFFIX:
+        raise click.UsageError(f"the script is no {SUFFIX} file")
+    loaded = settings.load(config)
     try:
         content = streams.read()
     except OSError as error:
         streams.write_line(f"alas: the standard input cannot be read: {error.strerror}", sys.stderr)
         raise SystemExit(1) from None
-    frames = (content, *map(os.fsencode, options.frame))
+    frames = (content, *map(os.fsencode, more))
     request = Request(
-        os.fsencode(options.sender),
+        os.fsencode(sender),
         loaded.service_address.encode(),
-        os.fsencode(path.stem),
-        os.fsencode(options.tracker),
+        os.fsencode(script.stem),
+        os.fsencode(tracker),
         frames,
-        options.attempt,
+        attempt,
         worker=b"alas",
     )
-    bench = Bench(loaded, path.parent)
+    bench = Bench(loaded, script.parent)
     limit = loaded.scripts_timeout / 1000
     outcome = bench.run(request, limit + PATIENCE_SECONDS if limit else None)
     show(outcome, request)

@@ -7,41 +7,35 @@ are left in a mailbox.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import click
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import react
 
-from alaska import __version__, errors
+from alaska import errors
 from alaska.client import Client, to_text
 from alaska.client.client import MOST_OCTETS
-from alaska.client.delivery import MOST_MILLISECONDS, Confirmation, Progress, to_octets
+from alaska.client.delivery import Confirmation, Progress
 from alaska.client.terms import SendTerms
 from alaska.commands import streams
-from alaska.commands.credentials import Credentials, add_options
-from alaska.commands.parsing import Parser
-from alaska.commands.times import attempts, backoff, duration, point_in_time, priority
+from alaska.commands.command import Command
+from alaska.commands.connection import Connection, broker_options
+from alaska.commands.term_options import term_options, terms_of
+from alaska.commands.values import MILLISECONDS, POSITIVE_MILLISECONDS
 from alaska.interfaces import INetwork, Reactor
 from alaska.messaging.trackers import NOBODY_OFFERS, new_tracker
-from alaska.mlm.commands import MAX_STRING_OCTETS
 from alaska.names import printable
 from alaska.system.clock import run_on_monotonic_time
 from alaska.traces.context import TraceContext, read
 
-ENDPOINT = "tcp://127.0.0.1:9999"
-ENDPOINT_VARIABLE = "ALASKA_ENDPOINT"
 LOGIN_SECONDS = 5.0
 """How long a broker that is reached may take for the login: it delays those of some addresses for up to 3 s."""
 TRACE_VARIABLES = "TRACEPARENT", "TRACESTATE"
-
-_DESCRIPTION = """\
-Send a service request; its content is the standard input. With a broker that
-confirms, wait until the broker has the request, then up to --wait MS for its
-end."""
 _EPILOG = """\
 exit status:
   0   the broker has the request
@@ -52,11 +46,7 @@ exit status:
   77  the broker does not accept the user name and password, or does not allow
       the request
 
-example: echo '{"n":1}' | alas -s dump
-
-other commands, each with -h: alas run, check, access, keygen, password, token,
-backup, restore, tail, bind, unbind, bindings, readers, schedule, pause,
-resume, drain, purge, letters, messages, cancel, hurry"""
+example: echo '{"n":1}' | alas -s dump"""
 
 
 class Outcome(NamedTuple):
@@ -66,122 +56,44 @@ class Outcome(NamedTuple):
     text: str = "Sent!"
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(
-        prog="alas",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    add = result.add_argument
-    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    add(
-        "-e",
-        "--endpoint",
-        default=endpoint,
-        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
-    )
-    add("-a", "--address", default="default", help="the service (default: %(default)s)")
-    add("-s", "--subject", default="dump", help="the subject, which names the script (default: %(default)s)")
-    add_options(result)
-    add(
-        "-t",
-        "--timeout",
-        type=positive_milliseconds,
-        default=1000,
-        metavar="MS",
-        help="timeout for the broker, in ms (default: %(default)s)",
-    )
-    add(
-        "-w",
-        "--wait",
-        type=milliseconds,
-        default=500,
-        metavar="MS",
-        help="how long to wait for the end of the request, after the broker has it, in ms (default: %(default)s)",
-    )
-    when = result.add_mutually_exclusive_group()
-    when.add_argument("--delay", type=duration, help="do not deliver it before so much time has passed: 90s, 10m, 1.5h")
-    when.add_argument("--at", type=point_in_time, help="do not deliver it before a time: 2026-12-01T08:00Z")
-    add("--id", type=request_id, help="do not send it if the service has had a request with this id lately")
-    add(
-        "--unique-for",
-        type=duration,
-        help="with --id: how long the id is known: 10m; 0: until the request ends",
-    )
-    add("--replace", action="store_true", help="with --id: replace a request with this id that has not begun")
-    add("--priority", type=priority, help="0 to 9; requests with a higher one are delivered first (default: 4)")
-    add("--attempts", type=attempts, metavar="N", help="try it at most so many times in all, whatever its script says")
-    add("--backoff", type=backoff, metavar="FIRST..MOST", help="the waits between the attempts, such as 2s..10m")
-    add(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        help="print to the standard error how far the script is, while --wait lasts (default: on a terminal)",
-    )
-    add("--no-confirm", action="store_true", help="do not wait for confirmations, as with a C broker")
-    add("--version", action="version", version=f"alas {__version__}")
-    return result
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What is sent, and how long to wait for what, in ms; ``progress`` is None for "on a terminal"."""
+
+    address: str = "default"
+    subject: str = "dump"
+    terms: SendTerms = field(default_factory=SendTerms)
+    timeout: int = 1000
+    wait: int = 500
+    progress: bool | None = None
+    no_confirm: bool = False
 
 
-def milliseconds(text: str) -> int:
-    """Parse a number of milliseconds.
+@click.command("send", cls=Command, epilog=_EPILOG)
+@click.option("-a", "--address", default="default", metavar="SERVICE", help="The service (default).")
+@click.option("-s", "--subject", default="dump", help="The subject, which names the script (dump).")
+@click.option(
+    "-t", "--timeout", type=POSITIVE_MILLISECONDS, default=1000, metavar="MS",
+    help="Timeout for the broker, in ms (1000).",
+)  # fmt: skip
+@click.option(
+    "-w", "--wait", type=MILLISECONDS, default=500, metavar="MS",
+    help="How long to wait for the end of the request, after the broker has it, in ms (500).",
+)  # fmt: skip
+@term_options
+@click.option(
+    "--progress/--no-progress", default=None,
+    help="Print to the standard error how far the script is, while --wait lasts (default: on a terminal).",
+)  # fmt: skip
+@click.option("--no-confirm", is_flag=True, help="Do not wait for confirmations, as with a C broker.")
+@broker_options
+def send(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # those of Sent and of the terms
+    """Send a service request; its content is the standard input.
 
-    :raises argparse.ArgumentTypeError: it is invalid.
+    With a broker that confirms, wait until the broker has the request, then up to --wait MS for its end.
     """
-    if not text.isdecimal() or len(text) > len(str(MOST_MILLISECONDS)) or int(text) > MOST_MILLISECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds")
-    return int(text)
-
-
-def positive_milliseconds(text: str) -> int:
-    """Parse a number of milliseconds from 1 on; see :func:`milliseconds`."""
-    if not milliseconds(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds from 1 on")
-    return int(text)
-
-
-def request_id(text: str) -> str:
-    """Parse the id of a request.
-
-    :raises argparse.ArgumentTypeError: it is invalid.
-    """
-    if not 0 < len(to_octets(text)) <= MAX_STRING_OCTETS:
-        raise argparse.ArgumentTypeError(f"it does not have 1 to {MAX_STRING_OCTETS} octets")
-    return text
-
-
-def terms_of(options: argparse.Namespace) -> SendTerms:
-    """Return the terms of the request that the options give."""
-    terms: SendTerms = {}
-    if options.delay is not None:
-        terms["delay"] = options.delay
-    if options.at is not None:
-        terms["at"] = options.at
-    if options.priority is not None:
-        terms["priority"] = options.priority
-    if options.attempts is not None:
-        terms["attempts"] = options.attempts
-    if options.backoff is not None:
-        terms["backoff"] = options.backoff
-    if options.id is not None:
-        terms["id"] = options.id
-    if options.unique_for is not None:
-        terms["unique_for"] = options.unique_for
-    if options.replace:
-        terms["unique_mode"] = "replace"
-    return terms
-
-
-def main(arguments: list[str]) -> None:
-    """Send a request, print the result, and exit with its status."""
-    reader = parser()
-    options = reader.parse_args(arguments)
-    if options.id is None and (options.unique_for is not None or options.replace):
-        reader.error("--unique-for and --replace need --id")
-    try:
-        credentials = Credentials.of(options, os.environ)
-    except ValueError as error:
-        reader.error(str(error))
+    terms = terms_of(options)
+    sent = Sent(terms=terms, **options)
     try:
         content = streams.read(MOST_OCTETS + 1)
     except OSError as error:
@@ -194,23 +106,23 @@ def main(arguments: list[str]) -> None:
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
         trace = read(*(os.environ.get(name, "") for name in TRACE_VARIABLES))
-        sending = Sending(reactor, options, credentials, trace=trace)
-        return ensureDeferred(sending.send(content)).addCallback(print_and_exit, options, content)
+        sending = Sending(reactor, sent, connection, trace=trace)
+        return ensureDeferred(sending.send(content)).addCallback(print_and_exit, sent, connection, content)
 
     react(run)
 
 
-def describe(options: argparse.Namespace, content: bytes) -> str:
+def describe(sent: Sent, connection: Connection, content: bytes) -> str:
     """Return the request as text for the user."""
     return (
-        f"Service RQ\n-Endpoint: {options.endpoint}\n-Address: {options.address}\n-Subject: {options.subject}\n"
+        f"Service RQ\n-Endpoint: {connection.endpoint}\n-Address: {sent.address}\n-Subject: {sent.subject}\n"
         f"-Content:\n{to_text(content)}"
     )
 
 
-def print_and_exit(outcome: Outcome, options: argparse.Namespace, content: bytes) -> None:
+def print_and_exit(outcome: Outcome, sent: Sent, connection: Connection, content: bytes) -> None:
     """Print the request and its result, and exit."""
-    streams.write_line(describe(options, content))
+    streams.write_line(describe(sent, connection, content))
     if outcome.status:
         streams.write_line(f"alas: {outcome.text}", sys.stderr)
     else:
@@ -224,19 +136,21 @@ class Sending:
     def __init__(
         self,
         reactor: Reactor,
-        options: argparse.Namespace,
-        credentials: Credentials,
+        sent: Sent,
+        connection: Connection,
         network: INetwork | None = None,
         trace: TraceContext | None = None,
     ) -> None:
         self._reactor = reactor
         self._trace = trace
-        self._options = options
-        self._timeout = options.timeout / 1000
+        self._sent = sent
+        self._endpoint = connection.endpoint
+        self._timeout = sent.timeout / 1000
         self._stored: Deferred[Confirmation] = Deferred()
         self._ended: Deferred[Confirmation] = Deferred()
+        credentials = connection.credentials
         self._client = Client(
-            options.endpoint,
+            connection.endpoint,
             username=credentials.username,
             password=credentials.password,
             curve=credentials.curve,
@@ -252,7 +166,7 @@ class Sending:
             await self._client.connect(timeout=self._timeout, login=LOGIN_SECONDS)
         except errors.AlaskaError as error:
             return _unsent(error)
-        if self._options.no_confirm or "confirm" not in self._client.capabilities:
+        if self._sent.no_confirm or "confirm" not in self._client.capabilities:
             return await self._send_plain(content)
         try:
             return await self._send_confirmed(content)
@@ -262,7 +176,7 @@ class Sending:
     async def _send_plain(self, content: bytes) -> Outcome:
         try:
             self._client.send_for(
-                self._options.address, self._options.subject, content, trace=self._trace, **terms_of(self._options)
+                self._sent.address, self._sent.subject, content, trace=self._trace, **self._sent.terms
             )
         except errors.AlaskaError as error:
             await self._client.close(timeout=self._timeout)
@@ -278,25 +192,23 @@ class Sending:
         self._client.give_credit(0)
         try:
             tracker = new_tracker()
-            options = self._options
-            self._client.send_for(
-                options.address, options.subject, content, tracker=tracker, trace=self._trace, **terms_of(options)
-            )
+            sent = self._sent
+            self._client.send_for(sent.address, sent.subject, content, tracker=tracker, trace=self._trace, **sent.terms)
         except errors.AlaskaError as error:
             return _unsent(error)
         try:
             first = await self._stored.addTimeout(self._timeout, self._reactor)
         except DeferredTimeout:
-            text = f"the broker at {self._options.endpoint} did not confirm the request within {self._timeout:g} s"
+            text = f"the broker at {self._endpoint} did not confirm the request within {self._timeout:g} s"
             return Outcome(os.EX_UNAVAILABLE, text)
         if first.is_final:
             return await self._second() if first.status == errors.KNOWN_ID else _outcome(first)
-        is_later = bool(self._options.delay) or self._options.at is not None
+        is_later = bool(self._sent.terms.get("delay")) or "at" in self._sent.terms
         if is_later or first.reason == NOBODY_OFFERS:
             what = "delivers it later" if is_later else "nobody offers the service yet"
             return Outcome(0, f"Sent! The broker has it, and {what}.")
         try:
-            return _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
+            return _outcome(await self._ended.addTimeout(self._sent.wait / 1000, self._reactor))
         except DeferredTimeout:
             return Outcome(0, "Sent! The broker has it.")
 
@@ -304,13 +216,13 @@ class Sending:
         """Return the result for a request that is not kept: that of the first one with its id, if it ends in time."""
         known = "Known! The broker has had a request with this id"
         try:
-            outcome = _outcome(await self._ended.addTimeout(self._options.wait / 1000, self._reactor))
+            outcome = _outcome(await self._ended.addTimeout(self._sent.wait / 1000, self._reactor))
         except DeferredTimeout:
             return Outcome(0, f"{known}.")
         return Outcome(0, f"{known}, and it is done.") if not outcome.status else outcome
 
     def _progressed(self, progress: Progress) -> None:
-        if sys.stderr.isatty() if self._options.progress is None else self._options.progress:
+        if sys.stderr.isatty() if self._sent.progress is None else self._sent.progress:
             streams.write_line(f"alas: {progress.fraction:.0%} {printable(progress.text)}".rstrip(), sys.stderr)
 
     def _confirmed(self, confirmation: Confirmation) -> None:

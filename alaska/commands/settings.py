@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
+
+import click
 
 from alaska.commands import streams
 from alaska.config import WorkerSettings, zpl
 from alaska.errors import ConfigurationError
 
-
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``-c`` to a command."""
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help=f"the worker's configuration file (default: {WorkerSettings.file} if it exists, else default settings)",
-    )
+config_option = click.option(
+    "-c",
+    "--config",
+    type=Path,
+    metavar="FILE",
+    help=f"The worker's configuration file (default: {WorkerSettings.file} if it exists, else default settings).",
+)
+"""The option for the configuration file of a worker; :func:`load` reads it."""
 
 
 def load(path: Path | None) -> WorkerSettings:

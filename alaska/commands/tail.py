@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
+import click
 import msgspec
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import react
@@ -15,10 +17,10 @@ from twisted.internet.task import react
 from alaska import errors
 from alaska.client import Client, Delivery
 from alaska.client.delivery import MOST_POSITION, to_octets
-from alaska.commands import streams
-from alaska.commands.credentials import Credentials, add_options
-from alaska.commands.parsing import Parser, name
-from alaska.commands.send import ENDPOINT, ENDPOINT_VARIABLE
+from alaska.commands import shown, streams
+from alaska.commands.command import Command
+from alaska.commands.connection import Connection, broker_options
+from alaska.commands.values import NAME, PATTERN, POSITION, whole_number
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
@@ -29,10 +31,6 @@ from alaska.system.clock import run_on_monotonic_time
 CONNECT_SECONDS = 5.0
 CREDIT = 1000
 """The number of records that the broker sends ahead."""
-_DESCRIPTION = """\
-Print the records of a stream whose subjects match a pattern: position, time,
-subject and content. With --as, the broker keeps the position: the next
-command with the same name goes on after the last record that was printed."""
 _EPILOG = """\
 exit status:
   0   the records that --count asks for are printed
@@ -45,70 +43,46 @@ exit status:
 example: alas tail sensors ^temp --as nightly-report --count 100"""
 
 
-def parser() -> Parser:
-    """Return the parser of the command line."""
-    result = Parser(prog="alas tail", description=_DESCRIPTION, epilog=_EPILOG)
-    add = result.add_argument
-    add("stream", metavar="STREAM", type=name, help="the stream")
-    add("pattern", metavar="PATTERN", nargs="?", default="", help="the pattern of the subjects (default: all)")
-    add(
-        "--as",
-        dest="name",
-        metavar="NAME",
-        type=name,
-        help="the name under which the broker keeps the position",
-    )
-    add(
-        "--from",
-        dest="position",
-        type=position,
-        metavar="N",
-        help="the first position, or new; with a name that the broker knows, it has no effect "
-        "(default: new; with a new name: 0, the oldest record)",
-    )
-    add("--count", type=_count, metavar="N", help="end after so many records")
-    add("--json", action="store_true", help="print a JSON object for each record")
-    endpoint = os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
-    add(
-        "-e",
-        "--endpoint",
-        default=endpoint,
-        help=f"the broker's endpoint (or {ENDPOINT_VARIABLE}; default: %(default)s)",
-    )
-    add_options(result)
-    return result
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What is read: a stream, with a name under which the broker keeps the position, and how it is printed."""
+
+    stream: str
+    pattern: str = ""
+    name: str | None = None
+    position: int | None = None
+    count: int | None = None
+    as_json: bool = False
 
 
-def position(text: str) -> int:
-    """Parse a position of a stream, or ``new``.
+@click.command("tail", cls=Command, epilog=_EPILOG)
+@click.argument("stream", type=NAME)
+@click.argument("pattern", type=PATTERN, default="")
+@click.option("--as", "name", type=NAME, help="The name under which the broker keeps the position.")
+@click.option(
+    "--from",
+    "position",
+    type=POSITION,
+    metavar="N",
+    help="The first position, or new; with a name that the broker knows, it has no effect (default: new; with a new "
+    "name: 0, the oldest record).",
+)
+@click.option(
+    "--count", type=whole_number(1, MOST_POSITION, "a number from 1 on"), metavar="N", help="End after so many."
+)
+@shown.json_option
+@broker_options
+def tail(connection: Connection, stream: str, pattern: str, **options: Any) -> None:  # noqa: ANN401  # those of Reading
+    """Print the records of a stream whose subjects match a pattern: position, time, subject and content.
 
-    :raises argparse.ArgumentTypeError: it is neither.
+    With --as, the broker keeps the position: the next command with the same name goes on after the last record that was
+    printed.
     """
-    if text == "new":
-        return mlm.LIVE_ONLY
-    if not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or int(text) > MOST_POSITION:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a position nor new")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def main(arguments: list[str]) -> None:
-    """Print records until there are enough, and exit with a status."""
-    reader = parser()
-    options = reader.parse_args(arguments)
-    try:
-        credentials = Credentials.of(options, os.environ)
-    except ValueError as error:
-        reader.error(str(error))
+    reading = Reading(stream=stream, pattern=pattern, **options)
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
-        tail = Tail(reactor, options, credentials, print_line)
+        tail = Tail(reactor, reading, connection, print_line)
         reactor.addSystemEventTrigger("before", "shutdown", tail.close)
         return ensureDeferred(tail.run()).addCallback(_exit)
 
@@ -138,17 +112,18 @@ class Tail:
     def __init__(
         self,
         reactor: Reactor,
-        options: argparse.Namespace,
-        credentials: Credentials,
+        reading: Reading,
+        connection: Connection,
         write: Callable[[str], bool],
         network: INetwork | None = None,
     ) -> None:
-        self._options = options
+        self._reading = reading
         self._write = write
-        self._left: int | None = options.count
+        self._left = reading.count
         self._ended: Deferred[tuple[int, str]] = Deferred()
+        credentials = connection.credentials
         self._client = Client(
-            options.endpoint,
+            connection.endpoint,
             username=credentials.username,
             password=credentials.password,
             curve=credentials.curve,
@@ -162,18 +137,17 @@ class Tail:
 
     async def run(self) -> tuple[int, str]:
         """Read until there are enough records; return the exit status, and a complaint or nothing."""
-        options = self._options
+        reading = self._reading
         try:
             await self._client.connect(timeout=CONNECT_SECONDS)
-            if options.name:
-                start = options.position or 0
-                reading = self._client.consume(
-                    options.stream, options.pattern, name=options.name, position=start, manual=True
+            if reading.name:
+                start = reading.position or 0
+                await self._client.consume(
+                    reading.stream, reading.pattern, name=reading.name, position=start, manual=True
                 )
-                await reading
             else:
-                start = mlm.LIVE_ONLY if options.position is None else options.position
-                await self._client.replay(options.stream, options.pattern, start)
+                start = mlm.LIVE_ONLY if reading.position is None else reading.position
+                await self._client.replay(reading.stream, reading.pattern, start)
         except errors.AlaskaError as error:
             await self.close()
             return status_of_error(error), str(error)
@@ -205,7 +179,7 @@ class Tail:
     def _delivered(self, delivery: Delivery) -> None:
         if self._ended.called:
             return
-        if not self._write(as_json(delivery) if self._options.json else as_text(delivery)):
+        if not self._write(as_json(delivery) if self._reading.as_json else as_text(delivery)):
             self._end(1)
             return
         self._client.confirm(delivery)

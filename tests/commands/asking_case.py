@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import io
-import sys
-from collections.abc import Callable
-
+import click
 from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
@@ -15,9 +11,10 @@ from alaska.broker.limits import Limits
 from alaska.broker.queues import Queues
 from alaska.broker.service import BrokerService
 from alaska.commands.admin_client import AdminClient
-from alaska.commands.asking import Run, Talk, conversation, exit_status
+from alaska.commands.asking import Talk, conversation, exit_status
+from alaska.commands.command import said
+from alaska.commands.connection import Connection
 from alaska.commands.credentials import Credentials
-from alaska.commands.parsing import Parser
 from alaska.errors import AlaskaError
 from alaska.store.memory import MemoryStore
 from alaska.testing import run_for
@@ -53,32 +50,29 @@ class AskingCase(NetworkCase):
         """Let time pass."""
         run_for(self.clock, self.network, 6.0)
 
-    def alas(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+    def alas(self, command: click.Command, *arguments: str) -> str:
         """Run a command, and return what it prints.
 
         :raises AlaskaError: the broker cannot do it.
         """
         answers: list[str | Failure] = []
 
-        def run(_parser: Parser, _options: argparse.Namespace, talk: Talk) -> None:
+        def run(_connection: Connection, talk: Talk) -> None:
             broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
             ensureDeferred(conversation(broker, talk)).addBoth(answers.append)
 
-        command(list(arguments), run)
+        command.main(list(arguments), standalone_mode=False, obj=run)
         self.run_on()
         (answer,) = answers
         if isinstance(answer, Failure):
             answer.raiseException()
         return str(answer)
 
-    def fails(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+    def fails(self, command: click.Command, *arguments: str) -> str:
         """Run a command that the broker cannot carry out; return why, with the exit status in front."""
         error = self.assertRaises(AlaskaError, self.alas, command, *arguments)
         return f"{exit_status(error)}: {error}"
 
-    def refused(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+    def refused(self, command: click.Command, *arguments: str) -> str:
         """Run a command whose arguments are refused, and return what it prints."""
-        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-        self.patch(sys, "stderr", output)
-        self.assertEqual(self.assertRaises(SystemExit, self.alas, command, *arguments).code, 2)
-        return output.buffer.getvalue().decode()
+        return said(self.assertRaises(click.UsageError, self.alas, command, *arguments))

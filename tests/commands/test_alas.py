@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,12 +19,14 @@ from alaska.broker.limits import Limits, QueueLimits
 from alaska.broker.service import BrokerService
 from alaska.client import Client, Delivery
 from alaska.commands import send
+from alaska.commands.command import said
 from alaska.commands.credentials import Credentials
-from alaska.commands.send import Outcome, Sending, main, parser
+from alaska.commands.send import Outcome, Sending
 from alaska.mlm import commands as mlm
 from alaska.store.memory import MemoryStore
 from alaska.testing import ScriptedBroker
 from alaska.traces.context import TraceContext, read
+from tests.commands.command_lines import connection_of, sent_of
 from tests.network_case import ENDPOINT, NetworkCase
 from tests.programs.system_case import Program, SystemTestCase
 
@@ -40,9 +42,8 @@ class OutcomeCase(NetworkCase):
         self, *arguments: str, content: bytes = b"x", environ: Mapping[str, str] | None = None
     ) -> Deferred[Outcome]:
         """Send a request."""
-        options = parser().parse_args(list(arguments))
-        credentials = Credentials.of(options, environ or {})
-        sending = Sending(self.reactor, options, credentials, self.network, self.trace)
+        connection = connection_of(*arguments, environ=environ)
+        sending = Sending(self.reactor, sent_of(*arguments), connection, self.network, self.trace)
         sent = ensureDeferred(sending.send(content))
         self.network.run()
         return sent
@@ -150,7 +151,7 @@ class OurBrokerTests(OutcomeCase):
         """An id has 1 to 255 octets, and the other options need one."""
         for arguments in (["--id", ""], ["--id", "x" * 256], ["--replace"], ["--unique-for", "1s"]):
             self.patch(sys, "stderr", io.TextIOWrapper(io.BytesIO(), "utf-8"))
-            self.assertRaises(SystemExit, main, arguments)
+            self.assertRaises(click.UsageError, sent_of, *arguments)
 
     def test_nobody_offers(self) -> None:
         """If nobody offers the service, this is reported at once."""
@@ -293,20 +294,14 @@ class CommandLineTests(SynchronousTestCase):
 
     def refused(self, *arguments: str) -> str:
         """Return the error for a wrong command line."""
-        octets = io.BytesIO()
-        said = io.TextIOWrapper(octets, encoding="utf-8")
-        with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as ended:
-            parser().parse_args(list(arguments))
-        self.assertEqual(ended.exception.code, 2)
-        return octets.getvalue().decode()
+        return said(self.assertRaises(click.UsageError, sent_of, *arguments))
 
     def test_shows_no_password(self) -> None:
         """The error for an unknown option does not contain its value, which may be a password."""
         for arguments in (("--pass", "hush"), ("--pass=hush",), ("-Phush",), ("hush",), ("-u", "a", "-p", "x", "hush")):
             self.assertNotIn("hush", self.refused(*arguments))
-        self.assertIn("unknown option --pass", self.refused("--pass=hush"))
-        options = parser().parse_args(["-u", "alice", "-p", "hush"])
-        self.assertNotIn("hush", repr(Credentials.of(options, {})))
+        self.assertIn("--pass", self.refused("--pass=hush"))
+        self.assertNotIn("hush", repr(connection_of("-u", "alice", "-p", "hush").credentials))
 
     def test_half_of_credentials(self) -> None:
         """User name and password must be given together and be valid; errors contain neither."""
@@ -319,14 +314,13 @@ class CommandLineTests(SynchronousTestCase):
             (["-u", "alice", "-p", "\udcffhush"], {}),
             (["-u", "alice", "--password-file", "/nowhere"], {}),
         ):
-            with self.assertRaises(ValueError) as raised:
-                Credentials.of(parser().parse_args(arguments), environ)
-            self.assertNotIn("hush", str(raised.exception))
+            error = self.assertRaises(click.UsageError, connection_of, *arguments, environ=environ)
+            self.assertNotIn("hush", said(error))
 
     def test_nothing_is_given(self) -> None:
         """Empty environment variables are ignored."""
         environ = {"ALASKA_USERNAME": "", "ALASKA_PASSWORD": ""}
-        self.assertEqual(Credentials.of(parser().parse_args([]), environ), Credentials())
+        self.assertEqual(connection_of(environ=environ).credentials, Credentials())
 
     def test_input_that_breaks_off(self) -> None:
         """If the standard input cannot be read to its end, nothing is sent, and the error is printed."""
@@ -334,9 +328,9 @@ class CommandLineTests(SynchronousTestCase):
         self.patch(sys, "stdin", io.TextIOWrapper(io.BufferedReader(BreaksOff())))
         self.patch(sys, "stderr", io.TextIOWrapper(octets, encoding="utf-8"))
         with self.assertRaises(SystemExit) as ended:
-            main(["-e", "tcp://127.0.0.1:1"])
-        said = b"alas: nothing is sent, the standard input cannot be read: Input/output error\n"
-        self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
+            send.send.main(["-e", "tcp://127.0.0.1:1"], standalone_mode=False)
+        printed = b"alas: nothing is sent, the standard input cannot be read: Input/output error\n"
+        self.assertEqual((ended.exception.code, octets.getvalue()), (1, printed))
 
     def test_endless_input(self) -> None:
         """If the standard input is larger than the client's limit, nothing is sent, and reading stops."""
@@ -345,15 +339,15 @@ class CommandLineTests(SynchronousTestCase):
         self.patch(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x" * 1000)))
         self.patch(sys, "stderr", io.TextIOWrapper(octets, encoding="utf-8"))
         with self.assertRaises(SystemExit) as ended:
-            main(["-e", "tcp://127.0.0.1:1"])
-        said = b"alas: nothing is sent, the standard input has more than 10 octets\n"
-        self.assertEqual((ended.exception.code, octets.getvalue()), (1, said))
+            send.send.main(["-e", "tcp://127.0.0.1:1"], standalone_mode=False)
+        printed = b"alas: nothing is sent, the standard input has more than 10 octets\n"
+        self.assertEqual((ended.exception.code, octets.getvalue()), (1, printed))
 
     def test_milliseconds(self) -> None:
         """Times are integers in range, and only --wait may be 0."""
         for wrong in ("0", "-1", "1.5", "x", str(2**32), "9" * 5000):
             self.refused("-t", wrong)
-        self.assertEqual(parser().parse_args(["-w", "0"]).wait, 0)
+        self.assertEqual(sent_of("-w", "0").wait, 0)
 
 
 class StreamsTests(SystemTestCase):

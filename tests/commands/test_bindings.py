@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alaska.commands import bindings
+from alaska.commands import admin_client, bindings
 from tests.commands.asking_case import AskingCase
 
 
@@ -28,11 +28,13 @@ class BindingTests(AskingCase):
         self.assertEqual(self.fails(bindings.unbind, "s", "svc"), "1: there is no such binding")
         self.assertIn("1: the services of the broker cannot be bound", self.fails(bindings.bind, "s", "alaska.admin"))
         self.assertTrue(self.fails(bindings.bind, "s", "svc", "(").startswith("1: "))
-        self.assertIn("is neither a position nor new", self.refused(bindings.bind, "s", "svc", "--from", "old"))
+        self.assertIn(
+            "expected a position, which is a number, or new", self.refused(bindings.bind, "s", "svc", "--from", "old")
+        )
 
     def test_pages(self) -> None:
         """All pages are listed."""
-        self.patch(bindings, "PAGE_ITEMS", 2)
+        self.patch(admin_client, "PAGE_ITEMS", 2)
         for number in range(5):
             self.alas(bindings.bind, f"s{number}", "svc")
         self.assertEqual(len(self.alas(bindings.bindings).splitlines()), 6)

@@ -7,6 +7,7 @@ import stat
 import unittest
 from pathlib import Path
 
+import click
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,12 +15,12 @@ from alaska.authentication import KeyPair
 from alaska.client.keys import load
 from alaska.commands import keygen
 from alaska.commands.credentials import Credentials
-from alaska.commands.send import parser
 from alaska.config.certificates import read_client_keys, read_pair, read_public_key
 from alaska.config.password_hashes import PasswordHash
 from alaska.config.passwords import parse
 from alaska.errors import ConfigurationError
 from alaska.sockets import curve
+from tests.commands.command_lines import connection_of
 from tests.commands.test_commands import CommandCase
 from tests.network_case import LogCase
 
@@ -112,7 +113,7 @@ class CredentialsTests(LogCase):
 
     def of(self, *arguments: str, **environ: str) -> Credentials:
         """Return the credentials of a command line and an environment."""
-        return Credentials.of(parser().parse_args(list(arguments)), environ)
+        return connection_of(*arguments, environ=environ).credentials
 
     def test_keys(self) -> None:
         """Keys may come from options or the environment, and options for one mechanism replace those of the other."""
@@ -133,7 +134,7 @@ class CredentialsTests(LogCase):
             ("--key", str(self.public), "--server-key", str(self.public)),
             ("--key", str(self.secret), "--server-key", "missing"),
         ):
-            self.assertRaises(ValueError, self.of, *arguments)
+            self.assertRaises(click.UsageError, self.of, *arguments)
 
     def test_mixed(self) -> None:
         """A file with keys that do not belong together is refused."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import click
 from twisted.internet.defer import Deferred, succeed
 
-from alaska.commands import letter_edit, letters
-from alaska.commands.asking import Run
+from alaska.commands import admin_client, letter_edit, letters
 from alaska.commands.letter_selection import rate
 from alaska.message import Cause, DeadLetter, LastWorker, Message, QueueKind, QueueName
 from tests.commands.asking_case import AskingCase
@@ -43,7 +41,7 @@ class LettersCase(AskingCase):
         message = Message(position, queue, b"p", subject, b"", content, attempts=1, since=1_800_000_000_000)
         self.queues.dead_letters.add(DeadLetter(message, status, reason, self.wall - position, cause, WORKER))
 
-    def call(self, command: Callable[[list[str], Run], None], *arguments: str) -> str:
+    def call(self, command: click.Command, *arguments: str) -> str:
         """Run a command, and return all that it prints to the standard output."""
         self.patch(sys, "stdout", self.output)
         self.patch(sys, "stderr", self.errors)
@@ -74,6 +72,10 @@ class LettersCase(AskingCase):
 class ShowTests(LettersCase):
     """What is shown."""
 
+    def listed(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return what the list has in JSON."""
+        return [json.loads(line) for line in self.call(letters.show_list, "--json", *arguments).splitlines()]
+
     def test_table(self) -> None:
         """Dead letters are a table, with the first line of each reason."""
         lines = self.call(letters.show_list).split("\n")
@@ -83,19 +85,25 @@ class ShowTests(LettersCase):
         self.assertTrue(lines[1].endswith("AW::box::7  oh no"), lines[1])
 
     def test_json(self) -> None:
-        """As JSON, they are one array, whatever the number of pages is."""
-        self.patch(letters, "PAGE_ITEMS", 2)
-        found: list[dict[str, Any]] = json.loads(self.call(letters.show_list, "--json", "--newest"))
+        """As JSON, each is an object on a line, whatever the number of pages is."""
+        self.patch(admin_client, "PAGE_ITEMS", 2)
+        found = self.listed("--newest")
         self.assertEqual([each["position"] for each in found], [3, 2, 1])
         self.assertEqual(found[0]["worker"], {"address": "AW::box::7", "host": "box", "pid": 7})
-        self.assertEqual(json.loads(self.call(letters.show_list, "--json", "--service", "none")), [])
+        self.assertEqual(self.listed("--service", "none"), [])
 
     def test_selected(self) -> None:
         """They are selected by the options, and limited."""
-        found = json.loads(self.call(letters.show_list, "--json", "--subject", "a", "--reason-pattern", "^oh"))
+        found = self.listed("--subject", "a", "--reason-pattern", "^oh")
         self.assertEqual([each["position"] for each in found], [1, 3])
-        self.assertEqual(len(json.loads(self.call(letters.show_list, "--json", "-n", "2"))), 2)
-        self.assertEqual(len(json.loads(self.call(letters.show_list, "--json", "--older", "2s"))), 2)
+        self.assertEqual(len(self.listed("-n", "2")), 2)
+        self.assertEqual(len(self.listed("--older", "2s")), 2)
+
+    def test_exported(self) -> None:
+        """They are exported with their content."""
+        found = [json.loads(line) for line in self.call(letters.export, "--subject", "a").splitlines()]
+        self.assertEqual([each["letter"]["position"] for each in found], [1, 3])
+        self.assertEqual(found[0]["content"], ["eyJuIjogMX0="])
 
     def test_one(self) -> None:
         """One is shown with everything that is known of it, and its frames as text, or in base64."""
@@ -168,21 +176,22 @@ class ResendTests(LettersCase):
         self.assertIn("cannot both be given", self.refused(letters.drop, "1", "--cause", "failed"))
         self.assertIn("cannot both be given", self.refused(letters.drop, "1", "--service", "other"))
         self.assertIn("one dead letter", self.refused(letters.resend, "--all", "--edit"))
-        self.assertIn("is not the number", self.refused(letters.show, "-1x"[1:]))
-        self.assertIn("expected one of", self.refused(letters.main, "lst"))
+        self.assertIn("expected the number of a dead letter", self.refused(letters.show, "-1x"[1:]))
+        self.assertIn("did you mean list?", self.refused(letters.letters, "lst"))
+        self.assertIn("expected one of list, show", self.refused(letters.letters))
 
     def test_rates(self) -> None:
         """Rates are per second, minute or hour."""
         self.assertEqual((rate("50/s"), rate("30/m"), rate("5"), rate("36/h")), (50.0, 0.5, 5.0, 0.01))
         for text in ("", "0", "x/s", "1/d", "-1"):
-            self.assertRaises(argparse.ArgumentTypeError, rate, text)
+            self.assertRaises(ValueError, rate, text)
 
 
 class EditTests(LettersCase):
     """The content in an editor."""
 
-    def edit(self, new: bytes | None, *arguments: str, status: int = 0) -> Callable[[list[str], Run], None]:
-        """Return a resend whose editor writes this content."""
+    def edit(self, new: bytes | None, status: int = 0) -> click.Command:
+        """Return the command that resends, with an editor that writes this content."""
 
         def edited(path: Path) -> Deferred[int]:
             self.edited = path
@@ -191,7 +200,8 @@ class EditTests(LettersCase):
                 path.write_bytes(new)
             return succeed(status)
 
-        return lambda rest, run: letters.resend([*rest, *arguments], run, edited)
+        self.patch(letter_edit, "with_editor", edited)
+        return letters.resend
 
     def test_edited(self) -> None:
         """The editor gets the content, and what it leaves is sent; the file is gone then."""

@@ -85,7 +85,10 @@ class MessagesTests(AskingCase):
 
     def test_arguments(self) -> None:
         """What is missing or wrong on the command line is named."""
-        self.assertIn("one of the arguments --id --tracker --position is required", self.refused(messages.cancel))
-        self.assertIn("not allowed with argument", self.refused(messages.hurry, "--id", "a", "--tracker", "b"))
+        self.assertIn("one of --id, --tracker, --position must be given", self.refused(messages.cancel))
+        self.assertIn(
+            "only one of --id, --tracker, --position can be given",
+            self.refused(messages.hurry, "--id", "a", "--tracker", "b"),
+        )
         self.assertIn("expected a number from 1", self.refused(messages.show, "--limit", "0"))
         self.assertIn("expected a position", self.refused(messages.cancel, "--position", "x"))

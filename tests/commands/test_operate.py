@@ -49,7 +49,7 @@ class OperateTests(AskingCase):
 
     def test_arguments(self) -> None:
         """What is missing or wrong on the command line is named."""
-        self.assertIn("one of the arguments SERVICE --all is required", self.refused(operate.pause))
+        self.assertIn("expected either a service or --all", self.refused(operate.pause))
         self.assertIn("not allowed with argument", self.refused(operate.resume, "x", "--all"))
         self.assertIn("a name has 1 to 255 octets, found 256", self.refused(operate.pause, "x" * 256))
         self.assertIn("invalid choice", self.refused(operate.purge, "queue", "x"))

@@ -12,7 +12,7 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.commands.restore import main
+from alaska.commands.restore import restore_backup
 from alaska.interfaces import Reactor
 from alaska.store.backup import copy
 from alaska.store.database import File
@@ -38,13 +38,17 @@ class RestoreTests(SynchronousTestCase):
         self.patch(sys, "stdout", self.output)
         self.patch(sys, "stderr", self.errors)
 
+    def restore(self, *arguments: str) -> None:
+        """Run the command."""
+        restore_backup.main(list(arguments), standalone_mode=False)
+
     def text(self, stream: io.TextIOWrapper) -> str:
         """Return what was written to a stream."""
         return cast("io.BytesIO", stream.buffer).getvalue().decode()
 
     def test_restored(self) -> None:
         """The command says what the store has now, and where the previous one is."""
-        main([str(self.backup), "--store", str(self.store)])
+        self.restore(str(self.backup), "--store", str(self.store))
         first, second = self.text(self.output).splitlines()
         self.assertEqual(first, f"{self.store} has 1 message, 0 dead letters and 0 stream records now")
         self.assertIn(f"{self.store}-before-restore-", second)
@@ -54,7 +58,7 @@ class RestoreTests(SynchronousTestCase):
     def test_checked(self) -> None:
         """With --check, the backup is checked, and the store is left alone."""
         before = self.store.read_bytes()
-        main([str(self.backup), "--store", str(self.store), "--check"])
+        self.restore(str(self.backup), "--store", str(self.store), "--check")
         self.assertEqual(
             self.text(self.output),
             f"{self.backup} has 1 message, 0 dead letters and 0 stream records, and can be restored\n",
@@ -63,13 +67,13 @@ class RestoreTests(SynchronousTestCase):
 
     def test_without_checksum(self) -> None:
         """A store that was copied is restored with a warning."""
-        main([str(shutil.copy(self.store, self.backup)), "--store", str(self.folder / "new.db")])
+        self.restore(str(shutil.copy(self.store, self.backup)), "--store", str(self.folder / "new.db"))
         self.assertIn("has no checksum", self.text(self.errors))
 
     def test_store_of_the_settings(self) -> None:
         """Without --store, the store is that of the settings."""
         self.patch(os, "environ", {"MALAMUTE_MLM_SERVER_STORE_PATH": str(self.store)})
-        main([str(self.backup)])
+        self.restore(str(self.backup))
         self.assertIn(str(self.store), self.text(self.output))
 
     def test_configuration(self) -> None:
@@ -79,16 +83,16 @@ class RestoreTests(SynchronousTestCase):
             f'server\n    background = 1\n    workdir = "{self.folder}"\n'
             'mlm_server\n    store\n        path = "broker.db"\n'
         )
-        main([str(self.backup), "--config", str(config)])
+        self.restore(str(self.backup), "--config", str(config))
         self.assertIn(f"{self.store} has 1 message", self.text(self.output))
         config.write_text("mlm_server\n")
-        ended = self.assertRaises(SystemExit, main, [str(self.backup), "--config", str(config)])
+        ended = self.assertRaises(SystemExit, self.restore, str(self.backup), "--config", str(config))
         self.assertEqual(ended.code, 1)
         self.assertIn("malamute.cfg names no store", self.text(self.errors))
 
     def test_refused(self) -> None:
         """A backup that cannot be used has status 1, and a sentence on the standard error."""
         self.backup.write_text("hello")
-        ended = self.assertRaises(SystemExit, main, [str(self.backup), "--store", str(self.store)])
+        ended = self.assertRaises(SystemExit, self.restore, str(self.backup), "--store", str(self.store))
         self.assertEqual(ended.code, 1)
         self.assertEqual(self.text(self.errors), f"alas: {self.backup} is not a backup: it is not a database\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from alaska.commands import schedule
+from alaska.commands import admin_client, schedule
 from alaska.schedules.schedule import Plan, parse
 from tests.broker.test_schedules import NOON
 from tests.commands.asking_case import AskingCase
@@ -23,7 +23,7 @@ class ScheduleTests(AskingCase):
 
     def alas_schedule(self, *arguments: str) -> str:
         """Run ``alas schedule``, and return what it prints."""
-        return self.alas(schedule.main, *arguments)
+        return self.alas(schedule.schedule, *arguments)
 
     def test_list(self) -> None:
         """Schedules are listed with their next times, which are those of their zones."""
@@ -48,7 +48,7 @@ class ScheduleTests(AskingCase):
 
     def test_many(self) -> None:
         """All pages are listed."""
-        self.patch(schedule, "PAGE_ITEMS", 3)
+        self.patch(admin_client, "PAGE_ITEMS", 3)
         self.service.replace_plan(Plan(tuple(parse(f"n{number} '* * * * *' svc x") for number in range(7))))
         self.run_on()
         self.assertEqual(len(self.alas_schedule("list").splitlines()), 8)
@@ -63,8 +63,8 @@ class ScheduleTests(AskingCase):
         line = "new '@daily' zone=Asia/Tokyo missed=once overlap=skip paused svc s {\"a\": 1}"
         self.assertEqual(entry.schedule, parse(line))
         self.assertEqual(self.alas_schedule("remove", "new"), "the schedule new is removed")
-        self.assertEqual(self.fails(schedule.main, "remove", "new"), "1: there is no such schedule")
-        self.assertIn("it can be paused", self.fails(schedule.main, "remove", "often"))
+        self.assertEqual(self.fails(schedule.schedule, "remove", "new"), "1: there is no such schedule")
+        self.assertIn("it can be paused", self.fails(schedule.schedule, "remove", "often"))
 
     def test_paused_and_run(self) -> None:
         """A schedule is paused, run and resumed."""
@@ -79,7 +79,7 @@ class ScheduleTests(AskingCase):
         self.service.replace_plan(Plan((parse("n '@yearly' overlap=skip svc x"),)))
         self.run_on()
         self.alas_schedule("run", "n")
-        self.assertIn("with force", self.fails(schedule.main, "run", "n"))
+        self.assertIn("with force", self.fails(schedule.schedule, "run", "n"))
         self.wall += 1
         self.run_on()
         self.assertEqual(self.alas_schedule("run", "n", "--force"), "the schedule n has made a request")
@@ -94,4 +94,4 @@ class ScheduleTests(AskingCase):
             (("add", "n", "@daily", "s", "t", "--zone", "Berlin"), "did you mean Europe/Berlin?"),
             (("add", "n", "@daily", "", "t"), "a name has 1 to 255 octets, found 0"),
         ):
-            self.assertIn(reason, self.refused(schedule.main, *arguments))
+            self.assertIn(reason, self.refused(schedule.schedule, *arguments))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import sys
 
+import click
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from alaska import errors
 from alaska.commands import tail
-from alaska.commands.credentials import Credentials
+from alaska.commands.connection import take_connection
+from alaska.commands.values import position
 from alaska.mlm import commands as mlm
 from tests.client.test_readers import ReaderCase
+from tests.commands.command_lines import options_of
 
 
 class TailCase(ReaderCase):
@@ -32,8 +34,9 @@ class TailCase(ReaderCase):
 
     def tail(self, *arguments: str) -> Deferred[tuple[int, str]]:
         """Run the command."""
-        options = tail.parser().parse_args(["s", *arguments])
-        command = tail.Tail(self.reactor, options, Credentials(), self.print_line, self.network)
+        options = options_of(tail.tail, "s", *arguments)
+        connection = take_connection(options, {"XDG_CONFIG_HOME": "/nowhere"})
+        command = tail.Tail(self.reactor, tail.Reading(**options), connection, self.print_line, self.network)
         running = ensureDeferred(command.run())
         self.pass_time(0.5)
         return running
@@ -136,19 +139,16 @@ class ArgumentTests(TailCase):
 
     def test_position(self) -> None:
         """A position is a number or new."""
-        self.assertEqual((tail.position("7"), tail.position("new")), (7, mlm.LIVE_ONLY))
+        self.assertEqual((position("7"), position("new")), (7, mlm.LIVE_ONLY))
         for text in ("", "-1", "old", "9" * 30):
-            self.assertRaises(argparse.ArgumentTypeError, tail.position, text)
+            self.assertRaises(ValueError, position, text)
 
     def test_names(self) -> None:
         """An empty name is refused: a variable that is not set would read all that is new, and keep no position."""
         for arguments in (["", "x"], ["s", "--as", ""], ["s", "--as", "n" * 256]):
-            output = io.TextIOWrapper(io.BytesIO())
-            self.patch(sys, "stderr", output)
-            self.assertRaises(SystemExit, tail.parser().parse_args, arguments)
-            output.seek(0)
-            self.assertIn("a name has 1 to 255 octets", output.read())
-        self.assertIsNone(tail.parser().parse_args(["s"]).name)
+            error: click.UsageError = self.assertRaises(click.UsageError, options_of, tail.tail, *arguments)
+            self.assertIn("a name has 1 to 255 octets", error.format_message())
+        self.assertEqual(options_of(tail.tail, "s")["name"], None)
 
     def test_statuses(self) -> None:
         """The exit status says what was wrong."""

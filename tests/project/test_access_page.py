@@ -55,7 +55,7 @@ class AccessPageTests(SynchronousTestCase):
         for arguments, expected in shown:
             output = io.TextIOWrapper(io.BytesIO())
             with contextlib.redirect_stdout(output), self.assertRaises(SystemExit) as ended:
-                access.main([*shlex.split(arguments), "-c", str(path)])
+                access.access.main([*shlex.split(arguments), "-c", str(path)], standalone_mode=False)
             output.seek(0)
             self.assertEqual(output.read().replace(str(path), "malamute.cfg"), f"{expected}\n")
             self.assertEqual(ended.exception.code, int(expected.startswith("refused")))

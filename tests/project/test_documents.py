@@ -12,12 +12,12 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from alaska.broker.limits import Limits
 from alaska.broker.tap import limits_of
-from alaska.commands import send
 from alaska.config import BrokerSettings, WorkerSettings
 from alaska.config.entries import Entry
 from alaska.config.zpl import Item, load
 from alaska.lua.options import LuaOptions
 from tests import PROJECT
+from tests.commands.command_lines import connection_of, sent_of
 
 PROGRAMS = (WorkerSettings, BrokerSettings)
 ENTRIES: dict[str, Entry] = {entry.path: entry for cls in PROGRAMS for entry in cls.entries().values()}
@@ -92,7 +92,6 @@ class CodeTests(SynchronousTestCase):
     """Defaults in the code."""
 
     given_by_alas: ClassVar = {
-        "endpoint": "worker/broker/endpoint",
         "address": "worker/service/address",
         "timeout": "worker/broker/timeout",
     }
@@ -113,6 +112,7 @@ class CodeTests(SynchronousTestCase):
 
     def test_alas(self) -> None:
         """The defaults of `alas` are those of the worker's settings."""
-        options = send.parser().parse_args([])
+        sent = sent_of()
         for name, path in self.given_by_alas.items():
-            self.assertEqual(str(getattr(options, name)), ENTRIES[path].default, name)
+            self.assertEqual(str(getattr(sent, name)), ENTRIES[path].default, name)
+        self.assertEqual(connection_of().endpoint, ENTRIES["worker/broker/endpoint"].default)

@@ -1,0 +1,145 @@
+"""``alas context``: shows, sets, chooses and removes contexts, which have the endpoint and credentials of a broker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import tomlkit
+
+from alaska.commands import contexts, shown, streams
+from alaska.commands.command import Command, Entry, Group
+from alaska.commands.credentials import Given
+
+_HERE = "alaska.commands.context"
+_COLUMNS = ("", "NAME", "ENDPOINT", "USER", "SECURITY")
+
+
+@click.group(
+    "context",
+    cls=Group,
+    sections={
+        "Commands": {
+            "list": Entry(f"{_HERE}:show", "Show the contexts, without passwords."),
+            "set": Entry(f"{_HERE}:set_context", "Add a context, or replace one."),
+            "use": Entry(f"{_HERE}:use", "Choose the context that applies where none is named."),
+            "remove": Entry(f"{_HERE}:remove", "Remove a context."),
+        }
+    },
+)
+def context() -> None:
+    """Keep endpoints and credentials of brokers by name, so that they need not be typed.
+
+    A command takes what its options and the environment do not give from the context of --context, or of the variable
+    ALASKA_CONTEXT, or of alas context use.
+    """
+
+
+@contextmanager
+def _document(*, is_changed: bool) -> Iterator[tuple[tomlkit.TOMLDocument, Path]]:
+    """Read the file, and write it if it is changed; what is wrong ends the command."""
+    file = contexts.path(os.environ)
+    try:
+        document = contexts.load(file)
+        yield document, file
+        if is_changed:
+            contexts.save(document, file)
+    except OSError as error:
+        raise _failed(f"{file} cannot be written: {error.strerror}") from None
+    except ValueError as error:
+        raise _failed(str(error)) from None
+
+
+def _failed(text: str) -> SystemExit:
+    streams.write_line(f"alas: {text}", sys.stderr)
+    return SystemExit(1)
+
+
+@click.command("list", cls=Command)
+@shown.json_option
+def show(as_json: bool) -> None:
+    """Show the contexts, without passwords; a star marks the one that applies where none is named."""
+    with _document(is_changed=False) as (document, _):
+        default = document.get(contexts.DEFAULT)
+        found = []
+        for name in contexts.names(document):
+            table = document[name]
+            security = "curve" if "key" in table else "plain" if "username" in table else "none"
+            texts = {key: str(table.get(key, "")) for key in ("endpoint", "username")}
+            found.append({"name": name, "default": name == default, **texts, "security": security})
+    if as_json:
+        text = shown.lines(found)
+    else:
+        keys = ("name", "endpoint", "username", "security")
+        rows = [("*" if each["default"] else "", *(str(each[key]) for key in keys)) for each in found]
+        text = shown.table(_COLUMNS, rows, "there are no contexts: alas context set NAME --endpoint ENDPOINT")
+    if text:
+        streams.write_line(text)
+
+
+@click.command("set", cls=Command, epilog="example: alas context set staging -e tcp://staging.example:9999 -u ann")
+@click.argument("name")
+@click.option("-e", "--endpoint", metavar="ENDPOINT", help="The broker's endpoint.")
+@click.option("-u", "--username", metavar="NAME", help="The user name for PLAIN.")
+@click.option("--password-file", type=Path, metavar="FILE", help="A file whose first line is the password.")
+@click.option("--key", type=Path, metavar="FILE", help="The secret certificate for CURVE.")
+@click.option("--server-key", type=Path, metavar="FILE", help="The public certificate of the broker for CURVE.")
+def set_context(
+    name: str, endpoint: str | None, username: str | None, password_file: Path | None, key: Path | None,
+    server_key: Path | None,
+) -> None:  # fmt: skip
+    """Add a context, or replace the one with this name. The first one applies where none is named.
+
+    A password is not taken: it stays in a file of its own (--password-file), or in the variable ALASKA_PASSWORD.
+    """
+    if name == contexts.DEFAULT or not name.isprintable() or not name.strip():
+        raise click.UsageError(f"a context cannot have this name; {contexts.DEFAULT} is a word of the file")
+    given = Given(username, None, password_file, key, server_key)
+    if given.has_login and given.has_keys:
+        raise click.UsageError("either a user name and password, or keys can be given, not both")
+    values = {
+        "endpoint": endpoint,
+        "username": username,
+        "password-file": _absolute(password_file),
+        "key": _absolute(key),
+        "server-key": _absolute(server_key),
+    }
+    with _document(is_changed=True) as (document, file):
+        table = tomlkit.table()
+        for key_name, value in values.items():
+            if value is not None:
+                table.add(key_name, value)
+        document[name] = table
+        if contexts.DEFAULT not in document:
+            contexts.choose(document, name)
+    streams.write_line(f"{file} has the context {name} now")
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.expanduser().absolute())
+
+
+@click.command("use", cls=Command)
+@click.argument("name")
+def use(name: str) -> None:
+    """Choose the context that applies where none is named."""
+    with _document(is_changed=True) as (document, file):
+        contexts.check_known(document, name, file)
+        contexts.choose(document, name)
+    streams.write_line(f"the context {name} applies where none is named")
+
+
+@click.command("remove", cls=Command)
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a context."""
+    with _document(is_changed=True) as (document, file):
+        contexts.check_known(document, name, file)
+        del document[name]
+        if document.get(contexts.DEFAULT) == name:
+            del document[contexts.DEFAULT]
+    streams.write_line(f"the context {name} is removed")

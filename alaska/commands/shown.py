@@ -1,0 +1,102 @@
+"""What commands print: tables, which are drawn on a terminal, and with ``--json`` an object a line."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+import msgspec
+
+from alaska.names import printable
+
+_UNITS = ("d", 86400.0), ("h", 3600.0), ("m", 60.0)
+_SIZES = ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: an object a line.")
+"""The option with which a command prints JSON."""
+
+
+def lines(items: Iterable[msgspec.Struct | dict[str, Any]]) -> str:
+    """Return items in JSON, an object a line."""
+    return "\n".join(msgspec.json.encode(item).decode() for item in items)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> str:
+    """Return rows with their header, drawn if the standard output is a terminal; without rows, ``empty``.
+
+    A column whose name begins with ``>`` has numbers.
+    """
+    if not rows:
+        return empty
+    return _drawn(columns, rows) if sys.stdout.isatty() else _plain(columns, rows)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    every = [[name.lstrip(">") for name in columns], *rows]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in every
+    )
+
+
+def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    # It takes longer to import than a broker to answer.
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        is_number = name.startswith(">")
+        drawn.add_column(name.lstrip(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    for row in rows:
+        # As Text: what clients send must not be read as markup.
+        drawn.add_row(*map(Text, row))
+    output = io.StringIO()
+    width = shutil.get_terminal_size().columns
+    no_color = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    Console(file=output, force_terminal=True, width=width, no_color=no_color, highlight=False).print(drawn)
+    return output.getvalue().strip("\n")
+
+
+def name(text: str) -> str:
+    """Return a name of a snapshot as it is printed; an empty one is a dash."""
+    return printable(text) or "-"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in its largest unit, such as ``3m``; unknown is a dash."""
+    if seconds is None:
+        return "-"
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds / size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def octets(size: int | None) -> str:
+    """Return a size in its largest unit; unknown is a dash."""
+    if size is None:
+        return "-"
+    for unit, one in _SIZES:
+        if size >= one:
+            return f"{size / one:.1f} {unit}"
+    return f"{size} B"
+
+
+def time(seconds: float | None) -> str:
+    """Return a time of a snapshot in UTC, such as ``2026-12-01T08:00:00Z``; unknown is a dash."""
+    if seconds is None:
+        return "-"
+    try:
+        found = datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):  # anybody may send a message with a delay of 200 000 years
+        return "after the year 9999"
+    return found.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,109 @@
+"""The kinds of values that options and arguments have, and which of them may be given together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alaska.admin.text import to_text
+from alaska.client import term_texts
+from alaska.client.delivery import MOST_MILLISECONDS, MOST_POSITION
+from alaska.mlm.commands import LIVE_ONLY, MAX_STRING_OCTETS
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # with click before 8.3, it takes no type
+
+
+class Parsed(ParamType):
+    """A value that a function parses; the text of its ValueError says what is expected, without the value."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Parse a value; a default is no text, and stays as it is."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def whole_number(least: int, most: int, what: str = "") -> Parsed:
+    """Return the kind of whole numbers within bounds."""
+
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most:
+            return int(text)
+        raise ValueError(f"expected {what or f'a number from {least} to {most}'}")
+
+    return Parsed("number", parse)
+
+
+def name_of(text: str) -> str:
+    """Return a name of the command line as requests have it.
+
+    :raises ValueError: it is empty or too long.
+    """
+    octets = text.encode("utf-8", "surrogateescape")
+    if not 1 <= len(octets) <= MAX_STRING_OCTETS:
+        raise ValueError(f"a name has 1 to {MAX_STRING_OCTETS} octets, found {len(octets)}")
+    return to_text(octets)
+
+
+def _pattern(text: str) -> str:
+    return name_of(text) if text else ""
+
+
+def _point_in_time(text: str) -> datetime:
+    """Parse a time of ISO 8601, such as ``2026-12-01T08:00Z``; one without a time zone is local."""
+    found = term_texts.point_in_time(text)
+    try:
+        return found.astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("it is not a time, such as 2026-12-01T08:00Z or 2026-12-01 08:00") from None
+
+
+def position(text: str) -> int:
+    """Parse a position of a stream, or ``new``.
+
+    :raises ValueError: it is neither.
+    """
+    if text == "new":
+        return LIVE_ONLY
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or int(text) > MOST_POSITION:
+        raise ValueError("expected a position, which is a number, or new")
+    return int(text)
+
+
+NAME = Parsed("name", name_of)
+PATTERN = Parsed("pattern", _pattern)
+POSITION = Parsed("position", position)
+DURATION = Parsed("time", term_texts.duration)
+TIME = Parsed("time", _point_in_time)
+PRIORITY = Parsed("priority", term_texts.priority)
+ATTEMPTS = Parsed("number", term_texts.attempts)
+BACKOFF = Parsed("first..most", term_texts.backoff)
+MILLISECONDS = whole_number(0, MOST_MILLISECONDS, "a number of milliseconds")
+POSITIVE_MILLISECONDS = whole_number(1, MOST_MILLISECONDS, "a number of milliseconds from 1 on")
+
+
+def one_of(*, required: bool = False, **options: Any) -> str | None:  # noqa: ANN401  # of any kind
+    """Return the name of the only option that is given, or None.
+
+    :raises click.UsageError: several are given, or one is required and none is given.
+    """
+    given = [each for each, value in options.items() if value is not None and value is not False]
+    names = ", ".join(f"--{each.replace('_', '-')}" for each in options)
+    if len(given) > 1:
+        raise click.UsageError(f"only one of {names} can be given")
+    if required and not given:
+        raise click.UsageError(f"one of {names} must be given")
+    return given[0] if given else None
