@@ -42,6 +42,7 @@ def note_returned(message: Message, returned: Return) -> None:
         message.attempts -= 1
     if returned.delay is not None:
         message.snoozes += not returned.is_spent
+    if returned.delay is not None or returned.is_spent:
         message.answered = message.attempts
 
 

@@ -123,6 +123,16 @@ class PutOffTests(AttemptsCase):
         self.do("w", mlm.Confirm(b"", 300, b"", {"lease": number(delivery, "lease")}), mlm.Credit(1))
         self.assertEqual(self.seen("w"), [(1, 0)])
 
+    def test_spent_without_delay(self) -> None:
+        """An attempt that a worker has spent does not count for the workers that are lost, without a delay either."""
+        self.open("p", request())
+        for attempt in range(1, 6):
+            self.assertEqual(self.seen("w"), [(attempt, 0)])
+            (delivery,) = self.take("w")
+            assert isinstance(delivery, mlm.ServiceDeliver)
+            self.do("w", mlm.Confirm(b"", 300, b"", {"lease": number(delivery, "lease"), "spent": 1}), mlm.Credit(1))
+        self.assertEqual(self.letters(), [])
+
     def test_peers_without_properties(self) -> None:
         """Workers of version 1.0 cannot put off requests: they return them."""
         self.open("old", OFFER, credit=1)
