@@ -46,6 +46,7 @@ class AwaitedWorkers:
     """Knows which requests with an id workers have, and keeps those in flight whose workers may come back.
 
     ``deliver`` delivers a request to a client. ``requeue`` lets requests in flight wait again, at a time.
+    ``may_come_again`` says whether a request is delivered again when its worker was lost.
     """
 
     _log = Logger()
@@ -58,6 +59,7 @@ class AwaitedWorkers:
         room: Room,
         deliver: Callable[[Client, Message], None],
         requeue: Callable[[list[Message], float], None],
+        may_come_again: Callable[[Message], bool],
     ) -> None:
         self._store = store
         self._clients = clients
@@ -65,6 +67,7 @@ class AwaitedWorkers:
         self._room = room
         self._deliver = deliver
         self._requeue = requeue
+        self._may_come_again = may_come_again
         self._notes = Notes(store, KIND)
         self._awaited: dict[bytes, _Awaited] = {}
 
@@ -111,7 +114,7 @@ class AwaitedWorkers:
             return messages
         others = []
         for message in messages:
-            if not (message.properties and _is_meant(client, message)):
+            if not (message.properties and _is_meant(client, message) and self._may_come_again(message)):
                 others.append(message)
                 continue
             awaited = self._awaited.setdefault(client.address, _Awaited())

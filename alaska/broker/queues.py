@@ -101,7 +101,7 @@ class Queues:
         )
         self.awaited = AwaitedWorkers(
             store, clients, self._queues, self._room, self._deliveries.deliver,
-            lambda messages, now: self._redelivery.requeue(messages, now, None),
+            lambda messages, now: self._redelivery.requeue(messages, now, None), self._may_come_again,
         )  # fmt: skip
         self._deliveries.note = self.awaited.note
         unread = UnreadLimitsByName(limits.unread, limits.unread_of)
@@ -378,6 +378,10 @@ class Queues:
         self._dispatch_set_aside(leases, now)
         if (mailbox := self._queues.get((QueueKind.MAILBOX, client.address))) is not None:
             self._queues.remove_if_unused(mailbox)
+
+    def _may_come_again(self, message: Message) -> bool:
+        """Return whether a request may be delivered again whose worker was lost."""
+        return message not in self.cancelled and not self._deliveries.attempts.are_spent(message)
 
     def _note_set_aside(self, part: PartName, tracker: bytes) -> None:
         """Record that messages of a part of a queue are set aside until a tracker is no longer in flight."""

@@ -7,7 +7,7 @@ from alaska.interfaces import IStore
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import BrokerTestCase
 from tests.broker.fake_router import FakeRouter
-from tests.store.kinds import FileKind
+from tests.store.kinds import FileKind, StoreKind
 
 
 class InFile(BrokerTestCase):
@@ -15,7 +15,7 @@ class InFile(BrokerTestCase):
 
     def make_store(self) -> IStore:
         """See :class:`BrokerTestCase`."""
-        self.kind = FileKind()
+        self.kind: StoreKind = FileKind()
         return self.kind.make()
 
     def take(self, name: str) -> list[mlm.Command]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from alaska.admin import requests
+from alaska.broker import cancelling
 from alaska.broker.limits import Limits
+from alaska.interfaces import IStore
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.properties import to_number
@@ -10,6 +13,7 @@ from alaska.service_limits import ServiceLimit
 from alaska.store.sqlite import SqliteStore
 from tests.broker.broker_case import OFFER, PING, BrokerTestCase, request
 from tests.broker.file_case import InFile
+from tests.store.kinds import MemoryKind
 
 CAN = b"batch properties cancel"
 AGAIN = CAN + b" again"
@@ -60,6 +64,20 @@ class WorkersCase(InFile, BrokerTestCase):
     def end(self, name: str, subject: bytes, status: int = 200, **more: int) -> None:
         """Let a worker confirm a request."""
         self.do(name, mlm.Confirm(b"", status, b"", {"lease": self.leases[subject], **more}))
+
+    def replace(self, name: str) -> None:
+        """Let the worker open another session, and offer the service."""
+        self.router.second_edition.add(name.encode())
+        self.do(name, mlm.ConnectionOpen(b"w", {"can": AGAIN}), mlm.Credit(1), OFFER)
+
+    def cancel(self, tracker: str) -> None:
+        """Cancel a request."""
+        for _ in cancelling.cancel(self.broker._state, requests.Cancel(tracker=tracker)):
+            self.kind.settle()
+
+    def confirmed(self, name: str) -> list[tuple[bytes, int]]:
+        """Return the trackers and statuses of the confirmations that a client has got."""
+        return [(each.tracker, each.status_code) for each in self.take(name) if isinstance(each, mlm.Confirm)]
 
     def notes(self) -> int:
         """Return the number of notes in the store."""
@@ -235,6 +253,12 @@ class SessionTests(WorkersCase):
         self.do("w2", OFFER)
         self.assertEqual((self.got("w2"), self.got("other")), ([b"a"], []))
 
+    def test_cancelled(self) -> None:
+        """A request that was cancelled ends when its worker is lost, and does not come to it again."""
+        self.cancel("t-a")
+        self.replace("w2")
+        self.assertEqual((self.got("w2"), self.confirmed("s")[-1:]), ([], [(b"t-a", 410)]))
+
     def test_disconnected(self) -> None:
         """If its connection is lost, it has two seconds to come back."""
         self.gone.add(b"w")
@@ -270,3 +294,25 @@ class SessionTests(WorkersCase):
         self.tick(0.0)
         self.tick(1.0)
         self.assertEqual(self.got("third"), [b"a"])
+
+
+class LostTests(WorkersCase):
+    """A worker is lost with the same request again and again."""
+
+    def test_lost_too_often(self) -> None:
+        """The request becomes a dead letter when it was lost as often as it may be, also if its worker is back."""
+        self.replace("w1")
+        self.do("s", once())
+        for number in range(1, 6):
+            self.assertEqual(self.got(f"w{number}"), [b"a"])
+            self.replace(f"w{number + 1}")
+        self.assertEqual((self.got("w6"), len(self.broker.queues.dead_letters)), ([], 1))
+
+
+class LostInMemoryTests(LostTests):
+    """The same with a store in memory."""
+
+    def make_store(self) -> IStore:
+        """See :class:`BrokerTestCase`."""
+        self.kind = MemoryKind()
+        return self.kind.make()
