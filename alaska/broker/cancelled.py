@@ -30,7 +30,8 @@ class Cancelled:
     """The cancelled messages that clients have not confirmed.
 
     ``remove_waiting`` removes a message that waits from its queue, and returns False if it is in flight; ``forget`` has
-    the queue forget a message that has ended; ``end_id`` stores the outcome of one with an id.
+    the queue forget a message that has ended; ``end_id`` stores the outcome of one with an id. ``is_unsent`` says
+    whether a client was not sent the message of a lease yet; then it is not sent.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Cancelled:
         remove_waiting: Callable[[Message], bool],
         forget: Callable[[Message], object],
         end_id: Callable[[Message, int, bytes], None],
+        is_unsent: Callable[[Client, Lease], bool],
     ) -> None:
         self._store = store
         self._measures = measures
@@ -48,6 +50,7 @@ class Cancelled:
         self._remove_waiting = remove_waiting
         self._forget = forget
         self._end_id = end_id
+        self._is_unsent = is_unsent
         self._notes = Notes(store, KIND)
         self.positions = self._notes.positions
         """Those of the messages; asked for each message that ends, so without a call."""
@@ -75,8 +78,10 @@ class Cancelled:
         return True
 
     def tell(self, client: Client, lease: Lease, message: Message, is_forced: bool) -> bool:
-        """Cancel a message that a client has not confirmed; return whether the client can be told."""
+        """Cancel a message that a client has not confirmed; return False if the client has it and cannot be told."""
         self._notes.add(message)
+        if self._is_unsent(client, lease):
+            return True
         if not client.takes_cancel or not isinstance(lease, int):
             return False
         properties: mlm.Properties = {"lease": lease, "cancel": FORCE if is_forced else ASK}

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from alaska import errors
 from alaska.broker.attempts import Attempts
+from alaska.broker.cancelled import Cancelled
 from alaska.broker.clients import LEASE_OCTETS, Client, Lease
 from alaska.broker.counters import Counters
 from alaska.broker.limits import Limits
@@ -76,7 +77,9 @@ class Deliveries:
         self._outcomes = outcomes
         self._report_error = report_error
         self._pending: set[tuple[Client, Lease]] = set()  # leases of clients that the store has not answered
+        self._restoring: set[tuple[Client, Lease]] = set()  # the same of requests from before a restart
         self.unstored: Container[int] = ()
+        self.cancelled: Cancelled | None = None
         self.note: Callable[[Client, Message], bool] = lambda _client, _message: False
         """Is called with each delivery of a message with properties; returns whether it has to wait for the store."""
         # The number of deliveries to each client that wait until they are stored.
@@ -203,6 +206,9 @@ class Deliveries:
 
     def _deliver_taken(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
         """Deliver a message of a shared store to a client that does not confirm, or has begun to since."""
+        if is_taken and self._is_cancelled(message):
+            self._end_cancelled(client, message, lease)
+            return
         was_full = client.is_full
         client.settle(lease)
         client.recheck_is_full()
@@ -245,6 +251,7 @@ class Deliveries:
         # A request from before a restart may have crashed this process, if the worker is in it: its attempt is stored
         # before the delivery. Mail cannot crash it, and must stay in order.
         if message.position <= self._restored_upto and message.queue.kind is QueueKind.SERVICE:
+            self._restoring.add((client, lease))
             self._store.take(message, partial(self._deliver_restored, client, message, lease))
             return
         if self._is_durable:
@@ -267,7 +274,15 @@ class Deliveries:
 
     def _deliver_restored(self, client: Client, message: Message, lease: Lease, _is_taken: bool) -> None:
         """Deliver a request whose attempt is stored, unless the client has left."""
-        if client.holds(lease, message) and not client.is_disconnected:
+        self._restoring.discard((client, lease))
+        if not client.holds(lease, message):
+            return
+        if self._is_cancelled(message):
+            try:
+                self._end_cancelled(client, message, lease)
+            except StoreError as error:
+                self._report_error(error)
+        elif not client.is_disconnected:
             client.deliver(_leased(message, lease), message.size)
 
     def _deliver_leased(self, client: Client, message: Message, lease: Lease, is_taken: bool) -> None:
@@ -275,8 +290,26 @@ class Deliveries:
         if not is_taken or self.attempts.are_exceeded(message):
             client.cancel_lease(lease)
             self._withdraw(client, message, lease, is_taken)
+        elif self._is_cancelled(message):
+            self._end_cancelled(client, message, lease)
         elif not client.is_disconnected:
             client.deliver(_leased(message, lease), message.size)
+
+    def is_unsent(self, client: Client, lease: Lease) -> bool:
+        """Return whether a message is assigned to a client, and not sent to it before the store answers."""
+        return (client, lease) in self._pending or (client, lease) in self._restoring
+
+    def _end_cancelled(self, client: Client, message: Message, lease: Lease) -> None:
+        """End a message that was cancelled before it was sent; the client can have another one."""
+        client.cancel_lease(lease)
+        self._undo(message)
+        assert self.cancelled is not None
+        self.cancelled.end(message)
+        self._outcomes.dispatch_again(client, lease)
+
+    def _is_cancelled(self, message: Message) -> bool:
+        """Return whether a message was cancelled after it was assigned to a client."""
+        return self.cancelled is not None and message in self.cancelled
 
 
 def _leased(message: Message, lease: Lease) -> mlm.Command:

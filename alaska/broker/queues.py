@@ -97,8 +97,10 @@ class Queues:
             self.ids, limits, self._forget, self._new_position,
         )  # fmt: skip
         self.cancelled = Cancelled(
-            store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end
-        )
+            store, self.measures, self._confirmations, self._remove_waiting, self._forget, self.ids.end,
+            self._deliveries.is_unsent,
+        )  # fmt: skip
+        self._deliveries.cancelled = self.cancelled
         self.awaited = AwaitedWorkers(
             store, clients, self._queues, self._room, self._deliveries.deliver,
             lambda messages, now: self._redelivery.requeue(messages, now, None), self._may_come_again,

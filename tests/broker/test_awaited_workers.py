@@ -161,6 +161,29 @@ class RestartTests(WorkersCase):
         self.enter("other")
         self.assertEqual(self.got("other"), [])
 
+    def test_cancelled_before_the_delivery(self) -> None:
+        """A request that is cancelled while the store writes it, or its note, is not delivered."""
+        self.enter("w")
+        self.take("w")
+        self.do("s", once())
+        self.cancel("t-a")
+        self.assertEqual((self.take("w"), self.confirmed("s")[-1:]), ([], [(b"t-a", 410)]))
+        self.do("s", once(b"b"))
+        self.assertEqual(self.got("w"), [b"b"])
+
+    def test_cancelled_before_it_is_delivered_again(self) -> None:
+        """One that a restarted broker has, and is about to deliver, neither."""
+        self.do("s", request(tracker=b"t"))
+        self.kind.settle()
+        self.restart()
+        self.tick(0.0)
+        self.enter("w")
+        self.cancel("t")
+        self.assertEqual(self.got("w"), [])
+        self.enter("s", CAN, 100, offers=False)
+        self.do("s", request(b"b"))
+        self.assertEqual(self.got("w"), [b"b"])
+
     def test_killed_again(self) -> None:
         """The worker is still known when the broker is killed once more while it waits."""
         self.run_and_kill(once())
