@@ -10,10 +10,13 @@ from alaska.admin.http.routes import Route
 from alaska.admin.http.web import KINDS, POLICY, WebPages
 from tests import PROJECT
 from tests.admin.http_case import HTTPCase
+from tests.web.browser_case import AXE
 
 WEB = PROJECT / "alaska" / "web"
 VENDOR = WEB / "vendor"
 MOST_LINES = 400
+ROW = r"^\| `([^`]+)` \| [^|]+ \| [0-9.]+ \| [^|]+ \| `([0-9a-f]{64})` \|$"
+"""A row of the table of files: the name and the hash."""
 
 
 class FileTests(HTTPCase):
@@ -29,11 +32,14 @@ class FileTests(HTTPCase):
 
     def test_unmodified(self) -> None:
         """Each file of another project has the hash that is written down, and there are no others."""
-        rows = re.findall(r"^\| `([^`]+)` \| [^|]+ \| [0-9.]+ \| [^|]+ \| `([0-9a-f]{64})` \|$",
-                          (VENDOR / "VENDOR.md").read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
-        found = {each.relative_to(VENDOR).as_posix(): hashlib.sha256(each.read_bytes()).hexdigest()
-                 for each in VENDOR.rglob("*") if each.is_file() and each.name != "VENDOR.md"}  # fmt: skip
-        self.assertEqual(dict(rows), found)
+        for folder in (VENDOR, AXE.parent):
+            listed = re.findall(ROW, (folder / "VENDOR.md").read_text(encoding="utf-8"), re.MULTILINE)
+            files = [each for each in folder.rglob("*") if each.is_file() and each.name != "VENDOR.md"]
+            found = {
+                each.relative_to(folder).as_posix(): hashlib.sha256(each.read_bytes()).hexdigest() for each in files
+            }
+            self.assertEqual(dict(listed), found)
+            self.assertTrue(found)
 
     def test_small(self) -> None:
         """No file of ours has more than 400 lines."""

@@ -1,0 +1,252 @@
+"""What people do with the page in a browser: look, log in, find, mend, resend, pause, cancel; and with the keyboard."""
+
+from __future__ import annotations
+
+import json
+
+from tests.web.browser_case import BrowserCase
+from tests.web.site import Prefix, Site
+
+
+class JourneyTests(BrowserCase):
+    """Whole journeys, each with messages of its own."""
+
+    expected = ("api/v1/session", "api/v1/services/default")  # a wrong token, and a request that fails
+
+    def test_keyboard(self) -> None:
+        """A service is paused and resumed with the keyboard alone, from the top of the page on."""
+        self.open(user="dan")
+        self.js("document.activeElement.blur()")
+        self.press("TAB")
+        self.assertEqual(self.js("document.activeElement.innerText"), "Skip to content")
+        self.press("ENTER")
+        self.assertEqual(self.js("document.activeElement.id"), "main")
+        self.tab_to("Services", "href")
+        self.press("ENTER")
+        self.until("document.activeElement.tagName === 'H1' && document.activeElement.innerText === 'Services'")
+        self.tab_to("Pause")
+        self.press("ENTER")
+        self.until("document.querySelector('dialog')?.open")
+        self.assertEqual(self.js("document.activeElement.innerText"), "Cancel")
+        self.press("ESCAPE")
+        self.until("!document.querySelector('dialog')")
+        self.assertEqual(self.js("document.activeElement.innerText"), "Pause")
+        self.press("ENTER", "TAB", "ENTER")
+        self.shows("is paused", ".notices")
+        self.shows("paused", "main table")
+        self.tab_to("Resume")
+        self.press("ENTER")
+        self.shows("is resumed", ".notices")
+        self.until("!document.querySelector('main table').innerText.includes('paused')")
+
+    def tab_to(self, text: str, attribute: str = "") -> None:
+        """Press Tab, from the beginning if need be, until something with a text has the focus."""
+        for _ in range(120):
+            if self.js("(document.activeElement.innerText ?? '').trim().split('\\n')[0] === arguments[0]", text):
+                return
+            self.press("TAB")
+        self.fail(f"nothing with {text!r} gets the focus {attribute}")
+
+    def test_login(self) -> None:
+        """Without a token the page only shows; with a wrong one it says so; after the login it operates."""
+        self.open("services")
+        self.shows("Read-only")
+        self.assertNotIn("Pause", self.text("main"))
+        self.click("Log in", ".state")
+        self.until("document.activeElement.name === 'token'")
+        self.press("wrong", "ENTER")
+        self.shows("not known", "dialog")
+        self.js("document.activeElement.select()")
+        self.press("T-dan", "ENTER")
+        self.shows("dan · operate", ".state")
+        self.shows("Pause", "main")
+        self.click("Log out", ".state")
+        self.shows("Read-only")
+        self.until("!document.querySelector('main').innerText.includes('Pause')")
+
+    def test_mended(self) -> None:
+        """A failed request is found by its reason, looked at, changed and sent again; then it is gone."""
+        self.site.request("fail", b'{"mended": false, "n": 9007199254740993}', wait=5)
+        self.open("letters?reason=nil", user="dan")
+        self.shows("reason: nil", ".head")
+        newest = self.site.ask("GET", "/api/v1/letters?limit=1&sort=newest&subject=fail")["items"][0]["position"]
+        self.js("document.querySelector('main tbody a').click()")
+        self.shows("attempt to index a nil value", ".why")
+        self.shows('"n": 9007199254740993', ".content")
+        self.click("Hex")
+        self.shows("7b 22 6d 65", ".content pre")
+        self.click("Change and resend")
+        self.until("document.querySelector('main input[name=subject]')")
+        self.js("document.querySelector('main input[name=subject]').value = 'hello'")
+        self.click("Resend it changed")
+        self.shows("sent again, changed", ".notices")
+        self.until("location.hash === '#/letters'")
+        left = self.site.ask("GET", "/api/v1/letters?limit=1000&subject=fail")["items"]
+        self.assertNotIn(newest, [each["position"] for each in left])
+
+    def test_all_that_match(self) -> None:
+        """What matches a filter is dropped as one, after its number was typed; nothing else is."""
+        for number in range(4):
+            self.site.request(f"gone{number % 2}", wait=5)
+        self.open("letters?subject=gone1", user="dan")
+        self.click("Drop matching 2")
+        self.until("document.querySelector('dialog input')")
+        self.assertTrue(self.js("document.querySelector('dialog .danger').disabled"))
+        self.press("3")
+        self.assertTrue(self.js("document.querySelector('dialog .danger').disabled"))
+        self.press("BACKSPACE", "2", "ENTER")
+        self.shows("2 dead letters dropped", ".notices")
+        self.shows("No dead letter matches", "main")
+        self.assertEqual(self.site.ask("GET", "/api/v1/letters?subject=gone0")["total"], 2)
+        self.click("Show all")
+        self.shows("gone0", "main")
+
+    def test_sent(self) -> None:
+        """A test request shows its answer, and one that fails shows why."""
+        self.open("send?service=default&subject=hello", user="ann")
+        self.js("document.querySelector('textarea').value = '{\"big\": 18446744073709551615}'")
+        self.click("Send", "main")
+        self.shows('Hello, {"big": 18446744073709551615}', ".content")
+        self.js("document.querySelector('input[name=subject]').value = 'nothing here'")
+        self.click("Send", "main")
+        self.shows("No script serves the subject", "main .fault")
+
+    def test_found(self) -> None:
+        """A waiting request is found by its tracker, shown with its content, and cancelled."""
+        self.site.ask("POST", "/api/v1/services/render/later", b"keep me", Alaska_Tracker="T/1")
+        self.open(user="dan")
+        self.js("document.querySelector('.top input[name=text]').focus()")
+        self.press("T/1", "ENTER")
+        self.shows("1 message found", "main")
+        self.shows("It arrived from", "main")
+        self.click("Look at it")
+        self.shows("keep me", "dialog")
+        self.press("ESCAPE")
+        self.go("services/render")
+        self.shows("later", "main table")
+        rows = "[...document.querySelectorAll('main tbody tr')]"
+        self.js(f"{rows}.find((row) => row.innerText.includes('later')).querySelector('.danger').click()")
+        self.click("Cancel the message", "dialog")
+        self.shows("cancelled", ".notices")
+        self.until("!document.querySelector('main table').innerText.includes('later')")
+
+    def test_stream(self) -> None:
+        """A look into a stream shows its records as they come."""
+        self.open("streams/news")
+        self.click("Read", "main")
+        self.shows("0 read", "main")
+        self.until("true")
+        for number in range(20):
+            self.site.ask("POST", "/api/v1/streams/news?subject=sport", b"goal %d" % number)
+        self.shows("goal 19", ".records")
+        self.click("Stop", "main")
+
+    def test_addresses(self) -> None:
+        """Filter, order and page are in the address: what is typed gets there, and what is there is shown."""
+        self.open("mailboxes?sort=waiting", user="dan")
+        self.assertEqual(self.js("document.querySelector('th[aria-sort=descending]').innerText.trim()[0]"), "W")
+        self.js("document.querySelector('main input[type=search]').focus()")
+        self.press("repo")
+        self.until("location.hash.includes('match=repo')")
+        self.shows("reports", "main table")
+        self.press("x")
+        self.shows("Nothing matches “repox”", "main")
+        self.assertEqual(self.js("document.activeElement.value"), "repox")
+
+    def test_frozen(self) -> None:
+        """What is frozen does not change until it goes on."""
+        self.open("mailboxes")
+        self.until("document.querySelector('.status').innerText === 'Live'")
+        self.click("Freeze")
+        self.shows("Frozen")
+        before = self.text("main")
+        self.site.ask("POST", "/api/v1/mailboxes/frozen?subject=x", b"x")
+        self.until("new Promise((done) => setTimeout(() => done(true), 2500))")
+        self.assertEqual(self.text("main"), before)
+        self.click("Go on")
+        self.shows("frozen", "main table")
+
+
+class LiveTests(BrowserCase):
+    """How the page gets what is new."""
+
+    def test_one_stream(self) -> None:
+        """Of the tabs of a browser one has the connection, and the next one has it when that is closed."""
+        self.open()
+        first = self.browser.current_window_handle
+        self.until("document.querySelector('.status').innerText === 'Live'")
+        self.browser.switch_to.new_window("tab")
+        self.addCleanup(self.browser.switch_to.window, first)
+        self.addCleanup(self.browser.close)
+        self.browser.get(self.site.url)
+        self.until("document.querySelector('.status')?.innerText === 'Live'")
+        locks = "navigator.locks.query().then((all) => [all.held.length, all.pending.length])"
+        # The first tab is hidden now, so it has given its turn up.
+        self.until(f"{locks}.then((found) => found[0] === 1 && found[1] === 0)")
+
+    def test_polling(self) -> None:
+        """Without Web Locks, as on plain HTTP from another machine, it asks instead."""
+        script = self.browser.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument",
+            {"source": "Object.defineProperty(Navigator.prototype, 'locks', {get: () => undefined})"},
+        )
+        self.addCleanup(self.browser.execute_cdp_cmd, "Page.removeScriptToEvaluateOnNewDocument", script)
+        self.open("mailboxes")
+        self.shows("Polling", ".status")
+        self.site.ask("POST", "/api/v1/mailboxes/polled?subject=x", b"x")
+        self.shows("polled", "main table")
+
+    def test_prefix(self) -> None:
+        """Behind a proxy, below a prefix, it works as well, live."""
+        proxy = Prefix(self.site)
+        self.addCleanup(proxy.close)
+        self.open("services", url=proxy.url)
+        self.shows("default", "main table")
+        self.until("document.querySelector('.status').innerText === 'Live'")
+        self.go("overview")
+        self.until("document.querySelector('alaska-chart canvas')")
+        names = self.js("performance.getEntriesByType('resource').map((each) => new URL(each.name).pathname)")
+        self.assertEqual([each for each in names if not each.startswith(Prefix.PATH)], [])
+
+    def test_numbers(self) -> None:
+        """Whole numbers that a double cannot hold are kept with all digits, within and outside of texts."""
+        self.open()
+        text = r'{"a": 9007199254740993, "b": -9223372036854775808, "c": 1.5, "d": "x \" 9007199254740993", "e": [1e3]}'
+        found = self.imported("JSON.stringify(m.parse(arguments[0]))", "json.js", text)
+        self.assertEqual(json.loads(found), {"a": "9007199254740993", "b": "-9223372036854775808", "c": 1.5,
+                                             "d": 'x " 9007199254740993', "e": [1000]})  # fmt: skip
+        self.assertEqual(self.imported("m.count('9007199254740993')", "format.js"), "9,007,199,254,740,993")
+
+
+class ClosedTests(BrowserCase):
+    """An endpoint where nobody sees anything without a login, of a program that has done nothing yet."""
+
+    expected = ("api/v1/",)
+
+    def make_site(self) -> Site:
+        """Return the program."""
+        site = Site(anonymous=False, scripts={})
+        self.addCleanup(site.close)
+        return site
+
+    def test_login_page(self) -> None:
+        """The page is a form; after it, every view says what is missing, and most say what to type."""
+        self.open()
+        self.shows("Log in", "h1")
+        self.js("document.querySelector('input[name=token]').focus()")
+        self.press("T-ann", "ENTER")
+        self.shows("Overview", "main h1")
+        self.until("document.querySelector('.status').innerText === 'Live'")
+        for view, words in (
+            ("letters", "No dead letters."),
+            ("mailboxes", "No mail waits."),
+            ("streams", "No stream yet."),
+            ("scripts", "No script has run yet."),
+            ("scheduled", "No schedule."),
+            ("running", "Nothing runs."),
+            ("streams/none", "Nobody reads it."),
+            ("services/none", "Nothing waits for this service"),
+        ):
+            self.go(view)
+            self.shows(words, "main")
+            self.assertLessEqual(self.js("document.documentElement.scrollWidth"), 1280)
