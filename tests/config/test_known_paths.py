@@ -29,11 +29,11 @@ class WarningTests(SynchronousTestCase):
 
     def test_given_again(self) -> None:
         """A name that is given again gives a warning, unless it may be repeated."""
-        text = "mlm_server\n    bind\n    bind\n    echo = 1\n    echo = 2\n    mailbox\n    mailbox\nmlm_server\n"
+        text = "mlm_server\n    bind\n    bind\n    echo = 1\n    echo = 2\n    store\n    store\nmlm_server\n"
         self.assertEqual(
             BrokerSettings.file_warnings(loads(text, "a.cfg")),
             [
-                "a.cfg:7: mlm_server/mailbox is given again and has no effect: line 6 counts",
+                "a.cfg:7: mlm_server/store is given again and has no effect: line 6 counts",
                 "a.cfg:8: mlm_server is given again and has no effect: line 1 counts",
             ],
         )
