@@ -17,6 +17,15 @@ SECTIONS = {
         "tail": Entry(f"{_HERE}.tail:tail", "Print the records of a stream, or go on where it was left."),
     },
     "Look at a broker": {
+        "status": Entry(f"{_HERE}.status:status", "Show a broker in one look."),
+        "services": Entry(f"{_HERE}.lists:services", "Show the services, and what waits for them."),
+        "queues": Entry(f"{_HERE}.lists:queues", "Show all services and mailboxes."),
+        "mailboxes": Entry(f"{_HERE}.lists:mailboxes", "Show the mailboxes in which mail waits."),
+        "streams": Entry(f"{_HERE}.lists:streams", "Show the streams."),
+        "clients": Entry(f"{_HERE}.lists:clients", "Show the clients that are connected."),
+        "workers": Entry(f"{_HERE}.lists:workers", "Show the workers."),
+        "scripts": Entry(f"{_HERE}.lists:scripts", "Show the scripts: calls, errors, times."),
+        "running": Entry(f"{_HERE}.status:running", "Show the requests that run now."),
         "messages": Entry(f"{_HERE}.messages:show", "List messages that wait, are delayed, or run."),
         "bindings": Entry(f"{_HERE}.bindings:bindings", "Show the streams that are bound to services."),
         "readers": Entry(f"{_HERE}.bindings:readers", "Show who reads streams, and durable readers."),
@@ -37,7 +46,7 @@ SECTIONS = {
     },
     "Write scripts": {
         "run": Entry(f"{_HERE}.run:run", "Run a script without a broker."),
-        "check": Entry(f"{_HERE}.check:check_scripts", "Find mistakes in scripts without running them."),
+        "check": Entry(f"{_HERE}.check:check_all", "Find mistakes in scripts; without a path, check a broker."),
     },
     "Set up": {
         "context": Entry(f"{_HERE}.context:context", "Keep endpoints and credentials by name."),

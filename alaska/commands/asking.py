@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -30,25 +30,42 @@ exit status:
   77  the broker does not accept the user, or does not allow it"""
 _INTERRUPTED = 130
 
-Talk = Callable[[AdminClient], Awaitable[str]]
+
+class Answer(NamedTuple):
+    """What a command prints, and its exit status."""
+
+    text: str
+    status: int = 0
+
+
+Talk = Callable[[AdminClient], Awaitable["str | Answer"]]
 """Asks a broker, and returns what is to be printed."""
+Explain = Callable[[errors.AlaskaError], Answer]
 Run = Callable[[Connection, Talk], None]
 """As :func:`run`; tests have another one, which they pass as the object of the command's context."""
 
 
-def run(connection: Connection, talk: Talk) -> None:
-    """Connect to a broker, talk to it, print the result, and exit with a status."""
+def run(connection: Connection, talk: Talk, explain: Explain | None = None) -> None:
+    """Connect to a broker, talk to it, print the result, and exit with a status.
+
+    With ``explain``, that is the result if the broker cannot be reached or refuses, which is an error otherwise.
+    """
     instead: Run | None = click.get_current_context().obj
-    (instead or _run)(connection, talk)
+    if instead is not None:
+        instead(connection, talk)
+    else:
+        _run(connection, talk, explain)
 
 
-def _run(connection: Connection, talk: Talk) -> NoReturn:
+def _run(connection: Connection, talk: Talk, explain: Explain | None) -> NoReturn:
     statuses: list[int] = []
 
     def begin(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
         broker = AdminClient(reactor, connection.endpoint, connection.credentials)
         talking = ensureDeferred(conversation(broker, talk))
+        if explain is not None:
+            talking.addErrback(lambda failure: explain(_error_of(failure)))
         return talking.addCallbacks(_print, _print_error).addCallback(statuses.append)
 
     try:
@@ -61,7 +78,7 @@ def _run(connection: Connection, talk: Talk) -> NoReturn:
     os._exit(_INTERRUPTED)
 
 
-async def conversation(broker: AdminClient, talk: Talk) -> str:
+async def conversation(broker: AdminClient, talk: Talk) -> str | Answer:
     """Connect, talk, disconnect, and return the result.
 
     :raises AlaskaError: the broker cannot be reached, or refuses.
@@ -73,16 +90,23 @@ async def conversation(broker: AdminClient, talk: Talk) -> str:
         await broker.close()
 
 
-def _print(text: str) -> int:
+def _print(result: str | Answer) -> int:
+    text, status = (result, 0) if isinstance(result, str) else result
     if text:
         streams.write_line(text)
-    return 0
+    return status
 
 
 def _print_error(failure: Failure) -> int:
+    error = _error_of(failure)
+    streams.write_line(f"alas: {error}", sys.stderr)
+    return exit_status(error)
+
+
+def _error_of(failure: Failure) -> errors.AlaskaError:
     failure.trap(errors.AlaskaError)
-    streams.write_line(f"alas: {failure.getErrorMessage()}", sys.stderr)
-    return exit_status(failure.value)
+    assert isinstance(failure.value, errors.AlaskaError)
+    return failure.value
 
 
 def exit_status(error: BaseException | None) -> int:

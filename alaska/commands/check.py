@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
-from alaska.commands import settings, streams
+from alaska.commands import monitoring, settings, shown, streams
 from alaska.commands.command import Command
+from alaska.commands.connection import Connection, broker_options
 from alaska.commands.lua_names import NotLua, globals_of
 from alaska.commands.trial import Bench
+from alaska.commands.values import NAME, Parsed, whole_number
 from alaska.config import WorkerSettings
 from alaska.lua.header import read_header
 from alaska.lua.request import Request
@@ -21,21 +24,51 @@ from alaska.lua.request import Request
 _SCRIPT = "check.lua"
 
 
-@click.command(
-    "check",
-    cls=Command,
-    epilog="exit status: 0 if there are no errors, 1 if there are, 2 for a wrong command line\n\n"
-    "example: alas check services/",
-)
-@click.argument("paths", type=Path, nargs=-1, required=True, metavar="PATH...")
-@settings.config_option
-def check_scripts(paths: tuple[Path, ...], config: Path | None) -> None:
-    """Compile scripts and modules without running them, and list all errors.
+_EPILOG = """\
+exit status:
+  with a PATH: 0 if there are no errors, 1 if there are, 2 for a wrong command line
+  without:     0 OK, 1 WARNING, 2 CRITICAL (or a wrong command line), 3 UNKNOWN
 
-    A PATH is a .lua file, or a directory of them. Errors are files that do not compile or cannot be read, and uses of
-    globals that are neither provided by the worker nor set in the same file. What cannot be read in a header
-    ("-- alaska: retries=5") is a warning.
+examples: alas check services/
+          alas check --waiting 1000:10000 --letters 1 --workers 1
+          alas check --service render --age 60:600"""
+_BOUNDS = Parsed("W:C", monitoring.bounds)
+
+
+@click.command("check", cls=Command, epilog=_EPILOG)
+@click.argument("paths", type=Path, nargs=-1, metavar="[PATH]...")
+@settings.config_option
+@click.option("--service", type=NAME, metavar="NAME", help="Check this service of the broker only.")
+@click.option("--waiting", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="How many messages may wait.")
+@click.option("--age", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="With --service: how long, in s.")
+@click.option("--letters", type=_BOUNDS, default=monitoring.NO_BOUNDS, help="How many dead letters there may be.")
+@click.option("--workers", type=whole_number(0, 10**6), default=0, metavar="N", help="The least number of workers (0).")
+@shown.json_option
+@broker_options
+def check_all(
+    connection: Connection,
+    paths: tuple[Path, ...],
+    config: Path | None,
+    as_json: bool,
+    **wanted: Any,  # noqa: ANN401
+) -> None:
+    """Find mistakes in scripts; without a PATH, check a broker for a monitoring system.
+
+    A PATH is a .lua file, or a directory of them. Scripts are compiled without running them. Errors are files that do
+    not compile or cannot be read, and uses of globals that are neither provided by the worker nor set in the same file.
+    What cannot be read in a header ("-- alaska: retries=5") is a warning.
+
+    Without a PATH, the broker is asked for its state, which is printed as plugins of Nagios do. A bound is
+    WARNING:CRITICAL, the values from which on the state is worse.
     """
+    if not paths:
+        monitoring.check_broker(connection, monitoring.Wanted(**wanted), as_json)
+        return
+    _check_scripts(paths, config)
+
+
+def _check_scripts(paths: tuple[Path, ...], config: Path | None) -> None:
+    """Print what is wrong in scripts; the exit status is 1 if anything is."""
     is_good = True
     with TemporaryDirectory() as folder:
         compiler = Compiler(settings.load(config), Path(folder))

@@ -71,14 +71,21 @@ def name(text: str) -> str:
     return printable(text) or "-"
 
 
-def duration(seconds: float | None) -> str:
+def duration(value: float | None) -> str:
     """Return a duration in its largest unit, such as ``3m``; unknown is a dash."""
-    if seconds is None:
+    if value is None:
         return "-"
     for unit, size in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds / size)}{unit}"
-    return f"{max(0, int(seconds))}s"
+        if value >= size:
+            return f"{int(value / size)}{unit}"
+    return f"{max(0, int(value))}s"
+
+
+def seconds(value: float | None) -> str:
+    """Return a short time, such as ``1.5 ms``; unknown is a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.1f} ms"
 
 
 def octets(size: int | None) -> str:
@@ -91,12 +98,12 @@ def octets(size: int | None) -> str:
     return f"{size} B"
 
 
-def time(seconds: float | None) -> str:
+def time(value: float | None) -> str:
     """Return a time of a snapshot in UTC, such as ``2026-12-01T08:00:00Z``; unknown is a dash."""
-    if seconds is None:
+    if value is None:
         return "-"
     try:
-        found = datetime.fromtimestamp(seconds, timezone.utc)
+        found = datetime.fromtimestamp(value, timezone.utc)
     except (ValueError, OverflowError, OSError):  # anybody may send a message with a delay of 200 000 years
         return "after the year 9999"
     return found.isoformat(timespec="seconds").replace("+00:00", "Z")

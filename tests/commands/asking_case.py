@@ -11,7 +11,7 @@ from alaska.broker.limits import Limits
 from alaska.broker.queues import Queues
 from alaska.broker.service import BrokerService
 from alaska.commands.admin_client import AdminClient
-from alaska.commands.asking import Talk, conversation, exit_status
+from alaska.commands.asking import Answer, Talk, conversation, exit_status
 from alaska.commands.command import said
 from alaska.commands.connection import Connection
 from alaska.commands.credentials import Credentials
@@ -25,6 +25,8 @@ class AskingCase(NetworkCase):
     """A broker, and commands that ask it."""
 
     wall = 1_800_000_000.0
+    status = 0
+    """The exit status of the last command."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -55,7 +57,7 @@ class AskingCase(NetworkCase):
 
         :raises AlaskaError: the broker cannot do it.
         """
-        answers: list[str | Failure] = []
+        answers: list[str | Answer | Failure] = []
 
         def run(_connection: Connection, talk: Talk) -> None:
             broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
@@ -66,7 +68,8 @@ class AskingCase(NetworkCase):
         (answer,) = answers
         if isinstance(answer, Failure):
             answer.raiseException()
-        return str(answer)
+        self.status = answer.status if isinstance(answer, Answer) else 0
+        return answer.text if isinstance(answer, Answer) else str(answer)
 
     def fails(self, command: click.Command, *arguments: str) -> str:
         """Run a command that the broker cannot carry out; return why, with the exit status in front."""

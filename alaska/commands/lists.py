@@ -1,0 +1,167 @@
+"""``alas services``, ``queues``, ``mailboxes``, ``streams``, ``clients``, ``workers``, ``scripts``: what a broker has.
+
+Each is a row of a table here: what the broker is asked, and how an item is shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from alaska.admin import requests, snapshots
+from alaska.commands import asking, shown
+from alaska.commands.admin_client import AdminClient
+from alaska.commands.command import Command
+from alaska.commands.connection import Connection, broker_options
+from alaska.commands.values import whole_number
+
+MOST_SHOWN = 1_000_000
+
+
+class List(NamedTuple):
+    """A list that a broker has: its name, the types of query and items, its columns, and an item as a row at a time."""
+
+    name: str
+    query: type[requests.Query]
+    item: type[Any]
+    columns: Sequence[str]
+    row: Callable[[Any, float], Sequence[str]]
+    empty: str
+    doc: str
+
+
+def _age(since: float | None, now: float) -> str:
+    return "-" if since is None else shown.duration(now - since)
+
+
+def _queue(each: snapshots.Queue, now: float) -> Sequence[str]:
+    state = "paused" if each.paused else f"{each.held} held" if each.held else "-"
+    return (
+        *(each.kind, shown.name(each.name), str(each.waiting), _age(each.oldest, now), str(each.in_flight)),
+        *(str(each.consumers), shown.octets(each.octets), *_recent(each.recent), state),
+    )
+
+
+def _recent(recent: snapshots.Recent | None) -> Sequence[str]:
+    """Return the rate, the share of errors, and run times of the last minutes."""
+    if recent is None or not recent.succeeded + recent.failed:
+        return ("-", "-", "-", "-")
+    share = recent.failed / (recent.succeeded + recent.failed)
+    return (f"{recent.rate:.1f}/s", f"{share:.1%}", shown.seconds(recent.p50), shown.seconds(recent.p99))
+
+
+def _service(each: snapshots.Queue, now: float) -> Sequence[str]:
+    return _queue(each, now)[1:]
+
+
+def _mailbox(each: snapshots.Queue, now: float) -> Sequence[str]:
+    reader = "yes" if each.consumers else "no"
+    return (
+        *(shown.name(each.name), str(each.waiting), _age(each.oldest, now), str(each.in_flight)),
+        *(shown.octets(each.octets), reader),
+    )
+
+
+def _stream(each: snapshots.Stream, _now: float) -> Sequence[str]:
+    records = max(0, each.last - each.first + 1)
+    return (
+        *(shown.name(each.name), str(records), str(each.first), str(each.last), shown.octets(each.octets)),
+        *(str(each.readers), str(each.lag)),
+    )
+
+
+def _client(each: snapshots.Client, now: float) -> Sequence[str]:
+    credit = "plain" if each.credit is None else str(each.credit)
+    return (
+        *(str(each.number), shown.name(each.address), shown.name(each.user or ""), _age(each.opened, now)),
+        *(_age(each.last_heard, now), credit, str(each.unconfirmed), shown.name(" ".join(each.offers))),
+    )
+
+
+def _worker(each: snapshots.Worker, now: float) -> Sequence[str]:
+    worker = each.overview
+    busy = f"{worker.slots.running}/{worker.slots.size}"
+    state = "draining" if worker.draining else f"{worker.slots.stuck} stuck" if worker.slots.stuck else "-"
+    return (
+        *(shown.name(worker.address), shown.name(worker.service), shown.name(worker.host), str(worker.pid)),
+        *(worker.version, _age(worker.started, now), busy, str(worker.executed), str(worker.failed), state),
+    )
+
+
+def _script(each: snapshots.Script, now: float) -> Sequence[str]:
+    mean = shown.seconds(each.seconds / each.calls if each.calls else None)
+    error = "-" if not each.last_error else f"{_age(each.last_error_time, now)} ago: {shown.name(each.last_error)}"
+    return (
+        *(shown.name(each.name), str(each.calls), str(sum(each.errors.values())), mean),
+        *(shown.octets(each.memory), str(each.workers), error.partition("\n")[0]),
+    )
+
+
+_QUEUE = (">WAITING", ">OLDEST", ">IN FLIGHT", ">CONSUMERS", ">SIZE", ">RATE", ">FAILED", ">P50", ">P99", "STATE")
+LISTS = (
+    List(
+        "services", requests.QueueQuery, snapshots.Queue, ("SERVICE", *_QUEUE), _service, "there are no services",
+        "Show the services: what waits, and how fast requests ended in the last minutes.",
+    ),
+    List(
+        "queues", requests.QueueQuery, snapshots.Queue, ("KIND", "NAME", *_QUEUE), _queue, "there are no queues",
+        "Show all services and mailboxes.",
+    ),
+    List(
+        "mailboxes", requests.QueueQuery, snapshots.Queue,
+        ("MAILBOX", ">WAITING", ">OLDEST", ">IN FLIGHT", ">SIZE", "OWNER CONNECTED"), _mailbox, "no mail waits",
+        "Show the mailboxes in which mail waits.",
+    ),
+    List(
+        "streams", requests.StreamQuery, snapshots.Stream,
+        ("STREAM", ">RECORDS", ">FIRST", ">LAST", ">SIZE", ">READERS", ">LAG"), _stream, "there are no streams",
+        "Show the streams that have readers or stored records.",
+    ),
+    List(
+        "clients", requests.Query, snapshots.Client,
+        (">NUMBER", "ADDRESS", "USER", ">CONNECTED", ">HEARD", ">CREDIT", ">UNCONFIRMED", "OFFERS"), _client,
+        "no client is connected", "Show the clients that are connected.",
+    ),
+    List(
+        "workers", requests.Query, snapshots.Worker,
+        ("ADDRESS", "SERVICE", "HOST", ">PID", "VERSION", ">UP", ">BUSY", ">EXECUTED", ">FAILED", "STATE"), _worker,
+        "no worker reports to this broker", "Show the workers that report to the broker.",
+    ),
+    List(
+        "scripts", requests.ScriptQuery, snapshots.Script,
+        ("SCRIPT", ">CALLS", ">ERRORS", ">MEAN TIME", ">MEMORY", ">WORKERS", "LAST ERROR"), _script,
+        "no script has run", "Show the scripts of the workers: calls, errors, times.",
+    ),
+)  # fmt: skip
+
+
+def _command(each: List) -> click.Command:
+    """Return the command that shows a list."""
+
+    @click.command(
+        each.name,
+        cls=Command,
+        help=f"{each.doc} With a TEXT, those whose name contains it; with ^TEXT, begins with it.",
+        epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas {each.name} --json",
+    )
+    @click.argument("match", metavar="[TEXT]", default="")
+    @click.option("-n", "--limit", type=whole_number(1, MOST_SHOWN), default=1000, metavar="N", help="At most (1000).")
+    @shown.json_option
+    @broker_options
+    def show(connection: Connection, match: str, limit: int, as_json: bool) -> None:
+        async def talk(broker: AdminClient) -> str:
+            found = await broker.ask_all(each.name, each.query(match=match), each.item, limit)
+            if as_json:
+                return shown.lines(found)
+            now = time.time()
+            return shown.table(each.columns, [each.row(item, now) for item in found], each.empty)
+
+        asking.run(connection, talk)
+
+    return show
+
+
+services, queues, mailboxes, streams, clients, workers, scripts = map(_command, LISTS)
