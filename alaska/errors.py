@@ -86,6 +86,12 @@ class ConnectTimeout(ClientError):
     status = TIMEOUT_EXPIRED
 
 
+class NoAnswer(ClientError, TimeoutError):
+    """A request was not answered in time; it may be answered later, or never."""
+
+    status = TIMEOUT_EXPIRED
+
+
 class Refused(ClientError):
     """The broker refused the connection or the command; :attr:`status` says why."""
 
@@ -169,6 +175,39 @@ class ScriptRejected(ScriptError):
 
 class ScriptBroken(ScriptError):
     """A script does not compile."""
+
+
+class Verdict(AlaskaError):
+    """A function that serves requests in Python raises this to say what becomes of its request."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+
+
+class Retry(Verdict):
+    """The request is to be tried again, after ``delay`` seconds, or after the wait of its retry plan."""
+
+    status = FAILED
+
+    def __init__(self, reason: str = "", *, delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Snooze(Verdict):
+    """The request is put off by ``delay`` seconds; that does not count as an attempt."""
+
+    status = FAILED
+
+    def __init__(self, delay: float, reason: str = "") -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Reject(Verdict):
+    """The request is not to be tried again; its sender gets the reason."""
+
+    status = REJECTED
 
 
 class KeyValueError(AlaskaError):

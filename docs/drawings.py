@@ -25,6 +25,7 @@ PLANNED: dict[str, tuple[str, ...]] = {}
 """Planned folders, with the highest folders that they may import."""
 SAYS = {
     "admin": "snapshots, HTTP, metrics",
+    "aio": "for asyncio programs",
     "broker": "sessions, queues, streams",
     "client": "for any Twisted program",
     "commands": "alas send, run, check",
@@ -40,6 +41,7 @@ SAYS = {
     "schedules": "cron and time zones",
     "store": "memory, SQLite",
     "traces": "trace contexts, spans",
+    "sync": "for blocking programs",
     "system": "clocks, memory, descriptors",
     "web": "the page's files",
     "worker": "requests in, replies out",

@@ -334,7 +334,7 @@ class Client(Exchange):
         """
         check_function(progress, "progress")
         check_flag(needs_offer, "needs_offer")
-        command = self._ask_command(service, subject, content, timeout, headers, tracker, expiry, trace, terms)
+        command = self.ask_command(service, subject, content, timeout, headers, tracker, expiry, trace, terms)
         self._check_terms(terms)
         return self._asked(command, timeout, needs_offer, trace, progress)
 

@@ -9,13 +9,13 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from alaska import __version__, errors
 from alaska.authentication import CurveKeys
 from alaska.messaging.deadline import Deadline
 from alaska.messaging.delivery import MOST_POSITION, Text, check_text, to_number, to_octets, to_seconds, to_text
-from alaska.messaging.waiting import Clock, Log, Timer, Waiting
+from alaska.messaging.waiting import Clock, Link, Log, Network, Timer, Waiting
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
@@ -27,9 +27,6 @@ from alaska.mlm.states import LinkState, State
 from alaska.mlm.terms import has_terms
 from alaska.names import printable
 from alaska.system.events import should_log
-
-if TYPE_CHECKING:  # The interfaces are those of Twisted's networks, too.
-    from alaska.interfaces import ILink, INetwork
 
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
@@ -56,7 +53,7 @@ class Connection:
         endpoint: str,
         address: Text,
         credentials: tuple[str | None, str | None, CurveKeys | None],
-        network: INetwork | None,
+        network: Network | None,
         clock: Clock,
         most_messages: int,
         most_octets: int,
@@ -64,7 +61,7 @@ class Connection:
         takes_again: bool = False,
     ) -> None:
         check_text(endpoint, "endpoint")
-        _check_credentials(*credentials)
+        check_credentials(*credentials)
         opening = _opening(to_octets(address, "address"), to_octets(acts_for, "acts_for"), takes_again)
         _check_limits(most_messages=most_messages, most_octets=most_octets)
         self.endpoint = endpoint
@@ -72,8 +69,8 @@ class Connection:
         self._credentials = credentials
         self._clock = clock
         self._network = network
-        self._own_network: INetwork | None = None
-        self._link: ILink | None = None
+        self._own_network: Network | None = None
+        self._link: Link | None = None
         self._machine = ClientMachine(opening, self, most_messages, most_octets)
         self._outgoing = Outgoing()
         self._next_tick: Timer | None = None
@@ -132,7 +129,7 @@ class Connection:
         if self._was_started or self._machine.state is State.CLOSED:
             raise errors.NotConnected("a client connects only once")
 
-    def _make_network(self) -> INetwork:
+    def _make_network(self) -> Network:
         """Return a network of this client's own."""
         raise NotImplementedError
 
@@ -401,7 +398,11 @@ def _check_limits(**limits: int) -> None:
         to_number(most, MOST_POSITION, name)
 
 
-def _check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
+def check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
+    """Check the types of credentials, and that there is only one kind of them.
+
+    :raises TypeError, ValueError: they are not valid.
+    """
     for name, value in (("username", username), ("password", password)):
         if value is not None:
             check_text(value, name)

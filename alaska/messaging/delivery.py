@@ -6,9 +6,10 @@ surrogate escapes, which are sent back unchanged.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from alaska import errors
 from alaska.mlm import commands as mlm
@@ -254,6 +255,8 @@ class Delivery(NamedTuple):
     @property
     def arrived(self) -> float | None:
         """When the broker received the message, in seconds since 1970; None if the broker does not tell."""
+        if isinstance(self.command, mlm.StreamRecord):
+            return self.command.time / 1000
         since = to_unsigned(self.command.properties.get("since"))
         return None if since is None else since / 1000
 
@@ -266,6 +269,23 @@ class Delivery(NamedTuple):
     def content(self) -> tuple[bytes, ...]:
         """The frames, as the sender sent them."""
         return self.command.content
+
+    @property
+    def body(self) -> bytes:
+        """All frames of the content, joined."""
+        return b"".join(self.command.content)
+
+    @property
+    def text(self) -> str:
+        """All frames of the content as one text; octets that are not UTF-8 become surrogate escapes."""
+        return to_text(self.body)
+
+    def json(self) -> Any:  # noqa: ANN401  # it can be anything
+        """Return the content as JSON.
+
+        :raises ValueError: it is not valid JSON.
+        """
+        return json.loads(self.body)
 
 
 def check_delivery(delivery: object) -> None:

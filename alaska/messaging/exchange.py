@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -34,7 +34,7 @@ from alaska.messaging.reply_credit import ReplyCredit
 from alaska.messaging.sending import NO_TERMS, Sending, service_send
 from alaska.messaging.terms import SendTerms
 from alaska.messaging.trackers import Trackers, new_tracker
-from alaska.messaging.waiting import Clock, Waiting
+from alaska.messaging.waiting import Clock, Network, Waiting
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import check
 from alaska.mlm.confirmations import Again
@@ -44,9 +44,6 @@ from alaska.mlm.properties import to_number as to_unsigned
 from alaska.mlm.properties import to_octets as octets_of_value
 from alaska.mlm.replay import ReaderStart
 from alaska.traces.context import TraceContext, add_to
-
-if TYPE_CHECKING:
-    from alaska.interfaces import INetwork
 
 ADMIN_SERVICE = b"alaska.admin"
 FORCE = 2
@@ -65,7 +62,7 @@ class Exchange(Sending):
         endpoint: str,
         address: Text,
         credentials: tuple[str | None, str | None, CurveKeys | None],
-        network: INetwork | None,
+        network: Network | None,
         clock: Clock,
         most_messages: int,
         most_octets: int,
@@ -147,7 +144,7 @@ class Exchange(Sending):
     # Asking
 
     @staticmethod
-    def _ask_command(
+    def ask_command(
         service: Text,
         subject: Text,
         content: tuple[Text, ...],

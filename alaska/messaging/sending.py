@@ -181,8 +181,12 @@ class Sending(Connection):
         self._check_open()
         self._machine.send(command, stream)
 
-    def _new_tracker(self) -> str:
+    def _check_tracking(self) -> None:
+        """Check that this client gets confirmations."""
         self._check_open()
         if not self._machine.may_be_confirmed:
             raise errors.Refused("this client gets no confirmations", errors.NOT_IMPLEMENTED)
+
+    def _new_tracker(self) -> str:
+        self._check_tracking()
         return new_tracker()

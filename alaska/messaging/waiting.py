@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from alaska.authentication import CurveKeys
+from alaska.mlm.states import LinkState
+
 Value_contra = TypeVar("Value_contra", contravariant=True)
 
 
@@ -52,3 +55,37 @@ class Log(Protocol):
 
     def failure(self, format: str) -> None:  # noqa: A002
         """Log the exception that is being handled."""
+
+
+class Link(Protocol):
+    """A connection to the broker; see :class:`alaska.interfaces.ILink`."""
+
+    @property
+    def fault(self) -> str:
+        """Why the last attempt to connect failed, as far as it is known, as a sentence; or empty."""
+
+    @property
+    def is_logging_in(self) -> bool:
+        """Whether the broker is reached, and has not answered the user name and password yet."""
+
+    def start(self, received: Callable[[list[bytes]], None], changed: Callable[[LinkState], None]) -> None:
+        """Connect."""
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send a message."""
+
+    def send_from(self, take: Callable[[], list[list[bytes]]]) -> None:
+        """Send the messages that ``take`` returns later."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class Network(Protocol):
+    """Makes connections; see :class:`alaska.interfaces.INetwork`."""
+
+    def dealer(self, endpoint: str, username: str | None, password: str | None, curve: CurveKeys | None) -> Link:
+        """Return a connection to the broker at an endpoint, not yet connected."""
+
+    def close(self) -> None:
+        """Close all connections."""

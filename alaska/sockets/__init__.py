@@ -1,5 +1,5 @@
 """ZeroMQ without an event loop of its own: connections, security, addresses; and sockets in asyncio.
 
-It does not import Twisted or txZMQ; :mod:`alaska.links` puts it into the reactor. Begin with
-:mod:`alaska.sockets.dealer`.
+May import ``config`` and what is below. It does not import Twisted or txZMQ; :mod:`alaska.links` puts it into the
+reactor. Begin with :mod:`alaska.sockets.dealer`.
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,15 +19,16 @@ from tests import PROJECT
 PACKAGE = PROJECT / "alaska"
 LAYERS = (
     *("errors", "mlm", "names", "endpoints", "message", "service_limits", "access", "authentication"),
-    *("interfaces", "system", "traces", "schedules", "messaging", "config", "sockets", "links", "client"),
-    *("daemon", "store", "web", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
+    *("interfaces", "system", "traces", "schedules", "messaging", "config", "sockets", "aio", "sync"),
+    *("links", "client", "daemon", "store", "web", "admin", "broker", "lua", "pool", "worker", "commands", "testing"),
 )
 """The layers, starting with the lowest."""
 FORMER = ("clock", "delivery")
 """Former import paths, which lead to modules in the layers."""
-ONLY = {
+ONLY: dict[str, str | tuple[str, ...]] = {
     "lupa": "lua/lua_versions.py",
     "txzmq": "links/",
+    "zmq": ("sockets/", "links/"),
     "sqlite3": "store/",
     "prometheus_client": "admin/",
     "opentelemetry": "traces/",
@@ -98,6 +101,13 @@ class LayerTests(SynchronousTestCase):
             ]
             self.assertTrue(users)
             self.assertEqual([user for user in users if not user.startswith(place)], [])
+
+    def test_without_twisted(self) -> None:
+        """The clients for asyncio and blocking programs load neither Twisted nor txZMQ nor zope.interface."""
+        code = "import sys, alaska.aio, alaska.sync; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        loaded = subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True).split()
+        self.assertIn("zmq", loaded)
+        self.assertEqual({"twisted", "txzmq", "zope"} & set(loaded), set())
 
     def test_snapshots(self) -> None:
         """Metrics are made of snapshots: they do not reach into the rules of the broker, or the parts of the worker."""

@@ -1,0 +1,443 @@
+"""A client of the broker for programs that block."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from alaska import aio, errors
+from alaska.aio.client import CLOSE_SECONDS, CONNECT_SECONDS, INBOX
+from alaska.aio.tail import Since
+from alaska.aio.worker import AnyFunction
+from alaska.authentication import CurveKeys
+from alaska.endpoints import DEFAULT_ENDPOINT
+from alaska.messaging.delivery import (
+    Confirmation,
+    Delivery,
+    Headers,
+    Progress,
+    Text,
+    check_delivery,
+    check_function,
+    to_seconds,
+)
+from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS
+from alaska.messaging.waiting import Network
+from alaska.sync.background import Background
+from alaska.sync.iterators import Inbox, Tail
+from alaska.traces.context import TraceContext
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from alaska.messaging.terms import SendTerms
+
+Result = TypeVar("Result")
+SEND_SECONDS = 10.0
+
+
+class Client:
+    """A client of the broker for programs that block: scripts, web workers, notebooks.
+
+    ::
+
+        with Client("tcp://127.0.0.1:9999") as client:
+            answer = client.request("default", "hello", "world")
+
+    Its methods are those of :class:`alaska.aio.Client`, with the same arguments and errors, and can be called in any
+    thread. A thread of its own receives, sends heartbeats, and reconnects. ``send_timeout`` is the number of seconds
+    for which a method that sends waits for room in the send buffer; then it raises :exc:`BacklogFull`.
+
+    After a fork, the client of the parent cannot be used in the child, which is told so: each process connects its
+    own. A program that ends without closing its client waits at most a few seconds for the broker to get the messages.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = DEFAULT_ENDPOINT,
+        *,
+        address: Text | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        curve: CurveKeys | None = None,
+        timeout: float | None = CONNECT_SECONDS,
+        send_timeout: float | None = SEND_SECONDS,
+        inbox_size: int = INBOX,
+        most_messages: int = MOST_MESSAGES,
+        most_octets: int = MOST_OCTETS,
+        network: Network | None = None,
+    ) -> None:
+        if send_timeout is not None:
+            to_seconds(send_timeout, "send_timeout")
+        self._client = aio.Client(
+            endpoint,
+            address=address,
+            username=username,
+            password=password,
+            curve=curve,
+            timeout=timeout,
+            inbox_size=inbox_size,
+            most_messages=most_messages,
+            most_octets=most_octets,
+            network=network,
+        )
+        self._send_timeout = send_timeout
+        self._thread: Background | None = None
+
+    # Connecting
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint of the broker."""
+        return self._client.endpoint
+
+    @property
+    def address(self) -> str:
+        """The address, which is the name of the client's mailbox."""
+        return self._client.address
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has sent something within the last four heartbeats."""
+        return self._thread is not None and self._thread.is_running and self._client.is_connected
+
+    @property
+    def fault(self) -> str:
+        """Why there is no connection, as far as the broker or the handshake has said; otherwise empty."""
+        return self._client.fault
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """The protocol extensions that the broker has announced; none for the C broker."""
+        return self._client.capabilities
+
+    @property
+    def unproven(self) -> int:
+        """The number of messages that the broker may not have received; when the client is closed, they are lost."""
+        return self._client.unproven
+
+    def connect(self) -> None:
+        """Connect; see :meth:`alaska.aio.Client.connect`."""
+        thread = self._running()
+        try:
+            thread.call(self._client.connect())
+        except BaseException:
+            if not self._client.is_connected:
+                thread.stop()
+            raise
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Close the client once the broker has received all messages; see :meth:`alaska.aio.Client.close`."""
+        to_seconds(timeout)
+        self._close(lambda: self._client.close(timeout))
+
+    def _close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        thread = self._thread
+        if thread is None or not thread.is_running:
+            return
+        try:
+            thread.call(close())
+        finally:
+            thread.stop()
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close(lambda: self._client.__aexit__(kind, error, trace))
+
+    def _running(self) -> Background:
+        """Return the thread; start one, if there is none."""
+        if self._thread is not None and self._thread.is_forked:
+            self._thread.check()
+        if self._thread is None or not self._thread.is_running:
+            self._thread = Background(self._client.close)
+        return self._thread
+
+    def _connected(self) -> Background:
+        """Return the thread of a client that is connected, or was."""
+        if self._thread is None:
+            raise errors.NotConnected("the client is not connected")
+        self._thread.check()
+        return self._thread
+
+    def _call(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        try:
+            thread = self._connected()
+        except BaseException:
+            coroutine.close()
+            raise
+        return thread.call(coroutine)
+
+    # Sending
+
+    def publish(
+        self,
+        stream: Text,
+        subject: Text,
+        *content: Text,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+    ) -> None:
+        """Send a message to a stream; see :meth:`alaska.aio.Client.publish`."""
+        self._send(self._client.publish(stream, subject, *content, headers=headers, trace=trace))
+
+    def send_to(
+        self,
+        mailbox: Text,
+        subject: Text,
+        *content: Text,
+        tracker: Text = "",
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> None:
+        """Send mail; see :meth:`alaska.aio.Client.send_to`."""
+        self._send(
+            self._client.send_to(
+                mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+            )
+        )
+
+    mail = send_to
+
+    def send_for(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        tracker: Text = "",
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> None:
+        """Send a request of which nothing is awaited; see :meth:`alaska.aio.Client.send_for`."""
+        self._send(
+            self._client.send_for(
+                service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+            )
+        )
+
+    def _send(self, sending: Coroutine[Any, Any, None]) -> None:
+        try:
+            thread = self._connected()
+        except BaseException:
+            sending.close()
+            raise
+        try:
+            thread.call(sending, self._send_timeout)
+        except TimeoutError:
+            raise errors.BacklogFull(
+                f"there was no room in the send buffer for {self._send_timeout:g} s; nothing was sent"
+            ) from None
+
+    def track_to(
+        self,
+        mailbox: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Confirmation:
+        """Send mail, and return its final status; see :meth:`alaska.aio.Client.track_to`."""
+        return self._call(
+            self._client.track_to(mailbox, subject, *content, timeout=timeout, headers=headers, trace=trace, **terms)
+        )
+
+    def track_for(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Confirmation:
+        """Send a request, and return its final status; see :meth:`alaska.aio.Client.track_for`.
+
+        ``progress`` is called in this thread.
+        """
+        check_function(progress, "progress")
+        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        tracking = self._client.track_for(
+            service, subject, *content,
+            timeout=timeout, headers=headers, trace=trace, progress=progress and events.put, **terms,
+        )  # fmt: skip
+        return self._call_with_progress(tracking, events, progress)
+
+    def _call_with_progress(
+        self,
+        coroutine: Coroutine[Any, Any, Result],
+        events: queue.SimpleQueue[Any],
+        progress: Callable[[Progress], None] | None,
+    ) -> Result:
+        if progress is None:
+            return self._call(coroutine)
+        try:
+            thread = self._connected()
+        except BaseException:
+            coroutine.close()
+            raise
+        return thread.call_with_events(coroutine, events, progress)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the broker has received all messages sent so far.
+
+        :raises TimeoutError: it has not within ``timeout`` seconds.
+        """
+        if timeout is not None:
+            to_seconds(timeout)
+        self._connected().call(self._client.flush(), timeout)
+
+    # Asking
+
+    def request(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 5.0,
+        headers: Headers | None = None,
+        tracker: Text = "",
+        expiry: float | None = None,
+        needs_offer: bool = True,
+        trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Delivery:
+        """Send a request, and return its answer; see :meth:`alaska.aio.Client.request`.
+
+        ``progress`` is called in this thread.
+        """
+        check_function(progress, "progress")
+        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        asking = self._client.request(
+            service, subject, *content,
+            timeout=timeout, headers=headers, tracker=tracker, expiry=expiry, needs_offer=needs_offer, trace=trace,
+            progress=progress and events.put, **terms,
+        )  # fmt: skip
+        return self._call_with_progress(asking, events, progress)
+
+    def cancel_message(
+        self,
+        *,
+        tracker: Text = "",
+        id: Text = "",  # noqa: A002  # the name of the property
+        service: Text = "",
+        force: bool = False,
+        timeout: float = 60.0,
+    ) -> int:
+        """Cancel messages, and return their number; see :meth:`alaska.aio.Client.cancel_message`."""
+        return self._call(
+            self._client.cancel_message(tracker=tracker, id=id, service=service, force=force, timeout=timeout)
+        )
+
+    def hurry_message(
+        self,
+        *,
+        tracker: Text = "",
+        id: Text = "",  # noqa: A002  # the name of the property
+        service: Text = "",
+        timeout: float = 60.0,
+    ) -> int:
+        """Make delayed messages due, and return their number; see :meth:`alaska.aio.Client.hurry_message`."""
+        return self._call(self._client.hurry_message(tracker=tracker, id=id, service=service, timeout=timeout))
+
+    # Receiving
+
+    def inbox(self, *, manual: bool = False, timeout: float | None = None) -> Inbox:
+        """Return an iterator over mail, which ends after ``timeout`` seconds without any.
+
+        See :meth:`alaska.aio.Client.inbox`.
+        """
+        if timeout is not None:
+            to_seconds(timeout)
+        thread = self._connected()
+        return Inbox(thread, thread.call(_made(lambda: self._client.inbox(manual=manual))), timeout)
+
+    def confirm(
+        self,
+        delivery: Delivery,
+        status: int = errors.SUCCESS,
+        reason: Text = "",
+        *,
+        delay: float | None = None,
+        spent: bool = True,
+    ) -> None:
+        """Confirm a mail of :meth:`inbox` with ``manual``; see :meth:`alaska.client.Client.confirm`."""
+        check_delivery(delivery)
+        self._call(_made(lambda: self._client.confirm(delivery, status, reason, delay=delay, spent=spent)))
+
+    def tail(
+        self,
+        stream: Text,
+        match: Text = "",
+        *,
+        since: Since | None = None,
+        name: Text = "",
+        manual: bool = False,
+        ahead: int = 1000,
+        timeout: float | None = None,
+    ) -> Tail:
+        """Return an iterator over the records of a stream, which ends after ``timeout`` seconds without any.
+
+        See :meth:`alaska.aio.Client.tail`.
+        """
+        if timeout is not None:
+            to_seconds(timeout)
+        thread = self._connected()
+
+        def make() -> aio.Tail:
+            return self._client.tail(stream, match, since=since, name=name, manual=manual, ahead=ahead)
+
+        return Tail(thread, thread.call(_made(make)), timeout)
+
+    # Serving
+
+    def service(
+        self,
+        name: Text,
+        match: Text = "",
+        *,
+        concurrency: int = 10,
+        attempts: int = 1,
+        backoff: tuple[float, float] | None = None,
+        streams: Sequence[tuple[Text, Text]] = (),
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """Decorate a function that serves requests; see :meth:`alaska.aio.Client.service`.
+
+        Each request is served in a thread of its own, of which there are at most ``concurrency``.
+        """
+        return self._client.service(
+            name, match, concurrency=concurrency, attempts=attempts, backoff=backoff, streams=streams
+        )
+
+    def run(self, *, grace: float = 5.0, started: Callable[[], object] | None = None) -> None:
+        """Serve until this thread is interrupted, the client is closed, or the broker ends a service.
+
+        See :meth:`alaska.aio.Client.run`.
+        """
+        serving = self._client.run(grace=grace, started=started)
+        thread = self._running()
+        try:
+            thread.call(serving)
+        finally:
+            # What was interrupted is cancelled, and waited for.
+            if not self._client.is_connected:
+                thread.stop()
+
+
+async def _made(make: Callable[[], Result]) -> Result:
+    """Return what a function returns that must be called in the event loop."""
+    return make()
