@@ -105,12 +105,12 @@ class DurableReaderTotals:
         for reader in readers:
             self._count += 1
             self._connected += reader.reader is not None
-            each = durable_reader_measures(self._streams, reader)
             if self._count <= MOST_READERS:
-                self._measured.append(each)
+                self._measured.append(durable_reader_measures(self._streams, reader))
             else:
-                self._other_lag = max(self._other_lag, each.lag)
-                self._other_seen = each.seen if self._other_seen is None else min(self._other_seen, each.seen)
+                seen = _seen(self._streams, reader)
+                self._other_lag = max(self._other_lag, _lag(self._streams, reader))
+                self._other_seen = seen if self._other_seen is None else min(self._other_seen, seen)
 
     def read(self) -> shown.DurableReaderSums:
         """Return the sums."""
@@ -126,11 +126,19 @@ class DurableReaderTotals:
 
 def durable_reader_measures(streams: Streams, reader: DurableReader) -> shown.DurableReaderMeasures:
     """Return how far a durable reader is."""
-    stream, position = streams.get(reader.stream_name), reader.position
     return shown.DurableReaderMeasures(
         stream=to_text(reader.stream_name),
         name=to_text(reader.name),
-        position=position,
-        lag=0 if stream is None else max(0, stream.last + 1 - max(position, stream.first)),
-        seen=reader.seen if reader.reader is None else streams.durable.wall,
+        position=reader.position,
+        lag=_lag(streams, reader),
+        seen=_seen(streams, reader),
     )
+
+
+def _lag(streams: Streams, reader: DurableReader) -> int:
+    stream = streams.get(reader.stream_name)
+    return 0 if stream is None else max(0, stream.last + 1 - max(reader.position, stream.first))
+
+
+def _seen(streams: Streams, reader: DurableReader) -> float:
+    return reader.seen if reader.reader is None else streams.durable.wall
