@@ -6,7 +6,7 @@ So other clients do not have to wait for it. Further messages of its client wait
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from alaska.broker.clients import Client
@@ -78,6 +78,10 @@ class Batches:
     def __bool__(self) -> bool:
         """Whether there are batches that are not executed yet."""
         return bool(self._waiting)
+
+    def clients(self) -> Iterable[Client]:
+        """Return the clients whose batches are not executed yet."""
+        return self._waiting
 
     @property
     def origin(self) -> Origin:

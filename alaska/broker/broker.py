@@ -225,6 +225,9 @@ class Broker:
         except errors.StoreError as error:
             self._report_store_error(error)
         self._resume_clients(now)
+        for client in self.batches.clients():
+            # It may send nothing more before the broker has executed what it has sent.
+            client.last_heard = now
         for client, cause in self._liveness.lost(now):
             self.sessions.end(client, cause, now)
 

@@ -132,6 +132,15 @@ class LongBatchTests(BrokerTestCase):
         self.go_on()
         self.assertEqual((self.taken("w"), bool(self.broker.batches)), ([b"5"], False))
 
+    def test_does_not_expire(self) -> None:
+        """A client does not expire while its BATCH is not executed, although it sends nothing meanwhile."""
+        self.begin(b"1", b"2", b"3")
+        self.pass_time(6.0, "w")
+        self.go_on(most=10)
+        self.assertEqual(self.taken("w"), [b"1", b"2", b"3"])
+        self.pass_time(6.0, "w")
+        self.assertIsNone(self.broker.clients.by_peer(b"c"))
+
     def test_messages_after_it(self) -> None:
         """Further messages of the client wait for the BATCH; other clients do not wait."""
         self.begin(b"1", b"2", b"3")
