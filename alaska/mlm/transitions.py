@@ -82,6 +82,7 @@ TABLE: dict[State, dict[Event, tuple[State, Action | None]]] = {
         Event.PONG: (State.CLOSING, Action.PONGED),
         Event.DELIVERY: (State.CLOSING, Action.DELIVER),
         Event.CONFIRM: (State.CLOSING, Action.CONFIRMED),
+        Event.HEARTBEAT: (State.CLOSING, Action.PING),
         Event.LINK_DOWN: (State.AWAY, Action.DOWN_TO_CLOSE),
     },
     State.CLOSED: {},

@@ -141,6 +141,18 @@ class CloseTests(MachineTestCase):
             self.hear(OK)
             self.assertIs(self.machine.state, State.CLOSED)
 
+    def test_session_ends_while_it_closes(self) -> None:
+        """A closing client sends heartbeats, by whose answer it learns that its session has ended."""
+        self.open()
+        self.machine.send(request(1))
+        self.machine.close()
+        self.recorder.take()
+        self.pass_time(1)
+        self.assertEqual(self.recorder.take(), [PING])
+        self.hear(ERROR_500)
+        self.hear(OK)
+        self.assertEqual(self.recorder.take(), [OPEN, request(1), CLOSE])
+
     def lose_link(self) -> None:
         """Let the link go down and up."""
         self.machine.link(LinkState.DOWN, 1.0)
