@@ -14,6 +14,10 @@ _HERE = "alaska.commands"
 SECTIONS = {
     "Send and read": {
         "send": Entry(f"{_HERE}.send:send", "Send a request (as alas without a command)."),
+        "request": Entry(f"{_HERE}.request:request", "Send a request, and print the answer."),
+        "mail": Entry(f"{_HERE}.mail:mail", "Send mail to a mailbox."),
+        "inbox": Entry(f"{_HERE}.mail:inbox", "Print the mail of a mailbox, and take it out."),
+        "publish": Entry(f"{_HERE}.mail:publish", "Publish a record to a stream."),
         "tail": Entry(f"{_HERE}.tail:tail", "Print the records of a stream, or go on where it was left."),
     },
     "Look at a broker": {
