@@ -66,7 +66,9 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
         found = yield from _with_known_id(state, queue, to_name(which.id))
         ended.update(each.position for each in found if wanted(each) and cancelled.end_waiting(each))
     if not ended or which.tracker is not None:
-        is_done = yield from _visit_all(state, parts_of(state, queue), which, visit)
+        # Delayed ones first: meanwhile they may become due, and then they are in the parts that come later.
+        parts = sorted(parts_of(state, queue), key=lambda part: rank_of(part) != DELAYED)
+        is_done = yield from _visit_all(state, parts, which, visit)
         untold += yield from tell()  # some may have been delivered meanwhile
     if is_done and not ended:
         raise OperationFailed(NONE_FOUND, errors.NOT_FOUND)

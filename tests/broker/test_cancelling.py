@@ -140,6 +140,16 @@ class CancelTests(MessagesCase):
         self.assertEqual(self.ask("cancel", tracker="t1")["count"], 750)
         self.assertEqual(self.ask("messages")["total"], 750)
 
+    def test_due_meanwhile(self) -> None:
+        """A delayed request that becomes due during the search is found."""
+        self.patch(cancelling, "SEARCHED_PER_TURN", 10)
+        self.do("s", *(delayed(b"%d" % number, b"u") for number in range(100)), delayed(b"a", b"t1", 5.0))
+        self.do("admin", mlm.ServiceSend(ADMIN, b"cancel", b"t1", 0, (b'{"tracker": "t1"}',)))
+        for seconds in (0.1, 0.1, 6.0):
+            self.now += seconds
+            self.broker.tick(self.now, WALL + self.now)
+        self.assertEqual(self.answer().get("count"), 1)
+
     def test_running(self) -> None:
         """A worker that has the request is told, and the sender is told when the worker ends it."""
         self.do("s", request(b"a", b"t"))
