@@ -62,7 +62,7 @@ class Intake:
         self.settled: Callable[[Request, int, int], None] | None = None
         """Called with each confirmed request, its status, and when its confirmation began, in ns since 1970."""
         self.unconfirmed = 0
-        """The number of requests that were received and not confirmed yet."""
+        """The number of requests that were received and not confirmed yet, each of them once."""
 
     @property
     def can_return(self) -> bool:
@@ -87,6 +87,10 @@ class Intake:
         if isinstance(known, tuple):
             self.confirm(request, *known)
             return False
+        if not known:
+            # It needs no thread, so the worker takes another one in its place.
+            self.unconfirmed -= 1
+            self._settle_soon()
         return known
 
     def knows(self, request: Request) -> bool:
@@ -141,9 +145,9 @@ class Intake:
     def return_to_broker(self, requests: list[Request]) -> None:
         """Return requests that have not begun, so that the broker redelivers them to other workers."""
         self._window.shrink()
+        self.unconfirmed -= len(requests)
         for request in requests:
             for each in (request, *self._known.forget(request)):
-                self.unconfirmed -= 1
                 self.decline(each)
         # If no other request is left, none will end and give new credit.
         self._settle_soon()
@@ -226,7 +230,6 @@ class Intake:
         is_returned = is_later or errors.FAILED <= status < errors.RESOURCE_LOCKED
         has_ended = is_kept and not is_returned
         later = self._known.end(request, status, reason) if has_ended else self._known.forget(request)
-        self.unconfirmed -= len(later)
         for each in later:
             if is_kept:
                 self._confirm(each, status, reason, again)

@@ -53,6 +53,26 @@ class KnownRequestTests(ServedCase):
         self.assertEqual((len(self.scripts.requests), self.waiting()), (1, 0))
         self.assertEqual(self.worker.intake.unconfirmed, 0)
 
+    def test_room_for_others(self) -> None:
+        """One that comes again takes no thread from others: the worker takes as many as it has threads."""
+        self.ask_once()
+        self.pool.begin()
+        self.lose_session()
+        for _ in range(5):
+            self.ask("job")
+        self.pass_time(0.2)
+        self.assertEqual(self.pool.pending, self.pool.size)
+
+    def test_drained(self) -> None:
+        """A worker that is drained still knows the requests that it runs."""
+        self.ask_once()
+        self.pool.begin()
+        self.worker.drain()
+        self.lose_session()
+        self.pool.run()
+        self.pass_time(0.5)
+        self.assertEqual((len(self.scripts.requests), self.waiting()), (1, 0))
+
     def test_without_id(self) -> None:
         """A request without an id is run again: it may go to any worker."""
         self.ask("job")
