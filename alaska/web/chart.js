@@ -4,6 +4,8 @@ import { count, octets, rate } from "./format.js";
 
 const SHAPES = { rate, count, octets };
 const HEIGHT = 190;
+/** The seconds that there may be between two times of the axis. */
+const STEPS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
 
 /**
  * <alaska-chart .data=${{x, series: [{label, values, colour}]}} shape="rate" label="…">
@@ -81,7 +83,7 @@ class Chart extends HTMLElement {
       legend: { live: true },
       scales: { x: { range: () => [this.#data.from, this.#data.to] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
       axes: [
-        { ...axis, size: 28, space: 70, values: [[3600, "{HH}:{mm}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
+        { ...axis, size: 28, space: 56, incrs: STEPS, values: [[3600, "{HH}:{mm}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
         { ...axis, size: 58, space: 40, values: (_, ticks) => ticks.map((tick) => shape(tick)) },
       ],
       series: [

@@ -7,7 +7,7 @@ import { begin } from "./dialog.js";
 import { start } from "./live.js";
 import { identify, loginPage } from "./login.js";
 import { empty, head } from "./parts.js";
-import { read } from "./router.js";
+import { read, to } from "./router.js";
 import { shell } from "./shell.js";
 import { views } from "./views.js";
 
@@ -31,7 +31,7 @@ function content() {
 }
 
 function failure() {
-  return html`<div class="fault" role="alert"><p>${app.error.message}</p><button @click=${() => app.reload()}>Try again</button></div>`;
+  return html`<div class="fault" role="alert"><p>${app.error.message}</p><button @click=${() => app.reload()}>Try again</button>${app.at.parts.length ? html`<a href=${to(app.at.name)}>${app.view.title}</a>` : ""}</div>`;
 }
 
 /** Show the view of the address. */

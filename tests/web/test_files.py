@@ -81,6 +81,14 @@ class FileTests(HTTPCase):
             ):
                 self.assertTrue((each.parent / name).is_file(), f"{each.name}: {name}")
 
+    def test_used(self) -> None:
+        """What a module imports by name is used in it."""
+        for each in self.own:
+            text = each.read_text(encoding="utf-8")
+            for names in re.findall(r"^import \{([^}]*)\} from", text, re.MULTILINE):
+                for name in filter(None, map(str.strip, names.split(","))):
+                    self.assertGreater(len(re.findall(rf"\b{re.escape(name)}\b", text)), 1, f"{each.name}: {name}")
+
     def test_no_other_files(self) -> None:
         """Nothing else is served: no other kind of file, and nothing outside of the folder."""
         for path in ("/web/__init__.py", "/web/vendor/VENDOR.md", "/web/..%2F..%2Ferrors.py", "/web/%2Fetc/passwd"):

@@ -6,7 +6,7 @@ import { app, may } from "../app.js";
 import { act, confirmed } from "../dialog.js";
 import { count, many, octets } from "../format.js";
 import { cancelAll, messages } from "../messages.js";
-import { badge, button, command, empty, filter, head, link, needs, since, tile } from "../parts.js";
+import { badge, button, empty, filter, head, link, needs, since, tile } from "../parts.js";
 import { to } from "../router.js";
 import { pageArgs, table } from "../table.js";
 
@@ -31,8 +31,7 @@ async function load(at, signal) {
 
 function draw(data, at) {
   if (at.parts.length) return drawOne(data, at);
-  const none = empty("No mail waits.", html`<p>Mail to a client that is not connected waits here until it reads it. Answers of scripts, and their errors, are mail.</p>
-    ${command("alas hello default world --no-wait")}`);
+  const none = empty("No mail waits.", html`<p>Mail to a client that is not connected waits here until it reads it. Answers of scripts, and their errors, are mail.</p>`);
   return html`${head("Mailboxes", "Those in which mail waits, or is with its owner.")}
     <div class="bar">${filter(at)}</div>
     ${table(at, "Mailboxes", COLUMNS, data.page, (one) => one.name, none)}`;

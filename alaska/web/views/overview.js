@@ -1,7 +1,7 @@
 // The process in one look.
 
 import { html, nothing } from "../vendor/lit-html.js";
-import { app, may, now, pathOf, redraw } from "../app.js";
+import { app, pathOf } from "../app.js";
 import { ask, get, post } from "../api.js";
 import { act, confirmed } from "../dialog.js";
 import { clock, count, duration, many, octets, percent, rate } from "../format.js";
@@ -86,7 +86,7 @@ function numbers(broker, history) {
 function services(page) {
   if (!page.items.length) {
     return empty("No service yet.", html`<p>Put a script into <code>services/</code>, such as <code>hello.lua</code>, start a worker, and send it a request:</p>
-      ${command("alas hello default world")}`);
+      ${command("echo world | alas -s hello")}`);
   }
   return html`<section class="block"><h2>Services</h2>
     <ul class="lines">${page.items.map((one) => html`<li>
@@ -101,7 +101,7 @@ function services(page) {
 function aboutBroker(broker) {
   return html`<section class="block"><h2>Broker</h2>${facts([
     ["Version", broker.version],
-    ["Started", `${clock(broker.started)}, ${duration(Math.floor(now() - broker.started))} ago`],
+    ["Started", clock(broker.started)],
     ["Process", `${broker.pid} on ${broker.host}`],
     ["Endpoints", broker.endpoints.map((each) => html`<div>${name(each)}</div>`)],
     ["Clients", count(broker.clients)],

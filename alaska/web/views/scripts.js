@@ -4,7 +4,8 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { pathOf } from "../app.js";
 import { count, duration, octets, percent } from "../format.js";
-import { badge, command, empty, filter, head, link, time } from "../parts.js";
+import { badge, command, empty, filter, head, time } from "../parts.js";
+import { to } from "../router.js";
 import { pageArgs, table } from "../table.js";
 
 const total = (one) => Object.values(one.errors).reduce((sum, number) => sum + number, 0);
@@ -20,8 +21,13 @@ const COLUMNS = [
   { label: "Last error", wide: true, cell: lastError },
 ];
 
+/** Whether the file has changed since the last error. */
+function isMended(one) {
+  return one.changed !== null && one.changed > one.last_error_time;
+}
+
 function states(one) {
-  return html`${one.errors.broken ? badge("does not compile", "bad") : nothing}${one.errors.unreadable ? badge("cannot be read", "bad") : nothing}`;
+  return html`${one.last_reason === "broken" && !isMended(one) ? badge("does not compile", "bad") : nothing}${one.last_reason === "unreadable" && !isMended(one) ? badge("cannot be read", "bad") : nothing}`;
 }
 
 function lastError(one) {
@@ -30,7 +36,7 @@ function lastError(one) {
   return html`<details><summary><span class="reason">${one.last_error.split("\n", 1)[0]}</span></summary>
     <pre tabindex="0" aria-label="Last error">${one.last_trace || one.last_error}</pre></details>
     <span class="dim">${time(one.last_error_time)}; ${reasons}</span>
-    ${pathOf("broker") === undefined ? nothing : html` ${link("letters", [], "Dead letters", { subject: one.name })}`}`;
+    ${pathOf("broker") === undefined ? nothing : html` <a href=${to("letters", [], { subject: one.name })}>Dead letters</a>`}`;
 }
 
 function draw(page, at) {

@@ -5,7 +5,7 @@ import { get } from "../api.js";
 import { may } from "../app.js";
 import { count, many } from "../format.js";
 import { look, place } from "../messages.js";
-import { badge, empty, head, link, name, needs, time } from "../parts.js";
+import { badge, empty, head, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
 
 async function load(at, signal) {
@@ -57,7 +57,7 @@ function alive(one) {
 }
 
 function dead(one) {
-  return html`<section class="block"><div class="bar"><h2>${name(one.subject)} ${badge("dead letter", "bad")}</h2>${link("letters", [String(one.position)], "Open it")}</div>
+  return html`<section class="block"><div class="bar"><h2>${name(one.subject)} ${badge("dead letter", "bad")}</h2><a href=${to("letters", [String(one.position)])}>Open it</a></div>
     ${names(one)}
     <ol class="times">
       ${step(one.arrived, html`It arrived from ${name(one.sender)}, for ${place(one)}.`)}

@@ -73,8 +73,8 @@ function draw(data, at) {
 function drawAll(page, at) {
   const none = empty("No service yet.", html`
     <p>A service is there as soon as a worker offers it, or a request waits for it. Write <code>services/hello.lua</code>:</p>
-    ${command('return function(name) return "Hello, " .. name end')}
-    <p>then send it a request:</p>${command("alas hello default world")}`);
+    ${command('return "Hello, " .. alaskaContext')}
+    <p>then send it a request:</p>${command("echo world | alas -s hello")}`);
   return html`${head("Services", "Rates, times and errors are those of the last five minutes.")}
     <div class="bar">${filter(at)}</div>
     ${table(at, "Services", COLUMNS, page, (one) => one.name, none)}`;
@@ -120,7 +120,7 @@ function about(one) {
     ended.length ? ["Other ends", ended] : null,
     one.measures ? ["Retried", count(one.measures.retried)] : null,
     one.measures ? ["Redelivered", count(one.measures.redelivered)] : null,
-    ["Dead letters", link("letters", [], "Those of this service", { service: one.name })],
+    ["Dead letters", html`<a href=${to("letters", [], { service: one.name })}>Those of this service</a>`],
   ])}</section>`;
 }
 

@@ -73,7 +73,7 @@ async function load(at, signal) {
 function draw(data, at) {
   if (at.parts.length) return drawOne(data, at);
   const none = empty("No stream yet.", html`<p>A stream is there while somebody reads it, or while it has stored records. Publish a message from a script:</p>
-    ${command("sendStream('goal', '1:0', 'news')")}<p>Which streams store their messages, the setting <code>mlm_server/stream/retention</code> says.</p>`);
+    ${command("send('goal', '1:0', 'news')")}<p>The setting <code>mlm_server/stream/retain</code> says how many records streams store.</p>`);
   return html`${head("Streams")}<div class="bar">${filter(at)}</div>
     ${table(at, "Streams", COLUMNS, data.page, (one) => one.name, none)}`;
 }
