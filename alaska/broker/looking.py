@@ -64,9 +64,13 @@ def find(state: BrokerState, query: FindQuery, time: Time) -> Work[overviews.Fou
         names = message.tracker, message.sent_as, message.subject, id_of(message)
         return text in names or message.position == position
 
-    items = [shown_running(each, client, lease, each in state.queues.cancelled, time)
-             for client, lease, each in (yield from unconfirmed(state, matches))[:MOST_FOUND]]  # fmt: skip
-    waiting, is_whole = yield from _waiting(state, matches, MOST_FOUND - len(items))
+    held = (yield from unconfirmed(state, matches))[:MOST_FOUND]
+    items = [shown_running(each, client, lease, each in state.queues.cancelled, time) for client, lease, each in held]
+    # The store has those that are in flight, too.
+    known = {each.position for each in items}
+    waiting, is_whole = yield from _waiting(
+        state, lambda message: matches(message) and message.position not in known, MOST_FOUND - len(items)
+    )
     items += [shown_waiting(each, time) for each in waiting]
     letters = yield from _letters(state, matches)
     ends = yield from _ended(state, text)

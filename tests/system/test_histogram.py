@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.system.histogram import SECONDS, Histogram
+from alaska.system.histogram import SECONDS, Histogram, percentile
 
 
 class HistogramTests(SynchronousTestCase):
@@ -54,3 +54,17 @@ class HistogramTests(SynchronousTestCase):
         other.add(400.0)
         both = one.read() + other.read()
         self.assertEqual((both.counts[SECONDS.index(0.01)], both.counts[-1], both.total), (2, 1, 400.02))
+
+
+class PercentileTests(SynchronousTestCase):
+    """Percentiles that are estimated from a histogram."""
+
+    def test_interpolated(self) -> None:
+        """A percentile is within the bucket that has it, by its share of the bucket."""
+        self.assertEqual(percentile((1.0, 2.0, 4.0), (0, 10, 0, 0), 0.5), 1.5)
+        self.assertEqual(percentile((1.0, 2.0, 4.0), (50, 0, 50, 0), 0.99), 3.96)
+
+    def test_ends(self) -> None:
+        """Without values there is none; beyond the last bound it is the last bound."""
+        self.assertIsNone(percentile((1.0, 2.0), (0, 0, 0), 0.5))
+        self.assertEqual(percentile((1.0, 2.0), (0, 0, 7), 0.5), 2.0)
