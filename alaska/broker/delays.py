@@ -7,6 +7,7 @@ Times are the broker's, which changes of the wall clock do not affect.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from alaska.broker.limits import Room
 from alaska.broker.queue import Queue
@@ -44,9 +45,10 @@ class Delays:
         queue.delayed_octets += message.size
         self._room.octets += message.size
 
-    def delay_again(self, message: Message, due: float) -> None:
-        """Delay a message that was in flight, and that its queue has forgotten."""
+    def delay_again(self, message: Message, due: float) -> Message:
+        """Delay a message that was in flight, and that its queue has forgotten; return it as it is stored now."""
         before = message.part
+        message = _another(message)
         message.patience = None
         message.rank, message.expires = DELAYED, due
         self._store.move(message, before)
@@ -54,6 +56,7 @@ class Delays:
             # What was in memory need not have been in the store.
             self._store.keep(message, None)
         self.add(self._table.open(*message.queue), message)
+        return message
 
     def remove(self, message: Message) -> bool:
         """Take a delayed message out; the caller deletes it from the store."""
@@ -76,6 +79,7 @@ class Delays:
 
     def _end(self, message: Message, now: float) -> None:
         before, due = message.part, now if message.expires is None else message.expires
+        message = _another(message)
         queue = self._table.open(*message.queue)
         queue.delayed -= 1
         queue.delayed_octets -= message.size
@@ -86,3 +90,8 @@ class Delays:
         queue.measures.enqueued += 1
         queue.measures.enqueued_octets += message.size
         queue.part(message.rank).join(message)
+
+
+def _another(message: Message) -> Message:
+    """Return a copy, whose part and expiry may change: the store may be writing the message in its part before."""
+    return copy(message)

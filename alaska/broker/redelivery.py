@@ -68,9 +68,9 @@ class Redelivery:
             self._table.open(*message.queue).measures.note_returned(returned.is_spent)
             is_stored = message.position not in self.unstorable
             self._forget(message)
-            self._delays.delay_again(message, now + returned.delay)
+            delayed = self._delays.delay_again(message, now + returned.delay)
             if not is_stored:
-                self._store.keep(message, None)
+                self._store.keep(delayed, None)
 
     def requeue(self, messages: list[Message], now: float, client: Client | None) -> None:
         """Let messages that were in flight to a client, ordered by position, wait again."""
