@@ -25,6 +25,7 @@ from alaska.client.terms import SendTerms
 from alaska.commands import streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
+from alaska.commands.many_options import many_options, send_many, take_many
 from alaska.commands.term_options import term_options, terms_of
 from alaska.commands.values import MILLISECONDS, POSITIVE_MILLISECONDS
 from alaska.interfaces import INetwork, Reactor
@@ -46,7 +47,8 @@ exit status:
   77  the broker does not accept the user name and password, or does not allow
       the request
 
-example: echo '{"n":1}' | alas -s dump"""
+examples: echo '{"n":1}' | alas -s dump
+          alas send -a render -s page --lines pages.txt --rate 100/s"""
 
 
 class Outcome(NamedTuple):
@@ -86,13 +88,22 @@ class Sent:
     help="Print to the standard error how far the script is, while --wait lasts (default: on a terminal).",
 )  # fmt: skip
 @click.option("--no-confirm", is_flag=True, help="Do not wait for confirmations, as with a C broker.")
+@many_options
 @broker_options
-def send(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # those of Sent and of the terms
+def send(connection: Connection, **options: Any) -> None:  # noqa: ANN401  # those of Sent, of the terms, and for many
     """Send a service request; its content is the standard input.
 
     With a broker that confirms, wait until the broker has the request, then up to --wait MS for its end.
+
+    With --lines or --json-lines, send a request for each line of FILE, or of the standard input. A JSON line is an
+    object with content, and possibly service, subject, headers, id, delay, at, priority, ttl or attempts. At the end, a
+    summary is printed to the standard error; the exit status is 1 if a line has failed.
     """
     terms = terms_of(options)
+    many = take_many(options)
+    if many is not None:
+        send_many(connection, many, options["address"], options["subject"], terms, options["progress"])
+        return
     sent = Sent(terms=terms, **options)
     try:
         content = streams.read(MOST_OCTETS + 1)

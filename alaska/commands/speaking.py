@@ -32,7 +32,10 @@ Speak = Callable[[Connection, Talk, "dict[str, Any]"], None]
 
 
 def speak(connection: Connection, talk: Talk, **client: Any) -> None:  # noqa: ANN401  # arguments of Client
-    """Connect a client with these arguments, let it talk, disconnect, and exit with the status."""
+    """Connect a client with these arguments, let it talk, disconnect, and exit with the status.
+
+    ``make`` is its class, if it is not :class:`Client`.
+    """
     instead: Speak | None = click.get_current_context().obj
     if instead is not None:
         instead(connection, talk, client)
@@ -54,7 +57,9 @@ async def conversation(
 ) -> int:
     """Connect, talk, disconnect; print an error, and return the exit status."""
     credentials = connection.credentials
-    client = Client(
+    arguments = dict(arguments)
+    make: Callable[..., Client] = arguments.pop("make", Client)
+    client = make(
         connection.endpoint,
         username=credentials.username,
         password=credentials.password,

@@ -9,6 +9,7 @@ import click
 
 from alaska.commands.connection import Connection, take_connection
 from alaska.commands.credentials import Given
+from alaska.commands.many_options import take_many
 from alaska.commands.send import Sent, send
 from alaska.commands.term_options import terms_of
 
@@ -37,4 +38,5 @@ def sent_of(*arguments: str) -> Sent:
     options = options_of(send, *arguments)
     for name in (*Given._fields, "endpoint", "context_name"):
         del options[name]
+    take_many(options)
     return Sent(terms=terms_of(options), **options)
