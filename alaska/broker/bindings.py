@@ -34,7 +34,7 @@ _TRACE = (TRACEPARENT, TRACESTATE)
 ENTRY = "binding"
 """The kind of the store's entries."""
 MOST_UNFINISHED = 500
-"""A binding waits while its queue has so many requests that wait, are delayed, or run."""
+"""A binding waits while its queue has so many requests that wait, run, or were put off by workers."""
 MOST_OF_STREAM = 100
 """The maximum number of bindings of one stream: each record is matched against all of them."""
 WORK_PER_TICK = 1200
@@ -197,9 +197,12 @@ class Bindings:
                     self._moved(binding)
 
     def unfinished(self, binding: Binding) -> int:
-        """Return the number of requests in the queue of a binding that wait, are delayed, or run."""
+        """Return the number of requests in the queue of a binding that wait, run, or were put off by workers.
+
+        Those that their senders have delayed do not count: they may be due in days.
+        """
         queue = self._queues.table.get((QueueKind.SERVICE, binding.key.service))
-        return 0 if queue is None else queue.waiting + queue.delayed + queue.running
+        return 0 if queue is None else queue.waiting + queue.put_off + queue.running
 
     def is_open(self, binding: Binding) -> bool:
         """Return whether a binding may add requests to its queue."""

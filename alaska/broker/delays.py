@@ -55,7 +55,9 @@ class Delays:
         if not self._store.is_durable:
             # What was in memory need not have been in the store.
             self._store.keep(message, None)
-        self.add(self._table.open(*message.queue), message)
+        queue = self._table.open(*message.queue)
+        queue.put_off += 1
+        self.add(queue, message)
         return message
 
     def remove(self, message: Message) -> bool:
@@ -63,10 +65,17 @@ class Delays:
         queue = self._table.open(*message.queue)
         if not queue.delayed:
             return False
-        queue.delayed -= 1
-        queue.delayed_octets -= message.size
+        self._remove(queue, message)
         self._room.shrank(queue.name, queue.octets, message.size)
         return True
+
+    @staticmethod
+    def _remove(queue: Queue, message: Message) -> None:
+        queue.delayed -= 1
+        queue.delayed_octets -= message.size
+        # Those that were put off before the broker has started are not counted.
+        if queue.put_off and (message.attempts or message.snoozes):
+            queue.put_off -= 1
 
     def end(self, messages: list[Message], now: float) -> None:
         """Let delayed messages wait for a consumer, and deliver them as far as consumers are ready."""
@@ -81,8 +90,7 @@ class Delays:
         before, due = message.part, now if message.expires is None else message.expires
         message = _another(message)
         queue = self._table.open(*message.queue)
-        queue.delayed -= 1
-        queue.delayed_octets -= message.size
+        self._remove(queue, message)
         message.rank = priority_of(message.properties)
         message.expires = None if message.patience is None else due + message.patience
         message.moved_at = now

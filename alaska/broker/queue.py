@@ -43,6 +43,8 @@ class Queue(Part):
         """The number of delayed messages."""
         self.delayed_octets = 0
         """The octets of their content."""
+        self.put_off = 0
+        """The number of those that receivers have put off since the broker has started."""
         self._ranks = [NORMAL]
         self.ageing: float | None = None
         """After how many seconds a message counts as one with the next higher priority; None: never."""

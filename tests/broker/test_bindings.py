@@ -188,6 +188,33 @@ class PressureTests(BindingCase):
             done += len(got)
         self.assertEqual(done, 50)
 
+    def test_delayed_by_senders(self) -> None:
+        """Requests that their senders have delayed do not keep a binding from making requests."""
+        self.bind()
+        self.open_second("p")
+        for _ in range(20):
+            self.do("p", mlm.ServiceSend(b"svc", b"later", b"", 0, (), {"delay": 3_600_000}))
+        self.do("w", *write(*numbers(3)))
+        self.assertEqual(self.waiting, 3)
+
+    def test_put_off(self) -> None:
+        """A binding waits while workers have put off so many requests, until these are done."""
+        self.bind()
+        self.open_second("v", OFFER, credit=100)
+        self.do("w", *write(*numbers(30)))
+        for _ in range(3):
+            for each in self.take("v"):
+                if isinstance(each, mlm.ServiceDeliver):
+                    later: mlm.Properties = {"lease": each.properties["lease"], "delay": 5000, "spent": 1}
+                    self.do("v", mlm.Confirm(b"", 300, b"", later))
+        (binding,) = self.broker.bindings
+        self.assertEqual((binding.made, self.broker.bindings.unfinished(binding)), (10, 10))
+        for _ in range(6):
+            self.pass_time(1, "w")
+            self.do("v", mlm.ConnectionPing())
+        self.assertEqual(sorted(self.work_on("v")), sorted(numbers(30)))
+        self.assertEqual(self.broker.bindings.unfinished(binding), 0)
+
     def test_full_queue(self) -> None:
         """At the size limit of the queue, the records wait in the stream, and none is lost."""
         limits = Limits(retention=Retention(most_records=None), service=QueueLimits(5 * OCTETS))
