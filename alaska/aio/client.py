@@ -134,6 +134,11 @@ class Client:
         return self._main is not None and self._main.is_connected
 
     @property
+    def is_open(self) -> bool:
+        """Whether the client accepts messages to send: it is connecting or connected, and not closed."""
+        return self._main is not None and self._main.is_open
+
+    @property
     def fault(self) -> str:
         """Why there is no connection, as far as the broker or the handshake has said; otherwise empty."""
         return "" if self._main is None else self._main.fault

@@ -133,7 +133,7 @@ class ServiceRunner:
         finally:
             if self._connection.is_open:
                 self._connection.confirm_with(delivery, verdict)
-                if not self._is_stopping and delivery.session == self._connection.session:
+                if not self._is_stopping:
                     self._connection.give_credit(1)
 
     async def _verdict(self, request: Request) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
@@ -85,6 +86,7 @@ class Client:
         )
         self._send_timeout = send_timeout
         self._thread: Background | None = None
+        self._serving: asyncio.Future[None] | None = None
 
     # Connecting
 
@@ -424,18 +426,37 @@ class Client:
         )
 
     def run(self, *, grace: float = 5.0, started: Callable[[], object] | None = None) -> None:
-        """Serve until this thread is interrupted, the client is closed, or the broker ends a service.
+        """Serve until this thread is interrupted, :meth:`stop` is called, or the broker ends a service.
 
-        See :meth:`alaska.aio.Client.run`.
+        See :meth:`alaska.aio.Client.run`. ``started`` is called in the client's own thread, and must not wait.
         """
-        serving = self._client.run(grace=grace, started=started)
         thread = self._running()
         try:
-            thread.call(serving)
+            thread.call(self._serve(grace, started))
+        except BaseException:
+            self.stop()
+            raise
         finally:
-            # What was interrupted is cancelled, and waited for.
-            if not self._client.is_connected:
+            if not self._client.is_open:
                 thread.stop()
+
+    async def _serve(self, grace: float, started: Callable[[], object] | None) -> None:
+        serving = self._serving = asyncio.ensure_future(self._client.run(grace=grace, started=started))
+        await asyncio.wait([serving])
+        if not serving.cancelled():
+            serving.result()
+
+    def stop(self) -> None:
+        """Let :meth:`run`, in another thread, end: it takes no more requests, finishes those that run, and returns."""
+        thread, serving = self._thread, self._serving
+        if thread is not None and serving is not None and thread.is_running:
+            thread.call(_cancelled(serving))
+
+
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    """Cancel a task, and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _made(make: Callable[[], Result]) -> Result:
