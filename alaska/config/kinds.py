@@ -150,7 +150,8 @@ def _write_retention(value: tuple[bytes, Retention]) -> str:
 
 
 def _backoff(text: str) -> Backoff:
-    first, most = map(durations.to_milliseconds, text.split())
+    # Written with two dots, as in the headers of scripts and on the command line, it is the same.
+    first, most = map(durations.to_milliseconds, text.split("..") if ".." in text else text.split())
     return backoff_of(first, most)
 
 
@@ -206,7 +207,7 @@ TWO_NAMES: Final = Kind(
 )
 RETENTION: Final = Kind("the name of a stream and any of count=N size=N age=N", _retention, _write_retention)
 AGEING: Final = Kind("a time such as 60s, or 0", _ageing, durations.to_text)
-BACKOFF: Final = Kind("the first and the longest wait, such as 1s 5m", _backoff, _write_backoff)
+BACKOFF: Final = Kind("the first and the longest wait, such as 1s 5m or 1s..5m", _backoff, _write_backoff)
 NAME: Final = Kind(f"a string of 1 to {MAX_STRING_OCTETS} octets", _text(1))
 TEXT: Final = Kind(f"a string of at most {MAX_STRING_OCTETS} octets", _text(0))
 LINE: Final = Kind("a string", str)

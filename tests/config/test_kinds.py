@@ -34,6 +34,17 @@ class ForeignTests(SynchronousTestCase):
         self.assertIsNone(broker(one("server/auth/plain", "")).password_file)
 
 
+class WaitsTests(SynchronousTestCase):
+    """The waits of a retry plan."""
+
+    def test_both_forms(self) -> None:
+        """They are separated by a space, or by two dots as in the headers of scripts and on the command line."""
+        for path in ("worker/errors/backoff", "worker/service/backoff"):
+            self.assertEqual(worker(one(path, "2s..10m")), worker(one(path, "2s 10m")))
+            for text in ("2s...10m", "2s.. 10m..", "10m..2s", "2s..", "..", "2s 10m..20m"):
+                self.assertRaises(ConfigurationError, worker, one(path, text))
+
+
 class RefusedTests(SynchronousTestCase):
     """Values that are refused."""
 
