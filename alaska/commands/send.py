@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import click
@@ -56,6 +57,15 @@ class Outcome(NamedTuple):
 
     status: int
     text: str = "Sent!"
+
+
+def _seconds_until_due(terms: SendTerms) -> float:
+    """Return for how long a request with these terms is not delivered; 0 or less: not at all."""
+    at = terms.get("at")
+    if at is None:
+        return terms.get("delay", 0.0)
+    now = datetime.now(timezone.utc).timestamp()
+    return (at.timestamp() if isinstance(at, datetime) else at) - now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +224,7 @@ class Sending:
             return Outcome(os.EX_UNAVAILABLE, text)
         if first.is_final:
             return await self._second() if first.status == errors.KNOWN_ID else _outcome(first)
-        is_later = bool(self._sent.terms.get("delay")) or "at" in self._sent.terms
+        is_later = _seconds_until_due(sent.terms) * 1000 > sent.wait
         if is_later or first.reason == NOBODY_OFFERS:
             what = "delivers it later" if is_later else "nobody offers the service yet"
             return Outcome(0, f"Sent! The broker has it, and {what}.")

@@ -98,6 +98,16 @@ class OurBrokerTests(OutcomeCase):
         self.pass_time(0.1)
         self.assertEqual(self.successResultOf(sent), (0, "Sent! The broker has it."))
 
+    def test_delayed(self) -> None:
+        """A request that is due while --wait lasts is waited for, and one whose time has passed; others are not."""
+        self.start_broker()
+        self.worker(502, "oh no")
+        later = (0, "Sent! The broker has it, and delivers it later.")
+        self.assertEqual(self.outcome("--delay", "1s"), later)
+        self.assertEqual(self.outcome("--at", "2100-01-01"), later)
+        self.assertEqual(self.outcome("--at", "2020-01-01").status, 1)
+        self.assertEqual(self.outcome("--delay", "1s", "--wait", "1500").status, 1)
+
     def test_progress(self) -> None:
         """With --progress, the progress of the script is printed to the standard error, and not without."""
         self.start_broker()
