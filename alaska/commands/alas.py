@@ -50,6 +50,8 @@ SECTIONS = {
     },
     "Write scripts": {
         "run": Entry(f"{_HERE}.run:run", "Run a script without a broker."),
+        "new": Entry(f"{_HERE}.new:new", "Make a script and its test."),
+        "test": Entry(f"{_HERE}.test:test", "Run the tests of scripts."),
         "check": Entry(f"{_HERE}.check:check_all", "Find mistakes in scripts; without a path, check a broker."),
     },
     "Set up": {

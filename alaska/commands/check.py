@@ -15,6 +15,7 @@ from alaska.commands import monitoring, settings, shown, streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
 from alaska.commands.lua_names import NotLua, globals_of
+from alaska.commands.script_tests import SUFFIX as TEST_SUFFIX
 from alaska.commands.trial import Bench
 from alaska.commands.values import NAME, Parsed, whole_number
 from alaska.config import WorkerSettings
@@ -22,6 +23,8 @@ from alaska.lua.header import read_header
 from alaska.lua.request import Request
 
 _SCRIPT = "check.lua"
+TEST_GLOBALS = frozenset(("expect", "expect_match", "expect_ok", "given", "test"))
+"""What the tests of scripts have besides (``testing.lua``)."""
 
 
 _EPILOG = """\
@@ -105,7 +108,8 @@ def check(file: Path, compiler: Compiler) -> bool:
         return False
     for fault in read_header(source).faults:
         streams.write_line(f"{file}:{fault.line}: warning: its header: {fault.text}")
-    unknown = [use for use in uses if use.name not in compiler.known and use.name not in sets]
+    known = compiler.known | TEST_GLOBALS if file.name.endswith(TEST_SUFFIX) else compiler.known
+    unknown = [use for use in uses if use.name not in known and use.name not in sets]
     for use in unknown:
         streams.write_line(f"{file}:{use.line}: unknown global '{use.name}'")
     return not unknown

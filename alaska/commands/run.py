@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from alaska.commands import settings, streams
 from alaska.commands.command import Command
 from alaska.commands.trial import Bench
 from alaska.commands.values import whole_number
+from alaska.config import WorkerSettings
 from alaska.lua.request import Outcome, Request, Send, SendKind, Verdict, VerdictKind
 from alaska.names import printable
 
@@ -20,6 +22,8 @@ MOST_SHOWN = 1000
 MOST_ATTEMPTS = 2**31 - 1
 PATIENCE_SECONDS = 1.0
 """How long after its time limit a script is considered stuck."""
+WATCH_SECONDS = 0.2
+SETTLE_SECONDS = 0.05
 _VERBS = {SendKind.STREAM: "stream", SendKind.MAILBOX: "mail", SendKind.SERVICE: "request"}
 
 
@@ -37,7 +41,10 @@ example: echo '{"n":1}' | alas run services/dump.lua""",
     "--attempt", type=whole_number(1, MOST_ATTEMPTS), default=1, metavar="N", help="The number of the attempt (1)."
 )
 @click.option("--frame", "more", multiple=True, metavar="TEXT", help="Another content frame; may be repeated.")
-def run(script: Path, config: Path | None, sender: str, tracker: str, attempt: int, more: tuple[str, ...]) -> None:
+@click.option("--watch", is_flag=True, help="Run it again whenever its file has changed, until Ctrl-C.")
+def run(
+    script: Path, config: Path | None, sender: str, tracker: str, attempt: int, more: tuple[str, ...], watch: bool
+) -> None:
     """Run a SCRIPT, a .lua file, locally, with the limits of a worker.
 
     The content of its request is the standard input. Its messages are printed, not sent.
@@ -60,13 +67,40 @@ def run(script: Path, config: Path | None, sender: str, tracker: str, attempt: i
         attempt,
         worker=b"alas",
     )
+    has_failed = _run(script, loaded, request)
+    while watch:
+        _wait_for_change(script)
+        streams.write_line(f"-- {script} has changed", sys.stderr)
+        _run(script, loaded, request)
+    raise SystemExit(has_failed)
+
+
+def _run(script: Path, loaded: WorkerSettings, request: Request) -> bool:
+    """Run a script once, and print what it does; return whether it has failed."""
     bench = Bench(loaded, script.parent)
     limit = loaded.scripts_timeout / 1000
     outcome = bench.run(request, limit + PATIENCE_SECONDS if limit else None)
+    bench.close()
     show(outcome, request)
     verdict = outcome.verdict
-    has_failed = verdict.kind is not VerdictKind.SNOOZE if verdict is not None else outcome.error is not None
-    raise SystemExit(has_failed)
+    return verdict.kind is not VerdictKind.SNOOZE if verdict is not None else outcome.error is not None
+
+
+def _wait_for_change(file: Path) -> None:
+    """Wait until a file, or what an editor has put in its place, is another one and complete."""
+    before = now = _state_of(file)
+    while now == before or now is None or now != _state_of(file):
+        time.sleep(WATCH_SECONDS)
+        now = _state_of(file)
+        time.sleep(SETTLE_SECONDS)
+
+
+def _state_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def show(outcome: Outcome, request: Request) -> None:

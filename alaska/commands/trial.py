@@ -15,7 +15,7 @@ from alaska.lua.request import Outcome, Request
 from alaska.pool.runners import runner_maker
 from alaska.store.kv import KeyValues
 from alaska.traces.context import TraceContext
-from alaska.worker.calls import Calls
+from alaska.worker.calls import AnyRequester, Calls
 from alaska.worker.requester import Asked
 
 
@@ -30,10 +30,21 @@ class NoBroker:
 
 
 class Bench:
-    """Runs scripts of one directory with the worker's settings, in a thread, with a key-value store in memory."""
+    """Runs scripts of one directory with the worker's settings, in a thread.
 
-    def __init__(self, settings: WorkerSettings, directory: Path) -> None:
-        self._kv = KeyValues(None, settings.kv_limit)
+    ``requester`` answers their requests to other services, and ``kv`` is their key-value store, by default one in
+    memory.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        directory: Path,
+        requester: AnyRequester | None = None,
+        kv: KeyValues | None = None,
+    ) -> None:
+        self._kv = KeyValues(None, settings.kv_limit) if kv is None else kv
+        self._requester = NoBroker() if requester is None else requester
         self._settings = replace(settings, scripts_dir=directory)
         self._requests: SimpleQueue[Request | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | Exception] = SimpleQueue()
@@ -56,7 +67,7 @@ class Bench:
         self._requests.put(None)
 
     def _work(self) -> None:
-        runner = runner_maker(self._settings, partial_results=False)(Calls(self._kv, NoBroker()))
+        runner = runner_maker(self._settings, partial_results=False)(Calls(self._kv, self._requester))
         while (request := self._requests.get()) is not None:
             try:
                 self._outcomes.put(runner.run(request))

@@ -1,0 +1,65 @@
+"""``alas test``: runs the tests of scripts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from alaska.commands import settings, shown, streams
+from alaska.commands.command import Command
+from alaska.commands.script_tests import Result, files_of, run_tests
+from alaska.commands.speaking import failed
+from alaska.commands.tap_and_junit import as_line, as_tap, junit, summary
+
+_EPILOG = """\
+exit status: 0 if all tests have passed, 1 if not, 2 for a wrong command line
+
+examples: alas test services/
+          alas test services/hello_test.lua --tap
+          alas test services/ --junit report.xml"""
+
+
+@click.command("test", cls=Command, epilog=_EPILOG)
+@click.argument("paths", type=Path, nargs=-1, metavar="[PATH]...")
+@settings.config_option
+@click.option("--tap", is_flag=True, help="Print the results in TAP.")
+@click.option("--junit", "junit_file", type=Path, metavar="FILE", help="Also write them to a file as JUnit does.")
+@shown.json_option
+def test(paths: tuple[Path, ...], config: Path | None, tap: bool, junit_file: Path | None, as_json: bool) -> None:
+    """Run the tests of scripts: the files NAME_test.lua beside NAME.lua.
+
+    A PATH is such a file, or a directory of them (default: the scripts directory of the settings). docs/lua.md says
+    what a test can do. Nothing is sent to a broker.
+    """
+    loaded = settings.load(config)
+    results: list[Result] = []
+
+    def report(result: Result) -> None:
+        results.append(result)
+        if as_json:
+            fields = {"file": str(result.file), "test": result.name, "passed": result.has_passed, "why": result.why}
+            streams.write_line(shown.lines([{**fields, "seconds": result.seconds}]))
+        elif not tap:
+            streams.write_line(as_line(result))
+
+    for path in paths or (loaded.scripts_dir,):
+        for file in files_of(path):
+            run_tests(file, loaded, report)
+    if tap:
+        streams.write_line(as_tap(results))
+    if not results:
+        raise failed("there are no tests: a file NAME_test.lua beside NAME.lua has those of NAME.lua")
+    if junit_file is not None:
+        _write(junit_file, junit(results))
+    if not (tap or as_json):
+        streams.write_line(summary(results), sys.stderr)
+    raise SystemExit(not all(result.has_passed for result in results))
+
+
+def _write(file: Path, document: bytes) -> None:
+    try:
+        file.write_bytes(document)
+    except OSError as error:
+        raise failed(f"{file} cannot be written: {error.strerror}") from None
