@@ -36,6 +36,7 @@ from alaska.broker.schedule_operations import ScheduleOperations
 from alaska.broker.shown_messages import messages
 from alaska.broker.shown_readers import ShownReaders
 from alaska.broker.snapshots import BrokerSnapshots
+from alaska.broker.stored_answers import StoredAnswers
 from alaska.broker.worker_summaries import WorkerSummaries
 from alaska.errors import OperationFailed
 from alaska.interfaces import IBackup
@@ -49,6 +50,11 @@ MOST_CANCELLING = 8
 MOST_PAUSED = 1000
 """The maximum number of paused services: each is kept as long as it is paused."""
 
+STORED = frozenset({
+    "cancel", "cancel-messages", "pause", "resume", "add-schedule", "remove-schedule", "pause-schedule",
+    "resume-schedule", "bind", "unbind", "delete-reader", "purge", "drop-letter", "drop-letters",
+})  # fmt: skip
+"""The operations that are answered when their effect is stored."""
 T = TypeVar("T")
 
 
@@ -70,6 +76,7 @@ class Administration:
         self.snapshots = BrokerSnapshots(state, self.history.recents)
         self.workers = WorkerSummaries(state.clients)
         self.turns = Turns()
+        self._answers = StoredAnswers(state.store)
         self.backups = Backups(state.store, self.now)
         state.last_backup = lambda: self.backups.last
         snapshots, do, letters = self.snapshots, self.turns.do, LetterOperations(state)
@@ -130,8 +137,14 @@ class Administration:
         """Continue with what is done in turns; to be called several times a second."""
         self._now = now
         self.turns.tick()
+        self._answers.tick()
         self.backups.tick()
         self.history.tick(now)
+
+    def end(self) -> None:
+        """Give all answers that can be given, since the program ends; works fail that take more turns."""
+        self.turns.end()
+        self._answers.end()
 
     def overview(self) -> shown.BrokerOverview:
         """See :class:`IAdministered`."""
@@ -158,7 +171,8 @@ class Administration:
             what = f"{name} {_shown(request)}".rstrip()
             self._log.info("{who} asks for {what}", who=who, what=what)
         self._who = who
-        return maybeDeferred(do, request)
+        done = maybeDeferred(do, request)
+        return done.addCallback(self._answers.hold) if name in STORED else done
 
     def cancel_own(self, request: requests.Cancel, client: Client, who: str) -> Deferred[shown.Done]:
         """Cancel messages of a client, who need not be allowed to do anything else."""
@@ -174,7 +188,9 @@ class Administration:
             self._cancelling.discard(client.number)
             return result
 
-        return self.turns.do(own).addBoth(ended)
+        done = self.turns.do(own)
+        done.addBoth(ended)
+        return done.addCallback(self._answers.hold)
 
     def backup(self, who: str) -> Deferred[IBackup]:
         """Make a backup of the store for ``who``; see :meth:`Backups.make`."""

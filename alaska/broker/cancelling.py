@@ -14,7 +14,7 @@ from alaska.admin.pages import Work
 from alaska.admin.snapshots import Done
 from alaska.admin.text import to_name
 from alaska.broker.broker_state import BrokerState
-from alaska.broker.searching import EARLY, MOST_WAITS, in_turns, parts_of, unconfirmed, visit_part
+from alaska.broker.searching import EARLY, in_turns, parts_of, unconfirmed, visit_part
 from alaska.errors import OperationFailed
 from alaska.message import DELAYED, Message, PartName, QueueKind, QueueName, rank_of
 from alaska.mlm.properties import to_octets
@@ -25,8 +25,6 @@ QUEUES_PER_TURN = 200
 ID = "id"
 NONE_FOUND = "there is no such message, or it has ended"
 NOT_TOLD = "a client that has it cannot be told; it is not delivered again"
-
-NOT_STORED = "the store cannot be written now: after a restart of the broker, they may be there again"
 
 Matches = Callable[[Message], bool]
 
@@ -72,20 +70,8 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
         untold += yield from tell()  # some may have been delivered meanwhile
     if is_done and not ended:
         raise OperationFailed(NONE_FOUND, errors.NOT_FOUND)
-    is_stored = yield from _stored(state)
-    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0) + [NOT_STORED] * (not is_stored)
+    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
     return Done(done=is_done, count=len(ended), note="; ".join(notes))
-
-
-def _stored(state: BrokerState) -> Generator[None, None, bool]:
-    """Wait until a restart would not undo what was done; return False if the store cannot be written."""
-    waiting = [None]
-    state.store.when_durable(waiting.clear)
-    for _ in range(MOST_WAITS):
-        if not waiting or state.store.complaint is not None:
-            break
-        yield
-    return not waiting
 
 
 def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
@@ -117,8 +103,7 @@ def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
             for part in group:
                 is_done = (yield from visit_part(state, part, end, 0, SEARCHED_PER_TURN)) and is_done
             yield
-    is_stored = yield from _stored(state)
-    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0) + [NOT_STORED] * (not is_stored)
+    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
     return Done(done=is_done, count=count, note="; ".join(notes))
 
 

@@ -269,7 +269,7 @@ class BrokerService(OperatedService):
         try:
             if self.broker is not None:
                 # While the answers can still be sent, and stored.
-                self.broker.administration.turns.end()
+                self.broker.administration.end()
                 self.broker.administration.backups.close()
                 if self._store is not None:
                     self.broker.close()

@@ -110,6 +110,12 @@ class FileKind(LocalKind):
             self._writing.run()
             self._clock.advance(1.0)
 
+    def fail(self, reason: str) -> None:
+        """Let the next attempt to write fail."""
+        self._clock.advance(1.0)
+        assert self._writing is not None
+        self._writing.run(reason)
+
     def reopen(self, store: IStore, is_clean: bool) -> IStore:
         """See :class:`StoreKind`; a crash loses the changes that are not written."""
         assert isinstance(store, SqliteStore)
