@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -99,6 +100,15 @@ class GivenTests(ScriptTestCase):
         results: list[Result] = []
         run_tests(file, WorkerSettings(scripts_timeout=50), results.append)
         self.assertEqual([result.why for result in results], [""])
+
+    def test_documented(self) -> None:
+        """The example of docs/lua.md passes, with the script of the README."""
+        readme, document = ((PROJECT / name).read_text() for name in ("README.md", "docs/lua.md"))
+        script = next(line.strip() for line in readme.split("\n") if line.startswith("    sendTo('greeting'"))
+        (self.folder / "hello.lua").write_text(script)
+        (example,) = re.findall(r"^```lua\n(-- services/hello_test.lua\n.*?)^```", document, re.DOTALL | re.MULTILINE)
+        results = self.run_them(example)
+        self.assertEqual([(result.name, result.why) for result in results], [("greets by mail", "")])
 
 
 class FailureTests(ScriptTestCase):
