@@ -101,7 +101,10 @@ class AwaitedWorkers:
         """
         for message, worker in self._notes.restore():
             queue = self._table.open(*message.queue)
-            queue.part(message.rank).hold(message)
+            part = queue.part(message.rank)
+            part.hold(message)
+            if part.limits is not None:
+                part.limits.began(part.limits.patterns_of(message.subject))
             self._room.shrank(queue.name, queue.octets, message.size)
             self._awaited.setdefault(worker, _Awaited()).requests[message.position] = message
         for worker, awaited in self._awaited.items():

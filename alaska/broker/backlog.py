@@ -95,6 +95,11 @@ class Backlog:
                 return found
         return None
 
+    def hold(self, message: Message) -> None:
+        """Let a message be in flight that waits, and is in the store only: a client has it from before a restart."""
+        self._loaded.add(message.position)
+        self._count_removed(message)
+
     def find_oldest(self, may_read: bool) -> bool:
         """Set ``oldest``, with ``may_read`` from the store if necessary; return whether the store was read."""
         if self.oldest is not None or not self.depth:

@@ -191,13 +191,6 @@ class Part(Backlog):
         self._loaded.add(message.position)
         self._wait_again(message)
 
-    def hold(self, message: Message) -> None:
-        """Let a message be in flight that waits, and is in the store only: a client has it from before a restart."""
-        self._loaded.add(message.position)
-        self._count_removed(message)
-        if self.limits is not None:
-            self.limits.began(self.limits.patterns_of(message.subject))
-
     def forget(self, message: Message) -> None:
         """Forget a message that was in flight and is finished."""
         if self.limits is not None:
