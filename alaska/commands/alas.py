@@ -22,6 +22,7 @@ SECTIONS = {
     },
     "Look at a broker": {
         "status": Entry(f"{_HERE}.status:status", "Show a broker in one look."),
+        "top": Entry(f"{_HERE}.top:top", "Show a broker live."),
         "services": Entry(f"{_HERE}.lists:services", "Show the services, and what waits for them."),
         "queues": Entry(f"{_HERE}.lists:queues", "Show all services and mailboxes."),
         "mailboxes": Entry(f"{_HERE}.lists:mailboxes", "Show the mailboxes in which mail waits."),
@@ -55,6 +56,8 @@ SECTIONS = {
         "check": Entry(f"{_HERE}.check:check_all", "Find mistakes in scripts; without a path, check a broker."),
     },
     "Set up": {
+        "bench": Entry(f"{_HERE}.bench:bench", "Measure how many requests a broker and its workers take."),
+        "completion": Entry(f"{_HERE}.completion:completion", "Let a shell complete commands and options."),
         "context": Entry(f"{_HERE}.context:context", "Keep endpoints and credentials by name."),
         "keygen": Entry(f"{_HERE}.keygen:keygen", "Make a key pair for CURVE."),
         "password": Entry(f"{_HERE}.password:password", "Make a line for the password file of a broker."),

@@ -99,6 +99,8 @@ class Group(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front of the arguments where they have none."""
+        if context.resilient_parsing:
+            return super().parse_args(context, args)  # a shell completes what is typed
         if not args and self.default is None:
             raise click.UsageError(f"expected one of {', '.join(self._entries)}", context)
         own = {name for each in self.get_params(context) for name in each.opts}

@@ -13,7 +13,6 @@ from alaska.broker.service import BrokerService
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import Answer, Talk, conversation, exit_status
 from alaska.commands.command import said
-from alaska.commands.connection import Connection
 from alaska.commands.credentials import Credentials
 from alaska.errors import AlaskaError
 from alaska.store.memory import MemoryStore
@@ -57,13 +56,15 @@ class AskingCase(NetworkCase):
 
         :raises AlaskaError: the broker cannot do it.
         """
+        talks: list[Talk] = []
+        command.main(list(arguments), standalone_mode=False, obj=lambda _connection, talk: talks.append(talk))
+        return self.talk(talks[0])
+
+    def talk(self, talk: Talk) -> str:
+        """Talk to the broker, and return what is to be printed; see :meth:`alas`."""
         answers: list[str | Answer | Failure] = []
-
-        def run(_connection: Connection, talk: Talk) -> None:
-            broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
-            ensureDeferred(conversation(broker, talk)).addBoth(answers.append)
-
-        command.main(list(arguments), standalone_mode=False, obj=run)
+        broker = AdminClient(self.reactor, ENDPOINT, Credentials(), self.process())
+        ensureDeferred(conversation(broker, talk)).addBoth(answers.append)
         self.run_on()
         (answer,) = answers
         if isinstance(answer, Failure):

@@ -224,7 +224,33 @@ class SendTests(CommandCase):
 
 
 class HelpTests(CommandCase):
-    """``alas --help``."""
+    """``alas --help``, and completion."""
+
+    def completed(self, words: str) -> list[str]:
+        """Return what a shell offers for the last of these words."""
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(PROJECT),
+            "_ALAS_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", "from alaska.commands.alas import main; main()"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+    def test_completion(self) -> None:
+        """A shell completes commands, their commands, and options; alas completion prints what it needs for that."""
+        self.assertIn("services", self.completed("alas s"))
+        self.assertEqual(self.completed("alas letters "), ["list", "show", "resend", "drop", "export"])
+        self.assertIn("--json", self.completed("alas services --"))
+        self.assertIn("_alas_completion", self.alas("completion", "bash").stdout)
 
     def test_all_commands_are_named(self) -> None:
         """The help of alas names each command, and says in one line what it does, as the command itself."""
