@@ -3,7 +3,7 @@
 May import messages, endpoints and what is below them. Begin with :mod:`alaska.config.worker`.
 
 A setting is one entry of :class:`WorkerSettings` or :class:`BrokerSettings`: its path in the file, the kind of its
-value, its default as text, and one sentence. The tables in README.md are made by :func:`settings_table`.
+value, its default as text, and one sentence. The tables in docs/settings.md are made by :func:`settings_table`.
 
 The environment overrides the file, and the file overrides the default. The variable of ``worker/pool/size`` is
 ``ALASKA_WORKER_POOL_SIZE``; those of the broker begin with ``MALAMUTE_``. A setting that may be repeated in the file

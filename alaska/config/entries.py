@@ -30,7 +30,7 @@ class Entry:
     section. With ``beside``, its tuple has a value, or None, for each occurrence of the setting ``beside`` in the same
     section. A ``free`` entry is a free-form section, which may contain any names. An entry with ``read_tree`` is a
     section that this function reads, and checks as a whole. A ``live`` setting takes effect when the running program
-    reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in README.md.
+    reloads its configuration; all others need a restart. ``doc`` is the setting's sentence in docs/settings.md.
     """
 
     path: str

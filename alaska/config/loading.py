@@ -44,7 +44,7 @@ def load_broker(path: str | os.PathLike[str], environ: Mapping[str, str] = os.en
 
 
 def settings_table() -> str:
-    """Return the settings of both programs as Markdown, for README.md."""
+    """Return the settings of both programs as Markdown, for docs/settings.md."""
     return "\n".join(cls.table() for cls in (WorkerSettings, BrokerSettings))
 
 

@@ -2,7 +2,7 @@
 
 A settings class is a frozen dataclass derived from :class:`Settings`; its attributes are declared with
 :func:`alaska.config.entries.setting`. The declarations also give the content of a new file, the known names and the
-tables in README.md.
+tables in docs/settings.md.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _HEADER, _RULE = "| setting | value | default | reload | meaning |", "| --- | --
 class Settings:
     """The settings of a program.
 
-    ``program`` is its title in README.md, ``file`` the default name of its settings file, ``environment`` the prefix
-    of its environment variables. ``subjects`` are the headings of README.md, each with the settings or sections that
+    ``program`` is its title in docs/settings.md, ``file`` the default name of its settings file, ``environment`` the prefix
+    of its environment variables. ``subjects`` are the headings of docs/settings.md, each with the settings or sections that
     are listed below it.
     """
 
@@ -160,13 +160,13 @@ class Settings:
         entries = list(cls.entries().values())
         example = entries[0].path
         lines = [
-            f"### {cls.program}: `{cls.file}`",
+            f"## {cls.program}: `{cls.file}`",
             "",
             f"An environment variable overrides the file: `{example}` is `{cls.variable(example)}`.",
         ]
         for subject, paths in cls.subjects.items():
             rows = [entry.row() for path in paths for entry in entries if f"{entry.path}/".startswith(f"{path}/")]
-            lines += ["", f"#### {subject}", "", _HEADER, _RULE]
+            lines += ["", f"### {subject}", "", _HEADER, _RULE]
             lines += rows
         return "".join(f"{line}\n" for line in lines)
 

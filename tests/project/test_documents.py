@@ -61,7 +61,7 @@ class DocumentTests(SynchronousTestCase):
                 expected = "" if default is None else f"`{default}`"
                 self.assertEqual("".join(re.findall(r"\A`[^`]*`", shown)), expected, f"{path.name}: {name}")
         self.assertIn(("lua.md", "worker/scripts/sends-size"), seen)
-        self.assertEqual({name for file, name in seen if file == "README.md"}, set(ENTRIES))
+        self.assertEqual({name for file, name in seen if file == "settings.md"}, set(ENTRIES))
 
     def test_names(self) -> None:
         """Each setting that a document names exists."""
