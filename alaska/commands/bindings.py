@@ -37,11 +37,11 @@ def _binding(function: F) -> F:
 
 
 @click.command(
-    "bind", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas bind sensors climate ^temp --from new"
+    "bind", cls=Command, epilog=f"{asking.EXIT_STATUSES}\n\nexample: alas bind sensors climate ^temp --from now"
 )
 @_binding
 @click.option(
-    "--from", "position", type=POSITION, default=0, metavar="N", help="The first position, or new (0, the oldest)."
+    "--from", "position", type=POSITION, default=0, metavar="N", help="The first position, start or now (start)."
 )
 @broker_options
 def bind(connection: Connection, stream: str, service: str, pattern: str, position: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +21,7 @@ from alaska.client.delivery import MOST_POSITION, to_octets
 from alaska.commands import shown, streams
 from alaska.commands.command import Command
 from alaska.commands.connection import Connection, broker_options
-from alaska.commands.values import NAME, PATTERN, POSITION, whole_number
+from alaska.commands.values import NAME, PATTERN, POSITION_OR_AGE, Since, whole_number
 from alaska.daemon.exit_status import status_of
 from alaska.interfaces import INetwork, Reactor
 from alaska.mlm import commands as mlm
@@ -50,7 +51,7 @@ class Reading:
     stream: str
     pattern: str = ""
     name: str | None = None
-    position: int | None = None
+    position: int | Since | None = None
     count: int | None = None
     as_json: bool = False
 
@@ -59,26 +60,29 @@ class Reading:
 @click.argument("stream", type=NAME)
 @click.argument("pattern", type=PATTERN, default="")
 @click.option("--as", "name", type=NAME, help="The name under which the broker keeps the position.")
+@click.option("--match", metavar="PATTERN", type=PATTERN, help="The same as PATTERN.")
 @click.option(
     "--from",
     "position",
-    type=POSITION,
-    metavar="N",
-    help="The first position, or new; with a name that the broker knows, it has no effect (default: new; with a new "
-    "name: 0, the oldest record).",
+    type=POSITION_OR_AGE,
+    metavar="start|now|N|TIME",
+    help="The first record: the oldest one, only new ones, a position, or those of the last 10m. With a name that the "
+    "broker knows, it has no effect (default: now; with a new name: start).",
 )
 @click.option(
     "--count", type=whole_number(1, MOST_POSITION, "a number from 1 on"), metavar="N", help="End after so many."
 )
 @shown.json_option
 @broker_options
-def tail(connection: Connection, stream: str, pattern: str, **options: Any) -> None:  # noqa: ANN401  # those of Reading
+def tail(connection: Connection, stream: str, pattern: str, match: str | None, **options: Any) -> None:  # noqa: ANN401  # those of Reading
     """Print the records of a stream whose subjects match a pattern: position, time, subject and content.
 
     With --as, the broker keeps the position: the next command with the same name goes on after the last record that was
     printed.
     """
-    reading = Reading(stream=stream, pattern=pattern, **options)
+    if match is not None and pattern:
+        raise click.UsageError("the pattern is given twice")
+    reading = Reading(stream=stream, pattern=match or pattern, **options)
 
     def run(reactor: Reactor) -> Deferred[None]:
         run_on_monotonic_time(reactor)
@@ -116,8 +120,11 @@ class Tail:
         connection: Connection,
         write: Callable[[str], bool],
         network: INetwork | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._reading = reading
+        self._wall = wall
+        self._oldest = 0.0
         self._write = write
         self._left = reading.count
         self._ended: Deferred[tuple[int, str]] = Deferred()
@@ -140,13 +147,18 @@ class Tail:
         reading = self._reading
         try:
             await self._client.connect(timeout=CONNECT_SECONDS)
+            position = reading.position
+            if isinstance(position, Since):
+                # There is no index by time: older records are read, and left out.
+                self._oldest = self._wall() - position
+                position = 0
             if reading.name:
-                start = reading.position or 0
+                start = position or 0
                 await self._client.consume(
                     reading.stream, reading.pattern, name=reading.name, position=start, manual=True
                 )
             else:
-                start = mlm.LIVE_ONLY if reading.position is None else reading.position
+                start = mlm.LIVE_ONLY if position is None else position
                 await self._client.replay(reading.stream, reading.pattern, start)
         except errors.AlaskaError as error:
             await self.close()
@@ -179,16 +191,22 @@ class Tail:
     def _delivered(self, delivery: Delivery) -> None:
         if self._ended.called:
             return
+        if self._oldest and _seconds(delivery) < self._oldest:
+            self._confirm(delivery)
+            return
         if not self._write(as_json(delivery) if self._reading.as_json else as_text(delivery)):
             self._end(1)
             return
-        self._client.confirm(delivery)
-        if self._client.credit <= CREDIT // 2:
-            self._client.give_credit(CREDIT - self._client.credit)
+        self._confirm(delivery)
         if self._left is not None:
             self._left -= 1
             if not self._left:
                 self._end(0)
+
+    def _confirm(self, delivery: Delivery) -> None:
+        self._client.confirm(delivery)
+        if self._client.credit <= CREDIT // 2:
+            self._client.give_credit(CREDIT - self._client.credit)
 
 
 def as_text(delivery: Delivery) -> str:
@@ -222,13 +240,16 @@ def _text(frame: bytes) -> str:
 
 
 def _time(delivery: Delivery) -> str:
-    command = delivery.command
-    seconds = command.time / 1000 if isinstance(command, mlm.StreamRecord) else 0.0
     try:
-        time = datetime.fromtimestamp(seconds, timezone.utc)
+        found = datetime.fromtimestamp(_seconds(delivery), timezone.utc)
     except (OverflowError, ValueError, OSError):  # any number can be in a store
         return "-"
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _seconds(delivery: Delivery) -> float:
+    command = delivery.command
+    return command.time / 1000 if isinstance(command, mlm.StreamRecord) else 0.0
 
 
 def status_of_error(error: errors.AlaskaError) -> int:

@@ -72,20 +72,34 @@ def _point_in_time(text: str) -> datetime:
 
 
 def position(text: str) -> int:
-    """Parse a position of a stream, or ``new``.
+    """Parse a position of a stream, ``start`` (0, the oldest record), or ``now`` (``new``).
 
-    :raises ValueError: it is neither.
+    :raises ValueError: it is none of these.
     """
-    if text == "new":
+    if text in ("new", "now"):
         return LIVE_ONLY
+    if text == "start":
+        return 0
     if not text.isascii() or not text.isdecimal() or len(text) > len(str(MOST_POSITION)) or int(text) > MOST_POSITION:
-        raise ValueError("expected a position, which is a number, or new")
+        raise ValueError("expected a position, which is a number, start or now")
     return int(text)
+
+
+class Since(float):
+    """How many seconds ago the first wanted record arrived."""
+
+
+def position_or_age(text: str) -> int | Since:
+    """Parse a position of a stream as :func:`position` does, or an age such as ``10m``."""
+    if text[-1:].isalpha() and text[:1].isdecimal():
+        return Since(term_texts.duration(text))
+    return position(text)
 
 
 NAME = Parsed("name", name_of)
 PATTERN = Parsed("pattern", _pattern)
 POSITION = Parsed("position", position)
+POSITION_OR_AGE = Parsed("position", position_or_age)
 DURATION = Parsed("time", term_texts.duration)
 TIME = Parsed("time", _point_in_time)
 PRIORITY = Parsed("priority", term_texts.priority)

@@ -29,7 +29,8 @@ class BindingTests(AskingCase):
         self.assertIn("1: the services of the broker cannot be bound", self.fails(bindings.bind, "s", "alaska.admin"))
         self.assertTrue(self.fails(bindings.bind, "s", "svc", "(").startswith("1: "))
         self.assertIn(
-            "expected a position, which is a number, or new", self.refused(bindings.bind, "s", "svc", "--from", "old")
+            "expected a position, which is a number, start or now",
+            self.refused(bindings.bind, "s", "svc", "--from", "old"),
         )
 
     def test_pages(self) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from alaska import errors
 from alaska.commands import tail
 from alaska.commands.connection import take_connection
-from alaska.commands.values import position
+from alaska.commands.values import position, position_or_age
 from alaska.mlm import commands as mlm
 from tests.client.test_readers import ReaderCase
 from tests.commands.command_lines import options_of
@@ -35,8 +35,11 @@ class TailCase(ReaderCase):
     def tail(self, *arguments: str) -> Deferred[tuple[int, str]]:
         """Run the command."""
         options = options_of(tail.tail, "s", *arguments)
+        options["pattern"] = options.pop("match") or options["pattern"]
         connection = take_connection(options, {"XDG_CONFIG_HOME": "/nowhere"})
-        command = tail.Tail(self.reactor, tail.Reading(**options), connection, self.print_line, self.network)
+        command = tail.Tail(
+            self.reactor, tail.Reading(**options), connection, self.print_line, self.network, self.reactor.seconds
+        )
         running = ensureDeferred(command.run())
         self.pass_time(0.5)
         return running
@@ -59,6 +62,20 @@ class TailTests(TailCase):
         self.assertEqual(self.printed(), [(3, "3")])
         self.tail("2|3", "--from", "0")
         self.assertEqual(self.printed(), [(2, "2"), (3, "3")])
+
+    def test_age(self) -> None:
+        """With an age, older records are left out."""
+        self.write(1)
+        self.pass_time(100.0)
+        self.write(2)
+        self.tail("--from", "50s")
+        self.assertEqual(self.printed(), [(2, "2")])
+
+    def test_match(self) -> None:
+        """The pattern may be an option."""
+        self.write(1, 2)
+        self.tail("--from", "start", "--match", "2")
+        self.assertEqual(self.printed(), [(2, "2")])
 
     def test_name(self) -> None:
         """With a name, each command prints what the one before has not printed."""
@@ -139,7 +156,11 @@ class ArgumentTests(TailCase):
 
     def test_position(self) -> None:
         """A position is a number or new."""
-        self.assertEqual((position("7"), position("new")), (7, mlm.LIVE_ONLY))
+        self.assertEqual(
+            [position(text) for text in ("7", "start", "now", "new")], [7, 0, mlm.LIVE_ONLY, mlm.LIVE_ONLY]
+        )
+        self.assertEqual(position_or_age("10m"), 600.0)
+        self.assertIsInstance(position_or_age("10"), int)
         for text in ("", "-1", "old", "9" * 30):
             self.assertRaises(ValueError, position, text)
 
