@@ -11,18 +11,21 @@ from collections.abc import Callable
 
 from alaska.broker.clients import HOLD_SECONDS
 from alaska.broker.liveness import GRACE_SECONDS
-from alaska.broker.sessions import CAPABILITIES
-from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, QueueKind, QueueName
+from alaska.broker.sessions import CAPABILITIES, SECOND_EDITION
+from alaska.message import NORMAL, QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.codec import encode
-from tests.broker.delivery_model import EVERYTHING, OK, DeliveryModel
-from tests.broker.model_state import Peer, SentMessage
+from tests.broker.delivery_model import OK
+from tests.broker.model_state import Lease, Peer, SentMessage
+from tests.broker.restart_model import RestartModel
+from tests.broker.stream_model import content_of
 
 TURNS_TO_SETTLE = 120
+MOST_UNFINISHED = 7
+"""The number of requests beyond which a binding waits; the broker's own is set to it."""
 
 
-class BrokerModel(DeliveryModel):
+class BrokerModel(RestartModel):
     """Sends commands to a broker, lets time pass and restarts it, and keeps the expected state up to date."""
 
     def call(self, peer: Peer, command: mlm.Command, *replies: mlm.Command) -> None:
@@ -46,6 +49,7 @@ class BrokerModel(DeliveryModel):
             listener = self._listener(message)
             if (
                 message.is_tracked
+                and message.final_status != 410  # that is told when it is written
                 and listener is not None
                 and listener.credit is not None
                 and not listener.is_disconnected
@@ -55,11 +59,16 @@ class BrokerModel(DeliveryModel):
         if any(message.waits and message.is_expired(self.now) for message in self.messages.values()):
             self.check_stored()
 
-    def open(self, address: bytes, credit: int | None) -> Peer:
-        """Let a client open on a new connection."""
-        peer = Peer(b"p%d" % len(self.peers), address, self.now, None)
+    def open(self, address: bytes, credit: int | None, is_second: bool = False) -> Peer:
+        """Let a client open on a new connection; one that reads properties gives credit."""
+        peer = Peer(b"p%d" % len(self.peers), address, self.now, None, is_second and credit is not None)
         self.peers[peer.name] = peer
-        replies: list[tuple[Peer, mlm.Command]] = []
+        replies: list[tuple[Peer, mlm.Command]] = [(peer, mlm.Ok(200, CAPABILITIES))]
+        properties: mlm.Properties = {}
+        if peer.is_second:
+            self.router.second_edition.add(peer.name)
+            properties["can"] = b"batch properties cancel"
+            replies = [(peer, mlm.Ok(200, CAPABILITIES + SECOND_EDITION))]
         older = self.owners.get(address)
         if older is not None and older.credit is None:
             older.is_replaced = True
@@ -68,11 +77,11 @@ class BrokerModel(DeliveryModel):
             self.leave(older)
             if not older.is_disconnected:
                 reason = b"another client has opened with this address"
-                replies.append((older, mlm.Error(400, reason)))
+                # What is sent in a batch is sent at the end of the turn.
+                replies.insert(1 if older.is_second else 0, (older, mlm.Error(400, reason)))
         if address:
             self.owners[address] = peer
-        replies.append((peer, mlm.Ok(200, CAPABILITIES)))
-        self.receive(peer, encode(mlm.ConnectionOpen(address)), *replies)
+        self.receive(peer, encode(mlm.ConnectionOpen(address, properties)), *replies)
         peer.held_until = self.now + HOLD_SECONDS
         if credit is not None:
             self.credit(peer, credit)
@@ -108,22 +117,67 @@ class BrokerModel(DeliveryModel):
         """Let a client send a request or mail; the timeout is in ms, ``original`` what an alias stands for."""
         self.count += 1
         is_tracked = bool(tracker) and peer.credit is not None
-        expires = self.now + timeout / 1000 if timeout else None
+        terms = terms or {}
         order = self.count
         stands_for = tracker if original is None else original
-        sent = SentMessage(order, order, queue, peer, peer.address, subject, stands_for, tracker, is_tracked, expires)
+        sent = SentMessage(
+            order, order, queue, peer, peer.address, subject, stands_for, tracker, is_tracked, None,
+            content=b"%d" % order, position=self.broker.queues.last_position + 1,
+        )  # fmt: skip
         self.messages[sent.number] = sent
-        content = (b"%d" % sent.number, padding or b"." * (sent.number % 4))
-        make = mlm.MailboxSend if queue.kind is QueueKind.MAILBOX else mlm.ServiceSend
-        if not terms:
-            self.call(peer, make(queue.address, subject, tracker, timeout, content))
-            return sent
         sent.priority = int(terms.get("priority", NORMAL))
-        if delay := int(terms.get("delay", 0)):
-            sent.due = self.now + delay / 1000
-            sent.expires = None if expires is None else sent.due + (expires - self.now)
-        self._execute(peer, make(queue.address, subject, tracker, timeout, content, terms))
+        sent.most = int(terms["attempts"]) if "attempts" in terms else None
+        sent.ttl = int(terms["ttl"]) if "ttl" in terms else None
+        self._set_times(sent, timeout, terms)
+        content = (sent.content, padding or b"." * (sent.number % 4))
+        make = mlm.MailboxSend if queue.kind is QueueKind.MAILBOX else mlm.ServiceSend
+        command = make(queue.address, subject, tracker, timeout, content, terms)
+        replaced = self._admit(sent, terms) if "id" in terms else None
+        if peer.is_second or not terms:
+            self.call(peer, command)
+        else:
+            self._execute(peer, command)
+        if replaced is not None:
+            self.check_may_still_wait([replaced], 204)
         return sent
+
+    def _set_times(self, sent: SentMessage, timeout: int, terms: mlm.Properties) -> None:
+        """Set when a message expires, and when it is due."""
+        patience = timeout / 1000 if timeout else None
+        if patience is None and sent.queue.kind is QueueKind.MAILBOX and sent.ttl is None:
+            patience = self.limits.mailbox_seconds
+        if sent.ttl:
+            patience = sent.ttl / 1000 if patience is None else min(patience, sent.ttl / 1000)
+        begin = self.now
+        if delay := int(terms.get("delay", 0)):
+            begin = sent.due = self.now + delay / 1000
+        sent.expires = None if patience is None else begin + patience
+
+    def _admit(self, sent: SentMessage, terms: mlm.Properties) -> SentMessage | None:
+        """Record whether a message with an id is kept; return the one that it replaces, if that still waits."""
+        if not self.store.has_ids:
+            self._end(sent, 501)
+            return None
+        known = self.ids.find(sent.queue, terms, self.now)
+        is_to_replace = terms.get("unique-mode") == b"replace"
+        if known is not None and not is_to_replace:
+            sent.first = known
+            sent.final_status = 203
+            return None
+        self.ids.accept(sent, terms, self.now)
+        sent.has_id = True
+        if known is None or not known.message.waits:
+            return None
+        known.message.may_end.add(204)
+        return known.message
+
+    def check_may_still_wait(self, messages: list[SentMessage], status: int) -> None:
+        """Check that an operation has ended messages, but for those that were assigned to clients before."""
+        self.check_stored()
+        assigned = self._assigned()
+        for message in messages:
+            assert not message.waits or message.content in assigned, f"{message} has not ended with {status}"
+            message.may_end.discard(status)
 
     def _execute(self, peer: Peer, command: mlm.Command) -> None:
         """Let the broker execute a command that the client, which is one of the first edition, could not encode."""
@@ -143,8 +197,9 @@ class BrokerModel(DeliveryModel):
         """Let a client write to a stream."""
         self.call(peer, mlm.StreamWrite(stream), OK)
         for subject in subjects:
-            number = self.streams.write(stream, peer, peer.address, subject)
-            self.call(peer, mlm.StreamSend(subject, (b"%d" % number,)))
+            written = self.streams.write(stream, peer, peer.address, subject)
+            self.bindings.wrote(stream, written)
+            self.call(peer, mlm.StreamSend(subject, (content_of(written.number),)))
 
     def read(self, peer: Peer, stream: bytes, pattern: bytes) -> None:
         """Let a client read a stream from now on."""
@@ -165,19 +220,42 @@ class BrokerModel(DeliveryModel):
     def cancel(self, peer: Peer, stream: bytes) -> None:
         """Let a client cancel a stream."""
         self.streams.cancel(peer, stream)
+        self.readers.cancel(peer, stream)
         self.call(peer, mlm.StreamCancel(stream), OK)
 
-    def confirm(self, peer: Peer, tracker: bytes, status: int) -> None:
-        """Let a client confirm a delivery."""
-        message = peer.leases.pop(tracker)
+    def confirm(self, peer: Peer, lease: Lease, status: int, delay: int | None = None, is_spent: bool = False) -> None:
+        """Let a client confirm a delivery, or return it, with a delay in ms if it can."""
+        message = peer.leases.pop(lease)
         message.holder = None
+        properties: mlm.Properties = {}
+        if peer.is_second:
+            properties["lease"] = lease
+            if 300 <= status < 400:
+                properties["spent"] = int(is_spent)
+                properties |= {} if delay is None else {"delay": delay}
         if status < 300:
             self._end(message, 200)
+        elif message.is_cancelled:
+            self._end(message, 410)
         elif status < 400:
-            message.attempts -= 1
+            self._return(message, delay if peer.is_second else None, is_spent and peer.is_second)
         else:
             self._dead_letter(message, status)
-        self.call(peer, mlm.Confirm(tracker, status, b"why"))
+        self.call(peer, mlm.Confirm(b"" if isinstance(lease, int) else lease, status, b"why", properties))
+
+    def _return(self, message: SentMessage, delay: int | None, is_spent: bool) -> None:
+        """Record that a receiver has returned a message."""
+        message.attempts -= not is_spent
+        if delay is not None or is_spent:
+            message.answered = message.attempts
+        if delay is not None:
+            message.snoozes += not is_spent
+        if is_spent and message.is_tried_enough:
+            self._dead_letter(message, 502)
+        elif delay is not None:
+            message.due, message.has_been_due = self.now + max(delay, 1) / 1000, False
+            message.expires = None
+            message.was_put_off = True
 
     def close(self, peer: Peer) -> None:
         """Let a client close its session."""
@@ -192,6 +270,8 @@ class BrokerModel(DeliveryModel):
     def settle(self) -> None:
         """Let the store write all pending changes."""
         self._run(self._kind.settle)
+        self.bindings.settled()
+        self.readers.settled()
 
     def tick(self) -> None:
         """Let the broker do what is due, and check who has expired."""
@@ -203,18 +283,23 @@ class BrokerModel(DeliveryModel):
         silent = {peer for peer in still_open if peer.last_heard < self.now - self.limits.client_timeout}
         known_disconnected = {peer for peer in still_open if peer.is_known_disconnected}
         self._may_leave = silent | {peer for peer in still_open if peer.is_disconnected}
+        # One that is assigned to a client, and not sent yet, does not expire; it may come back in this tick.
+        assigned = self._assigned()
         late = [each for each in self.messages.values() if each.waits and each.is_expired(self.now)]
+        late = [each for each in late if each.content not in assigned]
 
         def call() -> None:
             for _ in range(self._kind.ticks):
                 self.broker.tick(self.now)
                 self._kind.answer()
+            self.router.end_turn(self.broker)
             for peer in list(self._may_leave):
                 has_left = self.broker.clients.by_peer(peer.name) is None
                 assert has_left or peer not in silent | known_disconnected, f"{peer.name!r} has not expired"
                 if has_left:
                     self.leave(peer)
 
+        self.ids.tick(self.now)
         for message in self.messages.values():
             message.has_been_due = message.has_been_due or (message.due is not None and message.due <= self.now)
         self._run(call)
@@ -225,7 +310,7 @@ class BrokerModel(DeliveryModel):
                 peer.held_until = None
         self.check_stored()
         # One that was delayed may only begin to wait in this tick.
-        late = [each for each in late if each.final_status != 302 and not each.is_restored and each.due is None]
+        late = [each for each in late if each.final_status is None and not each.is_restored and each.due is None]
         assert not late, f"{late} have expired and still wait"
 
     def check_settled(self) -> None:
@@ -238,7 +323,7 @@ class BrokerModel(DeliveryModel):
             consumers = [peer for peer in ready if self._may_take(peer, message)]
             if message.queue.kind is QueueKind.MAILBOX:
                 consumers = [peer for peer in consumers if message.tracker not in peer.leases]
-            may_wait = message.is_expired(self.now) or message.is_delayed(self.now)
+            may_wait = message.is_expired(self.now) or message.is_delayed(self.now) or self._is_held_back(message)
             assert not consumers or may_wait, f"{message} waits, but {consumers} are ready"
         queues = self.broker.queues._queues.values()
         lanes = [lane for queue in queues for part in queue.parts for lane in part._lanes.values()]
@@ -247,6 +332,28 @@ class BrokerModel(DeliveryModel):
         )
         for peer in ready:
             self.streams.check_fed(peer)
+        self.bindings.check_all_made(
+            {each.key for each in self.broker.bindings if self.broker.bindings.unfinished(each) >= MOST_UNFINISHED}
+        )
+        self._check_told()
+
+    def _is_held_back(self, message: SentMessage) -> bool:
+        is_paused = message.queue.kind is QueueKind.SERVICE and message.queue.address in self.paused
+        assigned = self._assigned()
+        running = [each for each in self.messages.values() if each.content in assigned]
+        return is_paused or message.content in assigned or self.service_limits.may_wait(message, running)
+
+    def _check_told(self) -> None:
+        """Check that all senders know what has become of their messages, if they are still connected."""
+        for message in self.messages.values():
+            origin = message.origin
+            if not message.is_tracked or origin is None or not origin.is_open or origin.is_disconnected:
+                continue
+            if message.first is not None:
+                is_told = bool(message.statuses)
+            else:
+                is_told = (message.final_status or 201) in message.statuses
+            assert is_told or message.is_restored, f"the sender of {message} knows nothing of it"
 
     def check_room(self, octets: int) -> None:
         """Check that there is room for a message of this size; to be called when no message waits."""
@@ -262,58 +369,9 @@ class BrokerModel(DeliveryModel):
         self.settle()
         assert sent.statuses == [201], f"there is no room for {octets} octets"
 
-    def settle_dead_letter(self, pick: int, is_dropped: bool) -> None:
-        """Let a dead letter be dropped, or be sent again, which does not notify the sender."""
-        self.check_stored()  # afterwards the dead letter cannot be checked
-        letters = list(self._content.dead_letters(0, EVERYTHING))
-        dead = letters[pick % len(letters)].message
-        number = int(dead.content[0])
-        self.dead_letters.discard(number)
-        message = self.messages[number]
-        if is_dropped:
-            assert self.broker.queues.dead_letters.drop(dead.position)
-            return
-        self.count += 1
-        message.order = self.count
-        message.final_status, message.attempts, message.is_tracked, message.expires = None, 0, False, None
-        message.due = None
-        message.is_restored, message.was_sent_again = False, True
-        self._run(lambda: self.broker.queues.replay_dead_letter(dead.position, self.now))
-
-    def restart(self, store: IStore, is_clean: bool) -> None:
-        """Stop or crash the broker, and start another with the store."""
-        for peer in self.peers.values():
-            peer.is_open = False
-            peer.offers.clear()
-            peer.leases.clear()
-            self.streams.leave(peer)
-        self.owners.clear()
-        self.start(store)
-        stored = self.stored()
-        for order, number in enumerate(stored, -len(stored)):
-            # A dead letter that was sent again may be back in its first state, if that was not stored.
-            self.messages[number].order = order
-        for message in self.messages.values():
-            message.holder = None
-            if message.number in stored:
-                assert message.final_status is None or not is_clean, f"{message} is restored, but was finished"
-                message.final_status = None
-                message.is_restored = True
-                # Its final status was sent but not stored: it is delivered again, and a final status may be sent again.
-                message.statuses = [status for status in message.statuses if status == 201]
-                there = stored[message.number]
-                is_delayed = there.rank == DELAYED
-                expires = message.due if is_delayed else message.expires
-                is_as_sent = (there.is_tracked, there.expires) == (message.is_tracked, expires)
-                assert is_as_sent or message.was_sent_again, f"{message} is not restored as it was sent"
-                message.is_tracked, message.attempts = there.is_tracked, there.attempts
-                message.due, message.has_been_due = (there.expires if is_delayed else None), False
-                message.expires = message.expires if is_delayed else there.expires
-            elif message.final_status is None:
-                is_promised = store.is_durable and (is_clean or message.statuses == [201])
-                assert not is_promised or message.is_expired(self.now), f"{message} is lost"
-                message.final_status = 0
-        letters = {int(letter.message.content[0]) for letter in self._content.dead_letters(0, EVERYTHING)}
-        assert letters == self.dead_letters or not (store.is_durable and is_clean), "dead letters are lost"
-        self.dead_letters = letters
-        self.streams.restarted(is_clean)
+    def check_ids_counted(self) -> None:
+        """Check that the broker counts its ids right, when everything is written."""
+        ids = self.broker.queues.ids
+        if self.store.has_ids:
+            assert ids.count == sum(self.store.counts_of_ids().values()), "ids are counted wrong"
+        assert not ids.unstored, f"{ids.unstored} are not stored"

@@ -75,8 +75,8 @@ class StreamsModel:
         """Return the position of the last record."""
         return self._last.get(stream, 0)
 
-    def write(self, stream: bytes, writer: Hashable, sender: bytes, subject: bytes) -> int:
-        """Record that a record is written next; return its number, which must be its content."""
+    def write(self, stream: bytes, writer: Hashable, sender: bytes, subject: bytes) -> Written:
+        """Record that a record is written next, with :func:`content_of` its number."""
         self._count += 1
         position = self._last[stream] = self.last(stream) + 1
         written = Written(self._count, position, sender, writer, subject)
@@ -84,7 +84,21 @@ class StreamsModel:
         for (name, reader), reading in self._readings.items():
             if name == stream and reading.wants(written) and not is_own(written, reader):
                 reading.pending[position] = written
-        return self._count
+        return written
+
+    def stored(self, stream: bytes) -> list[Written]:
+        """Return the records that are stored, in order."""
+        known = self.written.get(stream, {})
+        return [known[number_in(record.content)] for record in self.content.records(stream, 0, EVERYTHING)]
+
+    def got_by(self, reader: Hashable, stream: bytes) -> list[int]:
+        """Return the positions that a reader has got, in order."""
+        reading = self._readings.get((stream, reader))
+        return [] if reading is None else sorted(reading.got)
+
+    def is_read_by(self, reader: Hashable, stream: bytes) -> bool:
+        """Return whether a client reads a stream."""
+        return (stream, reader) in self._readings
 
     def read(self, reader: Hashable, stream: bytes, pattern: bytes) -> None:
         """Add a pattern to a reader, from now on; an existing pattern does not change."""
@@ -102,7 +116,7 @@ class StreamsModel:
         start = reading.since[pattern] = self.last(stream) + 1 if position == mlm.LIVE_ONLY else max(position, 1)
         reading.pending = {at: each for at, each in reading.pending.items() if reading.wants(each, but=pattern)}
         for record in self.content.records(stream, start - 1 if stream in self._kept else 0, EVERYTHING):
-            written = self.written[stream][int(record.content[0])]
+            written = self.written[stream][number_in(record.content)]
             is_wanted = written.position >= start and compile_pattern(pattern).matches(record.subject)
             if not is_wanted or (record.sender and is_own(written, reader)):
                 continue
@@ -128,13 +142,13 @@ class StreamsModel:
         assert reading.wants_records is isinstance(command, mlm.StreamRecord)
         assert reading.pending, f"{reader} gets {command}, but nothing is pending"
         position = min(reading.pending)
-        while position in reading.maybe and reading.pending[position].number != int(command.content[0]):
+        while position in reading.maybe and reading.pending[position].number != number_in(command.content):
             reading.pending.pop(position)
             position = min(reading.pending)
         written = reading.pending.pop(position)
         reading.got.add(position)
         self.got += 1
-        assert int(command.content[0]) == written.number, f"{reader} gets {command} instead of {written}"
+        assert number_in(command.content) == written.number, f"{reader} gets {command} instead of {written}"
         assert (command.sender, command.subject) == (written.sender, written.subject)
         if isinstance(command, mlm.StreamRecord) and command.address in self._kept:
             assert command.position == position
@@ -144,6 +158,16 @@ class StreamsModel:
         for (stream, who), reading in self._readings.items():
             missing = reading.pending.keys() - reading.maybe
             assert who is not reader or not missing, f"{reader} waits for {missing} of {stream!r}"
+
+
+def content_of(number: int) -> bytes:
+    """Return the content of a record, which is different from that of any message."""
+    return b"r%d" % number
+
+
+def number_in(content: mlm.Content) -> int:
+    """Return the number of the record with this content."""
+    return int(content[0][1:])
 
 
 def is_own(written: Written, reader: Hashable) -> bool:

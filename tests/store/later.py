@@ -44,6 +44,7 @@ class Shared:
         self.last_position = 0
         self.leases: dict[int, tuple[LaterStore, QueueName]] = {}
         self.stores: list[LaterStore] = []
+        self.entries: dict[str, dict[bytes, bytes]] = {}
 
     def open(self, random: Random, short: float = 0.0) -> LaterStore:
         """Return a store for another broker; ``short`` is the share of its pages that end early."""
@@ -319,11 +320,15 @@ class LaterStore:
 
     def set_entry(self, kind: str, name: bytes, value: bytes | None) -> None:
         """See :class:`IStore`."""
-        self._data.set_entry(kind, name, value)
+        entries = self._shared.entries.setdefault(kind, {})
+        if value is None:
+            entries.pop(name, None)
+        else:
+            entries[name] = value
 
     def entries(self, kind: str) -> dict[bytes, bytes]:
         """See :class:`IStore`."""
-        return self._data.entries(kind)
+        return dict(self._shared.entries.get(kind, {}))
 
     def backup(self) -> Deferred[IBackup]:
         """See :class:`IStore`; there is no file."""
