@@ -33,9 +33,9 @@ _HEADER, _RULE = "| setting | value | default | reload | meaning |", "| --- | --
 class Settings:
     """The settings of a program.
 
-    ``program`` is its title in docs/settings.md, ``file`` the default name of its settings file, ``environment`` the prefix
-    of its environment variables. ``subjects`` are the headings of docs/settings.md, each with the settings or sections that
-    are listed below it.
+    ``program`` is its title in docs/settings.md, ``file`` the default name of its settings file, ``environment`` the
+    prefix of its environment variables. ``subjects`` are the headings of docs/settings.md, each with the settings or
+    sections that are listed below it.
     """
 
     __slots__ = ()
