@@ -1,4 +1,4 @@
-"""How cost grows with subscriptions, clients, queue depth, content size and threads; and the cost of an idle worker."""
+"""How cost grows with subscriptions, clients, queue depth, delayed requests, content size and threads; idle workers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ MESSAGES = 4000
 SUBJECTS = 16
 IDLE_SECONDS = 10.0
 STARTS = 5
+SENT_PER_SECOND = 8000
+"""Delayed requests are due when so many could be sent in each second, and a bit later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ def all_series(note: Callable[[str], None], quick: bool) -> list[Series]:
         (subscriptions, [1, 10, 100, 1_000, 10_000]),
         (clients, [10, 100, 500, 1_000, 2_000]),
         (depth, [1_000, 10_000, 100_000, 1_000_000]),
+        (delayed, [1_000, 10_000, 100_000, 1_000_000]),
         (content, [10, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]),
         (threads, [1, 2, 4, 8]),
     ):
@@ -127,6 +130,34 @@ def depth(steps: list[int]) -> Series:
 
     columns = "in, requests/s", "broker when full", "out, requests/s"
     return _measure_brokers("Depth of a queue", columns, steps, measure, has_c=False)
+
+
+def delayed(steps: list[int]) -> Series:
+    """Measure requests that are due at the same time: into a durable store, its restart, and out of it."""
+    rows = []
+    for step in steps:
+        endpoint = mlm.new_endpoint()
+        with Workspace() as workspace:
+            broker = mlm.our_broker(workspace, endpoint, durable=True)
+            due = time.time() + 5 + step / SENT_PER_SECOND
+            later = [mlm.peer(), "later", endpoint, mlm.SERVICE, "x", str(FIRST), str(step), f"{due * 1000:.0f}"]
+            sent = ask(later, workspace, "delayed")
+            workspace.stop(broker)
+            start = time.perf_counter()
+            broker = mlm.our_broker(workspace, endpoint, durable=True)
+            started = time.perf_counter() - start
+            resident = resident_of(broker.process.pid)
+            time.sleep(max(0.0, due - time.time()))
+            before = broker.usage.cpu_seconds
+            taken = ask([mlm.peer(), "take", endpoint, mlm.SERVICE, str(step), "4000"], workspace, "delayed")
+            spent = broker.usage.cpu_seconds - before
+            peak = broker.usage.peak_octets
+        rates = [_number(step / (each.stop - each.start) * 1e9) for each in (sent, taken)]
+        microseconds = f"{spent / step * 1e6:.0f} µs"
+        memory = [_megabytes(octets) for octets in (resident, peak)]
+        rows.append((_number(step), rates[0], f"{started:.2f} s", memory[0], rates[1], microseconds, memory[1]))
+    columns = "", "in, requests/s", "restart", "broker then", "out, requests/s", "processor a request", "broker, peak"
+    return Series("Delayed requests in a durable store, all due at once", columns, tuple(rows))
 
 
 def content(steps: list[int]) -> Series:

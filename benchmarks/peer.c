@@ -5,6 +5,8 @@
  *
  *     peer send ENDPOINT SERVICE SUBJECT FIRST COUNT WINDOW
  *         sends requests; with a WINDOW above 0, at most WINDOW of them unconfirmed, and waits until all are confirmed
+ *     peer later ENDPOINT SERVICE SUBJECT FIRST COUNT AT
+ *         sends requests that are delayed until AT, in ms since 1970, and waits until the broker has them
  *     peer mark ENDPOINT SERVICE SUBJECT FIRST COUNT 0
  *         sends requests, then some whose script answers by mail, and waits for the first answer: then the requests
  *         have been executed, even on a system that sends no confirmations
@@ -135,14 +137,22 @@ static void open_as(const char *address, int credit)
         begin(CREDIT), number((uint32_t)credit, 2), leave();
 }
 
+/* When requests are due, in ms since 1970; 0: at once. */
+static uint64_t due;
+
 static void request(const char *service, const char *subject, long n, int is_tracked)
 {
     char text[16];
     snprintf(text, sizeof text, "%08ld", n);
     if (can_batch) {
-        grouped(SERVICE_SEND, 5);
+        grouped(SERVICE_SEND, due ? 6 : 5);
         packed(service, strlen(service)), packed(subject, strlen(subject)), packed(text, is_tracked ? 8 : 0);
         group[group_size++] = 0, group[group_size++] = 0x91, packed(text, 8);
+        if (due) {
+            memcpy(group + group_size, "\x81\xA2" "at\xCF", 5), group_size += 5;
+            for (int shift = 56; shift >= 0; shift -= 8)
+                group[group_size++] = (uint8_t)(due >> shift);
+        }
         return;
     }
     begin(SERVICE_SEND), string(service), string(subject), string(is_tracked ? text : ""), number(0, 4);
@@ -295,14 +305,16 @@ static void stop(void)
 
 static void send_all(const char *service, const char *subject, long first, long count, long window)
 {
-    open_as("", window ? 0 : -1);
+    open_as("", window || due ? 0 : -1);
     ready(1);
+    if (due && !can_batch)
+        fail("the broker cannot delay requests");
     start();
     long sent = 0;
     while (!window && sent < count)
         request(service, subject, first + sent++, 0);
     if (!window)
-        begin(PING), leave(), answer();
+        flush(), begin(PING), leave(), answer();
     while (window && distinct < count) {
         while (sent < count && sent - distinct < window)
             request(service, subject, first + sent++, 1);
@@ -462,7 +474,10 @@ int main(int argc, char **argv)
         count_all(argv[3], argv[4], atol(argv[5]));
     else if (argc == 8 && !strcmp(argv[1], "send"))
         send_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), atol(argv[7]));
-    else if (argc == 8 && !strcmp(argv[1], "mark"))
+    else if (argc == 8 && !strcmp(argv[1], "later")) {
+        due = strtoull(argv[7], NULL, 10);
+        send_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), 0);
+    } else if (argc == 8 && !strcmp(argv[1], "mark"))
         mark(argv[3], argv[4], atol(argv[5]), atol(argv[6]));
     else if (argc == 8 && !strcmp(argv[1], "ask"))
         ask_all(argv[3], argv[4], atol(argv[5]), atol(argv[6]), atol(argv[7]));
