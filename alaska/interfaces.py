@@ -69,6 +69,7 @@ class IStore(Interface):
         " must not store larger ones."
     )
     has_room = Attribute("Whether more may be stored; False if too much waits to be written while writing fails.")
+    is_behind = Attribute("Whether changes arrive faster than they are written, so that what can wait should wait.")
 
     damaged = Attribute("The number of damaged rows, or pages of rows, found since the store was opened.")
     measures = Attribute(
@@ -129,7 +130,8 @@ class IStore(Interface):
     def move(message: Message, before: PartName) -> None:
         """Move a message from a part of its queue to the one that it belongs to now (:attr:`Message.part`).
 
-        Its number of attempts and its expiry are stored, too. Nothing happens to a message that is not stored.
+        Its number of attempts and its expiry are stored, too. Nothing happens to a message that is not stored. A move
+        of a delayed message may be stored later: after a crash, it may be delayed as before.
         """
 
     def waiting(part: PartName, after: int, limit: int) -> Page[Message, int]:

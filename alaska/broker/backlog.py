@@ -58,6 +58,8 @@ class Backlog:
         # The lanes that were refilled since the last delivery, each with the end of its window before.
         self._refilled: dict[Hashable, int] = {}
         self._most_matched = MAX_MATCHES
+        self.read = self._read_before = 0
+        """The number of messages that were read from the store, without those for which there was no memory."""
         self.depth = 0
         """The number of messages that wait."""
         self.depth_octets = 0
@@ -176,6 +178,7 @@ class Backlog:
     def _page(self, after: int) -> Page[Message, int]:
         page = self._store.waiting(self.name, after, READ_MESSAGES)
         self.measures.restore_times(page)
+        self.read += len(page)
         self._work_done += sum(1 + message.size // MESSAGE_OCTETS for message in page)
         return page
 
@@ -213,6 +216,12 @@ class Backlog:
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
         self._recount()
+        return True
+
+    def _stays_in_store(self, subject: bytes) -> bool:
+        """Return whether the next message with a subject stays in the store, since others of its lane do."""
+        lane = self._lanes.get(self.consumers.lane_of(subject))
+        return lane is not None and lane.has_more_in_store and not self._lanes.asides
 
     def _refill_lanes(self) -> bool:
         """Refill the windows of a few lanes whose consumers are ready; the next call continues with the others.
@@ -246,6 +255,8 @@ class Backlog:
                 lane = self._lanes.get(key)
                 while lane is not None and lane.messages and lane.messages[-1].position > before:
                     self._unload(lane.leave_last_in_store())
+            self.read = self._read_before
+        self._read_before = self.read
         self._refilled.clear()
 
     def _count_loaded(self) -> None:

@@ -156,11 +156,11 @@ class Broker:
         self._now = now
         self.batches.resume(clock)
 
-    def continue_due(self, now: float) -> None:
-        """Continue with messages that have expired or are due, if there are more (``queues.has_more_due``)."""
+    def continue_turns(self, now: float) -> None:
+        """Continue with what the last tick has left of the queues (``queues.next_turn``)."""
         self._now = now
         try:
-            self.queues.continue_due(now)
+            self.queues.continue_turns(now)
         except errors.StoreError as error:
             self._report_store_error(error)
 

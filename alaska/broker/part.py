@@ -277,6 +277,8 @@ class Part(Backlog):
                 break
             if self._is_shared:
                 self._count_loaded()
+            # However much was read: it may not stay in memory.
+            self._most_work = max(self._most_work, self._work_done + MIN_DELIVERIES_PER_CALL)
             self._deliver_and_count(now)
             self._shed_refilled()
         return self._work_done

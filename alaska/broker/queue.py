@@ -131,6 +131,11 @@ class Queue(Part):
         """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
         return not self.is_paused and any(part.has_more_to_deliver for part in self.parts)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Two numbers that change when messages are delivered, or read from the store."""
+        return self.waiting, sum([part.read for part in self.parts])
+
     def oldest_of(self, may_read: bool) -> tuple[int | None, bool]:
         """Return when the oldest waiting message arrived, in ms since 1970, and whether the store was read for it.
 

@@ -19,6 +19,7 @@ from alaska.broker.dead_lettering import UNCHANGED, DeadLettering, Edit, cause_o
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.delays import Delays
 from alaska.broker.deliveries import Deliveries
+from alaska.broker.due_pace import DuePace
 from alaska.broker.finding import Finding
 from alaska.broker.ids import Ids
 from alaska.broker.limited_services import LimitedServices
@@ -44,6 +45,10 @@ from alaska.mlm.terms import TTL
 
 REFUSED_FROM = 400
 """A confirmation with this or a higher status refuses the message: it becomes a dead letter."""
+WORK_PER_CALL = 1000
+"""The number of messages that one call may read and deliver; those of a turn together hardly more."""
+HELD_SECONDS = 0.003
+"""The interval at which the broker sees whether more messages that are due may begin to wait."""
 RECOUNT_SECONDS = 5.0
 """The interval at which a shared store is asked for the numbers of messages."""
 
@@ -72,8 +77,7 @@ class Queues:
         """Whether new requests are refused, except those of scripts that run."""
         self._deliveries = Deliveries(store, counters, limits, self._restored_upto, self, report)
         self._resolve = self._deliveries.aliases.resolve
-        self._timeouts = MessageTimeouts(store, self._remove_waiting, self.finish, self._end_delays)
-        callbacks = self._deliveries.deliver, self._timeouts.end, self._note_set_aside
+        callbacks = self._deliveries.deliver, self._end_expired, self._note_set_aside
         self.measures = Measures()
         self.table = self._queues = QueueTable(clients, store, self._room, self.measures, *callbacks, lambda: self._now)
         self.window_memory = self._queues.window_memory
@@ -82,6 +86,9 @@ class Queues:
         self.confirmations = self._confirmations = Confirmations(clients, self._restored_upto, is_own)
         self._refusals = Refusals(store, counters, self._confirmations, self._queues.remove_if_unused)
         self._delays = Delays(store, self._queues, self._room, self._dispatch)
+        self._timeouts = MessageTimeouts(
+            store, self._remove_waiting, self.finish, self._delays.end, DuePace(store, self._queues)
+        )
         self.finding = Finding(self._queues, store)
         self.ids = Ids(
             store, limits.ids, self.measures, self._confirmations, self._refusals, self.finding, self._remove_waiting,
@@ -113,6 +120,8 @@ class Queues:
         self._limited.configure(limits.of_services, self._now)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
+        # The queues with which the last turn could not finish.
+        self._left: list[Queue] = []
         self._redelivery = Redelivery(
             store, self._queues, self._room, counters, self._deliveries.attempts, self._delays, self.cancelled,
             self._dead_lettering, self.awaited.discard, self._forget, self._dispatch,
@@ -336,7 +345,7 @@ class Queues:
         if queue is None or not queue.has_work:
             return 0
         before = queue.octets
-        self._work_budget -= (work := queue.dispatch(now, self._work_budget))
+        self._work_budget -= (work := queue.dispatch(now, min(self._work_budget, WORK_PER_CALL)))
         self._room.shrank(queue.name, queue.octets, before - queue.octets)
         return work
 
@@ -407,23 +416,45 @@ class Queues:
         self.awaited.tick(now)
         self.ids.tick(now)
         self._absent.tick(now, self._wall_offset)
-        unfinished = [each for each in self._queues.values() if each.is_unfinished and each.consumers.has_ready()]
-        unfinished += self._limited.due(now)
+        self._continue_with([*self._unfinished(self._queues.values()), *self._limited.due(now)], now)
+
+    @staticmethod
+    def _unfinished(queues: Iterable[Queue]) -> list[Queue]:
+        return [each for each in queues if each.is_unfinished and each.consumers.has_ready()]
+
+    def _continue_with(self, queues: list[Queue], now: float) -> None:
+        """Continue with queues that could not read or deliver everything, for one turn."""
+        # Those that have had their turn, and whose messages are for others or held back, wait for the next tick.
+        stuck: list[Queue] = []
+
+        def dispatch(queue: Queue, _most: int) -> int:
+            before = queue.progress
+            work = self._dispatch(queue, now)
+            if queue.progress == before:
+                stuck.append(queue)
+            return work
+
         self._work_budget = WORK_PER_TICK
-        self._round_robin.run(unfinished, WORK_PER_TICK, lambda queue, _most: self._dispatch(queue, now))
+        self._round_robin.run(queues, WORK_PER_CALL, dispatch)
+        self._left = self._unfinished([each for each in queues if each not in stuck] if stuck else queues)
 
     @property
-    def has_more_due(self) -> bool:
-        """Whether :meth:`continue_due` has more to do at once."""
-        return self._timeouts.has_more
+    def next_turn(self) -> float | None:
+        """In how many seconds :meth:`continue_turns` has more to do; None: not before the next tick."""
+        if self._left or (self._timeouts.has_more and not self._timeouts.is_held):
+            return 0.0
+        return HELD_SECONDS if self._timeouts.has_more else None
 
-    def continue_due(self, now: float) -> None:
-        """Continue with messages that have expired, or are due, of which there were many."""
+    def continue_turns(self, now: float) -> None:
+        """Continue with what a tick has left: messages that are due, or have expired, and messages that wait."""
         self._now = now
-        self._timeouts.tick(now)
+        if self._timeouts.has_more:
+            self._timeouts.resume(now)
+        if self._left:
+            self._continue_with([each for each in self._left if self._queues.get(each.name) is each], now)
 
-    def _end_delays(self, messages: list[Message], now: float) -> None:
-        self._delays.end(messages, now)
+    def _end_expired(self, message: Message) -> None:
+        self._timeouts.end(message)
 
     def give_up(self, message: Message, client: Client | None = None) -> None:
         """Make a message a dead letter after the maximum number of deliveries without a confirmation."""

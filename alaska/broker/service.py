@@ -83,7 +83,7 @@ class BrokerService(OperatedService):
         self.broker: Broker | None = None
         self._continuation: IDelayedCall | None = None
         self._operating: IDelayedCall | None = None
-        self._due: IDelayedCall | None = None
+        self._turn: IDelayedCall | None = None
         self.plan = Plan()
         """The schedules of the settings; set it before the service starts."""
         self.configuration: Callable[[], Configuration | None] = lambda: None
@@ -281,10 +281,10 @@ class BrokerService(OperatedService):
             if self._network is not None:
                 self._network.close()
             self._store = self._router = self._network = None
-            for call in (self._continuation, self._operating, self._due):
+            for call in (self._continuation, self._operating, self._turn):
                 if call is not None:
                     call.cancel()
-            self._continuation = self._operating = self._due = None
+            self._continuation = self._operating = self._turn = None
 
     def _now(self) -> float:
         """Return the broker's time: that of the store when it was opened, continued by the reactor's clock."""
@@ -319,16 +319,16 @@ class BrokerService(OperatedService):
             if self.broker.batches:
                 self._continuation = self._reactor.callLater(0, self._continue_batches)
 
-    def _continue_due_soon(self) -> None:
-        if self.broker is not None and self.broker.queues.has_more_due and self._due is None:
-            self._due = self._reactor.callLater(0, self._continue_due)
+    def _continue_turns_soon(self) -> None:
+        if self.broker is not None and self._turn is None and (seconds := self.broker.queues.next_turn) is not None:
+            self._turn = self._reactor.callLater(seconds, self._continue_turns)
 
-    def _continue_due(self) -> None:
-        """Continue with messages that are due, without waiting for the next tick."""
-        self._due = None
+    def _continue_turns(self) -> None:
+        """Continue with what a tick has left, without waiting for the next one."""
+        self._turn = None
         if self.broker is not None and self._store is not None:
-            self.broker.continue_due(self._now())
-            self._continue_due_soon()
+            self.broker.continue_turns(self._now())
+            self._continue_turns_soon()
 
     def _tick(self) -> None:
         if self.broker is not None:
@@ -336,7 +336,7 @@ class BrokerService(OperatedService):
                 self.broker.tick(self._now(), self._wall())
                 if self._security is not None:
                     self._security.tick(self._reactor.seconds())
-                self._continue_due_soon()
+                self._continue_turns_soon()
             except Exception:  # LoopingCall stops when a call raises, and then no client would expire.
                 self._log.failure("a tick of the broker failed")
 

@@ -16,8 +16,8 @@ DELETED_OCTETS = 8
 """So many deleted octets of content count as one octet: SQLite has to read them to free their pages."""
 
 
-class Moved(NamedTuple):
-    """A stored message that belongs to another part of its queue now, and the part that its row is in."""
+class Stored(NamedTuple):
+    """A stored message that has changed, and the part of its queue that its row is in; it may belong to another one."""
 
     message: Message
     before: PartName
@@ -28,7 +28,7 @@ class Changes:
 
     ``kept``: messages to write, by part of a queue and position. ``deleted``: the positions of messages to delete, with
     the parts that their rows are in. ``moved``: messages whose rows go to another part of their queue. ``attempts``:
-    stored messages whose number of attempts has changed. ``letters``: dead letters to write, or None to delete one.
+    messages whose number of attempts has changed. ``letters``: dead letters to write, or None to delete one.
     ``records``: stream records to write. ``lasts``: the last positions of streams. ``trimmed``: the positions up to
     which records of streams are to be deleted. When the batch is written, the ``stored_callbacks`` are called, each
     with its message, and the ``taken_callbacks``.
@@ -38,6 +38,7 @@ class Changes:
         "attempts",
         "deleted",
         "entries",
+        "expiring",
         "ids",
         "kept",
         "lasts",
@@ -53,8 +54,8 @@ class Changes:
     def __init__(self) -> None:
         self.kept: dict[PartName, dict[int, Message]] = {}
         self.deleted: dict[int, PartName] = {}
-        self.moved: dict[int, Moved] = {}
-        self.attempts: dict[int, Message] = {}
+        self.moved: dict[int, Stored] = {}
+        self.attempts: dict[int, Stored] = {}
         self.letters: dict[int, DeadLetter | None] = {}
         self.records: dict[bytes, dict[int, Record]] = {}
         self.lasts: dict[bytes, int] = {}
@@ -65,6 +66,8 @@ class Changes:
         """The ids to write by queue and id; None to delete one."""
         self.stored_callbacks: dict[int, tuple[Message, Callable[[Message], None]]] = {}
         self.taken_callbacks: list[Callable[[], None]] = []
+        self.expiring = 0
+        """The number of messages to write that have an expiry, which who keeps one has to count; or more."""
         self.weight = 0
         """The estimated memory of the batch in octets."""
 
@@ -119,22 +122,23 @@ class Changes:
         """
         position = message.position
         self.attempts.pop(position, None)
+        self.expiring += message.expires is not None
         if self._unkeep(message, before):
             self.keep(message)
         if has_row:
             if position not in self.moved:
                 self.weight += MESSAGE_OCTETS
-            self.moved[position] = Moved(message, self.moved[position].before if position in self.moved else before)
+            self.moved[position] = Stored(message, self.moved[position].before if position in self.moved else before)
 
-    def delete(self, message: Message) -> None:
-        """Add the deletion of a stored message."""
+    def delete(self, message: Message, part: PartName) -> None:
+        """Add the deletion of a stored message, whose row is in this part of its queue before the batch is written."""
         moved = self.moved.pop(message.position, None)
-        self.deleted[message.position] = message.part if moved is None else moved.before
+        self.deleted[message.position] = part if moved is None else moved.before
         self.weight += DELETION_OCTETS + message.size // DELETED_OCTETS
 
     def has(self, message: Message) -> bool:
         """Return whether the batch writes a message."""
-        return message.position in self.kept.get(message.part, ())
+        return bool(self.kept) and message.position in self.kept.get(message.part, ())
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Add a dead letter to write."""
@@ -212,8 +216,8 @@ class Changes:
                 yield _part(deleted={position: queue})
         for position, moved in self.moved.items():
             yield _part(moved={position: moved})
-        for position, message in self.attempts.items():
-            yield _part(attempts={position: message})
+        for position, tried in self.attempts.items():
+            yield _part(attempts={position: tried})
         yield from self._parts_with_ids()
 
     def _parts_with_ids(self) -> Iterator[Changes]:
@@ -237,8 +241,8 @@ class Changes:
             return f"dead letter {position}"
         for position, part in self.deleted.items():
             return f"the deletion of message {position} of {part}"
-        for position, message in self.attempts.items():
-            return f"the number of attempts of message {position} of {message.part}"
+        for position, tried in self.attempts.items():
+            return f"the number of attempts of message {position} of {tried.before}"
         if self.entries:
             ((kind, name),) = self.entries
             what = f"the entry of kind {kind}"

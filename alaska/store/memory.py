@@ -38,6 +38,7 @@ class MemoryStore:
     last_position = 0
     complaint = None
     has_room = True
+    is_behind = False
     most_octets = None
     damaged = 0
     refused = 0

@@ -23,6 +23,10 @@ from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
 PAGE_OCTETS = 2 * 2**20
 """A page of results ends when it has this size."""
+_OVERDUE = f"""
+    SELECT {MESSAGES.small_columns} FROM message
+    WHERE expires <= ? AND (expires, position) > (?, ?) ORDER BY expires, position LIMIT ?
+"""
 MAX_GAPS = 16
 """The maximum number of damaged places that are skipped for one page of results; the next page continues."""
 _T = TypeVar("_T")
@@ -69,6 +73,9 @@ class Reader:
 
     def overdue(self, now: float, after: tuple[float, int], limit: int) -> Page[Message, tuple[float, int]]:
         """Return messages that have expired by ``now``, ordered by (expiry, position), after such a pair."""
+        quickly = self._small_overdue(now, after, limit)
+        if quickly is not None:
+            return quickly
         found: Page[Message, tuple[float, int]] = Page(upto=after)
         keys = self._overdue(now, after, limit)
         octets = 0
@@ -85,6 +92,26 @@ class Reader:
                 return found
         if len(keys) < limit:
             found.upto = None
+        return found
+
+    def _small_overdue(
+        self, now: float, after: tuple[float, int], limit: int
+    ) -> Page[Message, tuple[float, int]] | None:
+        """Do as :meth:`overdue` with one query; return None if a row is damaged, or large."""
+        found: Page[Message, tuple[float, int]] = Page()
+        octets = 0
+        try:
+            with closing(self.connection.execute(_OVERDUE, (now, *after, limit))) as cursor:
+                for row in cursor:
+                    message = rows.to_message(row)
+                    found.append(message)
+                    octets += message.size if message.content else 0
+                    if octets > PAGE_OCTETS:
+                        break
+        except (sqlite3.Error, DamagedRow):
+            return None
+        if found and (len(found) == limit or octets > PAGE_OCTETS):
+            found.upto = found[-1].expires or 0.0, found[-1].position
         return found
 
     def message_at(self, part: PartName, position: int) -> Message | None:

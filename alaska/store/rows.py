@@ -182,10 +182,11 @@ def to_message(row: Sequence[Any]) -> Message:
         raise DamagedRow(str(error)) from error
     message = Message(
         position, QueueName(queue_kind, address), read.sender, read.subject, read.tracker, read.content,
-        read.is_tracked, read.origin, expires, counts & _MOST_COUNT, since=read.since, properties=read.properties,
+        read.is_tracked, read.origin, expires, counts & _MOST_COUNT, since=read.since,
         rank=rank, patience=read.patience, answered=counts >> _COUNT_BITS & _MOST_COUNT,
         snoozes=counts >> 2 * _COUNT_BITS,
     )  # fmt: skip
+    message.properties = read.properties
     # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets
     return message

@@ -48,7 +48,12 @@ class Scan(Generic[_T]):
     @cached_property
     def small(self) -> str:
         """The query for the row at a position, without content that is in chunks."""
-        return f"SELECT {self._columns_with('length({0})')} FROM {self.table} WHERE {self.condition} AND position = ?"
+        return f"SELECT {self.small_columns} FROM {self.table} WHERE {self.condition} AND position = ?"
+
+    @cached_property
+    def small_columns(self) -> str:
+        """The columns of a row without content that is in chunks."""
+        return self._columns_with("length({0})")
 
     @cached_property
     def next(self) -> str:

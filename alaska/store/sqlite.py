@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from alaska.interfaces import IBackup, IStore, Reactor, Refused
 from alaska.message import (
+    DELAYED,
     DeadLetter,
     KnownId,
     Message,
@@ -26,8 +27,10 @@ from alaska.message import (
     Record,
     RecordSize,
     StreamSize,
+    rank_of,
 )
 from alaska.store.backup import Backups
+from alaska.store.changes import Stored
 from alaska.store.database import File, TemporaryFile
 from alaska.store.known_ids import IdKey, KnownIds
 from alaska.store.totals import Totals
@@ -38,6 +41,8 @@ from alaska.store.write_batches import MOST_UNWRITTEN_OCTETS, MakeWriting, Write
 MOST_ROW_OCTETS = 990_000_000
 """SQLite's limit is 1 000 000 000 octets per row, which includes the other columns."""
 BEFORE_ALL = float("-inf")
+FIRST = (0.0, 0)
+"""The key after which :meth:`IStore.overdue` begins."""
 
 
 @implementer(IStore)
@@ -57,6 +62,7 @@ class SqliteStore:
         self.last_position = 0
         self.opened_at = time.time()
         self._unwritten = Unwritten()
+        self._lazy = self._unwritten.lazy_moves.moved
         self.view = View(self._unwritten)
         self._batches = WriteBatches(reactor, file, self._unwritten, self.view, make_writing)
         self.measures = self._batches.measures
@@ -89,10 +95,13 @@ class SqliteStore:
     def keep(self, message: Message, stored: Callable[[Message], None] | None) -> None:
         """See :class:`IStore`."""
         current = self._unwritten.current
+        if self._lazy and message.position in self._lazy:
+            self._unwritten.move_now(message.position)
         current.keep(message)
         expires = message.expires
-        if expires is not None and expires < self._first_expiry:
-            self._first_expiry = expires
+        if expires is not None:
+            current.expiring += 1
+            self._first_expiry = min(self._first_expiry, expires)
         if stored is not None:
             if self.is_durable:
                 current.stored_callbacks[message.position] = message, stored
@@ -117,7 +126,8 @@ class SqliteStore:
 
     def _delete_row(self, message: Message) -> None:
         self._unwritten.lazy_attempts.pop(message.position, None)
-        self._unwritten.current.delete(message)
+        lazy = self._lazy.pop(message.position, None) if self._lazy else None
+        self._unwritten.current.delete(message, message.part if lazy is None else lazy.before)
 
     def take(self, message: Message, taken: Callable[[bool], None] | None) -> None:
         """See :class:`IStore`."""
@@ -125,7 +135,9 @@ class SqliteStore:
             self.release(message)
             return
         if self._batches.has_row(message):
-            self._unwritten.current.attempts[message.position] = message
+            lazy = self._lazy.get(message.position)
+            part = message.part if lazy is None else lazy.before
+            self._unwritten.current.attempts[message.position] = Stored(message, part)
         if self.is_durable:
             self._unwritten.current.taken_callbacks.append(partial(taken, True))
         else:
@@ -134,16 +146,30 @@ class SqliteStore:
 
     def release(self, message: Message) -> None:
         """See :class:`IStore`."""
-        if self._batches.has_row(message):
+        if self._lazy and message.position in self._lazy:
+            self._lazy[message.position] = Stored(message, self._lazy[message.position].before)
+        elif self._batches.has_row(message):
             self._unwritten.lazy_attempts[message.position] = message
             self._batches.schedule_attempts()
 
     def move(self, message: Message, before: PartName) -> None:
         """See :class:`IStore`."""
-        self._unwritten.lazy_attempts.pop(message.position, None)
-        self._unwritten.current.move(message, before, message.position <= self._batches.highest_written)
+        unwritten, position = self._unwritten, message.position
+        unwritten.lazy_attempts.pop(position, None)
         if message.expires is not None and message.expires < self._first_expiry:
             self._first_expiry = message.expires
+        is_written = position <= self._batches.highest_written
+        is_kept = position in unwritten.current.kept.get(before, ())
+        if self.is_durable and rank_of(before) == DELAYED and is_written and not is_kept:
+            # After a crash it is due again.
+            unwritten.current.attempts.pop(position, None)
+            self._lazy[position] = Stored(message, before)
+            unwritten.lazy_moves.expiring += message.expires is not None
+            self._batches.schedule_moves()
+            return
+        lazy = self._lazy.pop(position, None)
+        before = before if lazy is None else lazy.before
+        unwritten.current.move(message, before, is_written)
         self._batches.schedule()
 
     def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
@@ -159,7 +185,7 @@ class SqliteStore:
         if now < self._first_expiry:
             return Page()
         found = self.view.overdue(now, after, limit)
-        if not found and found.upto is None:
+        if not found and found.upto is None and after == FIRST:
             # Expired messages in the file are either about to be deleted, or damaged.
             self._first_expiry = self.view.first_expiry(now)
         return found
@@ -297,6 +323,11 @@ class SqliteStore:
     def has_room(self) -> bool:
         """See :class:`IStore`."""
         return self._batches.has_room
+
+    @property
+    def is_behind(self) -> bool:
+        """See :class:`IStore`."""
+        return self._batches.is_behind
 
     @property
     def complaint(self) -> str | None:

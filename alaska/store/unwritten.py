@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import Literal
 
 from alaska.message import DeadLetter, KnownId, Message, PartName, QueueName, Record
-from alaska.store.changes import Changes
+from alaska.store.changes import Changes, Stored
 
 
 class Unwritten:
@@ -15,20 +15,24 @@ class Unwritten:
 
     They are applied to what is read from the file; the current batch takes precedence. ``lazy_attempts`` are stored
     messages whose number of attempts has changed without a callback that waits for it: it is written a moment later, if
-    the message still exists then.
+    the message still exists then. ``lazy_moves`` has delayed messages that are due, and so belong to another part: most
+    of them are finished before their rows are moved.
     """
 
     def __init__(self) -> None:
         self.current = Changes()
         self.writing: Changes | None = None
         self.lazy_attempts: dict[int, Message] = {}
+        self.lazy_moves = Changes()
+        self._aged: list[int] = []
 
     def __bool__(self) -> bool:
         return bool(self.writing or self.current)
 
     def layers(self) -> tuple[Changes, ...]:
-        """Return the batches, the older one first."""
-        return (self.current,) if self.writing is None else (self.writing, self.current)
+        """Return the batches, the older one first, and the moves that come after them."""
+        layers = (self.current,) if self.writing is None else (self.writing, self.current)
+        return (*layers, self.lazy_moves) if self.lazy_moves.moved else layers
 
     def begin_writing(self) -> Changes:
         """Return the current batch as the one that is being written, and begin a new one."""
@@ -37,8 +41,26 @@ class Unwritten:
 
     def add_lazy_attempts(self) -> None:
         """Add the changed numbers of attempts to the current batch."""
-        self.current.attempts.update(self.lazy_attempts)
+        for position, message in self.lazy_attempts.items():
+            self.current.attempts[position] = Stored(message, message.part)
         self.lazy_attempts.clear()
+
+    def add_lazy_moves(self) -> None:
+        """Add the moves to the current batch that were there at the last call."""
+        for position in self._aged:
+            if position in self.lazy_moves.moved:
+                self.move_now(position)
+        self._aged = list(self.lazy_moves.moved)
+
+    def add_all_lazy(self) -> None:
+        """Add all moves and changed numbers of attempts to the current batch."""
+        self.add_lazy_attempts()
+        for position in list(self.lazy_moves.moved):
+            self.move_now(position)
+
+    def move_now(self, position: int) -> None:
+        """Add a lazy move to the current batch."""
+        self.current.move(*self.lazy_moves.moved.pop(position), has_row=True)
 
     def call_stored(self, position: int) -> None:
         """Call the ``stored`` callback of a message, whether the message is written or not."""
@@ -70,7 +92,7 @@ class Unwritten:
                     # In its new part, it is among those to write.
                     break
                 if message.position in layer.attempts:
-                    seen.append(layer.attempts[message.position])
+                    seen.append(layer.attempts[message.position].message)
                     break
             else:
                 seen.append(message)
@@ -102,6 +124,8 @@ class Unwritten:
 
     def expiring(self) -> dict[int, Message]:
         """Return the messages with an expiry that are to be written."""
+        if not any(layer.expiring for layer in self.layers()):
+            return {}
         return self._merged(
             {each.position: each for each in layer.messages() if each.expires is not None} for layer in self.layers()
         )

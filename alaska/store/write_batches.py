@@ -28,10 +28,16 @@ LAZY_SECONDS = 0.02
 """The maximum delay of writing changes that no callback waits for."""
 LAZY_ATTEMPTS_SECONDS = 0.1
 """The same for numbers of attempts: most requests are finished by then, so theirs need not be written."""
+LAZY_MOVES_SECONDS = 0.5
+"""The same for moves of delayed messages that are due, which wait for once or twice as long."""
+MOST_LAZY_MOVES = 8000
+"""If there are more, all of them are written."""
 SPILL_OCTETS = 2**20
 """The size of changes from which on a temporary store writes them to its file."""
 MOST_UNWRITTEN_OCTETS = 2 * 2**20
 """The maximum size of the changes that wait while a batch is written, and so of the next batch."""
+BEHIND_OCTETS = MOST_UNWRITTEN_OCTETS // 2
+"""If so much waits while a batch is written, the store is behind."""
 MOST_UNSAFE_OCTETS = 16 * 2**20
 """The maximum size of the changes in memory while the file cannot be written; then new messages are refused."""
 RETRY_SECONDS = 1.0
@@ -62,6 +68,7 @@ class WriteBatches:
         self._due: IDelayedCall | None = None
         self._retry: IDelayedCall | None = None
         self._attempts_due: IDelayedCall | None = None
+        self._moves_due: IDelayedCall | None = None
         self._is_held = False
         # Callbacks that would have been called within a call of the store, in order.
         self._taken: list[Callable[[], None]] = []
@@ -99,6 +106,11 @@ class WriteBatches:
         """Whether there is memory for more changes."""
         return self.complaint is None or self._unwritten.current.weight < MOST_UNSAFE_OCTETS
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether changes arrive faster than they are written."""
+        return self._unwritten.writing is not None and self._unwritten.current.weight > BEHIND_OCTETS
+
     def schedule_attempts(self) -> None:
         """Schedule the writing of the numbers of attempts that no callback waits for."""
         if self._attempts_due is None:
@@ -110,6 +122,21 @@ class WriteBatches:
         self._unwritten.add_lazy_attempts()
         if self._is_durable:
             self._write()
+
+    def schedule_moves(self) -> None:
+        """Schedule the writing of moves that nobody waits for."""
+        if len(self._unwritten.lazy_moves.moved) > MOST_LAZY_MOVES:
+            self._unwritten.add_all_lazy()
+            self.schedule()
+        elif self._moves_due is None:
+            self._moves_due = self._reactor.callLater(LAZY_MOVES_SECONDS, self._write_lazy_moves)
+
+    def _write_lazy_moves(self) -> None:
+        self._moves_due = None
+        self._unwritten.add_lazy_moves()
+        if self._unwritten.lazy_moves.moved:
+            self.schedule_moves()
+        self._write()
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -241,7 +268,7 @@ class WriteBatches:
 
         :raises StoreError: they cannot be written.
         """
-        self._unwritten.add_lazy_attempts()
+        self._unwritten.add_all_lazy()
         while self._unwritten:
             if self._retry is not None and self._unwritten.writing is not None:
                 self._retry.cancel()
@@ -258,7 +285,7 @@ class WriteBatches:
                 self.write_all()
             except StoreError as error:
                 self._log.critical("{error}; changes that were not written yet are lost", error=error)
-        for call in (self._due, self._retry, self._attempts_due, self._taken_due):
+        for call in (self._due, self._retry, self._attempts_due, self._moves_due, self._taken_due):
             if call is not None and call.active():
                 call.cancel()
         if self._writing is not None:

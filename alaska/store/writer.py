@@ -107,8 +107,8 @@ class Writer:
             self._delete_large(*rows.key_of(part), positions)
         self._move(changes)
         attempts: dict[tuple[PartName, int], list[int]] = {}
-        for position, message in changes.attempts.items():
-            attempts.setdefault((message.part, rows.counts_of(message)), []).append(position)
+        for position, (message, part) in changes.attempts.items():
+            attempts.setdefault((part, rows.counts_of(message)), []).append(position)
         for (part, counts), positions in attempts.items():
             self._connection.execute(
                 "UPDATE message SET attempts = ? WHERE kind = ? AND address = ? "
@@ -123,20 +123,24 @@ class Writer:
                     self._insert_large(*same, message.position, message.content)
 
     def _move(self, changes: Changes) -> None:
-        moves = [
-            (rows.key_of(each.part)[0], rows.counts_of(each), each.expires, *rows.key_of(before), each.position)
-            for each, before in changes.moved.values()
-        ]
-        self._connection.executemany(
-            "UPDATE OR REPLACE message SET kind = ?, attempts = ?, expires = ? "
-            "WHERE kind = ? AND address = ? AND position = ?",
-            moves,
-        )
-        if self._has_large:
-            self._connection.executemany(
-                "UPDATE OR REPLACE large SET kind = ? WHERE kind = ? AND address = ? AND position = ?",
-                [(kind, *key) for kind, _, _, *key in moves],
+        moves: dict[tuple[Any, ...], list[int]] = {}
+        for position, (message, part) in changes.moved.items():
+            change = rows.key_of(message.part)[0], rows.counts_of(message), message.expires
+            moves.setdefault((*change, *rows.key_of(part)), []).append(position)
+        # Few statements, because the thread may lose Python's lock (GIL) at each one.
+        for (kind, counts, expires, *key), positions in moves.items():
+            some = json.dumps(positions)
+            self._connection.execute(
+                "UPDATE OR REPLACE message SET kind = ?, attempts = ?, expires = ? "
+                "WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
+                (kind, counts, expires, *key, some),
             )
+            if self._has_large:
+                self._connection.execute(
+                    "UPDATE OR REPLACE large SET kind = ? "
+                    "WHERE kind = ? AND address = ? AND position IN (SELECT value FROM json_each(?))",
+                    (kind, *key, some),
+                )
 
     def _write_letters(self, changes: Changes) -> None:
         deleted = [position for position, letter in changes.letters.items() if letter is None]

@@ -121,6 +121,9 @@ class BrokerTestCase(SynchronousTestCase):
                 self.assertEqual(self.inboxes[name.encode()].pop(), PONG)
             self.broker.tick(self.now)
             self.router.end_turn(self.broker)
+            while self.broker.queues.next_turn == 0:
+                self.broker.continue_turns(self.now)
+                self.router.end_turn(self.broker)
 
     def trackers(self, name: str) -> list[bytes]:
         """Return the trackers of the mail and requests in a peer's inbox, and empty the inbox."""

@@ -292,6 +292,9 @@ class BrokerModel(RestartModel):
             for _ in range(self._kind.ticks):
                 self.broker.tick(self.now)
                 self._kind.answer()
+                while self.broker.queues.next_turn == 0:
+                    self.broker.continue_turns(self.now)
+                    self._kind.answer()
             self.router.end_turn(self.broker)
             for peer in list(self._may_leave):
                 has_left = self.broker.clients.by_peer(peer.name) is None

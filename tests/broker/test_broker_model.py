@@ -74,6 +74,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
     for name, size in {"MOST_UNFINISHED": MOST_UNFINISHED, "READ_RECORDS": 4, "MIN_READ_RECORDS": 2}.items():
         patch(bindings, name, size)
     patch(bindings, "WORK_PER_TICK", 20)
+    patch(write_batches, "MOST_LAZY_MOVES", 3)
 
 
 class BrokerModelTests(SynchronousTestCase):

@@ -120,8 +120,8 @@ class DelayTests(DelayCase):
         """Many that are due at once are delivered in turns, within a tick where there is time."""
         self.do("p", *(later(b"%d" % number, 1) for number in range(700)))
         self.pass_time(1)
-        while self.broker.queues.has_more_due:
-            self.broker.continue_due(self.now)
+        while self.broker.queues.next_turn is not None:
+            self.broker.continue_turns(self.now)
             self.router.end_turn(self.broker)
         self.assertEqual(self.taken("w"), [b"%d" % number for number in range(700)])
 

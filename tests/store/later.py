@@ -71,6 +71,7 @@ class LaterStore:
     has_ids = False
     complaint = None
     has_room = True
+    is_behind = False
     most_octets = None
     damaged = 0
     refused = 0

@@ -62,6 +62,6 @@ class RowTests(FileTestCase):
         for position in range(1, 4):
             changes.keep(message(position))
             changes.record(Record(b"s", position + 10, 0, b"", b"", ()))
-        changes.delete(message(9))
+        changes.delete(message(9), message(9).part)
         changes.trim(b"s", 7)
         self.assertEqual(changes.rows, 8)
