@@ -143,6 +143,14 @@ class IStore(Interface):
         :raises StoreError: the store cannot be read.
         """
 
+    def subjects(part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """Return positions and subjects of the messages that :meth:`waiting` would return, without reading the rest.
+
+        A page may end before a message that is large, and it may have messages that are not there any more.
+
+        :raises StoreError: the store cannot be read.
+        """
+
     def message_at(part: PartName, position: int) -> Message | None:
         """Return the message of a part of a queue at a position, or None; a large one may lack its content.
 

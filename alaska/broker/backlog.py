@@ -22,6 +22,10 @@ from alaska.message import Message, Page, PartName
 READ_MESSAGES = 500
 READ_FOR_OLDEST = 16
 """The number of messages that are read to find the oldest that waits; those before it are in flight."""
+SKIMMED_MESSAGES = 2000
+"""The number of messages of which only the subjects are read, while all of them stay in the store."""
+SKIMMED_PER_READ = 8
+"""Reading the subjects of so many takes about as long as reading one message."""
 REFILLS_PER_READ = 16
 MESSAGE_OCTETS = 4096
 """A message that is read counts once more per this many octets."""
@@ -54,6 +58,8 @@ class Backlog:
         self._sorted_upto = 0
         self._has_unsorted = store.is_shared
         self._lacks_lane = False
+        # Whether what was read last stays in the store.
+        self._skims = False
         self._has_additions = False
         # The lanes that were refilled since the last delivery, each with the end of its window before.
         self._refilled: dict[Hashable, int] = {}
@@ -205,6 +211,9 @@ class Backlog:
     def _sort_more(self) -> None:
         """Sort the next messages of the store into lanes."""
         self._lacks_lane = False
+        if self._skims and self._skim():
+            return
+        in_memory = self._in_memory
         page = self._page(self._sorted_upto)
         for message in page:
             if message.position in self._loaded:
@@ -215,6 +224,29 @@ class Backlog:
                     return
         self._has_unsorted = page.upto is not None
         self._sorted_upto = max(self._sorted_upto, page.upto or 0)
+        self._skims = bool(page) and self._in_memory == in_memory and not self._is_shared
+        self._recount()
+
+    def _skim(self) -> bool:
+        """Sort the next messages of the store as far as they stay there, for which their subjects suffice.
+
+        Return whether there was one.
+        """
+        page = self._store.subjects(self.name, self._sorted_upto, SKIMMED_MESSAGES)
+        stays = {subject: self._stays_in_store(subject) for subject in {subject for _, subject in page}}
+        self._work_done += len(page) // SKIMMED_PER_READ
+        if all(stays.values()):
+            count, upto = len(page), page.upto
+        else:
+            count = next(at for at, (_, subject) in enumerate(page) if not stays[subject])
+            upto = page[count - 1][0] if count else self._sorted_upto
+            self._skims = False
+        self.read += count
+        if not count:
+            self._skims = False
+            return False
+        self._has_unsorted = upto is not None
+        self._sorted_upto = page[count - 1][0] if upto is None else upto
         self._recount()
         return True
 

@@ -97,6 +97,12 @@ class MemoryStore:
         kept = self._queues.get(part, {})
         return Page[Message, int](kept[position] for position in sorted(kept) if position > after).cut(limit, _position)
 
+    def subjects(self, part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """See :class:`IStore`."""
+        kept = self._queues.get(part, {})
+        found = Page[tuple[int, bytes], int]((at, kept[at].subject) for at in sorted(kept) if at > after)
+        return found.cut(limit, lambda each: each[0])
+
     def message_at(self, part: PartName, position: int) -> Message | None:
         """See :class:`IStore`."""
         return self._queues.get(part, {}).get(position)

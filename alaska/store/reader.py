@@ -21,8 +21,14 @@ from alaska.store.database import File, converting_errors
 from alaska.store.large_rows import LargeRows
 from alaska.store.scan import LETTERS, MESSAGES, RECORD_SIZES, RECORDS, Scan
 
+SMALL_OCTETS = 4096
+"""Subjects are read of rows of at most this size."""
 PAGE_OCTETS = 2 * 2**20
 """A page of results ends when it has this size."""
+_SUBJECTS = f"""
+    SELECT position, CASE WHEN length(data) > {SMALL_OCTETS} THEN NULL ELSE data END FROM message
+    WHERE {MESSAGES.condition} AND position > ? ORDER BY position LIMIT ?
+"""
 _OVERDUE = f"""
     SELECT {MESSAGES.small_columns} FROM message
     WHERE expires <= ? AND (expires, position) > (?, ?) ORDER BY expires, position LIMIT ?
@@ -54,6 +60,23 @@ class Reader:
     def waiting(self, part: PartName, after: int, limit: int) -> Page[Message, int]:
         """Return messages of a part of a queue after a position, in order."""
         return self._page(MESSAGES, rows.key_of(part), after, limit)
+
+    def subjects(self, part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """Return positions and subjects of messages of a part of a queue after a position, up to one that is large.
+
+        If there is any difficulty, none are returned; :meth:`waiting` deals with it, and with the end.
+        """
+        found: Page[tuple[int, bytes], int] = Page(upto=after)
+        try:
+            for position, data in self.connection.execute(_SUBJECTS, (*rows.key_of(part), after, limit)).fetchall():
+                if data is None or not isinstance(position, int):
+                    break
+                found.append((position, rows.to_subject(data)))
+        except (sqlite3.Error, DamagedRow):
+            found.clear()
+        if found:
+            found.upto = found[-1][0]
+        return found
 
     def dead_letters(self, after: int, limit: int) -> Page[DeadLetter, int]:
         """Return dead letters after a position, in order; wait until large ones are read."""

@@ -78,7 +78,15 @@ class _Data(msgspec.Struct, array_like=True, gc=False):
     patience: float | None = None
 
 
+class _Head(msgspec.Struct, array_like=True, gc=False):
+    """The first values of the column ``data`` of a message."""
+
+    sender: bytes
+    subject: bytes
+
+
 _from_data = msgspec.msgpack.Decoder(_Data).decode
+_from_head = msgspec.msgpack.Decoder(_Head).decode
 _from_properties = msgspec.msgpack.Decoder(Properties).decode
 
 
@@ -190,6 +198,17 @@ def to_message(row: Sequence[Any]) -> Message:
     # The size that limits count must not change, even if an older version computed it differently.
     message.size = octets
     return message
+
+
+def to_subject(data: bytes) -> bytes:
+    """Return the subject of a message from the column ``data`` of its row.
+
+    :raises DamagedRow: the row is not valid.
+    """
+    try:
+        return _from_head(data).subject
+    except (msgspec.MsgspecError, RecursionError, TypeError) as error:
+        raise DamagedRow(str(error)) from error
 
 
 def of_letter(letter: DeadLetter) -> tuple[Any, ...]:

@@ -176,6 +176,10 @@ class SqliteStore:
         """See :class:`IStore`."""
         return self.view.waiting(part, after, limit)
 
+    def subjects(self, part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """See :class:`IStore`."""
+        return self.view.subjects(part, after, limit)
+
     def message_at(self, part: PartName, position: int) -> Message | None:
         """See :class:`IStore`."""
         return self.view.message_at(part, position)

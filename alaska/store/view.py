@@ -34,6 +34,17 @@ class View:
                 return Page(page[:at], message.position - 1)
         return page
 
+    def subjects(self, part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """See :class:`alaska.interfaces.IStore`."""
+        read: Page[tuple[int, bytes], int] = Page() if self.reader is None else self.reader.subjects(part, after, limit)
+        unwritten = self._unwritten.of_part(part, after)
+        if not unwritten:
+            return read
+        found = dict(read)
+        end = NEVER if read.upto is None else read.upto
+        found.update((position, unwritten[position].subject) for position in unwritten if position <= end)
+        return Page(sorted(found.items()), read.upto).cut(limit, lambda each: each[0])
+
     def message_at(self, part: PartName, position: int) -> Message | None:
         """See :class:`alaska.interfaces.IStore`."""
         is_affected, message = self._unwritten.message_at(part, position)

@@ -60,7 +60,7 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         "MAX_LANE_OCTETS": 2000,
     }.items():
         patch(lanes, name, size)
-    for name, size in {"READ_MESSAGES": 3, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
+    for name, size in {"READ_MESSAGES": 3, "SKIMMED_MESSAGES": 4, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
         patch(backlog, name, size)
     patch(part, "READS_PER_CALL", 2)
     patch(part, "MANY_LANES", 2)

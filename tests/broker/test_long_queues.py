@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alaska.broker import lanes
 from alaska.broker.limits import Limits
+from alaska.message import Message, Page, PartName
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, mail, request
 from tests.broker.test_broker_model import take_small_steps
@@ -26,6 +27,26 @@ class LongQueueTests(BrokerTestCase):
         self.do("late", mlm.ConnectionOpen(b"late"), mlm.Credit(20))
         self.pass_time(0.5, "p", "late")
         self.assertEqual(self.taken("late")[-9:], [b"%d" % number for number in range(9)])
+
+    def test_behind_many_others(self) -> None:
+        """A request behind many that nobody takes is found soon: of most of these, only the subjects are read."""
+        self.open("p", *(request(b"held") for _ in range(5000)), request(b"free"), request(b"held"))
+        read: list[bytes] = []
+        waiting = self.store.waiting
+
+        def count(part: PartName, after: int, limit: int) -> Page[Message, int]:
+            page = waiting(part, after, limit)
+            read.extend(message.subject for message in page)
+            return page
+
+        self.patch(self.store, "waiting", count)
+        self.open("w", mlm.ServiceOffer(b"svc", b"^free$"), credit=10)
+        self.pass_time(0.05, "p")
+        self.assertEqual(self.taken("w"), [b"free"])
+        self.assertLess(len(read), 1500)
+        self.open("v", mlm.ServiceOffer(b"svc", b"^held$"), credit=6000)
+        self.pass_time(0.5, "p", "w")
+        self.assertEqual(len(self.taken("v")), 5001)
 
     def test_in_order(self) -> None:
         """Five thousand requests are delivered once and in order, as credit is given."""

@@ -174,6 +174,19 @@ class CallbackContract(StoreCase):
 class ExpiryContract(StoreCase):
     """Expiry of messages."""
 
+    def test_subjects(self) -> None:
+        """The subjects of a part's messages are those of its messages in order, as far as they are at hand."""
+        for position in range(1, 5):
+            self.store.keep(Message(position, JOBS, b"joe", b"s%d" % position, b"", (b"x",)), None)
+        self.store.keep(Message(5, OTHER, b"joe", b"other", b"", (b"x",)), None)
+        self.settle()
+        self.store.keep(Message(6, JOBS, b"joe", b"s6", b"", (b"x" * 5000,)), None)
+        for after in (0, 2):
+            found = self.store.subjects(JOBS, after, 2)
+            there = [(position, b"s%d" % position) for position in (after + 1, after + 2)]
+            self.assertEqual(found, [] if self.store.is_shared else there)
+            self.assertEqual(found.upto, after + len(found))
+
     def test_overdue(self) -> None:
         """Messages of all queues are returned from the time of their expiry on, and never those without an expiry."""
         self.keep(message(1, expires=10.0), message(2), message(3, MAIL, expires=20.5), message(4, OTHER, expires=5.0))

@@ -216,6 +216,11 @@ class LaterStore:
 
         return self._page(("waiting", part), name_of(part), after, limit, read)
 
+    def subjects(self, part: PartName, after: int, limit: int) -> Page[tuple[int, bytes], int]:
+        """See :class:`IStore`; they are always being fetched."""
+        del part, limit
+        return Page(upto=after)
+
     def message_at(self, part: PartName, position: int) -> Message | None:
         """See :class:`IStore`."""
         found = self._data.message_at(part, position)
