@@ -436,7 +436,9 @@ class Queues:
 
         self._work_budget = WORK_PER_TICK
         self._round_robin.run(queues, WORK_PER_CALL, dispatch)
-        self._left = self._unfinished([each for each in queues if each not in stuck] if stuck else queues)
+        # A shared store says itself when it has fetched more.
+        moving = [] if self._is_shared else [each for each in queues if each not in stuck]
+        self._left = self._unfinished(moving)
 
     @property
     def next_turn(self) -> float | None:
