@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alaska import errors
 from alaska.aio.connection import Connection
 from alaska.aio.deliveries import RETURN_SECONDS, Buffer, Inbox
-from alaska.aio.tail import Since, Tail
+from alaska.aio.tail import Reading, Since, Tail
 from alaska.aio.worker import AnyFunction, Service, ServiceRunner, run_all
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
@@ -28,7 +28,6 @@ from alaska.messaging.delivery import (
     Headers,
     Progress,
     Text,
-    check_delivery,
     check_flag,
     check_function,
     check_text,
@@ -181,7 +180,7 @@ class Client:
         await main.connect(self._timeout)
         main.ended = buffer.end
 
-    async def close(self, timeout: float = CLOSE_SECONDS) -> None:
+    def close(self, timeout: float = CLOSE_SECONDS) -> Coroutine[Any, Any, None]:
         """Close all connections once the broker has received all messages, within ``timeout`` seconds.
 
         The mail and the records that were processed are confirmed before.
@@ -189,7 +188,7 @@ class Client:
         :raises ConnectTimeout: the broker did not answer in time that it has everything.
         """
         to_seconds(timeout)
-        await self._close(timeout, is_processed=True)
+        return self._close(timeout, is_processed=True)
 
     async def _close(self, timeout: float, is_processed: bool) -> None:
         main, buffer, inboxes, tails = self._main, self._buffer, list(self._inboxes), list(self._tails)
@@ -484,7 +483,7 @@ class Client:
         spent: bool = True,
     ) -> None:
         """Confirm a mail of :meth:`inbox` with ``manual``; see :meth:`alaska.client.Client.confirm`."""
-        check_delivery(delivery)
+        Exchange.check_confirmation(delivery, status, reason, delay, spent)
         self._connection().confirm(delivery, status, reason, delay=delay, spent=spent)
 
     def tail(
@@ -508,7 +507,7 @@ class Client:
 
         The reading ends with its ``async with`` block, with :meth:`Tail.aclose`, or with the client.
         """
-        tail = Tail(self._connect_tail, stream, match, since, name, manual, ahead, self._timeout)
+        tail = Tail(self._connect_tail, Reading.of(stream, match, since, name, manual, ahead), self._timeout)
         self._tails.add(tail)
         return tail
 
@@ -542,7 +541,7 @@ class Client:
             raise ValueError(f"concurrency must be a number from 1 to {MOST_CONCURRENT}, not 0")
         offer = mlm.ServiceOffer(to_octets(name, "name"), to_octets(match, "match"))
         check(offer)
-        plan, bindings = plan_of(attempts, backoff), encoded_bindings(streams) if streams else b""
+        plan, bindings = plan_of(attempts, backoff), b"" if streams == () else encoded_bindings(streams)
 
         def decorate(function: AnyFunction) -> AnyFunction:
             if not callable(function):
@@ -552,7 +551,7 @@ class Client:
 
         return decorate
 
-    async def run(self, *, grace: float = 5.0, started: Callable[[], object] | None = None) -> None:
+    def run(self, *, grace: float = 5.0, started: Callable[[], object] | None = None) -> Coroutine[Any, Any, None]:
         """Serve the services of :meth:`service` until the task is cancelled, or the broker ends one of them.
 
         At the end, no more requests are taken, and those that run have ``grace`` seconds; the broker delivers others
@@ -565,6 +564,9 @@ class Client:
         check_function(started, "started")
         if not self._services:
             raise ValueError("there is no service to run; decorate a function with client.service(name)")
+        return self._run(grace, started)
+
+    async def _run(self, grace: float, started: Callable[[], object] | None) -> None:
         loop = asyncio.get_running_loop()
         runners = [
             ServiceRunner(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
+from typing import NamedTuple
 
 from alaska import errors
 from alaska.aio.connection import Connection
@@ -18,6 +19,7 @@ from alaska.mlm.codec import check
 
 Since = int | str | datetime | timedelta
 SECONDS_TO_CLOSE = 2.0
+MOST_AHEAD = 100_000
 _WORDS = {"start": 0, "now": mlm.LIVE_ONLY}
 
 
@@ -39,35 +41,41 @@ def start_of(since: Since) -> tuple[int, float]:
     return to_number(since, MOST_POSITION, "since"), 0.0
 
 
+class Reading(NamedTuple):
+    """What a program reads of a stream."""
+
+    command: mlm.StreamReplay
+    from_time: float
+    is_named: bool
+    is_manual: bool
+    ahead: int
+
+    @staticmethod
+    def of(stream: Text, match: Text, since: Since | None, name: Text, manual: bool, ahead: int) -> Reading:
+        """Return the reading for the arguments of :meth:`alaska.aio.Client.tail`.
+
+        :raises TypeError, ValueError: one is not valid.
+        """
+        octets, pattern, reader = to_octets(stream, "stream"), to_octets(match, "match"), to_octets(name, "name")
+        start, from_time = start_of(("start" if reader else "now") if since is None else since)
+        check_name(reader)
+        check_flag(manual, "manual")
+        if not to_number(ahead, MOST_AHEAD, "ahead"):
+            raise ValueError(f"ahead must be a number from 1 to {MOST_AHEAD}, not 0")
+        command = mlm.StreamReplay(octets, pattern, start, {"name": reader} if reader else {})
+        check(command)
+        return Reading(command, from_time, bool(reader), manual, ahead)
+
+
 class Tail:
     """Iterates over the records of a stream; used with ``async with``, it ends the reading with the block.
 
     ``connect`` makes the connection. Otherwise see :meth:`alaska.aio.Client.tail`.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[Buffer], Connection],
-        stream: Text,
-        match: Text,
-        since: Since | None,
-        name: Text,
-        manual: bool,
-        ahead: int,
-        timeout: float | None,
-    ) -> None:
-        octets, pattern, self._name = to_octets(stream, "stream"), to_octets(match, "match"), to_octets(name, "name")
-        start, self._from_time = start_of(("start" if self._name else "now") if since is None else since)
-        check_name(self._name)
-        check_flag(manual, "manual")
-        to_number(ahead, 100_000, "ahead")
-        if not ahead:
-            raise ValueError("ahead must be a number from 1 on, not 0")
-        self._command = mlm.StreamReplay(octets, pattern, start, {"name": self._name} if self._name else {})
-        check(self._command)
+    def __init__(self, connect: Callable[[Buffer], Connection], reading: Reading, timeout: float | None) -> None:
         self._make = connect
-        self._is_manual = manual
-        self._ahead = ahead
+        self._reading = reading
         self._timeout = timeout
         self._starting = asyncio.Lock()
         self._connection: Connection | None = None
@@ -98,9 +106,9 @@ class Tail:
         self._processed()
         while True:
             delivery = await buffer.take(connection)
-            if not self._from_time or (delivery.arrived or 0.0) >= self._from_time:
+            if not self._reading.from_time or (delivery.arrived or 0.0) >= self._reading.from_time:
                 break
-        if not self._is_manual:
+        if not self._reading.is_manual:
             self._given = delivery
         return delivery
 
@@ -111,7 +119,7 @@ class Tail:
             self._connection.confirm(delivery)
 
     def _processed(self) -> None:
-        if self._given is not None and self._connection is not None and self._name:
+        if self._given is not None and self._connection is not None and self._reading.is_named:
             self._connection.confirm(self._given)
         self._given = None
 
@@ -120,11 +128,11 @@ class Tail:
             if self._is_closed:
                 raise StopAsyncIteration
             if self._connection is None or self._buffer is None:
-                buffer = Buffer(asyncio.get_running_loop(), self._ahead)
+                buffer = Buffer(asyncio.get_running_loop(), self._reading.ahead)
                 connection = self._make(buffer)
                 try:
                     await connection.connect(self._timeout)
-                    await connection.begin_reading(self._command)
+                    await connection.begin_reading(self._reading.command)
                 except BaseException:
                     connection.abort()
                     raise

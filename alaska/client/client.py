@@ -28,7 +28,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from alaska import errors
 from alaska.authentication import CurveKeys
@@ -153,8 +155,8 @@ class Client(Exchange):
         The Deferred fails with :exc:`ConnectTimeout` if the broker does not answer in time, or with :exc:`Refused`.
         Then the client is closed; to retry, create another one.
         """
-        self._check_connect(timeout)
         to_seconds(login, "login")
+        self._check_connect(timeout)
         connecting: Deferred[None] = Deferred(lambda _: self._machine.abort(None))
         self._connect(timeout, connecting, login)
         return connecting
@@ -338,6 +340,47 @@ class Client(Exchange):
         self._check_terms(terms)
         return self._asked(command, timeout, needs_offer, trace, progress)
 
+    def request(
+        self,
+        service: Text,
+        subject: Text,
+        *content: Text,
+        timeout: float = 5.0,
+        headers: Headers | None = None,
+        tracker: Text = "",
+        expiry: float | None = None,
+        needs_offer: bool = True,
+        trace: TraceContext | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> Deferred[Delivery]:
+        """Do as :meth:`ask`, under the name that the other clients have for it, and with their error.
+
+        If there is no answer in time, the Deferred fails with :exc:`alaska.errors.NoAnswer`.
+        """
+        asked = self.ask(
+            service, subject, *content,
+            timeout=timeout, headers=headers, tracker=tracker, expiry=expiry, needs_offer=needs_offer, trace=trace,
+            progress=progress, **terms,
+        )  # fmt: skip
+        return asked.addErrback(_no_answer, timeout)
+
+    def mail(
+        self,
+        mailbox: Text,
+        subject: Text,
+        *content: Text,
+        tracker: Text = "",
+        timeout: float = 0.0,
+        headers: Headers | None = None,
+        trace: TraceContext | None = None,
+        **terms: Unpack[SendTerms],
+    ) -> None:
+        """Do as :meth:`send_to`, under the name that the other clients have for it."""
+        self.send_to(
+            mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
+        )
+
     def _asked(
         self,
         command: mlm.ServiceSend,
@@ -367,6 +410,7 @@ class Client(Exchange):
 
         The Deferred fires with the reply that docs/protocol.md, section 6, describes, or fails as that of :meth:`ask`.
         """
+        to_octets(what, "what")
         for name, value in options.items():
             to_number(value, MOST_POSITION, name)
         return self.ask(DEAD_LETTER_SERVICE, what, json.dumps(options).encode()).addCallback(operations.decoded_letters)
@@ -418,3 +462,14 @@ class Client(Exchange):
     def _notify_closed(self, error: errors.ClientError | None) -> None:
         super()._notify_closed(error)
         self._queue.close(error)
+
+
+def _no_answer(failure: Failure, seconds: float) -> Delivery:
+    """Raise NoAnswer for a wait that has ended, or a request that has expired; raise other errors as they are."""
+    error = failure.value
+    if isinstance(error, DeferredTimeout):
+        raise errors.NoAnswer(f"no answer within {seconds:g} s") from None
+    if isinstance(error, errors.Refused) and error.status == errors.TIMEOUT_EXPIRED:
+        raise errors.NoAnswer("no answer: the request has expired before a worker has got it") from None
+    failure.raiseException()
+    raise AssertionError  # it has raised

@@ -135,7 +135,7 @@ class Exchange(Sending):
         """Return the command of ``offer``, with its errors."""
         command = mlm.ServiceOffer(to_octets(service, "service"), to_octets(pattern, "pattern"))
         check(command)
-        if streams:
+        if not isinstance(streams, tuple | list) or streams:
             bindings = encoded_bindings(streams)
             self._require("bindings", "the broker cannot bind streams to services")
             command = replace(command, properties={"bind": bindings})
@@ -229,13 +229,20 @@ class Exchange(Sending):
         says whether this delivery counts as an attempt; without ``delay``, it does not. A broker without properties
         (:attr:`Delivery.lease` is None) delivers it again at once.
         """
-        check_delivery(delivery)
-        to_number(status, MOST_STATUS, "status")
-        check_flag(spent, "spent")
-        why, again = to_octets(reason, "reason"), None if delay is None else Again(to_delay(delay), spent)
+        why, again = self.check_confirmation(delivery, status, reason, delay, spent)
         if self._readers.is_manual and status < errors.FAILED:
             self._readers.confirm(delivery)
         self._confirm(delivery, status, why, again)
+
+    @staticmethod
+    def check_confirmation(
+        delivery: Delivery, status: int, reason: Text, delay: float | None, spent: bool
+    ) -> tuple[bytes, Again | None]:
+        """Return the reason of a confirmation, and when the message is delivered again; raise its errors."""
+        check_delivery(delivery)
+        to_number(status, MOST_STATUS, "status")
+        check_flag(spent, "spent")
+        return to_octets(reason, "reason"), None if delay is None else Again(to_delay(delay), spent)
 
     def _confirm(
         self, delivery: Delivery, status: int = errors.SUCCESS, reason: Text = "", again: Again | None = None

@@ -114,5 +114,15 @@ def check_name(name: bytes) -> None:
 
 
 def encoded_bindings(streams: Iterable[tuple[Text, Text]]) -> bytes:
-    """Return the property of an offer that binds streams, each with a pattern."""
-    return msgspec.msgpack.encode([(to_name(stream), to_name(pattern)) for stream, pattern in streams])
+    """Return the property of an offer that binds streams, each with a pattern.
+
+    :raises TypeError: they are something else.
+    """
+    pairs = list(streams) if isinstance(streams, Iterable) else [streams]
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"streams must be pairs of a stream and a pattern, not {type(pair).__name__}")
+    named = [
+        (to_name(stream, "a name in streams"), to_name(pattern, "a pattern in streams")) for stream, pattern in pairs
+    ]
+    return msgspec.msgpack.encode(named)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alaska import aio, errors
 from alaska.aio.client import CLOSE_SECONDS, CONNECT_SECONDS, INBOX
-from alaska.aio.tail import Since
+from alaska.aio.tail import Reading, Since
 from alaska.aio.worker import AnyFunction
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
@@ -20,11 +20,11 @@ from alaska.messaging.delivery import (
     Headers,
     Progress,
     Text,
-    check_delivery,
+    check_flag,
     check_function,
     to_seconds,
 )
-from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS
+from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS, Exchange
 from alaska.messaging.waiting import Network
 from alaska.sync.background import Background
 from alaska.sync.iterators import Inbox, Tail
@@ -363,6 +363,7 @@ class Client:
 
         See :meth:`alaska.aio.Client.inbox`.
         """
+        check_flag(manual, "manual")
         if timeout is not None:
             to_seconds(timeout)
         thread = self._connected()
@@ -378,7 +379,7 @@ class Client:
         spent: bool = True,
     ) -> None:
         """Confirm a mail of :meth:`inbox` with ``manual``; see :meth:`alaska.client.Client.confirm`."""
-        check_delivery(delivery)
+        Exchange.check_confirmation(delivery, status, reason, delay, spent)
         self._call(_made(lambda: self._client.confirm(delivery, status, reason, delay=delay, spent=spent)))
 
     def tail(
@@ -396,6 +397,7 @@ class Client:
 
         See :meth:`alaska.aio.Client.tail`.
         """
+        Reading.of(stream, match, since, name, manual, ahead)
         if timeout is not None:
             to_seconds(timeout)
         thread = self._connected()
@@ -430,9 +432,14 @@ class Client:
 
         See :meth:`alaska.aio.Client.run`. ``started`` is called in the client's own thread, and must not wait.
         """
-        thread = self._running()
+        running = self._client.run(grace=grace, started=started)
         try:
-            thread.call(self._serve(grace, started))
+            thread = self._running()
+        except BaseException:
+            running.close()
+            raise
+        try:
+            thread.call(self._serve(running))
         except BaseException:
             self.stop()
             raise
@@ -440,8 +447,8 @@ class Client:
             if not self._client.is_open:
                 thread.stop()
 
-    async def _serve(self, grace: float, started: Callable[[], object] | None) -> None:
-        serving = self._serving = asyncio.ensure_future(self._client.run(grace=grace, started=started))
+    async def _serve(self, running: Coroutine[Any, Any, None]) -> None:
+        serving = self._serving = asyncio.ensure_future(running)
         await asyncio.wait([serving])
         if not serving.cancelled():
             serving.result()

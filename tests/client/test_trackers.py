@@ -121,6 +121,16 @@ class AskTests(TrackersTestCase):
         answers = [self.successResultOf(each).content[0] for each in asked]
         self.assertEqual(answers, [b"answer to 0", b"answer to 1", b"answer to 2"])
 
+    def test_request(self) -> None:
+        """``request`` is ``ask``, but without an answer in time it fails with NoAnswer, as in the other clients."""
+        self.offer()
+        asked, late = self.me.request("svc", "job", b"x"), self.me.request("svc", "late", timeout=1)
+        self.network.run()
+        self.reply(self.taken[0], b"answer")
+        self.assertEqual(self.successResultOf(asked).body, b"answer")
+        self.pass_time(1.1)
+        self.failureResultOf(late, errors.NoAnswer)
+
     def test_nobody_offers(self) -> None:
         """A request fails at once if nobody offers the service."""
         asked = self.me.ask("nothing", "job")
