@@ -12,10 +12,14 @@ import { shell } from "./shell.js";
 import { views } from "./views.js";
 
 const APART_MILLISECONDS = 2000;
+/** So many times as long as the last answer took is the least time until the next question. */
+const PATIENCE = 10;
+const MOST_APART_MILLISECONDS = 30000;
 const LATEST_MILLISECONDS = 10000;
 
 let loading = null;
 let loadedAt = 0;
+let apart = APART_MILLISECONDS;
 let changed = new Set();
 
 app.draw = () => render(shell(content()), document.getElementById("app"));
@@ -23,6 +27,7 @@ app.reload = () => load(true);
 
 function content() {
   if (app.needsLogin) return loginPage();
+  if (!app.at) return html`<p class="dim loading">Loading…</p>`;
   const view = app.view;
   if (!view) return html`${head("Not found")}${empty("There is no such place.", html`<a href="#/overview">Go to the overview</a>`)}`;
   if (app.error && !app.data) return html`${head(view.title)}${failure()}`;
@@ -38,15 +43,18 @@ function failure() {
 async function show() {
   const at = read(location.hash);
   const view = views[at.name];
-  const isOther = !app.at || app.at.name !== at.name || app.at.parts.join("/") !== at.parts.join("/");
+  const isFirst = !app.at;
+  const isOther = isFirst || app.at.name !== at.name || app.at.parts.join("/") !== at.parts.join("/");
   app.at = at;
   app.view = view;
   document.title = view ? `${at.parts[0] ?? view.title} · Alaska` : "Alaska";
   if (isOther) Object.assign(app, { data: null, page: {}, error: null, menu: false });
   redraw();
   await load(true);
-  if (isOther) document.querySelector("main h1")?.focus({ preventScroll: true });
-  if (isOther) scrollTo(0, 0);
+  if (isFirst || !isOther || app.at !== at) return;
+  // Who uses a keyboard or a screen reader goes on at the title.
+  document.querySelector("main h1")?.focus({ preventScroll: true });
+  scrollTo(0, 0);
 }
 
 /** Ask for the data of the view; what is being asked for is given up only if something else is wanted. */
@@ -58,6 +66,7 @@ async function load(isOther) {
     loading.abort();
   }
   const mine = (loading = new AbortController());
+  const begun = Date.now();
   app.loading = isOther;
   changed.clear();
   try {
@@ -72,6 +81,7 @@ async function load(isOther) {
     if (loading === mine) {
       loading = null;
       loadedAt = Date.now();
+      apart = Math.min(Math.max(APART_MILLISECONDS, PATIENCE * (loadedAt - begun)), MOST_APART_MILLISECONDS);
       app.loading = false;
     }
   }
@@ -86,7 +96,7 @@ function took(live) {
   const since = Date.now() - loadedAt;
   const topics = app.view?.topics ?? [];
   const isTouched = changed.has("all") || topics.some((topic) => changed.has(topic));
-  if (!app.view?.still && !loading && ((isTouched && since >= APART_MILLISECONDS) || since >= LATEST_MILLISECONDS)) load(false);
+  if (!app.view?.still && !loading && ((isTouched && since >= apart) || since >= Math.max(apart, LATEST_MILLISECONDS))) load(false);
   redraw();
 }
 

@@ -15,7 +15,7 @@ from tests.web.site import Site
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
-SECONDS = 10.0
+SECONDS = 30.0
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1",
     "--no-first-run", "--disable-background-networking",

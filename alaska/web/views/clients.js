@@ -35,7 +35,7 @@ async function close(one) {
 }
 
 function draw(page, at) {
-  const none = empty("No client is connected.", html`<p>Send a request from a shell:</p>${command("echo world | alas -s hello")}`);
+  const none = empty("No client is connected.", html`<p>Send a request from a shell:</p>${command("alas request default hello --content world")}`);
   return html`${head("Clients", "Everything that is connected to the broker: workers, programs, and this page's own connection.")}
     <div class="bar">${filter(at, "Filter by address")}</div>
     ${table(at, "Clients", COLUMNS, page, (one) => one.number, none)}`;

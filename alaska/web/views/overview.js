@@ -53,6 +53,11 @@ async function drain() {
   if (await confirmed("Drain the broker?", text, "Drain")) await act(() => post("api/v1/drain"), "The broker drains.");
 }
 
+async function drainWorker() {
+  const text = "It stays connected, and finishes what it has. Other workers get what waits.";
+  if (await confirmed("Take no more requests?", text, "Drain the worker")) await act(() => post(`${pathOf("worker")}/drain`), "The worker takes no more requests.");
+}
+
 function health(told) {
   const faults = [...told.live, ...told.ready].filter((check) => !check.ok);
   const kind = faults.length ? "bad" : told.warnings.length ? "warn" : "good";
@@ -86,7 +91,7 @@ function numbers(broker, history) {
 function services(page) {
   if (!page.items.length) {
     return empty("No service yet.", html`<p>Put a script into <code>services/</code>, such as <code>hello.lua</code>, start a worker, and send it a request:</p>
-      ${command("echo world | alas -s hello")}`);
+      ${command("alas request default hello --content world")}`);
   }
   return html`<section class="block"><h2>Services</h2>
     <ul class="lines">${page.items.map((one) => html`<li>
@@ -116,7 +121,9 @@ function aboutBroker(broker) {
 }
 
 export function aboutWorker(worker) {
-  return html`<section class="block"><h2>Worker</h2>${facts([
+  return html`<section class="block"><div class="bar"><h2>Worker</h2>${worker.draining
+    ? button("Take requests again", "operate", () => act(() => post(`${pathOf("worker")}/resume`), "The worker takes requests again."), "primary")
+    : button("Take no more requests", "operate", drainWorker)}</div>${facts([
     ["Service", name(worker.service)],
     ["Connection", worker.connected ? badge("connected", "good") : badge("not connected", "bad")],
     ["Broker", name(worker.endpoint)],

@@ -35,13 +35,13 @@ function lastError(one) {
   const reasons = Object.entries(one.errors).map(([reason, number]) => `${count(number)} ${reason}`).join(", ");
   return html`<details><summary><span class="reason">${one.last_error.split("\n", 1)[0]}</span></summary>
     <pre tabindex="0" aria-label="Last error">${one.last_trace || one.last_error}</pre></details>
-    <span class="dim">${time(one.last_error_time)}; ${reasons}</span>
-    ${pathOf("broker") === undefined ? nothing : html` <a href=${to("letters", [], { subject: one.name })}>Dead letters</a>`}`;
+    <div class="dim">${time(one.last_error_time)}; ${reasons}</div>
+    ${pathOf("broker") === undefined ? nothing : html`<a href=${to("letters", [], { subject: one.name })}>Dead letters</a>`}`;
 }
 
 function draw(page, at) {
   const none = empty("No script has run yet.", html`<p>Write <code>services/hello.lua</code>:</p>${command('return "Hello, " .. alaskaContext')}
-    <p>then send it a request:</p>${command("echo world | alas -s hello")}`);
+    <p>then send it a request:</p>${command("alas request default hello --content world")}`);
   return html`${head("Scripts", "Since the start of each worker; the memory is the highest at the end of a run.")}
     <div class="bar">${filter(at)}</div>
     ${table(at, "Scripts", COLUMNS, page, (one) => one.name, none)}`;

@@ -74,7 +74,7 @@ function drawAll(page, at) {
   const none = empty("No service yet.", html`
     <p>A service is there as soon as a worker offers it, or a request waits for it. Write <code>services/hello.lua</code>:</p>
     ${command('return "Hello, " .. alaskaContext')}
-    <p>then send it a request:</p>${command("echo world | alas -s hello")}`);
+    <p>then send it a request:</p>${command("alas request default hello --content world")}`);
   return html`${head("Services", "Rates, times and errors are those of the last five minutes.")}
     <div class="bar">${filter(at)}</div>
     ${table(at, "Services", COLUMNS, page, (one) => one.name, none)}`;

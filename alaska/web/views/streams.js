@@ -72,8 +72,8 @@ async function load(at, signal) {
 
 function draw(data, at) {
   if (at.parts.length) return drawOne(data, at);
-  const none = empty("No stream yet.", html`<p>A stream is there while somebody reads it, or while it has stored records. Publish a message from a script:</p>
-    ${command("send('goal', '1:0', 'news')")}<p>The setting <code>mlm_server/stream/retain</code> says how many records streams store.</p>`);
+  const none = empty("No stream yet.", html`<p>A stream is there while somebody reads it, or while it has stored records. Publish a message from a shell, or with <code>send</code> in a script:</p>
+    ${command("alas publish news goal --content 1:0")}<p>The setting <code>mlm_server/stream/retain</code> says how many records streams store.</p>`);
   return html`${head("Streams")}<div class="bar">${filter(at)}</div>
     ${table(at, "Streams", COLUMNS, data.page, (one) => one.name, none)}`;
 }
