@@ -78,7 +78,7 @@ BROKER: Mapping[str, Operation] = _table(
         "streams", _V, requests.StreamQuery, _P[snapshots.Stream], "The streams that have readers or stored records."
     ),
     Operation("readers", _V, requests.ReaderQuery, _P[snapshots.Reader], "The readers of streams, and their lag."),
-    Operation("clients", _V, Query, _P[snapshots.Client], "The clients that are connected."),
+    Operation("clients", _V, requests.ClientQuery, _P[snapshots.Client], "The clients that are connected."),
     Operation("workers", _V, Query, _P[snapshots.Worker], "The workers that report to this broker."),
     Operation("scripts", _V, requests.ScriptQuery, _P[snapshots.Script], "The scripts of these workers, added up."),
     Operation("store", _V, Nothing, snapshots.StoreState, "The broker's store."),

@@ -59,6 +59,12 @@ class ScriptQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sort: Literal["", "calls", "errors", "mean", "memory", "seconds"] = ""  # type: ignore[assignment]
 
 
+class ClientQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which clients."""
+
+    sort: Literal["", "unconfirmed"] = ""  # type: ignore[assignment]
+
+
 class StreamQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which streams."""
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from alaska.admin.families import Details, Family, Filled, Kind, Selected, Value
 from alaska.admin.measured import DurableReaderMeasures
 from alaska.admin.pages import Matches, Work
-from alaska.admin.requests import Query, QueueQuery, StreamQuery
+from alaska.admin.requests import ClientQuery, Query, QueueQuery, StreamQuery
 from alaska.admin.snapshots import Binding, Client, Page, Queue, Snapshot, Stream
 from alaska.broker.administration import Administration
 from alaska.message import QueueKind
@@ -103,7 +103,7 @@ def details(current: Callable[[], Administration | None]) -> dict[str, Details]:
         "clients": _source(
             current,
             lambda broker, matches, most: broker.snapshots.clients(
-                Query(limit=most), lambda address: bool(address) and matches(address)
+                ClientQuery(limit=most), lambda address: bool(address) and matches(address)
             ),
             lambda each: (each.address,),
             CLIENTS,

@@ -15,7 +15,7 @@ import alaska
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
-from alaska.admin.requests import LetterQuery, Query, QueueQuery, StreamQuery
+from alaska.admin.requests import ClientQuery, LetterQuery, Query, QueueQuery, StreamQuery
 from alaska.admin.text import to_text
 from alaska.broker.broker_state import BrokerState
 from alaska.broker.clients import Client
@@ -250,17 +250,17 @@ class BrokerSnapshots:
 
     # Clients
 
-    def clients(self, query: Query, matches: Matches | None = None) -> Work[shown.Page[shown.Client]]:
-        """Return a page of the clients, in the order in which they have connected."""
+    def clients(self, query: ClientQuery, matches: Matches | None = None) -> Work[shown.Page[shown.Client]]:
+        """Return a page of the clients, by default in the order in which they have connected."""
         is_wanted = matches or matcher(query.match)
+        key, shape = _CLIENT_KEYS[query.sort]
         keys = (
-            (each.number,) if is_wanted is None or is_wanted(_address_of(each)) else None
-            for each in self._state.clients
+            key(each) if is_wanted is None or is_wanted(_address_of(each)) else None for each in self._state.clients
         )
-        return (yield from page_of(keys, query, (int,), self._client_at))
+        return (yield from page_of(keys, query, shape, self._client_at))
 
     def _client_at(self, key: Key) -> shown.Client | None:
-        client = self._state.clients.by_number(key[0])
+        client = self._state.clients.by_number(key[-1])
         return None if client is None else self._client(client)
 
     def _client(self, client: Client) -> shown.Client:
@@ -299,6 +299,10 @@ class BrokerSnapshots:
         return None if letter is None else shown_letter(letter)
 
 
+_CLIENT_KEYS: dict[str, tuple[Callable[[Client], Key], tuple[type, ...]]] = {
+    "": (lambda client: (client.number,), (int,)),
+    "unconfirmed": (lambda client: (-len(client.leases), client.number), (int, int)),
+}
 _QUEUE_KEYS: dict[str, tuple[Callable[[Queue], Key], tuple[type, ...]]] = {
     "": (lambda queue: (_NUMBER_OF[queue.name[0]], queue.name[1]), (int, bytes)),
     "waiting": (lambda queue: (-queue.waiting, _NUMBER_OF[queue.name[0]], queue.name[1]), (int, int, bytes)),

@@ -21,6 +21,8 @@ export const app = {
   page: {},
   draw: () => {},
   reload: () => {},
+  /** Find out again who has logged in, since a session may have ended. */
+  identify: () => {},
 };
 
 let asked = false;

@@ -1,6 +1,7 @@
 // Dialogs and notices. They are drawn apart from the view, so that drawing it again does not close them.
 
 import { html, nothing, render } from "./vendor/lit-html.js";
+import { app } from "./app.js";
 
 const NOTICE_SECONDS = 8;
 
@@ -82,6 +83,7 @@ export async function act(doing, said) {
     return true;
   } catch (error) {
     notice(error.message, "failed");
+    if (error.status === 401) app.identify();
     return false;
   }
 }

@@ -14,6 +14,8 @@ export async function identify() {
     app.live ??= { process: await get("api/v1/process"), broker: null, worker: null };
   } catch (error) {
     if (error.status !== 401 && error.status !== 403) throw error;
+    // The access rules may let a user see nothing.
+    app.page.fault = error.status === 403 ? error.message : null;
     app.session = { user: "", role: "none" };
     app.needsLogin = true;
   }

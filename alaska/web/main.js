@@ -4,7 +4,7 @@ import { html, render } from "./vendor/lit-html.js";
 import "./chart.js";
 import { app, redraw } from "./app.js";
 import { begin } from "./dialog.js";
-import { start } from "./live.js";
+import { restart, start } from "./live.js";
 import { identify, loginPage } from "./login.js";
 import { empty, head } from "./parts.js";
 import { read, to } from "./router.js";
@@ -24,6 +24,10 @@ let changed = new Set();
 
 app.draw = () => render(shell(content()), document.getElementById("app"));
 app.reload = () => load(true);
+app.identify = async () => {
+  if (await identify()) restart();
+  load(true);
+};
 
 function content() {
   if (app.needsLogin) return loginPage();
@@ -109,7 +113,7 @@ async function first() {
     app.error = error;
   }
   addEventListener("hashchange", show);
-  start(took, () => identify().then(redraw));
+  start(took, app.identify);
   await show();
 }
 

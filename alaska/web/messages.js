@@ -4,10 +4,13 @@ import { html, nothing } from "./vendor/lit-html.js";
 import { get, post } from "./api.js";
 import { app, may } from "./app.js";
 import { content } from "./content.js";
-import { act, confirmed, dialog, notice } from "./dialog.js";
+import { act, confirmed, dialog, notice, redrawDialog } from "./dialog.js";
 import { count, many, octets, percent } from "./format.js";
 import { badge, facts, link, name, since, time } from "./parts.js";
 import { table } from "./table.js";
+
+/** So many are cancelled without typing their number. */
+const FEW = 100;
 
 /** Return the place of the queue of a message. */
 export function place(message) {
@@ -102,8 +105,27 @@ export async function look(one) {
 /** Cancel all messages of a queue, or of all, that are in a state. */
 export async function cancelAll(state, queue, total) {
   const what = { running: "run", waiting: "wait", delayed: "are scheduled" }[state];
-  const text = "Their senders are told. This cannot be undone.";
-  if (!(await confirmed(`Cancel ${many(total, "message")} that ${what}?`, text, "Cancel them", total > 100 ? String(total) : ""))) return;
-  await act(() => post("api/v1/cancel-messages", { state, ...queue }), (done) => `${many(done.count, "message")} cancelled.`);
+  const chosen = await which(`Cancel ${many(total, "message")} that ${what}?`, total);
+  if (chosen === null) return;
+  await act(() => post("api/v1/cancel-messages", { state, subject: chosen.subject, ...queue }), (done) => `${many(done.count, "message")} cancelled.`);
   app.reload();
+}
+
+/** Ask which of the messages are meant; return null for none, else the subject that they have, if it is given. */
+function which(title, total) {
+  const words = String(total);
+  const given = { subject: "", typed: "" };
+  const isSure = () => given.subject !== "" || total <= FEW || given.typed === words;
+  const set = (key) => (event) => {
+    given[key] = event.target.value;
+    redrawDialog();
+  };
+  const body = (close) => html`
+    <form method="dialog" @submit=${(event) => (event.preventDefault(), isSure() && close({ subject: given.subject }))}>
+      <p>Their senders are told. This cannot be undone.</p>
+      <label class="field">Only those with the subject <input name="subject" autofocus autocomplete="off" placeholder="any" @input=${set("subject")}></label>
+      ${total > FEW && !given.subject ? html`<label class="field">Type <b>${words}</b> to cancel all <input name="sure" autocomplete="off" @input=${set("typed")}></label>` : nothing}
+      <p class="buttons"><button type="button" @click=${() => close(null)}>Cancel</button><button class="danger" ?disabled=${!isSure()}>Cancel them</button></p>
+    </form>`;
+  return dialog(title, body);
 }

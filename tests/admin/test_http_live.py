@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from alaska.access import Level
 from alaska.admin.changes import changed
 from alaska.admin.http import live
 from alaska.admin.http.live import LiveEvents
@@ -180,6 +181,24 @@ class ClosedTests(LiveCase):
         self.assertEqual(self.ask("GET", "/api/v1/process").status, 401)
         self.assertEqual(self.ask("GET", "/api/v1/live").status, 401)
         self.assertEqual(self.ask("GET", "/api/v1/process", user="bob").status, 200)
+
+
+class RuleTests(LiveCase):
+    """Access rules."""
+
+    def test_refused(self) -> None:
+        """Who may not see the broker by the rules does not see it live either, also if that is so later."""
+        allowed = True
+        self.gate._may_administer = lambda _user, level: allowed and level is Level.VIEW
+        reader = self.read()
+        self.assertEqual(len(self.events), 1)
+        allowed = False
+        self.assertEqual(self.ask("GET", "/api/v1/process").status, 403)
+        self.assertEqual(self.ask("GET", "/api/v1/live").status, 403)
+        for _ in range(live.CHECKS):
+            self.clock.advance(1)
+        self.assertEqual(len(self.events), 0)
+        self.assertTrue(self.got(reader))
 
 
 class ChangeTests(LiveCase):

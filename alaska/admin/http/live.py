@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from alaska.access import Level
 from alaska.admin.changes import changed
 from alaska.admin.http.answers import EVENTS, Answer
 from alaska.admin.http.exchange import Exchange
@@ -76,7 +77,7 @@ class LiveEvents:
         """Return the routes."""
         doc = "What the page shows, as server-sent events: `Live` once a second."
         answers = {200: ("The data of each event is JSON.", EVENTS.decode())}
-        return [Route("GET", "/api/v1/live", self.read, Role.VIEW, doc, answers, lasts=True)]
+        return [Route("GET", "/api/v1/live", self.read, Role.VIEW, doc, answers, level=Level.VIEW, lasts=True)]
 
     def read(self, asked: Asked) -> Answer:
         """Answer with events.

@@ -11,6 +11,7 @@ from time import time
 from prometheus_client import Metric
 
 import alaska
+from alaska.access import Level
 from alaska.admin.http.answers import Answer, in_json
 from alaska.admin.http.routes import Asked, Route
 from alaska.admin.http.users import Role
@@ -67,7 +68,11 @@ class ProcessPage:
     def routes(self) -> list[Route]:
         """Return the routes."""
         answers = {200: ("Success.", Process)}
-        return [Route("GET", "/api/v1/process", self.answer, Role.VIEW, "The process in one look.", answers)]
+        return [
+            Route(
+                "GET", "/api/v1/process", self.answer, Role.VIEW, "The process in one look.", answers, level=Level.VIEW
+            )
+        ]
 
     def answer(self, asked: Asked) -> Answer:
         """Answer with the process."""

@@ -9,11 +9,11 @@ import { badge, button, command, empty, filter, head, link, name, since, time } 
 import { pageArgs, table } from "../table.js";
 
 const COLUMNS = [
-  { label: "Client", wide: true, cell: (one) => html`${one.address ? name(one.address) : html`<span class="dim">without an address</span>`} ${one.full ? badge("does not read", "bad") : nothing}` },
+  { label: "Client", sort: "", wide: true, cell: (one) => html`${one.address ? name(one.address) : html`<span class="dim">without an address</span>`} ${one.full ? badge("does not read", "bad") : nothing}` },
   { label: "User", cell: (one) => (one.user === null ? html`<span class="dim">–</span>` : name(one.user)) },
   { label: "Number", number: true, cell: (one) => count(one.number) },
   { label: "Credit", number: true, cell: (one) => (one.credit === null ? "plain" : count(one.credit)) },
-  { label: "Unconfirmed", number: true, cell: (one) => html`${count(one.unconfirmed)}${one.unconfirmed ? html` <span class="dim">${octets(one.unconfirmed_octets)}</span>` : nothing}` },
+  { label: "Unconfirmed", sort: "unconfirmed", number: true, cell: (one) => html`${count(one.unconfirmed)}${one.unconfirmed ? html` <span class="dim">${octets(one.unconfirmed_octets)}</span>` : nothing}` },
   { label: "Offers", cell: (one) => places("services", one.offers, one.offer_count) },
   { label: "Reads", cell: (one) => places("streams", one.reads, one.read_count) },
   { label: "Connected", number: true, cell: (one) => since(one.opened) },
