@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from twisted.logger import Logger
 
 from alaska.authentication import CurveKeys
-from alaska.config.certificates import is_readable_by_others, read_pair, read_public_key
-from alaska.sockets import curve
+from alaska.sockets.keys import read
 
 _log = Logger()
 
@@ -23,9 +21,7 @@ def load(own: str | os.PathLike[str], server: str | os.PathLike[str]) -> CurveKe
     :raises ConfigurationError: a file cannot be read, or is not valid, or ZeroMQ has no CURVE. The text never contains
         a secret key.
     """
-    path = Path(own)
-    keys = CurveKeys(read_pair(path), read_public_key(Path(server)))
-    curve.check_pair(keys.own, str(path))
-    if is_readable_by_others(path):
-        _log.warn("the secret key in {path} can be read by other users of the machine: chmod 600", path=path)
+    keys, warning = read(own, server)
+    if warning:
+        _log.warn("{sentence}", sentence=warning)
     return keys

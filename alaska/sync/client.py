@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,31 +14,26 @@ from alaska.aio.worker import AnyFunction
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
 from alaska.messaging.delivery import (
-    Confirmation,
     Delivery,
-    Headers,
-    Progress,
     Text,
     check_flag,
-    check_function,
     to_seconds,
 )
 from alaska.messaging.exchange import MOST_MESSAGES, MOST_OCTETS, Exchange
 from alaska.messaging.waiting import Network
 from alaska.sync.background import Background
 from alaska.sync.iterators import Inbox, Tail
-from alaska.traces.context import TraceContext
+from alaska.sync.sending import SendingClient
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Self
 
-    from alaska.messaging.terms import SendTerms
 
 Result = TypeVar("Result")
 SEND_SECONDS = 10.0
 
 
-class Client:
+class Client(SendingClient):
     """A client of the broker for programs that block: scripts, web workers, notebooks.
 
     ::
@@ -167,194 +161,6 @@ class Client:
             raise errors.NotConnected("the client is not connected")
         self._thread.check()
         return self._thread
-
-    def _call(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        try:
-            thread = self._connected()
-        except BaseException:
-            coroutine.close()
-            raise
-        return thread.call(coroutine)
-
-    # Sending
-
-    def publish(
-        self,
-        stream: Text,
-        subject: Text,
-        *content: Text,
-        headers: Headers | None = None,
-        trace: TraceContext | None = None,
-    ) -> None:
-        """Send a message to a stream; see :meth:`alaska.aio.Client.publish`."""
-        self._send(self._client.publish(stream, subject, *content, headers=headers, trace=trace))
-
-    def send_to(
-        self,
-        mailbox: Text,
-        subject: Text,
-        *content: Text,
-        tracker: Text = "",
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-        trace: TraceContext | None = None,
-        **terms: Unpack[SendTerms],
-    ) -> None:
-        """Send mail; see :meth:`alaska.aio.Client.send_to`."""
-        self._send(
-            self._client.send_to(
-                mailbox, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
-            )
-        )
-
-    mail = send_to
-
-    def send_for(
-        self,
-        service: Text,
-        subject: Text,
-        *content: Text,
-        tracker: Text = "",
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-        trace: TraceContext | None = None,
-        **terms: Unpack[SendTerms],
-    ) -> None:
-        """Send a request of which nothing is awaited; see :meth:`alaska.aio.Client.send_for`."""
-        self._send(
-            self._client.send_for(
-                service, subject, *content, tracker=tracker, timeout=timeout, headers=headers, trace=trace, **terms
-            )
-        )
-
-    def _send(self, sending: Coroutine[Any, Any, None]) -> None:
-        try:
-            thread = self._connected()
-        except BaseException:
-            sending.close()
-            raise
-        try:
-            thread.call(sending, self._send_timeout)
-        except TimeoutError:
-            raise errors.BacklogFull(
-                f"there was no room in the send buffer for {self._send_timeout:g} s; nothing was sent"
-            ) from None
-
-    def track_to(
-        self,
-        mailbox: Text,
-        subject: Text,
-        *content: Text,
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-        trace: TraceContext | None = None,
-        **terms: Unpack[SendTerms],
-    ) -> Confirmation:
-        """Send mail, and return its final status; see :meth:`alaska.aio.Client.track_to`."""
-        return self._call(
-            self._client.track_to(mailbox, subject, *content, timeout=timeout, headers=headers, trace=trace, **terms)
-        )
-
-    def track_for(
-        self,
-        service: Text,
-        subject: Text,
-        *content: Text,
-        timeout: float = 0.0,
-        headers: Headers | None = None,
-        trace: TraceContext | None = None,
-        progress: Callable[[Progress], None] | None = None,
-        **terms: Unpack[SendTerms],
-    ) -> Confirmation:
-        """Send a request, and return its final status; see :meth:`alaska.aio.Client.track_for`.
-
-        ``progress`` is called in this thread.
-        """
-        check_function(progress, "progress")
-        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        tracking = self._client.track_for(
-            service, subject, *content,
-            timeout=timeout, headers=headers, trace=trace, progress=progress and events.put, **terms,
-        )  # fmt: skip
-        return self._call_with_progress(tracking, events, progress)
-
-    def _call_with_progress(
-        self,
-        coroutine: Coroutine[Any, Any, Result],
-        events: queue.SimpleQueue[Any],
-        progress: Callable[[Progress], None] | None,
-    ) -> Result:
-        if progress is None:
-            return self._call(coroutine)
-        try:
-            thread = self._connected()
-        except BaseException:
-            coroutine.close()
-            raise
-        return thread.call_with_events(coroutine, events, progress)
-
-    def flush(self, timeout: float | None = None) -> None:
-        """Wait until the broker has received all messages sent so far.
-
-        :raises TimeoutError: it has not within ``timeout`` seconds.
-        """
-        if timeout is not None:
-            to_seconds(timeout)
-        self._connected().call(self._client.flush(), timeout)
-
-    # Asking
-
-    def request(
-        self,
-        service: Text,
-        subject: Text,
-        *content: Text,
-        timeout: float = 5.0,
-        headers: Headers | None = None,
-        tracker: Text = "",
-        expiry: float | None = None,
-        needs_offer: bool = True,
-        trace: TraceContext | None = None,
-        progress: Callable[[Progress], None] | None = None,
-        **terms: Unpack[SendTerms],
-    ) -> Delivery:
-        """Send a request, and return its answer; see :meth:`alaska.aio.Client.request`.
-
-        ``progress`` is called in this thread.
-        """
-        check_function(progress, "progress")
-        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        asking = self._client.request(
-            service, subject, *content,
-            timeout=timeout, headers=headers, tracker=tracker, expiry=expiry, needs_offer=needs_offer, trace=trace,
-            progress=progress and events.put, **terms,
-        )  # fmt: skip
-        return self._call_with_progress(asking, events, progress)
-
-    def cancel_message(
-        self,
-        *,
-        tracker: Text = "",
-        id: Text = "",  # noqa: A002  # the name of the property
-        service: Text = "",
-        force: bool = False,
-        timeout: float = 60.0,
-    ) -> int:
-        """Cancel messages, and return their number; see :meth:`alaska.aio.Client.cancel_message`."""
-        return self._call(
-            self._client.cancel_message(tracker=tracker, id=id, service=service, force=force, timeout=timeout)
-        )
-
-    def hurry_message(
-        self,
-        *,
-        tracker: Text = "",
-        id: Text = "",  # noqa: A002  # the name of the property
-        service: Text = "",
-        timeout: float = 60.0,
-    ) -> int:
-        """Make delayed messages due, and return their number; see :meth:`alaska.aio.Client.hurry_message`."""
-        return self._call(self._client.hurry_message(tracker=tracker, id=id, service=service, timeout=timeout))
 
     # Receiving
 

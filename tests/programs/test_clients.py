@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 
 from alaska import aio, errors, sync
+from alaska.aio.keys import load
 from alaska.authentication import CurveKeys
 from alaska.sockets import curve
 from tests.aio.aio_case import keep_lines
@@ -150,7 +151,7 @@ server
 """,
         )
         await self.twistd("-n", "malamute", "--config", str(config)).until("Broker ready")
-        right = CurveKeys(pairs["ann"], pairs["broker"].public)
+        right = load(self.folder / "ann.cert_secret", self.folder / "b.cert")
         self.assertEqual(await deferToThread(self.talk, {"curve": right}), "hello")
         wrong = CurveKeys(pairs["ann"], curve.new_pair().public)
         with self.assertRaises(errors.ClientError):
