@@ -11,7 +11,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from alaska.admin.requests import Query
+from alaska.admin.requests import MOST_POSITION, Query
 from alaska.admin.snapshots import Page, Snapshot
 from alaska.admin.text import to_name, to_text
 from alaska.errors import CONNECTION_REFUSED, FAILED, OperationFailed
@@ -62,9 +62,17 @@ def read_key(text: str, shape: tuple[type, ...]) -> Key | None:
     try:
         if len(parts) != len(shape):
             raise ValueError(text)
-        return tuple(to_name(part) if kind is bytes else int(part) for part, kind in zip(parts, shape, strict=True))
+        return tuple(to_name(part) if kind is bytes else _number(part) for part, kind in zip(parts, shape, strict=True))
     except ValueError:
         raise OperationFailed("the argument after must be the next of another page of the same list") from None
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if abs(number) > MOST_POSITION:
+        # A store could not look for it.
+        raise ValueError(text)
+    return number
 
 
 def page_of(
