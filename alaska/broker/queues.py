@@ -504,7 +504,11 @@ class Queues:
         if message.properties:
             self.awaited.discard(message)
         if (queue := self._queues.get(message.queue)) is not None:
-            (queue if message.rank == NORMAL else queue.part(message.rank)).forget(message)
+            if message.rank == NORMAL:
+                queue.forget(message)
+            elif message.rank != DELAYED:
+                # What is delayed is in no part, and asking for one would add it.
+                queue.part(message.rank).forget(message)
             if not queue.depth:
                 self._queues.remove_if_unused(queue)
         return queue
