@@ -84,10 +84,11 @@ class MessageTimeouts:
     def _end_all(self, late: Page[Message, tuple[float, int]], now: float) -> None:
         delayed = [message for message in late if message.rank == DELAYED]
         expired = [message for message in late if message.rank != DELAYED] if delayed else late
-        self._due(delayed, now)
+        # Those that have expired first: what is due may begin a dispatch of their queue, which ends them as well.
         for message in expired:
             if message.position not in self._pending and self._remove(message):
                 self.end(message)
+        self._due(delayed, now)
 
     def end(self, message: Message) -> None:
         """End a message that has expired and was removed from its queue, unless another broker has it."""

@@ -13,7 +13,7 @@ from alaska.config.service_limits import LIMIT
 from alaska.interfaces import IStore
 from alaska.message import Message, Page, QueueKind
 from alaska.mlm import commands as mlm
-from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, request
+from tests.broker.broker_case import CLOSE, OFFER, BrokerTestCase, confirm, expired, request
 from tests.broker.test_administration import AdministrationCase
 from tests.store.kinds import SpillingKind
 
@@ -222,6 +222,16 @@ class SubjectTests(BrokerTestCase):
         self.assertEqual(self.trackers("worker"), [b"pdf0"])
         self.pass_time(1)
         self.assertEqual(self.trackers("worker"), [b"thumb1", b"thumb2"])
+
+    def test_expired_while_held(self) -> None:
+        """A request that expires while it is held back ends once, also if another one is due at the same time."""
+        self.open("worker", OFFER, credit=1000)
+        self.open_second("sender", *requests(1, b"large"), request(b"large", b"late", 1000), *requests(1, b"large"))
+        self.do("sender", mlm.ServiceSend(b"svc", b"page", b"", 0, (), {"delay": 1000}))
+        self.now += 1.1
+        self.broker.tick(self.now)
+        queue = self.broker.queues.table[QueueKind.SERVICE, b"svc"]
+        self.assertEqual((self.taken("worker"), expired(self.broker), queue.waiting), ([b"large", b"page"], 1, 1))
 
     def test_one_for_all_subjects(self) -> None:
         """A limit is for all matching subjects together, in the order of arrival."""
