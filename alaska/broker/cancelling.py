@@ -46,32 +46,22 @@ def cancel(state: BrokerState, which: requests.Cancel, is_own: Matches | None = 
             ended.add(message.position)
         return which.position is not None and message.position >= which.position
 
-    def tell() -> Generator[None, None, int]:
-        """Tell the clients that have some of them; return how many of these cannot be told."""
-        held = yield from unconfirmed(state, wanted)
-        # A client may have confirmed one since it was found.
-        held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
-        for message in filter(wanted, state.queues.awaited.requests()):
-            # The worker that has it is not connected, so it is lost to the message.
-            ended.add(message.position)
-            cancelled.end(message)
-        ended.update(message.position for *_, message in held)
-        return [cancelled.tell(client, lease, message, which.force) for client, lease, message in held].count(False)
-
-    untold = yield from tell()
+    told, untold = yield from _cancel_unconfirmed(state, wanted, which.force)
+    ended |= told
     is_done = True
     if which.id is not None and not ended:
-        found = yield from _with_known_id(state, queue, to_name(which.id))
-        ended.update(each.position for each in found if wanted(each) and cancelled.end_waiting(each))
+        yield from _visit_with_known_id(state, queue, to_name(which.id), visit)
     if not ended or which.tracker is not None:
         # Delayed ones first: meanwhile they may become due, and then they are in the parts that come later.
         parts = sorted(parts_of(state, queue), key=lambda part: rank_of(part) != DELAYED)
         is_done = yield from _visit_all(state, parts, which, visit)
-        untold += yield from tell()  # some may have been delivered meanwhile
+        # Some may have been delivered meanwhile.
+        told, more_untold = yield from _cancel_unconfirmed(state, wanted, which.force)
+        ended |= told
+        untold += more_untold
     if is_done and not ended:
         raise OperationFailed(NONE_FOUND, errors.NOT_FOUND)
-    notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
-    return Done(done=is_done, count=len(ended), note="; ".join(notes))
+    return _done(is_done, len(ended), untold)
 
 
 def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
@@ -89,13 +79,8 @@ def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
         return False
 
     if some.state == "running":
-        held = yield from unconfirmed(state, wanted)
-        held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
-        told = [cancelled.tell(client, lease, message, some.force) for client, lease, message in held]
-        lost = list(filter(wanted, state.queues.awaited.requests()))
-        for message in lost:
-            cancelled.end(message)
-        count, untold = len(told) + len(lost), told.count(False)
+        told, untold = yield from _cancel_unconfirmed(state, wanted, some.force)
+        count = len(told)
     else:
         is_delayed = some.state == "delayed"
         parts = [part for part in parts_of(state, queue) if (rank_of(part) == DELAYED) == is_delayed]
@@ -103,13 +88,40 @@ def cancel_some(state: BrokerState, some: requests.SomeMessages) -> Work[Done]:
             for part in group:
                 is_done = (yield from visit_part(state, part, end, 0, SEARCHED_PER_TURN)) and is_done
             yield
+    return _done(is_done, count, untold)
+
+
+def _cancel_unconfirmed(
+    state: BrokerState, wanted: Matches, is_forced: bool
+) -> Generator[None, None, tuple[set[int], int]]:
+    """Cancel messages that clients have, or that are kept for a client that may come back.
+
+    Return their positions, and how many of the clients cannot be told.
+    """
+    cancelled = state.queues.cancelled
+    held = yield from unconfirmed(state, wanted)
+    # A client may have confirmed one since it was found.
+    held = [(client, lease, message) for client, lease, message in held if client.holds(lease, message)]
+    lost = list(filter(wanted, state.queues.awaited.requests()))
+    for message in lost:
+        # The worker that has it is not connected, so it is lost to the message.
+        cancelled.end(message)
+    told = [cancelled.tell(client, lease, message, is_forced) for client, lease, message in held]
+    return {message.position for *_, message in held} | {message.position for message in lost}, told.count(False)
+
+
+def _done(is_done: bool, count: int, untold: int) -> Done:
     notes = [EARLY] * (not is_done) + [NOT_TOLD] * (untold > 0)
     return Done(done=is_done, count=count, note="; ".join(notes))
 
 
-def _with_known_id(state: BrokerState, queue: QueueName | None, name: bytes) -> Generator[None, None, list[Message]]:
-    """Return the messages that wait or are delayed for which an id is known, in one queue or in all."""
-    found: list[Message] = []
+def _visit_with_known_id(
+    state: BrokerState, queue: QueueName | None, name: bytes, visit: Matches
+) -> Generator[None, None, None]:
+    """Visit the messages that wait or are delayed for which an id is known, in one queue or in all.
+
+    Each is visited in the turn in which it is found: by the next one it may have been delivered, and have ended.
+    """
     store, table = state.store, state.queues.table
     names = [each.name for each in table.values()] if queue is None else [queue]
     for at, each in enumerate(names if store.has_ids else ()):
@@ -118,8 +130,7 @@ def _with_known_id(state: BrokerState, queue: QueueName | None, name: bytes) -> 
         known = store.known_id(each, name)
         message = None if known is None or known.status else state.queues.finding.waiting(each, known.position)
         if message is not None:
-            found.append(message)
-    return found
+            visit(message)
 
 
 def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], float]) -> Work[Done]:
@@ -142,10 +153,14 @@ def hurry(state: BrokerState, which: requests.OneMessage, now: Callable[[], floa
         state.queues.hurry(found, now())
         found.clear()
 
+    def visit_known(message: Message) -> bool:
+        if message.rank == DELAYED:
+            visit(message)
+            visited()
+        return False
+
     if which.id is not None:
-        known = yield from _with_known_id(state, queue, to_name(which.id))
-        found += [message for message in known if message.rank == DELAYED]
-        visited()
+        yield from _visit_with_known_id(state, queue, to_name(which.id), visit_known)
         if count:
             return Done(count=count)
     parts = [part for part in parts_of(state, queue) if rank_of(part) == DELAYED]

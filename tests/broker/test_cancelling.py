@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from alaska.broker import cancelling
@@ -119,6 +120,27 @@ class CancelTests(MessagesCase):
         self.now += 100.0
         self.broker.tick(self.now, WALL + 100.0)
         self.assertEqual(self.taken("w"), [b"b"])
+
+    def test_by_id_in_many_queues(self) -> None:
+        """A message that is found by its id in all queues is ended before it can be delivered."""
+        self.patch(cancelling, "QUEUES_PER_TURN", 2)
+        self.open("w", OFFER, credit=0)
+        self.do("s", mlm.ServiceSend(b"svc", b"a", b"t", 0, (b"x",), {"id": b"one"}))
+        self.do("s", *(mlm.ServiceSend(b"other%d" % number, b"b", b"", 0, ()) for number in range(9)))
+        content = json.dumps({"id": "one"}).encode()
+        self.do("admin", mlm.ServiceSend(ADMIN, b"cancel", b"t1", 0, (content,)))
+        self.do("w", mlm.Credit(1))
+        self.assertEqual(self.answer()["count"], 1)
+        self.assertEqual(self.taken("w"), [])
+        self.assertEqual(self.outcomes(), [(b"t", 410, b"cancelled")])
+
+    def test_delayed_beside_others(self) -> None:
+        """When a delayed request is cancelled while others wait, the rest is shown once, and waits as before."""
+        self.do("s", request(b"w"), *(delayed(b"%d" % number, b"t%d" % number) for number in range(4)))
+        self.assertEqual(self.ask("cancel", tracker="t0")["count"], 1)
+        shown = [each["subject"] for each in self.ask("messages", state="delayed", limit=3)["items"]]
+        self.assertEqual(shown, ["1", "2", "3"])
+        self.assertEqual(len(self.broker.queues.table[SVC].parts), 1)
 
     def test_by_position(self) -> None:
         """A message is found at once by its position."""
@@ -321,6 +343,12 @@ class ListTests(MessagesCase):
         """A page that does not exist, and both kinds of queue at once, are errors."""
         self.assertEqual(self.ask("messages", after="x")["status"], 500)
         self.assertEqual(self.ask("messages", service="a", mailbox="b")["status"], 500)
+
+    def test_page_after_any_number(self) -> None:
+        """A page after a position that cannot exist is an error of who asks, and no failure of the broker."""
+        self.do("s", request(b"a"))
+        for number in ("9" * 30, "-" + "9" * 30):
+            self.assertIn("after", self.ask("messages", after=f"1/0/svc/-4/{number}")["error"])
 
 
 class CancelInFileTests(InFile, CancelTests):
