@@ -149,12 +149,14 @@ class Client(SendingClient):
     async def connect(self) -> None:
         """Connect within the client's ``timeout``; with None, wait for the broker without limit.
 
-        A client that could not connect, or is closed, may connect again.
+        A client that could not connect, or is closed, may connect again; so may one whose event loop was closed.
 
         :raises ConnectTimeout: the broker does not answer in time.
         :raises Refused: the broker does not accept the client.
         :raises NotConnected: the client is connected already.
         """
+        if self._main is not None and self._main.is_stranded:
+            self._main.abandon()
         if self._main is not None and self._main.is_open:
             raise errors.NotConnected("the client is connected already")
         loop = asyncio.get_running_loop()
@@ -187,6 +189,9 @@ class Client(SendingClient):
     async def _close(self, timeout: float, is_processed: bool) -> None:
         main, buffer, inboxes, tails = self._main, self._buffer, list(self._inboxes), list(self._tails)
         if main is None or buffer is None:
+            return
+        if main.is_stranded:
+            main.abandon()
             return
         main.check_usable()
         self._inboxes.clear()

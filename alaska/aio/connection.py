@@ -90,6 +90,16 @@ class Connection(Exchange):
 
     # Connecting
 
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the event loop was closed, so that the connection can do nothing any more."""
+        return self._loop.is_closed() and os.getpid() == self._pid
+
+    def abandon(self) -> None:
+        """Close the sockets of a stranded connection."""
+        with suppress(RuntimeError):  # what would be called later will not be
+            self.abort()
+
     async def connect(self, timeout: float | None) -> None:
         """Connect within ``timeout`` seconds; if that fails, or the task is cancelled, the connection is closed."""
         self._check_connect(timeout)

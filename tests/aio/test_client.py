@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from datetime import datetime, timedelta, timezone
+
+from twisted.trial.unittest import SkipTest
 
 from alaska import errors
 from alaska.aio import Client, Request
 from alaska.messaging.delivery import Progress
 from alaska.mlm import commands as mlm
-from alaska.testing import ScriptedBroker
+from alaska.testing import MemoryLoop, ScriptedBroker
 from tests.aio.aio_case import AioCase, in_loop
 from tests.network_case import ENDPOINT
 
@@ -517,6 +520,31 @@ class ConnectionTests(AioCase):
         with self.assertRaisesRegex(errors.NotConnected, "another event loop"):
             other.run_until_complete(client.publish("s", "a"))
         self.loop.run_until_complete(client.close())
+
+    def test_closed_loop(self) -> None:
+        """A client whose event loop was closed can be closed, and can connect again in another one."""
+        client = self.aio()
+        for _ in range(2):
+            loop = MemoryLoop(self.clock, self.network)
+            loop.run_until_complete(client.connect())
+            loop.close()
+            self.assertEqual(len(self.network._links), 1)
+        self.loop.run_until_complete(client.close())
+        self.assertEqual(len(self.network._links), 0)
+
+    @in_loop
+    async def test_time_limit(self) -> None:
+        """The block of asyncio.timeout ends a wait, and nothing is left."""
+        if sys.version_info < (3, 11):
+            raise SkipTest("asyncio.timeout is there from Python 3.11 on")
+        async with self.aio() as client:
+            with self.assertRaises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await client.request("svc", "x", needs_offer=False, timeout=60)
+            with self.assertRaises(TimeoutError):
+                async with asyncio.timeout(1), self.aio(), client.tail("s") as tail:
+                    await tail.__anext__()
+            self.assertEqual((awaited(client), len(self.network._links)), (0, 1))
 
     @in_loop
     async def test_many_sends(self) -> None:
