@@ -8,7 +8,8 @@ the stream. A stream that stores no records cannot wait: each becomes a request 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 from twisted.logger import Logger
@@ -134,19 +135,28 @@ class Bindings:
         :raises Refused: there are too many bindings, or the names cannot be bound.
         :raises PatternError: the pattern is not valid.
         """
-        if key in self._bindings:
-            return False
-        if not 0 < len(key.stream) <= mlm.MAX_STRING_OCTETS or not 0 < len(key.service) <= mlm.MAX_STRING_OCTETS:
-            raise Refused(f"stream and service have names of 1 to {mlm.MAX_STRING_OCTETS} octets", errors.FAILED)
-        if is_brokers_own(key.service):
-            raise Refused("the services of the broker cannot be bound", errors.FAILED)
-        if len(key.pattern) > mlm.MAX_STRING_OCTETS:
-            raise Refused(f"a pattern has at most {mlm.MAX_STRING_OCTETS} octets", errors.FAILED)
-        pattern = compile_pattern(key.pattern)
-        if self._most is not None and len(self._bindings) >= self._most:
-            raise Refused(f"there are {len(self._bindings)} bindings (mlm_server/stream/bindings)", errors.FAILED)
-        if len(self._of_stream.get(key.stream, ())) >= MOST_OF_STREAM:
-            raise Refused(f"the stream has {MOST_OF_STREAM} bindings", errors.FAILED)
+        is_new = key not in self._bindings
+        self.bind_all([key], position, by)
+        return is_new
+
+    def bind_all(self, keys: Iterable[BindingKey], position: int, by: str) -> None:
+        """Do as :meth:`bind` for several; if one cannot be bound, none is."""
+        new = {key: _pattern_of(key) for key in keys if key not in self._bindings}
+        self._check_room(new)
+        for key, pattern in new.items():
+            self._begin(key, pattern, position, by)
+
+    def _check_room(self, new: Collection[BindingKey]) -> None:
+        count, most = len(self._bindings), self._most
+        if new and most is not None and count + len(new) > most:
+            raise Refused(
+                f"there are {count} bindings, and {most} is the most (mlm_server/stream/bindings)", errors.FAILED
+            )
+        for stream, more in Counter(key.stream for key in new).items():
+            if len(self._of_stream.get(stream, ())) + more > MOST_OF_STREAM:
+                raise Refused(f"a stream has at most {MOST_OF_STREAM} bindings", errors.FAILED)
+
+    def _begin(self, key: BindingKey, pattern: Pattern, position: int, by: str) -> None:
         stream = self._streams.open(key.stream)
         begin = min(max(position, stream.first), stream.last + 1) if stream.is_retained else stream.last + 1
         binding = self._add(key, pattern, SavedBinding(begin, self._now() + self._queues.wall_offset, by))
@@ -164,7 +174,6 @@ class Bindings:
             self._log.warn(words, **names)
         else:
             self._feed(binding, WORK_PER_REFILL)
-        return True
 
     def unbind(self, key: BindingKey) -> bool:
         """End a binding; return False if there is none. Requests that were made stay."""
@@ -305,3 +314,18 @@ class Bindings:
                 count=count, stream=printable(binding.key.stream), service=printable(binding.key.service), why=why,
             )  # fmt: skip
         binding.note_lost(count)
+
+
+def _pattern_of(key: BindingKey) -> Pattern:
+    """Return the pattern of a binding whose names are valid.
+
+    :raises Refused: they are not.
+    :raises PatternError: the pattern is not valid.
+    """
+    if not 0 < len(key.stream) <= mlm.MAX_STRING_OCTETS or not 0 < len(key.service) <= mlm.MAX_STRING_OCTETS:
+        raise Refused(f"stream and service have names of 1 to {mlm.MAX_STRING_OCTETS} octets", errors.FAILED)
+    if is_brokers_own(key.service):
+        raise Refused("the services of the broker cannot be bound", errors.FAILED)
+    if len(key.pattern) > mlm.MAX_STRING_OCTETS:
+        raise Refused(f"a pattern has at most {mlm.MAX_STRING_OCTETS} octets", errors.FAILED)
+    return compile_pattern(key.pattern)

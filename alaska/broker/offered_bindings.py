@@ -36,11 +36,12 @@ class OfferedBindings:
         if value is None:
             return True
         try:
-            for stream, pattern in _read(to_octets(value)):
+            keys = [BindingKey(stream, command.address, pattern) for stream, pattern in _read(to_octets(value))]
+            for stream in {key.stream for key in keys}:
                 if not self._access.may_bind(client.user, stream, command.address):
                     names = f"{printable(stream)} to {printable(command.address)}"
                     raise Refused(f"this user may not bind {names}: it needs read and ask", errors.ACCESS_REFUSED)
-                self._bindings.bind(BindingKey(stream, command.address, pattern), 0, client.name)
+            self._bindings.bind_all(keys, 0, client.name)
         except (Refused, PatternError) as error:
             self._patterns.refuse(client, error)
             return False

@@ -337,6 +337,16 @@ class OfferTests(BindingCase):
         assert client is not None
         self.assertEqual(self.broker.queues.offered_by(client), [])
 
+    def test_refused_as_a_whole(self) -> None:
+        """If one of several streams cannot be bound, none of them is."""
+        self.do("w", *write(*numbers(2)))
+        self.open_second("v")
+        for bad in ([(b"t", b"(")], [(b"", b"")], [(b"t%d" % number, b"") for number in range(3)]):
+            (answer,) = self.say("v", offer((b"s", b""), *bad))
+            self.assertIsInstance(answer, mlm.Error)
+            self.assertEqual(len(self.broker.bindings), 0)
+        self.assertNotIn((QueueKind.SERVICE, b"svc"), self.broker.queues.table)
+
 
 class UserTests(BindingCase):
     """Bindings with access rules."""
