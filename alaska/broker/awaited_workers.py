@@ -70,6 +70,8 @@ class AwaitedWorkers:
         self._may_come_again = may_come_again
         self._notes = Notes(store, KIND)
         self._awaited: dict[bytes, _Awaited] = {}
+        # The workers of these requests by position, since it is asked for each request with properties that ends.
+        self._workers: dict[int, bytes] = {}
 
     def note(self, client: Client, message: Message) -> bool:
         """Note that a worker gets a message, if that has an id; return whether the delivery has to wait for the store.
@@ -84,9 +86,23 @@ class AwaitedWorkers:
     def discard(self, message: Message) -> None:
         """Record that no worker has a message any more, or that it has ended."""
         self._notes.discard(message)
-        for address, awaited in list(self._awaited.items()):
-            if awaited.requests.pop(message.position, None) is not None and not awaited.requests:
-                del self._awaited[address]
+        self._remove(message)
+
+    def _remove(self, message: Message) -> None:
+        """Let no worker be awaited for a message any more."""
+        worker = self._workers.pop(message.position, None)
+        if worker is not None:
+            awaited = self._awaited[worker]
+            del awaited.requests[message.position]
+            if not awaited.requests:
+                del self._awaited[worker]
+
+    def _add(self, worker: bytes, message: Message) -> _Awaited:
+        """Await a worker for a message."""
+        self._workers[message.position] = worker
+        awaited = self._awaited.setdefault(worker, _Awaited())
+        awaited.requests[message.position] = message
+        return awaited
 
     def requests(self) -> list[Message]:
         """Return the requests whose workers are awaited."""
@@ -106,7 +122,7 @@ class AwaitedWorkers:
             if part.limits is not None:
                 part.limits.began(part.limits.patterns_of(message.subject))
             self._room.shrank(queue.name, queue.octets, message.size)
-            self._awaited.setdefault(worker, _Awaited()).requests[message.position] = message
+            self._add(worker, message)
         for worker, awaited in self._awaited.items():
             words = "{count} requests with an id wait for {worker}, which had them when the broker ended"
             self._log.info(words, count=len(awaited.requests), worker=printable(worker))
@@ -120,8 +136,7 @@ class AwaitedWorkers:
             if not (message.properties and _is_meant(client, message) and self._may_come_again(message)):
                 others.append(message)
                 continue
-            awaited = self._awaited.setdefault(client.address, _Awaited())
-            awaited.requests[message.position] = message
+            awaited = self._add(client.address, message)
             awaited.until = max(awaited.until or 0.0, now + LOST_SECONDS)
         return others
 
@@ -147,9 +162,7 @@ class AwaitedWorkers:
                 else:
                     lost.append(read)
             for message in lost:
-                del awaited.requests[message.position]
-            if not awaited.requests:
-                self._awaited.pop(address, None)
+                self._remove(message)
             if lost:
                 self._requeue(lost, now)
 
@@ -174,7 +187,7 @@ class AwaitedWorkers:
         return None
 
     def _deliver_again(self, worker: Client, message: Message, now: float) -> None:
-        del self._awaited[worker.address].requests[message.position]
+        self._remove(message)
         message.moved_at = now
         credit = worker.credit
         self._deliver(worker, message)
