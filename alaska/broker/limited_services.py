@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from alaska.broker.awaited_workers import AwaitedWorkers
 from alaska.broker.clients import Clients
 from alaska.broker.deliveries import Deliveries
 from alaska.broker.queue import Queue
@@ -16,16 +17,23 @@ from alaska.service_limits import ServiceLimit
 class LimitedServices:
     """Applies limits to the services of a table.
 
-    ``dispatch`` delivers what waits in a queue, at a time; ``clients`` and ``deliveries`` know what is in flight.
+    ``dispatch`` delivers what waits in a queue, at a time. ``clients``, ``deliveries`` and ``awaited`` know what is in
+    flight.
     """
 
     def __init__(
-        self, table: QueueTable, dispatch: Callable[[Queue, float], int], clients: Clients, deliveries: Deliveries
+        self,
+        table: QueueTable,
+        dispatch: Callable[[Queue, float], int],
+        clients: Clients,
+        deliveries: Deliveries,
+        awaited: AwaitedWorkers,
     ) -> None:
         self._table = table
         self._dispatch = dispatch
         self._clients = clients
         self._deliveries = deliveries
+        self._awaited = awaited
         self._given: tuple[ServiceLimit, ...] = ()
         self.freed: dict[bytes, None] = {}
         """The services of which a request may be delivered, since another one is not running any more."""
@@ -83,6 +91,7 @@ class LimitedServices:
         for client in self._clients:
             yield from client.leases.values()
         yield from self._deliveries.untransmitted()
+        yield from self._awaited.requests()
 
     def dispatch_freed(self, now: float) -> None:
         """Deliver what was held back until a running request was confirmed."""

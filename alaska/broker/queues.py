@@ -116,7 +116,7 @@ class Queues:
         unread = UnreadLimitsByName(limits.unread, limits.unread_of)
         self._absent = AbsentReaders(store, self._queues, counters, unread, self._end_unread)
         self.pauses = Pauses(store, self._queues, self._dispatch)
-        self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries)
+        self._limited = LimitedServices(self._queues, self._dispatch, clients, self._deliveries, self.awaited)
         self._limited.configure(limits.of_services, self._now)
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}

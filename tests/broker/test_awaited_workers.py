@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alaska.admin import requests
 from alaska.broker import cancelling
 from alaska.broker.limits import Limits
@@ -9,7 +11,7 @@ from alaska.interfaces import IStore
 from alaska.message import QueueKind, QueueName
 from alaska.mlm import commands as mlm
 from alaska.mlm.properties import to_number
-from alaska.service_limits import ServiceLimit
+from alaska.service_limits import Rate, ServiceLimit
 from alaska.store.sqlite import SqliteStore
 from tests.broker.broker_case import OFFER, PING, BrokerTestCase, request
 from tests.broker.file_case import InFile
@@ -256,6 +258,15 @@ class LimitedRestartTests(WorkersCase):
         self.assertEqual(self.got("w"), [b"a"])
         self.end("w", b"a")
         self.assertEqual(self.got("other"), [b"b"])
+
+    def test_changed_limit(self) -> None:
+        """It still counts as a running one when the limit changes meanwhile."""
+        self.run_and_kill(once())
+        limit = ServiceLimit(b"svc", running=1, rate=Rate(100, "s"), burst=100)
+        self.broker.configure(replace(self.limits, of_services=(limit,)))
+        self.enter("other")
+        self.do("s", request(b"b"))
+        self.assertEqual(self.got("other"), [])
 
 
 class SessionTests(WorkersCase):
