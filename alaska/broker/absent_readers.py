@@ -97,7 +97,9 @@ class AbsentReaders:
     @staticmethod
     def _excess(queue: Queue, limits: UnreadLimits) -> bool:
         most, octets = limits.most, limits.most_octets
-        return (most is not None and queue.waiting > most) or (octets is not None and queue.octets > octets)
+        # What is delayed is not dropped, so it does not count: all that waits would be dropped for it.
+        waiting_octets = queue.octets - queue.delayed_octets
+        return (most is not None and queue.waiting > most) or (octets is not None and waiting_octets > octets)
 
     def _is_old(self, queue: Queue, limits: UnreadLimits, wall: float) -> bool:
         for part in queue.parts:

@@ -47,6 +47,13 @@ class AbsentReaderTests(BrokerTestCase):
         self.pass_time(8)
         self.assertEqual(self.left(), [b"1"])
 
+    def test_delayed(self) -> None:
+        """Delayed mail is not dropped, and none is dropped for its size."""
+        large = mlm.MailboxSend(b"late", b"large", b"", 0, (b"x" * 20_000,), {"delay": 1_000_000})
+        self.open_second("p", mail(b"small"), large)
+        self.pass_time(8)
+        self.assertEqual(self.left(), [b"small"])
+
     def test_age(self) -> None:
         """So are old ones."""
         self.broker.tick(self.now, 1000.0)
