@@ -27,16 +27,16 @@ from alaska.interfaces import IStore
 from alaska.message import MOST_REASON_OCTETS, REPLAYED, Cause, DeadLetter, LastWorker, Message, QueueKind, QueueName
 from alaska.mlm.commands import Content, Properties
 from alaska.mlm.properties import leaves_room, to_number, to_octets
-from alaska.mlm.terms import TTL
+from alaska.mlm.terms import AT, ATTEMPTS, BACKOFF, DELAY, ID, TTL, UNIQUE_FOR, UNIQUE_MODE
 
 DEATH = "h-death-"
 """The beginning of the properties that say why a request is with a service for dead letters."""
 MOST_DEATH_REASON_OCTETS = 1024
 SPENT = "spent"
 """The property of a confirmation that refuses a message since its attempts are used up."""
-OF_SENDING = ("at", TTL, "id", "unique-for", "unique-mode")
+OF_SENDING = (AT, DELAY, TTL, ID, UNIQUE_FOR, UNIQUE_MODE)
 """The properties that say how a message was to be sent once, which do not concern one that is made from it."""
-OF_TRIES = ("attempts", "backoff")
+OF_TRIES = (ATTEMPTS, BACKOFF)
 """Those that say how often its own service is to try it."""
 
 

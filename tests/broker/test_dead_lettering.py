@@ -240,7 +240,7 @@ class EditTests(DeathCase):
 
     def test_changed(self) -> None:
         """Service, subject and content may be others; everything else is as it was."""
-        properties = {"h-a": b"1", "at": 5, "ttl": 1000}
+        properties = {"h-a": b"1", "delay": 0, "ttl": 1000}
         self.do("p", mlm.ServiceSend(b"svc", b"bad", b"t", 0, (b"x",), properties))
         self.refuse()
         (letter,) = self.letters()
