@@ -49,7 +49,7 @@ export async function confirmed(title, text, action, words = "") {
     <form method="dialog" @submit=${(event) => (event.preventDefault(), (!words || typed === words) && close(true))}>
       <p>${text}</p>
       ${words
-        ? html`<label class="field">Type <b>${words}</b> to go on
+        ? html`<label class="field"><span>Type <b>${words}</b> to go on</span>
             <input autofocus autocomplete="off" @input=${(event) => ((typed = event.target.value), draw())}></label>`
         : nothing}
       <p class="buttons">

@@ -23,7 +23,7 @@ export function queueOf(message) {
 }
 
 const SUBJECT = { label: "Subject", wide: true, cell: (one) => html`<button class="plain name" @click=${() => look(one)}>${one.subject || "(empty)"}</button>` };
-const FROM = { label: "From", cell: (one) => name(one.sender) };
+const FROM = { label: "From", cell: (one) => from(one.sender) };
 const SIZE = { label: "Size", number: true, cell: (one) => octets(one.octets) };
 const AGE = { label: "Age", number: true, cell: (one) => since(one.since) };
 const ATTEMPT = { label: "Attempt", number: true, cell: (one) => count(one.attempts) };
@@ -36,6 +36,11 @@ const COLUMNS = {
   waiting: [SUBJECT, QUEUE, FROM, AGE, { label: "Priority", number: true, cell: (one) => one.priority }, ATTEMPT, SIZE],
   delayed: [SUBJECT, QUEUE, FROM, { label: "Due", number: true, cell: (one) => time(one.due) }, AGE, ATTEMPT, SIZE],
 };
+
+/** Return who sent a message; programs without an address can send, too. */
+export function from(sender) {
+  return sender ? name(sender) : html`<span class="dim">no address</span>`;
+}
 
 function runs(one) {
   return html`${since(one.delivered ?? one.since)}${one.limit ? html` <span class="dim">of ${one.limit} s</span>` : nothing}`;
@@ -90,7 +95,7 @@ export async function look(one) {
       ["Queue", `${one.queue} ${one.address}`],
       ["State", one.state],
       ["Position", name(String(one.position))],
-      ["From", name(one.sender)],
+      ["From", from(one.sender)],
       ["Tracker", one.tracker ? name(one.tracker) : "none"],
       ["Id", one.id ? name(one.id) : "none"],
       ["Arrived", time(one.since)],
@@ -124,7 +129,7 @@ function which(title, total) {
     <form method="dialog" @submit=${(event) => (event.preventDefault(), isSure() && close({ subject: given.subject }))}>
       <p>Their senders are told. This cannot be undone.</p>
       <label class="field">Only those with the subject <input name="subject" autofocus autocomplete="off" placeholder="any" @input=${set("subject")}></label>
-      ${total > FEW && !given.subject ? html`<label class="field">Type <b>${words}</b> to cancel all <input name="sure" autocomplete="off" @input=${set("typed")}></label>` : nothing}
+      ${total > FEW && !given.subject ? html`<label class="field"><span>Type <b>${words}</b> to cancel all</span> <input name="sure" autocomplete="off" @input=${set("typed")}></label>` : nothing}
       <p class="buttons"><button type="button" @click=${() => close(null)}>Cancel</button><button class="danger" ?disabled=${!isSure()}>Cancel them</button></p>
     </form>`;
   return dialog(title, body);

@@ -34,10 +34,10 @@ export function shell(view) {
     </header>
     <nav id="places" class=${app.menu ? "places open" : "places"} aria-label="Places">
       ${groups(pathOf("broker") !== undefined, pathOf("worker") !== undefined).map(
-        ([label, places]) => html`<h2 class="group">${label}</h2><ul>
+        ([label, places]) => html`<div><h2 class="group">${label}</h2><ul>
           ${places.map(([place, text, counted]) => html`<li><a href=${to(place)} aria-current=${app.at?.name === place ? "page" : nothing} @click=${close}>
             <span>${text}</span>${amount(counted)}</a></li>`)}
-        </ul>`,
+        </ul></div>`,
       )}
       ${about()}
     </nav>

@@ -6,6 +6,7 @@ import { app, may, redraw } from "../app.js";
 import { content, octetsOf, textOf } from "../content.js";
 import { act } from "../dialog.js";
 import { count, octets } from "../format.js";
+import { from } from "../messages.js";
 import { button, facts, head, link, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
 import { drop, resend } from "./letters.js";
@@ -31,12 +32,12 @@ export function drawLetter({ letter, content: frames, properties }, at) {
       ["Cause", letter.cause.replace("_", " ")],
       ["Status", letter.status],
       ["Attempts", count(letter.attempts)],
-      ["From", name(letter.sender)],
+      ["From", from(letter.sender)],
       ["Tracker", letter.tracker ? name(letter.tracker) : "none"],
       ["Size", octets(letter.octets)],
     ])}</section>
     <section class="block"><h2>What happened</h2><ol class="times">
-      ${letter.arrived ? html`<li>${time(letter.arrived)} It arrived from ${name(letter.sender)}.</li>` : nothing}
+      ${letter.arrived ? html`<li>${time(letter.arrived)} It arrived from ${from(letter.sender)}.</li>` : nothing}
       ${letter.worker ? html`<li>${name(letter.worker.address)} on ${name(letter.worker.host)} had it last, process ${letter.worker.pid}.</li>` : nothing}
       <li>${time(letter.time)} It died after ${count(letter.attempts)} ${letter.attempts === 1 ? "attempt" : "attempts"}.</li>
     </ol></section>

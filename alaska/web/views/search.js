@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html.js";
 import { get } from "../api.js";
 import { may } from "../app.js";
 import { count, many } from "../format.js";
-import { look, place } from "../messages.js";
+import { from, look, place } from "../messages.js";
 import { badge, empty, head, name, needs, time } from "../parts.js";
 import { go, to } from "../router.js";
 
@@ -46,7 +46,7 @@ function alive(one) {
   return html`<section class="block"><div class="bar"><h2>${name(one.subject)} ${badge(word, kind)}</h2><button @click=${() => look(one)}>Look at it</button></div>
     ${names(one)}
     <ol class="times">
-      ${step(one.since, html`It arrived from ${name(one.sender)}, for ${place(one)}.`)}
+      ${step(one.since, html`It arrived from ${from(one.sender)}, for ${place(one)}.`)}
       ${one.attempts > (one.state === "running" ? 1 : 0) ? html`<li>It was tried ${many(one.attempts - (one.state === "running" ? 1 : 0), "time")}${one.snoozes ? `, and put off ${many(one.snoozes, "time")} without an attempt` : ""}.</li>` : nothing}
       ${one.state === "running" ? step(one.delivered, html`${name(one.client)} got it, attempt ${count(one.attempts)}.`) : nothing}
       ${one.progress !== null ? html`<li>Its script is at ${Math.round(one.progress * 100)} % ${one.progress_text}.</li>` : nothing}
@@ -60,7 +60,7 @@ function dead(one) {
   return html`<section class="block"><div class="bar"><h2>${name(one.subject)} ${badge("dead letter", "bad")}</h2><a href=${to("letters", [String(one.position)])}>Open it</a></div>
     ${names(one)}
     <ol class="times">
-      ${step(one.arrived, html`It arrived from ${name(one.sender)}, for ${place(one)}.`)}
+      ${step(one.arrived, html`It arrived from ${from(one.sender)}, for ${place(one)}.`)}
       ${one.worker ? html`<li>${name(one.worker.address)} on ${name(one.worker.host)} had it last.</li>` : nothing}
       ${step(one.time, html`It died after ${many(one.attempts, "attempt")}: <span class="reason">${one.reason || one.cause}</span>`)}
     </ol></section>`;

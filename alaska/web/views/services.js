@@ -89,7 +89,7 @@ function drawOne(data, at) {
   return html`
     ${head(service, html`<a href=${to("services")}>Services</a> ${one ? states(one) : nothing}`, actions)}
     ${one ? numbers(one) : html`<p class="dim">Nothing waits for this service, and no worker offers it.</p>`}
-    ${charts(at, data.history)}
+    ${one?.measures ? charts(at, data.history) : html`<p class="dim">Rates and times are measured once a worker has offered the service.</p>`}
     ${one ? about(one) : nothing}
     ${listed(data.listed, at, service)}`;
 }
