@@ -56,6 +56,8 @@ SECTIONS = {
         "check": Entry(f"{_HERE}.check:check_all", "Find mistakes in scripts; without a path, check a broker."),
     },
     "Set up": {
+        "ps": Entry(f"{_HERE}.ps:ps", "Show the brokers and workers on this machine."),
+        "doctor": Entry(f"{_HERE}.doctor:doctor", "Find what keeps programs from working, and say what to do."),
         "bench": Entry(f"{_HERE}.bench:bench", "Measure how many requests a broker and its workers take."),
         "completion": Entry(f"{_HERE}.completion:completion", "Let a shell complete commands and options."),
         "context": Entry(f"{_HERE}.context:context", "Keep endpoints and credentials by name."),

@@ -27,6 +27,11 @@ def lines(items: Iterable[msgspec.Struct | dict[str, Any]]) -> str:
     return "\n".join(msgspec.json.encode(item).decode() for item in items)
 
 
+def is_colored() -> bool:
+    """Return whether the standard output is a terminal whose user wants colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "") -> str:
     """Return rows with their header, drawn if the standard output is a terminal; without rows, ``empty``.
 
@@ -34,7 +39,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str = ""
     """
     if not rows:
         return empty
-    return _drawn(columns, rows) if sys.stdout.isatty() else _plain(columns, rows)
+    is_drawn = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return _drawn(columns, rows) if is_drawn else _plain(columns, rows)
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -61,8 +67,7 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         drawn.add_row(*map(Text, row))
     output = io.StringIO()
     width = shutil.get_terminal_size().columns
-    no_color = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    Console(file=output, force_terminal=True, width=width, no_color=no_color, highlight=False).print(drawn)
+    Console(file=output, force_terminal=True, width=width, no_color=not is_colored(), highlight=False).print(drawn)
     return output.getvalue().strip("\n")
 
 

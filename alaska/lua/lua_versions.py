@@ -44,6 +44,15 @@ def lupa_module(version: str) -> Lupa:
         raise WrongLua(f"the installed lupa has no {wanted}: {error}") from error
 
 
+def name_of(version: str) -> str:
+    """Return the full name of a version of Lua, such as ``Lua 5.4`` or ``LuaJIT 2.1.1``.
+
+    :raises WrongLua: this process cannot run it.
+    """
+    name: bytes = lupa_module(version).LuaRuntime(encoding=None).execute(b"return jit and jit.version or _VERSION")
+    return name.decode("ascii", "replace")
+
+
 @functools.cache
 def lua_file(version: str, name: str) -> bytes:
     """Return one of Alaska's Lua files, precompiled unless it has time checks.
