@@ -38,6 +38,31 @@ MAX_MATCHES = 4000
 class Backlog:
     """The waiting messages of a part, sorted into lanes, and the positions of those that are in flight."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_has_additions",
+        "_has_unsorted",
+        "_in_memory",
+        "_is_shared",
+        "_lacks_lane",
+        "_lanes",
+        "_loaded",
+        "_most_matched",
+        "_read_before",
+        "_refilled",
+        "_skims",
+        "_sorted_upto",
+        "_store",
+        "_work_done",
+        "consumers",
+        "depth",
+        "depth_octets",
+        "measures",
+        "name",
+        "oldest",
+        "read",
+    )
+
     def __init__(
         self,
         name: PartName,

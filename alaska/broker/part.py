@@ -52,6 +52,19 @@ class Part(Backlog):
     longer in flight, the caller has to dispatch the queue.
     """
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_is_interrupted",
+        "_lanes_asked",
+        "_latest",
+        "_most_work",
+        "_on_deliver",
+        "_on_expired",
+        "_on_set_aside",
+        "above",
+        "limits",
+    )
+
     def __init__(
         self,
         name: PartName,

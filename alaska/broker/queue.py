@@ -22,6 +22,19 @@ from alaska.message import DELAYED, NORMAL, PRIORITIES, Message, PartName, Queue
 class Queue(Part):
     """A queue, and its part of the normal priority; the arguments are those of :class:`Part`."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_others",
+        "_ranks",
+        "_shared",
+        "ageing",
+        "delayed",
+        "delayed_octets",
+        "is_paused",
+        "parts",
+        "put_off",
+    )
+
     def __init__(
         self,
         name: QueueName,

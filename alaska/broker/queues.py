@@ -56,6 +56,15 @@ RECOUNT_SECONDS = 5.0
 class Queues:
     """All mailboxes and service queues, the unconfirmed deliveries, and the dead letters."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (  # noqa: SIM905  # a line for each would be as long as the constructor
+        "_absent _admission _cancelled_positions _clients _confirmations _counters _dead_lettering "
+        "_delays _deliveries _is_durable _is_shared _left _limited _mailbox_ttl _now _position _queues "
+        "_recounted_at _redelivery _refusals _resolve _restored_upto _room _round_robin _set_aside _store "
+        "_timeouts _unstorable _wall_offset _work_budget awaited cancelled confirmations dead_letters "
+        "finding ids is_draining measures pauses table window_memory"
+    ).split()
+
     _log = Logger()
 
     def __init__(

@@ -19,6 +19,7 @@ BROKER_OCTETS = 128
 HEADER = "h-"
 """The properties whose keys begin with this are the sender's headers, which scripts see."""
 _NUMBER_OCTETS = 4
+_LONG_KEY = MAX_STRING_OCTETS // 4
 _MAX_DIGITS = 20
 
 
@@ -77,12 +78,15 @@ def check(properties: Properties, octets: int) -> None:
 
     :raises ProtocolError: a value is of another type, or they are too large.
     """
-    for value in properties.values():
+    is_large = octets > MAX_OCTETS
+    for key, value in properties.items():
         kind = type(value)
         if kind is not bytes and kind is not str and (kind is not int or value < 0):
             raise ProtocolError("a property whose value is neither octets nor text nor an unsigned number")
+        if len(key) > _LONG_KEY:
+            is_large = True
     # Small properties are within the limits, whatever they are.
-    if octets > MAX_OCTETS or max(map(len, properties), default=0) > MAX_STRING_OCTETS // 4:
+    if is_large:
         try:
             check_size(properties)
         except ValueTooLong as error:
