@@ -121,7 +121,6 @@ class Client(Exchange):
         check_function(deliver, "deliver")
         self._reactor = reactor if reactor is not None else default_reactor()
         self._queue = DeliveryQueue()
-        self._has_queue = deliver is None
         super().__init__(
             endpoint,
             address,
@@ -138,7 +137,7 @@ class Client(Exchange):
             progressed=progressed,
             cancelled=cancelled,
         )
-        self._is_processed_later = self._has_queue
+        self._is_processed_later = deliver is None
         self._spans = None if spans is None else spans.of_client(endpoint, self.address)
 
     def _make_network(self) -> INetwork:
@@ -232,7 +231,7 @@ class Client(Exchange):
         asked = self._ask(command)
         if isinstance(command, mlm.StreamRead):
             return asked
-        if self._has_queue:
+        if self._is_processed_later:
             self._queue.processed = self._readers.processed
         return asked.addCallback(lambda _: self._readers.add(command.stream, is_manual=manual))
 

@@ -177,7 +177,7 @@ class ManyClient(Client):
 
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        was_connected = self._connecting is None
+        was_connected = self._life.connecting is None
         super().opened()
         if was_connected and self.pump is not None:
             self.pump.reconnected()

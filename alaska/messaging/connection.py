@@ -74,13 +74,9 @@ class Connection:
         self._machine = ClientMachine(opening, self, most_messages, most_octets)
         self._outgoing = Outgoing()
         self._next_tick: Timer | None = None
-        self._was_started = self._was_opened = False
-        self._connecting: Waiting[None] | None = None
-        self._deadline: Deadline | None = None
-        self._closing: list[tuple[Waiting[None], Deadline]] = []
+        self._life = _Life()
         self._requests: dict[Request, Waiting[None]] = {}
         self._flushes: deque[tuple[int, Waiting[None]]] = deque()
-        self._error: errors.ClientError | None = None
         self.refused_since: float | None = None
         """When the broker began to refuse the connection; None: it has accepted it since."""
         self.refused: Callable[[errors.ClientError], None] = lambda _error: None
@@ -126,7 +122,7 @@ class Connection:
     def _check_connect(self, timeout: float | None) -> None:
         if timeout is not None:
             to_seconds(timeout)
-        if self._was_started or self._machine.state is State.CLOSED:
+        if self._life.was_started or self._machine.state is State.CLOSED:
             raise errors.NotConnected("a client connects only once")
 
     def _make_network(self) -> Network:
@@ -141,21 +137,21 @@ class Connection:
         if self._network is None:
             self._network = self._own_network = self._make_network()
         self._link = self._network.dealer(self.endpoint, *self._credentials)
-        self._connecting, self._was_started = connecting, True
+        self._life.connecting, self._life.was_started = connecting, True
         if timeout is not None:
-            self._deadline = self._connect_deadline(timeout, self._clock.seconds(), login)
+            self._life.deadline = self._connect_deadline(timeout, self._clock.seconds(), login)
         try:
             self._link.start(self._received, self._link_changed)
         except errors.AlaskaError:
             # The caller gets the error, and waits for nothing.
-            self._connecting = None
+            self._life.connecting = None
             self._machine.abort(None)
             raise
         self._next_tick = self._clock.later(TICK_SECONDS, self._tick)
 
     @property
     def _is_over(self) -> bool:
-        return self._machine.state is State.CLOSED or not self._was_started
+        return self._machine.state is State.CLOSED or not self._life.was_started
 
     @staticmethod
     def _longest(timeout: float, longest: float | None) -> float:
@@ -166,7 +162,7 @@ class Connection:
         """Close the connection once the broker has received all messages; see :meth:`alaska.client.Client.close`."""
         complaint = f"the broker at {self.endpoint} did not take everything"
         deadline = self._abort_after(timeout, complaint, self._clock.seconds() + longest)
-        self._closing.append((closing, deadline))
+        self._life.closing.append((closing, deadline))
         self._machine.close()
 
     def _connect_deadline(self, seconds: float, began: float, login: float) -> Deadline:
@@ -174,7 +170,7 @@ class Connection:
             passed = self._clock.seconds() - began
             is_logging_in = self._link is not None and self._link.is_logging_in
             if is_logging_in and passed < login:
-                self._deadline = self._connect_deadline(login - passed, began, login)
+                self._life.deadline = self._connect_deadline(login - passed, began, login)
                 return
             complaint = f"no broker answers at {self.endpoint} within {passed:.3g} s"
             if is_logging_in:
@@ -207,7 +203,7 @@ class Connection:
 
     def _check_open(self) -> None:
         if self._is_over:
-            raise self._error or errors.NotConnected("the client is not connected")
+            raise self._life.error or errors.NotConnected("the client is not connected")
 
     # Callbacks of the link and the timer
 
@@ -233,7 +229,7 @@ class Connection:
 
     def _link_changed(self, state: LinkState) -> None:
         fault = "" if self._link is None else self._link.fault
-        if state is LinkState.REFUSED and self._was_opened:
+        if state is LinkState.REFUSED and self._life.was_opened:
             self.refused_again(errors.Refused(f"{fault or 'the broker refuses the connection'} any more"))
         self._machine.link(state, self._clock.seconds(), fault)
 
@@ -278,11 +274,11 @@ class Connection:
     def opened(self) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
         self.refused_since, self._refusal = None, ""
-        if self._connecting is not None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-            connecting, self._connecting = self._connecting, None
-            self._was_opened = True
+        if self._life.connecting is not None:
+            if self._life.deadline is not None:
+                self._life.deadline.cancel()
+            connecting, self._life.connecting = self._life.connecting, None
+            self._life.was_opened = True
             connecting.callback(None)
         else:
             self._log.info("{address}: connected again", address=self.address)
@@ -343,7 +339,7 @@ class Connection:
 
     def closed(self, error: errors.ClientError | None) -> None:
         """See :class:`alaska.mlm.listener.Listener`."""
-        self._error = error
+        self._life.error = error
         if self._next_tick is not None:
             self._next_tick.cancel()
         if self._link is not None:
@@ -362,9 +358,9 @@ class Connection:
     def _notify_closed(self, error: errors.ClientError | None) -> None:
         """End all waits: those of :meth:`close` with its result, all others with an error."""
         reason = error or errors.NotConnected("the client was closed")
-        if self._deadline is not None:
-            self._deadline.cancel()
-        closing, self._closing = self._closing, []
+        if self._life.deadline is not None:
+            self._life.deadline.cancel()
+        closing, self._life.closing = self._life.closing, []
         for closed, deadline in closing:
             deadline.cancel()
             closed.errback(error) if error is not None else closed.callback(None)
@@ -372,15 +368,28 @@ class Connection:
         flushes, self._flushes = self._flushes, deque()
         awaited: list[Waiting[Any]] = [*requests.values(), *(flushed for _, flushed in flushes)]
         awaited += self._pending()
-        if self._connecting is not None:
-            awaited.append(self._connecting)
-            self._connecting = None
+        if self._life.connecting is not None:
+            awaited.append(self._life.connecting)
+            self._life.connecting = None
         for failed in awaited:
             failed.errback(reason)
 
     def _pending(self) -> list[Waiting[Any]]:
         """Return further waits that end when the client is closed."""
         return []
+
+
+class _Life:
+    """How far a connection is: apart from it, which has many attributes that are needed more often."""
+
+    __slots__ = ("closing", "connecting", "deadline", "error", "was_opened", "was_started")
+
+    def __init__(self) -> None:
+        self.was_started = self.was_opened = False
+        self.connecting: Waiting[None] | None = None
+        self.deadline: Deadline | None = None
+        self.closing: list[tuple[Waiting[None], Deadline]] = []
+        self.error: errors.ClientError | None = None
 
 
 def _opening(address: bytes, acts_for: bytes, takes_again: bool) -> mlm.ConnectionOpen:
