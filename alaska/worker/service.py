@@ -22,17 +22,15 @@ from alaska.daemon.reload import Change
 from alaska.errors import AlaskaError, ClientError
 from alaska.interfaces import INetwork, Reactor
 from alaska.lua.request import Call, Request
-from alaska.mlm.commands import ServiceDeliver
-from alaska.mlm.properties import BROKER_PROPERTIES, to_number
-from alaska.names import address_of, printable
+from alaska.names import address_of
 from alaska.pool.pool import MakePool, Pool, Runner
 from alaska.store.kv import KeyValues
 from alaska.traces.service import Recording
 from alaska.worker.administration import MailService, SummarySender, WorkerAdministration
+from alaska.worker.arrivals import Arrivals, drop
 from alaska.worker.calls import Calls
 from alaska.worker.cancellations import Cancellations
 from alaska.worker.descriptions import described
-from alaska.worker.extras import NONE, ExtrasReader
 from alaska.worker.figures import figures, script_details
 from alaska.worker.intake import Intake, Pause
 from alaska.worker.measures import WorkerMeasures
@@ -113,12 +111,11 @@ class WorkerService(OperatedService):
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
         self._intake: Intake | None = None
         self._address = b""
-        self._extras = ExtrasReader()
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
+        self._arrivals = Arrivals(self._pool, self._watchdog, self._outcomes, self._outbox)
         self._ready: Deferred[None] = Deferred()
         self._membership: Membership | None = None
         self._summary_sender: SummarySender | None = None
-        self._mail_service: MailService | None = None
         self.administration = WorkerAdministration(reactor, self._state())
 
     def prepare(self, settings: WorkerSettings) -> Change:
@@ -183,16 +180,18 @@ class WorkerService(OperatedService):
         self._network = self._make_network()
         self._pool.start()
         self._client = self._make_client(
-            address_of("AW"), self._take, cancelled=self._cancellations.cancel, takes_again=True
+            address_of("AW"),
+            self._arrivals.take,
+            cancelled=self._cancellations.cancel,
+            takes_again=True,
         )
         self._address = to_octets(self._client.address)
         self._intake = Intake(self._reactor, self._client, self._settings.pool_size)
+        mail = MailService(self._reactor, self._client, self.administration, lambda: self._settings.admin_open)
+        self._arrivals.begin(self._intake, mail.received, self._address)
         self._intake.open()
         self._trace()
         self._summary_sender = SummarySender(self._reactor, self._client, self.administration.summary)
-        self._mail_service = MailService(
-            self._reactor, self._client, self.administration, lambda: self._settings.admin_open
-        )
         self._summary_sender.start()
         self._membership = Membership(self._reactor, settings, self._client, self._joined, self._refused)
         self._membership.start()
@@ -273,17 +272,12 @@ class WorkerService(OperatedService):
         return self._make_runner(self._call)
 
     def _make_sender(self, address: str) -> Client:
-        client = self._make_client(address, self._drop, acts_for=self._address)
+        client = self._make_client(address, drop, acts_for=self._address)
         client.knows_terms = True  # they are checked against the broker of the request
         return client
 
     def _make_requester(self, deliver: Callable[[Delivery], None]) -> Client:
         return self._make_client(address_of("AQ"), deliver, credit=0, acts_for=self._address)
-
-    def _drop(self, delivery: Delivery) -> None:
-        """Drop mail to the address of a connection that takes no mail."""
-        names = {"address": printable(delivery.address), "sender": printable(delivery.sender)}
-        self._log.debug("dropped mail from {sender}: nobody reads {address}", **names)
 
     def _make_client(
         self,
@@ -361,40 +355,6 @@ class WorkerService(OperatedService):
         """Finish running requests within ``worker/stop/timeout``; fires when the worker has disconnected."""
         super().stopService()
         return ensureDeferred(self._stop())
-
-    # The path of a request
-
-    def _take(self, delivery: Delivery) -> None:
-        command = delivery.command
-        if type(command) is not ServiceDeliver:
-            # Mail to the address of the worker would run scripts that its service does not offer.
-            if self._mail_service is None or not self._mail_service.received(delivery):
-                self._drop(delivery)
-            self.intake.drop(delivery)
-            return
-        address, sender, subject = command.address, command.sender, command.subject
-        tracker, session = delivery.tracker_octets, delivery.session
-        properties = command.properties
-        attempt = to_number(properties.get("attempt")) or 1
-        since = to_number(properties.get("since")) or 0
-        extras = self._extras.read(properties) if len(properties) > BROKER_PROPERTIES else NONE
-        request = Request(
-            sender, address, subject, tracker, command.content, attempt, session, self._address, monotonic(),
-            delivery.lease, 1, since, *extras,
-        )  # fmt: skip
-        intake = self.intake
-        if not (intake.gives_credit or intake.knows(request)):
-            # The broker still uses up the credit, and redelivers the request to another worker.
-            intake.decline(request)
-            return
-        if not intake.received(request):
-            return
-        if self._outcomes.tracing is not None:
-            request = self._outcomes.tracing.begin(request)
-        request_log = self._outbox.request_log
-        if request_log is not None:
-            request_log.begun(request)
-        self._submit(request)
 
     def _submit(self, request: Request) -> None:
         if not self._watchdog.is_running:
