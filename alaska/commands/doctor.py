@@ -109,22 +109,24 @@ def _counted(count: int, word: str) -> str:
 
 def _examine_connections(targets: Sequence[Target], report: Report) -> None:
     """Try the connections to brokers, one after the other."""
-    present = []
+    present, absent = [], []
     for target in targets:
         missing = connections.absent(target)
         if missing is None:
             present.append(target)
         else:
-            report.add([missing])
+            absent.append(missing)
+    report.add(dict.fromkeys(absent))
     if not present:
         return
     is_done = False
 
     async def examine(reactor: Reactor) -> None:
         nonlocal is_done
+        known: set[tuple[str, int]] = set()
         for target in present:
             broker = AdminClient(reactor, target.endpoint, target.credentials)
-            report.add(await connections.examine(target, broker))
+            report.add(await connections.examine(target, broker, known))
         is_done = True
 
     def begin(reactor: Reactor) -> Deferred[None]:

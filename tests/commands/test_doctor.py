@@ -264,6 +264,10 @@ class PermissionTests(DiagnosisCase):
         ((program,), _) = self.examined(path)
         found = bad(permissions.examine(program))
         self.assertEqual([each.to_do for each in found], [f"chown nobody {self.folder}"])
+        (self.folder / "services").mkdir()
+        script = self.write("services/a.lua", "return 1", 0o600)
+        ((program,), _) = self.examined(self.worker('    user = "nobody"\n'))
+        self.assertEqual([each.to_do for each in bad(permissions.examine(program))], [f"chmod a+r {script}"])
 
 
 class VersionTests(DiagnosisCase):

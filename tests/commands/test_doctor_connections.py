@@ -73,12 +73,16 @@ class LookTests(AskingCase):
 
     skew = 0.0
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.known: set[tuple[str, int]] = set()
+
     def found(self) -> list[Finding]:
         """Connect to the broker, and return what is found."""
         target = Target("alas", NETWORK_ENDPOINT, Credentials())
         broker = AdminClient(self.reactor, target.endpoint, Credentials(), self.process())
         results: list[list[Finding]] = []
-        looking = connections.examine(target, broker, lambda: self.wall + self.skew)
+        looking = connections.examine(target, broker, self.known, lambda: self.wall + self.skew)
         ensureDeferred(looking).addCallback(results.append)
         self.run_on()
         (found,) = results
@@ -91,10 +95,16 @@ class LookTests(AskingCase):
             (OK, "connection"), (OK, "versions"), (WARNING, "workers"),
         ])  # fmt: skip
 
+    def test_known(self) -> None:
+        """A broker that was looked at already is only connected to."""
+        self.found()
+        self.assertEqual([each.about for each in self.found()], ["connection"])
+
     def test_clock(self) -> None:
         """A broker whose clock differs is a warning, in both directions."""
         for skew in (60.0, -60.0):
             self.skew = skew
+            self.known.clear()
             (found,) = [each for each in self.found() if each.about == "clock"]
             self.assertEqual((found.level, "differs by 60 s" in found.what), (WARNING, True))
 

@@ -87,14 +87,19 @@ def absent(target: Target) -> Finding | None:
     return Finding(level, ABOUT, f"no broker answers at {target.endpoint}", to_do)
 
 
-async def examine(target: Target, broker: AdminClient, wall: Callable[[], float] = time.time) -> list[Finding]:
-    """Connect to a broker, and look at it; the connection is closed again."""
+async def examine(
+    target: Target, broker: AdminClient, known: set[tuple[str, int]], wall: Callable[[], float] = time.time
+) -> list[Finding]:
+    """Connect to a broker, and look at it, unless it is one of the ``known`` ones, by host and process.
+
+    The connection is closed again.
+    """
     try:
         await broker.connect()
     except errors.AlaskaError as error:
         return [_failed(target, error)]
     try:
-        return [_connected(target), *await _look(broker, wall)]
+        return [_connected(target), *await _look(broker, known, wall)]
     except errors.AlaskaError as error:
         if error.status != errors.ACCESS_REFUSED:
             return [_failed(target, error)]
@@ -125,10 +130,13 @@ def _failed(target: Target, error: errors.AlaskaError) -> Finding:
     return Finding(Level.FAULT, ABOUT, what, to_do)
 
 
-async def _look(broker: AdminClient, wall: Callable[[], float]) -> list[Finding]:
+async def _look(broker: AdminClient, known: set[tuple[str, int]], wall: Callable[[], float]) -> list[Finding]:
     asked = wall()
     overview = await broker.ask("overview", Nothing(), BrokerOverview, ANSWER_SECONDS)
     answered = wall()
+    if (overview.host, overview.pid) in known:
+        return []
+    known.add((overview.host, overview.pid))
     store = await broker.ask("store", Nothing(), StoreState, ANSWER_SECONDS)
     workers = await broker.ask_all("workers", Query(), Worker)
     found = [_of_version("the broker", overview.version)]

@@ -18,6 +18,7 @@ from alaska.errors import ConfigurationError
 
 ABOUT: Final = "permissions"
 MOST_SCRIPTS: Final = 10_000
+MOST_NAMED: Final = 10
 _SEPARATOR: Final = "\0"
 READ, WRITE, USE = os.R_OK, os.W_OK | os.X_OK, os.R_OK | os.X_OK
 
@@ -121,6 +122,14 @@ def _denied(program: Program, user: str) -> Iterator[Sequence[str]]:
         scripts = program.folder / worker.scripts_dir
         if scripts.is_dir() and not os.access(scripts, USE):
             yield f"the user {user} cannot read the scripts in {scripts}", command("chmod", "u+rX,g+rX", scripts)
+        unreadable = [each for each in _some(scripts) if not os.access(each, READ)]
+        for each in unreadable[:MOST_NAMED]:
+            yield f"the user {user} cannot read the script {each}", command("chmod", "a+r", each)
+        if len(unreadable) > MOST_NAMED:
+            yield (
+                f"the user {user} cannot read {len(unreadable)} scripts in {scripts}",
+                command("chmod", "-R", "a+rX", scripts),
+            )
     for path in _written(program):
         if path.parent.is_dir() and not os.access(path.parent, WRITE):
             yield f"the user {user} cannot write to {path.parent}", command("chown", user, path.parent)
