@@ -41,6 +41,7 @@ class Redelivery:
         discard_note: Callable[[Message], None],
         forget: Callable[[Message], object],
         dispatch: Callable[[Queue | None, float], object],
+        unstorable: set[int],
     ) -> None:
         self._store = store
         self._table = table
@@ -53,7 +54,7 @@ class Redelivery:
         self._discard_note = discard_note
         self._forget = forget
         self._dispatch = dispatch
-        self.unstorable: set[int] = set()
+        self.unstorable = unstorable
 
     def returned(self, message: Message, command: mlm.Confirm, now: float, client: Client) -> None:
         """Let a message wait again that a client has not processed, or delay it, as its confirmation says."""

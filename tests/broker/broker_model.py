@@ -328,9 +328,9 @@ class BrokerModel(RestartModel):
                 consumers = [peer for peer in consumers if message.tracker not in peer.leases]
             may_wait = message.is_expired(self.now) or message.is_delayed(self.now) or self._is_held_back(message)
             assert not consumers or may_wait, f"{message} waits, but {consumers} are ready"
-        queues = self.broker.queues._queues.values()
+        queues = self.broker.queues.table.values()
         lanes = [lane for queue in queues for part in queue.parts for lane in part._lanes.values()]
-        assert self.broker.queues.window_memory.octets == sum(lane.memory_octets for lane in lanes), (
+        assert self.broker.queues.table.window_memory.octets == sum(lane.memory_octets for lane in lanes), (
             "the memory of the windows is counted wrong"
         )
         for peer in ready:

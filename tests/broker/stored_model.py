@@ -53,7 +53,7 @@ class StoredModel(DeliveryModel):
             for client in self.broker.clients:
                 stored |= {each.position: each for each in client.leases.values()}
             stored |= {each.position: each for each in self.broker.queues.awaited.requests()}
-            for queue in self.broker.queues._queues.values():
+            for queue in self.broker.queues.table.values():
                 lanes = [lane for part in queue.parts for lane in part._lanes.values()]
                 stored |= {each.position: each for lane in lanes for each in lane.messages}
         return self._by_number([stored[position] for position in sorted(stored)], is_dead=False)

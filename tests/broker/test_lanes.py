@@ -37,14 +37,14 @@ class WindowsTests(BrokerTestCase):
     def test_many_mailboxes(self) -> None:
         """The memory for many mailboxes is limited, and what is only in the store is delivered all the same."""
         self.fill()
-        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.table.window_memory.octets, MOST + 2000)
         for number in range(BOXES):
             name = f"box{number}"
             self.open(name)
             self.pass_time(0.2)
             self.assertEqual(self.taken(name), [b"%d" % number])
             self.do(name, mlm.ConnectionClose())
-        self.assertEqual(self.broker.queues.window_memory.octets, 0)
+        self.assertEqual(self.broker.queues.table.window_memory.octets, 0)
 
     def test_full_memory_does_not_block(self) -> None:
         """While memory is full of undeliverable mail, a worker gets its requests in order, and a new one at once."""
@@ -54,7 +54,7 @@ class WindowsTests(BrokerTestCase):
         self.open("worker", OFFER, credit=300)
         self.pass_time(3, "worker")
         self.assertEqual(self.taken("worker"), [b"%d" % number for number in range(300)])
-        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.table.window_memory.octets, MOST + 2000)
         self.do("worker", mlm.Credit(1))
         self.do("sender", mlm.ServiceSend(b"svc", b"last", b"", 0, LARGE))
         self.assertEqual(self.taken("worker"), [b"last"])
@@ -80,7 +80,7 @@ class WindowsTests(BrokerTestCase):
             self.do("sender", *mails)
             self.assertEqual(len(self.taken(f"box{number}")), 10)
             self.do(f"box{number}", mlm.ConnectionClose())
-        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.table.window_memory.octets, MOST + 2000)
         for number in range(10):
             self.open(f"box{number}", credit=10)
             self.pass_time(0.5, "sender")
@@ -93,7 +93,7 @@ class WindowsTests(BrokerTestCase):
         self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, LARGE) for number in range(100)])
         self.open("other", mlm.ServiceOffer(b"svc", b"^none$"), credit=1)
         self.pass_time(2, "sender", "worker", "other")
-        self.assertLess(self.broker.queues.window_memory.octets, MOST + 2000)
+        self.assertLess(self.broker.queues.table.window_memory.octets, MOST + 2000)
 
     def test_little_credit_for_many_lanes(self) -> None:
         """What was read for several lanes, and cannot be delivered for lack of credit, does not stay in memory."""
@@ -104,7 +104,7 @@ class WindowsTests(BrokerTestCase):
         self.open("sender", *[mlm.ServiceSend(b"svc", each, b"", 0, LARGE) for each in subjects])
         for _ in range(100):
             self.do("worker", mlm.Credit(1))
-            self.assertLess(self.broker.queues.window_memory.octets, MOST + 4000)
+            self.assertLess(self.broker.queues.table.window_memory.octets, MOST + 4000)
         self.do("worker", mlm.Credit(1000))
         self.pass_time(5, "sender", "worker")
         self.assertCountEqual(self.taken("worker"), subjects)
@@ -119,13 +119,13 @@ class WindowsTests(BrokerTestCase):
         subjects = [bytes(each for at, each in enumerate(letters) if number >> at & 1) for number in range(256)] * 2
         for subject in subjects:
             self.do("sender", mlm.ServiceSend(b"svc", subject, b"", 0, ()))
-        (waiting,) = self.broker.queues._queues.values()
+        (waiting,) = self.broker.queues.table.values()
         self.assertLess(len(waiting._lanes), 10)
         for _ in range(50):
             self.do("worker", mlm.Credit(20))
             self.pass_time(0.2, "sender")
         self.assertEqual(self.taken("worker"), [subject for subject in subjects if subject])
-        self.assertEqual(self.broker.queues.window_memory.lane_octets, 0)
+        self.assertEqual(self.broker.queues.table.window_memory.lane_octets, 0)
 
 
 class PatternTests(BrokerTestCase):
@@ -142,7 +142,7 @@ class PatternTests(BrokerTestCase):
 
     def matched(self, name: str, *commands: mlm.Command) -> int:
         """Let a peer send commands; return how many patterns are matched meanwhile."""
-        consumers = self.broker.queues._queues[QueueKind.SERVICE, b"svc"].consumers
+        consumers = self.broker.queues.table[QueueKind.SERVICE, b"svc"].consumers
         before = consumers.matched
         self.do(name, *commands)
         return consumers.matched - before

@@ -93,7 +93,7 @@ class AbandonedTests(NamesTestCase):
                 self.do(name, mlm.ConnectionClose())
             self.assertEqual(statuses[-1], 301)
         self.assertLessEqual(len(self.store.queues()), 2 * MOST + 2)
-        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+        self.assertLessEqual(len(self.broker.queues.table), 2 * MOST + 2)
 
     def test_services(self) -> None:
         """The requests for services that are not offered any more are limited, too."""
@@ -101,7 +101,7 @@ class AbandonedTests(NamesTestCase):
             self.open("worker", mlm.ServiceOffer(b"%d" % number, b""), credit=0)
             self.do("sender", mlm.ServiceSend(b"%d" % number, b"x", b"t", 0, ()))
             self.do("worker", mlm.ConnectionClose())
-        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+        self.assertLessEqual(len(self.broker.queues.table), 2 * MOST + 2)
 
     def test_plain_client(self) -> None:
         """A plain client, which leaves no message, gets its mail nevertheless."""
@@ -119,7 +119,7 @@ class AbandonedTests(NamesTestCase):
             self.pass_time(0.2, "sender")
             self.gone.add(name.encode())
             self.do("sender", mlm.MailboxSend(name.encode(), b"hi", b"", 0, ()))
-        self.assertLessEqual(len(self.broker.queues._queues), 2 * MOST + 2)
+        self.assertLessEqual(len(self.broker.queues.table), 2 * MOST + 2)
 
 
 class StreamTests(NamesTestCase):

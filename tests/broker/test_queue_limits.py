@@ -73,4 +73,4 @@ class RoomTests(BrokerTestCase):
         """A queue that was created for a message that is refused is removed again."""
         self.open("p", *(mlm.ServiceSend(b"s%d" % number, b"", b"", 0, (b"x" * 31,)) for number in range(9)))
         self.assertEqual(sum(self.broker.counters.dropped_for.values()), 9)
-        self.assertEqual((self.broker.queues._queues, self.broker.queues._queues._offers), ({}, {}))
+        self.assertEqual((self.broker.queues.table, self.broker.queues.table._offers), ({}, {}))

@@ -198,7 +198,7 @@ class OurBrokerTests(OutcomeCase):
         self.worker(200)
         self.send()
         assert service.broker is not None
-        self.assertEqual([name for name in service.broker.queues._queues if name[0].name == "MAILBOX"], [])
+        self.assertEqual([name for name in service.broker.queues.table if name[0].name == "MAILBOX"], [])
 
     def test_no_confirm(self) -> None:
         """With --no-confirm the result does not depend on confirmations."""

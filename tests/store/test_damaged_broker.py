@@ -38,7 +38,7 @@ class BrokerTests(DurableTestCase):
         got = self.read_by("late")
         self.assertEqual([each.subject for each in got], [b"1", b"2", b"4", b"5"])
         self.assertEqual(self.broker.queues._room.octets, 0)
-        self.assertEqual([queue.waiting for queue in self.broker.queues._queues.values()], [0])
+        self.assertEqual([queue.waiting for queue in self.broker.queues.table.values()], [0])
 
     def test_much_at_once(self) -> None:
         """The messages of many queues are delivered over several ticks, even if their clients connect at once."""
