@@ -7,16 +7,14 @@ priority has a message for it. Delayed messages are in the store only (:mod:`ala
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
 from alaska.broker.lanes import WindowMemory
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.part import Part
+from alaska.broker.served_backlog import QueueCalls
 from alaska.broker.service_limits import ServiceLimits
 from alaska.interfaces import IStore
-from alaska.message import DELAYED, NORMAL, PRIORITIES, Message, PartName, QueueName, part_of
+from alaska.message import DELAYED, NORMAL, PRIORITIES, QueueName, part_of
 
 
 class Queue(Part):
@@ -40,15 +38,13 @@ class Queue(Part):
         name: QueueName,
         consumers: Consumers,
         store: IStore,
-        deliver: Callable[[Client, Message], None],
-        expired: Callable[[Message], None],
-        set_aside: Callable[[PartName, bytes], None],
+        calls: QueueCalls,
         window_memory: WindowMemory,
         measures: QueueMeasures,
     ) -> None:
-        super().__init__(name, consumers, store, deliver, expired, set_aside, window_memory, measures)
+        super().__init__(name, consumers, store, calls, window_memory, measures)
         self.name: QueueName = name
-        self._shared = deliver, expired, set_aside, window_memory
+        self._shared = calls, window_memory
         self._others: dict[int, Part] = {}
         self.parts: list[Part] = [self]
         """The parts, that of the highest priority first."""

@@ -12,10 +12,11 @@ from alaska.broker.mailbox_owner import MailboxOwner
 from alaska.broker.measures import Measures
 from alaska.broker.offers import Offers
 from alaska.broker.queue import Queue
+from alaska.broker.served_backlog import QueueCalls
 from alaska.broker.service_limits import ServiceLimits
 from alaska.broker.subject_index import CacheMemory
 from alaska.interfaces import IStore
-from alaska.message import Message, PartName, QueueKind, QueueName, QueueSize, name_of, part_of, rank_of
+from alaska.message import QueueKind, QueueName, QueueSize, name_of, part_of, rank_of
 from alaska.mlm.patterns import Pattern
 
 PAUSED = "paused"
@@ -27,8 +28,8 @@ ALL = b""
 class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
     """The queues by kind and address. A queue exists while it has messages or offers.
 
-    ``deliver``, ``expired`` and ``set_aside`` are those of each :class:`alaska.broker.queue.Queue`; ``room`` counts the
-    octets that wait in all queues; ``now`` returns the time of the call that is being carried out.
+    ``calls`` are those of each :class:`alaska.broker.queue.Queue`; ``room`` counts the octets that wait in all queues;
+    ``now`` returns the time of the call that is being carried out.
     """
 
     def __init__(
@@ -37,9 +38,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         store: IStore,
         room: Room,
         measures: Measures,
-        deliver: Callable[[Client, Message], None],
-        expired: Callable[[Message], None],
-        set_aside: Callable[[PartName, bytes], None],
+        calls: QueueCalls,
         now: Callable[[], float],
     ) -> None:
         super().__init__()
@@ -47,7 +46,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
         self._store = store
         self._room = room
         self._measures = measures
-        self._callbacks = deliver, expired, set_aside
+        self._calls = calls
         self._offers: dict[bytes, Offers] = {}
         self.limits: dict[bytes, ServiceLimits] = {}
         """The limits of the services that have some (:mod:`alaska.broker.limited_services`)."""
@@ -86,7 +85,7 @@ class QueueTable(dict[tuple[QueueKind, bytes], Queue]):
             name = QueueName(kind, address)
             consumers = self._offers_of(address) if kind is QueueKind.SERVICE else MailboxOwner(self._clients, address)
             shared = self.window_memory, self._measures.of(name)
-            queue = self[name] = Queue(name, consumers, self._store, *self._callbacks, *shared)
+            queue = self[name] = Queue(name, consumers, self._store, self._calls, *shared)
             queue.ageing = self._ageing
             if kind is QueueKind.SERVICE and address in self.limits:
                 self.use_limits(queue)

@@ -19,14 +19,19 @@ from alaska.broker.ids import Ids
 from alaska.broker.limits import Limits, Room
 from alaska.broker.measures import Measures
 from alaska.broker.message_timeouts import MessageTimeouts
-from alaska.broker.part import WORK_PER_TICK
 from alaska.broker.queue import Queue
 from alaska.broker.queue_table import QueueTable
 from alaska.broker.refusals import Refusals
+from alaska.broker.served_backlog import QueueCalls
 from alaska.errors import StoreError
 from alaska.interfaces import IStore
 from alaska.message import DELAYED, NORMAL, Message, PartName, QueueName, name_of
 
+WORK_PER_TICK = 6000
+"""The number of messages that all calls between two ticks may read from the store and deliver.
+
+A large message that is read counts as several.
+"""
 WORK_PER_CALL = 1000
 """The number of messages that one call may read and deliver; those of a turn together hardly more."""
 
@@ -53,9 +58,9 @@ class QueuedMessages(Outcomes):
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}
         self._unstorable: set[int] = set()
         self._deliveries = Deliveries(store, counters, limits, restored_upto, self, report)
-        callbacks = self._deliveries.deliver, self._end_expired, self._note_set_aside
+        calls = QueueCalls(self._deliveries.deliver, self._end_expired, self._note_set_aside)
         self.measures = Measures()
-        self.table = QueueTable(clients, store, self._room, self.measures, *callbacks, lambda: self._now)
+        self.table = QueueTable(clients, store, self._room, self.measures, calls, lambda: self._now)
         is_own = (lambda position: position <= self._position) if self._is_shared else None
         self.confirmations = Confirmations(clients, restored_upto, is_own)
         self._refusals = Refusals(store, counters, self.confirmations, self.table.remove_if_unused)

@@ -15,10 +15,9 @@ from alaska.broker.dead_lettering import UNCHANGED, DeadLettering, Edit, cause_o
 from alaska.broker.dead_letters import DeadLetters
 from alaska.broker.limited_services import LimitedServices
 from alaska.broker.limits import Limits
-from alaska.broker.part import WORK_PER_TICK
 from alaska.broker.pauses import Pauses
 from alaska.broker.queue import Queue
-from alaska.broker.queued_messages import WORK_PER_CALL
+from alaska.broker.queued_messages import WORK_PER_CALL, WORK_PER_TICK
 from alaska.broker.redelivery import Redelivery
 from alaska.broker.round_robin import RoundRobin
 from alaska.broker.unread_limits import UnreadLimitsByName

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from alaska.broker import backlog, bindings, lanes, part, queues, stream, streams
+from alaska.broker import backlog, bindings, lanes, queues, served_backlog, stream, streams
 from alaska.store import write_batches
 from tests.broker.broker_machine import QUEUES
 from tests.broker.broker_model import MOST_UNFINISHED
@@ -62,9 +62,9 @@ def take_small_steps(patch: Callable[[object, str, object], object] = setattr) -
         patch(lanes, name, size)
     for name, size in {"READ_MESSAGES": 3, "SKIMMED_MESSAGES": 4, "REFILLS_PER_READ": 2, "MAX_MATCHES": 4}.items():
         patch(backlog, name, size)
-    patch(part, "READS_PER_CALL", 2)
-    patch(part, "MANY_LANES", 2)
-    patch(part, "MIN_DELIVERIES_PER_CALL", 2)
+    patch(served_backlog, "READS_PER_CALL", 2)
+    patch(served_backlog, "MANY_LANES", 2)
+    patch(served_backlog, "MIN_DELIVERIES_PER_CALL", 2)
     patch(queues, "WORK_PER_TICK", 100)
     for name, size in {"READ_RECORDS": 3, "MIN_READ_RECORDS": 2, "FEED_RECORDS": 5, "TRIM_AFTER_RECORDS": 4}.items():
         patch(stream, name, size)

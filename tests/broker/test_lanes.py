@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from alaska.broker import backlog, lanes, part, queues, subject_index
+from alaska.broker import backlog, lanes, queues, served_backlog, subject_index
 from alaska.broker.clients import Client
 from alaska.broker.offers import Offers
 from alaska.interfaces import IStore
@@ -177,7 +177,7 @@ class BurstTests(BrokerTestCase):
 
     def test_many_lanes(self) -> None:
         """Between two ticks, the broker looks through many lanes only a few times; the next tick delivers the rest."""
-        self.patch(part, "MANY_LANES", 10)
+        self.patch(served_backlog, "MANY_LANES", 10)
         self.patch(queues, "WORK_PER_TICK", 40)
         self.open("worker", *[mlm.ServiceOffer(b"svc", b"^%d$" % number) for number in range(100)], credit=0)
         self.open("sender", *[mlm.ServiceSend(b"svc", b"%d" % number, b"", 0, ()) for number in range(100)])

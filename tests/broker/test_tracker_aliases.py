@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alaska.broker import lanes, part, tracker_aliases
+from alaska.broker import lanes, served_backlog, tracker_aliases
 from alaska.mlm import commands as mlm
 from tests.broker.broker_case import OFFER, BrokerTestCase, confirm, mail, request
 
@@ -145,7 +145,7 @@ class MailTests(BrokerTestCase):
         """New mail does not overtake mail that was set aside and is in the store alone."""
         self.set_one_aside_in_store()
         self.do("box", confirm(b"t"))
-        reads = self.patch(part, "READS_PER_CALL", 0)
+        reads = self.patch(served_backlog, "READS_PER_CALL", 0)
         self.do("box", mlm.Credit(1))
         reads.restore()
         self.do("p", mail(b"4", b"box", b"v"))
