@@ -16,6 +16,7 @@ from alaska.broker.limits import Limits
 from alaska.interfaces import Reactor
 from alaska.message import Retention
 from alaska.mlm import commands as mlm
+from alaska.store import write_batches
 from alaska.store.database import File
 from alaska.store.sqlite import SqliteStore
 from alaska.store.unwritten import Unwritten
@@ -52,8 +53,9 @@ class DurableTestCase(BrokerTestCase):
         self.durable._batches._collect()
 
     def write(self) -> None:
-        """Write all pending changes."""
-        self.clock.advance(1.0)
+        """Write all pending changes; those that nobody waits for are written at the second of two intervals."""
+        for _ in range(2):
+            self.clock.advance(write_batches.LAZY_MOVES_SECONDS)
         while self.writing.begun is not None:
             self.writing.run()
             self.clock.advance(0)
