@@ -22,6 +22,14 @@ from alaska.mlm.terms import TTL
 class Arrivals(QueuedMessages):
     """Makes messages of what clients and the broker itself send, and admits or refuses them."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_admission",
+        "_mailbox_ttl",
+        "_resolve",
+        "is_draining",
+    )
+
     def __init__(
         self, clients: Clients, counters: Counters, store: IStore, limits: Limits, report: Callable[[StoreError], None]
     ) -> None:

@@ -34,6 +34,8 @@ FINISHED_PER_DELIVERY = 10
 class Outcomes(Protocol):
     """What can become of a message that is to be delivered (:class:`alaska.broker.queues.Queues`)."""
 
+    __slots__ = ()
+
     def finish(self, message: Message, status: int, reason: bytes) -> None:
         """End the message, and notify its sender."""
 

@@ -26,18 +26,7 @@ from alaska.message import Message, PartName
 class Part(ServedBacklog):
     """Takes new messages, and those that wait again; see :class:`ServedBacklog` for the arguments."""
 
-    # There are more attributes than CPython 3.11 reads fast without slots.
-    __slots__ = (
-        "_is_interrupted",
-        "_lanes_asked",
-        "_latest",
-        "_most_work",
-        "_on_deliver",
-        "_on_expired",
-        "_on_set_aside",
-        "above",
-        "limits",
-    )
+    __slots__ = ("above",)
 
     def __init__(
         self,

@@ -39,6 +39,19 @@ RECOUNT_SECONDS = 5.0
 class Queues(Arrivals):
     """All mailboxes and service queues, the unconfirmed deliveries, and the dead letters."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_absent",
+        "_dead_lettering",
+        "_left",
+        "_limited",
+        "_recounted_at",
+        "_redelivery",
+        "_round_robin",
+        "dead_letters",
+        "pauses",
+    )
+
     def __init__(
         self, clients: Clients, counters: Counters, store: IStore, limits: Limits, report: Callable[[StoreError], None]
     ) -> None:

@@ -45,6 +45,18 @@ class QueueCalls(NamedTuple):
 class ServedBacklog(Backlog):
     """Delivers the waiting messages of a part of a queue; ``calls`` are those of the queue."""
 
+    # There are more attributes than CPython 3.11 reads fast without slots.
+    __slots__ = (
+        "_is_interrupted",
+        "_lanes_asked",
+        "_latest",
+        "_most_work",
+        "_on_deliver",
+        "_on_expired",
+        "_on_set_aside",
+        "limits",
+    )
+
     def __init__(
         self,
         name: PartName,
