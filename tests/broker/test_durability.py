@@ -53,12 +53,12 @@ class DurableTestCase(BrokerTestCase):
         self.durable._batches._collect()
 
     def write(self) -> None:
-        """Write all pending changes; those that nobody waits for are written at the second of two intervals."""
+        """Write all pending changes; those that nobody waits for are written after two intervals."""
         for _ in range(2):
             self.clock.advance(write_batches.LAZY_MOVES_SECONDS)
-        while self.writing.begun is not None:
-            self.writing.run()
-            self.clock.advance(0)
+            while self.writing.begun is not None:
+                self.writing.run()
+                self.clock.advance(0)
 
     def crash(self) -> None:
         """End the broker as kill -9 does, which loses unwritten changes, and start another."""

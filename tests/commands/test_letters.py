@@ -12,6 +12,7 @@ from typing import Any
 import click
 from twisted.internet.defer import Deferred, succeed
 
+from alaska.broker.queues import Queues
 from alaska.commands import admin_client, letter_edit, letters
 from alaska.commands.letter_selection import rate
 from alaska.message import Cause, DeadLetter, LastWorker, Message, QueueKind, QueueName
@@ -129,11 +130,11 @@ class ResendTests(LettersCase):
         times: list[float] = []
         replay = self.queues.replay_dead_letter
 
-        def timed(*arguments: Any) -> Deferred[bool]:
+        def timed(_queues: Queues, *arguments: Any) -> Deferred[bool]:
             times.append(self.clock.seconds())
             return replay(*arguments)
 
-        self.patch(self.queues, "replay_dead_letter", timed)
+        self.patch(Queues, "replay_dead_letter", timed)
         answers.append(self.call(letters.resend, "--all", "--rate", "1/s"))
         self.assertEqual(answers, ["dead letters resent: 3"])
         self.assertGreaterEqual(min(after - before for before, after in pairwise(times)), 1.0)
