@@ -142,7 +142,7 @@ class SpillingKind(FileKind):
 class LaterKind:
     """A shared store that answers later; one broker uses it."""
 
-    ticks = 20
+    ticks = 30
 
     def __init__(self) -> None:
         self._random = Random(1)
