@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from alaska.access import Level
-from alaska.admin import overviews, requests, scheduled, snapshots
+from alaska.admin import message_snapshots, overviews, requests, scheduled, snapshots, stream_snapshots
 from alaska.admin.requests import Nothing, Query
 
 
@@ -75,19 +75,27 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("mailboxes", _V, requests.QueueQuery, _P[snapshots.Queue], "The mailboxes in which mail waits."),
     Operation("queues", _V, requests.QueueQuery, _P[snapshots.Queue], "All services and mailboxes."),
     Operation(
-        "streams", _V, requests.StreamQuery, _P[snapshots.Stream], "The streams that have readers or stored records."
+        "streams",
+        _V,
+        requests.StreamQuery,
+        _P[stream_snapshots.Stream],
+        "The streams that have readers or stored records.",
     ),
-    Operation("readers", _V, requests.ReaderQuery, _P[snapshots.Reader], "The readers of streams, and their lag."),
+    Operation(
+        "readers", _V, requests.ReaderQuery, _P[stream_snapshots.Reader], "The readers of streams, and their lag."
+    ),
     Operation("clients", _V, requests.ClientQuery, _P[snapshots.Client], "The clients that are connected."),
     Operation("workers", _V, Query, _P[snapshots.Worker], "The workers that report to this broker."),
     Operation("scripts", _V, requests.ScriptQuery, _P[snapshots.Script], "The scripts of these workers, added up."),
     Operation("store", _V, Nothing, snapshots.StoreState, "The broker's store."),
     Operation("limits", _V, Nothing, snapshots.Limits, "The limits, and how much of them is used."),
     Operation("configuration", _A, Nothing, snapshots.Configuration, "The settings in force, without secrets."),
-    Operation("letters", _V, requests.LetterQuery, _P[snapshots.Letter], "The dead letters, without content."),
+    Operation("letters", _V, requests.LetterQuery, _P[message_snapshots.Letter], "The dead letters, without content."),
     Operation("letter-groups", _V, requests.Letters, overviews.LetterGroups, "The dead letters, counted by reason."),
     Operation("history", _V, requests.HistoryQuery, overviews.History, "Rates and depths of up to a day."),
-    Operation("read-letter", _O, requests.OneLetter, snapshots.LetterContent, "One dead letter with its content."),
+    Operation(
+        "read-letter", _O, requests.OneLetter, message_snapshots.LetterContent, "One dead letter with its content."
+    ),
     Operation("replay-letter", _O, requests.Replay, snapshots.Done, "Send a dead letter again.", most_octets=_EDITED),
     Operation("drop-letter", _O, requests.OneLetter, snapshots.Done, "Delete a dead letter."),
     Operation(
@@ -96,7 +104,9 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("drop-letters", _O, requests.SomeLetters, snapshots.DoneWithSome, "Delete dead letters that match."),
     Operation("purge", _O, requests.OneQueue, snapshots.Done, "Delete all messages that wait, or all records."),
     Operation("delete-reader", _O, requests.OneReader, snapshots.Done, "Delete a durable reader that nobody has."),
-    Operation("messages", _O, requests.MessageQuery, _P[snapshots.Message], "Messages that wait, or are with clients."),
+    Operation(
+        "messages", _O, requests.MessageQuery, _P[message_snapshots.Message], "Messages that wait, or are with clients."
+    ),
     Operation("read-message", _O, requests.OneOfQueue, overviews.MessageContent, "One message with its content."),
     Operation("find", _O, requests.FindQuery, overviews.Found, "Find messages by id, tracker or subject."),
     Operation("cancel-messages", _O, requests.SomeMessages, snapshots.Done, "Cancel all messages in a state."),
@@ -112,7 +122,7 @@ BROKER: Mapping[str, Operation] = _table(
     Operation("run-schedule", _O, requests.RunSchedule, snapshots.Done, "Make the request of a schedule now."),
     Operation("pause-schedule", _O, requests.OneSchedule, snapshots.Done, "Make no requests of a schedule."),
     Operation("resume-schedule", _O, requests.OneSchedule, snapshots.Done, "Make the requests of a schedule again."),
-    Operation("bindings", _V, Query, _P[snapshots.Binding], "The streams that are bound to services."),
+    Operation("bindings", _V, Query, _P[stream_snapshots.Binding], "The streams that are bound to services."),
     Operation("bind", _O, requests.NewBinding, snapshots.Done, "Make each record of a stream a request to a service."),
     Operation("unbind", _O, requests.OneBinding, snapshots.Done, "End a binding of a stream to a service."),
     Operation("close-client", _O, requests.OneClient, snapshots.Done, "End the session of a client."),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec import field
 
-from alaska.admin.snapshots import Letter, Message, Snapshot
+from alaska.admin.message_snapshots import Letter, Message
+from alaska.admin.snapshots import Snapshot
 
 
 class MessageContent(Snapshot, frozen=True, kw_only=True):

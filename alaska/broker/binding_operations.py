@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alaska import errors
-from alaska.admin import requests
+from alaska.admin import requests, stream_snapshots
 from alaska.admin import snapshots as shown
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.text import to_name, to_text
@@ -25,20 +25,20 @@ class BindingOperations:
         self._state = state
         self._bindings = state.bindings
 
-    def page(self, query: requests.Query, matches: Matches | None = None) -> Work[shown.Page[shown.Binding]]:
+    def page(self, query: requests.Query, matches: Matches | None = None) -> Work[shown.Page[stream_snapshots.Binding]]:
         """Return a page of the bindings; ``match``, or else ``matches``, is for the name of the stream or service."""
         matches = matches or matcher(query.match)
         bindings = [binding.key for binding in self._bindings]
         keys = (key if matches is None or matches(key.stream) or matches(key.service) else None for key in bindings)
 
-        def show(key: Key) -> shown.Binding | None:
+        def show(key: Key) -> stream_snapshots.Binding | None:
             binding = self._bindings.get(BindingKey(*key))
             return None if binding is None else self._show(binding)
 
         return (yield from page_of(keys, query, (bytes, bytes, bytes), show))
 
-    def _show(self, binding: Binding) -> shown.Binding:
-        return shown.Binding(
+    def _show(self, binding: Binding) -> stream_snapshots.Binding:
+        return stream_snapshots.Binding(
             stream=to_text(binding.key.stream),
             service=to_text(binding.key.service),
             pattern=to_text(binding.key.pattern),

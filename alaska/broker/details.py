@@ -14,7 +14,8 @@ from alaska.admin.families import Details, Family, Filled, Kind, Selected, Value
 from alaska.admin.measured import DurableReaderMeasures
 from alaska.admin.pages import Matches, Work
 from alaska.admin.requests import ClientQuery, Query, QueueQuery, StreamQuery
-from alaska.admin.snapshots import Binding, Client, Page, Queue, Snapshot, Stream
+from alaska.admin.snapshots import Client, Page, Queue, Snapshot
+from alaska.admin.stream_snapshots import Binding, Stream
 from alaska.broker.administration import Administration
 from alaska.message import QueueKind
 

@@ -7,6 +7,7 @@ import base64
 from twisted.internet.defer import Deferred, succeed
 
 from alaska import errors
+from alaska.admin import message_snapshots
 from alaska.admin import snapshots as shown
 from alaska.admin.requests import OneLetter, Replay
 from alaska.admin.text import to_name, to_text
@@ -29,20 +30,20 @@ class LetterOperations:
     def __init__(self, state: BrokerState) -> None:
         self._state = state
 
-    def read(self, request: OneLetter) -> Deferred[shown.LetterContent]:
+    def read(self, request: OneLetter) -> Deferred[message_snapshots.LetterContent]:
         """Return a dead letter with its content, unless that is large.
 
         :raises OperationFailed: there is none at this position.
         """
         summary = self._summary(request)
         if summary.message.size > MAX_READ_OCTETS:
-            return succeed(shown.LetterContent(letter=shown_letter(summary), content=None))
+            return succeed(message_snapshots.LetterContent(letter=shown_letter(summary), content=None))
 
-        def with_content(letter: DeadLetter | None) -> shown.LetterContent:
+        def with_content(letter: DeadLetter | None) -> message_snapshots.LetterContent:
             if letter is None:
                 raise _no_letter(request.position)
             message = letter.message
-            return shown.LetterContent(
+            return message_snapshots.LetterContent(
                 letter=shown_letter(summary),
                 content=[base64.b64encode(frame).decode() for frame in message.content],
                 properties={key: to_text(to_octets(value)) for key, value in message.properties.items()},

@@ -6,8 +6,7 @@ import base64
 from collections.abc import Callable, Generator
 
 from alaska import errors
-from alaska.admin import overviews
-from alaska.admin import snapshots as shown
+from alaska.admin import message_snapshots, overviews
 from alaska.admin.pages import TURN_ITEMS, Work
 from alaska.admin.requests import FindQuery, OneOfQueue
 from alaska.admin.text import to_name, to_text
@@ -100,7 +99,9 @@ def _waiting(
     return found, looked < MOST_SEARCHED
 
 
-def _letters(state: BrokerState, matches: Callable[[Message], bool]) -> Generator[None, None, list[shown.Letter]]:
+def _letters(
+    state: BrokerState, matches: Callable[[Message], bool]
+) -> Generator[None, None, list[message_snapshots.Letter]]:
     found: list[DeadLetter] = []
     for at, letter in enumerate(state.queues.dead_letters):
         if at and not at % TURN_ITEMS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
-from alaska.admin import snapshots as shown
+from alaska.admin import message_snapshots
 from alaska.admin.requests import Letters
 from alaska.admin.text import to_name, to_text
 from alaska.errors import OperationFailed, PatternError
@@ -97,10 +97,10 @@ def _test_of_reason(letters: Letters) -> ReasonTest | None:
     return matches if text is None else lambda reason: text in reason and matches(reason)
 
 
-def shown_letter(letter: DeadLetter) -> shown.Letter:
+def shown_letter(letter: DeadLetter) -> message_snapshots.Letter:
     """Return a dead letter without its content."""
     message, worker = letter.message, letter.worker
-    return shown.Letter(
+    return message_snapshots.Letter(
         position=message.position,
         queue=message.queue.kind.value,
         address=to_text(message.queue.address),
@@ -118,5 +118,5 @@ def shown_letter(letter: DeadLetter) -> shown.Letter:
     )
 
 
-def _shown_worker(worker: LastWorker) -> shown.LastWorker:
-    return shown.LastWorker(address=to_text(worker.address), host=to_text(worker.host), pid=worker.pid)
+def _shown_worker(worker: LastWorker) -> message_snapshots.LastWorker:
+    return message_snapshots.LastWorker(address=to_text(worker.address), host=to_text(worker.host), pid=worker.pid)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 
 import msgspec
 
+from alaska.admin import message_snapshots
 from alaska.admin import snapshots as shown
 from alaska.admin.pages import PAGE_OCTETS, Key, Work, read_key, write_key
 from alaska.admin.requests import MessageQuery
@@ -27,10 +28,10 @@ _KINDS = (QueueKind.SERVICE, QueueKind.MAILBOX)
 _SHAPE = (int, int, bytes, int, int)
 """A key: the number of the state, that of the kind of queue, its address, the rank (highest first), the position."""
 Time = Callable[[float], float]
-Items = dict[Key, shown.Message]
+Items = dict[Key, message_snapshots.Message]
 
 
-def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.Page[shown.Message]]:
+def messages(state: BrokerState, query: MessageQuery, time: Time) -> Work[shown.Page[message_snapshots.Message]]:
     """Return a page of messages; ``time`` converts the broker's time.
 
     :raises OperationFailed: the query is not valid.
@@ -67,7 +68,7 @@ class _Room:
         """Whether nothing more is added."""
         return self.left <= 0
 
-    def add(self, items: Items, key: Key, item: shown.Message) -> None:
+    def add(self, items: Items, key: Key, item: message_snapshots.Message) -> None:
         """Add an item."""
         items[key] = item
         self.left -= 1
@@ -133,7 +134,7 @@ def _add_waiting(
         yield
 
 
-def shown_waiting(message: Message, time: Time) -> shown.Message:
+def shown_waiting(message: Message, time: Time) -> message_snapshots.Message:
     """Return a message that waits or is delayed; ``time`` converts the broker's time."""
     if message.rank == DELAYED:
         due = None if message.expires is None else time(message.expires)
@@ -141,7 +142,9 @@ def shown_waiting(message: Message, time: Time) -> shown.Message:
     return _shown(message, "waiting", message.rank)
 
 
-def shown_running(message: Message, client: Client, lease: Lease, is_cancelled: bool, time: Time) -> shown.Message:
+def shown_running(
+    message: Message, client: Client, lease: Lease, is_cancelled: bool, time: Time
+) -> message_snapshots.Message:
     """Return a message that a client has; ``time`` converts the broker's time."""
     report = client.progress.get(lease)
     progress = None if report is None else report.progress
@@ -167,8 +170,8 @@ def _shown(
     cancelled: bool = False,
     progress: float | None = None,
     progress_text: str = "",
-) -> shown.Message:
-    return shown.Message(
+) -> message_snapshots.Message:
+    return message_snapshots.Message(
         position=message.position,
         state=state,
         queue=message.queue.kind.value,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from alaska.admin import snapshots as shown
+from alaska.admin import stream_snapshots
 from alaska.admin.measured import DurableReaderMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
 from alaska.admin.requests import Query, ReaderQuery
@@ -28,7 +29,7 @@ class ShownReaders:
         self._streams = streams
         self._clients = clients
 
-    def page(self, query: ReaderQuery) -> Work[shown.Page[shown.Reader]]:
+    def page(self, query: ReaderQuery) -> Work[shown.Page[stream_snapshots.Reader]]:
         """Return a page of the readers, of one stream or of all."""
         matches = matcher(query.match)
         streams: list[Stream] = list(self._streams)
@@ -53,7 +54,7 @@ class ShownReaders:
 
         return (yield from page_of(keys(), query, (bytes, int, bytes), self._reader_at))
 
-    def _reader_at(self, key: Key) -> shown.Reader | None:
+    def _reader_at(self, key: Key) -> stream_snapshots.Reader | None:
         name, number, reader_name = key
         if not number:
             durable = self._streams.durable.get(name, reader_name)
@@ -74,12 +75,12 @@ class ShownReaders:
         return (yield from page_of(keys, query, (bytes, bytes), show))
 
 
-def _reader(stream: Stream, reader: Reader) -> shown.Reader:
+def _reader(stream: Stream, reader: Reader) -> stream_snapshots.Reader:
     durable = reader.durable
     position = stream.last + 1 if reader.next_position is None else reader.next_position
     if durable is not None:
         position = durable.position
-    return shown.Reader(
+    return stream_snapshots.Reader(
         stream=to_text(stream.name),
         client=reader.client.number,
         address=to_text(reader.client.address),
@@ -92,12 +93,12 @@ def _reader(stream: Stream, reader: Reader) -> shown.Reader:
     )
 
 
-def _durable_reader(stream: Stream | None, durable: DurableReader) -> shown.Reader:
+def _durable_reader(stream: Stream | None, durable: DurableReader) -> stream_snapshots.Reader:
     """Return a durable reader that no client has at present, or its client's if that has just come."""
     if stream is not None and durable.reader is not None:
         return _reader(stream, durable.reader)
     position = durable.position
-    return shown.Reader(
+    return stream_snapshots.Reader(
         stream=to_text(durable.stream_name),
         client=None,
         address="",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alaska.admin import snapshots as shown
+from alaska.admin import stream_snapshots
 from alaska.admin.pages import Key
 from alaska.admin.text import to_text
 from alaska.broker.stream import Stream
 
 
-def shown_stream(stream: Stream) -> shown.Stream:
+def shown_stream(stream: Stream) -> stream_snapshots.Stream:
     """Return a stream."""
     kept = stream.retention
-    return shown.Stream(
+    return stream_snapshots.Stream(
         name=to_text(stream.name),
         first=stream.first,
         last=stream.last,
@@ -22,7 +22,9 @@ def shown_stream(stream: Stream) -> shown.Stream:
         lagging=len(stream.lagging),
         lag=_largest_lag(stream),
         unstored=stream.refused,
-        retention=shown.Retained(records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds),
+        retention=stream_snapshots.Retained(
+            records=kept.most_records, octets=kept.most_octets, seconds=kept.most_seconds
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 import alaska
+from alaska.admin import message_snapshots, stream_snapshots
 from alaska.admin import snapshots as shown
 from alaska.admin.measured import BrokerMeasures
 from alaska.admin.pages import Key, Matches, Work, matcher, page_of
@@ -235,14 +236,14 @@ class BrokerSnapshots:
 
     # Streams
 
-    def streams(self, query: StreamQuery, matches: Matches | None = None) -> Work[shown.Page[shown.Stream]]:
+    def streams(self, query: StreamQuery, matches: Matches | None = None) -> Work[shown.Page[stream_snapshots.Stream]]:
         """Return a page of the streams."""
         streams, is_wanted = list(self._state.streams), matches or matcher(query.match)
         key, shape = STREAM_KEYS[query.sort]
         keys = (key(each) if is_wanted is None or is_wanted(each.name) else None for each in streams)
         return (yield from page_of(keys, query, shape, self._stream_at))
 
-    def _stream_at(self, key: Key) -> shown.Stream | None:
+    def _stream_at(self, key: Key) -> stream_snapshots.Stream | None:
         stream = self._state.streams.get(key[-1])
         if stream is None:
             return None
@@ -286,7 +287,7 @@ class BrokerSnapshots:
 
     # Dead letters
 
-    def letters(self, query: LetterQuery, now: float) -> Work[shown.Page[shown.Letter]]:
+    def letters(self, query: LetterQuery, now: float) -> Work[shown.Page[message_snapshots.Letter]]:
         """Return a page of the dead letters that match."""
         found = matching(self._state.queues.dead_letters, query, self.time(now))
         sign = -1 if query.sort else 1
@@ -294,7 +295,7 @@ class BrokerSnapshots:
         page = Query(after=query.after, limit=query.limit)
         return (yield from page_of(keys, page, (int,), self._letter_at))
 
-    def _letter_at(self, key: Key) -> shown.Letter | None:
+    def _letter_at(self, key: Key) -> message_snapshots.Letter | None:
         letter = self._state.queues.dead_letters.summary(abs(key[0]))
         return None if letter is None else shown_letter(letter)
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeVar
 import click
 
 from alaska.admin.requests import NewBinding, OneBinding, OneReader, Query, ReaderQuery
-from alaska.admin.snapshots import Binding, Done, Reader
+from alaska.admin.snapshots import Done
+from alaska.admin.stream_snapshots import Binding, Reader
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command

@@ -18,8 +18,8 @@ from twisted.internet.interfaces import IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from alaska.admin.message_snapshots import LetterContent
 from alaska.admin.requests import MOST_FRAMES
-from alaska.admin.snapshots import LetterContent
 from alaska.commands import streams
 from alaska.errors import OperationFailed
 from alaska.links import default_reactor

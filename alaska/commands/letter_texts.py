@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
-from alaska.admin.snapshots import Letter, LetterContent
+from alaska.admin.message_snapshots import Letter, LetterContent
 from alaska.names import printable
 
 MOST_REASON = 80

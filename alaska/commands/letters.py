@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from alaska.admin.message_snapshots import Letter, LetterContent
 from alaska.admin.requests import LetterQuery, OneLetter, Replay, SomeLetters
-from alaska.admin.snapshots import Done, DoneWithSome, Letter, LetterContent, Page
+from alaska.admin.snapshots import Done, DoneWithSome, Page
 from alaska.commands import asking, letter_edit, shown, streams
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS

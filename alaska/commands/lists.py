@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from alaska.admin import requests, snapshots
+from alaska.admin import requests, snapshots, stream_snapshots
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command
@@ -65,7 +65,7 @@ def _mailbox(each: snapshots.Queue, now: float) -> Sequence[str]:
     )
 
 
-def _stream(each: snapshots.Stream, _now: float) -> Sequence[str]:
+def _stream(each: stream_snapshots.Stream, _now: float) -> Sequence[str]:
     records = max(0, each.last - each.first + 1)
     return (
         *(shown.name(each.name), str(records), str(each.first), str(each.last), shown.octets(each.octets)),
@@ -116,7 +116,7 @@ LISTS = (
         "Show the mailboxes in which mail waits.",
     ),
     List(
-        "streams", requests.StreamQuery, snapshots.Stream,
+        "streams", requests.StreamQuery, stream_snapshots.Stream,
         ("STREAM", ">RECORDS", ">FIRST", ">LAST", ">SIZE", ">READERS", ">LAG"), _stream, "there are no streams",
         "Show the streams that have readers or stored records.",
     ),

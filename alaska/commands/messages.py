@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeVar, cast
 
 import click
 
+from alaska.admin.message_snapshots import Message
 from alaska.admin.requests import MOST_ITEMS, MOST_POSITION, Cancel, MessageQuery, OneMessage
-from alaska.admin.snapshots import Done, Message, Page
+from alaska.admin.snapshots import Done, Page
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.command import Command

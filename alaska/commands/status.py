@@ -7,8 +7,9 @@ import time
 import click
 
 from alaska.admin import warnings
+from alaska.admin.message_snapshots import Message
 from alaska.admin.requests import MOST_ITEMS, MessageQuery, Nothing
-from alaska.admin.snapshots import BrokerOverview, Message, Page, StoreState
+from alaska.admin.snapshots import BrokerOverview, Page, StoreState
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS

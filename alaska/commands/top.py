@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from alaska.admin.message_snapshots import Message
 from alaska.admin.requests import MessageQuery, Nothing, QueueQuery
-from alaska.admin.snapshots import BrokerOverview, Message, Page, Queue
+from alaska.admin.snapshots import BrokerOverview, Page, Queue
 from alaska.commands import asking, shown
 from alaska.commands.admin_client import AdminClient
 from alaska.commands.asking import ANSWER_SECONDS
