@@ -17,9 +17,9 @@ from alaska.admin.http.pages import Contents, serve
 from alaska.admin.in_force import in_force_of
 from alaska.authentication import Mechanism
 from alaska.broker.credentials import Credentials
+from alaska.broker.embedded import EmbeddedBrokerService
 from alaska.broker.http import add_broker
 from alaska.broker.security import Security
-from alaska.broker.service import EmbeddedBrokerService
 from alaska.broker.tap import (
     LIVE_SECURITY,
     limits_of,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from twisted.logger import LogLevel
 
-from alaska.broker import measured, service
+from alaska.broker import measured
+from alaska.broker.embedded import TAKE_OVER_SECONDS, EmbeddedBrokerService
 from alaska.broker.figures import SERVING
 from alaska.broker.limits import Limits
-from alaska.broker.service import EmbeddedBrokerService
 from alaska.errors import CannotBind, OperationFailed, StoreError
 from alaska.interfaces import IStore
 from alaska.store.memory import MemoryStore
@@ -38,7 +38,7 @@ class EmbeddedTests(NetworkCase):
         self.assertEqual(self.logged(), [f"Broker ready ({ENDPOINT})", joining, joining])
         self.pass_time(10)
         first.stopService()
-        self.pass_time(service.TAKE_OVER_SECONDS + 0.01)
+        self.pass_time(TAKE_OVER_SECONDS + 0.01)
         self.assertEqual(sorted(self.serving(second, third)), [False, True])
         self.assertEqual(
             self.logged()[3:],

@@ -17,7 +17,7 @@ from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]  
 from twisted.trial.unittest import SkipTest, TestCase
 from zope.interface.verify import verifyObject
 
-from alaska.broker.service import EmbeddedBrokerService
+from alaska.broker.embedded import EmbeddedBrokerService
 from alaska.client import Client
 from alaska.config import BrokerSettings, WorkerSettings, zpl
 from alaska.daemon import log
