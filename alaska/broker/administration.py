@@ -7,7 +7,7 @@ checked before that the user may do that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, fail, maybeDeferred
@@ -55,6 +55,7 @@ STORED = frozenset({
     "resume-schedule", "bind", "unbind", "delete-reader", "purge", "drop-letter", "drop-letters",
 })  # fmt: skip
 """The operations that are answered when their effect is stored."""
+Operations: TypeAlias = dict[str, Callable[[Any], Any]]
 T = TypeVar("T")
 
 
@@ -79,10 +80,16 @@ class Administration:
         self._answers = StoredAnswers(state.store)
         self.backups = Backups(state.store, self.now)
         state.last_backup = lambda: self.backups.last
-        snapshots, do, letters = self.snapshots, self.turns.do, LetterOperations(state)
-        schedules, bindings = ScheduleOperations(state), BindingOperations(state)
-        self.bindings, self.readers = bindings, ShownReaders(state.streams, state.clients)
-        self._do: dict[str, Callable[[Any], Any]] = {
+        self.schedules, self.bindings = ScheduleOperations(state), BindingOperations(state)
+        self.readers = ShownReaders(state.streams, state.clients)
+        self._do: Operations = {
+            **self._lists(), **self._of_letters(), **self._of_messages(), **self._of_set_up()
+        }  # fmt: skip
+
+    def _lists(self) -> Operations:
+        """Return the operations that show something, and change nothing."""
+        snapshots, do = self.snapshots, self.turns.do
+        return {
             "overview": lambda _: self.overview(),
             "services": lambda query: do(snapshots.queues(query, QueueKind.SERVICE)),
             "mailboxes": lambda query: do(snapshots.queues(query, QueueKind.MAILBOX)),
@@ -96,6 +103,14 @@ class Administration:
             "store": lambda _: snapshots.store(),
             "limits": lambda _: snapshots.limits(),
             "configuration": lambda _: self._configuration(),
+            "schedules": lambda query: do(self.schedules.page(query)),
+            "bindings": lambda query: do(self.bindings.page(query)),
+        }
+
+    def _of_letters(self) -> Operations:
+        """Return the operations on dead letters."""
+        state, snapshots, do, letters = self._state, self.snapshots, self.turns.do, LetterOperations(self._state)
+        return {
             "letters": lambda query: do(snapshots.letters(query, self._now)),
             "letter-groups": lambda which: do(letter_groups(state, which, snapshots.time(self._now))),
             "read-letter": letters.read,
@@ -103,23 +118,33 @@ class Administration:
             "drop-letter": letters.drop,
             "replay-letters": lambda some: do(replay_letters(state, some, self.now)),
             "drop-letters": lambda some: do(drop_letters(state, some, snapshots.time(self._now))),
-            "purge": self._purge,
+        }
+
+    def _of_messages(self) -> Operations:
+        """Return the operations on messages of queues, and records."""
+        state, snapshots, do = self._state, self.snapshots, self.turns.do
+        return {
             "messages": lambda query: do(messages(state, query, snapshots.time)),
             "read-message": lambda which: do(read_message(state, which, snapshots.time)),
             "find": lambda query: do(find(state, query, snapshots.time)),
             "cancel-messages": lambda some: do(cancel_some(state, some)),
             "cancel": lambda which: do(cancel(state, which)),
             "hurry": lambda which: do(hurry(state, which, self.now)),
+            "purge": self._purge,
+        }
+
+    def _of_set_up(self) -> Operations:
+        """Return the operations on what is set up in the broker, and on the broker itself."""
+        schedules, bindings = self.schedules, self.bindings
+        return {
             "delete-reader": self._delete_reader,
             "pause": self._pause,
             "resume": self._resume,
-            "schedules": lambda query: do(schedules.page(query)),
             "add-schedule": schedules.add,
             "remove-schedule": schedules.remove,
             "run-schedule": lambda request: schedules.run(request, self._now),
             "pause-schedule": schedules.pause,
             "resume-schedule": schedules.resume,
-            "bindings": lambda query: do(bindings.page(query)),
             "bind": lambda request: bindings.bind(request, self._who),
             "unbind": bindings.unbind,
             "close-client": self._close_client,
