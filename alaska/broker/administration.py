@@ -52,7 +52,7 @@ MOST_PAUSED = 1000
 
 STORED = frozenset({
     "cancel", "cancel-messages", "pause", "resume", "add-schedule", "remove-schedule", "pause-schedule",
-    "resume-schedule", "bind", "unbind", "delete-reader", "purge", "drop-letter", "drop-letters",
+    "resume-schedule", "run-schedule", "bind", "unbind", "delete-reader", "purge", "drop-letter", "drop-letters",
 })  # fmt: skip
 """The operations that are answered when their effect is stored."""
 Operations: TypeAlias = dict[str, Callable[[Any], Any]]

@@ -46,6 +46,12 @@ class StoredAnswerTests(InFile, AdministrationCase):
         self.asked("remove-schedule", name="nightly")
         self.assertEqual(self.ask("schedules")["items"], [])
 
+    def test_run(self) -> None:
+        """The request of a schedule is there that was made by command."""
+        self.asked("add-schedule", **NIGHTLY)
+        self.asked("run-schedule", name="nightly")
+        self.assertEqual(self.ask("services")["items"][0]["waiting"], 1)
+
     def test_binding(self) -> None:
         """A binding is there, or has gone."""
         self.asked("bind", stream="s", pattern=".*", service="svc")
