@@ -54,7 +54,7 @@ class Broker:
     _log = Logger()
 
     def __init__(self, router: IRouter, limits: Limits, store: IStore, rules: AccessRules | None = None) -> None:
-        self._now = 0.0
+        self._now, self._store_error_logged_at = 0.0, float("-inf")
         self._router = router
         self._has_users = bool(router.has_users)
         self._dead_letters_are_open = limits.dead_letters.is_open
@@ -80,9 +80,8 @@ class Broker:
         self.schedules = Schedules(store, self.queues, self.counters)
         self.outside = Outside()
         self._state = BrokerState(
-            self.clients, self.queues, self.streams, self.counters, self.flows, store, limits,
-            self.schedules, self.bindings, self._close_for_administrator,
-            outside=self.outside,
+            self.clients, self.queues, self.streams, self.counters, self.flows, store, limits, self.schedules,
+            self.bindings, self._close_for_administrator, outside=self.outside,
         )  # fmt: skip
         self.administration = Administration(self._state)
         self._admin_service = AdminService(
@@ -92,7 +91,6 @@ class Broker:
         store.on_ready(self._continue_reading)
         store.on_added(self._message_added)
         self._initial_wall_offset: float | None = None
-        self._store_error_logged_at = float("-inf")
         self._methods = self._methods_of_commands()
         self._checked = self.access.checked(self._methods)
 

@@ -47,6 +47,8 @@ class Client:
       user may answer, whatever the rules are. ``is_write_refused``: it may not write to its selected stream.
       ``missed``: some offers and readers that were refused, or ended by new rules.
     - ``number`` identifies the session for administrators, ``opened_at`` is when it began.
+    - ``login``: what identifies the password or key with which the connection was accepted; empty without security.
+    - ``unconfirmed``: the octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each.
     - ``progress``: what it has told about some of its unconfirmed deliveries (:mod:`alaska.broker.progress`).
     - ``reads_batches``, ``has_properties``, ``takes_progress``, ``takes_cancel``, ``takes_again``: what the client has
       announced (docs/protocol.md, section 7). ``outgoing``: what the broker has for it in this iteration of the event
@@ -108,7 +110,7 @@ class Client:
         self.origin = peer + b"\0" + (user or b"") if has_users else peer
         self.address = address
         self.acts_for = self.host = b""
-        self.pid = 0
+        self.pid = self.number = 0
         self.user = user
         self.permitted: Permitted | None = None
         self.answers: Answers | None = None
@@ -117,24 +119,20 @@ class Client:
         self.router = router
         self.flow = flow
         self.is_full = flow.is_full
-        self.number = 0
         self.opened_at = self.last_heard = self.last_probed = now
         self.held_until: float | None = now + HOLD_SECONDS
         self.credit: int | None = None
         self.is_replaced = False
         self.is_disconnected = self.ignores_replies = False
-        self.refusals = 0
         self.stream: bytes | None = None
         self.leases: dict[Lease, Message] = {}
-        self.last_lease = 0
+        self.last_lease = self.refusals = 0
         self.progress: dict[Lease, Report] = {}
         self.login = ""
-        """What identifies the password or key with which the connection was accepted; empty without security."""
         self.reads_batches = self.has_properties = False
         self.takes_progress = self.takes_cancel = self.takes_again = False
         self.outgoing: Outgoing | None = None
         self.unconfirmed = 0
-        """The octets of the unconfirmed deliveries, with :data:`LEASE_OCTETS` for each."""
         self.most_unconfirmed = float("inf") if most_unconfirmed is None else most_unconfirmed
 
     def __repr__(self) -> str:

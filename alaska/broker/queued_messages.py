@@ -75,10 +75,9 @@ class QueuedMessages(Outcomes):
         self._store = store
         self._is_shared = store.is_shared
         self._room = Room(limits)
-        self._wall_offset = 0.0
+        self._wall_offset = self._now = 0.0
         self._position: int = store.last_position
         restored_upto = self._position
-        self._now = 0.0
         self._work_budget = WORK_PER_TICK
         # The mailboxes with mail that is set aside, by the tracker that is in flight.
         self._set_aside: dict[Lease | None, dict[QueueName, None]] = {}

@@ -175,15 +175,12 @@ class Stream:
         subject = command.subject
         record = Record(self.name, self._last, time, sender.address, subject, command.content, command.properties)
         size = record.size
-        count = 0
-        is_needed = self._is_retained or bool(self._lagging)
+        count, is_needed = 0, self._is_retained or bool(self._lagging)
         for reader in self._readers_of(subject):
             if reader.client is sender or reader.is_own(sender.address):
                 if reader.next_position is not None and not sender.address:
                     reader.note_own(record.position)
-            elif reader.next_position is not None or (
-                record.position < reader.latest_start and not reader.wants(record)
-            ):
+            elif reader.next_position is not None or (self._last < reader.latest_start and not reader.wants(record)):
                 continue
             elif reader.is_ready:
                 reader.send(record, size)

@@ -82,6 +82,15 @@ def unread_of(settings: BrokerSettings) -> tuple[tuple[bytes, UnreadLimits], ...
     return tuple(found)
 
 
+def _dead_letters_of(settings: BrokerSettings) -> DeadLetterLimits:
+    return DeadLetterLimits(
+        settings.letters_count,
+        letters.most_octets(settings.letters_size, settings.letters_size_limit),
+        letters.most_seconds(settings.letters_age, settings.letters_ttl),
+        settings.letters_open,
+    )
+
+
 def limits_of(settings: BrokerSettings) -> Limits:
     """Return the limits from the settings."""
     return Limits(
@@ -105,12 +114,7 @@ def limits_of(settings: BrokerSettings) -> Limits:
         queues=settings.queues,
         streams=settings.streams,
         attempts=settings.service_attempts,
-        dead_letters=DeadLetterLimits(
-            settings.letters_count,
-            letters.most_octets(settings.letters_size, settings.letters_size_limit),
-            letters.most_seconds(settings.letters_age, settings.letters_ttl),
-            settings.letters_open,
-        ),
+        dead_letters=_dead_letters_of(settings),
         dead_letter_services=dict(settings.dead_letter_services),
         ids=IdLimits(settings.dedupe, settings.ids_of_queue, settings.ids),
         flow=FlowLimits(settings.unread_count, settings.unread_size),

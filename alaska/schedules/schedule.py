@@ -106,27 +106,13 @@ def parse(text: str) -> Schedule:
     cron, is_quoted = words.next("the cron expression in quotes")
     if not is_quoted:
         raise ScheduleError(f"the cron expression must be in quotes, as in '0 3 * * *', found {cron[:MOST_NAME]!r}")
-    options: dict[str, str] = {}
-    word, is_quoted = words.next("the service")
-    while not is_quoted and _is_option(word):
-        key, value = _option(word)
-        if key in options:
-            raise ScheduleError(f"{key} is given twice")
-        options[key] = value
-        word, is_quoted = words.next("the service")
-    if not is_quoted and _is_like_paused(word):
-        raise ScheduleError(
-            f"expected the service, found {word[:MOST_NAME]!r}; did you mean paused? (a service of such a name must be"
-            " in quotes)"
-        )
-    if "zone" in options:
-        zones.known(options["zone"])
+    options, service = _options_and_service(words)
     subject, _ = words.next("the subject")
     return checked(
         Schedule(
             name=name,
             cron=cron,
-            service=word.encode("utf-8", "surrogateescape"),
+            service=service.encode("utf-8", "surrogateescape"),
             subject=subject.encode("utf-8", "surrogateescape"),
             content=words.rest.encode("utf-8", "surrogateescape"),
             zone=options.get("zone"),
@@ -159,6 +145,26 @@ class _Words:
     def rest(self) -> str:
         """What is after the words."""
         return self._text[self._at :].strip()
+
+
+def _options_and_service(words: _Words) -> tuple[dict[str, str], str]:
+    """Return the options, and the word after them."""
+    options: dict[str, str] = {}
+    word, is_quoted = words.next("the service")
+    while not is_quoted and _is_option(word):
+        key, value = _option(word)
+        if key in options:
+            raise ScheduleError(f"{key} is given twice")
+        options[key] = value
+        word, is_quoted = words.next("the service")
+    if not is_quoted and _is_like_paused(word):
+        raise ScheduleError(
+            f"expected the service, found {word[:MOST_NAME]!r}; did you mean paused? (a service of such a name must be"
+            " in quotes)"
+        )
+    if "zone" in options:
+        zones.known(options["zone"])
+    return options, word
 
 
 def _option(word: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from math import inf
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from twisted.logger import Logger
 
@@ -26,6 +26,7 @@ MOST_REQUESTS = 100
 TOO_MANY_FRAMES = b"the answers have more than %d frames together" % MOST_FRAMES
 DEFAULT_SECONDS = 5.0
 """How long each of them may take if neither it nor the call says so."""
+_Answers: TypeAlias = "dict[bytes, Callable[..., Frames]]"
 
 
 class AnyRequester(Protocol):
@@ -68,7 +69,7 @@ class Calls:
         self._kv = kv
         self._requester = requester
         self._now = kv.now if now is None else now
-        self._calls: dict[bytes, Callable[..., Frames]] = {
+        self._calls: _Answers = {
             b"kv.get": self._get,
             b"kv.set": self._set,
             b"kv.incr": self._incr,
@@ -76,20 +77,11 @@ class Calls:
             b"kv.delete": self._delete,
         }
         # These wait for other services.
-        self._waiting_calls: dict[bytes, Callable[..., Frames]] = {
-            b"request": self._request,
-            b"request.all": self._request_all,
-        }
+        self._waiting_calls: _Answers = {b"request": self._request, b"request.all": self._request_all}
         # These are about the request.
-        self._request_calls: dict[bytes, Callable[..., Frames]] = {
-            PARTIAL: self._add_partial_result,
-            CANCELLED: self._cancelled,
-        }
+        self._request_calls: _Answers = {PARTIAL: self._add_partial_result, CANCELLED: self._cancelled}
         # These only reach the version of the script that serves the request.
-        self._script_calls: dict[bytes, Callable[..., Frames]] = {
-            b"good.get": self._good_version,
-            b"good.set": self._set_good_version,
-        }
+        self._script_calls: _Answers = {b"good.get": self._good_version, b"good.set": self._set_good_version}
         self._good: dict[bytes, Frames] = {}
 
     def __call__(self, request: Request, octets: bytes) -> bytes:

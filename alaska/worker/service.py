@@ -66,6 +66,15 @@ class WorkerService(OperatedService):
     """
 
     _log = Logger()
+    # What there is only after the service has started, or while it runs.
+    _network: INetwork | None = None
+    _client: Client | None = None
+    _keys: CurveKeys | None = None
+    _kv: KeyValues | None = None
+    _call: Call | None = None
+    _intake: Intake | None = None
+    _membership: Membership | None = None
+    _summary_sender: SummarySender | None = None
 
     def __init__(
         self,
@@ -81,13 +90,8 @@ class WorkerService(OperatedService):
         self._settings = settings
         self._make_network = make_network
         self._refused = refused
-        self._network: INetwork | None = None
-        self._client: Client | None = None
-        self._keys: CurveKeys | None = None
         self._senders = Senders(self._make_sender)
         self._requester = Requester(reactor, self._make_requester, settings.pool_size)
-        self._kv: KeyValues | None = None
-        self._call: Call | None = None
         self._make_runner = make_runner
         self._recording = recording
         self.measures = WorkerMeasures()
@@ -98,24 +102,15 @@ class WorkerService(OperatedService):
         self._progress = ProgressReports(reactor, self._tell_progress)
         self._partial = PartialResults(reactor, self._call_in_reactor, self._outbox.process, self._progress.add)
         self._outcomes = Outcomes(
-            reactor,
-            settings,
-            self._outbox,
-            self._partial,
-            self._submit,
-            lambda: self.intake,
-            self._progress,
+            reactor, settings, self._outbox, self._partial, self._submit, lambda: self.intake, self._progress,
             self._cancellations,
-        )
+        )  # fmt: skip
         finished = self._outcomes.finished
         self._pool = make_pool(reactor, settings.pool_size, self._new_runner, finished, settings.scripts_limit)
-        self._intake: Intake | None = None
         self._address = b""
         self._watchdog = Watchdog(reactor, self._pool, lambda: self.intake)
         self._arrivals = Arrivals(self._pool, self._watchdog, self._outcomes, self._outbox)
         self._ready: Deferred[None] = Deferred()
-        self._membership: Membership | None = None
-        self._summary_sender: SummarySender | None = None
         self.administration = WorkerAdministration(reactor, self._state())
 
     def prepare(self, settings: WorkerSettings) -> Change:
