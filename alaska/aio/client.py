@@ -20,7 +20,6 @@ from alaska.aio.tail import Reading, Since, Tail
 from alaska.aio.worker import AnyFunction, Service, ServiceRunner, run_all
 from alaska.authentication import CurveKeys
 from alaska.endpoints import DEFAULT_ENDPOINT
-from alaska.messaging.connection import check_credentials
 from alaska.messaging.delivery import (
     MOST_POSITION,
     Delivery,
@@ -34,6 +33,7 @@ from alaska.messaging.delivery import (
     to_text,
 )
 from alaska.messaging.exchange import MOST_CREDIT, MOST_MESSAGES, MOST_OCTETS, Exchange
+from alaska.messaging.opening import check_credentials
 from alaska.messaging.readers import encoded_bindings
 from alaska.messaging.requests import plan_of
 from alaska.messaging.waiting import Network

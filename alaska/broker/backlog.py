@@ -40,28 +40,10 @@ class Backlog:
 
     # There are more attributes than CPython 3.11 reads fast without slots.
     __slots__ = (
-        "_has_additions",
-        "_has_unsorted",
-        "_in_memory",
-        "_is_shared",
-        "_lacks_lane",
-        "_lanes",
-        "_loaded",
-        "_most_matched",
-        "_read_before",
-        "_refilled",
-        "_skims",
-        "_sorted_upto",
-        "_store",
-        "_work_done",
-        "consumers",
-        "depth",
-        "depth_octets",
-        "measures",
-        "name",
-        "oldest",
-        "read",
-    )
+        "_has_additions", "_has_unsorted", "_in_memory", "_is_shared", "_lacks_lane", "_lanes", "_loaded",
+        "_most_matched", "_read_before", "_refilled", "_skims", "_sorted_upto", "_store", "_work_done", "consumers",
+        "depth", "depth_octets", "measures", "name", "oldest", "read",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -5,21 +5,20 @@ It connects the protocol's state machine (:mod:`alaska.mlm.client`) to a link, a
 
 from __future__ import annotations
 
-import os
-import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from alaska import __version__, errors
+from alaska import errors
 from alaska.authentication import CurveKeys
 from alaska.messaging.deadline import Deadline
-from alaska.messaging.delivery import MOST_POSITION, Text, check_text, to_number, to_octets, to_seconds, to_text
+from alaska.messaging.delivery import Text, check_text, to_octets, to_seconds, to_text
+from alaska.messaging.opening import check_credentials, check_limits, opening_of
 from alaska.messaging.waiting import Clock, Link, Log, Network, Timer, Waiting
 from alaska.mlm import commands as mlm
 from alaska.mlm.batch import Outgoing, decode_batch, is_batch
 from alaska.mlm.client import ClientMachine
-from alaska.mlm.codec import check, decode, decode_with_properties, encode, without_properties
+from alaska.mlm.codec import decode, decode_with_properties, encode, without_properties
 from alaska.mlm.listener import Delivered
 from alaska.mlm.replay import ReaderStart
 from alaska.mlm.setups import Request
@@ -31,12 +30,6 @@ from alaska.system.events import should_log
 SetupCommand: TypeAlias = "mlm.StreamWrite | mlm.StreamRead | mlm.StreamReplay | mlm.StreamCancel | mlm.ServiceOffer"
 
 TICK_SECONDS = 0.25
-CAN = b"batch properties progress cancel"
-ABOUT: mlm.Properties = {
-    "can": CAN,
-    "host": socket.gethostname().encode(),
-    "version": __version__.encode(),
-}
 
 
 class Connection:
@@ -62,8 +55,8 @@ class Connection:
     ) -> None:
         check_text(endpoint, "endpoint")
         check_credentials(*credentials)
-        opening = _opening(to_octets(address, "address"), to_octets(acts_for, "acts_for"), takes_again)
-        _check_limits(most_messages=most_messages, most_octets=most_octets)
+        opening = opening_of(to_octets(address, "address"), to_octets(acts_for, "acts_for"), takes_again)
+        check_limits(most_messages=most_messages, most_octets=most_octets)
         self.endpoint = endpoint
         self.address = to_text(opening.address)
         self._credentials = credentials
@@ -390,32 +383,3 @@ class _Life:
         self.deadline: Deadline | None = None
         self.closing: list[tuple[Waiting[None], Deadline]] = []
         self.error: errors.ClientError | None = None
-
-
-def _opening(address: bytes, acts_for: bytes, takes_again: bool) -> mlm.ConnectionOpen:
-    for name in (address, acts_for):
-        check(mlm.ConnectionOpen(name))
-    # A daemon has another process id than the program that has imported this module.
-    about: mlm.Properties = {**ABOUT, "pid": os.getpid()}
-    if takes_again:
-        about["can"] = CAN + b" again"
-    return mlm.ConnectionOpen(address, {**about, "for": acts_for} if acts_for else about)
-
-
-def _check_limits(**limits: int) -> None:
-    for name, most in limits.items():
-        to_number(most, MOST_POSITION, name)
-
-
-def check_credentials(username: str | None, password: str | None, curve: CurveKeys | None) -> None:
-    """Check the types of credentials, and that there is only one kind of them.
-
-    :raises TypeError, ValueError: they are not valid.
-    """
-    for name, value in (("username", username), ("password", password)):
-        if value is not None:
-            check_text(value, name)
-    if curve is not None and not isinstance(curve, CurveKeys):
-        raise TypeError(f"curve must be CurveKeys, not {type(curve).__name__}")
-    if curve is not None and (username, password) != (None, None):
-        raise ValueError("a client has either a user name and password, or keys")
