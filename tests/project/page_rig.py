@@ -1,0 +1,163 @@
+"""A folder with the shipped files, in which the commands of a page are run as a reader would type them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests import PROJECT
+from tests.ports import free_endpoint
+from tests.project.pages import Block, is_shown, steps, without_varying
+
+SECONDS = 120
+SETTINGS = """\
+mlm_server
+    store
+        path = "broker.db"
+    letters
+        open = "1"
+"""
+"""The file malamute.cfg of the tutorial, which is used where a page has no other."""
+BIN = Path(sys.executable).parent
+
+
+class PageFailed(AssertionError):
+    """A page shows what is not so."""
+
+
+class PageRig:
+    """Runs the blocks of a page, one after the other. ``close`` ends all programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = {str(9999): _port(), str(9998): _port()}
+        self._programs: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+        for name in ("services", "examples"):
+            shutil.copytree(PROJECT / name, folder / name)
+        self._write("alaska.cfg", (PROJECT / "alaska.cfg").read_text(encoding="utf-8"))
+        # alas finds the port of this rig in a context, so that pages need not name it.
+        contexts = folder / ".config" / "alaska" / "contexts.toml"
+        self._write(str(contexts), 'default = "page"\n\n[page]\nendpoint = "tcp://127.0.0.1:9999"\n')
+        contexts.chmod(0o600)
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("ALASKA_", "MALAMUTE_"))},
+            "HOME": str(folder),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONUNBUFFERED": "1",
+            "TZ": "UTC",
+        }
+
+    def run(self, block: Block) -> None:
+        """Do what a block shows; raise :exc:`PageFailed` if that is not so."""
+        if block.kind == "file":
+            self._write(block.name, block.text)
+        elif block.kind == "system":
+            self._start("system", "twistd -n alaska --config alaska.cfg", ["...Alaska worker ready..."])
+        elif block.kind == "stop":
+            self._stop(block.name)
+        elif block.kind == "terminal":
+            (step,) = steps(block.text)
+            self._start(block.name, step.command, step.output)
+        elif block.kind == "run":
+            for step in steps(block.text):
+                self._run(step.command, "\n".join(step.output))
+        elif block.kind == "lua":
+            self._write("block.lua", block.text)
+            self._run("printf '{}' | alas run block.lua >/dev/null", "")
+
+    def close(self) -> None:
+        """End the programs that run, and a daemon that a page has left behind."""
+        for name in list(self._programs):
+            self._stop(name)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(self._folder.joinpath("twistd.pid").read_text(encoding="ascii")), signal.SIGTERM)
+
+    def _here(self, text: str) -> str:
+        """Return text of the page with the ports of this rig."""
+        return re.sub(r"(127\.0\.0\.1|localhost|\*):(999[89])\b", lambda m: f"{m[1]}:{self._ports[m[2]]}", text)
+
+    def _there(self, text: str) -> str:
+        for shown, port in self._ports.items():
+            text = text.replace(f":{port}", f":{shown}")
+        return text.replace(str(self._folder), "/home/ann/alaska")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self._here(text), encoding="utf-8")
+
+    def _run(self, command: str, expected: str) -> None:
+        try:
+            ended = subprocess.run(
+                ["bash", "-o", "pipefail", "-c", self._here(command)],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PageFailed(f"$ {command}\ndoes not end; {self._logs()}") from error
+        printed = self._there(ended.stdout.decode("utf-8", "replace"))
+        if not is_shown(expected, printed):
+            shown, real = without_varying(expected), without_varying(printed)
+            raise PageFailed(f"$ {command}\nshown:\n{shown}\nprinted:\n{real}\nas it is:\n{printed}\n{self._logs()}")
+
+    def _start(self, name: str, command: str, expected: list[str]) -> None:
+        environment = dict(self._environment)
+        if name == "system":
+            environment["ALASKA_WORKER_BROKER_CONFIG"] = "malamute.cfg"
+            if not self._folder.joinpath("malamute.cfg").exists():
+                self._write("malamute.cfg", SETTINGS)
+        log = self._folder / f".{name}.log"
+        with log.open("wb") as output:
+            program = subprocess.Popen(
+                ["bash", "-c", f"exec env {self._here(command)}"],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self._programs[name] = program, log
+        wanted = [line for line in expected if line.strip(". ")]
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            printed = self._there(log.read_text(encoding="utf-8", errors="replace")).splitlines()
+            if all(any(is_shown(line, each) for each in printed) for line in wanted):
+                return
+            if program.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise PageFailed(f"$ {command}\nis to print\n{expected}\nbut {self._logs()}")
+
+    def _stop(self, name: str) -> None:
+        program, _ = self._programs.pop(name)
+        if program.poll() is None:
+            program.send_signal(signal.SIGTERM)
+            try:
+                program.wait(15)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+
+    def _logs(self) -> str:
+        """Return the ends of what the running programs have printed."""
+        return "".join(
+            f"\n{name}:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}"
+            for name, (_, log) in self._programs.items()
+        )
+
+
+def _port() -> str:
+    return free_endpoint().rpartition(":")[2]

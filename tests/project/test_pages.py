@@ -1,0 +1,90 @@
+"""What the pages of the site show is so: their commands are run, and their blocks are complete."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.project.page_rig import PageFailed, PageRig
+from tests.project.pages import DOCS, Block, blocks, is_shown, pages, steps
+
+MOST_NOT_RUN = 40
+"""Blocks that no test runs, each of which has a reason."""
+
+
+class ReadingTests(SynchronousTestCase):
+    """The reading of pages."""
+
+    def test_blocks(self) -> None:
+        """Blocks are found with their marks."""
+        page = "text\n<!-- system -->\n\n<!-- file: a.lua -->\n```lua\nreturn 1\n```\n\n```console\n$ a\nb\n```\n"
+        self.assertEqual(
+            list(blocks(page)),
+            [
+                Block("system", "", "", "", 2),
+                Block("file", "a.lua", "lua", "return 1\n", 5),
+                Block("run", "", "console", "$ a\nb\n", 9),
+            ],
+        )
+
+    def test_steps(self) -> None:
+        """A command may have several lines, and prints those up to the next command."""
+        self.assertEqual(steps("$ a \\\n  b\nc\n$ d\n"), [("a \\\n  b", ["c"]), ("d", [])])
+
+    def test_output(self) -> None:
+        """Dots stand for any text, varying values are not compared, all else is."""
+        self.assertTrue(is_shown("a ... c", "a b c"))
+        self.assertTrue(is_shown("a\n...\nd", "a\nb\nc\nd"))
+        self.assertTrue(is_shown("a\n...", "a\nb\nc"))
+        self.assertTrue(is_shown("in 5 ms", "in 7.25 ms"))
+        self.assertFalse(is_shown("a c", "a b c"))
+        self.assertFalse(is_shown("a", "a\nb"))
+
+
+class BlockTests(SynchronousTestCase):
+    """The blocks of all pages."""
+
+    def test_each_is_run(self) -> None:
+        """Each block is run, written or compared, or says why it is not; few do."""
+        left = []
+        for path in pages():
+            for block in blocks(path.read_text(encoding="utf-8")):
+                self.assertTrue(block.kind, f"{path.name}:{block.line} is not run")
+                left += [f"{path.name}:{block.line}"] if block.kind == "not run" else []
+        self.assertLess(len(left), MOST_NOT_RUN, left)
+
+
+class PageTests(SynchronousTestCase):
+    """The commands of the pages."""
+
+    def check(self, name: str) -> None:
+        """Run all blocks of a page, in a new folder."""
+        path = DOCS / f"{name}.md"
+        if not path.exists():
+            raise SkipTest("the documents are missing")
+        with tempfile.TemporaryDirectory() as folder:
+            rig = PageRig(Path(folder))
+            self.addCleanup(rig.close)
+            for block in blocks(path.read_text(encoding="utf-8")):
+                try:
+                    rig.run(block)
+                except PageFailed as error:
+                    raise PageFailed(f"{path.name}:{block.line}: {error}") from None
+            rig.close()
+
+
+def _add_tests() -> None:
+    """Add a test for each page, so that each can be run by itself."""
+    for path in pages():
+        name = path.relative_to(DOCS).with_suffix("").as_posix()
+
+        def test(self: PageTests, name: str = name) -> None:
+            self.check(name)
+
+        test.__doc__ = f"What docs/{name}.md shows is so."
+        setattr(PageTests, "test_" + name.replace("/", "_").replace("-", "_"), test)
+
+
+_add_tests()
