@@ -1,4 +1,4 @@
-"""The pictures in docs/ are those that docs/drawings.py draws from the current code."""
+"""The pictures in docs/ are those that their programs draw from the current code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ DOCS = PROJECT / "docs"
 
 
 class DrawingTests(SynchronousTestCase):
-    """The pictures of docs/architecture.md."""
+    """The pictures of docs/architecture.md and docs/concepts.md."""
 
     def test_current(self) -> None:
-        """Each picture is up to date; `python docs/drawings.py` updates them."""
-        for name, draw in run_path(str(DOCS / "drawings.py"))["DRAWINGS"].items():
-            self.assertEqual(DOCS.joinpath(name).read_text(encoding="utf-8"), draw(), name)
+        """Each picture is up to date; `python docs/drawings.py` and `docs/concept_drawings.py` update them."""
+        for program in ("drawings.py", "concept_drawings.py"):
+            for name, draw in run_path(str(DOCS / program))["DRAWINGS"].items():
+                self.assertEqual(DOCS.joinpath(name).read_text(encoding="utf-8"), draw(), name)
 
     def test_no_circle(self) -> None:
         """No imports between folders form a cycle, directly or through others."""
