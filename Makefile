@@ -2,6 +2,7 @@
 # make test   linter, type checks, test suite
 # make search the tests with generated examples, with new examples and TIMES=20 times as many
 # make bench  compares Alaska with other systems: benchmarks/README.md (RUNS=5 N=20000 ONLY=alaska_memory,floor QUICK=1)
+# make docs   builds the documentation site in docs/_build/html, and make man the man pages in docs/_build/man
 # Everything is installed into $(VENV); nothing else on the machine is changed.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ TIMES ?= 20
 # The test modules that "make search" runs: those with generated examples, and those that only run in a search.
 SEARCHES = $(shell grep -r -l -E --include='test_*.py' 'hypothesis|ALASKA_SEARCH' tests)
 
-.PHONY: demo test lint types trial search bench clean
+.PHONY: demo test lint types trial search bench docs man clean
 
 demo: $(VENV)/ready
 	@sh examples/demo.sh $(BIN)
@@ -36,6 +37,20 @@ search: $(VENV)/ready
 
 bench: $(VENV)/ready-bench
 	@$(BIN)/python -m benchmarks --runs $(RUNS) --count $(N) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+docs: $(VENV)/ready-docs
+	@$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+man: $(VENV)/ready-docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -b man docs docs/_build/man
+	@echo "docs/_build/man/alas.1"
+
+$(VENV)/ready-docs: $(VENV)/ready
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[docs]' || { \
+	    echo "The packages of the documentation could not be installed; pip has said why." >&2; \
+	    exit 1; }
+	@touch $@
 
 $(VENV)/ready-bench: $(VENV)/ready
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]' || { \
@@ -59,4 +74,4 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build docs/generated *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
