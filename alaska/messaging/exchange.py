@@ -260,9 +260,14 @@ class Exchange(Sending):
     ) -> None:
         """Confirm the delivery with a tracker, and a lease if it has one, in a session; see :meth:`confirm`."""
         octets, why = to_octets(tracker, "tracker"), to_octets(reason, "reason")
-        to_number(status, MOST_STATUS, "status")
-        if octets or lease is not None:
-            self._machine.confirm(octets, status, why, session, lease, again)
+        self.confirm_valid(octets, to_number(status, MOST_STATUS, "status"), why, session, lease, again)
+
+    def confirm_valid(
+        self, tracker: bytes, status: int, reason: bytes, session: int, lease: int | None, again: Again | None
+    ) -> None:
+        """Do as :meth:`confirm_tracker` with values that are known to be valid, as those of workers are."""
+        if tracker or lease is not None:
+            self._machine.confirm(tracker, status, reason, session, lease, again)
 
     def report_progress(self, delivery: Delivery, fraction: float, text: Text = "") -> None:
         """Tell the sender of an unconfirmed delivery how far the work is: a part from 0 to 1, and at most 240 octets.

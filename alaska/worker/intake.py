@@ -215,11 +215,11 @@ class Intake:
         for request, given, why, again in ended:
             status, reason = given, why
             # One that is run again sends its messages again.
-            is_returned = again is not None and again.delay is not None
-            if not are_sends_safe and not is_returned:
+            is_kept = are_sends_safe or (again is not None and again.delay is not None)
+            if not is_kept:
                 status, reason = errors.INTERNAL_ERROR, SENDS_LOST
             if request.id:
-                self._settle_again(request, status, reason, again, are_sends_safe or is_returned)
+                self._settle_again(request, status, reason, again, is_kept)
             self._confirm(request, status, reason, again)
             if self.settled is not None:
                 self.settled(request, status, began)
@@ -239,6 +239,6 @@ class Intake:
     def _confirm(self, request: Request, status: int, reason: str, again: Again | None = None) -> None:
         octets = to_octets(reason) if reason else b""
         try:
-            self._client.confirm_tracker(request.tracker, status, octets, request.session, request.lease, again)
+            self._client.confirm_valid(request.tracker, status, octets, request.session, request.lease, again)
         except Exception:  # One failure must not keep the other requests from being confirmed.
             self._log.failure("the request {tracker!r} could not be confirmed", tracker=request.tracker)
