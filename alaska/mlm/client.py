@@ -44,7 +44,7 @@ class ClientMachine:
         self._opening = opening
         self._listener = listener
         self._outbox = Outbox(most_messages, most_octets)
-        self.setups = self._setups = Setups()
+        self.setups = Setups()
         self._unconfirmed = Unconfirmed()
         self._stream: bytes | None = None
         self._credit: int | None = None
@@ -106,7 +106,7 @@ class ClientMachine:
 
     def request(self, request: Request) -> None:
         """Send a setup or cancel command; setup commands are sent again after each reconnect."""
-        self._setups.add(request)
+        self.setups.add(request)
         if self.state is State.OPEN:
             self._transmit_request(request)
         elif isinstance(request.command, mlm.StreamCancel):
@@ -173,14 +173,9 @@ class ClientMachine:
             self._transmit_credit(amount)
 
     def confirm(
-        self,
-        tracker: bytes,
-        status: int,
-        reason: bytes,
-        session: int,
-        lease: int | None = None,
+        self, tracker: bytes, status: int, reason: bytes, session: int, lease: int | None = None,
         again: Again | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Send CONFIRM for a delivery, if the broker supports it and the session is still the same.
 
         A reason of more than 255 octets is also sent as a whole, if the broker reads properties.
@@ -191,7 +186,7 @@ class ClientMachine:
     def confirm_records(self) -> None:
         """Confirm what durable readers have processed; if the client is not open, that is done when it is."""
         if self.state is State.OPEN:
-            for command in self._setups.confirmations():
+            for command in self.setups.confirmations():
                 self._listener.transmit(command)
 
     def send_once(self, command: mlm.MailboxSend | mlm.ServiceSend) -> bool:
@@ -209,7 +204,7 @@ class ClientMachine:
     def _open(self, _command: mlm.Command | None) -> None:
         """Send CONNECTION-OPEN. PONGs for earlier PINGs prove nothing any more."""
         self._open_attempts = 0
-        self._setups.restart()
+        self.setups.restart()
         self._outbox.restart()
         self._transmit_open()
 
@@ -238,7 +233,7 @@ class ClientMachine:
         self.capabilities = command.capabilities
         self.may_batch = b"batch" in self.capabilities
         self._stream = None
-        for request in self._setups.reopened():
+        for request in self.setups.reopened():
             self._transmit_request(request)
         self._listener.opened()
         self._transmit_unconfirmed()
@@ -260,28 +255,28 @@ class ClientMachine:
             self._listener.refused_again(refusal(command))
 
     def _answer(self, command: mlm.Command | None) -> None:
-        request = self._setups.answered()
+        request = self.setups.answered()
         if request is None:
             return
         request.was_done = True
         if isinstance(command, mlm.Ok):
-            if self._setups.must_repeat(request, command) and self.state is State.OPEN:
+            if self.setups.must_repeat(request, command) and self.state is State.OPEN:
                 self._transmit_request(request)
-            start = self._setups.resumed(request, command, self.session)
+            start = self.setups.resumed(request, command, self.session)
             if start is not None:
                 self._listener.reader_started(start)
         self._listener.answered(request, None)
 
     def _refuse(self, command: mlm.Error) -> None:
-        is_awaited = self._setups.awaits_answer
-        request = self._setups.refused()
+        is_awaited = self.setups.awaits_answer
+        request = self.setups.refused()
         if request is not None:
             self._listener.answered(request, refusal(command))
         elif is_awaited:
             self._listener.write_refused(refusal(command))
 
     def _answer_close(self, command: mlm.Command | None) -> None:
-        if self._setups.awaits_answer:
+        if self.setups.awaits_answer:
             self._answer(command)
         else:
             self._outbox.prove_all()
@@ -311,7 +306,7 @@ class ClientMachine:
         if self._credit:
             self._credit -= 1
         if isinstance(command, mlm.StreamRecord):
-            self._setups.delivered(command)
+            self.setups.delivered(command)
         self._listener.delivered(command, self.session)
 
     def _confirmed(self, command: mlm.Confirm) -> None:
@@ -349,14 +344,14 @@ class ClientMachine:
     def _transmit_request(self, request: Request) -> None:
         if isinstance(request.command, mlm.StreamWrite):
             self._stream = request.command.stream
-        self._listener.transmit(self._setups.sent(request))
+        self._listener.transmit(self.setups.sent(request))
 
     def _transmit_pending(self) -> None:
         """Send the messages that were not sent since the client opened; a CLOSE is always the last."""
         while self.state is State.OPEN and (pending := self._outbox.next()) is not None:
             if pending.stream is not None and pending.stream != self._stream:
                 self._stream = pending.stream
-                self._setups.sent_internally()
+                self.setups.sent_internally()
                 self._listener.transmit(mlm.StreamWrite(pending.stream))
             if isinstance(pending.command, mlm.ConnectionClose):
                 self.state = State.CLOSING

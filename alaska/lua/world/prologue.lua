@@ -331,20 +331,7 @@ local function run_script(name, context, ...)
   return advance(current, resume(current))
 end
 
--- Returns a function that claims one more request and returns whether that succeeded; see claims.py. Nil where the
--- system does not support it.
-local function claims(path)
-  local file = path and open_file(path, 'rb')
-  if file then
-    file:setvbuf 'no' -- each read takes exactly one octet, and leaves the others to be withdrawn
-    local read = file.read
-    return function()
-      return read(file, 1) == '1'
-    end
-  end
-end
-
-local claim = claims(settings.claims)
+local claim = part 'claims'(open_file, settings.claims)
 local run_from
 
 local function continue_after(given, at, result, ...)
