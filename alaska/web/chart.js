@@ -83,7 +83,7 @@ class Chart extends HTMLElement {
       legend: { live: true },
       scales: { x: { range: () => [this.#data.from, this.#data.to] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
       axes: [
-        { ...axis, size: 28, space: 56, incrs: STEPS, values: [[3600, "{HH}:{mm}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
+        { ...axis, size: 28, space: 72, incrs: STEPS, values: [[3600, "{HH}:{mm}"], [60, "{HH}:{mm}"], [1, "{HH}:{mm}:{ss}"]].map(([step, text]) => [step, text, null, null, null, null, null, null, 1]) },
         { ...axis, size: 58, space: 40, values: (_, ticks) => ticks.map((tick) => shape(tick)) },
       ],
       series: [

@@ -6,7 +6,7 @@ import { withArgs } from "./router.js";
 
 const SPANS = [[60, "1 min"], [300, "5 min"], [3600, "1 h"], [21600, "6 h"], [86400, "24 h"]];
 const USUAL = 300;
-const RATES = [["succeeded", "Succeeded", "good"], ["failed", "Failed", "bad"], ["accepted", "Accepted", "line"]];
+const RATES = [["accepted", "Accepted", "border"], ["succeeded", "Succeeded", "good"], ["failed", "Failed", "bad"]];
 const DEPTHS = [["waiting", "Waiting", "line"], ["in_flight", "In flight", "good"], ["delayed", "Scheduled", "dim"]];
 
 /** Return the history for the span in the address, of one service or of all. */
