@@ -15,31 +15,16 @@ from __future__ import annotations
 
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Limited, WindowMemory, main_lane
-from alaska.broker.measures import QueueMeasures
-from alaska.broker.served_backlog import NEVER, QueueCalls, ServedBacklog
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Limited
+from alaska.broker.served_backlog import NEVER, ServedBacklog
 from alaska.broker.service_limits import NO_LIMITS, ServiceLimits
-from alaska.interfaces import IStore
-from alaska.message import Message, PartName
+from alaska.message import Message
 
 
 class Part(ServedBacklog):
-    """Takes new messages, and those that wait again; see :class:`ServedBacklog` for the arguments."""
+    """Takes new messages, and those that wait again."""
 
-    __slots__ = ("above",)
-
-    def __init__(
-        self,
-        name: PartName,
-        consumers: Consumers,
-        store: IStore,
-        calls: QueueCalls,
-        window_memory: WindowMemory,
-        measures: QueueMeasures,
-    ) -> None:
-        super().__init__(name, consumers, store, calls, window_memory, measures)
-        self.above: list[Part] = []
-        """The parts of the queue with higher priorities, which come first."""
+    __slots__ = ()
 
     def use_limits(self, limits: ServiceLimits | None, consumers: Consumers) -> None:
         """Use other limits from now on, and the consumers that belong to them."""
@@ -49,20 +34,6 @@ class Part(ServedBacklog):
         """Let the next messages wait until the next :meth:`deliver`."""
         # An interrupted part takes no short cut, so that nothing else has to be asked for each message.
         self._is_interrupted = True
-
-    @property
-    def may_precede(self) -> bool:
-        """Whether it may have messages for ready consumers, which come before those of lower priorities."""
-        if self._is_interrupted:
-            return bool(self.depth or self._is_shared)
-        if not self.has_unloaded:
-            return False
-        if self._has_unsorted or self._has_additions:
-            return True
-        return any(
-            lane.has_more_in_store and key != NO_CONSUMERS and self.consumers.is_ready(main_lane(key))
-            for key, lane in self._lanes.items()
-        )
 
     # Incoming messages
 
@@ -81,10 +52,6 @@ class Part(ServedBacklog):
         if client is not None:
             self._loaded.add(message.position)
         return client
-
-    @property
-    def _is_preceded(self) -> bool:
-        return any(part.may_precede for part in self.above)
 
     def enqueue(self, message: Message) -> bool:
         """Append a new message, which waits in order; return whether it is in memory."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 
 from alaska.broker.backlog import Backlog
 from alaska.broker.clients import Client
 from alaska.broker.consumers import Consumers
-from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, patterns_in
+from alaska.broker.lanes import NO_CONSUMERS, Aside, Lane, WindowMemory, main_lane, patterns_in
 from alaska.broker.measures import QueueMeasures
 from alaska.broker.service_limits import ServiceLimits
 from alaska.interfaces import IStore
@@ -54,6 +54,7 @@ class ServedBacklog(Backlog):
         "_on_deliver",
         "_on_expired",
         "_on_set_aside",
+        "above",
         "limits",
     )
 
@@ -72,6 +73,8 @@ class ServedBacklog(Backlog):
         self._is_interrupted = False
         self._lanes_asked = 0
         self._latest = NEVER
+        self.above: Sequence[ServedBacklog] = ()
+        """Those of the parts of the queue with higher priorities, which come first."""
         self.limits: ServiceLimits | None = None
         """The limits of the service; None: there are none."""
 
@@ -79,6 +82,24 @@ class ServedBacklog(Backlog):
     def has_more_to_deliver(self) -> bool:
         """Whether the next tick may find messages for ready consumers that the last call did not deliver."""
         return self._is_interrupted or self.has_unloaded
+
+    @property
+    def may_precede(self) -> bool:
+        """Whether it may have messages for ready consumers, which come before those of lower priorities."""
+        if self._is_interrupted:
+            return bool(self.depth or self._is_shared)
+        if not self.has_unloaded:
+            return False
+        if self._has_unsorted or self._has_additions:
+            return True
+        return any(
+            lane.has_more_in_store and key != NO_CONSUMERS and self.consumers.is_ready(main_lane(key))
+            for key, lane in self._lanes.items()
+        )
+
+    @property
+    def _is_preceded(self) -> bool:
+        return any(part.may_precede for part in self.above)
 
     def longest_wait(self, now: float) -> float:
         """Return how long the message has waited that has waited longest of those that come next, in seconds.
