@@ -73,7 +73,7 @@ class AdminService:
             self._perform(client, command, operation, self._cancel_own)
             return
         refused = ""
-        if operation is None or not self._permits(client, operation.name, b"".join(command.content)):
+        if operation is None or not self._is_permitted(client, operation, command):
             refused = self._refusal(client, level, operation is not None and operation.name in _LETTERS)
         if refused:
             self._refuse(client, command, refused)
@@ -82,6 +82,11 @@ class AdminService:
             self._fail(client, command, OperationFailed(f"the subject must be one of {known}", errors.NOT_FOUND))
         else:
             self._perform(client, command, operation)
+
+    def _is_permitted(self, client: Client, operation: Operation, command: mlm.ServiceSend) -> bool:
+        """Return whether a client may ask for an operation whatever its level; what is too large is not even read."""
+        content = command.content[0] if len(command.content) == 1 else b""
+        return len(content) <= operation.most_octets and self._permits(client, operation.name, content)
 
     def _told(self, client: Client, command: mlm.ServiceSend, now: float) -> None:
         """Take over the summary of a worker: of whoever offers a service, and is no plain client."""

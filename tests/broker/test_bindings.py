@@ -392,6 +392,14 @@ class UserTests(BindingCase):
         self.assertEqual([type(each) for each in answers], [mlm.MailboxDeliver, mlm.Confirm])
         self.assertEqual(len(self.broker.bindings), 1)
 
+    def test_large_operation(self) -> None:
+        """A request for it that is too large is refused without being read."""
+        content = b'{"stream": "s", "service": "svc"}' + b" " * 20_000
+        self.do("v", mlm.Credit(1), mlm.ServiceSend(b"alaska.admin", b"bind", b"t", 0, (content,)))
+        (answer,) = self.take("v")
+        assert isinstance(answer, mlm.Confirm)
+        self.assertEqual(answer.status_code, 401)
+
 
 class StoredTests(DurableTestCase):
     """Bindings in a store's file."""
