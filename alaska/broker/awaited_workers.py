@@ -151,6 +151,8 @@ class AwaitedWorkers:
             if awaited.until is None:
                 awaited.until = now + RESTARTED_SECONDS
             worker, is_over = self._clients.by_address(address), now >= awaited.until
+            if worker is None and not is_over:
+                continue
             lost = []
             for message in list(awaited.requests.values()):
                 queue = self._table.open(*message.queue)
