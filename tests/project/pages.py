@@ -61,8 +61,9 @@ class Step(NamedTuple):
 
 def pages() -> list[Path]:
     """Return the pages all of whose blocks are run."""
-    names = ("tutorial", "concepts", "troubleshooting", "from-*", "howto/*")
-    return sorted(path for name in names for path in DOCS.glob(f"{name}.md"))
+    names = ("tutorial", "concepts", "troubleshooting", "alas", "from-*", "howto/*")
+    found = sorted(path for name in names for path in DOCS.glob(f"{name}.md"))
+    return [*PROJECT.glob("README.md"), *found]
 
 
 def blocks(text: str) -> Iterator[Block]:

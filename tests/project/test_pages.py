@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
+from tests import PROJECT
 from tests.project.page_rig import PageFailed, PageRig
-from tests.project.pages import DOCS, Block, blocks, is_shown, pages, steps
+from tests.project.pages import Block, blocks, is_shown, pages, steps
 
 MOST_NOT_RUN = 40
 """Blocks that no test runs, each of which has a reason."""
@@ -59,11 +60,8 @@ class BlockTests(SynchronousTestCase):
 class PageTests(SynchronousTestCase):
     """The commands of the pages."""
 
-    def check(self, name: str) -> None:
+    def check(self, path: Path) -> None:
         """Run all blocks of a page, in a new folder."""
-        path = DOCS / f"{name}.md"
-        if not path.exists():
-            raise SkipTest("the documents are missing")
         with tempfile.TemporaryDirectory() as folder:
             rig = PageRig(Path(folder))
             self.addCleanup(rig.close)
@@ -78,13 +76,13 @@ class PageTests(SynchronousTestCase):
 def _add_tests() -> None:
     """Add a test for each page, so that each can be run by itself."""
     for path in pages():
-        name = path.relative_to(DOCS).with_suffix("").as_posix()
+        name = path.relative_to(PROJECT).with_suffix("").as_posix()
 
-        def test(self: PageTests, name: str = name) -> None:
-            self.check(name)
+        def test(self: PageTests, path: Path = path) -> None:
+            self.check(path)
 
-        test.__doc__ = f"What docs/{name}.md shows is so."
-        setattr(PageTests, "test_" + name.replace("/", "_").replace("-", "_"), test)
+        test.__doc__ = f"What {name}.md shows is so."
+        setattr(PageTests, "test_" + name.removeprefix("docs/").replace("/", "_").replace("-", "_"), test)
 
 
 _add_tests()
